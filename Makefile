@@ -1,0 +1,45 @@
+# Two commands to know: `make demo` and `make test`. Everything is installed into .venv, beside this file.
+# Tools are run as modules, because a script's first line cannot name an interpreter in a folder with blanks.
+PYTHON ?= python3
+PY := .venv/bin/python
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+
+# A checkout that was moved or copied must not run the code of its old place.
+ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
+STALE := stale
+endif
+
+.PHONY: demo test lint format bench clean stale
+
+demo: .venv/installed-embedded
+	@$(PY) -m rayces_core demo $(DEMO_ARGS)
+
+test: .venv/installed-dev
+	$(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+
+lint: .venv/installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+
+format: .venv/installed-dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: .venv/installed-dev
+	@$(PY) -m bench $(BENCH_ARGS)
+
+.venv/installed-%: pyproject.toml $(STALE)
+	@test -x $(PY) -a -z "$(STALE)" || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@$(PY) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "rayces-core needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@printf '%s' "$(CURDIR)" > .venv/checkout
+	@touch $@
+
+stale:
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build

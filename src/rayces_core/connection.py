@@ -1,0 +1,168 @@
+"""psycopg2 connections and cursors on which every statement carries its tenant.
+
+The tenant travels in the message of the statement itself, so there is no way to a cursor that forgets it:
+a lone statement gets the binding's preamble, one inside a transaction must belong to the tenant that began it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import select
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2 import sql as composable
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
+from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
+
+from rayces_core.binding import Binding, bound, current
+from rayces_core.errors import TenantNotSetError, TenantSwitchError, UnsafeSQLError
+from rayces_core.sql_guard import check
+
+if TYPE_CHECKING:
+    from rayces_core.engine import Engine
+
+
+class _Zones(dict[datetime.timedelta, datetime.tzinfo]):
+    """UTC offset → time zone; psycopg2 asks once for each timestamp, so the answers are kept."""
+
+    def __missing__(self, offset: datetime.timedelta) -> datetime.tzinfo:
+        return self.setdefault(offset, datetime.timezone(offset))
+
+
+zone_of = _Zones({datetime.timedelta(0): datetime.UTC}).__getitem__
+
+
+class TenantConnection(PlainConnection):
+    """A connection that knows its engine and, while a transaction is open, whose it is."""
+
+    engine: Engine
+    holder: Binding | None = None
+
+    def open_on(self, engine: Engine) -> None:
+        """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
+        self.engine = engine
+        self.autocommit = True
+        self.cursor_factory = TenantCursor
+        self._poll = select.poll()
+        self._poll.register(self.fileno(), select.POLLIN)
+        if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC"):
+            self.plain("SET TIME ZONE 'UTC'")
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is open."""
+        return self.get_transaction_status() == TRANSACTION_STATUS_IDLE
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, failed or not."""
+        return self.get_transaction_status() in (TRANSACTION_STATUS_INTRANS, TRANSACTION_STATUS_INERROR)
+
+    def dropped(self) -> bool:
+        """Whether the server has left; asks the socket, and the server only if the socket has something to say."""
+        if self.closed:
+            return True
+        if not self._poll.poll(0):
+            return False
+        try:
+            self.plain("SELECT 1")
+        except psycopg2.Error:
+            return True
+        return bool(self.closed)
+
+    def plain(self, statement: str, values: tuple[Any, ...] | None = None) -> PlainCursor:
+        """Run the library's own statement as the login role, outside any tenant."""
+        cursor = self.cursor(cursor_factory=PlainCursor)
+        cursor.execute(statement, values)
+        return cursor
+
+    def begin(self, binding: Binding, isolation: str | None = None) -> None:
+        """Open a transaction that is `binding`'s, in one message."""
+        mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
+        self.plain(f"BEGIN{mode}; {binding.preamble}")
+        self.holder = binding
+
+    def end(self, verb: str) -> None:
+        """COMMIT or ROLLBACK."""
+        self.plain(verb)
+        self.holder = None
+
+
+class TenantCursor(PlainCursor):
+    """A cursor whose every statement carries the bound tenant."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.tzinfo_factory = zone_of
+
+    def execute(self, query: Any, values: Any = None) -> None:
+        """Run raw SQL as the bound tenant; SQL that would leave the tenant is refused."""
+        text = self._as_text(query)
+        check(text)
+        self.run(text, values)
+
+    def run(self, query: str, values: Any = None) -> None:
+        """Run SQL that the library compiled."""
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            self._check_holder(connection)
+            super().execute(query, values)
+        elif self.name is not None:
+            raise UnsafeSQLError("a server-side cursor needs a transaction; use `with db.atomic():`")
+        else:
+            super().execute(self._binding(connection).preamble + query, values)
+
+    def executemany(self, query: Any, rows: Any) -> None:
+        """Run `query` once for each of `rows`."""
+        for row in rows:
+            self.execute(query, row)
+
+    def callproc(self, *_: Any, **__: Any) -> Any:
+        """Refused: psycopg2 sends it past the tenant."""
+        raise UnsafeSQLError("callproc would not carry the tenant; use execute('SELECT ...')")
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        """COPY within a transaction of the bound tenant."""
+        self._check_copy(sql)
+        super().copy_expert(sql, file, size)
+
+    def copy_from(self, *args: Any, **options: Any) -> None:
+        """COPY … FROM within a transaction of the bound tenant."""
+        self._check_copy("COPY")
+        super().copy_from(*args, **options)
+
+    def copy_to(self, *args: Any, **options: Any) -> None:
+        """COPY … TO within a transaction of the bound tenant."""
+        self._check_copy("COPY")
+        super().copy_to(*args, **options)
+
+    def _check_copy(self, statement: Any) -> None:
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        check(self._as_text(statement))
+        if connection.idle:
+            current()
+            raise UnsafeSQLError("COPY needs a transaction; use `with db.atomic():`")
+        self._check_holder(connection)
+
+    def _as_text(self, query: Any) -> str:
+        if isinstance(query, composable.Composable):
+            return query.as_string(self)
+        return query.decode() if isinstance(query, bytes) else str(query)
+
+    @staticmethod
+    def _binding(connection: TenantConnection) -> Binding:
+        binding = current()
+        if binding.engine is not connection.engine:
+            raise TenantSwitchError("this connection belongs to another database than the bound tenant")
+        return binding
+
+    @staticmethod
+    def _check_holder(connection: TenantConnection) -> None:
+        binding = bound.get()
+        if binding is connection.holder:
+            return
+        if binding is None:
+            raise TenantNotSetError
+        raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")

@@ -1,0 +1,252 @@
+"""The Peewee database under `Database`: pooled connections, and every statement as the bound tenant."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import peewee
+import psycopg2
+
+from rayces_core.binding import Binding, current
+from rayces_core.connection import TenantConnection
+from rayces_core.constraints import translate
+from rayces_core.errors import DatabaseUnreachableError, RaycesError
+from rayces_core.pool import Pool
+from rayces_core.session import Session, Sessions
+from rayces_core.transaction import Atomic, begin_on
+
+
+class Engine(peewee.PostgresqlDatabase):
+    """A Peewee database without a way round the tenant.
+
+    `on_first_connection` checks the server and the roles once, with the first connection made.
+    `organizations` remembers those looked up: subdomain or id → (when it expires, column values).
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_connections: int,
+        pool_timeout: float,
+        on_first_connection: Callable[[TenantConnection], None],
+        connect_options: dict[str, Any],
+    ) -> None:
+        self._sessions = Sessions()
+        self._dsn, self._connect_options = dsn, connect_options
+        self._on_first_connection = on_first_connection
+        self.checked = False
+        self.organizations: dict[object, tuple[float, dict[str, Any]]] = {}
+        self.pool = Pool(self._open, max_connections, pool_timeout)
+        super().__init__(dsn)
+        _ENGINES.add(self)
+
+    # Peewee keeps its connection state per thread; ours is per thread or task.
+    @property
+    def _state(self) -> Session:
+        return self._sessions.current()
+
+    @_state.setter
+    def _state(self, _: object) -> None:
+        pass
+
+    def _open(self) -> TenantConnection:
+        try:
+            connection: TenantConnection = psycopg2.connect(
+                self._dsn, connection_factory=TenantConnection, **self._connect_options
+            )
+        except psycopg2.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise DatabaseUnreachableError(
+                f"no connection to the database: {reason}; check the URL, the server and the login"
+            ) from error
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: TenantConnection) -> None:
+        connection.open_on(self)
+        self.server_version = connection.server_version
+        if not self.checked:
+            self._on_first_connection(connection)
+            self.checked = True
+
+    # -- connections ------------------------------------------------------------------------------------------
+
+    def check_out(self, session: Session) -> TenantConnection:
+        """The session's connection, replaced if the server dropped it between two transactions."""
+        connection = session.conn
+        if connection is not None:
+            if not connection.idle or not connection.dropped():
+                return connection
+            self.pool.give_back(connection)
+            session.reset()
+        connection = self.pool.take()
+        session.set_connection(connection)
+        return connection
+
+    def release(self, session: Session) -> None:
+        """Give the connection back unless a block or a transaction still keeps it."""
+        connection = session.conn
+        if connection is None or session.transactions:
+            return
+        if session.blocks and not connection.closed:
+            return
+        session.reset()
+        self.pool.give_back(connection)
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Take a connection now; Peewee calls this, applications need not."""
+        session = self._state
+        if session.conn is not None:
+            if reuse_if_open:
+                return False
+            raise peewee.OperationalError("Connection already opened.")
+        self.check_out(session)
+        return True
+
+    def close(self) -> bool:
+        """Give this thread's or task's connection back."""
+        session = self._state
+        if session.transactions:
+            raise peewee.OperationalError("a transaction is open; leave its block before closing")
+        connection, was_open = session.conn, session.conn is not None
+        session.reset()
+        if connection is not None:
+            self.pool.give_back(connection)
+        return was_open
+
+    def is_closed(self) -> bool:
+        """Whether this thread or task holds no connection."""
+        return self._state.conn is None
+
+    def connection(self) -> TenantConnection:
+        """The psycopg2 connection of this thread or task; its cursors carry the tenant too."""
+        return self.check_out(self._state)
+
+    def cursor(self, named_cursor: str | None = None) -> Any:
+        """A cursor whose statements carry the tenant."""
+        connection = self.check_out(self._state)
+        return connection.cursor(name=named_cursor) if named_cursor else connection.cursor()
+
+    # -- statements -------------------------------------------------------------------------------------------
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run one statement as the bound tenant; alone it commits by itself, in one round trip."""
+        current()
+        session = self._state
+        connection = self.check_out(session)
+        cursor = connection.cursor()
+        started = time.perf_counter() if self.query_hooks else 0.0
+        failure: Exception | None = None
+        try:
+            self._log_query(sql, params)
+            cursor.execute(sql, params or None)
+        except psycopg2.Error as error:
+            failure = translate(error)
+            raise failure from error
+        finally:
+            if self.query_hooks:
+                self._notify_hooks(sql, params, started, failure)
+            if not session.blocks:
+                self.release(session)
+        return cursor
+
+    def run_prepared(self, sql: str, params: tuple[Any, ...]) -> Any:
+        """Like execute_sql for SQL rendered once by this library: no second look at its text."""
+        if self.query_hooks:
+            return self.execute_sql(sql, params)
+        session = self._sessions.current()
+        cursor = self.check_out(session).cursor()
+        try:
+            cursor.run(sql, params)
+        except psycopg2.Error as error:
+            raise translate(error) from error
+        finally:
+            if not session.blocks:
+                self.release(session)
+        return cursor
+
+    def control(self, statement: str) -> None:
+        """COMMIT, ROLLBACK and savepoints, which only this library may send."""
+        connection = self._state.conn
+        if connection is None:
+            raise RaycesError("no connection is open")
+        try:
+            if statement in ("COMMIT", "ROLLBACK"):
+                connection.end(statement)
+            else:
+                connection.plain(statement)
+        except psycopg2.Error as error:
+            raise translate(error) from error
+
+    # -- transactions -----------------------------------------------------------------------------------------
+
+    def atomic(self, isolation_level: str | None = None) -> Atomic:
+        """A transaction, or a savepoint inside one."""
+        return Atomic(self, isolation_level)
+
+    transaction = atomic
+
+    def savepoint(self) -> Atomic:
+        """A savepoint; outside a transaction, a transaction."""
+        return Atomic(self)
+
+    def begin(self, isolation_level: str | None = None) -> None:
+        """Open a transaction of the bound tenant."""
+        begin_on(self, self._state, isolation_level)
+
+    def commit(self) -> None:
+        """Commit the transaction that begin() opened."""
+        self.control("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back the transaction that begin() opened."""
+        self.control("ROLLBACK")
+
+    def after_commit(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Run `callback` after the outermost commit, or at once outside a transaction."""
+        session = self._state
+        if session.transactions:
+            session.commit_callbacks.append(callback)
+        else:
+            callback()
+        return callback
+
+    # -- blocks -----------------------------------------------------------------------------------------------
+
+    def enter_block(self) -> Session:
+        """A tenant block begins: the connection is kept until it ends."""
+        session = self._state
+        session.blocks += 1
+        return session
+
+    def leave_block(self, session: Session) -> None:
+        """A tenant block ends."""
+        session.blocks -= 1
+        if not session.blocks:
+            self.release(session)
+
+    def holder_of_transaction(self) -> Binding | None:
+        """Whose transaction is open in this thread or task, if any."""
+        connection = self._state.conn
+        return connection.holder if connection is not None and not connection.idle else None
+
+
+_ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_ENGINES):
+        engine._sessions.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,64 @@
+"""Who uses which connection: each thread and each asyncio task has a session of its own.
+
+Tasks of one thread interleave at every await, so a connection (and above all an open transaction) that belonged
+to the thread would be shared by tasks of different tenants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from rayces_core.connection import TenantConnection
+
+
+class Session:
+    """The connection one thread or task holds, how many blocks keep it, and what runs after the commit.
+
+    Has the attributes that Peewee expects of a connection state.
+    """
+
+    def __init__(self) -> None:
+        self.blocks = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the connection."""
+        self.closed = True
+        self.conn: TenantConnection | None = None
+        self.ctx: list[Any] = []
+        self.transactions: list[Any] = []
+        self.commit_callbacks: list[Callable[[], object]] = []
+
+    def set_connection(self, connection: TenantConnection) -> None:
+        """Take up a connection."""
+        self.reset()
+        self.conn, self.closed = connection, False
+
+
+class Sessions(threading.local):
+    """The sessions of one database; `current()` finds the one of the running task or thread."""
+
+    def __init__(self) -> None:
+        self._thread = Session()
+        self._tasks: WeakKeyDictionary[asyncio.Task[Any], Session] = WeakKeyDictionary()
+
+    def current(self) -> Session:
+        """The session of the running asyncio task, or of this thread when none is running."""
+        if asyncio._get_running_loop() is None:
+            return self._thread
+        task = asyncio.current_task()
+        if task is None:
+            return self._thread
+        session = self._tasks.get(task)
+        if session is None:
+            session = self._tasks[task] = Session()
+        return session
+
+    def forget(self) -> None:
+        """After a fork: the connections are the parent's."""
+        self._thread = Session()
+        self._tasks = WeakKeyDictionary()
