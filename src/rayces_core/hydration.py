@@ -99,7 +99,7 @@ class _Column:
         if converter is None or _driver_is_right(field):
             return
         helper = f"f_{variable}"
-        members = getattr(getattr(field, "field", field), "_members", None)
+        members = getattr(getattr(field, "field", field), "members", None)
         if members is not None:
             self.helpers[helper], self.expression = members, f"{helper}[{variable}]"
         else:

@@ -78,6 +78,7 @@ class TenantForeignKey(peewee.ForeignKeyField):
 
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor
+    field_type = "BIGINT"
 
     def db_value(self, value: Any) -> Any:
         """The id of a related row or instance."""
@@ -101,3 +102,4 @@ class OrganizationKey(peewee.ForeignKeyField):
     """organization_id of every tenant table."""
 
     accessor_class = OrganizationAccessor
+    field_type = "BIGINT"

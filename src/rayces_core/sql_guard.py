@@ -50,8 +50,12 @@ def _check(sql: str) -> None:
         )
     if ";" not in sql and _ONE_OF_OURS.match(sql):
         return
-    for statement in _OPAQUE.sub(" '' ", sql).split(";"):
+    for statement in _OPAQUE.sub(_blank, sql).split(";"):
         _check_statement(statement)
+
+
+def _blank(opaque: re.Match[str]) -> str:
+    return " " if opaque[0].startswith(("--", "/*")) else " '' "
 
 
 def _check_statement(statement: str) -> None:

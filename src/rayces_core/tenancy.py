@@ -14,7 +14,7 @@ from rayces_core import clock
 from rayces_core.binding import bound, current, database
 from rayces_core.database import organization_model, use_organization_model
 from rayces_core.errors import CrossTenantError, TenancyError
-from rayces_core.fields import UTCDateTimeField
+from rayces_core.fields import IdField, UTCDateTimeField, note_changes_in_place
 from rayces_core.hydration import builder
 from rayces_core.prepared import prepared, slots
 from rayces_core.queries import TenantDelete, TenantInsert, TenantRaw, TenantSelect, TenantUpdate
@@ -219,6 +219,7 @@ class ScopedModel(peewee.Model):
 
     def _update_row(self, only: Iterable[Any] | None) -> int | bool:
         cls, key = type(self), self._meta.primary_key
+        note_changes_in_place(self)
         names = self._dirty if only is None else {f if isinstance(f, str) else f.name for f in only}
         data = {name: self.__data__[name] for name in sorted(names) if name in self.__data__ and name != key.name}
         self._populate_unsaved_relations(data)
@@ -300,7 +301,7 @@ class ScopedModel(peewee.Model):
 class TenantModel(ScopedModel):
     """A row of one organization: `id`, `organization_id` and `organization`, and nothing of another's."""
 
-    id = peewee.IdentityField()
+    id = IdField()
 
     if TYPE_CHECKING:
         organization: Organization

@@ -1,0 +1,39 @@
+"""The column types of the models: each refuses a wrong value before any SQL, and reads rows without converting.
+
+Rule: validation sits in `db_value`, which Peewee calls for every way a value travels (save, insert_many, update,
+bulk_update, upserts, comparisons), so no path goes round it. A comparison with a value the column could never hold
+raises as well, instead of quietly matching nothing.
+
+Every class says with `reads_driver_value` whether psycopg2 already gives the right Python value; where it is False,
+`python_value` has to be called for what is not NULL.
+"""
+
+from rayces_core.fields.base import TypedField
+from rayces_core.fields.choices import EnumField, IntEnumField
+from rayces_core.fields.jsonb import JSONField, note_changes_in_place
+from rayces_core.fields.moments import DateField, GeneratedDateTimeField, UTCDateTimeField
+from rayces_core.fields.network import InetField
+from rayces_core.fields.numbers import BigIntegerField, BooleanField, IdField, IntegerField, SmallIntegerField
+from rayces_core.fields.text import CurrencyField, EmailField, StringField, TextField, TimeZoneField
+
+__all__ = [
+    "BigIntegerField",
+    "BooleanField",
+    "CurrencyField",
+    "DateField",
+    "EmailField",
+    "EnumField",
+    "GeneratedDateTimeField",
+    "IdField",
+    "InetField",
+    "IntEnumField",
+    "IntegerField",
+    "JSONField",
+    "SmallIntegerField",
+    "StringField",
+    "TextField",
+    "TimeZoneField",
+    "TypedField",
+    "UTCDateTimeField",
+    "note_changes_in_place",
+]

@@ -1,0 +1,151 @@
+"""Running one migration, forwards or back: in one transaction, or step by step with a checkpoint after each.
+
+Rule it guards: whatever stops a run, the history says exactly which steps were finished, so the next one goes on there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+
+import peewee
+import psycopg2
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrations.files import MigrationFile, is_atomic
+from rayces_core.migrations.history import REVERTING, RUNNING, History
+from rayces_core.migrations.retry import retrying
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.steps import Migrator, Step
+
+logger = logging.getLogger("rayces_core.migrations")
+
+# A lock that stops the application is waited for as long as the application may stall, and asked for again later.
+LOCK_TIMEOUT_MS = 500
+STATEMENT_TIMEOUT_MS = 30_000
+HARMLESS_LOCK_TIMEOUT_MS = 300_000
+UNLIMITED = 0
+
+# (migration, step counted from 1, number of steps), before each step.
+Observer = Callable[[str, int, int], None]
+
+_INVALID_INDEX = """
+SELECT c.relname
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE NOT i.indisvalid AND c.relname = %s AND c.relnamespace = current_schema()::regnamespace
+   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+"""
+
+
+class Execution:
+    """Runs migrations of one history on one connection."""
+
+    def __init__(self, database: MigrationDatabase, history: History, observer: Observer | None) -> None:
+        self.database, self.history = database, history
+        self._observer = observer or (lambda name, step, steps: None)
+
+    def run(self, file: MigrationFile, *, back: bool) -> None:
+        """Apply or undo `file` and note it in the history; raises MigrationError with what the server said."""
+        started = time.monotonic()
+        module = file.load()
+        logger.info("%s %s", "undoing" if back else "applying", file.name)
+        go = self._in_one_transaction if is_atomic(module) else self._step_by_step
+        with _explained(file.name):
+            go(file, module, back, started)
+
+    def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
+        def attempt(number: int) -> None:
+            steps = self._steps(module, back)
+            with self.database.atomic():
+                self._limit(*_limits(module), local=True)
+                for position, step in enumerate(steps, start=1):
+                    self._observer(file.name, position, len(steps))
+                    step()
+                self._finish(file, back, number, started)
+
+        retrying(attempt, file.name, self.database.retry_seconds)
+
+    def _step_by_step(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
+        steps = self._steps(module, back)
+        done = self.history.begin(file, REVERTING if back else RUNNING)
+        attempts = 1
+        for position, step in enumerate(steps[done:], start=done + 1):
+            self._observer(file.name, position, len(steps))
+
+            def attempt(number: int, step: Step = step, position: int = position) -> int:
+                self._run_step(file, module, step, position)
+                return number
+
+            attempts = max(attempts, retrying(attempt, f"{file.name}, step {position}", self.database.retry_seconds))
+        self._finish(file, back, attempts, started)
+
+    def _run_step(self, file: MigrationFile, module: ModuleType, step: Step, position: int) -> None:
+        limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED) if step.harmless else _limits(module)
+        if step.in_transaction:
+            with self.database.atomic():
+                self._limit(*limits, local=True)
+                step()
+                self.history.checkpoint(file, position)
+            return
+        self._limit(limits[0], UNLIMITED, local=False)
+        try:
+            self._outside_transaction(step)
+        finally:
+            with suppress(peewee.PeeweeException, psycopg2.Error):
+                self._limit(UNLIMITED, UNLIMITED, local=False)
+        self.history.checkpoint(file, position)
+
+    def _outside_transaction(self, step: Step) -> None:
+        if step.new_index is None:
+            step()
+            return
+        self._drop_invalid(step.new_index)
+        try:
+            step()
+        except (peewee.DatabaseError, psycopg2.Error):
+            # An INVALID unique index would go on refusing the application's rows.
+            with suppress(peewee.PeeweeException, psycopg2.Error):
+                self._drop_invalid(step.new_index)
+            raise
+
+    def _drop_invalid(self, index: str) -> None:
+        """Drop what an interrupted build of this very index left, or IF NOT EXISTS would take it for the finished one."""
+        if self.database.one(_INVALID_INDEX, index):
+            logger.warning("dropping the unfinished index %s", index)
+            self.database.execute_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(index)}")
+
+    def _steps(self, module: ModuleType, back: bool) -> list[Step]:
+        migrator = Migrator(self.database)
+        body = module.rollback if back else module.migrate
+        body(migrator, self.database, fake=False)
+        return migrator.steps
+
+    def _finish(self, file: MigrationFile, back: bool, attempts: int, started: float) -> None:
+        if back:
+            self.history.undone(file)
+        else:
+            self.history.applied(file, attempts=attempts, duration_ms=round((time.monotonic() - started) * 1000))
+
+    def _limit(self, lock_ms: int, statement_ms: int, *, local: bool) -> None:
+        scope = "LOCAL" if local else "SESSION"
+        self.database.execute_sql(f"SET {scope} lock_timeout = {lock_ms:d}; SET {scope} statement_timeout = {statement_ms:d}")
+
+
+def _limits(module: ModuleType) -> tuple[int, int]:
+    return (
+        int(getattr(module, "LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)),
+        int(getattr(module, "STATEMENT_TIMEOUT_MS", STATEMENT_TIMEOUT_MS)),
+    )
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except MigrationError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except (peewee.PeeweeException, psycopg2.Error) as error:
+        raise MigrationError(f"{name}: {str(error).strip()}") from error

@@ -1,0 +1,127 @@
+"""The files of a migrations directory: found, numbered without gaps, and loaded as real modules.
+
+What could be skipped by mistake is an error: a number used twice or left out, a name that is no migration's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.resources
+import importlib.util
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import ModuleType
+
+from rayces_core.errors import IrreversibleMigrationError, MigrationFileError
+
+NAME = re.compile(r"(\d{3,})_[a-z0-9_]+")
+
+PACKAGE = "rayces_core.migrations"
+# `conf.py` is where peewee-migrate keeps its own settings.
+_OTHER_FILES = ("__init__.py", "conf.py")
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFile:
+    """One migration as it stands in its directory. `checksum` does not see line endings."""
+
+    number: int
+    name: str
+    filename: str
+    source: bytes
+    checksum: str
+
+    def load(self) -> ModuleType:
+        """Import the file; raises MigrationFileError when it is no migration."""
+        module = _import(self)
+        if not callable(getattr(module, "migrate", None)):
+            raise MigrationFileError(f"{self.name} has no function migrate(migrator, database, *, fake=False)")
+        return module
+
+
+def is_atomic(module: ModuleType) -> bool:
+    """Whether the migration runs in one transaction: unless it says `ATOMIC = False`."""
+    return bool(getattr(module, "ATOMIC", True))
+
+
+def refuse_irreversible(file: MigrationFile) -> None:
+    """Raise IrreversibleMigrationError if the migration has no way back."""
+    module = file.load()
+    reason = getattr(module, "IRREVERSIBLE", None)
+    if reason or not callable(getattr(module, "rollback", None)):
+        raise IrreversibleMigrationError(f"{file.name} cannot be undone: {reason or 'it has no rollback()'}; nothing was run")
+
+
+def read_directory(directory: str | Path | None) -> list[MigrationFile]:
+    """The migrations in `directory` (None: those of this package), by number.
+
+    Raises MigrationFileError for a missing directory, a file whose name is no migration's, and a number that is
+    used twice or left out.
+    """
+    root: Traversable = importlib.resources.files(PACKAGE) if directory is None else Path(directory)
+    if not root.is_dir():
+        raise MigrationFileError(f"there is no directory of migrations at {root}")
+    entries = [entry for entry in root.iterdir() if _concerns_us(entry.name, packaged=directory is None)]
+    _refuse_misnamed(entry.name for entry in entries)
+    files = sorted((_read(entry) for entry in entries), key=lambda file: file.number)
+    _refuse_disorder(files)
+    return files
+
+
+def _concerns_us(name: str, *, packaged: bool) -> bool:
+    if name[:1].isdigit():
+        return True
+    return name.endswith(".py") and name not in _OTHER_FILES and not packaged
+
+
+def _refuse_misnamed(names: Iterable[str]) -> None:
+    wrong = sorted(name for name in names if not (name.endswith(".py") and NAME.fullmatch(name[:-3])))
+    if wrong:
+        raise MigrationFileError(
+            f"{', '.join(wrong)}: not the name of a migration, so it would be passed over; "
+            "call it NNN_what_it_does.py in lower case, or move it elsewhere"
+        )
+
+
+def _read(entry: Traversable) -> MigrationFile:
+    source = entry.read_bytes()
+    name = entry.name.removesuffix(".py")
+    checksum = hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
+    return MigrationFile(int(name.partition("_")[0]), name, str(entry), source, checksum)
+
+
+def _refuse_disorder(files: list[MigrationFile]) -> None:
+    for expected, file in enumerate(files, start=1):
+        if file.number < expected:
+            raise MigrationFileError(f"{files[expected - 2].name} and {file.name} have the same number; renumber the newer one")
+        if file.number > expected:
+            raise MigrationFileError(f"migration {expected:03} is missing before {file.name}; numbers have no gaps")
+
+
+class _SourceLoader(importlib.abc.SourceLoader):
+    """Imports the bytes whose checksum was taken: no stale byte code, no second read, and it works from a zip."""
+
+    def __init__(self, file: MigrationFile) -> None:
+        self._file = file
+
+    def get_filename(self, fullname: str) -> str:  # noqa: ARG002
+        return self._file.filename
+
+    def get_data(self, path: str | bytes) -> bytes:  # noqa: ARG002
+        return self._file.source
+
+
+def _import(file: MigrationFile) -> ModuleType:
+    spec = importlib.util.spec_from_loader(file.name, _SourceLoader(file))
+    if spec is None or spec.loader is None:
+        raise MigrationFileError(f"{file.filename} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise MigrationFileError(f"{file.filename}, line {error.lineno}: {error.msg}") from error
+    return module

@@ -1,0 +1,96 @@
+"""The two roles that every database of a server shares: made when missing, and held by the login that migrates.
+
+Rule it guards: the application's role is one that row-level security holds.
+"""
+
+from __future__ import annotations
+
+import time
+
+import peewee
+
+from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError
+from rayces_core.migrations.retry import sqlstate
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+
+# The runner of another database was first, or is at it this very moment.
+_RACES = ("42710", "23505", "XX000")
+_TRIES = 20
+_PAUSE_SECONDS = 0.05
+_PRIVILEGE = "42501"
+
+
+def ensure_roles(database: MigrationDatabase) -> None:
+    """Make both roles and let the login become them.
+
+    Raises:
+        ConfigurationError: both are one role.
+        MissingRoleError: the login may not do it; the message has the statements for a DBA.
+        IsolationInertError: row-level security would not hold the application's role.
+    """
+    if database.app_role == database.admin_role:
+        raise ConfigurationError("app_role and admin_role must be two roles; the second one sees every organization")
+    for _ in range(_TRIES):
+        statements = missing_statements(database)
+        if all([_executed(database, statement, statements) for statement in statements]):
+            break
+        time.sleep(_PAUSE_SECONDS)
+    _refuse_bypass(database)
+
+
+def missing_statements(database: MigrationDatabase) -> list[str]:
+    """The statements that make both roles and let the login become them; none when all is well."""
+    statements = []
+    for role in (database.app_role, database.admin_role):
+        name = quote_identifier(role)
+        there = database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)
+        if not there:
+            statements.append(f"CREATE ROLE {name} NOLOGIN NOINHERIT NOBYPASSRLS")
+        if not there or not _held(database, role):
+            statements.append(_grant(database, name))
+    return statements
+
+
+def _modern(database: MigrationDatabase) -> bool:
+    return bool(database.connection().server_version >= 160_000)
+
+
+def _held(database: MigrationDatabase, role: str) -> bool:
+    # Since PostgreSQL 16 one can be a member without the right to SET ROLE.
+    privilege = "SET" if _modern(database) else "MEMBER"
+    return bool(database.one("SELECT pg_has_role(current_user, %s, %s)", role, privilege))
+
+
+def _grant(database: MigrationDatabase, role: str) -> str:
+    # Without INHERIT the login itself stays outside the policies: it sees rows only once it has become the role.
+    options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
+    return f"GRANT {role} TO {quote_identifier(database.one('SELECT current_user::text'))}{options}"
+
+
+def _executed(database: MigrationDatabase, statement: str, all_statements: list[str]) -> bool:
+    try:
+        database.execute_sql(statement.replace("%", "%%"))
+    except peewee.DatabaseError as error:
+        if sqlstate(error) == _PRIVILEGE:
+            raise MissingRoleError(
+                "the login may not create the roles that tenants are held by; ask a DBA to run:\n"
+                + "".join(f"  {needed};\n" for needed in all_statements)
+            ) from error
+        if sqlstate(error) not in _RACES:
+            raise
+        return False
+    return True
+
+
+def _refuse_bypass(database: MigrationDatabase) -> None:
+    role = quote_identifier(database.app_role)
+    if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", database.app_role):
+        raise IsolationInertError(
+            f"row-level security does not hold {role}; a DBA can change that: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
+        )
+    if database.one("SELECT pg_has_role(%s, %s, 'MEMBER')", database.app_role, database.admin_role):
+        admin = quote_identifier(database.admin_role)
+        raise IsolationInertError(
+            f"{role} is a member of {admin}, which sees every organization; a DBA can change that: "
+            f"REVOKE {admin} FROM {role};"
+        )

@@ -1,0 +1,150 @@
+"""The runner's own connection: dedicated, in UTC, never the application's pool, and held by one runner at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+from psycopg2.extensions import parse_dsn
+
+from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError, ServerTooOldError
+
+logger = logging.getLogger("rayces_core.migrations")
+
+OLDEST_SERVER = 15
+POLL_SECONDS = 0.1
+
+# What belongs to the application's connections and would change how this one behaves.
+_NOT_OURS = ("connection_factory", "cursor_factory", "async_", "application_name")
+
+
+class MigrationDatabase(peewee.PostgresqlDatabase):
+    """The database that migrations are given.
+
+    Attributes:
+        app_role, admin_role: names of the roles to grant to, unquoted.
+        schema: name of the schema that unqualified names resolve to, unquoted; known once connected.
+        retry_seconds: how long to go on asking for the locks of one migration or batch.
+    """
+
+    app_role: str = ""
+    admin_role: str = ""
+    schema: str = ""
+    retry_seconds: float = 120.0
+
+    def one(self, sql: str, *values: object) -> Any:
+        """Run a query and return the first column of its first row, or None if there is no row."""
+        row = self.execute_sql(sql, values).fetchone()
+        return row[0] if row else None
+
+
+def quote_identifier(name: str) -> str:
+    """The SQL identifier for a name of any characters."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def dedicated(source: str | peewee.Database | Any) -> MigrationDatabase:
+    """A closed, un-pooled database on the server that `source` names: a libpq URL, a Peewee database, or an object with `url`."""
+    if isinstance(source, peewee.Proxy):
+        source = source.obj
+    if not isinstance(source, peewee.Database):
+        source = getattr(source, "url", source)
+    options: dict[str, Any] = {}
+    if isinstance(source, peewee.PostgresqlDatabase):
+        options = {name: value for name, value in source.connect_params.items() if name not in _NOT_OURS}
+        source = options.pop("dsn", None) or str(source.database)
+    if not isinstance(source, str):
+        raise ConfigurationError(f"migrations need a PostgreSQL URL or a Peewee PostgresqlDatabase, not {source!r}")
+    if "://" in source or "=" in source:
+        options = {**parse_dsn(source), **options}
+        source = str(options.pop("dbname", ""))
+    return MigrationDatabase(source, application_name="rayces_core migrations", **options)
+
+
+@contextmanager
+def connected(database: MigrationDatabase) -> Iterator[None]:
+    """Hold the connection open for the block; a block inside another shares it."""
+    if not database.is_closed():
+        yield
+        return
+    try:
+        database.connect()
+    except peewee.OperationalError as error:
+        raise DatabaseUnreachableError(f"the database cannot be reached: {str(error).strip()}") from error
+    try:
+        _prepare(database)
+        yield
+    finally:
+        database.close()
+
+
+def _prepare(database: MigrationDatabase) -> None:
+    version = database.connection().server_version // 10_000
+    if version < OLDEST_SERVER:
+        raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
+    database.execute_sql("SET TIME ZONE 'UTC'")
+    database.schema = database.one("SELECT current_schema()") or ""
+    if not database.schema:
+        raise ConfigurationError("no schema of the search_path exists; create it or change the search_path")
+
+
+@contextmanager
+def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float) -> Iterator[None]:
+    """Hold the connection and the advisory lock of `purpose`; raise MigrationError if another holds it for `wait_seconds`.
+
+    The lock is polled for: a session that waits inside `pg_advisory_lock` has a snapshot, for which CREATE INDEX
+    CONCURRENTLY of the holder waits in turn. It is the session's that runs the DDL, so it ends with it.
+    """
+    with connected(database):
+        _refuse_proxy(database)
+        key = _key(database.schema, purpose)
+        _take(database, key, wait_seconds)
+        try:
+            yield
+        finally:
+            if not database.is_closed() and not database.connection().closed:
+                database.execute_sql("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _refuse_proxy(database: MigrationDatabase) -> None:
+    # A proxy invents the process id it gives out when the connection is made.
+    if database.connection().get_backend_pid() != database.one("SELECT pg_backend_pid()"):
+        raise MigrationError(
+            "a pooling proxy such as PgBouncer stands before the server, and locks and settings of a session do not hold "
+            "through it; give migrations the server's own URL"
+        )
+
+
+def _key(schema: str, purpose: str) -> int:
+    digest = hashlib.sha256(f"rayces_core.migrations:{schema}:{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _take(database: MigrationDatabase, key: int, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    waiting = False
+    while not database.one("SELECT pg_try_advisory_lock(%s)", key):
+        if time.monotonic() >= deadline:
+            raise MigrationError(
+                f"another run of migrations (server process {_holder(database, key)}) still holds the lock after "
+                f"{wait_seconds:g} s; wait for it, or end it if it is stuck"
+            )
+        if not waiting:
+            logger.info("waiting for another run of migrations (server process %s)", _holder(database, key))
+            waiting = True
+        time.sleep(POLL_SECONDS)
+
+
+def _holder(database: MigrationDatabase, key: int) -> object:
+    unsigned = key % 2**64
+    return database.one(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = %s AND objid = %s "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        unsigned >> 32,
+        unsigned % 2**32,
+    )

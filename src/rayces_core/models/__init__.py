@@ -1,0 +1,42 @@
+"""The models: one noun a file. Their tables are made by the migrations, never from here."""
+
+from rayces_core.models.organization import Organization  # isort: skip - every other model belongs to one
+from rayces_core.models.appointment import Appointment, AppointmentState
+from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.journal import StateTransition
+from rayces_core.models.professional import Professional
+from rayces_core.models.social import Like, Post
+from rayces_core.models.student import AdmissionState, Student
+from rayces_core.models.user import Role, User
+from rayces_core.tenancy import TenantModel
+
+__all__ = [
+    "TENANT_MODELS",
+    "AdmissionState",
+    "Appointment",
+    "AppointmentState",
+    "CreditBalance",
+    "CreditTransaction",
+    "Like",
+    "Organization",
+    "Post",
+    "Professional",
+    "Role",
+    "StateTransition",
+    "Student",
+    "TransactionStatus",
+    "TransactionType",
+    "User",
+]
+
+TENANT_MODELS: tuple[type[TenantModel], ...] = (
+    User,
+    Post,
+    Like,
+    Professional,
+    Student,
+    Appointment,
+    CreditBalance,
+    CreditTransaction,
+    StateTransition,
+)

@@ -1,0 +1,157 @@
+"""CreditBalance and CreditTransaction: the credits that a user buys and spends, and the ledger that explains them.
+
+Rule: `balance` is the sum of the completed transactions. Only the credits module writes these tables.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from peewee import SQL, Check
+
+from rayces_core.fields import EnumField, IntegerField, JSONField, StringField, UTCDateTimeField
+from rayces_core.models.appointment import Appointment
+from rayces_core.models.user import User
+from rayces_core.schemas import Metadata
+from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+
+
+class TransactionType(StrEnum):
+    """Why credits moved."""
+
+    PURCHASE = "purchase"
+    APPOINTMENT_DEBIT = "appointment_debit"
+    CANCELLATION_REFUND = "cancellation_refund"
+    ADMIN_ADJUSTMENT = "admin_adjustment"
+
+
+class TransactionStatus(StrEnum):
+    """Whether a transaction counts; only a completed one does."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can follow."""
+        return self is not TransactionStatus.PENDING
+
+
+class CreditBalance(TimestampedTenantModel):
+    """The whole credits that a user has now, never below zero; one per user."""
+
+    user = TenantForeignKey(User, backref="credit_balances")
+    user_id: int
+    balance = IntegerField(default=0)
+    lifetime_purchased = IntegerField(default=0)
+    lifetime_used = IntegerField(default=0)
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "credit_balances"
+        constraints = [
+            Check("balance >= 0", name="credit_balances_balance_check"),
+            Check("lifetime_purchased >= 0", name="credit_balances_lifetime_purchased_check"),
+            Check("lifetime_used >= 0", name="credit_balances_lifetime_used_check"),
+        ]
+
+
+class CreditTransaction(TimestampedTenantModel):
+    """One entry of the ledger: `amount` credits in (above zero) or out (below), and the balance after it."""
+
+    user = TenantForeignKey(User, backref="credit_transactions")
+    user_id: int
+    credit_balance = TenantForeignKey(CreditBalance, backref="transactions")
+    credit_balance_id: int
+    appointment = TenantForeignKey(Appointment, backref="credit_transactions", null=True)
+    appointment_id: int | None
+    amount = IntegerField()
+    transaction_type = EnumField(TransactionType)
+    status = EnumField(TransactionStatus, default=TransactionStatus.PENDING)
+    metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
+    payment_method = StringField(null=True)
+    payment_reference = StringField(null=True)
+    processed_at = UTCDateTimeField(null=True)
+    balance_after = IntegerField(null=True)
+    idempotency_key = StringField(null=True)
+    created_by = TenantForeignKey(User, backref="created_credit_transactions", null=True)
+    created_by_id: int | None
+    reason = StringField(null=True)
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "credit_transactions"
+        constraints = [
+            Check(
+                "transaction_type IN ('purchase', 'appointment_debit', 'cancellation_refund', 'admin_adjustment')",
+                name="credit_transactions_transaction_type_check",
+            ),
+            Check("status IN ('pending', 'completed', 'failed')", name="credit_transactions_status_check"),
+            Check(
+                "CASE transaction_type WHEN 'appointment_debit' THEN amount < 0 "
+                "WHEN 'admin_adjustment' THEN amount <> 0 ELSE amount > 0 END",
+                name="credit_transactions_amount_check",
+            ),
+            Check(
+                "(balance_after IS NOT NULL) = (status = 'completed') AND coalesce(balance_after, 0) >= 0",
+                name="credit_transactions_balance_after_check",
+            ),
+            Check("(processed_at IS NOT NULL) = (status <> 'pending')", name="credit_transactions_processed_at_check"),
+            Check(
+                "transaction_type NOT IN ('appointment_debit', 'cancellation_refund') OR appointment_id IS NOT NULL",
+                name="credit_transactions_appointment_id_check",
+            ),
+            Check(
+                "transaction_type <> 'admin_adjustment' OR coalesce(btrim(reason), '') <> ''",
+                name="credit_transactions_reason_check",
+            ),
+            Check(
+                "transaction_type <> 'admin_adjustment' OR created_by_id IS NOT NULL",
+                name="credit_transactions_created_by_id_check",
+            ),
+            Check("jsonb_typeof(metadata) = 'object'", name="credit_transactions_metadata_check"),
+        ]
+
+
+CreditBalance.add_index(
+    CreditBalance.organization, CreditBalance.user, unique=True, name="credit_balances_organization_id_user_id_key"
+)
+# What the ledger refers to, so that an entry cannot name another user's balance.
+CreditBalance.add_index(
+    CreditBalance.organization,
+    CreditBalance.id,
+    CreditBalance.user,
+    unique=True,
+    name="credit_balances_organization_id_id_user_id_key",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.idempotency_key,
+    unique=True,
+    name="credit_transactions_organization_id_idempotency_key_key",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.payment_method,
+    CreditTransaction.payment_reference,
+    unique=True,
+    name="credit_transactions_payment_method_payment_reference_key",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.appointment,
+    unique=True,
+    where=SQL("transaction_type = 'appointment_debit' AND status <> 'failed'"),
+    name="index_credit_transactions_on_live_debit",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.appointment,
+    unique=True,
+    where=SQL("transaction_type = 'cancellation_refund' AND status <> 'failed'"),
+    name="index_credit_transactions_on_live_refund",
+)

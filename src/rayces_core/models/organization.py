@@ -1,0 +1,68 @@
+"""Organization: a centre that gives sessions, and the tenant that every other row belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from peewee import Check
+
+from rayces_core import clock
+from rayces_core.fields import (
+    BooleanField,
+    CurrencyField,
+    EmailField,
+    IdField,
+    JSONField,
+    StringField,
+    TextField,
+    TimeZoneField,
+    UTCDateTimeField,
+)
+from rayces_core.schemas import OrganizationSettings
+from rayces_core.tenancy import OrganizationScoped
+
+
+class Organization(OrganizationScoped):
+    """A centre; its own id is what holds its rows together. Made by `Database.create_organization`."""
+
+    id = IdField()
+    name = StringField()
+    subdomain = StringField()
+    time_zone = TimeZoneField(default="America/Argentina/Buenos_Aires")
+    currency = CurrencyField(default="ARS")
+    settings: JSONField[dict[str, Any]] = JSONField(OrganizationSettings, default=dict)
+    active = BooleanField(default=True)
+    email = EmailField(null=True)
+    phone = StringField(null=True)
+    address = TextField(null=True)
+    created_at = UTCDateTimeField(default=clock.now)
+    updated_at = UTCDateTimeField(default=clock.now)
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "organizations"
+        constraints = [
+            Check("btrim(name) <> ''", name="organizations_name_check"),
+            Check(
+                "length(subdomain) <= 63 AND subdomain ~ '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'",
+                name="organizations_subdomain_check",
+            ),
+            Check("btrim(time_zone) <> ''", name="organizations_time_zone_check"),
+            Check("currency ~ '^[A-Z]{3}$'", name="organizations_currency_check"),
+            Check("jsonb_typeof(settings) = 'object'", name="organizations_settings_check"),
+        ]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which the organization's wall clocks, schedules and days are read."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def policy(self) -> OrganizationSettings:
+        """The settings with the defaults filled in."""
+        return OrganizationSettings.model_validate(self.settings)
+
+
+Organization.add_index(Organization.subdomain, unique=True, name="organizations_subdomain_key")

@@ -1,0 +1,62 @@
+"""Professional: the working profile of a user who gives sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Check
+from pydantic import TypeAdapter
+
+from rayces_core.fields import BooleanField, CurrencyField, IntegerField, JSONField, StringField, TextField
+from rayces_core.models.user import User
+from rayces_core.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
+from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+
+_blocked_dates: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
+
+
+class Professional(TimestampedTenantModel):
+    """When, for how long and at what price a user gives sessions; one profile per user."""
+
+    user = TenantForeignKey(User, backref="professional_profiles")
+    user_id: int
+    title = StringField(null=True)
+    specialization = StringField(null=True)
+    bio = TextField(null=True)
+    license_number = StringField(null=True)
+    weekly_schedule: JSONField[dict[str, Any]] = JSONField(WeeklySchedule, default=dict)
+    blocked_dates: JSONField[list[Any]] = JSONField(BlockedDates, default=list)
+    session_duration_minutes = IntegerField(default=60)
+    buffer_minutes = IntegerField(default=15)
+    active = BooleanField(default=True)
+    accepts_new_clients = BooleanField(default=True)
+    session_price_cents = IntegerField(null=True)
+    currency = CurrencyField(default="ARS")
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "professionals"
+        constraints = [
+            Check("jsonb_typeof(weekly_schedule) = 'object'", name="professionals_weekly_schedule_check"),
+            Check("jsonb_typeof(blocked_dates) = 'array'", name="professionals_blocked_dates_check"),
+            Check("session_duration_minutes > 0", name="professionals_session_duration_minutes_check"),
+            Check("buffer_minutes >= 0", name="professionals_buffer_minutes_check"),
+            Check("session_price_cents >= 0", name="professionals_session_price_cents_check"),
+            Check("currency ~ '^[A-Z]{3}$'", name="professionals_currency_check"),
+        ]
+
+    @property
+    def schedule(self) -> WeeklySchedule:
+        """The weekly schedule as an object, in the organization's wall-clock time."""
+        return WeeklySchedule.model_validate(self.weekly_schedule)
+
+    @property
+    def blocked_periods(self) -> list[BlockedPeriod]:
+        """The blocked dates as objects, by start."""
+        return _blocked_dates.validate_python(self.blocked_dates)
+
+
+Professional.add_index(
+    Professional.organization, Professional.user, unique=True, name="professionals_organization_id_user_id_key"
+)

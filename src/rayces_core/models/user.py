@@ -1,0 +1,81 @@
+"""User: a person of one organization, with the role that says what the person may do there."""
+
+from __future__ import annotations
+
+import uuid
+from enum import IntEnum
+
+from peewee import Check
+
+from rayces_core.fields import EmailField, InetField, IntegerField, IntEnumField, StringField, UTCDateTimeField
+from rayces_core.tenancy import TimestampedTenantModel
+
+
+class Role(IntEnum):
+    """What a user is in the organization. The default, 0, is the least privileged."""
+
+    GUARDIAN = 0
+    PROFESSIONAL = 1
+    STAFF = 2
+    ADMIN = 3
+
+
+def new_token_id() -> str:
+    """Make a random `jti`, the id that a user's access tokens carry; changing it revokes them."""
+    return str(uuid.uuid4())
+
+
+class User(TimestampedTenantModel):
+    """A guardian, a professional, a member of the staff or an admin. The e-mail address is unique per organization."""
+
+    email = EmailField()
+    uid = StringField(null=True)
+    provider = StringField(null=True)
+    role = IntEnumField(Role, default=Role.GUARDIAN)
+    first_name = StringField(null=True)
+    last_name = StringField(null=True)
+    phone = StringField(null=True)
+    jti = StringField(null=True, default=new_token_id)
+    sign_in_count = IntegerField(default=0)
+    current_sign_in_at = UTCDateTimeField(null=True)
+    last_sign_in_at = UTCDateTimeField(null=True)
+    current_sign_in_ip = InetField(null=True)
+    last_sign_in_ip = InetField(null=True)
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "users"
+        constraints = [
+            Check("email = lower(btrim(email)) AND email <> ''", name="users_email_check"),
+            Check("role BETWEEN 0 AND 3", name="users_role_check"),
+        ]
+
+    @property
+    def full_name(self) -> str:
+        """First and last name, or the e-mail address of a user who has neither."""
+        return " ".join(filter(None, (self.first_name, self.last_name))) or self.email
+
+    @property
+    def is_guardian(self) -> bool:
+        """Whether the user's role is guardian."""
+        return self.role == Role.GUARDIAN
+
+    @property
+    def is_professional(self) -> bool:
+        """Whether the user's role is professional."""
+        return self.role == Role.PROFESSIONAL
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the user works at the desk: staff, and admins too."""
+        return self.role in (Role.STAFF, Role.ADMIN)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user's role is admin."""
+        return self.role == Role.ADMIN
+
+
+User.add_index(User.organization, User.email, unique=True, name="users_organization_id_email_key")
+User.add_index(User.organization, User.jti, unique=True, name="users_organization_id_jti_key")

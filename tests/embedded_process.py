@@ -1,0 +1,111 @@
+"""Real processes that use an embedded server, and a look at what they leave behind."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from rayces_core import embedded
+
+# Creating a cluster's thousand files takes ext4 three times as long where as many have just been deleted.
+MEMORY = Path("/dev/shm")
+HAS_MEMORY = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
+TEMPORARY = {"TMPDIR": str(MEMORY)} if HAS_MEMORY else {}
+
+SOURCE = Path(embedded.__file__).parents[1]
+PRELUDE = """
+import multiprocessing, os, signal, sys
+import psycopg2
+from rayces_core.embedded import EmbeddedServer
+
+signal.alarm(60)  # a process that hangs ends its test
+server = EmbeddedServer(*sys.argv[1:])
+
+def query(sql):
+    connection = psycopg2.connect(server.url)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(sql)
+    return cursor.fetchone()[0] if cursor.description else None
+
+print(server.path, flush=True)
+"""
+
+
+class UserProcess:
+    """A Python process that opens a server and then runs `code`; killed, if it still runs, at the end of the block."""
+
+    def __init__(self, code: str, *arguments: str | Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + code, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(SOURCE), **TEMPORARY, **environment},
+        )
+
+    @cached_property
+    def path(self) -> Path:
+        """The data folder of its server; waits until the server has started."""
+        return Path(self.line())
+
+    def line(self) -> str:
+        """The next line it prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the process ended early: {self.process.wait()}"
+        return line.rstrip("\n")
+
+    def go_on(self) -> None:
+        """Let one `input()` of its code return."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        with suppress(BrokenPipeError):
+            self.process.communicate()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.005)
+
+
+def processes_of(path: Path) -> list[psutil.Process]:
+    """The living processes that work in the data folder `path`: the supervisor, the postmaster and its children."""
+    return [process for process in psutil.process_iter() if _works_in(process, str(path))]
+
+
+def postmaster_of(path: Path) -> psutil.Process:
+    return psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
+
+
+def supervisor_of(path: Path) -> psutil.Process:
+    (found,) = (process for process in processes_of(path) if "python" in process.name())
+    return found
+
+
+def is_gone(path: Path) -> bool:
+    return not path.exists() and not processes_of(path)
+
+
+def _works_in(process: psutil.Process, path: str) -> bool:
+    try:
+        return process.cwd().removesuffix(" (deleted)") == path and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+        return False

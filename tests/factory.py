@@ -1,0 +1,98 @@
+"""Rows for tests: each function makes one believable row for the bound tenant, with what it needs."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rayces_core import (
+    Appointment,
+    CreditBalance,
+    CreditTransaction,
+    Database,
+    Like,
+    Organization,
+    Post,
+    Professional,
+    Role,
+    StateTransition,
+    Student,
+    User,
+)
+
+_numbers = itertools.count(1)
+START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
+
+
+def make_organization(db: Database, **columns: Any) -> Organization:
+    """A new organization with a subdomain that no other test has."""
+    number = next(_numbers)
+    defaults = {"name": f"Centre {number}", "subdomain": f"centre-{number}-{id(db) % 10_000}"}
+    return db.create_organization(**(defaults | columns))
+
+
+def make_user(**columns: Any) -> User:
+    number = next(_numbers)
+    return User.create(**({"email": f"person{number}@example.org", "first_name": "Ana", "last_name": "Paz"} | columns))
+
+
+def make_professional(**columns: Any) -> Professional:
+    columns.setdefault("user", make_user(role=Role.PROFESSIONAL))
+    return Professional.create(**({"title": "Lic.", "specialization": "speech therapy"} | columns))
+
+
+def make_student(**columns: Any) -> Student:
+    return Student.create(**({"first_name": "Luz", "last_name": f"Sosa {next(_numbers)}"} | columns))
+
+
+def make_appointment(**columns: Any) -> Appointment:
+    if "professional" not in columns:
+        columns["professional"] = make_professional()
+    if "student" not in columns:
+        columns["student"] = make_student()
+    if "client" not in columns:
+        columns["client"] = make_user()
+    columns.setdefault("scheduled_at", START + timedelta(hours=2 * next(_numbers)))
+    return Appointment.create(**columns)
+
+
+def make_post(**columns: Any) -> Post:
+    columns.setdefault("user", make_user())
+    return Post.create(**({"content": "hello"} | columns))
+
+
+def make_like(**columns: Any) -> Like:
+    if "post" not in columns:
+        columns["post"] = make_post()
+    columns.setdefault("user", columns["post"].user)
+    return Like.create(**columns)
+
+
+def make_balance(**columns: Any) -> CreditBalance:
+    columns.setdefault("user", make_user())
+    return CreditBalance.create(**columns)
+
+
+def make_transaction(**columns: Any) -> CreditTransaction:
+    balance = columns.pop("credit_balance", None) or make_balance()
+    values = {"user": balance.user_id, "credit_balance": balance.id, "amount": 5, "transaction_type": "purchase"}
+    return CreditTransaction.create(**(values | columns))
+
+
+def make_transition(**columns: Any) -> StateTransition:
+    values = {"subject_type": "Appointment", "subject_id": 1, "event": "confirm"}
+    return StateTransition.create(**(values | {"from_state": "pre_confirmed", "to_state": "confirmed"} | columns))
+
+
+MAKERS = {
+    User: make_user,
+    Post: make_post,
+    Like: make_like,
+    Professional: make_professional,
+    Student: make_student,
+    Appointment: make_appointment,
+    CreditBalance: make_balance,
+    CreditTransaction: make_transaction,
+    StateTransition: make_transition,
+}

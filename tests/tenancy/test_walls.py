@@ -1,0 +1,373 @@
+"""Acceptance: what the database itself holds, whatever code runs."""
+
+import shutil
+import subprocess
+import time
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from rayces_core import (
+    Appointment,
+    ConnectionLostError,
+    CrossTenantError,
+    Database,
+    PermissionDeniedError,
+    ReferenceNotFoundError,
+    Student,
+    UnsafeSQLError,
+)
+from rayces_core.models import TENANT_MODELS
+from tests.conftest import on_server
+from tests.factory import MAKERS, make_organization, make_professional, make_student, make_user
+
+TABLES = [model._meta.table_name for model in TENANT_MODELS]
+
+
+def catalogue(db: Database, sql: str, *values: object) -> list:
+    connection = psycopg2.connect(db.url)
+    cursor = connection.cursor()
+    cursor.execute(sql, values)
+    rows = cursor.fetchall()
+    connection.close()
+    return rows
+
+
+@pytest.mark.parametrize("table", [*TABLES, "organizations"])
+def test_row_level_security_is_enabled_and_forced(db, table):
+    sql = "select relrowsecurity, relforcerowsecurity from pg_class where oid = %s::regclass"
+    assert catalogue(db, sql, table) == [(True, True)]
+
+
+@pytest.mark.parametrize("table", [*TABLES, "organizations"])
+def test_one_permissive_policy_with_using_and_check_holds_the_application_role(db, table):
+    sql = "select qual, with_check from pg_policies where tablename = %s and 'rayces_app' = any(roles) and permissive = 'PERMISSIVE'"
+    ((using, check),) = catalogue(db, sql, table)
+    column = "id" if table == "organizations" else "organization_id"
+    assert using == check
+    assert using.startswith(f"({column} = ( SELECT")
+    assert "OR" not in using.split()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_tenant_comes_first_in_every_key(db, table):
+    sql = """
+        select i.indexrelid::regclass::text, a.attname from pg_index i
+          join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+         where i.indrelid = %s::regclass and (i.indisunique or i.indisexclusion)
+    """
+    first_columns = dict(catalogue(db, sql, table))
+    assert first_columns
+    assert set(first_columns.values()) == {"organization_id"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_tenant_is_never_null(db, table):
+    sql = "select attnotnull from pg_attribute where attrelid = %s::regclass and attname = 'organization_id'"
+    assert catalogue(db, sql, table) == [(True,)]
+
+
+# -- raw SQL --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_rows(db, b):
+    """One row of every model in B."""
+    with db.tenant(b):
+        return {model: make() for model, make in MAKERS.items()}
+
+
+def insert_copy(db: Database, table: str, organization_id: int) -> None:
+    """Try, in raw SQL, to write a row of `organization_id`."""
+    db.execute_sql(f"insert into {table} (organization_id) values (%s)", (organization_id,))
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_raw_sql_sees_only_the_bound_tenants_rows(db, a, other_rows, model):
+    table = model._meta.table_name
+    with db.tenant(a):
+        MAKERS[model]()
+        rows = db.execute_sql(f"select distinct organization_id from {table}").fetchall()
+    assert rows == [(a.id,)]
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_raw_sql_cannot_write_for_another_tenant(db, a, b, model):
+    with db.tenant(a), pytest.raises((CrossTenantError, PermissionDeniedError)):
+        insert_copy(db, model._meta.table_name, b.id)
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_raw_sql_cannot_move_a_row_to_another_tenant(db, a, b, model):
+    with db.tenant(a):
+        MAKERS[model]()
+        with pytest.raises((CrossTenantError, PermissionDeniedError)):
+            db.execute_sql(f"update {model._meta.table_name} set organization_id = %s", (b.id,))
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_raw_sql_cannot_empty_a_table(db, a, other_rows, model):
+    with db.tenant(a), pytest.raises(PermissionDeniedError):
+        db.execute_sql(f"truncate {model._meta.table_name} cascade")
+
+
+def test_raw_sql_of_a_tenant_sees_one_organization(db, a, b):
+    with db.tenant(a):
+        assert db.execute_sql("select id from organizations").fetchall() == [(a.id,)]
+
+
+def test_a_foreign_key_to_another_tenants_row_is_refused_like_one_to_nobodys(db, a, other_rows):
+    with db.tenant(a):
+        professional, client = make_professional(), make_user()
+        messages = []
+        for student_id in (other_rows[Student].id, 10**15):
+            with pytest.raises(ReferenceNotFoundError) as caught:
+                db.execute_sql(
+                    "insert into appointments (organization_id, professional_id, student_id, client_id, scheduled_at) "
+                    "values (%s, %s, %s, %s, now())",
+                    (a.id, professional.user_id, student_id, client.id),
+                )
+            messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_a_superusers_connection_is_held_as_well(db, a, other_rows):
+    with db.tenant(a):
+        assert db.execute_sql("select current_user, session_user").fetchone()[0] == "rayces_app"
+        assert catalogue(db, "select rolsuper from pg_roles where rolname = session_user") == [(True,)]
+        assert db.execute_sql("select count(*) from students").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "set rayces.bypass = on",
+        "set rayces.organization_id = 1",
+        "set role postgres",
+        "reset role",
+        "set session authorization postgres",
+        "set row_security = off",
+        "commit; select * from students",
+        "rollback; select * from students",
+        "select set_config('rayces.organization_id', '1', true)",
+    ],
+)
+def test_settings_and_statements_that_would_step_out_do_nothing(db, a, other_rows, sql):
+    with db.tenant(a):
+        with pytest.raises(UnsafeSQLError):
+            db.execute_sql(sql)
+        with db.atomic(), pytest.raises(UnsafeSQLError):
+            db.execute_sql(sql)
+        with pytest.raises(UnsafeSQLError):
+            list(Student.raw(sql))
+        with pytest.raises(UnsafeSQLError):
+            db.engine.connection().cursor().execute(sql)
+        assert db.execute_sql("select count(*) from students").fetchone() == (0,)
+
+
+def test_a_bypass_that_someone_invents_is_not_honoured(db, a, other_rows):
+    connection = psycopg2.connect(db.url)
+    cursor = connection.cursor()
+    cursor.execute("select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)", (str(a.id),))
+    cursor.execute("select set_config('rayces.bypass', 'on', true), set_config('rayces.bypass_rls', 'true', true)")
+    cursor.execute("select count(*) from students")
+    assert cursor.fetchone() == (0,)
+    connection.close()
+
+
+def test_the_application_role_without_a_tenant_sees_nothing(db, other_rows):
+    connection = psycopg2.connect(db.url)
+    cursor = connection.cursor()
+    for tenant in (None, "", "0"):
+        cursor.execute("begin; select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)", (tenant,))
+        cursor.execute("select count(*) from students")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("rollback")
+    connection.close()
+
+
+# -- what stays on a connection -------------------------------------------------------------------------------
+
+
+def left_behind(db: Database) -> tuple:
+    """Role and tenant of the one pooled connection, seen past the library."""
+    (connection,) = db.engine.pool._free
+    return connection.plain(
+        "select current_user = session_user, nullif(current_setting('rayces.organization_id', true), '')"
+    ).fetchone()
+
+
+@pytest.fixture
+def single(own_db):
+    with Database.connect(own_db.url, max_connections=1) as database:
+        yield database, make_organization(own_db)
+
+
+def after_a_lone_statement(database):
+    make_student()
+
+
+def after_a_failed_statement(database):
+    with pytest.raises(ReferenceNotFoundError):
+        Appointment.create(professional=1, student=1, client=1, scheduled_at="2031-01-01T00:00+00:00")
+
+
+def after_a_commit(database):
+    with database.atomic():
+        make_student()
+
+
+def after_a_rollback(database):
+    with pytest.raises(RuntimeError), database.atomic():
+        make_student()
+        raise RuntimeError
+
+
+def after_a_savepoints_rollback(database):
+    with database.atomic():
+        with pytest.raises(RuntimeError), database.atomic():
+            make_student()
+            raise RuntimeError
+        make_student()
+
+
+def after_a_failed_transaction(database):
+    with pytest.raises(PermissionDeniedError), database.atomic():
+        database.execute_sql("truncate students")
+
+
+def after_a_transaction_left_open(database):
+    database.engine.begin()
+    make_student()
+    database.engine.rollback()
+
+
+def after_a_reconnect(database):
+    pid = database.execute_sql("select pg_backend_pid()").fetchone()[0]
+    with pytest.raises(ConnectionLostError), database.atomic():
+        on_server(database.url, f"select pg_terminate_backend({pid}, 5000)")
+        make_student()
+    make_student()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        after_a_lone_statement,
+        after_a_commit,
+        after_a_rollback,
+        after_a_savepoints_rollback,
+        after_a_failed_transaction,
+        after_a_transaction_left_open,
+        after_a_reconnect,
+    ],
+    ids=lambda use: use.__name__,
+)
+def test_the_pooled_connection_carries_no_tenant_and_no_role(single, use):
+    database, organization = single
+    with database.tenant(organization):
+        use(database)
+    assert left_behind(database) == (True, None)
+
+
+# -- plans ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many_rows(create_database, template):
+    """A database with 50 organizations and 20,000 students, analysed."""
+    with Database.connect(create_database(template)) as database:
+        organizations = [make_organization(database) for _ in range(50)]
+        on_server(
+            database.url,
+            "insert into students (organization_id, first_name, last_name) "
+            "select 1 + g % 50, 'first' || g, 'last' || g from generate_series(1, 20000) g",
+        )
+        on_server(database.url, "analyze students")
+        yield database, organizations[2]
+
+
+def explain(database: Database, query) -> str:
+    sql, params = query.sql()
+    return "\n".join(line for (line,) in database.execute_sql("explain (costs off) " + sql, params))
+
+
+def test_a_scoped_query_is_an_index_condition_on_the_tenant(many_rows):
+    database, organization = many_rows
+    with database.tenant(organization):
+        plan = explain(database, Student.select().where(Student.last_name == "last102"))
+    conditions = [line for line in plan.splitlines() if "Index Cond" in line]
+    assert any(f"organization_id = '{organization.id}'" in line or f"organization_id = {organization.id}" in line for line in conditions), plan
+
+
+def test_the_policy_costs_one_filter_a_query_and_none_a_row(many_rows):
+    database, organization = many_rows
+    with database.tenant(organization):
+        plan = explain(database, Student.select().where(Student.id == 52))
+    per_row = [line for line in plan.splitlines() if line.strip().startswith("Filter:")]
+    assert not any("current_setting" in line or "InitPlan" in line or "$0" in line for line in per_row), plan
+    assert "One-Time Filter" in plan
+
+
+# -- PgBouncer ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bouncer_url(own_db, tmp_path):
+    """A PgBouncer in transaction mode with one server connection, where the program is installed."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed here")
+    yield from run_bouncer(program, own_db.url, tmp_path)
+
+
+def run_bouncer(program, url, folder):
+    import socket
+
+    parts = parse_dsn(url)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder.chmod(0o755)
+    (folder / "users.txt").write_text(f'"{parts["user"]}" "{parts.get("password", "")}"\n')
+    server = f"host={parts['host']} port={parts.get('port', 5432)} dbname={parts['dbname']} user={parts['user']}"
+    if "password" in parts:
+        server += f" password={parts['password']}"
+    (folder / "bouncer.ini").write_text(
+        f"[databases]\napp = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 1\n"
+    )
+    import os
+
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([program, "-q", *user, str(folder / "bouncer.ini")])
+    try:
+        bouncer = f"postgresql://{parts['user']}@127.0.0.1:{port}/app"
+        for _ in range(100):
+            try:
+                psycopg2.connect(bouncer).close()
+                break
+            except psycopg2.OperationalError:
+                time.sleep(0.05)
+        yield bouncer
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_two_clients_interleaved_through_pgbouncer_never_see_each_others_rows(own_db, bouncer_url):
+    first, second = make_organization(own_db), make_organization(own_db)
+    for organization, count in ((first, 1), (second, 2)):
+        with own_db.tenant(organization):
+            for _ in range(count):
+                make_student()
+    count = "select count(*) from students"
+    with Database.connect(bouncer_url) as one, Database.connect(bouncer_url) as two:
+        for _ in range(20):
+            for database, organization, expected in ((one, first, 1), (two, second, 2), (two, first, 1), (one, second, 2)):
+                with database.tenant(organization):
+                    assert Student.select().count() == expected
+                    assert database.execute_sql(count).fetchone() == (expected,)
+                    with database.atomic():
+                        assert database.execute_sql(count).fetchone() == (expected,)

