@@ -35,7 +35,9 @@ def first_use(url: str, **options: object) -> None:
 # -- the URL --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["", "   ", "mysql://localhost/x", "postgresql+psycopg2://localhost/x", "host=a nonsense"])
+@pytest.mark.parametrize(
+    "url", ["", "   ", "mysql://localhost/x", "postgresql+psycopg2://localhost/x", "host=a nonsense"]
+)
 def test_a_malformed_url_is_refused_at_once(url):
     with pytest.raises(ConfigurationError, match="URL"):
         Database.connect(url)

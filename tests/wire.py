@@ -1,4 +1,4 @@
-"""A proxy that counts the query messages a client sends: what a round trip costs cannot be told from the client's side."""
+"""A proxy that counts the query messages a client sends; round trips cannot be counted from the client's side."""
 
 from __future__ import annotations
 

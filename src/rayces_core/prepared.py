@@ -55,7 +55,7 @@ def _picker(values: list[Any]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
         if len(indexes) > 1:
             return itemgetter(*indexes)
         return lambda given: (given[indexes[0]],)
-    return lambda given: tuple(given[value.index] if isinstance(value, Slot) else value for value in values)
+    return lambda given: tuple(given[value.index or 0] if isinstance(value, Slot) else value for value in values)
 
 
 def prepared(model: type[peewee.Model], shape: Any, make: Callable[[], Any]) -> Prepared:

@@ -339,7 +339,7 @@ def test_privileged_work_needs_a_reason(db, reason):
 
 
 def test_privileged_work_is_logged_with_its_reason_and_its_end(db, caplog):
-    with caplog.at_level(logging.INFO, "rayces_core"), pytest.raises(RuntimeError):  # noqa: SIM117
+    with caplog.at_level(logging.INFO, "rayces_core"), pytest.raises(RuntimeError):
         with db.privileged(reason="nightly reconcile"):
             raise RuntimeError
     begun, ended = caplog.messages

@@ -1,8 +1,11 @@
 """Acceptance: what the database itself holds, whatever code runs."""
 
+import os
 import shutil
+import socket
 import subprocess
 import time
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -42,7 +45,10 @@ def test_row_level_security_is_enabled_and_forced(db, table):
 
 @pytest.mark.parametrize("table", [*TABLES, "organizations"])
 def test_one_permissive_policy_with_using_and_check_holds_the_application_role(db, table):
-    sql = "select qual, with_check from pg_policies where tablename = %s and 'rayces_app' = any(roles) and permissive = 'PERMISSIVE'"
+    sql = """
+        select qual, with_check from pg_policies
+         where tablename = %s and 'rayces_app' = any(roles) and permissive = 'PERMISSIVE'
+    """
     ((using, check),) = catalogue(db, sql, table)
     column = "id" if table == "organizations" else "organization_id"
     assert using == check
@@ -169,7 +175,9 @@ def test_settings_and_statements_that_would_step_out_do_nothing(db, a, other_row
 def test_a_bypass_that_someone_invents_is_not_honoured(db, a, other_rows):
     connection = psycopg2.connect(db.url)
     cursor = connection.cursor()
-    cursor.execute("select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)", (str(a.id),))
+    cursor.execute(
+        "select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)", (str(a.id),)
+    )
     cursor.execute("select set_config('rayces.bypass', 'on', true), set_config('rayces.bypass_rls', 'true', true)")
     cursor.execute("select count(*) from students")
     assert cursor.fetchone() == (0,)
@@ -180,7 +188,10 @@ def test_the_application_role_without_a_tenant_sees_nothing(db, other_rows):
     connection = psycopg2.connect(db.url)
     cursor = connection.cursor()
     for tenant in (None, "", "0"):
-        cursor.execute("begin; select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)", (tenant,))
+        cursor.execute(
+            "begin; select set_config('role', 'rayces_app', true), set_config('rayces.organization_id', %s, true)",
+            (tenant,),
+        )
         cursor.execute("select count(*) from students")
         assert cursor.fetchone() == (0,)
         cursor.execute("rollback")
@@ -298,7 +309,10 @@ def test_a_scoped_query_is_an_index_condition_on_the_tenant(many_rows):
     with database.tenant(organization):
         plan = explain(database, Student.select().where(Student.last_name == "last102"))
     conditions = [line for line in plan.splitlines() if "Index Cond" in line]
-    assert any(f"organization_id = '{organization.id}'" in line or f"organization_id = {organization.id}" in line for line in conditions), plan
+    assert any(
+        f"organization_id = '{organization.id}'" in line or f"organization_id = {organization.id}" in line
+        for line in conditions
+    ), plan
 
 
 def test_the_policy_costs_one_filter_a_query_and_none_a_row(many_rows):
@@ -323,8 +337,6 @@ def bouncer_url(own_db, tmp_path):
 
 
 def run_bouncer(program, url, folder):
-    import socket
-
     parts = parse_dsn(url)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -338,12 +350,13 @@ def run_bouncer(program, url, folder):
         f"[databases]\napp = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 1\n"
     )
-    import os
-
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([program, "-q", *user, str(folder / "bouncer.ini")])
+    # It refuses to run as root; the owner of the server's socket may reach the server.
+    user = (
+        ["-u", Path(parts["host"]).owner() if parts["host"].startswith("/") else "nobody"] if os.geteuid() == 0 else []
+    )
+    process = subprocess.Popen([program, *user, str(folder / "bouncer.ini")])
     try:
-        bouncer = f"postgresql://{parts['user']}@127.0.0.1:{port}/app"
+        bouncer = f"postgresql://{parts['user']}@127.0.0.1:{port}/app?connect_timeout=5"
         for _ in range(100):
             try:
                 psycopg2.connect(bouncer).close()
@@ -365,7 +378,12 @@ def test_two_clients_interleaved_through_pgbouncer_never_see_each_others_rows(ow
     count = "select count(*) from students"
     with Database.connect(bouncer_url) as one, Database.connect(bouncer_url) as two:
         for _ in range(20):
-            for database, organization, expected in ((one, first, 1), (two, second, 2), (two, first, 1), (one, second, 2)):
+            for database, organization, expected in (
+                (one, first, 1),
+                (two, second, 2),
+                (two, first, 1),
+                (one, second, 2),
+            ):
                 with database.tenant(organization):
                     assert Student.select().count() == expected
                     assert database.execute_sql(count).fetchone() == (expected,)
