@@ -1,5 +1,6 @@
 """Connecting, what is checked at first use, pooling, and connections that break."""
 
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -307,6 +308,24 @@ def test_closing_a_database_closes_its_connections(own_db):
             if own_db.execute_sql(left).fetchone()[0] == 0:
                 return
     pytest.fail("the connection stays open")
+
+
+def test_a_database_closed_within_a_block_opens_a_connection_anew(own_db):
+    with own_db.tenant(make_organization(own_db)):
+        make_student()
+        own_db.close()
+        assert Student.select().count() == 1
+
+
+def test_a_broken_transaction_stays_broken_until_its_end(small):
+    database, organization = small
+    with database.tenant(organization):
+        with pytest.raises(ConnectionLostError), database.atomic():
+            terminate(database, backend(database))
+            with contextlib.suppress(ConnectionLostError):
+                make_student()
+            make_student()
+        assert Student.select().count() == 0
 
 
 def test_a_closed_database_may_be_used_again(own_db):

@@ -44,7 +44,6 @@ class TenantConnection(PlainConnection):
         """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
         self.engine = engine
         self.autocommit = True
-        self.cursor_factory = TenantCursor
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
         if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC"):
@@ -72,9 +71,20 @@ class TenantConnection(PlainConnection):
             return True
         return bool(self.closed)
 
+    def cursor(self, *args: Any, **options: Any) -> TenantCursor:
+        """A cursor whose statements carry the tenant; another kind is refused, as it would not."""
+        factory = options.setdefault("cursor_factory", TenantCursor)
+        if not (isinstance(factory, type) and issubclass(factory, TenantCursor)):
+            raise UnsafeSQLError("only a TenantCursor carries the tenant; leave cursor_factory out")
+        if args or options.get("name") is not None:
+            # psycopg2 takes its autocommit mode for "no transaction" and would refuse; run() sees to it that there is one.
+            options.setdefault("withhold", True)
+        made: TenantCursor = super().cursor(*args, **options)
+        return made
+
     def plain(self, statement: str, values: tuple[Any, ...] | None = None) -> PlainCursor:
         """Run the library's own statement as the login role, outside any tenant."""
-        cursor = self.cursor(cursor_factory=PlainCursor)
+        cursor = super().cursor(cursor_factory=PlainCursor)
         cursor.execute(statement, values)
         return cursor
 
@@ -86,8 +96,10 @@ class TenantConnection(PlainConnection):
 
     def end(self, verb: str) -> None:
         """COMMIT or ROLLBACK."""
-        self.plain(verb)
-        self.holder = None
+        try:
+            self.plain(verb)
+        finally:
+            self.holder = None
 
 
 class TenantCursor(PlainCursor):

@@ -84,7 +84,8 @@ class Engine(peewee.PostgresqlDatabase):
         """The session's connection, replaced if the server dropped it between two transactions."""
         connection = session.conn
         if connection is not None:
-            if not connection.idle or not connection.dropped():
+            # Within a transaction a broken connection must fail, not be replaced: what came before is lost.
+            if session.transactions or connection.holder is not None or not connection.dropped():
                 return connection
             self.pool.give_back(connection)
             session.reset()
@@ -143,11 +144,11 @@ class Engine(peewee.PostgresqlDatabase):
         current()
         session = self._state
         connection = self.check_out(session)
-        cursor = connection.cursor()
         started = time.perf_counter() if self.query_hooks else 0.0
         failure: Exception | None = None
         try:
             self._log_query(sql, params)
+            cursor = connection.cursor()
             cursor.execute(sql, params or None)
         except psycopg2.Error as error:
             failure = translate(error)
@@ -164,8 +165,9 @@ class Engine(peewee.PostgresqlDatabase):
         if self.query_hooks:
             return self.execute_sql(sql, params)
         session = self._sessions.current()
-        cursor = self.check_out(session).cursor()
+        connection = self.check_out(session)
         try:
+            cursor = connection.cursor()
             cursor.run(sql, params)
         except psycopg2.Error as error:
             raise translate(error) from error

@@ -1,5 +1,6 @@
 """Acceptance: what the database itself holds, whatever code runs."""
 
+import io
 import os
 import shutil
 import socket
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import psycopg2
+import psycopg2.extras
 import pytest
 from psycopg2.extensions import parse_dsn
 
@@ -170,6 +172,38 @@ def test_settings_and_statements_that_would_step_out_do_nothing(db, a, other_row
         with pytest.raises(UnsafeSQLError):
             db.engine.connection().cursor().execute(sql)
         assert db.execute_sql("select count(*) from students").fetchone() == (0,)
+
+
+def test_a_cursor_that_would_not_carry_the_tenant_is_refused(db, a, other_rows):
+    with db.tenant(a):
+        connection = db.engine.connection()
+        for factory in (psycopg2.extensions.cursor, psycopg2.extras.DictCursor, psycopg2.extras.RealDictCursor):
+            with pytest.raises(UnsafeSQLError):
+                connection.cursor(cursor_factory=factory)
+        with pytest.raises(UnsafeSQLError):
+            connection.cursor().callproc("version")
+        with pytest.raises(UnsafeSQLError):
+            connection.cursor("named").execute("select * from students")
+        with pytest.raises(UnsafeSQLError):
+            connection.cursor().copy_expert("copy (select * from students) to stdout", io.StringIO())
+
+
+def test_bulk_helpers_of_psycopg2_carry_the_tenant(db, a, other_rows):
+    insert = "insert into students (organization_id, first_name, last_name) values %s"
+    with db.tenant(a):
+        cursor = db.engine.connection().cursor()
+        psycopg2.extras.execute_values(cursor, insert, [(a.id, f"n{i}", "x") for i in range(300)])
+        cursor.executemany(
+            "insert into students (organization_id, first_name, last_name) values (%s, %s, %s)", [(a.id, "e", "x")]
+        )
+        assert Student.select().count() == 301
+        with db.atomic():
+            server_side = db.engine.connection().cursor("named")
+            server_side.execute("select * from students")
+            assert len(server_side.fetchall()) == 301
+            out = io.StringIO()
+            db.engine.connection().cursor().copy_expert("copy (select organization_id from students) to stdout", out)
+            assert set(out.getvalue().split()) == {str(a.id)}
 
 
 def test_a_bypass_that_someone_invents_is_not_honoured(db, a, other_rows):
