@@ -71,13 +71,13 @@ class TenantConnection(PlainConnection):
             return True
         return bool(self.closed)
 
-    def cursor(self, *args: Any, **options: Any) -> TenantCursor:
+    def cursor(self, *args: Any, **options: Any) -> TenantCursor:  # type: ignore[override]
         """A cursor whose statements carry the tenant; another kind is refused, as it would not."""
         factory = options.setdefault("cursor_factory", TenantCursor)
         if not (isinstance(factory, type) and issubclass(factory, TenantCursor)):
             raise UnsafeSQLError("only a TenantCursor carries the tenant; leave cursor_factory out")
         if args or options.get("name") is not None:
-            # psycopg2 takes its autocommit mode for "no transaction" and would refuse; run() sees to it that there is one.
+            # psycopg2 takes autocommit for "no transaction" and would refuse; run() sees to it that there is one.
             options.setdefault("withhold", True)
         made: TenantCursor = super().cursor(*args, **options)
         return made

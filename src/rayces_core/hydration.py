@@ -52,6 +52,8 @@ class Rows(peewee.CursorWrapper):
 def builder(query: Any, cursor: Any, row_type: int) -> Build:
     """The function that builds `query`'s rows as models, dicts, tuples or named tuples."""
     model, selection = query.model, query._returning or ()
+    if isinstance(model, peewee.ModelAlias):
+        model = model.model
     builders = model._meta.builders
     # Raw SQL selects by name alone.
     key = (row_type, *map(id, selection)) if selection else (row_type, *(column[0] for column in cursor.description))
@@ -133,7 +135,7 @@ def _models(model: type[peewee.Model], names: list[str], values: list[_Column]) 
         f"    row.__data__ = {{{literal}}}",
         "    row.__rel__ = {}",
         "    row._dirty = set()",
-        *(f"    row.{name} = {value.expression}" for name, value in others),
+        *(f"    setattr(row, {name!r}, {value.expression})" for name, value in others),
         *(["    row._dirty.clear()"] if others else []),
     ]
     # A partial selection must not make a row forget whose it is.

@@ -61,8 +61,4 @@ def _picker(values: list[Any]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
 def prepared(model: type[peewee.Model], shape: Any, make: Callable[[], Any]) -> Prepared:
     """The rendered statement of `shape` for the current kind of binding; `make()` builds its query the first time."""
     binding = current()
-    key = (shape, binding.privileged)
-    known: Prepared | None = model._meta.prepared.get(key)
-    if known is None:
-        known = model._meta.prepared[key] = Prepared(make(), binding)
-    return known
+    return model._meta.remember((shape, binding.privileged), lambda: Prepared(make(), binding))

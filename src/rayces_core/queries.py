@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import peewee
@@ -10,8 +11,9 @@ import peewee
 from rayces_core.binding import Binding, bound, current
 from rayces_core.errors import CrossTenantError, TenancyError, TenantImmutableError, TenantNotSetError
 from rayces_core.hydration import Rows, builder
-from rayces_core.scoping import tenant_in
+from rayces_core.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
 
+_NO_ROW = object()
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
 
@@ -19,6 +21,7 @@ class ScopedResult:
     """Keeps a query's result only for the binding it was read under, and builds its rows by template."""
 
     _read_under: Binding | None = None
+    _cursor_wrapper: Any
 
     def _execute(self, database: Any) -> Any:
         binding = current()
@@ -33,10 +36,13 @@ class ScopedResult:
     _streams = False
 
     def _ensure_execution(self) -> None:
-        self.execute()
+        # Not again for the same tenant: list() asks for the length too, and this may be an INSERT.
+        if self._cursor_wrapper is None or self._read_under is not current():
+            self.execute()
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.execute())
+        self._ensure_execution()
+        return iter(self._cursor_wrapper)
 
     def iterator(self, database: Any = None) -> Iterator[Any]:
         """Rows one by one, kept nowhere; raises when read on after the tenant's block."""
@@ -69,16 +75,33 @@ def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:
         yield row
 
 
-class TenantSelect(ScopedResult, peewee.ModelSelect):
-    """SELECT of a tenant model."""
+class ScopedReading(ScopedResult):
+    """What SELECT and UNION share: what is derived from them is scoped as they are."""
 
-    def _normalize_join(self, src: Any, dest: Any, on: Any, attr: str | None) -> Any:
-        generated = on is None or isinstance(on, peewee.Field)
-        on, attr, constructor, context = super()._normalize_join(src, dest, on, attr)
-        if generated and on is not None and _has_tenant(src) and _has_tenant(dest):
-            # The key is (organization_id, id): in privileged work, id alone may meet another tenant's row.
-            on = on & (src.organization == dest.organization)
-        return on, attr, constructor, context
+    def scalars(self, database: Any = None) -> Iterator[Any]:
+        """The first column, row by row; raises when read on after the tenant's block."""
+        return _held(super().scalars(database), current())
+
+    def select_from(self, *columns: Any) -> TenantSelect:
+        """A SELECT over this one."""
+        if not columns:
+            raise ValueError("select_from() needs the columns to select")
+        return self.model.select(*columns).from_(self)
+
+    def prefetch(self, *subqueries: Any, prefetch_type: Any = peewee.PREFETCH_TYPE.WHERE) -> list[Any]:
+        """The rows with their relations read in one query for each of `subqueries`."""
+        joinable = prefetch_type in (peewee.PREFETCH_TYPE.WHERE, peewee.PREFETCH_TYPE.JOIN)
+        if subqueries and joinable and current().privileged:
+            return prefetch_by_tenant(self, subqueries, prefetch_type)
+        return super().prefetch(*subqueries, prefetch_type=prefetch_type)
+
+    def with_related(self, *loads: Any) -> Any:
+        """The same query, whose rows come with the relations that `loads` name."""
+        return super().with_related(*map(TenantLoad.of, loads))
+
+    def create_table(self, *_: Any, **__: Any) -> Any:
+        """Refused: nothing would hold the copies, and a temporary table outlives the tenant's block."""
+        raise TenancyError("rows of a tenant are not copied into a table of their own")
 
     def union_all(self, rhs: Any) -> TenantCompoundSelect:
         """Rows of both, repeated ones too."""
@@ -99,17 +122,40 @@ class TenantSelect(ScopedResult, peewee.ModelSelect):
     __add__, __or__, __and__, __sub__ = union_all, union, intersect, except_
 
 
-def _has_tenant(source: Any) -> bool:
-    model = source.model if isinstance(source, peewee.ModelAlias) else source
-    return peewee.is_model(model) and "organization" in model._meta.fields
+class TenantSelect(ScopedReading, peewee.ModelSelect):
+    """SELECT of a tenant model."""
+
+    def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
+        if not self._is_default or is_subquery or not peewee.is_model(self.model):
+            return super().__sql_selection__(ctx, is_subquery)
+        # All columns of a model are most of the text, and the same for every query but for the alias.
+        meta = self.model._meta
+        alias = ctx.alias_manager[meta.table]
+        names = meta.remember(
+            ("selection", alias), lambda: ", ".join(f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
+        )
+        return ctx.literal(names)
+
+    def _normalize_join(self, src: Any, dest: Any, on: Any, attr: str | None) -> Any:
+        named = on.unwrap() if isinstance(on, peewee.Node) else on
+        generated = named is None or isinstance(named, peewee.Field | peewee.Column)
+        on, attr, constructor, context = super()._normalize_join(src, dest, on, attr)
+        mine, theirs = _tenant_column_of(src), _tenant_column_of(dest)
+        if generated and on is not None and mine is not None and theirs is not None:
+            # The key is (organization_id, id): in privileged work, id alone may meet another tenant's row.
+            on = on & (mine == theirs)
+        return on, attr, constructor, context
 
 
-class TenantCompoundSelect(ScopedResult, peewee.ModelCompoundSelectQuery):
+def _tenant_column_of(source: Any) -> Any:
+    model = source.model if isinstance(source, peewee.ModelAlias) else getattr(source, "_model", source)
+    if not peewee.is_model(model) or "organization" not in model._meta.fields:
+        return None
+    return source.organization_id if isinstance(source, peewee.Table) else source.organization
+
+
+class TenantCompoundSelect(ScopedReading, peewee.ModelCompoundSelectQuery):
     """UNION, INTERSECT or EXCEPT; every arm is scoped by itself."""
-
-    union_all, union = TenantSelect.union_all, TenantSelect.union
-    intersect, except_ = TenantSelect.intersect, TenantSelect.except_
-    __add__, __or__, __and__, __sub__ = union_all, union, intersect, except_
 
     @property
     def _joins(self) -> Any:
@@ -130,7 +176,10 @@ class ScopedWrite:
         meta = self.model._meta
         own = peewee.Expression(meta.fields[meta.tenant_field], peewee.OP.EQ, peewee.Value(tenant, converter=False))
         query = self.clone()
-        query._where = own if query._where is None else peewee.Expression(own, peewee.OP.AND, query._where)
+        if query._where is not None:
+            # In parentheses: it may be raw SQL with an OR of its own.
+            own = peewee.Expression(own, peewee.OP.AND, peewee.EnclosedNodeList((query._where,)))
+        query._where = own
         return super(ScopedWrite, query).__sql__(ctx)
 
 
@@ -142,6 +191,30 @@ class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
             if _names_tenant(model, key):
                 raise TenantImmutableError
         super().__init__(model, update, **options)
+
+
+def updates_of(
+    model: Any, instances: Iterable[Any], columns: list[Any], batch_size: int | None
+) -> Iterator[TenantUpdate]:
+    """UPDATEs that write to each of `instances`, by id, its own values of `columns`; one organization each."""
+    rows_of: dict[int | None, list[Any]] = {}
+    for instance in instances:
+        rows_of.setdefault(known_tenant_of(instance), []).append(instance)
+    tenant = model._meta.fields[model._meta.tenant_field]
+    for organization_id, rows in rows_of.items():
+        for batch in peewee.chunked(rows, batch_size or len(rows)):
+            update = _update_each(model, batch, columns)
+            yield update if organization_id is None else update.where(tenant == organization_id)
+
+
+def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdate:
+    key, values = model._meta.primary_key, {}
+    for column in columns:
+        given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
+        cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
+        values[column] = peewee.Case(key, cases)
+    update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
+    return update
 
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
@@ -171,44 +244,52 @@ class TenantInsert(ScopedResult, peewee.ModelInsert):
             self._stamp_query(field, stamp)
         elif isinstance(self._insert, Mapping):
             self._insert = _stamped(self._insert, self.model, field, tenant, stamp)
-            self._columns = _without(self._columns, field)
         else:
             self._stamp_rows(field, tenant, stamp)
 
     def _stamp_query(self, field: peewee.Field, stamp: peewee.Value) -> None:
-        if any(_names_tenant(self.model, column) for column in self._columns or ()):
+        if _place_of_tenant(self.model, self._columns or ()) is not None:
             return  # The values come from the SELECT; row-level security refuses another tenant's.
-        if not self._columns or not isinstance(self._insert, peewee.Select):
-            raise TenancyError(
-                "INSERT from a query needs its fields named and a plain SELECT, so that it can be stamped"
-            )
+        if not self._columns or not isinstance(self._insert, peewee.SelectBase):
+            raise TenancyError("INSERT from a query needs its fields named and a SELECT, so that it can be stamped")
         self._columns = [*self._columns, field]
         query = self._insert.clone()
+        if isinstance(query, peewee.CompoundSelectQuery):
+            source = query.alias("arms")
+            query = peewee.Select((source,), [source.__star__])
         query._returning = [*query._returning, stamp]
         query._is_default = False
         self._insert = query
 
     def _stamp_rows(self, field: peewee.Field, tenant: Any, stamp: peewee.Value) -> None:
+        self._choose_columns()
         if self._columns is None:
-            rows = self._insert
-            self._insert = (
-                _stamped(row, self.model, field, tenant, stamp) if isinstance(row, Mapping) else row for row in rows
-            )
+            self._insert = (_stamped(row, self.model, field, tenant, stamp) for row in self._insert)
             return
-        columns = [getattr(self.model, c) if isinstance(c, str) else c for c in self._columns]
-        at = next((i for i, column in enumerate(columns) if column is field), None)
-        self._columns = [*_without(columns, field), field]
+        at = _place_of_tenant(self.model, self._columns)
+        # In front, so that a row with too many values or too few puts none of them there.
+        self._columns = [field, *_without(self._columns, self.model)]
         self._insert = _stamped_tuples(self._insert, self.model, field, tenant, stamp, at)
 
+    def _choose_columns(self) -> None:
+        """Name the columns of rows that are tuples; rows that are dicts name their own, and `_columns` is None."""
+        if self._columns:
+            return
+        rows = iter(self._insert)
+        first = next(rows, _NO_ROW)
+        by_name = first is _NO_ROW or isinstance(first, Mapping)
+        self._columns = None if by_name else self.get_default_columns()
+        self._insert = () if first is _NO_ROW else chain((first,), rows)
+
     def _names_organization(self) -> bool:
-        if self._columns is not None:
-            return any(_names_tenant(self.model, column) for column in self._columns)
+        if self._query_type == peewee.Insert.QUERY:
+            return _place_of_tenant(self.model, self._columns or ()) is not None
         if isinstance(self._insert, Mapping):
-            return any(_names_tenant(self.model, key) and self._insert[key] is not None for key in self._insert)
+            return _tells_tenant(self.model, self._insert, None)
+        self._choose_columns()
         self._insert = rows = list(self._insert)
-        return all(
-            isinstance(r, Mapping) and any(_names_tenant(self.model, k) and r[k] is not None for k in r) for r in rows
-        )
+        at = _place_of_tenant(self.model, self._columns or ())
+        return all(_tells_tenant(self.model, row, at) for row in rows)
 
     def _check_conflict(self) -> None:
         conflict = self._on_conflict
@@ -227,13 +308,33 @@ class TenantInsert(ScopedResult, peewee.ModelInsert):
 
 def _names_tenant(model: Any, key: Any) -> bool:
     meta = model._meta
+    if meta.tenant_column == "id":
+        return False
     if isinstance(key, str):
-        return key in (meta.tenant_field, meta.tenant_column) and meta.tenant_column != "id"
-    return key is meta.fields[meta.tenant_field] and meta.tenant_column != "id"
+        return key in (meta.tenant_field, meta.tenant_column)
+    return _column_name(key) == meta.tenant_column
 
 
-def _without(columns: Iterable[Any] | None, field: peewee.Field) -> list[Any] | None:
-    return None if columns is None else [column for column in columns if column is not field]
+def _column_name(key: Any) -> Any:
+    if isinstance(key, peewee.Field):
+        return key.column_name
+    if isinstance(key, peewee.Column):
+        return key.name
+    return key._path[-1] if isinstance(key, peewee.Entity) else None
+
+
+def _place_of_tenant(model: Any, columns: Iterable[Any]) -> int | None:
+    return next((i for i, column in enumerate(columns) if _names_tenant(model, column)), None)
+
+
+def _without(columns: Iterable[Any], model: Any) -> list[Any]:
+    return [column for column in columns if not _names_tenant(model, column)]
+
+
+def _tells_tenant(model: Any, row: Any, at: int | None) -> bool:
+    if isinstance(row, Mapping):
+        return any(_names_tenant(model, key) and row[key] is not None for key in row)
+    return at is not None and at < len(row) and row[at] is not None
 
 
 def _check_value(model: Any, value: Any, tenant: Any) -> None:
@@ -246,9 +347,9 @@ def _check_value(model: Any, value: Any, tenant: Any) -> None:
         )
 
 
-def _stamped(
-    row: Mapping[Any, Any], model: Any, field: peewee.Field, tenant: Any, stamp: peewee.Value
-) -> dict[Any, Any]:
+def _stamped(row: Any, model: Any, field: peewee.Field, tenant: Any, stamp: peewee.Value) -> dict[Any, Any]:
+    if not isinstance(row, Mapping):
+        raise TenancyError("the rows must be all dicts, or all tuples, so that each can be stamped")
     kept = {}
     for key, value in row.items():
         if _names_tenant(model, key):
@@ -266,7 +367,7 @@ def _stamped_tuples(
         if isinstance(row, Mapping):
             yield _stamped(row, model, field, tenant, stamp)
         elif at is None:
-            yield [*row, stamp]
+            yield [stamp, *row]
         else:
-            _check_value(model, row[at], tenant)
-            yield [*row[:at], *row[at + 1 :], stamp]
+            _check_value(model, row[at] if at < len(row) else None, tenant)
+            yield [stamp, *row[:at], *row[at + 1 :]]

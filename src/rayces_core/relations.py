@@ -6,30 +6,14 @@ never followed to, or given, a row of another.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import peewee
 
 from rayces_core.binding import current
 from rayces_core.errors import CrossTenantError, TenantImmutableError
-
-
-def tenant_of(row: peewee.Model) -> int | None:
-    """Id of the organization a row belongs to, as far as the row itself knows."""
-    value: int | None = row.__data__.get(row._meta.tenant_field)
-    return value
-
-
-def check_reach(row: peewee.Model) -> int | None:
-    """Raise unless `row` belongs to the bound tenant; returns its organization's id."""
-    own, binding = tenant_of(row), current()
-    if binding.organization_id is not None and own is not None and own != binding.organization_id:
-        raise CrossTenantError(
-            f"this {type(row).__name__} belongs to organization {own}, but {binding.organization_id} is bound",
-            bound=binding.organization_id,
-            found=own,
-        )
-    return own
+from rayces_core.scoping import check_reach, known_tenant_of, tenant_of
 
 
 class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
@@ -40,7 +24,7 @@ class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
         value = instance.__data__.get(self.name)
         if value is None or self.name in instance.__rel__ or not self.field.lazy_load:
             return super().get_rel_instance(instance)
-        related = self.rel_model._related(self.field.rel_field, value, check_reach(instance))
+        related = self.rel_model._related(self.field.rel_field, value, known_tenant_of(instance))
         instance.__rel__[self.name] = related
         return related
 
@@ -65,7 +49,7 @@ class TenantBackrefAccessor(peewee.BackrefAccessor):
     def __get__(self, instance: Any, instance_type: Any = None) -> Any:
         if instance is None:
             return self
-        organization_id = check_reach(instance)
+        organization_id = known_tenant_of(instance)
         key = getattr(instance, self.field.rel_field.safe_name)
         query = self.rel_model.select().where(self.field == key)
         if current().privileged:
@@ -90,12 +74,26 @@ class TenantForeignKey(peewee.ForeignKeyField):
 class OrganizationAccessor(peewee.ForeignKeyAccessor):
     """The organization of a row; set once, never changed."""
 
+    def get_rel_instance(self, instance: Any) -> Any:
+        """The organization, read once and kept."""
+        check_reach(instance)
+        return super().get_rel_instance(instance)
+
     def __set__(self, instance: Any, value: Any) -> None:
         own = tenant_of(instance)
         new = value.id if isinstance(value, self.rel_model) else value
-        if own is not None and own != new:
+        # Without an id it is no row yet, or what an outer join gives where there is none.
+        if own in (None, new) or (value is None and instance._pk is None):
+            super().__set__(instance, value)
+        elif new is None and _is_partly_read(value):
+            instance.__rel__[self.name] = value
+        else:
             raise TenantImmutableError
-        super().__set__(instance, value)
+
+
+def _is_partly_read(value: Any) -> bool:
+    # One that the caller made has its defaults; one that a join read has the selected columns only.
+    return isinstance(value, peewee.Model) and not {f.name for f in value._meta.defaults} <= value.__data__.keys()
 
 
 class OrganizationKey(peewee.ForeignKeyField):
@@ -103,3 +101,39 @@ class OrganizationKey(peewee.ForeignKeyField):
 
     accessor_class = OrganizationAccessor
     field_type = "BIGINT"
+
+
+# -- rows that name others --------------------------------------------------------------------------------------
+
+
+def dependents(row: peewee.Model, *, through_nullable: bool, into_nullable: bool) -> Iterator[tuple[Any, Any]]:
+    """Conditions, with their foreign keys, that find what names `row`, what names that, and so on: leaves first.
+
+    Peewee's own takes the id for what every foreign key refers to, and knows no organization.
+    """
+    organization_id = known_tenant_of(row)
+    found: dict[Any, list[tuple[Any, Any]]] = {}
+    waiting: list[tuple[Any, Any]] = [(type(row), None)]
+    seen = set()
+    while waiting:
+        model, condition = waiting.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        for key, child in model._meta.backrefs.items():
+            if key.null and not through_nullable:
+                continue
+            named = _named(row, key, model, condition)
+            if current().privileged and "organization" in child._meta.fields:
+                named = named & (child.organization == organization_id)
+            found.setdefault(child, []).append((named, key))
+            if into_nullable or not key.null:
+                waiting.append((child, named))
+    for child in reversed(peewee.sort_models(list(found))):
+        yield from found[child]
+
+
+def _named(row: peewee.Model, key: Any, model: Any, condition: Any) -> Any:
+    if condition is None or key.model is type(row):
+        return key == row.__data__[key.rel_field.name]
+    return key << model.select(key.rel_field).where(condition)

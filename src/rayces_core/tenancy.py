@@ -5,7 +5,7 @@ Rule it guards: reads are scoped at the SQL source, writes are stamped and check
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import peewee
@@ -17,9 +17,9 @@ from rayces_core.errors import CrossTenantError, TenancyError
 from rayces_core.fields import IdField, UTCDateTimeField, note_changes_in_place
 from rayces_core.hydration import builder
 from rayces_core.prepared import prepared, slots
-from rayces_core.queries import TenantDelete, TenantInsert, TenantRaw, TenantSelect, TenantUpdate
-from rayces_core.relations import OrganizationKey, TenantForeignKey, check_reach, tenant_of
-from rayces_core.scoping import TenantAlias, TenantMetadata
+from rayces_core.queries import TenantDelete, TenantInsert, TenantRaw, TenantSelect, TenantUpdate, updates_of
+from rayces_core.relations import OrganizationKey, TenantForeignKey, dependents
+from rayces_core.scoping import TenantAlias, TenantMetadata, check_reach, known_tenant_of
 
 if TYPE_CHECKING:
     from rayces_core.models.organization import Organization
@@ -104,11 +104,23 @@ class ScopedModel(peewee.Model):
         fields = [field for field in cls._insertable() if field is not cls._meta.primary_key]
         for start in range(0, len(instances), batch_size or len(instances) or 1):
             batch = instances[start : start + (batch_size or len(instances))]
+            for instance in batch:
+                instance._populate_unsaved_relations(instance.__data__)
             rows = [[instance.__data__.get(field.name) for field in fields] for instance in batch]
             made = cls.insert_many(rows, fields=fields).returning(*cls._made_by_database()).tuples().execute()
             for instance, values in zip(batch, made, strict=True):
                 instance._take_up(values)
                 instance._dirty.clear()
+
+    @classmethod
+    def bulk_update(cls, model_list: Iterable[Any], fields: Iterable[Any], batch_size: int | None = None) -> int:
+        """UPDATE these fields of many instances; returns the number of rows.
+
+        Raises:
+            CrossTenantError: an instance belongs to another tenant; nothing is written.
+        """
+        columns = [cls._meta.fields[field] if isinstance(field, str) else field for field in fields]
+        return sum(int(update.execute()) for update in updates_of(cls, model_list, columns, batch_size))
 
     # -- by id ------------------------------------------------------------------------------------------------
 
@@ -131,6 +143,33 @@ class ScopedModel(peewee.Model):
         return row
 
     @classmethod
+    def set_by_id(cls, key: Any, value: Any) -> Any:
+        """UPDATE the row with this id; with None for the id, INSERT one."""
+        if key is None:
+            return cls.insert(value).execute()
+        return cls._write_one(cls.update(value).where(cls._meta.primary_key == key))
+
+    @classmethod
+    def delete_by_id(cls, pk: Any) -> int:
+        """DELETE the row with this id; returns 1, or 0 if there is none."""
+        return cls._write_one(cls.delete().where(cls._meta.primary_key == pk))
+
+    @classmethod
+    def _write_one(cls, query: Any) -> int:
+        binding = current()
+        if not binding.privileged:
+            return int(query.execute())
+        with binding.engine.atomic():
+            count = int(query.execute())
+            if count > 1:
+                raise cls._ambiguous()
+        return count
+
+    @classmethod
+    def _ambiguous(cls) -> CrossTenantError:
+        return CrossTenantError(f"several organizations have a {cls.__name__} with this id; name the organization too")
+
+    @classmethod
     def _id_in(cls, expression: Any) -> Any:
         if isinstance(expression, int) and not isinstance(expression, bool):
             return expression
@@ -146,23 +185,26 @@ class ScopedModel(peewee.Model):
         open_values = slots(2 if within else 1)
 
         def query() -> Any:
-            found = cls.select().where(field == open_values[0]).limit(peewee.SQL("1"))
-            return found.where(cls._tenant_field() == open_values[1]) if within else found
+            found = cls.select().where(field == open_values[0])
+            if within:
+                found = found.where(cls._tenant_field() == open_values[1])
+                return found.limit(peewee.SQL("1"))
+            # Two are enough to see that privileged work would take one of several tenants' rows.
+            return found.limit(peewee.SQL("2" if binding.privileged else "1"))
 
         statement = prepared(cls, ("find", field.name, within), query)
         cursor = statement.run(binding, value, organization_id) if within else statement.run(binding, value)
         rows = cursor.fetchall()
         if not rows:
             return None
+        if len(rows) > 1:
+            raise cls._ambiguous()
         found: Self = builder(cls._whole(), cursor, peewee.ROW.MODEL)(rows, binding.organization_id)[0]
         return found
 
     @classmethod
     def _whole(cls) -> TenantSelect:
-        whole = cls._meta.prepared.get("whole")
-        if whole is None:
-            whole = cls._meta.prepared["whole"] = cls.select()
-        return whole
+        return cls._meta.remember("whole", cls.select)
 
     @classmethod
     def _related(cls, field: peewee.Field, value: Any, organization_id: int | None) -> Self:
@@ -189,7 +231,8 @@ class ScopedModel(peewee.Model):
         return self._update_row(only)
 
     def _insert_row(self, only: Iterable[Any] | None) -> int:
-        data = {key: value for key, value in self.__data__.items() if key in self._insertable_names()}
+        insertable = self._insertable_names()
+        data = {key: value for key, value in self.__data__.items() if key in insertable}
         if only is not None:
             data = self._prune_fields(data, only)
         self._populate_unsaved_relations(data)
@@ -197,6 +240,10 @@ class ScopedModel(peewee.Model):
             data.pop(self._meta.primary_key.name, None)
         if not current().privileged:
             data.pop("organization", None)
+        # Here, since SQL that is rendered once must not keep the value that a default had then.
+        for field, default in self._meta.defaults.items():
+            if field.name not in data:
+                data[field.name] = default() if callable(default) else default
         self._take_up(self._insert_values(data))
         self._dirty -= set(data)
         self._dirty.discard(self._meta.tenant_field)
@@ -239,12 +286,9 @@ class ScopedModel(peewee.Model):
     def _update_values(self, data: dict[str, Any]) -> int:
         cls, binding = type(self), current()
         key, fields = cls._meta.primary_key, cls._meta.fields
-        own = tenant_of(self)
-        if own is None and binding.privileged:
-            raise CrossTenantError(f"this {cls.__name__} was loaded without its organization; select organization too")
+        own = known_tenant_of(self)
         if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
-            update = cls.update(data).where(key == self._pk, cls._tenant_field() == own)
-            return int(update.execute())
+            return int(cls.update(data).where(self._pk_expr()).execute())
 
         def query() -> Any:
             *values, pk, tenant = slots(len(data) + 2)
@@ -267,11 +311,15 @@ class ScopedModel(peewee.Model):
         with current().engine.atomic():
             return int(super().delete_instance(recursive=True, delete_nullable=delete_nullable))
 
+    def dependencies(self, search_nullable: bool = True, exclude_null_children: bool = False) -> Iterator[Any]:
+        """What names this row, and what names that, as pairs of a condition and its foreign key."""
+        return dependents(self, through_nullable=search_nullable, into_nullable=not exclude_null_children)
+
     def _pk_expr(self) -> Any:
         own = super()._pk_expr()
         if not current().privileged:
             return own
-        return own & (self._tenant_field() == tenant_of(self))
+        return own & (self._tenant_field() == known_tenant_of(self))
 
     def _take_up(self, values: Iterable[Any]) -> None:
         for field, value in zip(self._made_by_database(), values, strict=True):
@@ -285,17 +333,23 @@ class ScopedModel(peewee.Model):
 
     @classmethod
     def _insertable(cls) -> list[peewee.Field]:
-        return [field for field in cls._meta.sorted_fields if not getattr(field, "generated", False)]
+        return cls._meta.remember("insertable", lambda: [f for f in cls._meta.sorted_fields if not _is_generated(f)])
 
     @classmethod
     def _insertable_names(cls) -> set[str]:
-        return {field.name for field in cls._insertable()}
+        return cls._meta.remember("insertable names", lambda: {field.name for field in cls._insertable()})
 
     @classmethod
     def _made_by_database(cls) -> list[peewee.Field]:
-        made = [field for field in cls._meta.sorted_fields if getattr(field, "generated", False)]
-        tenant = [] if cls._meta.tenant_column == "id" else [cls._tenant_field()]
-        return [cls._meta.primary_key, *tenant, *made]
+        def made() -> list[peewee.Field]:
+            tenant = [] if cls._meta.tenant_column == "id" else [cls._tenant_field()]
+            return [cls._meta.primary_key, *tenant, *filter(_is_generated, cls._meta.sorted_fields)]
+
+        return cls._meta.remember("made by database", made)
+
+
+def _is_generated(field: peewee.Field) -> bool:
+    return getattr(field, "generated", False)
 
 
 class TenantModel(ScopedModel):

@@ -1,0 +1,65 @@
+"""Tenants whose rows are told apart only by their organization, with all walls up and with the first wall alone.
+
+Row-level security would hide every fault of the compiled SQL, so most tests run a second time on a database where it
+is switched off: what holds there is held by the library itself.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from rayces_core import Database
+from rayces_core.models import TENANT_MODELS
+from tests.conftest import on_server
+from tests.factory import make_organization
+from tests.tenancy.worlds import World, populate, start_of_ids
+
+WALLS = ["all walls", "wall 1 alone"]
+
+
+@pytest.fixture(scope="session")
+def wall_1_db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """A database without row-level security; with its keys, foreign keys and grants."""
+    with Database.connect(create_database(template), pool_timeout=10) as database:
+        make_organization(database)  # the first use insists on row-level security
+        for model in TENANT_MODELS:
+            on_server(database.url, f"ALTER TABLE {model._meta.table_name} DISABLE ROW LEVEL SECURITY")
+        on_server(database.url, "ALTER TABLE organizations DISABLE ROW LEVEL SECURITY")
+        yield database
+
+
+def _database(request: pytest.FixtureRequest) -> Database:
+    return request.getfixturevalue("db" if request.param == "all walls" else "wall_1_db")
+
+
+@pytest.fixture(scope="module", params=WALLS)
+def world(request: pytest.FixtureRequest) -> World:
+    """Two populated tenants, for tests that change nothing."""
+    return _world(_database(request))
+
+
+@pytest.fixture(scope="module")
+def walled(db: Database) -> World:
+    """The same with all walls up, for what only the database can hold: raw SQL and plain Peewee."""
+    return _world(db)
+
+
+@pytest.fixture(params=WALLS)
+def pair(request: pytest.FixtureRequest) -> World:
+    """Two tenants of the test's own, with one row of each kind."""
+    return _world(_database(request), ours=1, theirs=1)
+
+
+@pytest.fixture
+def walled_pair(db: Database) -> World:
+    """The same with all walls up."""
+    return _world(db, ours=1, theirs=1)
+
+
+def _world(database: Database, ours: int = 2, theirs: int = 3) -> World:
+    made = World(database, make_organization(database), make_organization(database), start_of_ids())
+    with database.tenant(made.a):
+        populate("ours", made.base, ours)
+    with database.tenant(made.b):
+        populate("theirs", made.base, theirs)
+    return made

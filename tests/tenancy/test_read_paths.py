@@ -1,0 +1,35 @@
+"""Acceptance: every way to read gives the bound tenant's rows, at any time, and nothing without a tenant."""
+
+import pytest
+
+from rayces_core import TenantNotSetError
+from tests.tenancy.read_paths import PATHS
+
+each_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+
+
+@each_path
+def test_it_raises_without_a_tenant_before_any_sql(walled, path):
+    query = path.build(walled.base)
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
+        path.read(query)
+
+
+@each_path
+def test_what_is_built_outside_and_run_inside_is_scoped(world, path):
+    query = path.build(world.base)
+    with world.in_a():
+        assert path.read(query) == path.expect("ours", 2)
+
+
+@each_path
+def test_what_was_built_and_read_under_a_gives_bs_rows_under_b_and_none_afterwards(world, path):
+    with world.in_a():
+        query = path.build(world.base)
+        assert path.read(query) == path.expect("ours", 2)
+        again = query.clone() if path.keeps_rows else query
+        with world.in_b():
+            assert path.read(again) == path.expect("theirs", 3)
+    again = query.clone() if path.keeps_rows else query
+    with pytest.raises(TenantNotSetError):
+        path.read(again)
