@@ -62,12 +62,13 @@ def builder(query: Any, cursor: Any, row_type: int) -> Build:
         return known[0]
     build = _write(model, cursor, selection, row_type)
     # Only fields of a class live as long as it does; the id of a passing node may come again.
-    if len(builders) < MOST_BUILDERS and all(_is_permanent(node) for node in selection):
+    if len(builders) < MOST_BUILDERS and all(is_permanent(node) for node in selection):
         builders[key] = (build, selection)
     return build
 
 
-def _is_permanent(node: Any) -> bool:
+def is_permanent(node: Any) -> bool:
+    """Whether a selected node is a field of a model class, which lives as long as the class does."""
     return (
         isinstance(node, peewee.Field)
         and not isinstance(node, peewee.FieldAlias)
@@ -78,20 +79,20 @@ def _is_permanent(node: Any) -> bool:
 def _write(model: type[peewee.Model], cursor: Any, selection: Any, row_type: int) -> Build:
     names, fields, converters, _, _ = peewee._resolve_model_columns(cursor, model, selection)
     values = [
-        _Column(f"c{i}", field, converter) for i, (field, converter) in enumerate(zip(fields, converters, strict=True))
+        Column(f"c{i}", field, converter) for i, (field, converter) in enumerate(zip(fields, converters, strict=True))
     ]
     if row_type == peewee.ROW.TUPLE:
         return _tuples(values)
     unique = peewee.CursorWrapper(cursor).dedupe_columns(names, valid_identifiers=row_type != peewee.ROW.DICT)
     if row_type == peewee.ROW.DICT:
-        return _compile(values, "{" + _pairs(unique, values) + "}")
+        return compile_builder(values, "{" + pairs(unique, values) + "}")
     if row_type == peewee.ROW.NAMED_TUPLE:
         row = namedtuple("Row", unique, rename=True)
-        return _compile(values, f"row({', '.join(value.expression for value in values)})", row=row)
+        return compile_builder(values, f"row({', '.join(value.expression for value in values)})", row=row)
     return _models(model, unique, values)
 
 
-class _Column:
+class Column:
     """One column of a result: the local variable it is unpacked into and the expression for its Python value."""
 
     def __init__(self, variable: str, field: Any, converter: Callable[[Any], Any] | None) -> None:
@@ -119,17 +120,17 @@ def _driver_is_right(field: Any) -> bool:
     return bool(says) if says is not None else isinstance(field, _DRIVER_IS_RIGHT)
 
 
-def _tuples(values: list[_Column]) -> Build:
+def _tuples(values: list[Column]) -> Build:
     if all(value.expression == value.variable for value in values):
         return lambda rows, _: rows
-    return _compile(values, f"({', '.join(value.expression for value in values)},)")
+    return compile_builder(values, f"({', '.join(value.expression for value in values)},)")
 
 
-def _models(model: type[peewee.Model], names: list[str], values: list[_Column]) -> Build:
+def _models(model: type[peewee.Model], names: list[str], values: list[Column]) -> Build:
     meta = model._meta
     data = [(name, value) for name, value in zip(names, values, strict=True) if name in meta.fields]
     others = [(name, value) for name, value in zip(names, values, strict=True) if name not in meta.fields]
-    literal = _pairs([name for name, _ in data], [value for _, value in data])
+    literal = pairs([name for name, _ in data], [value for _, value in data])
     body = [
         "    row = new(model)",
         f"    row.__data__ = {{{literal}}}",
@@ -142,14 +143,16 @@ def _models(model: type[peewee.Model], names: list[str], values: list[_Column]) 
     tenant_field = getattr(meta, "tenant_field", None)
     if tenant_field is not None and tenant_field not in dict(data):
         body.insert(2, f"    if tenant is not None: row.__data__[{tenant_field!r}] = tenant")
-    return _compile(values, "row", body=body, new=object.__new__, model=model)
+    return compile_builder(values, "row", body=body, new=object.__new__, model=model)
 
 
-def _pairs(names: list[str], values: list[_Column]) -> str:
+def pairs(names: list[str], values: list[Column]) -> str:
+    """The inside of a dict literal."""
     return ", ".join(f"{name!r}: {value.expression}" for name, value in zip(names, values, strict=True))
 
 
-def _compile(values: list[_Column], result: str, body: list[str] | None = None, **scope: Any) -> Build:
+def compile_builder(values: list[Column], result: str, body: list[str] | None = None, **scope: Any) -> Build:
+    """Compile a function over rows: an expression for each, or statements that leave `result`."""
     unpack = f"({', '.join(value.variable for value in values)},)"
     if body is None:
         lines = ["def build(rows, tenant):", f"  return [{result} for {unpack} in rows]"]

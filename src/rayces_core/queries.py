@@ -11,6 +11,7 @@ import peewee
 from rayces_core.binding import Binding, bound, current
 from rayces_core.errors import CrossTenantError, TenancyError, TenantImmutableError, TenantNotSetError
 from rayces_core.hydration import Rows, builder
+from rayces_core.joined import joined_builder
 from rayces_core.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
 
 _NO_ROW = object()
@@ -52,9 +53,13 @@ class ScopedResult:
 
     def _get_cursor_wrapper(self, cursor: Any) -> Any:
         row_type = self._row_type or self.default_row_type
-        if row_type not in _BUILT or (row_type == peewee.ROW.MODEL and getattr(self, "_joins", None)):
+        if row_type not in _BUILT:
             return super()._get_cursor_wrapper(cursor)
-        return Rows(cursor, builder(self, cursor, row_type), current().organization_id)
+        joined = row_type == peewee.ROW.MODEL and getattr(self, "_joins", None)
+        build = joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
+        if build is None:
+            return super()._get_cursor_wrapper(cursor)
+        return Rows(cursor, build, current().organization_id)
 
 
 def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:

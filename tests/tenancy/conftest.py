@@ -59,7 +59,7 @@ def walled_pair(db: Database) -> World:
 def _world(database: Database, ours: int = 2, theirs: int = 3) -> World:
     made = World(database, make_organization(database), make_organization(database), start_of_ids())
     with database.tenant(made.a):
-        populate("ours", made.base, ours)
+        populate(database, "ours", made.base, ours)
     with database.tenant(made.b):
-        populate("theirs", made.base, theirs)
+        populate(database, "theirs", made.base, theirs)
     return made

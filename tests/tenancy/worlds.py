@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
+
+import peewee
 
 from rayces_core import (
     Appointment,
@@ -22,8 +23,6 @@ from rayces_core import (
     Student,
     User,
 )
-from tests.factory import START
-
 _blocks = itertools.count(1)
 
 
@@ -49,6 +48,10 @@ class World:
 
     def privileged(self) -> AbstractContextManager[None]:
         return self.db.privileged(reason="test")
+
+    def wanted(self) -> peewee.ValuesList:
+        """The first ids of each table, as a source."""
+        return peewee.ValuesList([(self.base + number,) for number in range(3)], columns=("id",), alias="wanted")
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
@@ -90,22 +93,30 @@ class World:
 POPULATED = (User, Professional, Post, Like, Student, Appointment, CreditBalance, CreditTransaction, StateTransition)
 
 
-def populate(label: str, base: int, count: int) -> None:
+ROWS = """
+INSERT INTO users (organization_id, id, email, first_name)
+SELECT %(organization)s, key, 'person' || key || '@example.org', %(label)s FROM {keys};
+INSERT INTO professionals (organization_id, id, user_id, title)
+VALUES (%(organization)s, %(base)s, %(base)s, %(label)s);
+INSERT INTO posts (organization_id, id, user_id, content) SELECT %(organization)s, key, key, %(label)s FROM {keys};
+INSERT INTO likes (organization_id, id, user_id, post_id) SELECT %(organization)s, key, key, key FROM {keys};
+INSERT INTO students (organization_id, id, first_name, last_name, primary_contact_id)
+SELECT %(organization)s, key, %(label)s, 'Paz ' || key - %(base)s, key FROM {keys};
+INSERT INTO appointments (organization_id, id, professional_id, student_id, client_id, scheduled_at, notes)
+SELECT %(organization)s, key, %(base)s, key, key, '2031-03-03 12:00+00'::timestamptz + (key - %(base)s) * interval '2 h',
+       %(label)s
+  FROM {keys};
+INSERT INTO credit_balances (organization_id, id, user_id) SELECT %(organization)s, key, key FROM {keys};
+INSERT INTO credit_transactions
+       (organization_id, id, user_id, credit_balance_id, amount, transaction_type, payment_method)
+SELECT %(organization)s, key, key, key, 5, 'purchase', %(label)s FROM {keys};
+INSERT INTO state_transitions
+       (organization_id, id, subject_type, subject_id, actor_id, event, from_state, to_state)
+SELECT %(organization)s, key, %(label)s, key, key, 'confirm', 'pre_confirmed', 'confirmed' FROM {keys};
+""".format(keys="generate_series(%(base)s, %(base)s + %(count)s - 1) key")
+
+
+def populate(database: Database, label: str, base: int, count: int) -> None:
     """Give the bound tenant `count` rows of every model but Professional, which has one; ids begin at `base`."""
-    for number in range(count):
-        id = base + number
-        User.create(id=id, email=f"person{id}@example.org", first_name=label)
-        if number == 0:
-            Professional.create(id=base, user=base, title=label)
-        Post.create(id=id, user=id, content=label)
-        Like.create(id=id, user=id, post=id)
-        Student.create(id=id, first_name=label, last_name=f"Paz {number}", primary_contact=id)
-        at = START + timedelta(hours=2 * number)
-        Appointment.create(id=id, professional=base, student=id, client=id, scheduled_at=at, notes=label)
-        CreditBalance.create(id=id, user=id)
-        CreditTransaction.create(
-            id=id, user=id, credit_balance=id, amount=5 + number, transaction_type="purchase", payment_method=label
-        )
-        StateTransition.create(
-            id=id, subject_type=label, subject_id=id, event="e", from_state="x", to_state="y", actor=id
-        )
+    values = {"organization": database.organization_id, "label": label, "base": base, "count": count}
+    database.execute_sql(ROWS, values)

@@ -1,0 +1,239 @@
+"""Two believable centres for the demo and for tests: who is there, what was booked, what was paid.
+
+Rule it guards: moments are given as a weekday and an hour of a week, counted from this one, so that what is past is
+past and what is ahead is ahead whenever the demo runs. `demo_load` writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from rayces_core.models import AdmissionState, AppointmentState, Role
+
+# People are named by the part of their address before the @.
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user."""
+
+    name: str
+    first_name: str
+    last_name: str
+    role: Role = Role.GUARDIAN
+    phone: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The working profile of a professional: `hours` is weekday → windows, prices are in cents."""
+
+    person: str
+    title: str
+    specialization: str
+    license_number: str
+    hours: dict[str, list[tuple[str, str]]]
+    price_cents: int
+    session_minutes: int = 45
+    buffer_minutes: int = 15
+
+
+@dataclass(frozen=True)
+class Child:
+    """A student; `contacts` are guardians, the first one pays."""
+
+    first_name: str
+    last_name: str
+    born: str
+    grade: str
+    contacts: tuple[str, ...]
+    admission: AdmissionState = AdmissionState.ENROLLED
+    notes: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """An appointment: `week` counts from this one, `day` is 0 on Monday, `at` is local time."""
+
+    professional: str
+    child: str
+    week: int
+    day: int
+    at: str
+    state: AppointmentState
+    paid: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Credits that a guardian bought, by whole days before today; `status` as in the ledger."""
+
+    guardian: str
+    credits: int
+    days_ago: int
+    reference: str
+    status: str = "completed"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A post, and who liked it."""
+
+    author: str
+    content: str
+    likes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Centre:
+    """An organization with everything in it."""
+
+    name: str
+    subdomain: str
+    phone: str
+    address: str
+    people: tuple[Person, ...]
+    profiles: tuple[Profile, ...]
+    children: tuple[Child, ...]
+    sessions: tuple[Session, ...]
+    purchases: tuple[Purchase, ...]
+    adjustment: tuple[str, int, str]
+    messages: tuple[Message, ...]
+
+
+S = AppointmentState
+MORNINGS: Final = [("09:00", "13:00")]
+AFTERNOONS: Final = [("14:00", "19:00")]
+WHOLE_DAY: Final = [*MORNINGS, *AFTERNOONS]
+
+ARRAYANES: Final = Centre(
+    name="Centro Arrayanes",
+    subdomain="arrayanes",
+    phone="+54 11 4861-0100",
+    address="Av. Medrano 850, Almagro, Buenos Aires",
+    people=(
+        Person("graciela", "Graciela", "Sosa", Role.ADMIN, "+54 11 5010-0101"),
+        Person("tomas", "Tomás", "Ibarra", Role.STAFF, "+54 11 5010-0102"),
+        Person("paula", "Paula", "Ríos", Role.PROFESSIONAL, "+54 11 5010-0103"),
+        Person("martin", "Martín", "Quiroga", Role.PROFESSIONAL, "+54 11 5010-0104"),
+        Person("lucia", "Lucía", "Acosta", phone="+54 11 5010-0105"),
+        Person("diego", "Diego", "Acosta", phone="+54 11 5010-0106"),
+        Person("carolina", "Carolina", "Benítez", phone="+54 11 5010-0107"),
+        Person("hernan", "Hernán", "Luque", phone="+54 11 5010-0108"),
+    ),
+    profiles=(
+        Profile(
+            "paula",
+            "Lic.",
+            "speech therapy",
+            "MN 8412",
+            {"monday": WHOLE_DAY, "wednesday": WHOLE_DAY, "friday": MORNINGS},
+            1_850_000,
+        ),
+        Profile(
+            "martin",
+            "Lic.",
+            "child psychology",
+            "MN 60127",
+            {"tuesday": AFTERNOONS, "thursday": AFTERNOONS},
+            2_200_000,
+            session_minutes=50,
+            buffer_minutes=10,
+        ),
+    ),
+    children=(
+        Child("Mateo", "Acosta", "2017-04-11", "3rd grade", ("lucia", "diego"), notes="Reads with a finger guide."),
+        Child("Lola", "Acosta", "2019-09-02", "1st grade", ("lucia", "diego")),
+        Child("Bruno", "Benítez", "2016-01-23", "4th grade", ("carolina",)),
+        Child("Emma", "Luque", "2018-07-30", "2nd grade", ("hernan",), AdmissionState.ADMITTED),
+        Child("Simón", "Luque", "2020-12-05", "kindergarten", ("hernan",), AdmissionState.PROSPECT),
+    ),
+    sessions=(
+        Session("paula", "Mateo", -2, 0, "09:00", S.EXECUTED),
+        Session("paula", "Lola", -2, 0, "10:00", S.EXECUTED),
+        Session("martin", "Bruno", -2, 1, "15:00", S.EXECUTED),
+        Session("paula", "Mateo", -1, 0, "09:00", S.EXECUTED),
+        Session("paula", "Lola", -1, 2, "14:00", S.NO_SHOW),
+        Session("martin", "Bruno", -1, 3, "16:00", S.CANCELLED, reason="The child is ill"),
+        Session("paula", "Mateo", 1, 0, "09:00", S.CONFIRMED),
+        Session("martin", "Bruno", 1, 1, "15:00", S.CONFIRMED),
+        Session("paula", "Lola", 1, 2, "14:00", S.PRE_CONFIRMED),
+        Session("martin", "Emma", 1, 3, "17:00", S.PRE_CONFIRMED, paid=False),
+        Session("paula", "Emma", 2, 4, "11:00", S.DRAFT, paid=False),
+        Session("martin", "Simón", 2, 1, "14:00", S.CANCELLED, paid=False, reason="Moved to another centre"),
+    ),
+    purchases=(
+        Purchase("lucia", 8, 40, "MP-448120917"),
+        Purchase("carolina", 4, 35, "MP-448237755"),
+        Purchase("hernan", 4, 1, "MP-449901238", "pending"),
+        Purchase("carolina", 8, 5, "MP-449777120", "failed"),
+    ),
+    adjustment=("hernan", 1, "Welcome credit"),
+    messages=(
+        Message(
+            "graciela", "We open at 14:00 on Thursday: staff training in the morning.", ("lucia", "carolina", "paula")
+        ),
+        Message("paula", "New reading corner in room 2, please borrow the books!", ("lucia", "diego")),
+        Message("lucia", "Does anybody share a taxi from Caballito on Mondays?", ("hernan",)),
+    ),
+)
+
+GIRASOL: Final = Centre(
+    name="Espacio Girasol",
+    subdomain="girasol",
+    phone="+54 351 460-0200",
+    address="Bv. San Juan 410, Córdoba",
+    people=(
+        Person("adriana", "Adriana", "Funes", Role.ADMIN, "+54 351 601-0201"),
+        Person("nicolas", "Nicolás", "Vera", Role.STAFF, "+54 351 601-0202"),
+        Person("sofia", "Sofía", "Maldonado", Role.PROFESSIONAL, "+54 351 601-0203"),
+        Person("ramiro", "Ramiro", "Peña", Role.PROFESSIONAL, "+54 351 601-0204"),
+        Person("julia", "Julia", "Carranza", phone="+54 351 601-0205"),
+        Person("pablo", "Pablo", "Olmos", phone="+54 351 601-0206"),
+        Person("mariana", "Mariana", "Toledo", phone="+54 351 601-0207"),
+    ),
+    profiles=(
+        Profile(
+            "sofia",
+            "Lic.",
+            "occupational therapy",
+            "MP 3310",
+            {"monday": AFTERNOONS, "tuesday": MORNINGS, "thursday": MORNINGS},
+            1_600_000,
+        ),
+        Profile(
+            "ramiro", "Prof.", "maths tutoring", "MP 1092", {"wednesday": AFTERNOONS, "friday": AFTERNOONS}, 900_000, 60
+        ),
+    ),
+    children=(
+        Child("Delfina", "Carranza", "2018-03-19", "2nd grade", ("julia",), notes="Allergic to latex gloves."),
+        Child("Benjamín", "Olmos", "2015-10-08", "5th grade", ("pablo",)),
+        Child("Isabella", "Olmos", "2017-06-27", "3rd grade", ("pablo", "julia")),
+        Child("Thiago", "Toledo", "2014-02-14", "6th grade", ("mariana",), AdmissionState.ON_LEAVE),
+    ),
+    sessions=(
+        Session("sofia", "Delfina", -2, 1, "09:00", S.EXECUTED),
+        Session("ramiro", "Benjamín", -2, 2, "16:00", S.EXECUTED),
+        Session("sofia", "Delfina", -1, 1, "09:00", S.EXECUTED),
+        Session("ramiro", "Isabella", -1, 4, "15:00", S.NO_SHOW),
+        Session("ramiro", "Benjamín", -1, 4, "17:00", S.CANCELLED, reason="School outing"),
+        Session("sofia", "Delfina", 1, 1, "09:00", S.CONFIRMED),
+        Session("ramiro", "Benjamín", 1, 2, "16:00", S.PRE_CONFIRMED),
+        Session("sofia", "Isabella", 1, 3, "10:00", S.PRE_CONFIRMED, paid=False),
+        Session("sofia", "Thiago", 2, 0, "15:00", S.DRAFT, paid=False),
+    ),
+    purchases=(
+        Purchase("julia", 4, 38, "MP-551200871"),
+        Purchase("pablo", 6, 30, "MP-551309442"),
+        Purchase("mariana", 4, 0, "MP-552887610", "pending"),
+    ),
+    adjustment=("julia", -1, "Credit bought twice, returned in cash"),
+    messages=(
+        Message("adriana", "The garden room is ready. Come and see it!", ("julia", "pablo", "mariana", "sofia")),
+        Message("pablo", "Benjamín passed his maths exam, thank you Ramiro.", ("ramiro", "adriana")),
+    ),
+)
+
+CENTRES: Final = (ARRAYANES, GIRASOL)

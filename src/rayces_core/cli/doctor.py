@@ -1,0 +1,59 @@
+"""`rayces doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from rayces_core.cli.options import Settings, database_options
+
+if TYPE_CHECKING:
+    from rayces_core.doctor import Finding
+
+FINDINGS = 1
+
+
+@click.command(epilog="\b\nExamples:\n  rayces doctor\n  rayces doctor --strict\n  rayces doctor --json")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@database_options
+@click.pass_obj
+def doctor(settings: Settings, strict: bool, as_json: bool) -> int:
+    """Audit the live database: is every tenant held?
+
+    Looks in the catalogue at row-level security, keys, grants, roles, views and functions, also of tables that are
+    not this library's, and changes nothing. Each finding comes with the SQL that mends it.
+
+    The exit code is 1 if there is an error.
+    """
+    from rayces_core.doctor import audit
+
+    with settings.database() as database:
+        found = audit(database)
+    if as_json:
+        from rayces_core.cli.output import print_json
+
+        print_json(asdict(finding) for finding in found)
+    else:
+        _show(found)
+    return FINDINGS if any(strict or finding.severity == "error" for finding in found) else 0
+
+
+def _show(found: list[Finding]) -> None:
+    from rayces_core.cli.output import GREEN, HEADING, RED, YELLOW, console, styled, table
+    from rayces_core.doctor import CHECKS
+
+    screen = console()
+    shown = table("", "Check and object", "What is wrong, and what mends it", lines=True)
+    for finding in found:
+        style = RED if finding.severity == "error" else YELLOW
+        where = styled(f"{finding.check}\n", HEADING).append(finding.object, style="default not bold")
+        what = styled(f"{finding.message}\n", "default").append(finding.remedy, style=GREEN)
+        shown.add_row(styled(finding.severity, style), where, what)
+    if found:
+        screen.print(shown)
+    errors = sum(finding.severity == "error" for finding in found)
+    summary = f"{len(CHECKS)} checks: {errors} errors, {len(found) - errors} warnings"
+    screen.print(styled(summary, RED if errors else YELLOW if found else GREEN))

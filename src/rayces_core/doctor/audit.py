@@ -1,0 +1,87 @@
+"""Runs every check on a live database, in one read-only snapshot of its catalogue."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
+from psycopg2.extensions import parse_dsn
+from psycopg2.extras import RealDictCursor
+
+from rayces_core.database import Database
+from rayces_core.doctor import detours, grants, keys, roles, row_security
+from rayces_core.doctor.catalogue import FACTS
+from rayces_core.doctor.finding import Check, Finding
+from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
+from rayces_core.first_use import OLDEST_SERVER
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *roles.CHECKS,
+    *row_security.CHECKS,
+    *keys.CHECKS,
+    *grants.CHECKS,
+    *detours.CHECKS,
+)
+
+_START: Final = """
+SELECT to_regclass('organizations') IS NOT NULL AS has_schema,
+       quote_ident(%(app_role)s) AS app_role, quote_ident(%(admin_role)s) AS admin_role
+"""
+
+# One statement, so that the facts are gathered once and every check sees the same catalogue.
+_EVERYTHING: Final = FACTS + " UNION ALL ".join(
+    f" SELECT '{check.code}' AS code, to_jsonb(found) AS facts FROM ({check.query}) AS found" for check in CHECKS
+)
+
+
+def audit(database: Database) -> list[Finding]:
+    """Say what in a live database does not hold its tenants; an empty list when all is well.
+
+    Connects as the login of the URL, outside any tenant, and writes nothing.
+
+    Returns:
+        The findings, errors first, then by object.
+
+    Raises:
+        DatabaseUnreachableError, ServerTooOldError: there is nothing that could be audited.
+        SchemaMissingError: there is no table `organizations` yet.
+    """
+    connection = _connect(database.url)
+    try:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        return audit_connection(connection, app_role=database.app_role, admin_role=database.admin_role)
+    finally:
+        connection.close()
+
+
+def audit_connection(
+    connection: Connection, *, app_role: str = "rayces_app", admin_role: str = "rayces_admin"
+) -> list[Finding]:
+    """The same as `audit` on an open connection, within its transaction: also sees what is not committed yet."""
+    if connection.server_version < OLDEST_SERVER * 10_000:
+        version = connection.server_version // 10_000
+        raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
+    may_set = "SET" if connection.server_version >= 160_000 else "MEMBER"
+    values = {"app_role": app_role, "admin_role": admin_role, "may_set": may_set}
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(_START, values)
+        names: dict[str, Any] = dict(cursor.fetchone() or {})
+        if not names.pop("has_schema"):
+            raise SchemaMissingError("the database has no rayces schema yet; run `rayces migrate up` first")
+        cursor.execute(_EVERYTHING, values)
+        checks = {check.code: check for check in CHECKS}
+        found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
+    return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+
+
+def _connect(url: str) -> Connection:
+    parameters = {"connect_timeout": "10", "application_name": "rayces doctor", **parse_dsn(url)}
+    try:
+        connection: Connection = psycopg2.connect(**parameters)
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DatabaseUnreachableError(
+            f"no connection to the database: {reason}; check the URL, the server and the login"
+        ) from error
+    return connection

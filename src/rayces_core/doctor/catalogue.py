@@ -1,0 +1,131 @@
+"""The facts that every check starts from, as common table expressions on the system catalogue.
+
+Nothing here is specific to our tables but the rows of `kept_for_ever`. A role that is missing makes its expression
+empty, so checks that need it find nothing and only `role-missing` speaks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The schema is the one whose organizations the search_path finds. A host's table in another schema is ours to audit
+# when it refers to organizations; a partition or child table always is, whatever its schema.
+_TENANT_TABLES: Final = """
+root AS (SELECT oid, relnamespace FROM pg_class WHERE oid = to_regclass('organizations')),
+tenant_oid(oid) AS (
+    SELECT oid FROM root
+    UNION
+    SELECT c.oid
+      FROM root, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+     WHERE a.attname = 'organization_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
+       AND (c.relnamespace = root.relnamespace
+            OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.confrelid = root.oid))
+    UNION
+    SELECT i.inhrelid FROM pg_inherits i JOIN tenant_oid t ON t.oid = i.inhparent
+),
+tenant AS (
+    SELECT c.oid, c.oid::regclass::text AS object, c.relname, c.relkind, c.relowner, c.relacl,
+           c.relrowsecurity, c.relforcerowsecurity, c.oid = root.oid AS is_root, a.attnum AS tenant_column,
+           quote_ident(a.attname) AS tenant_column_name, a.attnotnull, a.atttypid,
+           EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AS is_child
+      FROM root, tenant_oid JOIN pg_class c USING (oid)
+      JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+     WHERE a.attname = CASE WHEN c.oid = root.oid THEN 'id' ELSE 'organization_id' END
+)"""
+
+# `app` is empty for a superuser too: what else such a role may do follows from that alone.
+# `overreach` are roles that the application's role must not be a member of. What it may do through one of them is left
+# out of `grantee`, so that one mistake is one finding.
+_ROLES: Final = """
+app_role AS (SELECT * FROM pg_roles WHERE rolname = %(app_role)s),
+app AS (SELECT * FROM app_role WHERE NOT rolsuper),
+admin AS (SELECT * FROM pg_roles WHERE rolname = %(admin_role)s),
+login AS (SELECT * FROM pg_roles WHERE rolname = session_user),
+membership AS (
+    SELECT r.* FROM app, pg_roles r WHERE r.oid <> app.oid AND pg_has_role(app.oid, r.oid, 'MEMBER')
+),
+overreach AS (
+    SELECT m.oid, m.rolname
+      FROM membership m
+     WHERE m.rolsuper OR m.rolbypassrls OR m.rolcreaterole OR m.rolreplication OR m.rolname LIKE 'pg\\_%%'
+        OR m.oid IN (SELECT oid FROM admin) OR m.oid IN (SELECT relowner FROM tenant)
+),
+grantee AS (
+    SELECT oid FROM app UNION SELECT oid FROM membership WHERE oid NOT IN (SELECT oid FROM overreach)
+)"""
+
+_GRANTS: Final = """
+granted AS (
+    SELECT t.oid, t.object, t.relname, t.relowner, NULL::name AS column_name,
+           g.grantee, g.privilege_type, g.is_grantable
+      FROM tenant t, aclexplode(t.relacl) g
+    UNION ALL
+    SELECT t.oid, t.object, t.relname, t.relowner, a.attname,
+           g.grantee, g.privilege_type, g.is_grantable
+      FROM tenant t JOIN pg_attribute a ON a.attrelid = t.oid AND NOT a.attisdropped, aclexplode(a.attacl) g
+),
+app_grant AS (
+    SELECT g.*, pg_get_userbyid(g.grantee) AS role FROM granted g JOIN grantee ON grantee.oid = g.grantee
+     WHERE g.grantee <> g.relowner
+),
+admin_grant AS (
+    SELECT g.*, pg_get_userbyid(g.grantee) AS role FROM granted g JOIN admin ON admin.oid = g.grantee
+     WHERE g.grantee <> g.relowner
+),
+kept_for_ever(relname, privilege, columns, also_admin) AS (
+    VALUES ('state_transitions', 'DELETE', '{}'::name[], true),
+           ('state_transitions', 'UPDATE', '{}', true),
+           ('credit_transactions', 'DELETE', '{}', true),
+           ('credit_transactions', 'UPDATE', '{status,processed_at,balance_after,metadata,updated_at}', true),
+           ('appointments', 'DELETE', '{}', false)
+)"""
+
+# How PostgreSQL prints the condition that the migrations give, without the blanks, brackets and casts that vary.
+_POLICIES: Final = r"""
+policy AS (
+    SELECT p.polrelid, quote_ident(p.polname) AS name, p.polcmd, p.polpermissive,
+           coalesce((SELECT oid FROM app) = ANY (p.polroles), false) AS names_app,
+           0 = ANY (p.polroles) OR EXISTS (SELECT FROM grantee WHERE grantee.oid = ANY (p.polroles)) AS reaches_app,
+           coalesce((SELECT oid FROM admin) = ANY (p.polroles), false) AS names_admin,
+           printed.using_, coalesce(printed.check_, printed.using_) AS check_, expected.condition
+      FROM pg_policy p JOIN tenant t ON t.oid = p.polrelid,
+           LATERAL (SELECT regexp_replace(pg_get_expr(p.polqual, p.polrelid),
+                                          '[\s()]|::text|::character varying|AS "nullif"', '', 'g') AS using_,
+                           regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid),
+                                          '[\s()]|::text|::character varying|AS "nullif"', '', 'g') AS check_) printed,
+           LATERAL (SELECT t.tenant_column_name
+                           || '=SELECTNULLIFcurrent_setting''rayces.organization_id'',true,''''::bigint'
+                           AS condition) expected
+),
+app_policy AS (
+    SELECT *, row_number() OVER (
+               PARTITION BY polrelid
+               ORDER BY names_app DESC, (using_ = condition AND check_ = condition) IS TRUE DESC,
+                        polcmd = '*' DESC, name
+           ) = 1 AND names_app AS is_the_one
+      FROM policy WHERE polpermissive AND reaches_app
+)"""
+
+# A view with security_invoker asks in the name of who asks it, so what is beneath it decides.
+_VIEWS: Final = """
+reads(view, relation) AS (
+    SELECT DISTINCT r.ev_class, d.refobjid
+      FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+     WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+),
+over_tenants(oid) AS (
+    SELECT view FROM reads WHERE relation IN (SELECT oid FROM tenant)
+    UNION
+    SELECT reads.view FROM reads JOIN over_tenants o ON o.oid = reads.relation
+),
+view_over_tenants AS (
+    SELECT c.oid::regclass::text AS object, c.relkind,
+           coalesce((SELECT option_value::boolean FROM pg_options_to_table(c.reloptions)
+                      WHERE option_name = 'security_invoker'), false) AS as_invoker,
+           CASE WHEN (SELECT has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE')
+                             OR has_table_privilege(app.oid, c.oid, 'DELETE') FROM app)
+                THEN 'error' ELSE 'warning' END AS severity
+      FROM over_tenants JOIN pg_class c USING (oid)
+)"""
+
+FACTS: Final = "WITH RECURSIVE" + ",".join((_TENANT_TABLES, _ROLES, _GRANTS, _POLICIES, _VIEWS))

@@ -1,0 +1,63 @@
+"""Ways round the walls: what reads tenants' tables with somebody else's rights, and defaults that bind a tenant."""
+
+from __future__ import annotations
+
+from rayces_core.doctor.finding import Check
+
+CHECKS = (
+    Check(
+        "view-as-owner",
+        "error",
+        "SELECT object, severity FROM view_over_tenants WHERE relkind = 'v' AND NOT as_invoker",
+        "the view reads tenants' rows with the rights of its owner, not of who asks",
+        "ALTER VIEW {object} SET (security_invoker = true);",
+    ),
+    Check(
+        "materialized-view",
+        "error",
+        "SELECT object, severity FROM view_over_tenants WHERE relkind = 'm'",
+        "the materialized view is a copy of tenants' rows that row-level security cannot hold",
+        "DROP MATERIALIZED VIEW {object}; or keep it for privileged work: "
+        "REVOKE ALL ON {object} FROM {app_role}, PUBLIC;",
+    ),
+    # SQL that a function puts together at run time names no table here, so it stays unseen.
+    Check(
+        "function-as-owner",
+        "error",
+        """SELECT p.oid::regprocedure::text AS object, quote_ident(o.rolname) AS owner,
+                  string_agg(t.object, ', ' ORDER BY t.object) AS tables,
+                  CASE WHEN (SELECT has_function_privilege(app.oid, p.oid, 'EXECUTE') FROM app)
+                       THEN 'error' ELSE 'warning' END AS severity
+             FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
+             JOIN tenant t ON p.prosrc || coalesce(pg_get_function_sqlbody(p.oid), '') ~* ('\\m' || t.relname || '\\M')
+            WHERE p.prosecdef AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+              AND (o.rolsuper OR o.rolbypassrls
+                   OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin))
+            GROUP BY p.oid, o.rolname""",
+        "the function runs as {owner}, whom no policy holds, and mentions {tables}",
+        "ALTER FUNCTION {object} SECURITY INVOKER; or REVOKE EXECUTE ON FUNCTION {object} FROM {app_role}, PUBLIC;",
+    ),
+    Check(
+        "foreign-table",
+        "error",
+        """SELECT c.oid::regclass::text AS object,
+                  CASE WHEN (SELECT has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE') FROM app)
+                       THEN 'error' ELSE 'warning' END AS severity
+             FROM root JOIN pg_class c ON c.relnamespace = root.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relkind = 'f' AND a.attname = 'organization_id' AND NOT a.attisdropped""",
+        "the foreign table holds tenants' rows, and row-level security cannot hold it",
+        "REVOKE ALL ON {object} FROM {app_role}, PUBLIC;",
+    ),
+    Check(
+        "setting-default",
+        "error",
+        """SELECT coalesce(quote_ident(r.rolname), 'ALL') AS object, split_part(setting, '=', 1) AS name,
+                  CASE WHEN s.setdatabase <> 0 THEN ' IN DATABASE ' || quote_ident(current_database())
+                       ELSE '' END AS place
+             FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+            WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+              AND setting ~ '^(rayces[.]organization_id|role|row_security)='""",
+        "sessions begin with {name} already set, so one that binds no organization is not refused",
+        "ALTER ROLE {object}{place} RESET {name};",
+    ),
+)

@@ -1,0 +1,84 @@
+"""What the two roles and everybody else may do with tenants' tables."""
+
+from __future__ import annotations
+
+from rayces_core.doctor.finding import Check
+
+CHECKS = (
+    Check(
+        "grant-missing",
+        "warning",
+        """SELECT t.object, quote_ident(r.rolname) AS role
+             FROM tenant t, (SELECT oid, rolname FROM app UNION ALL SELECT oid, rolname FROM admin) r
+            WHERE NOT t.is_child AND NOT has_any_column_privilege(r.oid, t.oid, 'SELECT')""",
+        "{role} may not read the table, so every query of it fails",
+        "GRANT SELECT ON {object} TO {role};",
+    ),
+    # None of these three asks row-level security; a grant option passes on what is held to who is not.
+    Check(
+        "grant-dangerous",
+        "error",
+        """SELECT DISTINCT object, quote_ident(role) AS role,
+                  privilege_type || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS privilege,
+                  CASE WHEN is_grantable THEN 'GRANT OPTION FOR ' ELSE '' END || privilege_type
+                  || coalesce(' (' || quote_ident(column_name) || ')', '') AS revoked
+             FROM app_grant
+            WHERE privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR is_grantable""",
+        "{role} has {privilege}, which row-level security does not hold",
+        "REVOKE {revoked} ON {object} FROM {role};",
+    ),
+    Check(
+        "grant-identity-update",
+        "error",
+        """SELECT g.object, quote_ident(g.role) AS role, coalesce(quote_ident(g.column_name), 'every column') AS column,
+                  coalesce(' (' || quote_ident(g.column_name) || ')', '') AS part,
+                  CASE WHEN g.column_name IS NULL THEN (
+                      SELECT format(' GRANT UPDATE (%%s) ON %%s TO %%I;',
+                                    string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), g.object, g.role)
+                        FROM pg_attribute a
+                       WHERE a.attrelid = g.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+                         AND a.attname NOT IN ('organization_id', 'id')) ELSE '' END AS again
+             FROM app_grant g
+            WHERE g.privilege_type = 'UPDATE'
+              AND (g.column_name IN ('organization_id', 'id')
+                   OR g.column_name IS NULL AND g.relname NOT IN (
+                      SELECT relname FROM kept_for_ever WHERE privilege = 'UPDATE'))""",
+        "{role} may UPDATE {column}; it must not change organization_id or id",
+        "REVOKE UPDATE{part} ON {object} FROM {role};{again}",
+    ),
+    # Revoking a privilege on the table takes those on its columns away as well, so these are given anew.
+    Check(
+        "grant-append-only",
+        "error",
+        """SELECT DISTINCT g.object, quote_ident(g.role) AS role,
+                  g.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', '') AS privilege,
+                  CASE WHEN g.column_name IS NULL AND cardinality(k.columns) > 0 THEN
+                       format(' GRANT %%s (%%s) ON %%s TO %%I;',
+                              k.privilege, array_to_string(k.columns, ', '), g.object, g.role)
+                       ELSE '' END AS again
+             FROM (SELECT *, false AS is_admin FROM app_grant UNION ALL SELECT *, true FROM admin_grant) g
+             JOIN kept_for_ever k ON k.relname = g.relname AND k.privilege = g.privilege_type
+            WHERE g.oid = to_regclass(quote_ident(k.relname)) AND (k.also_admin OR NOT g.is_admin)
+              AND (g.column_name = ANY (k.columns)) IS NOT TRUE
+              AND (g.column_name IN ('organization_id', 'id') AND NOT g.is_admin) IS NOT TRUE""",
+        "{role} has {privilege}, but what is in this table is kept as it was written",
+        "REVOKE {privilege} ON {object} FROM {role};{again}",
+    ),
+    Check(
+        "grant-public",
+        "error",
+        """SELECT DISTINCT object, privilege_type || coalesce(' (' || quote_ident(column_name) || ')', '') AS privilege
+             FROM granted WHERE grantee = 0""",
+        "every role of the server has {privilege} (granted to PUBLIC)",
+        "REVOKE {privilege} ON {object} FROM PUBLIC;",
+    ),
+    Check(
+        "schema-create",
+        "warning",
+        """SELECT n.oid::regnamespace::text AS object FROM app, root JOIN pg_namespace n ON n.oid = root.relnamespace
+            WHERE has_schema_privilege(app.oid, n.oid, 'CREATE')
+              AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> n.nspowner""",
+        "{app_role} may create objects in the schema, and what it makes there nobody audits",
+        "REVOKE CREATE ON SCHEMA {object} FROM {app_role}, PUBLIC;",
+    ),
+)

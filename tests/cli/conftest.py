@@ -1,0 +1,34 @@
+"""Command lines on no database, an empty one and a migrated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rayces_core.database import Database
+from tests.cli.process import Terminal
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAYCES_DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def nowhere(capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """A command line without a database."""
+    return Terminal(capsys)
+
+
+@pytest.fixture
+def empty(capsys: pytest.CaptureFixture[str], make_database: Callable[..., str]) -> Terminal:
+    """A command line on an empty database."""
+    return Terminal(capsys, make_database())
+
+
+@pytest.fixture
+def migrated(capsys: pytest.CaptureFixture[str], own_db: Database) -> Terminal:
+    """A command line on a migrated database."""
+    return Terminal(capsys, own_db.url)

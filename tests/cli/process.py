@@ -1,0 +1,50 @@
+"""Runs the command line in this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from rayces_core.cli import run
+
+
+@dataclass
+class Ran:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """Runs commands with the words given, in this process; `url` is their database unless they name one."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], url: str | None = None) -> None:
+        self._capsys, self.url = capsys, url
+
+    def __call__(self, *words: str) -> Ran:
+        self._capsys.readouterr()
+        code = run([*(["--database-url", self.url] if self.url else []), *words])
+        printed = self._capsys.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without what would lead a command elsewhere, and with `variables`."""
+    ours = {"RAYCES_DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
+    return {name: value for name, value in os.environ.items() if name not in ours} | variables
+
+
+def start(*words: str, **options: object) -> subprocess.Popen[str]:
+    """Start a command as a process whose output is collected."""
+    defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment()}
+    return subprocess.Popen([sys.executable, "-m", "rayces_core", *words], **(defaults | options))
+
+
+def is_one_sentence(text: str) -> bool:
+    return text.startswith("rayces: ") and text.count("\n") == 1 and "Traceback" not in text

@@ -1,0 +1,137 @@
+"""What the commands do, print and return."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.cli.process import Terminal, is_one_sentence
+from tests.conftest import on_server
+
+
+def test_migrations_go_up_and_down_and_show_where_they_are(empty: Terminal) -> None:
+    assert empty("migrate", "status").code == 1
+    up = empty("migrate", "up", "--to", "2")
+    assert (up.code, up.out) == (0, "applied 001_myhub\napplied 002_organizations\n")
+    status = empty("migrate", "status")
+    assert status.code == 1
+    assert re.search(r"002_organizations +applied +\d{4}-\d\d-\d\d ", status.out)
+    assert re.search(r"003_\w+ +pending", status.out)
+    assert empty("migrate", "up").code == 0
+    assert empty("migrate", "status").code == 0
+    assert empty("migrate", "up").out == "nothing to apply: the schema is up to date\n"
+    assert len(empty("migrate", "down", "--count", "2").out.splitlines()) == 2
+    assert empty("migrate", "down", "--to", "1").out.endswith("undone 002_organizations\n")
+    assert empty("migrate", "down").out == "undone 001_myhub\n"
+    assert empty("migrate", "down").out == "nothing to undo\n"
+
+
+def test_the_status_is_json_for_programs(migrated: Terminal) -> None:
+    ran = migrated("migrate", "status", "--json")
+    states = json.loads(ran.out)
+    assert ran.code == 0
+    assert [state["number"] for state in states] == list(range(1, len(states) + 1))
+    assert {state["state"] for state in states} == {"applied"}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT.*\+00:00", state["applied_at"]) for state in states)
+
+
+def test_a_migration_that_is_not_there_is_the_database_s_refusal(empty: Terminal) -> None:
+    ran = empty("migrate", "up", "--to", "999")
+    assert ran.code == 3
+    assert is_one_sentence(ran.err)
+
+
+def test_an_edited_migration_is_a_finding_with_advice(migrated: Terminal) -> None:
+    on_server(str(migrated.url), "UPDATE rayces_migrations SET checksum = 'other' WHERE id = 1")
+    ran = migrated("migrate", "status")
+    assert ran.code == 1
+    assert "1 changed" in ran.out
+    assert migrated("migrate", "down").code == 3
+
+
+def test_other_role_names_are_used_throughout(empty: Terminal) -> None:
+    roles = ("--app-role", "cli_app", "--admin-role", "cli_admin")
+    try:
+        assert empty(*roles, "migrate", "up").code == 0
+        assert empty("organizations", "create", "North", "--subdomain", "north", *roles).code == 0
+        assert empty("doctor", *roles).code == 0
+        assert "cli_app" in json.dumps(empty("doctor", "--json", *roles).out)
+    finally:
+        on_server(str(empty.url), "DROP OWNED BY cli_app, cli_admin; DROP ROLE cli_app, cli_admin")
+
+
+def test_an_organization_is_made_with_its_columns_and_listed(migrated: Terminal) -> None:
+    assert "no organizations yet" in migrated("organizations", "list").out
+    made = migrated(
+        *("organizations", "create", "Centro Añasco", "--subdomain", "anasco", "--time-zone", "America/Montevideo"),
+        *("--currency", "UYU", "--email", "Hola@Anasco.example.org", "--phone", "+598 2 410", "--address", "Calle 1"),
+    )
+    assert (made.code, made.err) == (0, "")
+    assert made.out == "created organization 1: Centro Añasco (subdomain anasco)\n"
+    assert re.search(r"anasco +Centro Añasco +America/Montevideo +UYU +yes", migrated("organizations", "list").out)
+    (row,) = json.loads(migrated("organizations", "list", "--json").out)
+    assert row.pop("created_at").endswith("+00:00")
+    assert row == {
+        "id": 1,
+        "subdomain": "anasco",
+        "name": "Centro Añasco",
+        "time_zone": "America/Montevideo",
+        "currency": "UYU",
+        "active": True,
+        "email": "hola@anasco.example.org",
+        "phone": "+598 2 410",
+        "address": "Calle 1",
+    }
+
+
+def test_a_subdomain_that_is_taken_is_refused_by_the_database(migrated: Terminal) -> None:
+    assert migrated("organizations", "create", "North", "--subdomain", "north").code == 0
+    ran = migrated("organizations", "create", "Other", "--subdomain", "north")
+    assert (ran.code, ran.out) == (3, "")
+    assert is_one_sentence(ran.err)
+    assert "subdomain" in ran.err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--currency", "pesos"), ("--time-zone", "Mars/Olympus"), ("--email", "nobody")],
+    ids=lambda words: words[0],
+)
+def test_a_malformed_value_is_wrong_usage(wrong: tuple[str, str], migrated: Terminal) -> None:
+    ran = migrated("organizations", "create", "North", "--subdomain", "north", *wrong)
+    assert ran.code == 2
+    assert is_one_sentence(ran.err)
+    assert json.loads(migrated("organizations", "list", "--json").out) == []
+
+
+def test_what_looks_like_markup_in_a_name_is_shown_as_it_is(migrated: Terminal) -> None:
+    migrated("organizations", "create", "[red]North[/red] :smile:", "--subdomain", "north")
+    assert "[red]North[/red] :smile:" in migrated("organizations", "list").out
+
+
+def test_a_database_without_schema_says_what_to_run(empty: Terminal) -> None:
+    for words in (["organizations", "list"], ["doctor"]):
+        ran = empty(*words)
+        assert ran.code == 3
+        assert "rayces migrate up" in ran.err
+
+
+def test_the_doctor_finds_errors_and_gives_the_remedy(migrated: Terminal) -> None:
+    on_server(str(migrated.url), "ALTER TABLE students NO FORCE ROW LEVEL SECURITY")
+    ran = migrated("doctor")
+    assert ran.code == 1
+    assert "rls-not-forced" in ran.out
+    assert "ALTER TABLE students FORCE ROW LEVEL SECURITY;" in ran.out
+    first = json.loads(migrated("doctor", "--json").out)[0]
+    assert (first["severity"], first["check"], first["object"]) == ("error", "rls-not-forced", "students")
+    on_server(str(migrated.url), first["remedy"])
+    assert migrated("doctor").code == 0
+
+
+def test_warnings_alone_are_well_unless_the_doctor_is_strict(migrated: Terminal) -> None:
+    ran = migrated("doctor")
+    assert ran.code == 0
+    assert "login-unrestricted" in ran.out
+    assert migrated("doctor", "--strict").code == 1

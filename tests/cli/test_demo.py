@@ -1,0 +1,205 @@
+"""The demo's data are what they claim to be, and nothing it calls refused goes through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rayces_core import clock
+from rayces_core.cli.demo_data import CENTRES
+from rayces_core.cli.demo_load import load_centres
+from rayces_core.cli.demo_walls import attempts, fingerprint, try_everything
+from rayces_core.database import Database
+from rayces_core.models import (
+    TENANT_MODELS,
+    AdmissionState,
+    Appointment,
+    AppointmentState,
+    CreditBalance,
+    CreditTransaction,
+    Organization,
+    Professional,
+    StateTransition,
+    Student,
+    TransactionStatus,
+)
+from tests.cli.process import Terminal
+from tests.conftest import on_server
+
+DAYS = [datetime(2026, 3, day, 2 + 21 * (day % 2), 5, tzinfo=UTC) for day in range(2, 9)]
+
+
+def count_all(database: Database, organization: Organization) -> list[int]:
+    with database.tenant(organization):
+        return [model.select().count() for model in TENANT_MODELS]
+
+
+def test_loading_twice_doubles_nothing(own_db: Database) -> None:
+    first = load_centres(own_db)
+    before = [count_all(own_db, organization) for organization in first]
+    assert [each.id for each in load_centres(own_db)] == [each.id for each in first]
+    assert [count_all(own_db, organization) for organization in first] == before
+    assert all(all(counts) for counts in before)
+
+
+def test_a_centre_half_made_is_filled(own_db: Database) -> None:
+    own_db.create_organization(CENTRES[0].name, subdomain=CENTRES[0].subdomain)
+    organization, _ = load_centres(own_db)
+    assert all(count_all(own_db, organization))
+
+
+@pytest.fixture(scope="module")
+def at_any_hour(create_database: object, template: str) -> object:
+    """The centres, loaded at every hour of DAYS under subdomains of their own."""
+    with Database.connect(create_database(template)) as database:  # type: ignore[operator]
+        loaded = []
+        for number, now in enumerate(DAYS):
+            renamed = [replace(centre, subdomain=f"{centre.subdomain}-{number}") for centre in CENTRES]
+            loaded += [(database, organization, now) for organization in load_centres(database, renamed, now=now)]
+        yield loaded
+
+
+def test_every_balance_is_the_sum_of_its_completed_entries_at_any_hour(at_any_hour: list) -> None:
+    for database, organization, _ in at_any_hour:
+        with database.tenant(organization):
+            for balance in CreditBalance.select():
+                completed = CreditTransaction.status == TransactionStatus.COMPLETED
+                entries = list(balance.transactions.where(completed).order_by(CreditTransaction.id))
+                assert balance.balance == sum(entry.amount for entry in entries)
+                assert entries == [] or entries[-1].balance_after == balance.balance
+
+
+def test_sessions_lie_within_the_professional_s_hours_at_any_hour(at_any_hour: list) -> None:
+    for database, organization, _ in at_any_hour:
+        with database.tenant(organization):
+            for profile in Professional.select():
+                for appointment in profile.appointments:
+                    starts = appointment.scheduled_at.astimezone(organization.zone)
+                    minute = starts.hour * 60 + starts.minute
+                    windows = profile.schedule.windows_on(starts.date())
+                    ends = minute + appointment.duration_minutes
+                    assert any(window.start_minute <= minute and ends <= window.end_minute for window in windows)
+
+
+def test_what_is_over_is_past_and_what_is_booked_is_ahead_at_any_hour(at_any_hour: list) -> None:
+    ahead = {AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED, AppointmentState.CONFIRMED}
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            for appointment in Appointment.select():
+                stamps = ("pre_confirmed_at", "confirmed_at", "executed_at", "no_show_at", "cancelled_at")
+                moments = [at for at in (getattr(appointment, stamp) for stamp in stamps) if at]
+                assert moments == sorted(moments)
+                assert all(appointment.created_at <= at <= now for at in moments)
+                if appointment.state in (AppointmentState.EXECUTED, AppointmentState.NO_SHOW):
+                    assert appointment.ends_at < now
+                if appointment.state in ahead:
+                    assert appointment.scheduled_at > now
+                if appointment.state == AppointmentState.PRE_CONFIRMED:
+                    assert now < appointment.expires_at <= appointment.scheduled_at
+
+
+def test_the_journal_leads_to_every_state(own_db: Database) -> None:
+    for organization in load_centres(own_db):
+        with own_db.tenant(organization):
+            for model, start in ((Appointment, AppointmentState.DRAFT), (Student, AdmissionState.PROSPECT)):
+                for row in model.select():
+                    about = (StateTransition.subject_type == model.__name__) & (StateTransition.subject_id == row.id)
+                    steps = list(StateTransition.select().where(about).order_by(StateTransition.id))
+                    states = [start, *(step.to_state for step in steps)]
+                    assert [step.from_state for step in steps] == states[:-1]
+                    assert states[-1] == (row.state if model is Appointment else row.admission_state)
+
+
+def test_every_state_of_an_appointment_is_shown(own_db: Database) -> None:
+    for organization in load_centres(own_db):
+        with own_db.tenant(organization):
+            assert {row.state for row in Appointment.select()} == set(AppointmentState)
+
+
+# -- walls -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_attempt_is_refused_and_changes_nothing(own_db: Database) -> None:
+    ours, theirs = load_centres(own_db)
+    before = fingerprint(own_db, ours), fingerprint(own_db, theirs)
+    outcomes = try_everything(own_db, ours, theirs)
+    assert [outcome for outcome in outcomes if not outcome.refused] == []
+    assert {outcome.attempt.wall[0] for outcome in outcomes} >= {"1", "2", "3"}
+    assert (fingerprint(own_db, ours), fingerprint(own_db, theirs)) == before
+
+
+def test_the_fingerprint_sees_a_changed_row(own_db: Database) -> None:
+    ours, _ = load_centres(own_db)
+    before = fingerprint(own_db, ours)
+    with own_db.tenant(ours), clock.frozen(clock.now() + timedelta(hours=1)):
+        Student.update(grade_level="7th grade").execute()
+    assert fingerprint(own_db, ours) != before
+
+
+def test_an_open_policy_is_not_called_refused(own_db: Database) -> None:
+    ours, theirs = load_centres(own_db)
+    on_server(own_db.url, "CREATE POLICY everybody ON students TO rayces_app USING (true)")
+    missed = [outcome for outcome in try_everything(own_db, ours, theirs) if not outcome.refused]
+    assert [outcome.words for outcome in missed] == ["4 rows"]
+    assert "SELECT * FROM students" in missed[0].attempt.code
+
+
+def test_a_dropped_foreign_key_is_not_called_refused_and_the_row_is_undone(own_db: Database) -> None:
+    ours, theirs = load_centres(own_db)
+    on_server(own_db.url, "ALTER TABLE students DROP CONSTRAINT students_organization_id_primary_contact_id_fkey")
+    before = fingerprint(own_db, ours)
+    missed = [outcome for outcome in try_everything(own_db, ours, theirs) if not outcome.refused]
+    assert ["primary_contact_id" in outcome.attempt.code for outcome in missed] == [True]
+    assert fingerprint(own_db, ours) == before
+
+
+def test_another_error_than_the_wall_s_is_not_called_refused(own_db: Database) -> None:
+    ours, theirs = load_centres(own_db)
+    planned = {attempt.code for attempt in attempts(own_db, ours, theirs)}
+    on_server(own_db.url, "REVOKE INSERT ON appointments FROM rayces_app")
+    missed = [outcome for outcome in try_everything(own_db, ours, theirs) if not outcome.refused]
+    assert {outcome.attempt.code for outcome in missed} < planned
+    assert [outcome.words.partition(":")[0] for outcome in missed] == ["PermissionDeniedError"]
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_leaves_nothing_unless_told_and_says_how_to_keep_it(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Terminal(capsys)("demo")
+    assert (ran.code, ran.err) == (0, "")
+    assert "NOT REFUSED" not in ran.out
+    assert "--keep DIR" in ran.out
+    for model in TENANT_MODELS:
+        assert ran.out.count(f" {model.__name__} ") >= 2
+
+
+def test_the_demo_runs_twice_in_one_folder_and_admits_a_broken_wall(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    terminal, folder = Terminal(capsys), tmp_path / "kept here"
+    first, second = terminal("demo", "--keep", str(folder)), terminal("demo", "--keep", str(folder))
+    assert (first.code, second.code) == (0, 0)
+    assert timeless(first.out) == timeless(second.out)
+    assert f'Database.embedded("{folder}")' in first.out
+    with Database.embedded(folder) as database:
+        on_server(database.url, "CREATE POLICY everybody ON students TO rayces_app USING (true)")
+    broken = terminal("demo", "--keep", str(folder))
+    assert broken.code == 1
+    assert "NOT REFUSED" in broken.out
+    assert "1 attempts were NOT refused" in broken.out
+
+
+def timeless(out: str) -> list[str]:
+    return [line for line in out.splitlines() if not line.endswith(" s")]
+
+
+def test_a_folder_with_other_files_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ana")
+    ran = Terminal(capsys)("demo", "--keep", str(tmp_path))
+    assert ran.code == 3
+    assert ran.err.startswith("rayces: ")
+    assert (tmp_path / "letter.txt").read_text() == "Dear Ana"

@@ -1,0 +1,163 @@
+"""Terminals, pipes, signals and completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg2
+import pytest
+
+from rayces_core.cli.completion import VARIABLE
+from rayces_core.cli.interrupt import interruptible_statements
+from rayces_core.database import Database
+from tests.cli.process import Terminal, environment, start
+
+
+def test_piped_output_has_no_colours_and_whole_words(migrated: Terminal) -> None:
+    out = migrated("migrate", "status").out
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_for_terminals_that_want_them(variables: dict[str, str], coloured: bool, own_db: Database) -> None:
+    master, slave = pty.openpty()
+    environs = environment(TERM="xterm-256color", COLUMNS="80", **variables)
+    process = start("migrate", "status", "--database-url", own_db.url, stdout=slave, env=environs)
+    os.close(slave)
+    with os.fdopen(master, "rb") as screen:
+        shown = b"".join(iter(lambda: _read_terminal(screen.fileno()), b"")).decode()
+    process.communicate()
+    assert process.returncode == 0
+    assert ("\x1b[32m" in shown) is coloured
+    assert "018_booking_indexes" in shown
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # what Linux says when the other side has closed
+        return b""
+
+
+def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(own_db: Database) -> None:
+    own_db.create_organization("Espacio Ñandú", subdomain="nandu")
+    ascii_only = environment(PYTHONIOENCODING="ascii")
+    out, err = start("organizations", "list", "--database-url", own_db.url, env=ascii_only).communicate()
+    assert err == ""
+    assert "Espacio ?and?" in out
+
+
+def test_a_reader_who_leaves_early_sees_no_error(own_db: Database) -> None:
+    process = start("migrate", "status", "--json", "--database-url", own_db.url)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
+def test_ctrl_c_is_one_line_and_130() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        process = start("doctor", "--database-url", f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/none")
+        caller, _ = server.accept()
+        with caller:
+            caller.recv(1)  # it is connected and waits for an answer
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "rayces: interrupted\n")
+    assert process.returncode == 130
+
+
+def test_ctrl_c_ends_the_statement_on_the_server_too(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    watcher = psycopg2.connect(url)
+    watcher.autocommit = True
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
+    stop = threading.Event()
+
+    def press() -> None:
+        cursor = watcher.cursor()
+        while not stop.is_set():
+            cursor.execute(asleep)
+            if cursor.fetchone() != (0,):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+            time.sleep(0.02)
+
+    finger = threading.Thread(target=press)
+    try:
+        with pytest.raises(KeyboardInterrupt), interruptible_statements():
+            connection = psycopg2.connect(url)
+            finger.start()
+            connection.cursor().execute("SELECT pg_sleep(600)")
+    finally:
+        stop.set()
+        finger.join()
+    cursor = watcher.cursor()
+    cursor.execute(asleep)
+    assert cursor.fetchone() == (0,)
+    connection.close()
+    watcher.close()
+
+
+def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal) -> None:
+    assert empty("migrate", "up", "--to", "2").code == 0
+    other = psycopg2.connect(str(empty.url))
+    cursor = other.cursor()
+    cursor.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+    process = start("migrate", "up", "--database-url", str(empty.url))
+    while process.poll() is None:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass")
+        if cursor.fetchone() != (0,):
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ("", "rayces: interrupted\n")
+    assert process.returncode == 130
+    other.rollback()
+    other.close()
+    states = [state["state"] for state in json.loads(empty("migrate", "status", "--json").out)]
+    assert states == ["applied"] * 2 + ["pending"] * (len(states) - 2)
+    assert empty("migrate", "up").code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(shell: str, nowhere: Terminal) -> None:
+    ran = nowhere("completion", shell)
+    assert ran.code == 0
+    assert f"{VARIABLE}={shell}_complete" in ran.out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_bash_script_is_valid(nowhere: Terminal) -> None:
+    script = nowhere("completion", "bash").out
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("rayces mi", "migrate"),
+        ("rayces migrate ", "status"),
+        ("rayces migrate up --t", "--to"),
+        ("rayces completion z", "zsh"),
+    ],
+)
+def test_tab_completes_commands_options_and_choices(
+    typed: str, offered: str, nowhere: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(len(typed.split(" ")) - 1)
+    for name, value in {VARIABLE: "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": place}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="0"):
+        nowhere()
+    assert f"plain,{offered}" in capsys.readouterr().out.splitlines()
