@@ -9,62 +9,66 @@ with db.tenant("north"):
 Student.create(first_name="Luz", last_name="Sosa")
 """
 
+from typing import TYPE_CHECKING, Any
+
 from rayces_core._version import __version__
-from rayces_core.database import Database
-from rayces_core.errors import (
-    CheckFailedError,
-    ConfigurationError,
-    ConnectionLostError,
-    ConstraintError,
-    CrossTenantError,
-    DatabaseUnreachableError,
-    DuplicateError,
-    EmbeddedServerError,
-    InactiveTenantError,
-    InvalidDataError,
-    IrreversibleMigrationError,
-    IsolationInertError,
-    MigrationError,
-    MigrationFileError,
-    MissingExtraError,
-    MissingRoleError,
-    NaiveDatetimeError,
-    OverlapError,
-    PermissionDeniedError,
-    PoolTimeoutError,
-    RaycesError,
-    ReferenceNotFoundError,
-    RoleNotHeldError,
-    SchemaMissingError,
-    ServerTooOldError,
-    StillReferencedError,
-    TenancyError,
-    TenantImmutableError,
-    TenantNotSetError,
-    TenantSwitchError,
-    UnknownTableError,
-    UnknownTenantError,
-    UnsafeSQLError,
-    ValueRefusedError,
-)
-from rayces_core.models import (
-    AdmissionState,
-    Appointment,
-    AppointmentState,
-    CreditBalance,
-    CreditTransaction,
-    Like,
-    Organization,
-    Post,
-    Professional,
-    Role,
-    StateTransition,
-    Student,
-    TransactionStatus,
-    TransactionType,
-    User,
-)
-from rayces_core.tenancy import TenantForeignKey, TenantModel, TimestampedTenantModel
+
+if TYPE_CHECKING:
+    from rayces_core.database import Database
+    from rayces_core.errors import (
+        CheckFailedError,
+        ConfigurationError,
+        ConnectionLostError,
+        ConstraintError,
+        CrossTenantError,
+        DatabaseUnreachableError,
+        DuplicateError,
+        EmbeddedServerError,
+        InactiveTenantError,
+        InvalidDataError,
+        IrreversibleMigrationError,
+        IsolationInertError,
+        MigrationError,
+        MigrationFileError,
+        MissingExtraError,
+        MissingRoleError,
+        NaiveDatetimeError,
+        OverlapError,
+        PermissionDeniedError,
+        PoolTimeoutError,
+        RaycesError,
+        ReferenceNotFoundError,
+        RoleNotHeldError,
+        SchemaMissingError,
+        ServerTooOldError,
+        StillReferencedError,
+        TenancyError,
+        TenantImmutableError,
+        TenantNotSetError,
+        TenantSwitchError,
+        UnknownTableError,
+        UnknownTenantError,
+        UnsafeSQLError,
+        ValueRefusedError,
+    )
+    from rayces_core.models import (
+        AdmissionState,
+        Appointment,
+        AppointmentState,
+        CreditBalance,
+        CreditTransaction,
+        Like,
+        Organization,
+        Post,
+        Professional,
+        Role,
+        StateTransition,
+        Student,
+        TransactionStatus,
+        TransactionType,
+        User,
+    )
+    from rayces_core.tenancy import TenantForeignKey, TenantModel, TimestampedTenantModel
 
 __all__ = [
     "AdmissionState",
@@ -122,3 +126,19 @@ __all__ = [
     "ValueRefusedError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the library when one of its names is first used, so that `rayces --help` need not wait for it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rayces_core import database, errors, models, tenancy
+
+    for module in (models, tenancy, database, errors):
+        for public in vars(module).keys() & set(__all__):
+            globals().setdefault(public, getattr(module, public))
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rayces_core")
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
+CONNECT_DEFAULTS = {"connect_timeout": "10", "application_name": "rayces-core"}
 Callback = TypeVar("Callback", bound=Callable[[], object])
 _ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -49,12 +50,11 @@ class Database:
     asyncio tasks of a process, each with a connection of its own.
 
     Attributes:
-        url: the libpq URL, password included.
+        url: the libpq URL, password and connect options included.
         app_role: role that tenant work runs as. admin_role: role of privileged work.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        self.url = url
         self.app_role = _role(options.pop("app_role", "rayces_app"))
         self.admin_role = _role(options.pop("admin_role", "rayces_admin"))
         if self.app_role == self.admin_role:
@@ -63,12 +63,13 @@ class Database:
             )
         self._tenant_cache_seconds = float(options.pop("tenant_cache_seconds", 30.0))
         self._server: EmbeddedServer | None = options.pop("server", None)
+        max_connections, pool_timeout = options.pop("max_connections", 20), options.pop("pool_timeout", 30.0)
+        self.url = _with_options(url, options)
         self.engine = Engine(
-            _checked_dsn(url),
-            max_connections=int(options.pop("max_connections", 20)),
-            pool_timeout=float(options.pop("pool_timeout", 30.0)),
+            _with_defaults(self.url),
+            max_connections=int(max_connections),
+            pool_timeout=float(pool_timeout),
             on_first_connection=self._check_first_use,
-            connect_options=_connect_options(options),
         )
         self._admin = Binding(self.engine, self.admin_role, None)
         self._bindings: dict[int, Binding] = {}
@@ -333,7 +334,8 @@ def _role(name: object) -> str:
     return name
 
 
-def _checked_dsn(url: str) -> str:
+def _with_options(url: str, options: dict[str, Any]) -> str:
+    """The URL, checked; with connect options, as one string that migrations and the doctor use as well."""
     if not isinstance(url, str) or not url.strip():
         raise ConfigurationError("the database URL is empty; give postgresql://user:password@host/name")
     scheme = url.partition("://")[0] if "://" in url else ""
@@ -343,14 +345,12 @@ def _checked_dsn(url: str) -> str:
         parse_dsn(url)
     except psycopg2.ProgrammingError as error:
         raise ConfigurationError(f"the database URL is malformed: {str(error).strip()}") from error
-    return url
-
-
-def _connect_options(options: dict[str, Any]) -> dict[str, Any]:
-    options.setdefault("connect_timeout", 10)
-    options.setdefault("application_name", "rayces-core")
     try:
-        make_dsn(**options)
+        return make_dsn(url, **options) if options else url
     except psycopg2.ProgrammingError as error:
         raise ConfigurationError(f"unknown option: {str(error).strip()}") from error
-    return options
+
+
+def _with_defaults(url: str) -> str:
+    given = parse_dsn(url)
+    return make_dsn(url, **{name: value for name, value in CONNECT_DEFAULTS.items() if name not in given})

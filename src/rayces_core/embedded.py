@@ -26,11 +26,13 @@ from urllib.parse import quote
 
 from rayces_core.embedded_folder import account_of, find_binaries, lay_out, make_temporary_folder, prepare_folder
 from rayces_core.embedded_supervisor import (
+    ACCEPTING,
     CLUSTER_NAME,
     POLL_SECONDS,
     READY,
     START_SECONDS,
     TEMPORARY_MARK,
+    is_postmaster,
     open_lock,
     postmaster_lines,
 )
@@ -64,6 +66,7 @@ class EmbeddedServer:
 
     url: str
     path: Path
+    _hold: int | None = None
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         if os.name != "posix":
@@ -72,14 +75,11 @@ class EmbeddedServer:
         with _explained(path):
             self.path = make_temporary_folder() if path is None else prepare_folder(path)
             try:
-                hold, self.url = _enter(self.path, binaries)
+                self._hold, self.url = _enter(self.path, binaries)
             except BaseException:
                 if path is None:
-                    _leave(self.path, lambda: None)
+                    _leave(self.path, self._let_go)
                 raise
-        # Left to the garbage collector, the hold is only given up: waiting for the end here could wait for ourselves.
-        self._hold = weakref.finalize(self, os.close, hold)
-        self._hold.atexit = False
         _open_servers.add(self)
 
     def stop(self) -> None:
@@ -89,9 +89,9 @@ class EmbeddedServer:
             EmbeddedServerError: the server does not stop.
         """
         _open_servers.discard(self)
-        if self._hold.alive:
+        if self._hold is not None:
             with _explained(self.path):
-                _leave(self.path, self._hold)
+                _leave(self.path, self._let_go)
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +100,14 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def __del__(self) -> None:
+        self._let_go()  # no more: waiting here for the end could wait for ourselves
+
+    def _let_go(self) -> None:
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            os.close(hold)
 
 
 _open_servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
@@ -115,8 +123,8 @@ def _stop_all() -> None:
 def _explained(path: str | os.PathLike[str] | None) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        place = path or error.filename or "A temporary folder"
+    except (OSError, RuntimeError, ValueError) as error:  # also an unknown home, a loop of links, a null character
+        place = "A temporary folder" if path is None else path
         raise EmbeddedServerError(f"{place} cannot hold an embedded PostgreSQL: {error}") from error
 
 
@@ -203,8 +211,9 @@ def _try_lock(descriptor: int, operation: int) -> bool:
 def _url_of_running(path: Path) -> str | None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
+        is_coming = _is_supervised(path) or _is_in_transition(path)  # asked first: it may come between the questions
         url = _answering_url(path)
-        if url or not _is_supervised(path):
+        if url or not is_coming:
             _adopt_orphan(path)
             return url
         time.sleep(POLL_SECONDS)
@@ -213,13 +222,21 @@ def _url_of_running(path: Path) -> str | None:
 
 def _answering_url(path: Path) -> str | None:
     lines = postmaster_lines(path)
-    if len(lines) < 8 or lines[7] not in ("ready", "standby") or not lines[4]:
+    if len(lines) < 8 or lines[7] not in ACCEPTING or not lines[4]:
         return None
     folder, port = path / lines[4], lines[3]
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.connect(str(folder / f".s.PGSQL.{port}"))
         return f"postgresql://postgres@/postgres?host={quote(os.fsencode(folder))}&port={port}"
     return None
+
+
+def _is_in_transition(path: Path) -> bool:
+    """Whether a server without a supervisor is just starting or stopping."""
+    lines = postmaster_lines(path)
+    if not lines or not lines[0].isdigit() or not is_postmaster(path, int(lines[0])):
+        return False
+    return len(lines) < 8 or lines[7] not in ACCEPTING
 
 
 def _adopt_orphan(path: Path) -> None:

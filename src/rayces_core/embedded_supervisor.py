@@ -14,7 +14,7 @@ This process asks for `users` exclusively once the server runs. It gets it when 
 takes `start` before `users`; this process never takes `start`, so the two cannot wait for each other.
 """
 # Importing pathlib would double the time this process takes to start.
-# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH110, PTH112, PTH116, PTH118, PTH119, PTH121, PTH123, PTH208
+# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH110, PTH112, PTH116, PTH118, PTH119, PTH121, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ LOCK_NAMES = ("start", "users", "supervisor")
 TEMPORARY_MARK = f"{OWN_FOLDER}/temporary"
 LOG = f"{OWN_FOLDER}/server.log"
 READY = "ready"
+ACCEPTING = ("ready", "standby")  # the statuses in postmaster.pid that take connections
 CLUSTER_NAME = "rayces"
 PORT = 5432
 START_SECONDS = 600  # crash recovery of a big folder takes minutes, and would begin anew
@@ -45,7 +46,12 @@ _RUN_FOLDER = f"{OWN_FOLDER}/run"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _NO_SUCH_PID = 2**31 - 1
 _SETTINGS = ("max_connections=200", "timezone=UTC", "log_timezone=UTC")
-_DISPOSABLE_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_DISPOSABLE_SETTINGS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "dynamic_shared_memory_type=mmap",  # in the data folder: a crash leaves nothing in /dev/shm
+)
 
 
 def main(action: str, path: str, binaries: str, run_folder: str, uid: str, gid: str) -> None:
@@ -110,10 +116,13 @@ class _Server:
         except (OSError, RuntimeError) as error:
             self._let_supervisor_go()
             return str(error)
+        for folder in filter(None, (".", self._run_folder)):
+            _keep_from_cleaners(folder)
         return READY
 
     def clear_away(self) -> None:
         """Stop the server; remove the run folder, and the data folder of a temporary server."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stop()
         if not self._may_clear():
             return  # the server crashed, and a newer supervisor has started it again
@@ -133,7 +142,7 @@ class _Server:
             os.chmod(".", 0o700)  # PostgreSQL refuses a folder that others can read
         if not os.path.exists("PG_VERSION"):
             self._initialize()
-        _disown_recycled_pid()
+        _disown_stale_locks()
         deadline = time.monotonic() + ORPHANS_SECONDS
         while not self._launch():
             if time.monotonic() > deadline or "pre-existing shared memory block" not in _read(LOG):
@@ -168,7 +177,7 @@ class _Server:
         deadline = time.monotonic() + START_SECONDS
         while self._is_alive():
             lines = postmaster_lines(".")
-            if len(lines) > 7 and lines[0] == str(self._pid) and lines[7] in ("ready", "standby"):
+            if len(lines) > 7 and lines[0] == str(self._pid) and lines[7] in ACCEPTING:
                 return True
             if time.monotonic() > deadline:
                 self._stop()
@@ -238,14 +247,18 @@ def is_postmaster(path: str | os.PathLike[str], pid: int) -> bool:
         return False  # a zombie has no working directory
 
 
-def _disown_recycled_pid() -> None:
-    # After a crash the pid in the file may belong to another process by now, and PostgreSQL would refuse to start.
-    # Removing the file would also remove its check for surviving backends, so only the pid is replaced.
+def _disown_stale_locks() -> None:
+    # After a crash the pid in PostgreSQL's lock files may be that of a zombie or of another process by now, and it
+    # would refuse to start. Removing postmaster.pid would also remove its check for surviving backends, so there only
+    # the pid is replaced.
     lines = postmaster_lines(".")
-    if not lines or not lines[0].isdigit() or is_postmaster(".", int(lines[0])):
+    if lines and lines[0].isdigit() and is_postmaster(".", int(lines[0])):
         return
-    with open("postmaster.pid", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("\n".join([str(_NO_SUCH_PID), *lines[1:]]) + "\n")
+    with suppress(FileNotFoundError):
+        os.unlink(f".s.PGSQL.{PORT}.lock")
+    if lines:
+        with open("postmaster.pid", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write("\n".join([str(_NO_SUCH_PID), *lines[1:]]) + "\n")
 
 
 def _renew_run_folder(run_folder: str) -> None:
@@ -285,6 +298,12 @@ def _sync_working_directory() -> None:
     os.close(descriptor)
 
 
+def _keep_from_cleaners(folder: str) -> None:
+    # systemd-tmpfiles removes what lay unused in /tmp for days, but skips a folder that somebody has locked.
+    with suppress(OSError):
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+
+
 def _drop_privileges(uid: int, gid: int) -> None:
     if os.geteuid() == 0:
         os.setgroups([])
@@ -308,9 +327,8 @@ def _is_working_directory(path: str) -> bool:
 
 
 def _reason(log: str) -> str:
-    lines = [line.strip() for line in _read(log).splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("FATAL:", "PANIC:", "error:", "DETAIL:"))]
-    return " ".join(telling[:4] or lines[-4:]) or "it wrote no log"
+    lines = [line.rpartition(" UTC [")[2].partition("] ")[2] or line for line in _read(log).splitlines()]
+    return " ".join(line.strip() for line in lines[-4:]) or "it wrote no log"
 
 
 def _read(name: str) -> str:

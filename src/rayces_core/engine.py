@@ -34,10 +34,9 @@ class Engine(peewee.PostgresqlDatabase):
         max_connections: int,
         pool_timeout: float,
         on_first_connection: Callable[[TenantConnection], None],
-        connect_options: dict[str, Any],
     ) -> None:
         self._sessions = Sessions()
-        self._dsn, self._connect_options = dsn, connect_options
+        self._dsn = dsn
         self._on_first_connection = on_first_connection
         self.checked = False
         self.organizations: dict[object, tuple[float, dict[str, Any]]] = {}
@@ -56,11 +55,9 @@ class Engine(peewee.PostgresqlDatabase):
 
     def _open(self) -> TenantConnection:
         try:
-            connection: TenantConnection = psycopg2.connect(
-                self._dsn, connection_factory=TenantConnection, **self._connect_options
-            )
+            connection: TenantConnection = psycopg2.connect(self._dsn, connection_factory=TenantConnection)
         except psycopg2.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[0]
             raise DatabaseUnreachableError(
                 f"no connection to the database: {reason}; check the URL, the server and the login"
             ) from error

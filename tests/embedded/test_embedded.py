@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,49 +9,18 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from embedded_process import TEMPORARY, UserProcess, is_gone, postmaster_of, processes_of, wait_until
 from rayces_core.embedded import EmbeddedServer
 from rayces_core.errors import ConfigurationError, MissingExtraError
+from tests.embedded.processes import UserProcess, is_gone, postmaster_of, processes_of, setting, wait_until
 
 QUIET = "sys.stderr = open(os.devnull, 'w')\n"
 ASKS_LATER = "input(); print(query('select 1'), flush=True)"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def temporary_folders() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", TEMPORARY.get("TMPDIR"))
-        yield
-
-
-@pytest.fixture(scope="module")
-def kept_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("embedded") / "kept"
 
 
 @pytest.fixture(scope="module")
 def temporary() -> Iterator[EmbeddedServer]:
     with EmbeddedServer() as server:
         yield server
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder for temporary files that the server's account can use as well when root runs the tests."""
-    with tempfile.TemporaryDirectory(dir=TEMPORARY.get("TMPDIR")) as name:
-        folder = Path(name)
-        folder.chmod(0o1777)
-        yield folder
-
-
-def setting(server: EmbeddedServer, name: str) -> str:
-    connection = psycopg2.connect(server.url)
-    try:
-        cursor = connection.cursor()
-        cursor.execute(f"show {name}")
-        return cursor.fetchone()[0]
-    finally:
-        connection.close()
 
 
 def test_a_temporary_server_is_tuned_for_a_private_short_life(temporary: EmbeddedServer) -> None:
@@ -68,9 +36,9 @@ def test_a_temporary_server_is_tuned_for_a_private_short_life(temporary: Embedde
     assert int(setting(temporary, "max_connections")) >= 100
 
 
-def test_a_kept_server_is_durable(kept_path: Path) -> None:
-    with EmbeddedServer(kept_path) as server:
-        assert server.path == kept_path
+def test_a_kept_server_is_durable(data_folder: Path) -> None:
+    with EmbeddedServer(data_folder) as server:
+        assert server.path == data_folder
         assert [setting(server, name) for name in ("fsync", "synchronous_commit", "full_page_writes")] == ["on"] * 3
 
 
@@ -115,7 +83,7 @@ def test_an_exception_in_the_block_stops_the_server() -> None:
     assert is_gone(path)
 
 
-@pytest.mark.parametrize("ending", ["pass", "server.stop()", "1 / 0", "sys.exit(3)"])
+@pytest.mark.parametrize("ending", ["pass", "1 / 0", "sys.exit(3)"])
 def test_an_orderly_end_waits_until_nothing_of_a_temporary_server_is_left(ending: str) -> None:
     with UserProcess(QUIET + ending) as user:
         path = user.path
@@ -123,13 +91,12 @@ def test_an_orderly_end_waits_until_nothing_of_a_temporary_server_is_left(ending
         assert is_gone(path)
 
 
-@pytest.mark.parametrize("ending", ["os._exit(0)", "os.abort()"])
-def test_a_process_that_skips_its_exit_handlers_leaves_nothing_of_a_temporary_server(ending: str) -> None:
-    with UserProcess(ending) as user:
+def test_a_process_that_skips_its_exit_handlers_leaves_nothing_of_a_temporary_server() -> None:
+    with UserProcess("os._exit(0)") as user:
         wait_until(lambda: is_gone(user.path))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
     with UserProcess(QUIET + "print('waiting', flush=True); input()") as user:
         path = user.path
@@ -138,11 +105,10 @@ def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
         wait_until(lambda: is_gone(path))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_process_that_ends_while_its_server_starts_leaves_nothing(open_folder: Path, number: int) -> None:
+def test_a_process_killed_while_its_server_starts_leaves_nothing(open_folder: Path) -> None:
     with UserProcess("", TMPDIR=str(open_folder)) as user:
         wait_until(lambda: [*open_folder.glob("rayces-*/.rayces/initializing/*")])
-        user.process.send_signal(number)
+        user.process.kill()
         wait_until(lambda: not [*open_folder.iterdir()])
 
 
@@ -152,37 +118,37 @@ def test_a_server_nobody_refers_to_any_more_is_removed() -> None:
         assert user.process.poll() is None
 
 
-def test_two_processes_share_one_server_and_the_last_stops_it(kept_path: Path) -> None:
-    with UserProcess("input()", kept_path) as first, UserProcess(ASKS_LATER, kept_path) as last:
-        assert first.path == last.path == kept_path
-        assert len([process for process in processes_of(kept_path) if "postgres" in process.cmdline()[0]]) > 1
+def test_two_processes_share_one_server_and_the_last_stops_it(data_folder: Path) -> None:
+    with UserProcess("input()", data_folder) as first, UserProcess(ASKS_LATER, data_folder) as last:
+        assert first.path == last.path == data_folder
+        assert len([process for process in processes_of(data_folder) if "postgres" in process.cmdline()[0]]) > 1
         first.go_on()
         first.process.wait()
         last.go_on()
         assert last.line() == "1"
         last.process.wait()
-        assert processes_of(kept_path) == []
+        assert processes_of(data_folder) == []
 
 
-def test_the_server_outlives_the_killed_process_that_started_it(kept_path: Path) -> None:
-    with UserProcess("input()", kept_path) as first:
-        assert first.path == kept_path
-        with UserProcess(ASKS_LATER + "; input()", kept_path) as last:
-            assert last.path == kept_path
+def test_the_server_outlives_the_killed_process_that_started_it(data_folder: Path) -> None:
+    with UserProcess("input()", data_folder) as first:
+        assert first.path == data_folder
+        with UserProcess(ASKS_LATER + "; input()", data_folder) as last:
+            assert last.path == data_folder
             first.process.kill()
             first.process.wait()
             last.go_on()
             assert last.line() == "1"
-        wait_until(lambda: not processes_of(kept_path))
+        wait_until(lambda: not processes_of(data_folder))
 
 
-def test_two_objects_in_one_process_count_as_two_users(kept_path: Path) -> None:
-    first, second = EmbeddedServer(kept_path), EmbeddedServer(kept_path)
+def test_two_objects_in_one_process_count_as_two_users(data_folder: Path) -> None:
+    first, second = EmbeddedServer(data_folder), EmbeddedServer(data_folder)
     assert first.url == second.url
     first.stop()
     assert setting(second, "fsync") == "on"
     second.stop()
-    assert processes_of(kept_path) == []
+    assert processes_of(data_folder) == []
 
 
 def test_a_temporary_server_joined_by_its_path_goes_with_the_last_user() -> None:
@@ -193,8 +159,8 @@ def test_a_temporary_server_joined_by_its_path_goes_with_the_last_user() -> None
     assert is_gone(guest.path)
 
 
-def test_ten_processes_that_start_a_fresh_path_at_once_share_one_server(tmp_path: Path) -> None:
-    path = tmp_path / "raced"
+def test_ten_processes_that_start_a_fresh_path_at_once_share_one_server(open_folder: Path) -> None:
+    path = open_folder / "raced"
     code = "print(query('select pg_backend_pid()'), open(server.path / 'postmaster.pid').readline()); input()"
     with ExitStack() as stack:
         users = [stack.enter_context(UserProcess(code, path)) for _ in range(10)]
@@ -204,11 +170,11 @@ def test_ten_processes_that_start_a_fresh_path_at_once_share_one_server(tmp_path
     wait_until(lambda: not processes_of(path))
 
 
-def test_data_survive_the_server(kept_path: Path) -> None:
-    with UserProcess("query('create table survivor as select 42 as answer')", kept_path) as user:
+def test_data_survive_the_server(data_folder: Path) -> None:
+    with UserProcess("query('create table survivor as select 42 as answer')", data_folder) as user:
         user.process.wait()
-    with UserProcess("print(query('select answer from survivor'))", kept_path) as user:
-        assert user.path == kept_path
+    with UserProcess("print(query('select answer from survivor'))", data_folder) as user:
+        assert user.path == data_folder
         assert user.line() == "42"
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+import psycopg2
 
-from rayces_core import embedded
+from rayces_core import embedded, embedded_supervisor
+from rayces_core.embedded import EmbeddedServer
 
 # Creating a cluster's thousand files takes ext4 three times as long where as many have just been deleted.
 MEMORY = Path("/dev/shm")
@@ -49,7 +51,7 @@ class UserProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(SOURCE), **TEMPORARY, **environment},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), *sys.path]), **TEMPORARY, **environment},
         )
 
     @cached_property
@@ -79,6 +81,16 @@ class UserProcess:
             self.process.communicate()
 
 
+def setting(server: EmbeddedServer, name: str) -> str:
+    connection = psycopg2.connect(server.url)
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"show {name}")
+        return cursor.fetchone()[0]
+    finally:
+        connection.close()
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -92,11 +104,17 @@ def processes_of(path: Path) -> list[psutil.Process]:
 
 
 def postmaster_of(path: Path) -> psutil.Process:
-    return psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
+    found = psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
+    assert _works_in(found, str(path)), "a stale pid file names a stranger"
+    return found
 
 
 def supervisor_of(path: Path) -> psutil.Process:
-    (found,) = (process for process in processes_of(path) if "python" in process.name())
+    """The supervisor, told by its command line: the parent of an orphaned postmaster is init, which nobody may kill."""
+    found = postmaster_of(path).parent()
+    assert found is not None
+    assert embedded_supervisor.__file__ in found.cmdline()
+    assert str(path) in found.cmdline()
     return found
 
 
