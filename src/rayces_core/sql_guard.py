@@ -24,10 +24,10 @@ _OPAQUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ENDS_TRANSACTION = re.compile(
-    r"\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|discard|reset|"
-    r"listen|unlisten|load)\b",
+    r"\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b",
     re.IGNORECASE,
 )
+_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load)\b", re.IGNORECASE)
 _SETS = re.compile(r"\s*set\s+(?P<local>local\s+|session\s+)?(?P<name>[\w.]+(\s+authorization)?)", re.IGNORECASE)
 _HARMLESS_SETS = {"constraints", "transaction"}
 _HELD_SETTINGS = {"role", "session authorization", "authorization", "row_security", "search_path"}
@@ -61,6 +61,10 @@ def _blank(opaque: re.Match[str]) -> str:
 def _check_statement(statement: str) -> None:
     if word := _ENDS_TRANSACTION.match(statement):
         raise UnsafeSQLError(f"{word[1].upper()} is not raw SQL's to run; use `with db.atomic():`")
+    if word := _CHANGES_CONNECTION.match(statement):
+        raise UnsafeSQLError(
+            f"{word[1].upper()} would change the connection, which others use after this; it is refused"
+        )
     found = _SETS.match(statement)
     if found is None:
         return

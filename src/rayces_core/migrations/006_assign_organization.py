@@ -38,7 +38,11 @@ def rollback(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fa
 
 def refuse_unfit_rows(database: MigrationDatabase) -> None:
     _refuse_ambiguity(database)
-    for child, column, parent in (("posts", "user_id", "users"), ("likes", "user_id", "users"), ("likes", "post_id", "posts")):
+    for child, column, parent in (
+        ("posts", "user_id", "users"),
+        ("likes", "user_id", "users"),
+        ("likes", "post_id", "posts"),
+    ):
         _refuse_orphans(database, child, column, parent)
     _refuse_empty_emails(database)
     _refuse_shared_emails(database)

@@ -25,9 +25,7 @@ BOUND_TENANT = "(SELECT nullif(current_setting('rayces.organization_id', true), 
 
 SETTLEMENT = "status, processed_at, balance_after, metadata, updated_at"
 APP_GRANTS = {
-    "organizations": (
-        "SELECT, UPDATE (name, time_zone, currency, settings, email, phone, address, updated_at)"
-    ),
+    "organizations": ("SELECT, UPDATE (name, time_zone, currency, settings, email, phone, address, updated_at)"),
     "users": "SELECT, INSERT, DELETE",
     "posts": "SELECT, INSERT, DELETE",
     "likes": "SELECT, INSERT, DELETE",

@@ -24,7 +24,7 @@ _QUERIES = (
                   CASE a.attidentity WHEN 'd' THEN ' identity by default' WHEN 'a' THEN ' identity always' ELSE '' END,
                   CASE WHEN a.attgenerated <> '' THEN ' generated ' || pg_get_expr(d.adbin, d.adrelid)
                        WHEN d.adbin IS NOT NULL THEN ' default ' || pg_get_expr(d.adbin, d.adrelid) ELSE '' END,
-                  CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' collate ' || a.attcollation::regcollation::text
+                  CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' collate ' || a.attcollation::regcollation
                        ELSE '' END)
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
       LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
@@ -33,7 +33,8 @@ _QUERIES = (
     # constraints; a NOT NULL is a constraint of its own only since PostgreSQL 18, the column's line already says it
     """
     SELECT format('constraint %s %s %s%s', c.relname, k.conname, pg_get_constraintdef(k.oid),
-                  CASE WHEN k.convalidated OR pg_get_constraintdef(k.oid) LIKE '%NOT VALID' THEN '' ELSE ' NOT VALID' END)
+                  CASE WHEN k.convalidated OR pg_get_constraintdef(k.oid) LIKE '%NOT VALID' THEN ''
+                       ELSE ' NOT VALID' END)
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
      WHERE (k.contype <> 'n' OR NOT k.convalidated) AND k.contype <> 't' AND {ours_c}
     """,
@@ -53,11 +54,13 @@ _QUERIES = (
     """
     SELECT format('policy %s %s %s for %s to %s using %s check %s', c.relname, p.polname,
                   CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END,
-                  CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' WHEN 'd' THEN 'delete'
-                       ELSE 'all' END,
-                  (SELECT string_agg(CASE WHEN role = 0 THEN 'public' ELSE pg_get_userbyid(role)::text END, ', ' ORDER BY 1)
-                     FROM unnest(p.polroles) AS role),
-                  coalesce(pg_get_expr(p.polqual, p.polrelid), '-'), coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-'))
+                  CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update'
+                       WHEN 'd' THEN 'delete' ELSE 'all' END,
+                  (SELECT string_agg(name, ', ' ORDER BY name)
+                     FROM (SELECT CASE WHEN role = 0 THEN 'public' ELSE pg_get_userbyid(role)::text END AS name
+                             FROM unnest(p.polroles) AS role) AS roles),
+                  coalesce(pg_get_expr(p.polqual, p.polrelid), '-'),
+                  coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-'))
       FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE {ours_c}
     """,
@@ -92,7 +95,8 @@ _QUERIES = (
     # sequences, and whose they are
     """
     SELECT format('sequence %s %s start %s increment %s min %s max %s cache %s%s%s', c.relname, s.seqtypid::regtype,
-                  s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END,
+                  s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
+                  CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END,
                   coalesce((SELECT format(' owned by %s.%s', owner.relname, a.attname)
                               FROM pg_depend d JOIN pg_class owner ON owner.oid = d.refobjid
                               JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -141,6 +145,7 @@ _QUERIES = (
 )
 
 _SCHEMA = "current_schema()::regnamespace"
+_OURS = (("c", "relnamespace", "pg_class"), ("f", "pronamespace", "pg_proc"), ("t", "typnamespace", "pg_type"))
 
 
 def fingerprint(connection: HasCursor) -> list[str]:
@@ -154,12 +159,12 @@ def fingerprint(connection: HasCursor) -> list[str]:
     lines: list[str] = []
     for query in _QUERIES:
         cursor.execute(_filled(query))
-        lines += [line for (line,) in cursor.fetchall()]
+        lines += [" ".join(line.split()) for (line,) in cursor.fetchall()]
     return sorted(lines)
 
 
 def _filled(query: str) -> str:
-    for alias, column, catalogue in (("c", "relnamespace", "pg_class"), ("f", "pronamespace", "pg_proc"), ("t", "typnamespace", "pg_type")):
+    for alias, column, catalogue in _OURS:
         ours = (
             f"{alias}.{column} = {_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend x "
             f"WHERE x.classid = '{catalogue}'::regclass AND x.objid = {alias}.oid AND x.deptype = 'e')"

@@ -17,7 +17,7 @@ import psycopg2
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.files import MigrationFile, is_atomic
 from rayces_core.migrations.history import REVERTING, RUNNING, History
-from rayces_core.migrations.retry import retrying
+from rayces_core.migrations.retry import RETRYABLE, retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator, Step
 
@@ -45,7 +45,7 @@ class Execution:
 
     def __init__(self, database: MigrationDatabase, history: History, observer: Observer | None) -> None:
         self.database, self.history = database, history
-        self._observer = observer or (lambda name, step, steps: None)
+        self._observer = observer or _unobserved
 
     def run(self, file: MigrationFile, *, back: bool) -> None:
         """Apply or undo `file` and note it in the history; raises MigrationError with what the server said."""
@@ -53,7 +53,7 @@ class Execution:
         module = file.load()
         logger.info("%s %s", "undoing" if back else "applying", file.name)
         go = self._in_one_transaction if is_atomic(module) else self._step_by_step
-        with _explained(file.name):
+        with self._explained(file.name):
             go(file, module, back, started)
 
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
@@ -95,7 +95,7 @@ class Execution:
             self._outside_transaction(step)
         finally:
             with suppress(peewee.PeeweeException, psycopg2.Error):
-                self._limit(UNLIMITED, UNLIMITED, local=False)
+                self.database.command("RESET lock_timeout; RESET statement_timeout")
         self.history.checkpoint(file, position)
 
     def _outside_transaction(self, step: Step) -> None:
@@ -112,16 +112,29 @@ class Execution:
             raise
 
     def _drop_invalid(self, index: str) -> None:
-        """Drop what an interrupted build of this very index left, or IF NOT EXISTS would take it for the finished one."""
+        """Drop what an interrupted build of this index left, or IF NOT EXISTS would take it for the finished one."""
         if self.database.one(_INVALID_INDEX, index):
             logger.warning("dropping the unfinished index %s", index)
-            self.database.execute_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(index)}")
+            self.database.command(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(index)}")
 
     def _steps(self, module: ModuleType, back: bool) -> list[Step]:
         migrator = Migrator(self.database)
         body = module.rollback if back else module.migrate
         body(migrator, self.database, fake=False)
         return migrator.steps
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except MigrationError as error:
+            raise type(error)(f"{name}: {error}") from error
+        except (peewee.PeeweeException, psycopg2.Error) as error:
+            in_the_way = (
+                f"\nAnother session was in the way for {self.database.retry_seconds:g} s; try again once it is done."
+            )
+            advice = in_the_way if sqlstate(error) in RETRYABLE else ""
+            raise MigrationError(f"{name}: {str(error).strip()}{advice}") from error
 
     def _finish(self, file: MigrationFile, back: bool, attempts: int, started: float) -> None:
         if back:
@@ -131,7 +144,13 @@ class Execution:
 
     def _limit(self, lock_ms: int, statement_ms: int, *, local: bool) -> None:
         scope = "LOCAL" if local else "SESSION"
-        self.database.execute_sql(f"SET {scope} lock_timeout = {lock_ms:d}; SET {scope} statement_timeout = {statement_ms:d}")
+        self.database.command(
+            f"SET {scope} lock_timeout = {lock_ms:d}; SET {scope} statement_timeout = {statement_ms:d}"
+        )
+
+
+def _unobserved(_name: str, _step: int, _steps: int) -> None:
+    """Observe nothing."""
 
 
 def _limits(module: ModuleType) -> tuple[int, int]:
@@ -139,13 +158,3 @@ def _limits(module: ModuleType) -> tuple[int, int]:
         int(getattr(module, "LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)),
         int(getattr(module, "STATEMENT_TIMEOUT_MS", STATEMENT_TIMEOUT_MS)),
     )
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except MigrationError as error:
-        raise type(error)(f"{name}: {error}") from error
-    except (peewee.PeeweeException, psycopg2.Error) as error:
-        raise MigrationError(f"{name}: {str(error).strip()}") from error

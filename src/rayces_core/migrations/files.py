@@ -53,7 +53,8 @@ def refuse_irreversible(file: MigrationFile) -> None:
     module = file.load()
     reason = getattr(module, "IRREVERSIBLE", None)
     if reason or not callable(getattr(module, "rollback", None)):
-        raise IrreversibleMigrationError(f"{file.name} cannot be undone: {reason or 'it has no rollback()'}; nothing was run")
+        why = reason or "it has no rollback()"
+        raise IrreversibleMigrationError(f"{file.name} cannot be undone: {why}; nothing was run")
 
 
 def read_directory(directory: str | Path | None) -> list[MigrationFile]:
@@ -97,7 +98,8 @@ def _read(entry: Traversable) -> MigrationFile:
 def _refuse_disorder(files: list[MigrationFile]) -> None:
     for expected, file in enumerate(files, start=1):
         if file.number < expected:
-            raise MigrationFileError(f"{files[expected - 2].name} and {file.name} have the same number; renumber the newer one")
+            twin = files[expected - 2].name
+            raise MigrationFileError(f"{twin} and {file.name} have the same number; renumber the newer one")
         if file.number > expected:
             raise MigrationFileError(f"migration {expected:03} is missing before {file.name}; numbers have no gaps")
 

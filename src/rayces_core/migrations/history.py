@@ -56,23 +56,28 @@ class History:
     @property
     def exists(self) -> bool:
         """Whether the table is there."""
-        return self.database.one("SELECT to_regclass(%s) IS NOT NULL", quote_identifier(self.table)) is True
+        # Not to_regclass: a table of that name further along the search_path is another schema's history.
+        return bool(
+            self.database.one(
+                "SELECT true FROM pg_class WHERE relname = %s AND relnamespace = current_schema()::regnamespace",
+                self.table,
+            )
+        )
 
     def create(self) -> None:
-        """Make the table if it is missing; both roles may read it, so that an application can tell its schema's version."""
-        name = quote_identifier(self.table).replace("%", "%%")
+        """Make the table if it is missing; both roles may read it, so an application can tell the schema's version."""
+        name = quote_identifier(self.table)
         if not self.exists:
-            self.database.execute_sql(_TABLE.format(table=name))
-        self.database.execute_sql(f"REVOKE ALL ON {name} FROM PUBLIC")
+            self.database.command(_TABLE.format(table=name))
+            self.database.command(f"REVOKE ALL ON {name} FROM PUBLIC")
         for role in (self.database.app_role, self.database.admin_role):
-            if not self.database.one("SELECT has_table_privilege(%s, %s, 'SELECT')", role, quote_identifier(self.table)):
-                self.database.execute_sql(f"GRANT SELECT ON {name} TO {quote_identifier(role)}".replace("%", "%%"))
+            if not self.database.one("SELECT has_table_privilege(%s, %s, 'SELECT')", role, name):
+                self.database.command(f"GRANT SELECT ON {name} TO {quote_identifier(role)}")
 
     def drop_if_empty(self) -> None:
         """Leave nothing behind once every migration is undone."""
         if self.exists and not self.rows():
-            name = quote_identifier(self.table).replace("%", "%%")
-            self.database.execute_sql(f"DROP TABLE {name}")
+            self.database.command(f"DROP TABLE {quote_identifier(self.table)}")
 
     def rows(self) -> dict[str, HistoryRow]:
         """Migration name → row, in the order of application; empty when there is no table."""

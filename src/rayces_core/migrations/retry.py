@@ -23,10 +23,8 @@ LONGEST_PAUSE_SECONDS = 8.0
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a driver's error, also when Peewee has wrapped it."""
-    for candidate in (error, *error.args):
-        if isinstance(candidate, psycopg2.Error):
-            return candidate.pgcode
-    return None
+    driver = getattr(error, "orig", error)
+    return driver.pgcode if isinstance(driver, psycopg2.Error) else None
 
 
 def retrying(action: Callable[[int], Result], label: str, budget_seconds: float) -> Result:

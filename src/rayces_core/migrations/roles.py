@@ -9,7 +9,7 @@ import time
 
 import peewee
 
-from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError
+from rayces_core.errors import ConfigurationError, IsolationInertError, MigrationError, MissingRoleError
 from rayces_core.migrations.retry import sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -32,10 +32,13 @@ def ensure_roles(database: MigrationDatabase) -> None:
         raise ConfigurationError("app_role and admin_role must be two roles; the second one sees every organization")
     for _ in range(_TRIES):
         statements = missing_statements(database)
-        if all([_executed(database, statement, statements) for statement in statements]):
-            break
+        if not statements:
+            _refuse_bypass(database)
+            return
+        for statement in statements:
+            _execute(database, statement, statements)
         time.sleep(_PAUSE_SECONDS)
-    _refuse_bypass(database)
+    raise MigrationError(f"the roles {database.app_role} and {database.admin_role} could not be made; run it again")
 
 
 def missing_statements(database: MigrationDatabase) -> list[str]:
@@ -52,7 +55,7 @@ def missing_statements(database: MigrationDatabase) -> list[str]:
 
 
 def _modern(database: MigrationDatabase) -> bool:
-    return bool(database.connection().server_version >= 160_000)
+    return bool(database.server.server_version >= 160_000)
 
 
 def _held(database: MigrationDatabase, role: str) -> bool:
@@ -67,9 +70,9 @@ def _grant(database: MigrationDatabase, role: str) -> str:
     return f"GRANT {role} TO {quote_identifier(database.one('SELECT current_user::text'))}{options}"
 
 
-def _executed(database: MigrationDatabase, statement: str, all_statements: list[str]) -> bool:
+def _execute(database: MigrationDatabase, statement: str, all_statements: list[str]) -> None:
     try:
-        database.execute_sql(statement.replace("%", "%%"))
+        database.command(statement)
     except peewee.DatabaseError as error:
         if sqlstate(error) == _PRIVILEGE:
             raise MissingRoleError(
@@ -78,15 +81,14 @@ def _executed(database: MigrationDatabase, statement: str, all_statements: list[
             ) from error
         if sqlstate(error) not in _RACES:
             raise
-        return False
-    return True
 
 
 def _refuse_bypass(database: MigrationDatabase) -> None:
     role = quote_identifier(database.app_role)
     if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", database.app_role):
         raise IsolationInertError(
-            f"row-level security does not hold {role}; a DBA can change that: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
+            f"row-level security does not hold {role}; a DBA can change that: "
+            f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
         )
     if database.one("SELECT pg_has_role(%s, %s, 'MEMBER')", database.app_role, database.admin_role):
         admin = quote_identifier(database.admin_role)

@@ -12,10 +12,11 @@ commits by itself and is a checkpoint; its rollback must then work from any half
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -56,7 +57,7 @@ class MigrationStatus:
     """One migration as file and history show it.
 
     `state` is pending, applied, dirty (stopped half way, up or down), changed (the file was edited since) or missing
-    (applied, but the file is gone). `applied_at` is aware; `duration_ms` is what applying took. Both are None if pending.
+    (applied, but the file is gone). `applied_at` is aware, `duration_ms` is what applying took; None if pending.
     """
 
     number: int
@@ -66,7 +67,7 @@ class MigrationStatus:
     duration_ms: int | None
 
 
-class Runner(BaseRouter):  # type: ignore[misc]
+class Runner(BaseRouter):
     """Applies and undoes the migrations of one directory on one database, over a connection of its own.
 
     Args:
@@ -162,7 +163,7 @@ class Runner(BaseRouter):  # type: ignore[misc]
     # -- names that users of peewee-migrate know --------------------------------------------------------------
 
     @property
-    def model(self) -> type[HistoryRow]:
+    def model(self) -> type[HistoryRow]:  # type: ignore[override]
         """The model of the history table, this runner's own."""
         return self.history.model
 
@@ -206,7 +207,13 @@ class Runner(BaseRouter):  # type: ignore[misc]
         return module.migrate, getattr(module, "rollback", None)
 
     def run_one(
-        self, name: str, migrator: object = None, *, fake: bool = False, downgrade: bool = False, force: bool = False
+        self,
+        name: str,
+        migrator: object = None,  # noqa: ARG002
+        *,
+        fake: bool = False,
+        downgrade: bool = False,
+        force: bool = False,  # noqa: ARG002
     ) -> str:
         """Apply the next migration or undo the newest one, by name; `fake` writes the history only.
 
@@ -285,7 +292,6 @@ class Runner(BaseRouter):  # type: ignore[misc]
     def _refuse_out_of_turn(
         files: list[MigrationFile], rows: dict[str, HistoryRow], file: MigrationFile, *, downgrade: bool
     ) -> None:
-        turn: Callable[[MigrationFile], bool]
         if downgrade:
             recorded = [each for each in files if each.name in rows]
             expected = recorded[-1] if recorded else None
@@ -330,8 +336,11 @@ def _refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]
         row = rows.get(file.name)
         if row is not None and row.checksum != file.checksum and (row.state == APPLIED or row.steps_done):
             raise MigrationFileError(
-                f"{file.name} was edited after it was applied; restore it and put the change into a new migration"
+                f"{file.name} was edited after it was {'applied' if row.state == APPLIED else 'begun'}; restore it "
+                "and put the change into a new migration"
             )
-    for earlier, later in zip(files, files[1:], strict=False):
+    for earlier, later in pairwise(files):
         if later.name in rows and not _is_applied(rows, earlier):
-            raise MigrationFileError(f"{earlier.name} is not applied although {later.name} is; the numbers are out of order")
+            raise MigrationFileError(
+                f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
+            )

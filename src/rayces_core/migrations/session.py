@@ -6,10 +6,11 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import peewee
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 from psycopg2.extensions import parse_dsn
 
 from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError, ServerTooOldError
@@ -37,10 +38,24 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     schema: str = ""
     retry_seconds: float = 120.0
 
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run SQL, in which a literal % has to be doubled, and return the cursor."""
+        return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+
+    def command(self, sql: str) -> None:
+        """Run SQL as it is written, `%` included."""
+        self.execute_sql(sql.replace("%", "%%"))
+
     def one(self, sql: str, *values: object) -> Any:
-        """Run a query and return the first column of its first row, or None if there is no row."""
-        row = self.execute_sql(sql, values).fetchone()
+        """Run a query and return the first column of its first row, or None; without `values`, as it is written."""
+        row = self.execute_sql(sql if values else sql.replace("%", "%%"), values).fetchone()
         return row[0] if row else None
+
+    @property
+    def server(self) -> Connection:
+        """The open connection itself."""
+        connection: Connection = self.connection()  # type: ignore[no-untyped-call]
+        return connection
 
 
 def quote_identifier(name: str) -> str:
@@ -49,7 +64,7 @@ def quote_identifier(name: str) -> str:
 
 
 def dedicated(source: str | peewee.Database | Any) -> MigrationDatabase:
-    """A closed, un-pooled database on the server that `source` names: a libpq URL, a Peewee database, or an object with `url`."""
+    """Make a closed, un-pooled database for what `source` names: a URL, a Peewee database or an object with `url`."""
     if isinstance(source, peewee.Proxy):
         source = source.obj
     if not isinstance(source, peewee.Database):
@@ -84,10 +99,10 @@ def connected(database: MigrationDatabase) -> Iterator[None]:
 
 
 def _prepare(database: MigrationDatabase) -> None:
-    version = database.connection().server_version // 10_000
+    version = database.server.server_version // 10_000
     if version < OLDEST_SERVER:
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
-    database.execute_sql("SET TIME ZONE 'UTC'")
+    database.command("SET TIME ZONE 'UTC'")
     database.schema = database.one("SELECT current_schema()") or ""
     if not database.schema:
         raise ConfigurationError("no schema of the search_path exists; create it or change the search_path")
@@ -95,8 +110,9 @@ def _prepare(database: MigrationDatabase) -> None:
 
 @contextmanager
 def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float) -> Iterator[None]:
-    """Hold the connection and the advisory lock of `purpose`; raise MigrationError if another holds it for `wait_seconds`.
+    """Hold the connection and the advisory lock of `purpose`.
 
+    Raises MigrationError when another session holds it for longer than `wait_seconds`.
     The lock is polled for: a session that waits inside `pg_advisory_lock` has a snapshot, for which CREATE INDEX
     CONCURRENTLY of the holder waits in turn. It is the session's that runs the DDL, so it ends with it.
     """
@@ -107,16 +123,17 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
         try:
             yield
         finally:
-            if not database.is_closed() and not database.connection().closed:
-                database.execute_sql("SELECT pg_advisory_unlock(%s)", (key,))
+            # When the connection is lost, so is the lock.
+            with suppress(peewee.PeeweeException):
+                database.one("SELECT pg_advisory_unlock(%s)", key)
 
 
 def _refuse_proxy(database: MigrationDatabase) -> None:
     # A proxy invents the process id it gives out when the connection is made.
-    if database.connection().get_backend_pid() != database.one("SELECT pg_backend_pid()"):
+    if database.server.get_backend_pid() != database.one("SELECT pg_backend_pid()"):
         raise MigrationError(
-            "a pooling proxy such as PgBouncer stands before the server, and locks and settings of a session do not hold "
-            "through it; give migrations the server's own URL"
+            "a pooling proxy such as PgBouncer stands before the server, and the locks and settings of a session "
+            "do not hold through it; give migrations the server's own URL"
         )
 
 
@@ -143,7 +160,8 @@ def _take(database: MigrationDatabase, key: int, wait_seconds: float) -> None:
 def _holder(database: MigrationDatabase, key: int) -> object:
     unsigned = key % 2**64
     return database.one(
-        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = %s AND objid = %s "
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND classid = %s AND objid = %s "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         unsigned >> 32,
         unsigned % 2**32,

@@ -13,9 +13,12 @@ from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase
 
 _OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
+LOWEST = -(2**63)
+
 _HARMLESS = re.compile(r"\bCONCURRENTLY\b|\bVALIDATE\s+CONSTRAINT\b|^\s*(VACUUM|ANALYZE)\b", re.IGNORECASE)
 _NEW_INDEX = re.compile(
-    r'^\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"((?:[^"]|"")+)"|(\w+))\s+ON\b', re.IGNORECASE
+    r'^\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"((?:[^"]|"")+)"|(\w+))\s+ON\b',
+    re.IGNORECASE,
 )
 
 
@@ -82,28 +85,34 @@ def _refused(name: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-for _name in [name for name in vars(peewee_migrate.Migrator) if not name.startswith("_") and name not in ("sql", "run")]:
-    setattr(Migrator, _name, _refused(_name))
+for _name in vars(peewee_migrate.Migrator):
+    if not _name.startswith("_") and _name not in ("sql", "run"):
+        setattr(Migrator, _name, _refused(_name))
 
 
 def backfill(
-    database: MigrationDatabase, table: str, assignments: str, condition: str, *, key: str = "id", batch_rows: int = 5000
+    database: MigrationDatabase,
+    table: str,
+    assignments: str,
+    condition: str,
+    *,
+    key: str = "id",
+    batch_rows: int = 2000,
 ) -> int:
-    """Update the rows of `table` that meet `condition`, in order of `key`, a commit for every `batch_rows`; returns their number.
+    """Update the rows of `table` that meet `condition`, a commit for every `batch_rows` read; returns their number.
 
     Args:
         table: name of the table, as SQL.
         assignments: what follows SET, as SQL. condition: what follows WHERE; it must no longer hold for an updated row.
-        key: a unique, indexed column whose values only grow.
+        key: a unique, indexed integer column whose values only grow.
 
     Killed and run again it goes on with the rows that are left.
     """
-    changed, last = 0, None
-    window = f"SELECT max(k) FROM (SELECT {key} AS k FROM {table} WHERE %s::bigint IS NULL OR {key} > %s ORDER BY {key} LIMIT %s) w"
+    changed, last = 0, LOWEST
+    window = f"SELECT max(k) FROM (SELECT {key} AS k FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s) AS w"
     update = f"UPDATE {table} SET {assignments} WHERE ({condition})".replace("%", "%%")
-    while (end := database.one(window, last, last, batch_rows)) is not None:
-        span, values = (f"{key} <= %s", (end,)) if last is None else (f"{key} > %s AND {key} <= %s", (last, end))
-        changed += _update(database, f"{update} AND {span}", values, table)
+    while (end := database.one(window, last, batch_rows)) is not None:
+        changed += _update(database, f"{update} AND {key} > %s AND {key} <= %s", (last, end), table)
         last = end
     return changed
 

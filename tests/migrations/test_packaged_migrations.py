@@ -1,0 +1,276 @@
+"""The packaged migrations: each is undone to the very catalogue it found, loses no row, and adopts MyHub's rows."""
+
+from typing import Any
+
+import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrations import Runner
+from rayces_core.migrations.catalogue import fingerprint
+from rayces_core.migrations.files import read_directory
+from rayces_core.migrations.session import connected
+
+from .filler import MYHUB, Filler, fill, lost, rows, tables, without_history
+
+FILES = read_directory(None)
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
+def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
+    make_database: Any, connect: Any, filled: bool
+) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    with connected(runner.database):
+        for file in FILES:
+            if filled:
+                fill(connection, file.number - 1)
+            catalogue, data = without_history(connection), rows(connection)
+            runner.up(file.number)
+            applied = without_history(connection)
+            assert list(lost(data, rows(connection))) == []
+            runner.down(file.number - 1)
+            assert without_history(connection) == catalogue, file.name
+            if file.number != 6:  # which keeps what it assigned
+                assert rows(connection) == data, file.name
+            assert list(lost(data, rows(connection))) == []
+            runner.up(file.number)
+            assert without_history(connection) == applied, file.name
+            assert list(lost(data, rows(connection))) == []
+
+
+def test_everything_undone_at_once_leaves_an_empty_catalogue_without_a_history(
+    make_database: Any, connect: Any
+) -> None:
+    url = make_database()
+    connection = connect(url)
+    before = fingerprint(connection)
+    runner = Runner(url)
+    assert runner.up() == [file.name for file in FILES]
+    fill(connection, len(FILES))
+    assert runner.down(0) == [file.name for file in reversed(FILES)]
+    assert fingerprint(connection) == before
+
+
+def test_myhub_rows_survive_the_whole_way_there_and_back(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(1)
+    for mark in ("x", "y", "z"):
+        fill(connection, 1, mark)
+    catalogue, data = without_history(connection), rows(connection)
+    runner.up()
+    assert list(lost(data, rows(connection))) == []
+    fill(connection, len(FILES))
+    runner.down(1)
+    assert without_history(connection) == catalogue
+    assert list(lost(data, rows(connection))) == []
+    assert len([key for key in rows(connection) if key[0] == "likes"]) == 3 + 2
+
+
+def test_an_upgraded_database_equals_a_fresh_one(migrated: str, make_database: Any, connect: Any) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    for file in FILES:
+        fill(connection, file.number - 1)
+        runner.up(file.number)
+    assert fingerprint(connection) == fingerprint(connect(migrated))
+
+
+def test_no_migration_rewrites_a_table_of_myhub(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(1)
+    fill(connection, 1)
+    before = _heaps(connection)
+    runner.up()
+    assert _heaps(connection) == before
+    runner.down(1)
+    assert _heaps(connection) == before
+
+
+def test_rows_of_myhub_go_into_a_new_organization_called_myhub(make_database: Any, connect: Any) -> None:
+    connection = _filled_myhub(make_database, connect)
+    assert _all(connection, "SELECT name, subdomain FROM organizations") == [("MyHub", "myhub")]
+    for table in MYHUB:
+        assert _all(connection, f"SELECT DISTINCT organization_id FROM {table}") == _all(
+            connection, "SELECT id FROM organizations"
+        )
+
+
+def test_rows_of_myhub_go_into_the_only_organization_there_is(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(5)
+    fill(connection, 5)
+    only = Filler(connection).insert("organizations", name="North Clinic", subdomain="north")
+    Runner(url).up()
+    assert _all(connection, "SELECT id FROM organizations") == [(only,)]
+    assert _all(connection, "SELECT DISTINCT organization_id FROM likes") == [(only,)]
+
+
+def test_a_database_without_rows_gets_no_organization(migrated: str, connect: Any) -> None:
+    assert _all(connect(migrated), "SELECT count(*) FROM organizations") == [(0,)]
+
+
+def test_emails_are_trimmed_and_in_lower_case_afterwards(make_database: Any, connect: Any) -> None:
+    connection = _filled_myhub(make_database, connect)
+    assert _all(connection, "SELECT email FROM users ORDER BY id") == [
+        ("ana.1-old@example.com",),
+        ("luis.1-old@example.com",),
+    ]
+
+
+def test_timestamps_of_rails_are_read_as_utc(make_database: Any, connect: Any) -> None:
+    connection = _filled_myhub(make_database, connect, options="-c timezone=America/Argentina/Buenos_Aires")
+    found = _all(connection, "SELECT DISTINCT created_at AT TIME ZONE 'UTC' FROM posts")
+    assert [str(when) for (when,) in found] == ["2026-01-01 12:00:00.123456"]
+
+
+def test_ids_go_on_where_the_serial_column_stood(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(4)
+    connection.cursor().execute("SELECT setval('users_id_seq', 41)")
+    Runner(url).up(5)
+    fill(connection, 5)
+    assert _all(connection, "SELECT id FROM users ORDER BY id") == [(42,), (43,)]
+    assert _all(connection, "SELECT min(id) FROM posts") == [(1,)]
+    Runner(url).down(4)
+    fill(connection, 4, "again")
+    assert _all(connection, "SELECT max(id) FROM users") == [(45,)]
+
+
+def test_rows_written_while_the_migrations_run_are_assigned_as_well(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(5)
+    fill(connection, 5)
+    Runner(url).up(6)
+    fill(connection, 5, "late")
+    Runner(url).up()
+    assert _all(connection, "SELECT count(*), count(DISTINCT organization_id) FROM users") == [(4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            "INSERT INTO organizations (name, subdomain) VALUES ('A', 'a'), ('B', 'b')",
+            "2 users have no organization and there are 2 organizations",
+        ),
+        ("DELETE FROM users WHERE id = (SELECT min(user_id) FROM posts)", "1 posts name a user_id that does not exist"),
+        ("DELETE FROM posts", "1 likes name a post_id that does not exist in posts"),
+        ("UPDATE users SET email = '  ' WHERE id = (SELECT min(id) FROM users)", "1 users have no e-mail address"),
+        ("UPDATE users SET email = NULL", "2 users have no e-mail address"),
+        ("UPDATE users SET email = CASE WHEN id % 2 = 0 THEN ' Ana@X.org' ELSE 'ana@x.org' END", "users 1 and 2"),
+    ],
+    ids=["ambiguous", "orphan post", "orphan like", "blank email", "no email", "shared email"],
+)
+def test_rows_that_do_not_fit_are_reported_before_anything_changes(
+    make_database: Any, connect: Any, damage: str, message: str
+) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(5)
+    fill(connection, 5)
+    connection.cursor().execute("SET session_replication_role = replica")
+    connection.cursor().execute(damage)
+    catalogue, data = without_history(connection), rows(connection)
+    with pytest.raises(MigrationError, match=message):
+        Runner(url).up()
+    assert (without_history(connection), rows(connection)) == (catalogue, data)
+    assert _state_of(url, "006_assign_organization") == "dirty"
+    assert Runner(url).down() == ["006_assign_organization"]
+
+
+def test_repeated_likes_are_reported_before_a_unique_key_is_built(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(1)
+    fill(connection, 1)
+    connection.cursor().execute("INSERT INTO likes SELECT 9, user_id, post_id, created_at, updated_at FROM likes")
+    with pytest.raises(MigrationError, match=r"1 posts are liked more than once by the same user \(likes 1 and 9,"):
+        Runner(url).up()
+    connection.cursor().execute("DELETE FROM likes WHERE id = 9")
+    Runner(url).up()
+    assert {status.state for status in Runner(url).status()} == {"applied"}
+
+
+def test_an_extension_that_was_there_before_stays(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    connection.cursor().execute("CREATE EXTENSION btree_gist")
+    before = fingerprint(connection)
+    Runner(url).up()
+    Runner(url).down(0)
+    assert fingerprint(connection) == before
+
+
+def test_an_extension_that_somebody_came_to_need_stays(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(14)
+    connection.cursor().execute("CREATE TABLE rooms (id int, EXCLUDE USING gist (id WITH =))")
+    Runner(url).down(13)
+    assert "extension btree_gist" in fingerprint(connection)
+
+
+def test_another_schema_of_the_search_path_takes_the_tables(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    connection = connect(url)
+    connection.cursor().execute("CREATE SCHEMA clinic")
+    runner = Runner(make_dsn(url, options="-c search_path=clinic"))
+    runner.up()
+    assert tables(connection) == []
+    connection.cursor().execute("SET search_path = clinic")
+    assert "appointments" in tables(connection)
+    runner.down(0)
+    assert [line for line in fingerprint(connection) if not line.startswith("extension")] == []
+
+
+def test_the_schema_is_the_same_on_postgresql_15_made_by_a_login_that_is_no_superuser(
+    oldest_server_url: str, migrated: str, connect: Any
+) -> None:
+    owner = connect(oldest_server_url).cursor()
+    owner.execute("CREATE ROLE deploy LOGIN CREATEROLE")
+    owner.execute("CREATE DATABASE clinic OWNER deploy")
+    url = make_dsn(oldest_server_url, user="deploy", dbname="clinic")
+    connection = connect(make_dsn(oldest_server_url, dbname="clinic"))
+    before = fingerprint(connection)
+    runner = Runner(url)
+    runner.up(1)
+    fill(connection, 1)
+    runner.up()
+    assert fingerprint(connection) == fingerprint(connect(migrated))
+    fill(connection, len(FILES))
+    runner.down(1)
+    assert len([key for key in rows(connection) if key[0] == "users"]) == 6
+    runner.down(0)
+    assert fingerprint(connection) == before
+
+
+def _heaps(connection: Any) -> list[Any]:
+    return _all(
+        connection, f"SELECT relname, pg_relation_filenode(oid) FROM pg_class WHERE relname IN {MYHUB} ORDER BY 1"
+    )
+
+
+def _all(connection: Any, sql: str) -> list[Any]:
+    cursor = connection.cursor()
+    cursor.execute(sql)
+    return cursor.fetchall()
+
+
+def _filled_myhub(make_database: Any, connect: Any, **settings: str) -> Any:
+    url = make_database()
+    connection = connect(url)
+    Runner(url).up(1)
+    fill(connection, 1)
+    Runner(make_dsn(url, **settings)).up(7)
+    return connection
+
+
+def _state_of(url: str, name: str) -> str:
+    return next(status.state for status in Runner(url).status() if status.name == name)
