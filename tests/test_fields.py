@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from rayces_core import fields
 from rayces_core.errors import InvalidDataError, NaiveDatetimeError
+from rayces_core.models.user import User
 from rayces_core.schemas import BlockedDates, Metadata, OrganizationSettings, WeeklySchedule
 
 MOMENT = datetime(2026, 5, 25, 14, 30, 15, 123456, tzinfo=UTC)
@@ -201,7 +202,7 @@ def reread(row):
 
 def test_every_public_field_class_is_tried_here():
     public = {kind for name, kind in vars(fields).items() if inspect.isclass(kind) and name in fields.__all__}
-    tried = {type(field) for field in (*SAMPLE_FIELDS, Booking.until)}
+    tried = {type(field) for field in (*SAMPLE_FIELDS, Booking.until, User.id)}
     assert public - tried == {fields.TypedField}
 
 

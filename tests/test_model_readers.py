@@ -7,6 +7,7 @@ import peewee
 import pytest
 
 from rayces_core import clock, models
+from rayces_core.errors import InvalidDataError
 from rayces_core.fields import JSONField, TypedField
 from rayces_core.models import (
     TENANT_MODELS,
@@ -135,3 +136,9 @@ def test_states_say_whether_they_are_final_and_whether_they_take_time():
     assert final == {"executed", "cancelled", "no_show"}
     assert occupying == {"pre_confirmed", "confirmed", "executed", "no_show"}
     assert {status for status in TransactionStatus if status.is_final} == {"completed", "failed"}
+
+
+@pytest.mark.parametrize("value", [1.9, "1", True, 2**63])
+def test_an_id_is_a_whole_number_of_eight_bytes(value):
+    with pytest.raises(InvalidDataError):
+        User.id.db_value(value)

@@ -18,7 +18,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 
 from rayces_core.binding import Binding, bound, current
 from rayces_core.errors import TenantNotSetError, TenantSwitchError, UnsafeSQLError
-from rayces_core.sql_guard import check
+from rayces_core.sql_guard import check, runs_more_sql
 
 if TYPE_CHECKING:
     from rayces_core.engine import Engine
@@ -39,6 +39,8 @@ class TenantConnection(PlainConnection):
 
     engine: Engine
     holder: Binding | None = None
+    has_cursors = False  # named cursors, to be closed with the transaction
+    used_up = False  # may carry something of its tenant; not to be used for another
 
     def open_on(self, engine: Engine) -> None:
         """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
@@ -77,8 +79,10 @@ class TenantConnection(PlainConnection):
         if not (isinstance(factory, type) and issubclass(factory, TenantCursor)):
             raise UnsafeSQLError("only a TenantCursor carries the tenant; leave cursor_factory out")
         if args or options.get("name") is not None:
-            # psycopg2 takes autocommit for "no transaction" and would refuse; run() sees to it that there is one.
-            options.setdefault("withhold", True)
+            if options.get("withhold"):
+                raise UnsafeSQLError("a cursor WITH HOLD would outlive its transaction and its tenant")
+            # psycopg2 takes autocommit for "no transaction" and would refuse; end() closes what it declares.
+            options["withhold"], self.has_cursors = True, True
         made: TenantCursor = super().cursor(*args, **options)
         return made
 
@@ -97,9 +101,9 @@ class TenantConnection(PlainConnection):
     def end(self, verb: str) -> None:
         """COMMIT or ROLLBACK."""
         try:
-            self.plain(verb)
+            self.plain(f"CLOSE ALL; {verb}" if self.has_cursors and verb == "COMMIT" else verb)
         finally:
-            self.holder = None
+            self.holder, self.has_cursors = None, False
 
 
 class TenantCursor(PlainCursor):
@@ -113,6 +117,8 @@ class TenantCursor(PlainCursor):
         """Run raw SQL as the bound tenant; SQL that would leave the tenant is refused."""
         text = self._as_text(query)
         check(text)
+        if runs_more_sql(text):
+            self.connection.used_up = True  # type: ignore[attr-defined]
         self.run(text, values)
 
     def run(self, query: str, values: Any = None) -> None:

@@ -224,14 +224,22 @@ class Engine(peewee.PostgresqlDatabase):
     def enter_block(self) -> Session:
         """A tenant block begins: the connection is kept until it ends."""
         session = self._state
+        self._drop_used_up(session)
         session.blocks += 1
         return session
 
     def leave_block(self, session: Session) -> None:
         """A tenant block ends."""
         session.blocks -= 1
+        self._drop_used_up(session)
         if not session.blocks:
             self.release(session)
+
+    def _drop_used_up(self, session: Session) -> None:
+        connection = session.conn
+        if connection is not None and connection.used_up and connection.holder is None:
+            session.reset()
+            self.pool.give_back(connection)
 
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""

@@ -67,11 +67,11 @@ class Pool:
         return connection
 
     def give_back(self, connection: TenantConnection) -> None:
-        """Return a connection; one that is broken or still in a transaction is closed instead."""
+        """Return a connection; one that is broken, used up or still in a transaction is closed instead."""
         with self._changed:
             if connection in self._in_use:
                 self._in_use.discard(connection)
-                if not connection.closed and connection.idle:
+                if not connection.closed and connection.idle and not connection.used_up:
                     connection.holder = None
                     self._free.append(connection)
                 elif not connection.closed:

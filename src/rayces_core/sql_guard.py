@@ -1,4 +1,4 @@
-"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role or the setting.
+"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role or the setting, leave rows behind.
 
 It catches accidents and pasted scripts, not an attacker: SQL built at run time inside a function or DO block
 is held by the role and by row-level security alone.
@@ -27,11 +27,19 @@ _ENDS_TRANSACTION = re.compile(
     r"\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b",
     re.IGNORECASE,
 )
-_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load)\b", re.IGNORECASE)
+_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load|prepare)\b", re.IGNORECASE)
+# A temporary table or a held cursor keeps one tenant's rows on a connection that another gets next.
+_OUTLIVES = re.compile(
+    r"\s*create\s+((global|local)\s+)?temp(orary)?\b(?!.*\bon\s+commit\s+drop\b)"
+    r"|.*\binto\s+((global|local)\s+)?temp(orary)?\b|.*\bpg_temp\b|\s*declare\b.*\bwith\s+hold\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_RUNS_MORE_SQL = re.compile(r"\s*(do|call)\b", re.IGNORECASE)
 _SETS = re.compile(r"\s*set\s+(?P<local>local\s+|session\s+)?(?P<name>[\w.]+(\s+authorization)?)", re.IGNORECASE)
 _HARMLESS_SETS = {"constraints", "transaction"}
 _HELD_SETTINGS = {"role", "session authorization", "authorization", "row_security", "search_path"}
 _ONE_OF_OURS = re.compile(r"\s*\(*\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
+_MAY_OUTLIVE = re.compile(r"\btemp|\bpg_temp", re.IGNORECASE)
 _CHANGES_TENANT = re.compile(r"\bset_config\s*\(|\brayces\.\w+", re.IGNORECASE)
 
 
@@ -43,12 +51,17 @@ def check(sql: str) -> None:
         _check(sql)
 
 
+def runs_more_sql(sql: str) -> bool:
+    """Whether `sql` has PostgreSQL run SQL that cannot be looked at here: its connection is not used again."""
+    return _RUNS_MORE_SQL.match(sql) is not None
+
+
 def _check(sql: str) -> None:
     if _CHANGES_TENANT.search(sql):
         raise UnsafeSQLError(
             "the tenant is bound by `with db.tenant(...)` only; take set_config and rayces.* out of the SQL"
         )
-    if ";" not in sql and _ONE_OF_OURS.match(sql):
+    if ";" not in sql and _ONE_OF_OURS.match(sql) and not _MAY_OUTLIVE.search(sql):
         return
     for statement in _OPAQUE.sub(_blank, sql).split(";"):
         _check_statement(statement)
@@ -61,6 +74,8 @@ def _blank(opaque: re.Match[str]) -> str:
 def _check_statement(statement: str) -> None:
     if word := _ENDS_TRANSACTION.match(statement):
         raise UnsafeSQLError(f"{word[1].upper()} is not raw SQL's to run; use `with db.atomic():`")
+    if _OUTLIVES.match(statement):
+        raise UnsafeSQLError("this would leave rows on the connection for whoever gets it next; add ON COMMIT DROP")
     if word := _CHANGES_CONNECTION.match(statement):
         raise UnsafeSQLError(
             f"{word[1].upper()} would change the connection, which others use after this; it is refused"

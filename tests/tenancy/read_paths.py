@@ -118,16 +118,16 @@ path("iter(Model)", lambda _: Student)
 path("len(Model)", lambda _: Student, len, number)
 path("len", lambda _: Student.select(), len, number)
 path("bool", lambda base: Student.select().where(Student.id == base + 2), bool, lambda label, _: label == "theirs")
-path("in Model", lambda base: base + 2, lambda id: id in Student, lambda label, _: label == "theirs")
-path("Model[id]", lambda base: base, lambda id: Student[id].first_name, one)
+path("in Model", lambda base: base + 2, lambda key: key in Student, lambda label, _: label == "theirs")
+path("Model[id]", lambda base: base, lambda key: Student[key].first_name, one)
 
 # -- one row or one value ---------------------------------------------------------------------------------------
-path("get(id)", lambda base: base, lambda id: Student.get(id).first_name, one)
+path("get(id)", lambda base: base, lambda key: Student.get(key).first_name, one)
 path("get(expression)", lambda base: Student.id == base, lambda e: Student.get(e).first_name, one)
 path("get(two expressions)", lambda b: Student.id == b, lambda e: Student.get(e, name != "").first_name, one)
-path("get(keywords)", lambda base: base, lambda id: Student.get(id=id).first_name, one)
+path("get(keywords)", lambda base: base, lambda key: Student.get(id=key).first_name, one)
 path("get_or_none", lambda base: Student.id == base, lambda e: Student.get_or_none(e).first_name, one)
-path("get_by_id", lambda base: base, lambda id: Student.get_by_id(id).first_name, one)
+path("get_by_id", lambda base: base, lambda key: Student.get_by_id(key).first_name, one)
 path("query.get", lambda base: Student.select().where(Student.id == base), lambda q: q.get().first_name, one)
 path("query.get_or_none", lambda b: Student.select().where(Student.id == b), lambda q: q.get_or_none().first_name, one)
 path("first", lambda _: Student.select(), lambda q: q.first().first_name, one)
@@ -138,7 +138,12 @@ path("scalar as tuple", lambda _: Student.select(name), lambda q: q.scalar(as_tu
 path("scalar as dict", lambda _: Student.select(name), lambda q: q.scalar(as_dict=True)["first_name"], one)
 path("count", lambda _: Student.select(), lambda q: q.count(), number)
 path("count without limit", lambda _: Student.select().limit(1), lambda q: q.count(clear_limit=True), number)
-path("exists", lambda b: Student.select().where(Student.id == b + 2), lambda q: q.exists(), lambda label, _: label != "ours")
+path(
+    "exists",
+    lambda b: Student.select().where(Student.id == b + 2),
+    lambda q: q.exists(),
+    lambda label, _: label != "ours",
+)
 path("aggregate", lambda _: Student.select(fn.COUNT(Student.id)), lambda q: q.scalar(), number)
 path("maximum", lambda _: Student.select(fn.MAX(name)), lambda q: q.scalar(), one)
 path("minimum", lambda _: Student.select(fn.MIN(name)), lambda q: q.scalar(), one)
@@ -147,14 +152,24 @@ path("noop", lambda _: Student.noop(), list, lambda *_: [], keeps_rows=True)
 
 # -- clauses ----------------------------------------------------------------------------------------------------
 path("paginate", lambda _: Student.select().order_by(Student.id).paginate(1, 9))
-path("limit and offset", lambda _: Student.select().order_by(Student.id).limit(9).offset(1), texts, lambda l, n: [l] * (n - 1))
+path(
+    "limit and offset",
+    lambda _: Student.select().order_by(Student.id).limit(9).offset(1),
+    texts,
+    lambda label, count: [label] * (count - 1),
+)
 path("filter", lambda _: Student.filter(last_name__startswith="Paz"))
 path("filter over a foreign key", lambda _: Student.filter(primary_contact__email__startswith="person"))
 path("filter over a back-reference", lambda _: User.filter(posts__content__in=["ours", "theirs"]))
 path("filter with DQ", lambda _: Student.filter(DQ(first_name="ours") | DQ(first_name="theirs")))
 path("distinct", lambda _: Student.select(name).distinct(), texts, once)
 path("distinct on", lambda _: Student.select(name).distinct(name), texts, once)
-path("group by", lambda _: Student.select(name, fn.COUNT(1)).group_by(name).tuples(), list, lambda l, n: [(l, n)])
+path(
+    "group by",
+    lambda _: Student.select(name, fn.COUNT(1)).group_by(name).tuples(),
+    list,
+    lambda label, count: [(label, count)],
+)
 path(
     "window",
     lambda _: Student.select(name, fn.COUNT(Student.id).over(partition_by=[SQL("true")])).tuples(),
@@ -196,7 +211,9 @@ path(
     list,
     lambda label, count: [(label, label)] * count**2,
 )
-path("two sources", lambda _: Student.select(*both).from_(Student, Appointment).where(same_student).tuples(), list, pairs)
+path(
+    "two sources", lambda _: Student.select(*both).from_(Student, Appointment).where(same_student).tuples(), list, pairs
+)
 
 
 def notes_of_student() -> Any:
@@ -233,7 +250,12 @@ path("lateral source", lateral_source, list, pairs)
 path("join of a sub-query", subquery_join, list, pairs)
 path("join of values", values_join)
 path("join of a table", table_join, list, pairs)
-path("join of an alias", lambda _: Other.select(Other.first_name, Appointment.notes).join(Appointment).tuples(), list, pairs)
+path(
+    "join of an alias",
+    lambda _: Other.select(Other.first_name, Appointment.notes).join(Appointment).tuples(),
+    list,
+    pairs,
+)
 path("join to the organization", lambda _: Student.select(name, Organization.id).join(Organization).tuples())
 path("join from the organization", lambda _: Organization.select(name).join(Student).tuples())
 
@@ -255,7 +277,10 @@ path(
     once,
 )
 path("sub-query in FROM", lambda _: (s := Student.select().alias("s")).select_from(s.c.first_name))
-path("sub-query in ON", lambda _: Student.select(name).join(Post, on=(Post.id == Student.id) & Post.id.in_(Like.select(Like.id))))
+path(
+    "sub-query in ON",
+    lambda _: Student.select(name).join(Post, on=(Post.id == Student.id) & Post.id.in_(Like.select(Like.id))),
+)
 path("sub-query in LIMIT", lambda _: Student.select(name).limit(Appointment.select(fn.COUNT(1))))
 
 # -- common table expressions and compounds -----------------------------------------------------------------------
@@ -270,7 +295,9 @@ def chain(base: int) -> Any:
 
 def joined_cte(_: int) -> Any:
     notes = Appointment.select(Appointment.student, Appointment.notes).cte("notes", materialized=True)
-    return Student.select(name, notes.c.notes).join(notes, on=(notes.c.student_id == Student.id)).with_cte(notes).tuples()
+    return (
+        Student.select(name, notes.c.notes).join(notes, on=(notes.c.student_id == Student.id)).with_cte(notes).tuples()
+    )
 
 
 def nested_cte(_: int) -> Any:
@@ -287,13 +314,28 @@ path("recursive CTE", chain)
 path("union all", lambda _: users + students, texts, lambda label, count: [label] * 2 * count)
 path("union", lambda _: users | students, texts, once)
 path("intersect", lambda _: users & students, texts, once)
-path("except", lambda _: (users - students.where(name == "theirs")), texts, lambda label, _: ["ours"] if label == "ours" else [])
+path(
+    "except",
+    lambda _: users - students.where(name == "theirs"),
+    texts,
+    lambda label, _: ["ours"] if label == "ours" else [],
+)
 path("nested compounds", lambda _: (users | students) & (posts | students), texts, once)
 path("compound of a compound", lambda _: (users + students) + posts, texts, lambda label, count: [label] * 3 * count)
 path("compound with an ordered arm", lambda _: students.order_by(Student.id).limit(9) + users.limit(0))
 path("compound as tuples", lambda _: (users | students).tuples(), texts, once)
-path("compound as source", lambda _: (c := (users + students).alias("c")).select_from(c.c.first_name), texts, lambda l, n: [l] * 2 * n)
-path("compound in IN", lambda _: Student.select().where(Student.id.in_(their_students | their_students)), texts, only_theirs)
+path(
+    "compound as source",
+    lambda _: (c := (users + students).alias("c")).select_from(c.c.first_name),
+    texts,
+    lambda label, count: [label] * 2 * count,
+)
+path(
+    "compound in IN",
+    lambda _: Student.select().where(Student.id.in_(their_students | their_students)),
+    texts,
+    only_theirs,
+)
 path("compound count", lambda _: users + students, lambda q: q.count(), lambda _, count: 2 * count)
 path("compound with plain SELECT", lambda _: users | peewee.Select([Student], [name]), texts, once)
 
@@ -310,14 +352,18 @@ path(
     pairs,
 )
 path("sub-class", lambda _: Pupil.select())
-path("sub-class by id", lambda base: base, lambda id: Pupil.get_by_id(id).first_name, one)
+path("sub-class by id", lambda base: base, lambda key: Pupil.get_by_id(key).first_name, one)
 path("renamed table", lambda _: Newcomer.select())
-path("renamed table by id", lambda base: base, lambda id: Newcomer.get_by_id(id).first_name, one)
+path("renamed table by id", lambda base: base, lambda key: Newcomer.get_by_id(key).first_name, one)
 path("renamed table under an alias", lambda _: Newcomer.alias().select())
 path("table", lambda _: Student._meta.table.select(name).tuples())
 path("table under an alias", lambda _: (t := Student._meta.table.alias("t")).select(t.first_name).tuples())
 path("plain SELECT", lambda _: peewee.Select([Student], [name]).bind(database), keeps_rows=True)
-path("plain SELECT of a table", lambda _: peewee.Select([Student._meta.table], [SQL("first_name")]).bind(database), keeps_rows=True)
+path(
+    "plain SELECT of a table",
+    lambda _: peewee.Select([Student._meta.table], [SQL("first_name")]).bind(database),
+    keeps_rows=True,
+)
 path("SELECT from values", lambda b: values_join(b).clone().from_(Student), texts)
 
 # -- relations ----------------------------------------------------------------------------------------------------
@@ -356,7 +402,9 @@ path(
 path("prefetch of models", lambda _: User.select(), lambda q: liked(q.prefetch(Post, Like)))
 path("prefetch of a foreign key", lambda _: Post.select(), lambda q: authors(q.prefetch(User)))
 path("with_related", lambda _: User.select().with_related(User.posts), written)
-path("with_related by join", lambda _: User.select().with_related(Load(User.posts, strategy=PREFETCH_TYPE.JOIN)), written)
+path(
+    "with_related by join", lambda _: User.select().with_related(Load(User.posts, strategy=PREFETCH_TYPE.JOIN)), written
+)
 path(
     "with_related by keys",
     lambda _: User.select().with_related(Load(User.posts, strategy=PREFETCH_TYPE.MATERIALIZE)),
@@ -365,4 +413,8 @@ path(
 path("with_related, few per row", lambda _: User.select().with_related(Load(User.posts, per_parent=1)), written)
 path("with_related, two deep", lambda _: User.select().with_related(Load(User.posts).then(Load(Post.likes))), liked)
 path("with_related foreign key", lambda _: Post.select().with_related(Post.user), authors)
-path("with_related of a query", lambda _: User.select().with_related(Load(User.posts, Post.select().order_by(Value(1)))), written)
+path(
+    "with_related of a query",
+    lambda _: User.select().with_related(Load(User.posts, Post.select().order_by(Value(1)))),
+    written,
+)

@@ -41,7 +41,9 @@ RAW = {
     "cursor with bytes": lambda world: fetched(world.db.engine.cursor(), EVERYONE.encode()),
     "several statements": lambda world: fetched(world.db.engine.cursor(), f"select 1; {EVERYONE}"),
     "plain table": lambda world: texts(peewee.Table("students", ("first_name",)).select().bind(database).tuples()),
-    "named source": lambda world: texts(Student.select(Student.first_name).from_(peewee.SQL('students AS "t1"')).tuples()),
+    "named source": lambda world: texts(
+        Student.select(Student.first_name).from_(peewee.SQL('students AS "t1"')).tuples()
+    ),
     "plain model": lambda world: texts(Plain.select()),
     "plain model by id": lambda world: [Plain.get_by_id(world.base).first_name] * Plain.select().count(),
     "reflected model": lambda world: texts(reflected(world).select()),
@@ -138,7 +140,7 @@ def test_executemany_runs_each_statement_as_the_bound_tenant(walled_pair):
 
 
 def test_a_server_side_cursor_reads_the_tenants_rows_within_a_transaction(walled):
-    with walled.in_a(), walled.db.atomic(), closing(walled.db.engine.cursor("named")) as cursor:
+    with walled.in_a(), walled.db.atomic(), closing(walled.db.engine.cursor("of_a")) as cursor:
         cursor.itersize = 1
         cursor.execute(EVERYONE)
         assert texts(cursor) == ["ours"] * 2
@@ -149,16 +151,6 @@ def test_a_server_side_cursor_is_refused_outside_a_transaction(walled):
         walled.db.engine.cursor("named").execute(EVERYONE)
     with pytest.raises(TenantNotSetError), walled.db.atomic():
         walled.db.engine.cursor("named").execute(EVERYONE)
-
-
-@pytest.mark.xfail(strict=True, reason="cursors are declared WITH HOLD")
-def test_a_server_side_cursor_ends_with_its_transaction(walled):
-    with walled.in_a():
-        with walled.db.atomic():
-            cursor = walled.db.engine.cursor("named")
-            cursor.execute(EVERYONE)
-        with pytest.raises(psycopg2.ProgrammingError):
-            cursor.fetchall()
 
 
 def test_copy_gives_the_tenants_rows_within_a_transaction(walled):
@@ -185,8 +177,6 @@ def single(walled_pair, own_db):
         yield World(database, walled_pair.a, walled_pair.b, walled_pair.base)
 
 
-outlives = pytest.mark.xfail(strict=True, reason="what raw SQL leaves on a session outlives the tenant's block")
-
 LEAVE_BEHIND = {
     "temporary table": "create temporary table left_behind as select * from students",
     "temporary table in the way": "create temp table students as select * from students",
@@ -195,7 +185,6 @@ LEAVE_BEHIND = {
 }
 
 
-@outlives
 @pytest.mark.parametrize("how", LEAVE_BEHIND)
 def test_raw_sql_cannot_leave_rows_of_a_on_the_pooled_connection(single, how):
     with single.in_a(), pytest.raises((UnsafeSQLError, PermissionDeniedError)), single.db.atomic():
@@ -204,10 +193,18 @@ def test_raw_sql_cannot_leave_rows_of_a_on_the_pooled_connection(single, how):
         assert texts(Student) == ["theirs"]
 
 
-@outlives
-def test_a_cursor_cannot_outlive_its_transaction(single):
+def test_a_server_side_cursor_ends_with_its_transaction(single):
+    with single.in_a():
+        with single.db.atomic():
+            cursor = single.db.engine.cursor("of_a")
+            cursor.execute(EVERYONE)
+        with pytest.raises((psycopg2.ProgrammingError, TenancyError)):
+            cursor.fetchall()
+
+
+def test_a_server_side_cursor_cannot_be_kept_beyond_its_transaction(single):
     with single.in_a(), pytest.raises(UnsafeSQLError), single.db.atomic():
-        single.db.engine.connection().cursor("held", withhold=True).execute(EVERYONE)
+        single.db.engine.connection().cursor("of_a", withhold=True).execute(EVERYONE)
 
 
 def test_a_model_cannot_be_put_in_the_way_of_its_table(single):

@@ -28,7 +28,9 @@ def user(world, **columns):
 
 
 UPSERTS = {
-    "target and update": lambda w: user(w).on_conflict(conflict_target=[User.email], update={User.first_name: "updated"}),
+    "target and update": lambda w: user(w).on_conflict(
+        conflict_target=[User.email], update={User.first_name: "updated"}
+    ),
     "target by name": lambda w: user(w).on_conflict(conflict_target=["email"], update={"first_name": "updated"}),
     "target with the organization": lambda w: user(w).on_conflict(
         conflict_target=[User.organization, User.email], update={User.first_name: "updated"}
@@ -59,15 +61,15 @@ UPSERTS = {
     "insert_many": lambda w: User.insert_many([{"email": email(w), "first_name": "updated"}]).on_conflict(
         conflict_target=[User.email], preserve=[User.first_name]
     ),
-    "insert_many of tuples": lambda w: User.insert_many([(email(w), "updated")], [User.email, User.first_name]).on_conflict(
-        conflict_target=[User.email], preserve=[User.first_name]
-    ),
+    "insert_many of tuples": lambda w: User.insert_many(
+        [(email(w), "updated")], [User.email, User.first_name]
+    ).on_conflict(conflict_target=[User.email], preserve=[User.first_name]),
     "insert_from": lambda w: User.insert_from(
         User.select(User.email, SQL("'updated'"), SQL("'token'")), [User.email, User.first_name, User.jti]
     ).on_conflict(conflict_target=[User.email], preserve=[User.first_name]),
-    "returning": lambda w: user(w)
-    .on_conflict(conflict_target=[User.email], update={User.first_name: "updated"})
-    .returning(User),
+    "returning": lambda w: (
+        user(w).on_conflict(conflict_target=[User.email], update={User.first_name: "updated"}).returning(User)
+    ),
 }
 
 
@@ -78,12 +80,10 @@ def test_an_upsert_updates_the_tenants_own_row_and_never_anothers(pair, how):
         assert [(row.id, row.first_name, row.organization_id) for row in User] == [(pair.base, "updated", pair.a.id)]
 
 
-@pytest.mark.parametrize("how", [how for how in UPSERTS if how != "insert_from"])
+@pytest.mark.parametrize("how", [how for how in UPSERTS if how not in ("insert_from", "target that is the id")])
 def test_an_upsert_inserts_where_only_another_tenant_has_the_row(pair, how):
     with pair.in_a():
         User.update(email="other@example.org").execute()
-        if how == "target that is the id":
-            pytest.skip("the id is taken in A whatever its e-mail is")
         with pair.b_untouched():
             UPSERTS[how](pair).execute()
         assert User.select().count() == 2
@@ -132,7 +132,9 @@ def test_an_upsert_cannot_set_the_organization(world, key):
     row = {"first_name": "x", "last_name": "x"}
     for options in ({"update": {named: world.b.id}}, {"preserve": [Student.first_name, named]}):
         for scope in (world.in_a, world.privileged):
-            upsert = Student.insert(row | {"organization": world.a}).on_conflict(conflict_target=[Student.id], **options)
+            upsert = Student.insert(row | {"organization": world.a}).on_conflict(
+                conflict_target=[Student.id], **options
+            )
             with scope(), world.nothing_sent(), pytest.raises(TenantImmutableError):
                 upsert.execute()
 
@@ -149,7 +151,6 @@ def test_an_upsert_in_privileged_work_is_one_within_the_organization_it_names(wa
     pair = walled_pair
     with pair.b_untouched():
         with pair.privileged():
-            UPSERTS["preserve"](pair).clone()
             upsert = user(pair, first_name="updated", organization=pair.a)
             upsert.on_conflict(conflict_target=[User.email], preserve=[User.first_name]).execute()
         with pair.in_a():
@@ -166,6 +167,8 @@ def test_a_conflict_that_is_not_handled_is_a_duplicate(pair):
 
 def test_an_organization_is_upserted_by_nobody_but_privileged_work(world):
     row = {"name": "taken over", "subdomain": world.b.subdomain}
-    upsert = Organization.insert(row).on_conflict(conflict_target=[Organization.subdomain], preserve=[Organization.name])
+    upsert = Organization.insert(row).on_conflict(
+        conflict_target=[Organization.subdomain], preserve=[Organization.name]
+    )
     with world.in_a(), world.nothing_sent(), pytest.raises(Exception, match="create_organization"):
         upsert.execute()

@@ -206,6 +206,21 @@ def test_bulk_helpers_of_psycopg2_carry_the_tenant(db, a, other_rows):
             assert set(out.getvalue().split()) == {str(a.id)}
 
 
+@pytest.mark.parametrize("nested", [True, False], ids=["nested", "after"])
+def test_what_a_block_of_code_may_have_left_goes_with_its_connection(own_db, nested):
+    first, second = make_organization(own_db), make_organization(own_db)
+    leave = "do $$ begin execute 'create temp table students as select 1 as id'; end $$"
+    with Database.connect(own_db.url, max_connections=1) as database:
+        with database.tenant(first):
+            database.execute_sql(leave)
+            if nested:
+                with database.tenant(second):
+                    assert Student.select().count() == 0
+        with database.tenant(second):
+            make_student()
+            assert Student.select().count() == 1
+
+
 def test_a_bypass_that_someone_invents_is_not_honoured(db, a, other_rows):
     connection = psycopg2.connect(db.url)
     cursor = connection.cursor()

@@ -76,7 +76,9 @@ def test_one_row_that_names_another_tenant_keeps_all_from_being_written(pair):
         for attempt in (
             lambda: Student.insert_many(foreign).execute(),
             lambda: Student.insert_many(iter(foreign)).execute(),
-            lambda: Student.insert_many([("new", "new", None), ("new", "new", pair.b.id)], ["first_name", "last_name", "organization"]).execute(),
+            lambda: Student.insert_many(
+                [("new", "new", None), ("new", "new", pair.b.id)], ["first_name", "last_name", "organization"]
+            ).execute(),
             lambda: Student.bulk_create([Student(**row) for row in foreign]),
             lambda: Student.bulk_create((Student(**row) for row in foreign), batch_size=2),
         ):

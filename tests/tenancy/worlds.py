@@ -23,6 +23,7 @@ from rayces_core import (
     Student,
     User,
 )
+
 _blocks = itertools.count(1)
 
 

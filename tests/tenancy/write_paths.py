@@ -68,7 +68,9 @@ INSERTS: dict[str, Callable[[Columns], Any]] = {
     "get_or_create with defaults": lambda c: Student.get_or_create(first_name="new", defaults=_row(c)),
     "set_by_id(None)": lambda c: Student.set_by_id(None, _row(c)),
     "Model[None] =": lambda c: Student.__class__.__setitem__(Student, None, _row(c)),
-    "insert in a CTE": lambda c: list((w := Student.insert(_row(c)).returning(Student.id).cte("w")).select_from(w.c.id)),
+    "insert in a CTE": lambda c: list(
+        (w := Student.insert(_row(c)).returning(Student.id).cte("w")).select_from(w.c.id)
+    ),
 }
 # Their values are known to the server alone, so it is row-level security that refuses another tenant's.
 INSERTS_FROM_QUERIES: dict[str, Callable[[Columns], Any]] = {
@@ -108,7 +110,9 @@ REACHES: dict[str, Callable[[Any], Any]] = {
     "update with raw OR always": lambda w: _update().where(SQL("false OR first_name = 'theirs'")),
     "update in a sub-query of B": lambda w: _update().where(Student.id.in_(_of_posts(w))),
     "update where B exists": lambda w: _update().where(fn.EXISTS(Post.select().where(Post.content == theirs))),
-    "update from B": lambda w: _update().from_(Post).where((Post.content == theirs) & (Post.user == Student.primary_contact)),
+    "update from B": lambda w: (
+        _update().from_(Post).where((Post.content == theirs) & (Post.user == Student.primary_contact))
+    ),
     "update from an alias": lambda w: _update().from_(u := User.alias()).where(u.organization == w.b),
     "update from a sub-query": lambda w: _update().from_(s := _of_posts(w).alias("s")).where(s.c.user_id == Student.id),
     "update returning": lambda w: _update().where(_either(w)).returning(Student),
@@ -131,10 +135,14 @@ SWEEPS: dict[str, Callable[[Any], Any]] = {
     "update increment": lambda w: Student.update(last_name=Student.last_name.concat("!")),
     "update from": lambda w: _update().from_(User).where(User.id == Student.primary_contact),
     "update from values": lambda w: _update().from_(w.wanted()).where(Student.id == w.wanted().c.id),
-    "update with a sub-query": lambda w: Student.update(last_name=User.select(User.first_name).where(User.id == w.base)),
+    "update with a sub-query": lambda w: Student.update(
+        last_name=User.select(User.first_name).where(User.id == w.base)
+    ),
     "update by case": lambda w: Student.update(last_name=Case(first, [("ours", "mine")], "taken")),
     "update in a sub-query": lambda w: _update().where(Student.id.in_(Student.select(Student.id))),
-    "update with a CTE": lambda w: _update().with_cte(c := Post.select(Post.id).cte("c")).where(Student.id.in_(c.select(c.c.id))),
+    "update with a CTE": lambda w: (
+        _update().with_cte(c := Post.select(Post.id).cte("c")).where(Student.id.in_(c.select(c.c.id)))
+    ),
     "update through a sub-class": lambda w: Pupil.update(last_name="taken"),
     "set_by_id": lambda w: Later(lambda: Student.set_by_id(w.base, {"last_name": "taken"})),
     "Model[id] =": lambda w: Later(lambda: Student.__class__.__setitem__(Student, w.base, {"last_name": "taken"}) or 1),
