@@ -1,4 +1,4 @@
-"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role or the setting, leave rows behind.
+"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role, leave rows behind.
 
 It catches accidents and pasted scripts, not an attacker: SQL built at run time inside a function or DO block
 is held by the role and by row-level security alone.
