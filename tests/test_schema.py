@@ -8,6 +8,7 @@ from rayces_core import Organization, User
 from rayces_core.fields import GeneratedDateTimeField
 from rayces_core.models import TENANT_MODELS
 from rayces_core.relations import OrganizationKey, TenantForeignKey
+from tests.factory import MAKERS
 
 MODELS = [Organization, *TENANT_MODELS]
 # Python makes the value: a random token id has no counterpart in the database.
@@ -85,6 +86,18 @@ def test_defaults_agree(catalogue, model):
         else:
             ((value,),) = catalogue(f"select {default}")
             assert value == field.db_value(field.default), field
+
+
+@every_model
+def test_a_row_made_without_its_defaults_has_them(db, a, model):
+    if model is Organization:
+        made = a
+    else:
+        with db.tenant(a):
+            made = MAKERS[model]()
+    with db.privileged(reason="test"):
+        stored = model.select().where(model.id == made.id, model._tenant_field() == a.id).get()
+    assert stored.__data__ == {name: made.__data__.get(name) for name in model._meta.fields}
 
 
 @every_model

@@ -229,6 +229,12 @@ class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
 class TenantInsert(ScopedResult, peewee.ModelInsert):
     """INSERT that stamps the bound tenant on every row and refuses one that names another."""
 
+    _fills_defaults = True
+
+    def get_default_data(self) -> Any:
+        """The defaults of columns that a row does not name."""
+        return super().get_default_data() if self._fills_defaults else {}
+
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
         meta = self.model._meta
         query = self.clone()

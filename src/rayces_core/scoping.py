@@ -80,11 +80,13 @@ class TenantMetadata(peewee.Metadata):
     """Metadata of a tenant model.
 
     Attributes: `tenant_column`, the column that holds the organization's id; `tenant_field`, its field's name;
-    `prepared`, SQL rendered once, by shape; `builders`, functions that turn rows into objects, by selection.
+    `defaults_in_database`, whether the table has the fields' defaults too; `prepared`, SQL rendered once, by shape;
+    `builders`, functions that turn rows into objects, by selection.
     """
 
     tenant_column: str
     tenant_field: str
+    defaults_in_database: bool
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

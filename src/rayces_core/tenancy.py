@@ -41,6 +41,8 @@ class ScopedModel(peewee.Model):
         only_save_dirty = True
         tenant_column = "organization_id"
         tenant_field = "organization"
+        # True where every default of a field stands in the table as well, so that it need not be sent.
+        defaults_in_database = False
 
     def __init__(self, *args: Any, **values: Any) -> None:
         built_from_row = "__no_default__" in values
@@ -244,21 +246,45 @@ class ScopedModel(peewee.Model):
         for field, default in self._meta.defaults.items():
             if field.name not in data:
                 data[field.name] = default() if callable(default) else default
-        self._take_up(self._insert_values(data))
+        self._take_up(self._insert_values(self._without_defaults(data)))
         self._dirty -= set(data)
         self._dirty.discard(self._meta.tenant_field)
         return 1
 
+    def _without_defaults(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Leave to the database what it would fill in just so: half of the columns, and the dearest to send."""
+        if not self._meta.defaults_in_database:
+            return data
+        defaults = self._meta.remember("defaults", self._plain_defaults)
+        return {
+            name: value
+            for name, value in data.items()
+            if name not in defaults or type(value) is not type(defaults[name]) or value != defaults[name]
+        }
+
+    @classmethod
+    def _plain_defaults(cls) -> dict[str, Any]:
+        plain = {field.name: None for field in cls._insertable() if field.null and field.default is None}
+        for field, default in cls._meta.defaults.items():
+            if default in (dict, list):
+                plain[field.name] = default()
+            elif not callable(default):
+                plain[field.name] = default
+        return plain
+
     def _insert_values(self, data: dict[str, Any]) -> tuple[Any, ...]:
         cls, binding = type(self), current()
         if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
-            made = cls.insert(data).returning(*cls._made_by_database()).tuples().execute()
-            return tuple(made[0])
+            insert = cls.insert(data).returning(*cls._made_by_database())
+            insert._fills_defaults = False
+            return tuple(insert.tuples().execute()[0])
         fields = cls._meta.fields
 
         def query() -> Any:
             open_values = dict(zip(data, slots(len(data)), strict=True))
-            return cls.insert(open_values).returning(*cls._made_by_database())
+            insert = cls.insert(open_values).returning(*cls._made_by_database())
+            insert._fills_defaults = False
+            return insert
 
         statement = prepared(cls, ("insert", *data), query)
         cursor = statement.run(binding, *(fields[name].db_value(value) for name, value in data.items()))

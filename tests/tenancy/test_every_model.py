@@ -6,7 +6,6 @@ from peewee import fn
 
 from rayces_core import (
     CrossTenantError,
-    DuplicateError,
     Organization,
     PermissionDeniedError,
     TenantImmutableError,
@@ -201,20 +200,6 @@ def test_an_update_of_all_rows_leaves_another_tenants(filled, model):
 def test_every_key_between_tenant_models_stays_within_the_organization(model):
     for key, target in model._meta.refs.items():
         assert isinstance(key, TenantForeignKey) == issubclass(target, TenantModel)
-
-
-@each_model
-def test_an_id_can_be_the_same_in_two_tenants(filled, model):
-    with filled.in_b():
-        theirs = model.select(fn.MAX(model.id)).scalar()
-    with filled.in_a():
-        row = MAKERS[model]()
-        values = {name: value for name, value in row.__data__.items() if name not in ("id", "organization")}
-        values = {k: v for k, v in values.items() if not getattr(model._meta.fields[k], "generated", False)}
-        try:
-            model.create(**values, id=theirs)
-        except DuplicateError as error:
-            assert "pkey" not in error.constraint  # another unique key of A's own row
 
 
 class Undone(Exception):

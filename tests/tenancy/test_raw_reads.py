@@ -13,6 +13,7 @@ from psycopg2.extras import NamedTupleCursor, RealDictCursor
 
 from rayces_core import (
     CrossTenantError,
+    Database,
     PermissionDeniedError,
     Student,
     TenancyError,
@@ -171,9 +172,9 @@ def test_copy_is_refused_outside_a_transaction_and_without_a_tenant(walled):
 
 
 @pytest.fixture
-def single(walled_pair, own_db):
+def single(walled_pair):
     """Both tenants share one connection."""
-    with type(own_db).connect(walled_pair.db.url, max_connections=1) as database:
+    with Database.connect(walled_pair.db.url, max_connections=1) as database:
         yield World(database, walled_pair.a, walled_pair.b, walled_pair.base)
 
 

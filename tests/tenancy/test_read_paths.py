@@ -3,6 +3,7 @@
 import pytest
 
 from rayces_core import TenantNotSetError
+from tests.tenancy import relation_paths  # noqa: F401 - adds its paths
 from tests.tenancy.read_paths import PATHS
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)

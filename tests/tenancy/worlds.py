@@ -104,8 +104,8 @@ INSERT INTO likes (organization_id, id, user_id, post_id) SELECT %(organization)
 INSERT INTO students (organization_id, id, first_name, last_name, primary_contact_id)
 SELECT %(organization)s, key, %(label)s, 'Paz ' || key - %(base)s, key FROM {keys};
 INSERT INTO appointments (organization_id, id, professional_id, student_id, client_id, scheduled_at, notes)
-SELECT %(organization)s, key, %(base)s, key, key, '2031-03-03 12:00+00'::timestamptz + (key - %(base)s) * interval '2 h',
-       %(label)s
+SELECT %(organization)s, key, %(base)s, key, key,
+       '2031-03-03 12:00+00'::timestamptz + (key - %(base)s) * interval '2 h', %(label)s
   FROM {keys};
 INSERT INTO credit_balances (organization_id, id, user_id) SELECT %(organization)s, key, key FROM {keys};
 INSERT INTO credit_transactions

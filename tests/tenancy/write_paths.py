@@ -11,7 +11,7 @@ from peewee import SQL, Case, Value, fn
 from rayces_core import Like, Post, Student, User
 from tests.tenancy.read_paths import Pupil
 
-# -- inserts: each writes one Student called "new"; `columns` may name its organization -----------------------------
+# -- inserts: each writes one Student called "new"; `columns` may name its organization -----------------
 
 Columns = dict[Any, Any]
 NEW = {"first_name": "new", "last_name": "new"}
@@ -78,7 +78,7 @@ INSERTS_FROM_QUERIES: dict[str, Callable[[Columns], Any]] = {
     "insert_from returning": lambda c: list(_from_values(c).returning(Student)),
 }
 
-# -- writes that reach for B: built for a world, run under A ----------------------------------------------------------
+# -- writes that reach for B: built for a world, run under A --------------------------------------------
 
 first, theirs = Student.first_name, "theirs"
 
@@ -126,7 +126,7 @@ REACHES: dict[str, Callable[[Any], Any]] = {
     "delete through a sub-class": lambda w: Pupil.delete().where(Pupil.organization == w.b),
 }
 
-# -- writes that reach for every row: under A they write A's one student or like ----------------------------------------------
+# -- writes that reach for every row: under A they write A's one student or like ------------------------
 
 SWEEPS: dict[str, Callable[[Any], Any]] = {
     "update": lambda w: _update(),
@@ -143,12 +143,14 @@ SWEEPS: dict[str, Callable[[Any], Any]] = {
     "update with a CTE": lambda w: (
         _update().with_cte(c := Post.select(Post.id).cte("c")).where(Student.id.in_(c.select(c.c.id)))
     ),
+    "update in a CTE": lambda w: (c := _update().returning(Student.id).cte("c")).select_from(c.c.id),
     "update through a sub-class": lambda w: Pupil.update(last_name="taken"),
     "set_by_id": lambda w: Later(lambda: Student.set_by_id(w.base, {"last_name": "taken"})),
     "Model[id] =": lambda w: Later(lambda: Student.__class__.__setitem__(Student, w.base, {"last_name": "taken"}) or 1),
     "delete": lambda w: Like.delete(),
     "delete by id": lambda w: Like.delete().where(Like.id == w.base),
     "delete in a sub-query": lambda w: Like.delete().where(Like.id.in_(User.select(User.id))),
+    "delete in a CTE": lambda w: (c := Like.delete().returning(Like.id).cte("c")).select_from(c.c.id),
     "delete_by_id": lambda w: Later(lambda: Like.delete_by_id(w.base)),
     "del Model[id]": lambda w: Later(lambda: Like.__class__.__delitem__(Like, w.base) or 1),
 }
@@ -161,7 +163,7 @@ class Later:
         self.execute = call
 
 
-# -- names of the organization's column, under which no update may set it -----------------------------------------------
+# -- names of the organization's column, under which no update may set it -------------------------------
 
 TENANT_KEYS: dict[str, Callable[[], Any]] = {
     "name": lambda: "organization",

@@ -83,6 +83,7 @@ class Appointment(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "appointments"
+        defaults_in_database = True
         constraints = [
             Check("duration_minutes BETWEEN 15 AND 480", name="appointments_duration_minutes_check"),
             Check("buffer_minutes >= 0", name="appointments_buffer_minutes_check"),

@@ -52,6 +52,7 @@ class CreditBalance(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "credit_balances"
+        defaults_in_database = True
         constraints = [
             Check("balance >= 0", name="credit_balances_balance_check"),
             Check("lifetime_purchased >= 0", name="credit_balances_lifetime_purchased_check"),
@@ -85,6 +86,7 @@ class CreditTransaction(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "credit_transactions"
+        defaults_in_database = True
         constraints = [
             Check(
                 "transaction_type IN ('purchase', 'appointment_debit', 'cancellation_refund', 'admin_adjustment')",

@@ -25,3 +25,4 @@ class StateTransition(TenantModel):
         """The table."""
 
         table_name = "state_transitions"
+        defaults_in_database = True

@@ -43,6 +43,7 @@ class Organization(OrganizationScoped):
         """The table and its rules."""
 
         table_name = "organizations"
+        defaults_in_database = True
         constraints = [
             Check("btrim(name) <> ''", name="organizations_name_check"),
             Check(

@@ -37,6 +37,7 @@ class Professional(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "professionals"
+        defaults_in_database = True
         constraints = [
             Check("jsonb_typeof(weekly_schedule) = 'object'", name="professionals_weekly_schedule_check"),
             Check("jsonb_typeof(blocked_dates) = 'array'", name="professionals_blocked_dates_check"),

@@ -18,6 +18,7 @@ class Post(TimestampedTenantModel):
         """The table."""
 
         table_name = "posts"
+        defaults_in_database = True
 
 
 class Like(TimestampedTenantModel):
@@ -32,6 +33,7 @@ class Like(TimestampedTenantModel):
         """The table."""
 
         table_name = "likes"
+        defaults_in_database = True
 
 
 Like.add_index(Like.organization, Like.user, Like.post, unique=True, name="likes_organization_id_user_id_post_id_key")

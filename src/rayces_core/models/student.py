@@ -49,6 +49,7 @@ class Student(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "students"
+        defaults_in_database = True
         constraints = [
             Check("btrim(first_name) <> ''", name="students_first_name_check"),
             Check("btrim(last_name) <> ''", name="students_last_name_check"),

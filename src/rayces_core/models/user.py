@@ -46,6 +46,7 @@ class User(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "users"
+        defaults_in_database = True
         constraints = [
             Check("email = lower(btrim(email)) AND email <> ''", name="users_email_check"),
             Check("role BETWEEN 0 AND 3", name="users_role_check"),
