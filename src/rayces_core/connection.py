@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from rayces_core.engine import Engine
 
 
-class _Zones(dict[datetime.timedelta, datetime.tzinfo]):
-    """UTC offset → time zone; psycopg2 asks once for each timestamp, so the answers are kept."""
-
-    def __missing__(self, offset: datetime.timedelta) -> datetime.tzinfo:
-        return self.setdefault(offset, datetime.timezone(offset))
-
-
-zone_of = _Zones({datetime.timedelta(0): datetime.UTC}).__getitem__
+def zone_of(offset: datetime.timedelta) -> datetime.tzinfo:
+    """UTC offset → time zone; psycopg2 asks for every timestamp, and connections run in UTC."""
+    return datetime.timezone(offset) if offset else datetime.UTC
 
 
 class TenantConnection(PlainConnection):

@@ -233,7 +233,8 @@ class Database:
             self.engine.organizations[key] = (time.monotonic() + self._tenant_cache_seconds, data)
         # A copy, since callers may change what they get.
         organization = kind(__no_default__=1)
-        organization.__data__.update(copy.deepcopy(data))
+        for name, value in data.items():
+            organization.__data__[name] = copy.deepcopy(value) if isinstance(value, dict) else value
         return organization
 
     def _look_up(self, kind: type[Organization], key: str | int) -> Organization:

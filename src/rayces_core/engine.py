@@ -12,7 +12,7 @@ import peewee
 import psycopg2
 
 from rayces_core.binding import Binding, current
-from rayces_core.connection import TenantConnection
+from rayces_core.connection import TenantConnection, TenantCursor
 from rayces_core.constraints import translate
 from rayces_core.errors import DatabaseUnreachableError, RaycesError
 from rayces_core.pool import Pool
@@ -145,7 +145,7 @@ class Engine(peewee.PostgresqlDatabase):
         failure: Exception | None = None
         try:
             self._log_query(sql, params)
-            cursor = connection.cursor()
+            cursor = TenantCursor(connection)
             cursor.execute(sql, params or None)
         except psycopg2.Error as error:
             failure = translate(error)
@@ -164,7 +164,7 @@ class Engine(peewee.PostgresqlDatabase):
         session = self._sessions.current()
         connection = self.check_out(session)
         try:
-            cursor = connection.cursor()
+            cursor = TenantCursor(connection)
             cursor.run(sql, params)
         except psycopg2.Error as error:
             raise translate(error) from error

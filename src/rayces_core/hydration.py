@@ -15,7 +15,7 @@ import peewee
 
 Build = Callable[[list[tuple[Any, ...]], Any], list[Any]]
 
-CHUNK_ROWS = 2000
+CHUNK_ROWS = 500  # so few that the driver's rows are still in the processor's cache when they are converted
 MOST_BUILDERS = 500  # a model; raw SQL with ever new column names must not fill the memory
 
 
@@ -29,10 +29,9 @@ class Rows(peewee.CursorWrapper):
     def fill_cache(self, _: float = 0) -> None:
         """Build all rows; asking for a few costs no less, since the driver has them all."""
         if not self.populated:
-            self.row_cache = self._build(self.cursor.fetchall(), self._tenant)
+            self.row_cache = list(self.iterator())
             self.count = len(self.row_cache)
             self.populated = True
-            self.cursor.close()
 
     def __iter__(self) -> Iterator[Any]:
         self.fill_cache()

@@ -10,6 +10,7 @@ from typing import Any
 
 import peewee
 
+from rayces_core.errors import CrossTenantError
 from rayces_core.hydration import MOST_BUILDERS, Build, Column, compile_builder, is_permanent, pairs
 
 
@@ -54,7 +55,8 @@ def _write(query: Any, cursor: Any) -> Build:
         reachable = [place[model] for model in plan._dest_reachable.get(target, ()) if model in place]
         body += _link(place[source], attribute, place[target], is_outer, is_fk, reachable, source)
     scope = {f"m{number}": model for number, model in enumerate(models)}
-    return compile_builder(columns, f"o{place[query.model]}", body=body, new=object.__new__, **scope)
+    result = f"o{place[query.model]}"
+    return compile_builder(columns, result, body=body, new=object.__new__, refuse_mixture=refuse_mixture, **scope)
 
 
 def _instance(number: int, model: Any, held: dict[str, Column]) -> list[str]:
@@ -67,8 +69,9 @@ def _instance(number: int, model: Any, held: dict[str, Column]) -> list[str]:
         f"    {row}._dirty = set()",
         f"    s{number} = " + (" or ".join(f"{column.variable} is not None" for column in there) or "False"),
     ]
-    if meta.tenant_field not in held:
-        lines.append(f"    if tenant is not None: {row}.__data__[{meta.tenant_field!r}] = tenant")
+    tenant_field = getattr(meta, "tenant_field", None)
+    if tenant_field is not None and tenant_field not in held:
+        lines.append(f"    if tenant is not None: {row}.__data__[{tenant_field!r}] = tenant")
     return lines
 
 
@@ -79,6 +82,7 @@ def _link(
     if is_fk:
         key = model._meta.fields[attribute].rel_field.name
         joined = [
+            f"      if tenant is None: refuse_mixture(o{source}, o{target})",
             f"      o{source}.__rel__[{attribute!r}] = o{target}",
             f"      o{source}.__data__.setdefault({attribute!r}, o{target}.__data__.get({key!r}))",
         ]
@@ -89,3 +93,14 @@ def _link(
     lines = [f"    if {found}:", *joined]
     # An outer join marks the absent row, so that nobody looks for it again.
     return [*lines, f"    elif s{source}:", missing] if is_outer else lines
+
+
+def refuse_mixture(row: peewee.Model, related: peewee.Model) -> None:
+    """Raise where privileged work, joining by an ON of its own, would give a row a relation of another organization."""
+    mine, theirs = (one.__data__.get(getattr(one._meta, "tenant_field", None)) for one in (row, related))
+    if mine is not None and theirs is not None and mine != theirs:
+        raise CrossTenantError(
+            f"the join gives a {type(row).__name__} of organization {mine} a {type(related).__name__} of {theirs}; "
+            "compare their organizations too",
+            found=theirs,
+        )

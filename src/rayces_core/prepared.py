@@ -34,15 +34,21 @@ def slots(count: int) -> list[peewee.Value]:
 
 
 class Prepared:
-    """One rendered statement."""
+    """One rendered statement, and the places of its values."""
 
-    __slots__ = ("_pick", "sql")
+    __slots__ = ("_pick", "sql", "values")
 
     def __init__(self, query: Any, binding: Binding) -> None:
-        tenant = PRIVILEGED if binding.privileged else TENANT
-        context = binding.engine.get_sql_context(tenant=tenant)
-        self.sql, values = context.sql(query).query()
-        self._pick = _picker(values)
+        context = binding.engine.get_sql_context(tenant=PRIVILEGED if binding.privileged else TENANT)
+        self.sql, self.values = context.sql(query).query()
+        self._pick = _picker(self.values)
+
+    def opened(self) -> Prepared:
+        """The same statement with every value but the tenant left open, in the order they stand."""
+        count = iter(range(1, len(self.values) + 1))
+        self.values = [value if value is TENANT else Slot(next(count)) for value in self.values]
+        self._pick = _picker(self.values)
+        return self
 
     def run(self, binding: Binding, *values: Any) -> Any:
         """Execute with the bound tenant and `values`, in the order of their slots; returns the cursor."""
@@ -50,12 +56,12 @@ class Prepared:
 
 
 def _picker(values: list[Any]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    if all(isinstance(value, Slot) for value in values):
-        indexes: list[Any] = [value.index for value in values]
-        if len(indexes) > 1:
-            return itemgetter(*indexes)
-        return lambda given: (given[indexes[0]],)
-    return lambda given: tuple(given[value.index or 0] if isinstance(value, Slot) else value for value in values)
+    indexes = [value.index if isinstance(value, Slot) else None for value in values]
+    if None in indexes:  # a value that is part of the statement
+        return lambda given: tuple(given[i] if i is not None else v for i, v in zip(indexes, values, strict=True))
+    if len(indexes) > 1:
+        return itemgetter(*indexes)
+    return lambda given: tuple(given[i or 0] for i in indexes)
 
 
 def prepared(model: type[peewee.Model], shape: Any, make: Callable[[], Any]) -> Prepared:

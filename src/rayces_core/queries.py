@@ -13,6 +13,7 @@ from rayces_core.errors import CrossTenantError, TenancyError, TenantImmutableEr
 from rayces_core.hydration import Rows, builder
 from rayces_core.joined import joined_builder
 from rayces_core.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
+from rayces_core.shapes import run_shaped
 
 _NO_ROW = object()
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
@@ -29,12 +30,20 @@ class ScopedResult:
         if self._read_under is not binding:
             self._cursor_wrapper = None
             self._read_under = binding
+        if self._cursor_wrapper is None and self._may_be_shaped():
+            cursor = run_shaped(self)
+            if cursor is not None:
+                self._cursor_wrapper = self._get_cursor_wrapper(cursor)
         result = super()._execute(database)
-        if isinstance(result, peewee.ModelCursorWrapper) and not self._streams:
+        if isinstance(result, peewee.CursorWrapper) and not isinstance(result, Rows) and not self._streams:
+            # Peewee's own make their instances when looked at, which may be in another tenant's block.
             result.fill_cache()
         return result
 
     _streams = False
+
+    def _may_be_shaped(self) -> bool:
+        return False
 
     def _ensure_execution(self) -> None:
         # Not again for the same tenant: list() asks for the length too, and this may be an INSERT.
@@ -130,6 +139,9 @@ class ScopedReading(ScopedResult):
 class TenantSelect(ScopedReading, peewee.ModelSelect):
     """SELECT of a tenant model."""
 
+    def _may_be_shaped(self) -> bool:
+        return not self._load_tree
+
     def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
         if not self._is_default or is_subquery or not peewee.is_model(self.model):
             return super().__sql_selection__(ctx, is_subquery)
@@ -173,6 +185,10 @@ class TenantRaw(ScopedResult, peewee.ModelRaw):
 
 class ScopedWrite:
     """Adds the tenant to an UPDATE or DELETE when it is compiled, outside the caller's own WHERE."""
+
+    def _execute(self, database: Any) -> Any:
+        cursor = run_shaped(self)
+        return super()._execute(database) if cursor is None else cursor.rowcount
 
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
         tenant = tenant_in(ctx)

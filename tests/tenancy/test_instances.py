@@ -228,7 +228,24 @@ def test_deleting_a_parent_in_raw_sql_never_deletes_a_child_of_another_tenant(wa
 
 
 def test_deleting_recursively_is_all_or_nothing(pair):
+    def fail(event):
+        if event.sql.startswith('DELETE FROM "posts"'):
+            raise RuntimeError
+
     before = pair.snapshot()
-    with pair.in_a(), pytest.raises(PermissionDeniedError):
-        Student.get_by_id(pair.base).delete_instance(recursive=True)
+    pair.db.engine.query_hooks.append(fail)
+    try:
+        with pair.in_a(), pair.statements() as sent, pytest.raises(RuntimeError):
+            Post.get_by_id(pair.base).delete_instance(recursive=True)
+    finally:
+        pair.db.engine.query_hooks.remove(fail)
+    assert any(sql.startswith('DELETE FROM "likes"') for sql in sent)
+    assert pair.snapshot() == before
+
+
+def test_deleting_recursively_what_the_grants_keep_deletes_nothing(pair):
+    before = pair.snapshot()
+    for model in (User, Student):
+        with pair.in_a(), pytest.raises(PermissionDeniedError):
+            model.get_by_id(pair.base).delete_instance(recursive=True)
     assert pair.snapshot() == before

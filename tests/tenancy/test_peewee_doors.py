@@ -188,6 +188,14 @@ def test_many_to_many_relations_stay_within_the_tenant(pair):
         assert texts(writing.fans) == ["ours"]
 
 
+def test_a_plain_model_can_be_joined_to_one_of_a_tenant(walled):
+    query = Student.select(Student, Plain).join(Plain, on=(Plain.id == Student.id), attr="plain")
+    with walled.in_a():
+        assert [(row.first_name, row.plain.first_name) for row in query] == [("ours", "ours")] * 2
+    with pytest.raises(TenantNotSetError):
+        list(query)
+
+
 def test_a_foreign_key_of_a_plain_model_reads_the_tenants_row(walled):
     class PlainPost(peewee.Model):
         user = peewee.ForeignKeyField(User, backref="+")

@@ -81,6 +81,12 @@ def test_eager_joins_stay_within_the_organization(pair):
         assert names == [pair.a.name, pair.b.name]
 
 
+def test_an_eager_join_by_an_expression_raises_rather_than_mix_organizations(pair):
+    query = Post.select(Post, User).join(User, on=(Post.user == User.id)).where(Post.organization == pair.a)
+    with pair.privileged(), pytest.raises(CrossTenantError):
+        list(query)
+
+
 def test_following_a_row_stays_within_its_organization(pair):
     with pair.privileged():
         for post in of_pair(Post.select(), pair, Post):

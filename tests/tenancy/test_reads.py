@@ -141,6 +141,24 @@ def test_a_row_that_was_read_in_part_knows_whose_it_is(pair, read):
         rows[0].save(force_insert=True)
 
 
+RESULTS = {
+    "models": lambda: Student.select(Student.first_name),
+    "joined models": lambda: Student.select(Student.first_name, User.email).join(User, on=Student.primary_contact),
+    "models joined to a sub-query": lambda: Student.select(
+        Student.first_name, (notes := Appointment.select().alias("notes")).c.notes
+    ).join(notes, on=(notes.c.student_id == Student.id)),
+    "objects": lambda: Student.select(Student.first_name).objects(),
+}
+
+
+@pytest.mark.parametrize("how", RESULTS)
+def test_a_result_that_is_looked_at_elsewhere_still_knows_whose_it_is(world, how):
+    with world.in_a():
+        result = RESULTS[how]().execute()
+    with world.in_b():
+        assert [(row.first_name, row.organization_id) for row in result] == [("ours", world.a.id)] * 2
+
+
 def test_what_is_selected_may_have_any_name(world):
     with world.in_a():
         (row,) = Student.select(fn.COUNT(1).alias("class"), fn.COUNT(1).alias("1"), fn.COUNT(1).alias("a b"))
