@@ -1,0 +1,104 @@
+"""The baseline: psycopg2 as a careful person writes it, each unit of work BEGIN, statement, COMMIT."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+
+from bench.contender import Contender
+from bench.facts import COLUMNS, Facts
+
+NAMES = ", ".join(COLUMNS)
+BY_ID = f"SELECT {NAMES} FROM appointments WHERE organization_id = %s AND id = %s"
+LIST = f"""
+SELECT {NAMES} FROM appointments
+ WHERE organization_id = %s AND professional_id = %s ORDER BY scheduled_at DESC LIMIT 50
+"""
+INSERT = """
+INSERT INTO appointments
+       (organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, notes)
+VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id
+"""
+UPDATE = "UPDATE appointments SET notes = %s, updated_at = now() WHERE organization_id = %s AND id = %s"
+SCAN = f"SELECT {NAMES} FROM appointments WHERE organization_id = %s"
+BIND = "SELECT set_config('rayces.organization_id', %s, true)"
+
+Row = namedtuple("Row", COLUMNS)  # type: ignore[misc]  # the names are a constant of their own
+
+
+class ByHand(Contender):
+    """Plain psycopg2, autocommit off, with a filter by organization in each statement."""
+
+    name = "psycopg2"
+
+    def __init__(self, url: str, facts: Facts) -> None:
+        super().__init__(url, facts)
+        self._connection = psycopg2.connect(url)
+        self._own = facts.organization_id
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def plain(self, row: Any) -> dict[str, Any]:
+        return row if isinstance(row, dict) else dict(zip(COLUMNS, row, strict=True))
+
+    def point_read(self, appointment_id: int) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(BY_ID, (self._own, appointment_id))
+            row = cursor.fetchone()
+        self._connection.commit()
+        return row
+
+    def list_50(self, professional_id: int) -> Any:
+        return self._all(LIST, (self._own, professional_id))
+
+    def insert(self, values: dict[str, Any]) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(INSERT, (self._own, *values.values()))
+            ((appointment_id,),) = cursor.fetchall()
+        self._connection.commit()
+        return appointment_id
+
+    def save(self, appointment_id: int, notes: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(UPDATE, (notes, self._own, appointment_id))
+        self._connection.commit()
+
+    update = save
+
+    def scan_models(self) -> Any:
+        return self._all(SCAN, (self._own,))
+
+    scan_tuples = scan_models
+
+    def scan_dicts(self) -> Any:
+        return [dict(zip(COLUMNS, row, strict=True)) for row in self._all(SCAN, (self._own,))]
+
+    def scan_namedtuples(self) -> Any:
+        return list(map(Row._make, self._all(SCAN, (self._own,))))
+
+    def scan_iterator(self) -> Iterator[Any]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(SCAN, (self._own,))
+            yield from cursor
+        self._connection.commit()
+
+    def open_block(self) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(BIND, (str(self._own),))
+        self._connection.commit()
+
+    read_in_block = point_read
+
+    def _all(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        self._connection.commit()
+        return rows
+
+
+CONTENDER = ByHand

@@ -1,0 +1,88 @@
+"""rayces_core as an application uses it: nothing here is special to the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import peewee
+
+from bench.contender import Contender
+from bench.facts import Facts
+from rayces_core.database import Database
+from rayces_core.models import Appointment
+
+
+class Rayces(Contender):
+    """Tenant-bound models."""
+
+    name = "rayces_core"
+
+    def __init__(self, url: str, facts: Facts) -> None:
+        super().__init__(url, facts)
+        self._db = Database.connect(url)
+
+    def working(self) -> AbstractContextManager[object]:
+        return self._db.tenant(self.facts.subdomain)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def plain(self, row: Any) -> dict[str, Any]:
+        return peewee_row(Appointment, row)
+
+    def point_read(self, appointment_id: int) -> Any:
+        return Appointment.get_by_id(appointment_id)
+
+    def list_50(self, professional_id: int) -> Any:
+        mine = Appointment.select().where(Appointment.professional == professional_id)
+        return list(mine.order_by(Appointment.scheduled_at.desc()).limit(50))
+
+    def insert(self, values: dict[str, Any]) -> Any:
+        return Appointment.create(**values).id
+
+    def load(self, ids: Sequence[int]) -> list[Any]:
+        return [Appointment.get_by_id(key) for key in ids]
+
+    def save(self, appointment: Any, notes: str) -> None:
+        appointment.notes = notes
+        appointment.save()
+
+    def update(self, appointment_id: int, notes: str) -> None:
+        Appointment.update(notes=notes).where(Appointment.id == appointment_id).execute()
+
+    def scan_models(self) -> Any:
+        return list(Appointment.select())
+
+    def scan_tuples(self) -> Any:
+        return list(Appointment.select().tuples())
+
+    def scan_dicts(self) -> Any:
+        return list(Appointment.select().dicts())
+
+    def scan_namedtuples(self) -> Any:
+        return list(Appointment.select().namedtuples())
+
+    def scan_iterator(self) -> Iterator[Any]:
+        return Appointment.select().iterator()
+
+    def open_block(self) -> None:
+        with self._db.tenant(self.facts.subdomain):
+            pass
+
+    def read_in_block(self, appointment_id: int) -> Any:
+        with self._db.tenant(self.facts.subdomain):
+            return Appointment.get_by_id(appointment_id)
+
+
+def peewee_row(model: type[peewee.Model], row: Any) -> dict[str, Any]:
+    """A row that Peewee made, as column name → value."""
+    meta = model._meta
+    if isinstance(row, tuple):
+        return {field.column_name: value for field, value in zip(meta.sorted_fields, row, strict=True)}
+    named = row if isinstance(row, dict) else row.__data__
+    return {meta.fields[name].column_name: value for name, value in named.items()}
+
+
+CONTENDER = Rayces

@@ -1,0 +1,92 @@
+"""The operations that are measured, with the issue's targets: the least ratio to psycopg2 written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, cycle, islice
+from typing import Any
+
+from bench.contender import Contender
+
+Arguments = list[tuple[Any, ...]]
+
+_texts = count()
+_places = count()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of work.
+
+    Attributes:
+        title: what it is called in the table. method: the contender's method that does it.
+        arguments: makes the arguments of so many calls for a contender, outside the clock.
+        target: the least ratio that rayces_core has to reach; None where the issue names none.
+        scans: it reads all rows of the organization, so it is done once a round.
+        writes: it leaves something behind.
+        opens_block: it is about opening the tenant's block, so it runs outside one.
+    """
+
+    title: str
+    method: str
+    arguments: Callable[[Contender, int], Arguments]
+    target: float | None = None
+    scans: bool = False
+    writes: bool = False
+    opens_block: bool = False
+
+
+def _by_id(contender: Contender, calls: int) -> Arguments:
+    return [(key,) for key in _spread(contender.facts.ids, calls)]
+
+
+def _by_professional(contender: Contender, calls: int) -> Arguments:
+    return [(key,) for key in _spread(contender.facts.professionals, calls)]
+
+
+def _new(contender: Contender, calls: int) -> Arguments:
+    return [(contender.facts.new_appointment(next(_places)),) for _ in range(calls)]
+
+
+def _loaded(contender: Contender, calls: int) -> Arguments:
+    # No more than one change of each in a batch, so that none is a change to what is there already.
+    rows = contender.load(list(_spread(contender.facts.ids, min(calls, len(contender.facts.ids)))))
+    return [(row, _text()) for row in islice(cycle(rows), calls)]
+
+
+def _by_id_with_text(contender: Contender, calls: int) -> Arguments:
+    return [(key, _text()) for key in _spread(contender.facts.ids, calls)]
+
+
+def _nothing(_: Contender, calls: int) -> Arguments:
+    return [()] * calls
+
+
+def _spread(keys: tuple[int, ...], calls: int) -> Iterator[int]:
+    return islice(cycle(keys), calls)
+
+
+def _text() -> str:
+    return f"rescheduled by telephone, call {next(_texts)}"
+
+
+OPERATIONS = (
+    Operation("point read by id", "point_read", _by_id, 0.60),
+    Operation("list of 50 as models", "list_50", _by_professional, 0.55),
+    Operation("insert", "insert", _new, 0.80, writes=True),
+    Operation("update by id: save()", "save", _loaded, 0.80, writes=True),
+    Operation("update by id: query", "update", _by_id_with_text, 0.80, writes=True),
+    Operation("scan as models", "scan_models", _nothing, 0.52, scans=True),
+    Operation("scan as tuples", "scan_tuples", _nothing, 0.95, scans=True),
+    Operation("scan as dicts", "scan_dicts", _nothing, 0.95, scans=True),
+    Operation("scan as namedtuples", "scan_namedtuples", _nothing, scans=True),
+    Operation("scan with iterator()", "scan_iterator", _nothing, scans=True),
+    Operation("open a tenant block", "open_block", _nothing, opens_block=True),
+    Operation("block with a point read", "read_in_block", _by_id, opens_block=True),
+)
+
+
+def chosen(names: tuple[str, ...]) -> list[Operation]:
+    """The operations whose method begins with one of `names`; all without names."""
+    return [o for o in OPERATIONS if not names or o.method.startswith(names)]

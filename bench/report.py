@@ -1,0 +1,110 @@
+"""What was measured, as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.contenders import BASELINE, OURS
+from bench.measuring import Samples
+from bench.operations import Operation
+
+FOOTNOTES = """\
+ratio: speed next to psycopg2 in the same round (above 1: faster); median, then lowest and highest of the rounds.
+psycopg2: BEGIN, statement, COMMIT on one open connection; SQL written by hand with its own filter by organization. It
+  logs in as a superuser, so row-level security does not hold it; that is what "by hand" means here. For models it makes
+  tuples. Opening a block is BEGIN, SELECT set_config(...), COMMIT; a block with a point read is the point read alone.
+others: as they come. Django and Peewee commit each statement by itself, SQLAlchemy has a session for each unit of work.
+CPU us: microseconds of this process for an operation, in scans for a row. trips: messages to the server, on the wire.
+"""
+
+
+class Result:
+    """What one contender did in one operation."""
+
+    def __init__(self, operation: Operation, name: str, own: Samples, baseline: Samples, trips: int, rows: int) -> None:
+        self.operation, self.name, self.trips = operation, name, trips
+        self.per_second, self.cpu = own.per_second, own.cpu_microseconds
+        self.rows = rows if operation.scans else 1
+        self.rounds = len(own.wall)
+        ratios = own.ratios_to(baseline)
+        self.ratio, self.least, self.most = median(ratios), min(ratios), max(ratios)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the issue's target is met; empty where it names none or it is not ours to meet."""
+        target = self.operation.target
+        if target is None or self.name != OURS:
+            return ""
+        return f"{'ok' if self.ratio >= target else 'below'} ({target:.2f})"
+
+    def as_row(self) -> list[str]:
+        """The cells of the table."""
+        unit = " rows" if self.operation.scans else ""
+        same = self.name == BASELINE
+        return [
+            self.name,
+            f"{_rounded(self.per_second * self.rows)}{unit}",
+            "1" if same else f"{self.ratio:.2f}",
+            "" if same else f"{self.least:.2f}-{self.most:.2f}",
+            _rounded(self.cpu / self.rows),
+            str(self.trips),
+            self.verdict,
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same with full precision."""
+        return {
+            "operation": self.operation.title,
+            "contender": self.name,
+            "operations_per_second": self.per_second,
+            "rows_per_operation": self.rows if self.operation.scans else None,
+            "ratio": self.ratio,
+            "ratio_lowest": self.least,
+            "ratio_highest": self.most,
+            "rounds": self.rounds,
+            "client_cpu_microseconds": self.cpu,
+            "round_trips": self.trips,
+            "target": self.operation.target if self.name == OURS else None,
+        }
+
+
+def show(results: Sequence[Result], heading: str, console: Console) -> None:
+    """Print the table: ruled on a terminal, plain columns into a pipe."""
+    table = Table(title=heading, title_justify="left", box=None if not console.is_terminal else Table().box)
+    table.add_column("operation", no_wrap=True)
+    table.add_column("contender", no_wrap=True)
+    for column in ("per second", "ratio", "lowest-highest", "CPU us", "trips"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    previous = None
+    for result in results:
+        first = result.operation is not previous
+        if first and previous is not None:
+            table.add_section() if console.is_terminal else table.add_row()
+        table.add_row(result.operation.title if first else "", *result.as_row(), style=_style(result))
+        previous = result.operation
+    console.print(table)
+    console.print(FOOTNOTES, highlight=False)
+
+
+def save(results: Sequence[Result], file: Path, about: dict[str, Any]) -> None:
+    """Write everything to a JSON file."""
+    document = {**about, "results": [result.as_json() for result in results]}
+    file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _style(result: Result) -> str | None:
+    if result.name != OURS:
+        return None
+    return "bold red" if result.verdict.startswith("below") else "bold"
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -1,0 +1,59 @@
+"""The database that is measured: one of its own, made for the run and dropped after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2.extensions import make_dsn
+
+from rayces_core.database import Database
+from rayces_core.embedded import EmbeddedServer
+
+
+@contextmanager
+def migrated_database(url: str | None) -> Iterator[str]:
+    """URL of a fresh, migrated database on the server of `url`, or on an embedded one that lives as long."""
+    if url is None:
+        with EmbeddedServer() as server, _database_on(server.url) as own:
+            yield own
+    else:
+        with _database_on(url) as own:
+            yield own
+
+
+@contextmanager
+def _database_on(url: str) -> Iterator[str]:
+    name = f"rayces_bench_{os.getpid()}"
+    _run(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    try:
+        own = make_dsn(url, dbname=name)
+        with Database.connect(own) as database:
+            database.migrate()
+        yield own
+    finally:
+        _run(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def described(url: str) -> str:
+    """The server's version and how it treats commits."""
+    settings = "current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT {settings}")
+            ((version, fsync, commit),) = cursor.fetchall()
+        return f"PostgreSQL {version} (fsync {fsync}, synchronous_commit {commit})"
+    finally:
+        connection.close()
+
+
+def _run(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
