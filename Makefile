@@ -29,7 +29,7 @@ format: .venv/installed-dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/installed-dev
+bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
 
 .venv/installed-%: pyproject.toml $(STALE)
