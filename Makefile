@@ -33,9 +33,9 @@ bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
 
 .venv/installed-%: pyproject.toml $(STALE)
-	@test -x $(PY) -a -z "$(STALE)" || { rm -rf .venv; $(PYTHON) -m venv .venv; }
-	@$(PY) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "rayces-core needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "rayces-core needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(PY) -a -z "$(STALE)" || { rm -rf .venv; $(PYTHON) -m venv --without-pip .venv; }
+	$(PYTHON) -m pip --python $(PY) install --quiet --disable-pip-version-check -e ".[$*]"
 	@printf '%s' "$(CURDIR)" > .venv/checkout
 	@touch $@
 

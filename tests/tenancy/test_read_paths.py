@@ -1,10 +1,14 @@
 """Acceptance: every way to read gives the bound tenant's rows, at any time, and nothing without a tenant."""
 
+import contextlib
+
+import peewee
 import pytest
 
-from rayces_core import TenantNotSetError
+from rayces_core import TenancyError, TenantNotSetError
 from tests.tenancy import relation_paths  # noqa: F401 - adds its paths
 from tests.tenancy.read_paths import PATHS
+from tests.tenancy.worlds import forget_rendered_sql
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 
@@ -34,3 +38,15 @@ def test_what_was_built_and_read_under_a_gives_bs_rows_under_b_and_none_afterwar
     again = query.clone() if path.keeps_rows else query
     with pytest.raises(TenantNotSetError):
         path.read(again)
+
+
+@each_path
+def test_what_privileged_work_has_read_first_is_scoped_when_a_tenant_reads_it(world, path):
+    """What is kept of a query, be it rows or SQL, is not the tenant's."""
+    query = path.build(world.base)
+    forget_rendered_sql()
+    with world.privileged(), contextlib.suppress(TenancyError, peewee.PeeweeException, AttributeError, IndexError):
+        path.read(query)
+    again = query.clone() if path.keeps_rows else query
+    with world.in_a():
+        assert path.read(again) == path.expect("ours", 2)

@@ -109,6 +109,27 @@ def test_an_eager_left_join_gives_none_where_only_another_tenant_has_a_row(lonel
         assert [getattr(row.appointment, "notes", None) for row in query] == ["ours", None]
 
 
+def test_an_eager_left_join_of_an_alias_gives_none_too(lonely):
+    visits = Appointment.alias()
+    query = Student.select(Student, visits).join(visits, JOIN.LEFT_OUTER, attr="visit").order_by(Student.id)
+    with lonely.in_a():
+        assert [getattr(row.visit, "notes", None) for row in query] == ["ours", None]
+
+
+def test_joins_of_one_selection_are_not_taken_for_each_other(lonely):
+    """Rows are built by code that is kept for each selection and join."""
+    selected = Student.select(Student, User).order_by(Student.id)
+    with lonely.in_a():
+        Student.update(secondary_contact=make_user(first_name="second")).execute()
+        for key, kind, names in (
+            (Student.primary_contact, JOIN.LEFT_OUTER, ["ours", None]),
+            (Student.secondary_contact, JOIN.LEFT_OUTER, ["second", "second"]),
+            (Student.primary_contact, JOIN.INNER, ["ours"]),
+        ):
+            rows = list(selected.join(User, kind, on=key))
+            assert [getattr(row.__rel__.get(key.name), "first_name", None) for row in rows] == names
+
+
 def test_anti_joins_and_counts_are_not_disturbed_by_another_tenants_rows(lonely):
     without = Student.select().join(Appointment, JOIN.LEFT_OUTER).where(Appointment.id.is_null())
     counted = Student.select(Student.first_name, fn.COUNT(Appointment.id)).join(Appointment, JOIN.LEFT_OUTER)

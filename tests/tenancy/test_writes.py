@@ -5,6 +5,7 @@ from peewee import SQL, Value, fn
 
 from rayces_core import (
     CrossTenantError,
+    Like,
     Organization,
     PermissionDeniedError,
     Post,
@@ -14,6 +15,7 @@ from rayces_core import (
     User,
 )
 from tests.factory import make_student
+from tests.tenancy.worlds import forget_rendered_sql
 from tests.tenancy.write_paths import INSERTS, INSERTS_FROM_QUERIES, REACHES, SWEEPS
 
 new = Student.first_name == "new"
@@ -243,6 +245,39 @@ def test_a_write_built_and_run_under_a_writes_bs_rows_when_run_under_b(pair, how
 def test_a_write_raises_without_a_tenant_before_any_sql(world, how):
     with world.nothing_sent(), pytest.raises(TenantNotSetError):
         {**SWEEPS, **REACHES}[how](world).execute()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda key: Student.update(last_name="x").where(Student.id == key).execute(),
+        lambda key: Student.set_by_id(key, {"last_name": "x"}),
+        lambda key: Like.delete().where(Like.id == key).execute(),
+        lambda key: Like.delete_by_id(key),
+    ],
+    ids=["update", "set_by_id", "delete", "delete_by_id"],
+)
+def test_a_write_that_privileged_work_has_run_first_is_scoped_when_a_tenant_runs_it(pair, write):
+    forget_rendered_sql()
+    with pair.privileged():
+        assert write(0) == 0
+    with pair.b_untouched(), pair.in_a():
+        assert write(pair.base) == 1
+
+
+def test_an_instance_that_privileged_work_has_written_first_is_scoped_when_a_tenant_writes_it(pair):
+    forget_rendered_sql()
+    with pair.privileged():
+        row = Student.create(first_name="new", last_name="new", organization=pair.a)
+        row.first_name = "newer"
+        row.save()
+        Student.get_by_id(row.id).delete_instance()
+    with pair.b_untouched(), pair.in_a():
+        row = Student.get_by_id(pair.base)
+        row.first_name = "newer"
+        row.save()
+        assert Student.create(first_name="new", last_name="new").organization_id == pair.a.id
+        assert Like.get_by_id(pair.base).delete_instance() == 1
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,9 @@ def populate(database: Database, label: str, base: int, count: int) -> None:
     """Give the bound tenant `count` rows of every model but Professional, which has one; ids begin at `base`."""
     values = {"organization": database.organization_id, "label": label, "base": base, "count": count}
     database.execute_sql(ROWS, values)
+
+
+def forget_rendered_sql() -> None:
+    """Have every statement compiled anew, as at the start of a process."""
+    for model in POPULATED:
+        del model._meta.table
