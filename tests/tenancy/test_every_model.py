@@ -100,8 +100,8 @@ def test_a_read_gives_the_bound_tenants_rows_only(filled, model, how):
 
 @each_model
 @pytest.mark.parametrize("how", READS)
-def test_a_read_raises_without_a_tenant(filled, model, how):
-    with filled.nothing_sent(), pytest.raises(TenantNotSetError):
+def test_a_read_raises_without_a_tenant(walled, model, how):
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         READS[how](model)
 
 

@@ -68,16 +68,16 @@ def test_an_instance_of_b_is_not_written_under_a(shared, read, write):
 
 
 @pytest.fixture(scope="module")
-def shared(world):
+def shared(walled):
     """An instance of B for every way to read one."""
 
     class Shared:
         rows = {}
 
-    Shared.world = world
-    with world.in_b():
+    Shared.world = walled
+    with walled.in_b():
         for name, read in READS.items():
-            Shared.rows[name] = read(world.base)
+            Shared.rows[name] = read(walled.base)
     return Shared
 
 
@@ -131,30 +131,30 @@ def test_a_related_instance_of_another_tenant_is_refused(pair):
 
 
 @pytest.mark.parametrize("key", TENANT_KEYS)
-def test_an_update_query_cannot_set_the_organization(world, key):
+def test_an_update_query_cannot_set_the_organization(walled, key):
     named = TENANT_KEYS[key]()
     for model in (Student, Pupil):
-        for value in (world.b, world.b.id, world.a, None):
-            with world.in_a(), world.nothing_sent(), pytest.raises(TenantImmutableError):
+        for value in (walled.b, walled.b.id, walled.a, None):
+            with walled.in_a(), walled.nothing_sent(), pytest.raises(TenantImmutableError):
                 model.update({named: value}).execute()
-    with world.privileged(), world.nothing_sent(), pytest.raises(TenantImmutableError):
-        Student.update({named: world.b.id}).execute()
+    with walled.privileged(), walled.nothing_sent(), pytest.raises(TenantImmutableError):
+        Student.update({named: walled.b.id}).execute()
 
 
-def test_an_update_by_keyword_cannot_set_the_organization(world):
-    with world.in_a(), world.nothing_sent():
-        for values in ({"organization": world.b}, {"organization_id": world.b.id}):
+def test_an_update_by_keyword_cannot_set_the_organization(walled):
+    with walled.in_a(), walled.nothing_sent():
+        for values in ({"organization": walled.b}, {"organization_id": walled.b.id}):
             with pytest.raises(TenantImmutableError):
                 Student.update(**values)
             with pytest.raises(TenantImmutableError):
-                Student.set_by_id(world.base, values)
+                Student.set_by_id(walled.base, values)
 
 
 @pytest.mark.parametrize("key", BULK_KEYS)
-def test_a_bulk_update_cannot_set_the_organization(world, key):
-    with world.in_a():
-        row = Student.get_by_id(world.base)
-        with world.nothing_sent(), pytest.raises(TenantImmutableError):
+def test_a_bulk_update_cannot_set_the_organization(walled, key):
+    with walled.in_a():
+        row = Student.get_by_id(walled.base)
+        with walled.nothing_sent(), pytest.raises(TenantImmutableError):
             Student.bulk_update([row], [Student.first_name, TENANT_KEYS[key]()])
 
 

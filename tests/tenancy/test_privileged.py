@@ -74,11 +74,10 @@ def test_eager_joins_stay_within_the_organization(pair):
     with pair.privileged():
         posts = list(of_pair(Post.select(Post, User).join(User), pair, Post))
         assert [(post.content, post.user.first_name) for post in posts] == [OURS, THEIRS]
-        names = [
-            row.organization.name
-            for row in of_pair(Post.select(Post, Organization.name).join(Organization), pair, Post)
-        ]
-        assert names == [pair.a.name, pair.b.name]
+        for organization in (Organization, Organization.alias()):
+            query = Post.select(Post, organization.name).join(organization)
+            names = [row.organization.name for row in of_pair(query, pair, Post)]
+            assert names == [pair.a.name, pair.b.name]
 
 
 def test_an_eager_join_by_an_expression_raises_rather_than_mix_organizations(pair):

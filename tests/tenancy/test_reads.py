@@ -254,11 +254,11 @@ def test_an_instance_of_b_is_not_followed_under_a(world, how):
 
 
 @pytest.mark.parametrize("how", FOLLOW)
-def test_an_instance_is_not_followed_without_a_tenant(world, how):
+def test_an_instance_is_not_followed_without_a_tenant(walled, how):
     model, follow = FOLLOW[how]()
-    with world.in_a():
-        row = model.get_by_id(world.base)
-    with world.nothing_sent(), pytest.raises(TenantNotSetError):
+    with walled.in_a():
+        row = model.get_by_id(walled.base)
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         follow(row)
 
 
@@ -333,6 +333,6 @@ def test_a_generator_begun_under_a_raises_under_b_and_goes_on_under_a(world, how
 
 
 @pytest.mark.parametrize("how", GENERATORS)
-def test_a_generator_is_not_begun_without_a_tenant(world, how):
-    with world.nothing_sent(), pytest.raises(TenantNotSetError):
+def test_a_generator_is_not_begun_without_a_tenant(walled, how):
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         GENERATORS[how]()

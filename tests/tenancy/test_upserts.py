@@ -91,9 +91,9 @@ def test_an_upsert_inserts_where_only_another_tenant_has_the_row(pair, how):
 
 
 @pytest.mark.parametrize("how", UPSERTS)
-def test_an_upsert_raises_without_a_tenant_before_any_sql(world, how):
-    with world.nothing_sent(), pytest.raises(TenantNotSetError):
-        UPSERTS[how](world).execute()
+def test_an_upsert_raises_without_a_tenant_before_any_sql(walled, how):
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
+        UPSERTS[how](walled).execute()
 
 
 @pytest.mark.parametrize("how", ["ignore", "nothing", "target"])
@@ -127,23 +127,23 @@ def test_a_partial_unique_index_is_a_target_within_the_tenant(pair):
 
 
 @pytest.mark.parametrize("key", TENANT_KEYS)
-def test_an_upsert_cannot_set_the_organization(world, key):
+def test_an_upsert_cannot_set_the_organization(walled, key):
     named = TENANT_KEYS[key]()
     row = {"first_name": "x", "last_name": "x"}
-    for options in ({"update": {named: world.b.id}}, {"preserve": [Student.first_name, named]}):
-        for scope in (world.in_a, world.privileged):
-            upsert = Student.insert(row | {"organization": world.a}).on_conflict(
+    for options in ({"update": {named: walled.b.id}}, {"preserve": [Student.first_name, named]}):
+        for scope in (walled.in_a, walled.privileged):
+            upsert = Student.insert(row | {"organization": walled.a}).on_conflict(
                 conflict_target=[Student.id], **options
             )
-            with scope(), world.nothing_sent(), pytest.raises(TenantImmutableError):
+            with scope(), walled.nothing_sent(), pytest.raises(TenantImmutableError):
                 upsert.execute()
 
 
-def test_an_upsert_that_names_another_tenant_is_refused_before_any_sql(world):
+def test_an_upsert_that_names_another_tenant_is_refused_before_any_sql(walled):
     for how in ("target and update", "preserve", "constraint"):
-        upsert = UPSERTS[how](world)
-        upsert._insert = upsert._insert | {User.organization: world.b.id}
-        with world.in_a(), world.nothing_sent(), pytest.raises(CrossTenantError):
+        upsert = UPSERTS[how](walled)
+        upsert._insert = upsert._insert | {User.organization: walled.b.id}
+        with walled.in_a(), walled.nothing_sent(), pytest.raises(CrossTenantError):
             upsert.execute()
 
 

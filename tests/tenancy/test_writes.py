@@ -52,10 +52,10 @@ def test_an_insert_may_name_the_bound_tenant(pair, how):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("how", INSERTS)
-def test_an_insert_that_names_another_tenant_is_refused_before_any_sql(world, how, name):
+def test_an_insert_that_names_another_tenant_is_refused_before_any_sql(walled, how, name):
     allowed = {"get_or_create", "get_or_create with defaults"}  # They look first.
-    with world.in_a(), world.statements() as sent, pytest.raises(CrossTenantError):
-        INSERTS[how](NAMES[name](world.b))
+    with walled.in_a(), walled.statements() as sent, pytest.raises(CrossTenantError):
+        INSERTS[how](NAMES[name](walled.b))
     assert [sql for sql in sent if not (how in allowed and sql.startswith("SELECT"))] == []
 
 
@@ -66,8 +66,8 @@ def test_an_insert_from_a_query_that_names_another_tenant_is_refused_by_the_data
 
 
 @pytest.mark.parametrize("how", ALL_INSERTS)
-def test_an_insert_raises_without_a_tenant_before_any_sql(world, how):
-    with world.nothing_sent(), pytest.raises(TenantNotSetError):
+def test_an_insert_raises_without_a_tenant_before_any_sql(walled, how):
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         ALL_INSERTS[how]({})
 
 
@@ -242,9 +242,9 @@ def test_a_write_built_and_run_under_a_writes_bs_rows_when_run_under_b(pair, how
 
 
 @pytest.mark.parametrize("how", {**SWEEPS, **REACHES})
-def test_a_write_raises_without_a_tenant_before_any_sql(world, how):
-    with world.nothing_sent(), pytest.raises(TenantNotSetError):
-        {**SWEEPS, **REACHES}[how](world).execute()
+def test_a_write_raises_without_a_tenant_before_any_sql(walled, how):
+    with walled.nothing_sent(), pytest.raises(TenantNotSetError):
+        {**SWEEPS, **REACHES}[how](walled).execute()
 
 
 @pytest.mark.parametrize(
