@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, cycle, islice
 from typing import Any
 
@@ -26,6 +26,7 @@ class Operation:
         scans: it reads all rows of the organization, so it is done once a round.
         writes: it leaves something behind.
         opens_block: it is about opening the tenant's block, so it runs outside one.
+        flushed: its commits wait for the disk, as the server is set up; without, only the work itself is seen.
     """
 
     title: str
@@ -35,6 +36,11 @@ class Operation:
     scans: bool = False
     writes: bool = False
     opens_block: bool = False
+    flushed: bool = True
+
+    def without_flush(self) -> Operation:
+        """The same with commits that do not wait for the disk; the issue's targets are not about it."""
+        return replace(self, title=f"{self.title}, no flush", target=None, flushed=False)
 
 
 def _by_id(contender: Contender, calls: int) -> Arguments:
@@ -50,7 +56,7 @@ def _new(contender: Contender, calls: int) -> Arguments:
 
 
 def _loaded(contender: Contender, calls: int) -> Arguments:
-    # No more than one change of each in a batch, so that none is a change to what is there already.
+    # Each gets a text that it never had, so that every call is a change.
     rows = contender.load(list(_spread(contender.facts.ids, min(calls, len(contender.facts.ids)))))
     return [(row, _text()) for row in islice(cycle(rows), calls)]
 
@@ -71,7 +77,7 @@ def _text() -> str:
     return f"rescheduled by telephone, call {next(_texts)}"
 
 
-OPERATIONS = (
+_MEASURED = (
     Operation("point read by id", "point_read", _by_id, 0.60),
     Operation("list of 50 as models", "list_50", _by_professional, 0.55),
     Operation("insert", "insert", _new, 0.80, writes=True),
@@ -84,6 +90,13 @@ OPERATIONS = (
     Operation("scan with iterator()", "scan_iterator", _nothing, scans=True),
     Operation("open a tenant block", "open_block", _nothing, opens_block=True),
     Operation("block with a point read", "read_in_block", _by_id, opens_block=True),
+)
+
+
+OPERATIONS = tuple(
+    variant
+    for operation in _MEASURED
+    for variant in ((operation, operation.without_flush()) if operation.writes else (operation,))
 )
 
 

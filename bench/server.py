@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg2
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.database import Database
 from rayces_core.embedded import EmbeddedServer
@@ -15,9 +17,16 @@ from rayces_core.embedded import EmbeddedServer
 
 @contextmanager
 def migrated_database(url: str | None) -> Iterator[str]:
-    """URL of a fresh, migrated database on the server of `url`, or on an embedded one that lives as long."""
+    """URL of a fresh, migrated database on the server of `url`, or on an embedded one that lives as long.
+
+    The embedded one has a folder of its own, because then it keeps its commits safe, as a server in use does.
+    """
     if url is None:
-        with EmbeddedServer() as server, _database_on(server.url) as own:
+        with (
+            TemporaryDirectory(prefix="rayces-bench-") as folder,
+            EmbeddedServer(Path(folder) / "data") as server,
+            _database_on(server.url) as own,
+        ):
             yield own
     else:
         with _database_on(url) as own:
@@ -35,6 +44,13 @@ def _database_on(url: str) -> Iterator[str]:
         yield own
     finally:
         _run(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def set_flush(url: str, *, flushed: bool) -> None:
+    """Whether commits wait for the disk, for connections made from now on; `flushed` leaves it to the server."""
+    name = parse_dsn(url)["dbname"]
+    change = "RESET synchronous_commit" if flushed else "SET synchronous_commit = off"
+    _run(url, f'ALTER DATABASE "{name}" {change}')
 
 
 def described(url: str) -> str:
