@@ -20,23 +20,45 @@ from rayces_core.errors import (
     ValueRefusedError,
 )
 
-# The name by which a rule is spoken of, where the name of the constraint alone would not do.
+# What a rule says, where the name of its constraint alone would not help.
 SENTENCES = {
     "appointments_no_overlap": "the professional already has an appointment at that time",
     "idx_no_double_booking": "the professional already has an appointment at that time",
+    "appointments_duration_minutes_check": "an appointment lasts 15 to 480 minutes",
     "credit_balances_balance_check": "a credit balance never goes below zero",
+    "index_credit_transactions_on_live_debit": "the appointment has been debited already",
+    "index_credit_transactions_on_live_refund": "the appointment has been refunded already",
+    "organizations_name_check": "an organization needs a name",
+    "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
+    "students_first_name_check": "a student needs a first name",
+    "students_last_name_check": "a student needs a last name",
 }
 
-_SUFFIXES = ("_check", "_key", "_fkey", "_pkey", "_not_null")
+# The columns of constraints that have several, or another name than theirs; organization_id goes without saying.
+COLUMNS = {
+    "appointments_no_overlap": ("professional_id", "scheduled_at"),
+    "idx_no_double_booking": ("professional_id", "scheduled_at"),
+    "credit_balances_organization_id_id_user_id_key": ("id", "user_id"),
+    "credit_transactions_credit_balance_id_user_id_fkey": ("credit_balance_id", "user_id"),
+    "credit_transactions_payment_method_payment_reference_key": ("payment_method", "payment_reference"),
+    "index_credit_transactions_on_live_debit": ("appointment_id",),
+    "index_credit_transactions_on_live_refund": ("appointment_id",),
+    "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),
+}
+
+_SUFFIXES = ("_check", "_key", "_fkey", "_not_null")
 
 
 def columns_of(constraint: str, table: str) -> tuple[str, ...]:
-    """The columns that a name speaks of: `users_organization_id_email_key` → ("email",)."""
+    """The columns that a constraint speaks of: `users_organization_id_email_key` → ("email",)."""
+    if constraint in COLUMNS:
+        return COLUMNS[constraint]
+    if constraint.endswith("_pkey"):
+        return ("id",)
     body = constraint.removeprefix(f"{table}_")
     for suffix in _SUFFIXES:
         body = body.removesuffix(suffix)
-    body = body.removeprefix("organization_id").strip("_")
-    return (body,) if body else ()
+    return (body.removeprefix("organization_id_") if body != "organization_id" else body,)
 
 
 def translate(error: psycopg2.Error) -> Exception:
@@ -48,7 +70,7 @@ def translate(error: psycopg2.Error) -> Exception:
         return _integrity(error, state)
     if state == code.INSUFFICIENT_PRIVILEGE:
         return _privilege(error)
-    if state in (code.UNDEFINED_TABLE, code.INVALID_SCHEMA_NAME):
+    if state == code.UNDEFINED_TABLE and "does not exist" in (error.diag.message_primary or ""):
         return UnknownTableError(
             f"{error.diag.message_primary}; check the name, or run `rayces migrate up` if the schema is older"
         )
@@ -85,7 +107,7 @@ def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[ty
         if (error.diag.message_primary or "").startswith("update or delete"):
             return (
                 StillReferencedError,
-                f"this row of {table} is still named by others ({named}); delete or change those first",
+                f"rows of {table} still name this one ({named}); delete or change those first",
             )
         return ReferenceNotFoundError, f"{table}.{named} names a row that does not exist"
     if state == code.NOT_NULL_VIOLATION:

@@ -30,7 +30,7 @@ class ScopedResult:
         if self._read_under is not binding:
             self._cursor_wrapper = None
             self._read_under = binding
-        if self._cursor_wrapper is None and self._may_be_shaped():
+        if self._cursor_wrapper is None and database is self._database and self._may_be_shaped():
             cursor = run_shaped(self)
             if cursor is not None:
                 self._cursor_wrapper = self._get_cursor_wrapper(cursor)
@@ -187,7 +187,7 @@ class ScopedWrite:
     """Adds the tenant to an UPDATE or DELETE when it is compiled, outside the caller's own WHERE."""
 
     def _execute(self, database: Any) -> Any:
-        cursor = run_shaped(self)
+        cursor = run_shaped(self) if database is self._database else None
         return super()._execute(database) if cursor is None else cursor.rowcount
 
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
