@@ -1,9 +1,20 @@
 """Units of work, savepoints, and what runs after the commit."""
 
+import contextlib
+
+import peewee
 import pytest
 
-from rayces_core import DuplicateError, Student, TenantNotSetError, TenantSwitchError, User
-from tests.factory import make_student, make_user
+from rayces_core import (
+    ConfigurationError,
+    DuplicateError,
+    Student,
+    TenantNotSetError,
+    TenantSwitchError,
+    TransactionFailedError,
+    User,
+)
+from tests.factory import make_organization, make_student, make_user
 
 
 class Stop(Exception):
@@ -213,9 +224,132 @@ def test_a_transaction_begun_by_hand_is_held_too(db, bound, b):
     assert names() == ["by hand", "alone"]
 
 
-def test_a_transaction_left_open_is_rolled_back_with_its_block(db, a):
-    with db.tenant(a):
+def test_a_transaction_left_open_is_undone_with_its_block_and_said_so(db, a):
+    with pytest.raises(TransactionFailedError, match="still open"), db.tenant(a):
         db.engine.begin()
         make_student()
     with db.tenant(a):
         assert names() == []
+
+
+# -- whole or not at all --------------------------------------------------------------------------------------
+
+
+def test_a_unit_in_which_a_statement_failed_is_not_taken_for_kept(db, bound):
+    seen = []
+    with pytest.raises(TransactionFailedError, match="nothing of it was kept"), db.atomic():
+        db.on_commit(lambda: seen.append("never"))
+        make_student()
+        with contextlib.suppress(peewee.DataError):
+            db.execute_sql("select 1 / 0")
+    assert (names(), seen) == ([], [])
+
+
+def test_a_unit_of_another_database_than_the_bound_tenants_is_refused(db, own_db, bound):
+    other = make_organization(own_db)
+    with own_db.tenant(other):
+        with pytest.raises(TenantSwitchError, match="another database"), db.atomic():
+            pass
+        make_student(first_name="kept")
+        assert names() == ["kept"]
+
+
+def test_a_unit_that_is_open_cannot_be_entered_again(db, bound):
+    unit = db.atomic()
+    with pytest.raises(TransactionFailedError, match="open already"), unit, unit:
+        pass
+    with unit:
+        make_student(first_name="once closed it can")
+    assert names() == ["once closed it can"]
+
+
+def test_a_unit_used_inside_and_then_alone_is_a_transaction_again(db, bound):
+    unit = db.atomic()
+    with db.atomic(), unit:
+        make_student(first_name="inside")
+    with pytest.raises(Stop), unit:
+        make_student(first_name="alone")
+        raise Stop
+    assert names() == ["inside"]
+
+
+def test_units_left_out_of_order_are_all_undone(db, bound):
+    outer, inner = db.atomic(), db.atomic()
+    outer.__enter__()
+    make_student()
+    inner.__enter__()
+    make_student()
+    with pytest.raises(TransactionFailedError, match="another order"):
+        outer.__exit__(None, None, None)
+    assert names() == []
+    with db.atomic():
+        make_student(first_name="works again")
+    assert names() == ["works again"]
+
+
+def test_an_outer_unit_cannot_be_committed_under_an_inner_one(db, bound):
+    with pytest.raises(TransactionFailedError), db.atomic() as outer:
+        make_student()
+        with db.atomic():
+            outer.commit()
+    assert names() == []
+
+
+def test_a_generator_that_holds_a_unit_and_is_dropped_undoes_no_other(db, bound):
+    def holding():
+        with db.atomic():
+            make_student(first_name="held")
+            yield
+
+    generator = holding()
+    next(generator)
+    with pytest.raises(TransactionFailedError), db.atomic():
+        make_student(first_name="inner")
+        generator.close()
+        make_student(first_name="after")
+    assert names() == []
+
+
+def test_a_commit_in_the_middle_runs_what_waited_for_it(db, bound):
+    seen = []
+    with pytest.raises(Stop), db.atomic() as unit:
+        db.on_commit(lambda: seen.append("committed"))
+        unit.commit()
+        db.on_commit(lambda: seen.append("undone"))
+        raise Stop
+    assert seen == ["committed"]
+
+
+def test_a_failing_callback_outside_a_unit_is_logged_too(db, bound, caplog):
+    db.on_commit(lambda: 1 / 0)
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("level", ["bogus", 5, "READ COMMITTED; COMMIT"])
+def test_an_unknown_isolation_level_is_refused(db, bound, level):
+    with pytest.raises(ConfigurationError, match="isolation level"):
+        db.atomic(level)
+
+
+def test_an_inner_unit_cannot_choose_an_isolation_level(db, bound):
+    with pytest.raises(TransactionFailedError, match="outermost"), db.atomic(), db.atomic("SERIALIZABLE"):
+        pass
+
+
+def test_an_interrupt_while_a_transaction_begins_leaves_none_open(db, bound, monkeypatch):
+    from rayces_core.connection import TenantConnection
+
+    begin = TenantConnection.begin
+
+    def interrupted(connection, *values):
+        begin(connection, *values)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TenantConnection, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt), db.atomic():
+        pass
+    monkeypatch.undo()
+    make_student(first_name="kept")
+    with db.privileged(reason="another connection"):
+        pass
+    assert names() == ["kept"]

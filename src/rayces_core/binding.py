@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rayces_core.engine import Engine
 
 bound: ContextVar[Binding | None] = ContextVar("rayces_binding", default=None)
+# One object for each time a tenant's block is entered: what was read in one is not served in another.
+block: ContextVar[object] = ContextVar("rayces_block", default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

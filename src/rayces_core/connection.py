@@ -7,8 +7,9 @@ a lone statement gets the binding's preamble, one inside a transaction must belo
 from __future__ import annotations
 
 import datetime
+import os
 import select
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg2
 from psycopg2 import sql as composable
@@ -17,7 +18,7 @@ from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - ps
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 
 from rayces_core.binding import Binding, bound, current
-from rayces_core.errors import TenantNotSetError, TenantSwitchError, UnsafeSQLError
+from rayces_core.errors import TenantNotSetError, TenantSwitchError, TransactionFailedError, UnsafeSQLError
 from rayces_core.sql_guard import check, runs_more_sql
 
 if TYPE_CHECKING:
@@ -39,12 +40,34 @@ class TenantConnection(PlainConnection):
 
     def open_on(self, engine: Engine) -> None:
         """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
-        self.engine = engine
-        self.autocommit = True
+        self.engine, self._process = engine, os.getpid()
+        PlainConnection.autocommit.__set__(self, True)  # type: ignore[attr-defined]
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
         if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC"):
             self.plain("SET TIME ZONE 'UTC'")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process made it: after a fork the socket is the parent's."""
+        return self._process != os.getpid()
+
+    @property
+    def autocommit(self) -> bool:
+        """Always: transactions are opened by `db.atomic()`, with their tenant."""
+        return True
+
+    @autocommit.setter
+    def autocommit(self, _: object) -> None:
+        _refuse()
+
+    def set_session(self, *_: object, **__: object) -> None:
+        """Refused: what it sets would stay on the pooled connection."""
+        _refuse()
+
+    def __enter__(self) -> Self:
+        _refuse()
+        return self
 
     @property
     def idle(self) -> bool:
@@ -95,10 +118,22 @@ class TenantConnection(PlainConnection):
 
     def end(self, verb: str) -> None:
         """COMMIT or ROLLBACK."""
+        # PostgreSQL answers the COMMIT of a failed transaction with a ROLLBACK, and no error.
+        failed = verb == "COMMIT" and self.get_transaction_status() == TRANSACTION_STATUS_INERROR
+        verb = "ROLLBACK" if failed else verb
         try:
             self.plain(f"CLOSE ALL; {verb}" if self.has_cursors and verb == "COMMIT" else verb)
         finally:
             self.holder, self.has_cursors = None, False
+        if failed:
+            raise TransactionFailedError(
+                "a statement of this unit of work had failed, so nothing of it was kept; "
+                "let its error leave the block, or run it in an inner `with db.atomic():`"
+            )
+
+
+def _refuse() -> None:
+    raise UnsafeSQLError("transactions are opened by `with db.atomic():`, which knows whose they are")
 
 
 class TenantCursor(PlainCursor):

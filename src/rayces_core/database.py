@@ -12,13 +12,14 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core import first_use
-from rayces_core.binding import Binding, bound, current
+from rayces_core.binding import Binding, block, bound, current
 from rayces_core.connection import TenantConnection
 from rayces_core.engine import Engine
 from rayces_core.errors import (
@@ -26,6 +27,7 @@ from rayces_core.errors import (
     InactiveTenantError,
     RaycesError,
     TenantSwitchError,
+    TransactionFailedError,
     UnknownTenantError,
 )
 from rayces_core.transaction import Atomic
@@ -198,12 +200,21 @@ class Database:
         if holder is not None and holder is not binding:
             raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
         session = self.engine.enter_block()
-        token = bound.set(binding)
+        units, mine = len(session.transactions), object()
+        tokens = bound.set(binding), block.set(mine)
+        clean = False
         try:
             yield
+            clean = True
         finally:
-            bound.reset(token)
-            self.engine.leave_block(session)
+            try:
+                _unbind(mine, tokens)
+            finally:
+                left_open = self.engine.leave_block(session, units)
+            if left_open and clean:
+                raise TransactionFailedError(
+                    "a transaction was still open at the end of the tenant's block; it was undone"
+                )
 
     def _binding_of(self, organization_id: int) -> Binding:
         binding = self._bindings.get(organization_id)
@@ -216,7 +227,7 @@ class Database:
         kind = organization_model()
         if isinstance(tenant, kind):
             organization = tenant
-            if organization.id is None:
+            if type(organization.id) is not int or "id" in organization.dirty_field_names:
                 raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
         elif isinstance(tenant, bool) or not isinstance(tenant, str | int):
             raise UnknownTenantError(tenant)
@@ -311,6 +322,20 @@ class Database:
 
     def _check_first_use(self, connection: TenantConnection) -> None:
         first_use.check(connection, self.app_role, self.admin_role)
+
+
+def _unbind(mine: object, tokens: tuple[Token[Any], Token[Any]]) -> None:
+    """Restore what was bound before; where blocks are left in another order than entered, bind nothing."""
+    in_order = block.get() is mine
+    try:
+        bound.reset(tokens[0])
+        block.reset(tokens[1])
+    except ValueError as error:  # another context: what is bound there is somebody else's
+        raise TenantSwitchError("a tenant's block was left in another task or thread than it was entered") from error
+    if not in_order:
+        bound.set(None)
+        block.set(None)
+        raise TenantSwitchError("tenant blocks were left in another order than entered; nothing is bound now")
 
 
 # Organization lives above this layer, so the model makes itself known when it is defined.

@@ -14,10 +14,10 @@ import psycopg2
 from rayces_core.binding import Binding, current
 from rayces_core.connection import TenantConnection, TenantCursor
 from rayces_core.constraints import translate
-from rayces_core.errors import DatabaseUnreachableError, RaycesError
+from rayces_core.errors import DatabaseUnreachableError
 from rayces_core.pool import Pool
 from rayces_core.session import Session, Sessions
-from rayces_core.transaction import Atomic, begin_on
+from rayces_core.transaction import Atomic, begin_on, control, run_callbacks, undo_all
 
 
 class Engine(peewee.PostgresqlDatabase):
@@ -127,6 +127,7 @@ class Engine(peewee.PostgresqlDatabase):
 
     def connection(self) -> TenantConnection:
         """The psycopg2 connection of this thread or task; its cursors carry the tenant too."""
+        current()
         return self.check_out(self._state)
 
     def cursor(self, named_cursor: str | None = None) -> Any:
@@ -173,19 +174,6 @@ class Engine(peewee.PostgresqlDatabase):
                 self.release(session)
         return cursor
 
-    def control(self, statement: str) -> None:
-        """COMMIT, ROLLBACK and savepoints, which only this library may send."""
-        connection = self._state.conn
-        if connection is None:
-            raise RaycesError("no connection is open")
-        try:
-            if statement in ("COMMIT", "ROLLBACK"):
-                connection.end(statement)
-            else:
-                connection.plain(statement)
-        except psycopg2.Error as error:
-            raise translate(error) from error
-
     # -- transactions -----------------------------------------------------------------------------------------
 
     def atomic(self, isolation_level: str | None = None) -> Atomic:
@@ -204,11 +192,11 @@ class Engine(peewee.PostgresqlDatabase):
 
     def commit(self) -> None:
         """Commit the transaction that begin() opened."""
-        self.control("COMMIT")
+        control(self._state.conn, "COMMIT")
 
     def rollback(self) -> None:
         """Roll back the transaction that begin() opened."""
-        self.control("ROLLBACK")
+        control(self._state.conn, "ROLLBACK")
 
     def after_commit(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Run `callback` after the outermost commit, or at once outside a transaction."""
@@ -216,7 +204,7 @@ class Engine(peewee.PostgresqlDatabase):
         if session.transactions:
             session.commit_callbacks.append(callback)
         else:
-            callback()
+            run_callbacks([callback])
         return callback
 
     # -- blocks -----------------------------------------------------------------------------------------------
@@ -228,12 +216,19 @@ class Engine(peewee.PostgresqlDatabase):
         session.blocks += 1
         return session
 
-    def leave_block(self, session: Session) -> None:
-        """A tenant block ends."""
+    def leave_block(self, session: Session, units: int) -> bool:
+        """A tenant block ends that began within `units` units of work; returns whether one was left open and undone."""
         session.blocks -= 1
+        connection = session.conn
+        left_open = len(session.transactions) > units or (
+            not units and connection is not None and not connection.closed and connection.in_transaction
+        )
+        if left_open:
+            undo_all(session)
         self._drop_used_up(session)
         if not session.blocks:
             self.release(session)
+        return left_open
 
     def _drop_used_up(self, session: Session) -> None:
         connection = session.conn

@@ -13,6 +13,7 @@ RaycesError
 │   └── IsolationInertError
 ├── ConnectionLostError            the server closed the connection (peewee.OperationalError)
 ├── PoolTimeoutError               no connection became free in time (TimeoutError)
+├── TransactionFailedError         a unit of work could not be kept (peewee.OperationalError)
 ├── TenancyError
 │   ├── TenantNotSetError          (LookupError)
 │   ├── UnknownTenantError         (LookupError)
@@ -113,6 +114,10 @@ class PoolTimeoutError(RaycesError, TimeoutError):
             f"all {max_connections} connections stayed in use for {waited_seconds:g} s; leave tenant blocks sooner, "
             "or raise max_connections= or pool_timeout="
         )
+
+
+class TransactionFailedError(RaycesError, peewee.OperationalError):
+    """A unit of work was not kept: a statement in it had failed, or its blocks were left out of order."""
 
 
 class TenancyError(RaycesError):

@@ -68,6 +68,9 @@ class Pool:
 
     def give_back(self, connection: TenantConnection) -> None:
         """Return a connection; one that is broken, used up or still in a transaction is closed instead."""
+        if connection.is_foreign:
+            _ABANDONED.append(connection)
+            return
         with self._changed:
             if connection in self._in_use:
                 self._in_use.discard(connection)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import peewee
 
-from rayces_core.binding import Binding, bound, current
+from rayces_core.binding import Binding, block, bound, current
 from rayces_core.errors import CrossTenantError, TenancyError, TenantImmutableError, TenantNotSetError
 from rayces_core.hydration import Rows, builder
 from rayces_core.joined import joined_builder
@@ -22,15 +22,35 @@ _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_
 class ScopedResult:
     """Keeps a query's result only for the binding it was read under, and builds its rows by template."""
 
-    _read_under: Binding | None = None
-    _cursor_wrapper: Any
+    # What was read, for whom and in which block, in one tuple: queries may be shared between threads.
+    _kept: tuple[Binding, object, Any] | None = None
+    _streams = False
+    _repeats = False  # whether every execute() runs anew, as writing does
 
     def _execute(self, database: Any) -> Any:
-        binding = current()
-        if self._read_under is not binding:
-            self._cursor_wrapper = None
-            self._read_under = binding
-        if self._cursor_wrapper is None and database is self._database and self._may_be_shaped():
+        kept = None if self._repeats or self._streams else self._valid()
+        if kept is not None:
+            return kept
+        binding, mine = current(), block.get()
+        result = self.clone()._run(database)
+        if isinstance(result, peewee.CursorWrapper):
+            self._kept = binding, mine, result
+        return result
+
+    def clone(self) -> Self:
+        """A copy that has read nothing."""
+        query = super().clone()
+        query._kept = None
+        return query
+
+    def _valid(self) -> Any:
+        kept = self._kept
+        return kept[2] if kept is not None and kept[0] is current() and kept[1] is block.get() else None
+
+    def _run(self, database: Any) -> Any:
+        """Execute this query, which nobody else has."""
+        self._cursor_wrapper = None
+        if database is self._database and self._may_be_shaped():
             cursor = run_shaped(self)
             if cursor is not None:
                 self._cursor_wrapper = self._get_cursor_wrapper(cursor)
@@ -40,19 +60,25 @@ class ScopedResult:
             result.fill_cache()
         return result
 
-    _streams = False
-
     def _may_be_shaped(self) -> bool:
         return False
 
+    def _result(self) -> Any:
+        # Not again in the same block: list() asks for the length too, and this may be an INSERT.
+        kept = self._valid()
+        return self.execute() if kept is None else kept
+
     def _ensure_execution(self) -> None:
-        # Not again for the same tenant: list() asks for the length too, and this may be an INSERT.
-        if self._cursor_wrapper is None or self._read_under is not current():
-            self.execute()
+        self._result()
 
     def __iter__(self) -> Iterator[Any]:
-        self._ensure_execution()
-        return iter(self._cursor_wrapper)
+        return iter(self._result())
+
+    def __getitem__(self, item: int | slice) -> Any:
+        return self._result()[item]
+
+    def __len__(self) -> int:
+        return len(self._result())
 
     def iterator(self, database: Any = None) -> Iterator[Any]:
         """Rows one by one, kept nowhere; raises when read on after the tenant's block."""
@@ -186,9 +212,14 @@ class TenantRaw(ScopedResult, peewee.ModelRaw):
 class ScopedWrite:
     """Adds the tenant to an UPDATE or DELETE when it is compiled, outside the caller's own WHERE."""
 
-    def _execute(self, database: Any) -> Any:
+    _repeats = True
+
+    def _run(self, database: Any) -> Any:
         cursor = run_shaped(self) if database is self._database else None
-        return super()._execute(database) if cursor is None else cursor.rowcount
+        written = super()._run(database) if cursor is None else cursor.rowcount
+        if self.model._meta.tenant_column == "id":
+            forget_organizations()
+        return written
 
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
         tenant = tenant_in(ctx)
@@ -212,6 +243,13 @@ class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
             if _names_tenant(model, key):
                 raise TenantImmutableError
         super().__init__(model, update, **options)
+
+
+def forget_organizations() -> None:
+    """Have the next tenant() look again; once more after the commit, since others may look meanwhile."""
+    engine = current().engine
+    engine.organizations.clear()
+    engine.after_commit(engine.organizations.clear)
 
 
 def updates_of(
@@ -246,6 +284,7 @@ class TenantInsert(ScopedResult, peewee.ModelInsert):
     """INSERT that stamps the bound tenant on every row and refuses one that names another."""
 
     _fills_defaults = True
+    _repeats = True
 
     def get_default_data(self) -> Any:
         """The defaults of columns that a row does not name."""

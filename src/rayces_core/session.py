@@ -25,6 +25,12 @@ class Session:
         self.blocks = 0
         self.reset()
 
+    def __del__(self) -> None:
+        # A thread or task that ended with a connection in hand: what it had begun is undone by closing.
+        if self.conn is not None and not self.conn.is_foreign:
+            self.conn.close()
+            self.conn.engine.pool.give_back(self.conn)
+
     def reset(self) -> None:
         """Forget the connection."""
         self.closed = True

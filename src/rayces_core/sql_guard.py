@@ -40,7 +40,8 @@ _HARMLESS_SETS = {"constraints", "transaction"}
 _HELD_SETTINGS = {"role", "session authorization", "authorization", "row_security", "search_path"}
 _ONE_OF_OURS = re.compile(r"\s*\(*\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
 _MAY_OUTLIVE = re.compile(r"\btemp|\bpg_temp", re.IGNORECASE)
-_CHANGES_TENANT = re.compile(r"\bset_config\s*\(|\brayces\.\w+", re.IGNORECASE)
+_SESSION_LOCK = re.compile(r"\bpg_(try_)?advisory_lock(_shared)?\s*\(", re.IGNORECASE)
+_CHANGES_TENANT = re.compile(r"\bset_config\s*\(", re.IGNORECASE)
 
 
 def check(sql: str) -> None:
@@ -58,9 +59,9 @@ def runs_more_sql(sql: str) -> bool:
 
 def _check(sql: str) -> None:
     if _CHANGES_TENANT.search(sql):
-        raise UnsafeSQLError(
-            "the tenant is bound by `with db.tenant(...)` only; take set_config and rayces.* out of the SQL"
-        )
+        raise UnsafeSQLError("the tenant is bound by `with db.tenant(...)` only; take set_config out of the SQL")
+    if _SESSION_LOCK.search(sql):
+        raise UnsafeSQLError("a session's advisory lock would stay on the connection; use pg_advisory_xact_lock")
     if ";" not in sql and _ONE_OF_OURS.match(sql) and not _MAY_OUTLIVE.search(sql):
         return
     for statement in _OPAQUE.sub(_blank, sql).split(";"):
@@ -86,7 +87,7 @@ def _check_statement(statement: str) -> None:
     name = " ".join(found["name"].lower().split())
     if name in _HARMLESS_SETS:
         return
-    if name in _HELD_SETTINGS:
+    if name in _HELD_SETTINGS or name.startswith("rayces."):
         raise UnsafeSQLError(f"SET {name} would step out of the tenant; it is refused")
     if not (found["local"] or "").lower().startswith("local"):
         raise UnsafeSQLError(

@@ -17,7 +17,15 @@ from rayces_core.errors import CrossTenantError, TenancyError
 from rayces_core.fields import IdField, UTCDateTimeField
 from rayces_core.hydration import builder
 from rayces_core.prepared import prepared, slots
-from rayces_core.queries import TenantDelete, TenantInsert, TenantRaw, TenantSelect, TenantUpdate, updates_of
+from rayces_core.queries import (
+    TenantDelete,
+    TenantInsert,
+    TenantRaw,
+    TenantSelect,
+    TenantUpdate,
+    forget_organizations,
+    updates_of,
+)
 from rayces_core.relations import OrganizationKey, TenantForeignKey
 from rayces_core.scoping import TenantAlias, TenantMetadata, check_reach
 from rayces_core.writing import Writable
@@ -261,5 +269,5 @@ class OrganizationScoped(ScopedModel):
         if (force_insert or self._pk is None) and not current().privileged:
             raise TenancyError("an organization is made by db.create_organization(...) or in a privileged block")
         written = super().save(force_insert, only)
-        current().engine.organizations.clear()
+        forget_organizations()
         return written

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextvars
+import gc
 import logging
+import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,8 +19,10 @@ from rayces_core import (
     Organization,
     Student,
     TenantNotSetError,
+    TenantSwitchError,
     UnknownTenantError,
 )
+from rayces_core.session import Session
 from tests.factory import make_organization, make_student
 
 
@@ -367,3 +372,176 @@ def test_a_tenant_inside_privileged_work_is_scoped_again(db, a, b):
             assert Student.select().count() == 0
             assert db.execute_sql("select count(*) from students").fetchone() == (0,)
         assert Student.select().where(Student.organization == b).count() == 1
+
+
+# -- blocks that end in the wrong place -----------------------------------------------------------------------
+
+
+def test_blocks_left_out_of_order_leave_nothing_bound(db, a, b):
+    first, second = db.tenant(a), db.tenant(b)
+    first.__enter__()
+    second.__enter__()
+    with pytest.raises(TenantSwitchError, match="another order"):
+        first.__exit__(None, None, None)
+    with pytest.raises(TenantNotSetError):
+        Student.select().count()
+    with pytest.raises(TenantSwitchError):
+        second.__exit__(None, None, None)
+
+
+def test_a_block_left_in_another_thread_gives_its_connection_back(own_db):
+    organization = make_organization(own_db)
+    holding = own_db.tenant(organization)
+
+    def enter() -> None:
+        holding.__enter__()
+        make_student()
+
+    def leave() -> None:
+        with pytest.raises(TenantSwitchError, match="another task or thread"):
+            holding.__exit__(None, None, None)
+
+    for step in (enter, leave):
+        thread = threading.Thread(target=step)
+        thread.start()
+        thread.join()
+    assert own_db.engine.pool._in_use == set()
+
+
+def test_an_abandoned_async_generator_gives_its_connection_back(own_db):
+    organization = make_organization(own_db)
+
+    async def rows():
+        with own_db.tenant(organization):
+            for number in range(3):
+                make_student(first_name=str(number))
+                yield number
+
+    async def main() -> None:
+        async for _ in rows():
+            break
+
+    asyncio.run(main())
+    gc.collect()
+    assert own_db.engine.pool._in_use == set()
+
+
+def test_a_thread_that_ends_with_a_connection_in_hand_gives_it_back(own_db):
+    with own_db.tenant(make_organization(own_db)):
+        for _ in range(own_db.engine.pool.max_connections + 2):
+            context = contextvars.copy_context()
+            thread = threading.Thread(target=context.run, args=(own_db.engine.connection,))
+            thread.start()
+            thread.join()
+    gc.collect()
+    assert own_db.engine.pool._in_use == set()
+
+
+def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_db):
+    north, south = make_organization(own_db), make_organization(own_db)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def holder() -> None:
+            with own_db.tenant(north), own_db.atomic():
+                make_student(first_name="held")
+                await loop.create_future()
+
+        task = loop.create_task(holder())
+        await asyncio.sleep(0)
+        with own_db.tenant(south), own_db.atomic():
+            make_student(first_name="half-1")
+            loop.set_exception_handler(lambda *_: None)
+            del task
+            gc.collect()
+            make_student(first_name="half-2")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        asyncio.run(main())
+    with own_db.tenant(south):
+        assert Student.select().count() == 2
+    with own_db.tenant(north):
+        assert Student.select().count() == 0
+
+
+def test_a_query_object_shared_by_threads_gives_each_its_own_rows(own_db):
+    organizations = [make_organization(own_db) for _ in range(2)]
+    for organization in organizations:
+        with own_db.tenant(organization):
+            make_student(first_name=organization.subdomain)
+    shared = Student.select().where(Student.id > 0)
+
+    def work(number: int) -> int:
+        organization, wrong = organizations[number % 2], 0
+        for _ in range(150):
+            with own_db.tenant(organization):
+                names = {student.first_name for student in shared}
+                wrong += names != {organization.subdomain} or len(shared) != 1 or shared[0].first_name not in names
+        return wrong
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(work, range(6))) == 0
+
+
+def test_a_query_object_reads_anew_in_the_next_block_of_the_same_tenant(db, a):
+    query = Student.select()
+    with db.tenant(a):
+        assert len(query) == 0
+        make_student()
+        assert len(query) == 0  # within a block, Peewee's queries keep what they have read
+    with db.tenant(a):
+        assert len(query) == 1
+
+
+def test_a_forked_child_that_leaves_the_block_does_not_touch_the_parents_connection(own_db):
+    organization = make_organization(own_db)
+    with own_db.tenant(organization), own_db.atomic():
+        make_student()
+        child = os.fork()
+        if child == 0:
+            leave_like_a_failing_child(own_db)
+        assert os.waitpid(child, 0)[1] == 0
+        make_student()
+    with own_db.tenant(organization):
+        assert Student.select().count() == 2
+
+
+def leave_like_a_failing_child(db: Database) -> None:
+    """What the frames of a forked child do with the parent's session when an error unwinds them."""
+    status = 1
+    try:
+        for session in [held for held in gc.get_objects() if isinstance(held, Session) and held.conn]:
+            for unit in reversed(list(session.transactions)):
+                unit.__exit__(ValueError, ValueError(), None)
+            session.blocks = 0
+            db.engine.release(session)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def test_switching_off_by_query_takes_effect_at_once_too(db, a):
+    with db.tenant(a.subdomain):
+        pass
+    with db.privileged(reason="test"):
+        Organization.update(active=False).where(Organization.id == a.id).execute()
+    with pytest.raises(InactiveTenantError), db.tenant(a.subdomain):
+        pass
+
+
+def test_switching_off_within_a_unit_of_work_takes_effect_with_its_commit(db, a):
+    with db.privileged(reason="test"), db.atomic():
+        stored = Organization.get_by_id(a.id)
+        stored.active = False
+        stored.save()
+        db.engine.organizations[a.subdomain] = (1e18, dict(a.__data__))  # looked up by another thread meanwhile
+    with pytest.raises(InactiveTenantError), db.tenant(a.subdomain):
+        pass
+
+
+@pytest.mark.parametrize("identifier", [2, 10**30, "2"])
+def test_an_organization_that_was_made_by_hand_is_not_trusted(db, identifier):
+    with pytest.raises(UnknownTenantError), db.tenant(Organization(id=identifier, subdomain="x", name="x")):
+        pass

@@ -188,6 +188,24 @@ def test_a_cursor_that_would_not_carry_the_tenant_is_refused(db, a, other_rows):
             connection.cursor().copy_expert("copy (select * from students) to stdout", io.StringIO())
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda connection: setattr(connection, "autocommit", False),
+        lambda connection: connection.set_session(autocommit=False),
+        lambda connection: connection.__enter__(),
+    ],
+    ids=["autocommit", "set_session", "with connection"],
+)
+def test_a_connection_cannot_be_put_into_another_mode(db, a, use):
+    with db.tenant(a):
+        with pytest.raises(UnsafeSQLError, match="atomic"):
+            use(db.engine.connection())
+        make_student()
+    with db.tenant(a):
+        assert Student.select().count() == 1
+
+
 def test_bulk_helpers_of_psycopg2_carry_the_tenant(db, a, other_rows):
     insert = "insert into students (organization_id, first_name, last_name) values %s"
     with db.tenant(a):
