@@ -12,7 +12,7 @@ from typing import Any
 import peewee
 
 from rayces_core.binding import current
-from rayces_core.errors import CrossTenantError, TenantImmutableError
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
 from rayces_core.scoping import check_reach, known_tenant_of, tenant_of
 
 
@@ -68,6 +68,11 @@ class TenantForeignKey(peewee.ForeignKeyField):
         """The id of a related row or instance."""
         if isinstance(value, self.rel_model):
             value = getattr(value, self.rel_field.safe_name)
+        elif isinstance(value, peewee.Model):
+            wanted = self.rel_model.__name__
+            raise InvalidDataError(
+                f"{self.model.__name__}.{self.name}", value, f"must be a {wanted}, not a {type(value).__name__}"
+            )
         return self.rel_field.db_value(value)
 
 

@@ -13,13 +13,13 @@ import peewee
 from rayces_core import clock
 from rayces_core.binding import bound, current, database
 from rayces_core.database import organization_model, use_organization_model
-from rayces_core.errors import CrossTenantError, TenancyError
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError
 from rayces_core.fields import IdField, UTCDateTimeField
 from rayces_core.hydration import builder
+from rayces_core.inserting import TenantInsert
 from rayces_core.prepared import prepared, slots
 from rayces_core.queries import (
     TenantDelete,
-    TenantInsert,
     TenantRaw,
     TenantSelect,
     TenantUpdate,
@@ -55,9 +55,29 @@ class ScopedModel(Writable, peewee.Model):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         built_from_row = "__no_default__" in values
+        for name in () if built_from_row else values:
+            if not hasattr(type(self), name):
+                raise InvalidDataError(f"{type(self).__name__}.{name}", values[name], "there is no such field")
         super().__init__(*args, **values)
         if built_from_row and (binding := bound.get()) is not None and not binding.privileged:
             self.__data__.setdefault(self._meta.tenant_field, binding.organization_id)
+
+    def __sql__(self, ctx: peewee.Context) -> peewee.Context:
+        # Peewee takes the id where a foreign key refuses the instance, and so compares with a row of another table.
+        if ctx.state.converter is not None and ctx.state.is_fk_expr:
+            return ctx.sql(peewee.Value(self, converter=ctx.state.converter))
+        return super().__sql__(ctx)
+
+    @classmethod
+    def _normalize_data(cls, data: Any, kwargs: Any) -> Any:
+        unknown = [name for name in (*(data if isinstance(data, dict) else ()), *kwargs) if not cls._names_field(name)]
+        if unknown:
+            raise InvalidDataError(f"{cls.__name__}.{unknown[0]}", None, "there is no such field")
+        return super()._normalize_data(data, kwargs)
+
+    @classmethod
+    def _names_field(cls, key: Any) -> bool:
+        return not isinstance(key, str) or key in cls._meta.combined
 
     # -- queries ----------------------------------------------------------------------------------------------
 
@@ -75,6 +95,8 @@ class ScopedModel(Writable, peewee.Model):
     def update(cls, __data: Any = None, **update: Any) -> TenantUpdate:
         """UPDATE of the bound tenant's rows; `updated_at` is set unless given."""
         values = cls._normalize_data(__data, update)
+        if not values:
+            raise InvalidDataError(cls.__name__, None, "update() was given nothing to write")
         touched = cls._meta.fields.get("updated_at")
         if touched is not None and touched not in set(values):
             values[touched] = clock.now()
@@ -108,20 +130,32 @@ class ScopedModel(Writable, peewee.Model):
 
     @classmethod
     def bulk_create(cls, model_list: Iterable[Any], batch_size: int | None = None) -> None:
-        """INSERT many instances; each is stamped, and gets its id and what the database computed."""
+        """INSERT many instances, all or none; each is stamped, and gets its id and what the database computed.
+
+        Raises:
+            InvalidDataError: a value is malformed, or `batch_size` is not above zero.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise InvalidDataError("batch_size", batch_size, "must be above zero")
         instances = list(model_list)
         for instance in instances:
             check_reach(instance)
-        fields = [field for field in cls._insertable() if field is not cls._meta.primary_key]
-        for start in range(0, len(instances), batch_size or len(instances) or 1):
-            batch = instances[start : start + (batch_size or len(instances))]
-            for instance in batch:
-                instance._populate_unsaved_relations(instance.__data__)
-            rows = [[instance.__data__.get(field.name) for field in fields] for instance in batch]
-            made = cls.insert_many(rows, fields=fields).returning(*cls._made_by_database()).tuples().execute()
-            for instance, values in zip(batch, made, strict=True):
-                instance._take_up(values)
-                instance._dirty.clear()
+        named = [instance for instance in instances if instance._pk is not None]
+        with current().engine.atomic():
+            for group in (named, [instance for instance in instances if instance._pk is None]):
+                for batch in peewee.chunked(group, batch_size or len(group) or 1):
+                    cls._create_batch(batch, with_ids=group is named)
+
+    @classmethod
+    def _create_batch(cls, batch: list[Any], with_ids: bool) -> None:
+        fields = [field for field in cls._insertable() if with_ids or field is not cls._meta.primary_key]
+        for instance in batch:
+            instance._fill_in_relations(instance.__data__)
+        rows = [[instance.__data__.get(field.name) for field in fields] for instance in batch]
+        made = cls.insert_many(rows, fields=fields).returning(*cls._made_by_database()).tuples().execute()
+        for instance, values in zip(batch, made, strict=True):
+            instance._take_up(values)
+            instance._dirty.clear()
 
     @classmethod
     def bulk_update(cls, model_list: Iterable[Any], fields: Iterable[Any], batch_size: int | None = None) -> int:

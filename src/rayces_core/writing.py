@@ -12,6 +12,7 @@ import peewee
 
 from rayces_core import clock
 from rayces_core.binding import current
+from rayces_core.errors import InvalidDataError
 from rayces_core.fields import note_changes_in_place
 from rayces_core.prepared import prepared, slots
 from rayces_core.relations import dependents
@@ -40,8 +41,8 @@ class Writable:
         insertable = self._insertable_names()
         data = {key: value for key, value in self.__data__.items() if key in insertable}
         if only is not None:
-            data = self._prune_fields(data, only)
-        self._populate_unsaved_relations(data)
+            data = self._prune_fields(data, self._known(only))
+        self._fill_in_relations(data)
         if self._pk is None:
             data.pop(self._meta.primary_key.name, None)
         if not current().privileged:
@@ -54,6 +55,22 @@ class Writable:
         self._dirty -= set(data)
         self._dirty.discard(self._meta.tenant_field)
         return 1
+
+    def _known(self, only: Iterable[Any]) -> list[Any]:
+        names = list(only)
+        for name in names:
+            if isinstance(name, str) and name not in self._meta.combined:
+                raise InvalidDataError(f"{type(self).__name__}.{name}", None, "there is no such field")
+        return names
+
+    def _fill_in_relations(self, data: dict[str, Any]) -> None:
+        """Take the id of a related row that was saved since it was assigned; refuse one that never was."""
+        self._populate_unsaved_relations(data)
+        for name, related in self.__rel__.items():
+            if related is not None and name in data and data[name] is None and related._pk is None:
+                raise InvalidDataError(
+                    f"{type(self).__name__}.{name}", related, "the related row is not saved yet; save it first"
+                )
 
     def _without_defaults(self, data: dict[str, Any]) -> dict[str, Any]:
         """Leave to the database what it would fill in just so: half of the columns, and the dearest to send."""
@@ -97,9 +114,9 @@ class Writable:
     def _update_row(self, only: Iterable[Any] | None) -> int | bool:
         cls, key = type(self), self._meta.primary_key
         note_changes_in_place(self)
-        names = self._dirty if only is None else {f if isinstance(f, str) else f.name for f in only}
+        names = self._dirty if only is None else {f if isinstance(f, str) else f.name for f in self._known(only)}
         data = {name: self.__data__[name] for name in sorted(names) if name in self.__data__ and name != key.name}
-        self._populate_unsaved_relations(data)
+        self._fill_in_relations(data)
         if self._meta.tenant_field in data:
             data.pop(self._meta.tenant_field)
         if not data:
