@@ -6,7 +6,6 @@ a lone statement gets the binding's preamble, one inside a transaction must belo
 
 from __future__ import annotations
 
-import datetime
 import os
 import select
 from typing import TYPE_CHECKING, Any, Self
@@ -18,16 +17,12 @@ from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - ps
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 
 from rayces_core.binding import Binding, bound, current
+from rayces_core.casts import read_fast
 from rayces_core.errors import TenantNotSetError, TenantSwitchError, TransactionFailedError, UnsafeSQLError
 from rayces_core.sql_guard import check, runs_more_sql
 
 if TYPE_CHECKING:
     from rayces_core.engine import Engine
-
-
-def zone_of(offset: datetime.timedelta) -> datetime.tzinfo:
-    """UTC offset → time zone; psycopg2 asks for every timestamp, and connections run in UTC."""
-    return datetime.timezone(offset) if offset else datetime.UTC
 
 
 class TenantConnection(PlainConnection):
@@ -44,6 +39,7 @@ class TenantConnection(PlainConnection):
         PlainConnection.autocommit.__set__(self, True)  # type: ignore[attr-defined]
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
+        read_fast(self)
         if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC"):
             self.plain("SET TIME ZONE 'UTC'")
 
@@ -138,10 +134,6 @@ def _refuse() -> None:
 
 class TenantCursor(PlainCursor):
     """A cursor whose every statement carries the bound tenant."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.tzinfo_factory = zone_of
 
     def execute(self, query: Any, values: Any = None) -> None:
         """Run raw SQL as the bound tenant; SQL that would leave the tenant is refused."""

@@ -13,9 +13,11 @@ from typing import Any
 
 import peewee
 
+from rayces_core.collector import undisturbed
+
 Build = Callable[[list[tuple[Any, ...]], Any], list[Any]]
 
-CHUNK_ROWS = 500  # so few that the driver's rows are still in the processor's cache when they are converted
+CHUNK_ROWS = 1000  # so few that the driver's rows are still in the processor's cache when they are converted
 MOST_BUILDERS = 500  # a model; raw SQL with ever new column names must not fill the memory
 
 
@@ -29,9 +31,21 @@ class Rows(peewee.CursorWrapper):
     def fill_cache(self, _: float = 0) -> None:
         """Build all rows; asking for a few costs no less, since the driver has them all."""
         if not self.populated:
-            self.row_cache = list(self.iterator())
+            self.row_cache = self._all()
             self.count = len(self.row_cache)
             self.populated = True
+            self.cursor.close()
+
+    def _all(self) -> list[Any]:
+        if self.cursor.rowcount <= CHUNK_ROWS:
+            return self._build(self.cursor.fetchall(), self._tenant)
+        built: list[Any] = []
+        while rows := undisturbed(self._chunk):
+            built += rows
+        return built
+
+    def _chunk(self) -> list[Any]:
+        return self._build(self.cursor.fetchmany(CHUNK_ROWS), self._tenant)
 
     def __iter__(self) -> Iterator[Any]:
         self.fill_cache()
@@ -43,8 +57,8 @@ class Rows(peewee.CursorWrapper):
 
     def iterator(self) -> Iterator[Any]:
         """Rows one by one, kept nowhere."""
-        while rows := self.cursor.fetchmany(CHUNK_ROWS):
-            yield from self._build(rows, self._tenant)
+        while rows := undisturbed(self._chunk):
+            yield from rows
         self.cursor.close()
 
 
