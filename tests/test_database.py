@@ -12,6 +12,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core import (
     ConfigurationError,
     ConnectionLostError,
+    CrossTenantError,
     Database,
     DatabaseUnreachableError,
     IsolationInertError,
@@ -23,6 +24,7 @@ from rayces_core import (
     TenantNotSetError,
 )
 from rayces_core.connection import TenantConnection
+from rayces_core.doctor import audit
 from rayces_core.first_use import check
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
@@ -155,6 +157,33 @@ def test_an_application_role_that_row_level_security_does_not_hold_is_refused(ow
     on_server(own_db.url, f"ALTER ROLE {role} {attribute}")
     with pytest.raises(IsolationInertError, match="NOBYPASSRLS"):
         first_use(own_db.url, app_role=role)
+
+
+def test_an_application_role_that_inherits_the_admin_role_is_refused(own_db, role):
+    on_server(own_db.url, f"GRANT rayces_admin TO {role}")
+    with pytest.raises(IsolationInertError, match='REVOKE "rayces_admin"'):
+        first_use(own_db.url, app_role=role)
+
+
+def test_the_login_itself_can_be_the_application_role(make_database, server_url, role):
+    on_server(server_url, f"ALTER ROLE {role} NOINHERIT; GRANT rayces_admin TO {role}")
+    url = make_database()
+    on_server(url, f"ALTER SCHEMA public OWNER TO {role}; GRANT ALL ON DATABASE {parse_dsn(url)['dbname']} TO {role}")
+    with Database.connect(url_as(url, role), app_role=role) as database:
+        database.migrate()
+        first, second = make_organization(database), make_organization(database)
+        with database.tenant(second):
+            make_student()
+        with database.tenant(first):
+            assert database.execute_sql("select count(*) from students").fetchone() == (0,)
+            with pytest.raises(CrossTenantError):
+                database.execute_sql(
+                    "insert into students (organization_id, first_name, last_name) values (%s, 'a', 'b')", (second.id,)
+                )
+        with database.privileged(reason="test"):
+            assert Student.select().count() == 1
+        assert {finding.check for finding in audit(database)} >= {"role-owns-table", "role-login"}
+    on_server(url, f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}")
 
 
 @pytest.mark.parametrize("change", ["NO FORCE", "DISABLE"])

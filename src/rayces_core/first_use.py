@@ -39,6 +39,12 @@ def check(connection: TenantConnection, app_role: str, admin_role: str) -> None:
         )
     for role in (app_role, admin_role):
         _check_role(connection, role, str(login), bypass_allowed=role == admin_role)
+    (inherits,) = _one(connection, "SELECT pg_has_role(%s, %s, 'USAGE')", (app_role, admin_role))
+    if inherits:
+        raise IsolationInertError(
+            f"{app_role} inherits the rights of {admin_role}, which sees every organization; a DBA can mend it: "
+            f'REVOKE "{admin_role}" FROM "{app_role}";'
+        )
     (inert,) = _one(connection, _INERT_TABLES)
     if inert:
         raise IsolationInertError(

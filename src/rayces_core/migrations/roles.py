@@ -90,7 +90,11 @@ def _refuse_bypass(database: MigrationDatabase) -> None:
             f"row-level security does not hold {role}; a DBA can change that: "
             f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
         )
-    if database.one("SELECT pg_has_role(%s, %s, 'MEMBER')", database.app_role, database.admin_role):
+    # Where nobody may create roles the login itself can be the application's role. It must be able to become the other
+    # one, and stays outside its policies only as long as it does not inherit them.
+    is_login = database.one("SELECT current_user::text") == database.app_role
+    reaches = "USAGE" if is_login else "MEMBER"
+    if database.one("SELECT pg_has_role(%s, %s, %s)", database.app_role, database.admin_role, reaches):
         admin = quote_identifier(database.admin_role)
         raise IsolationInertError(
             f"{role} is a member of {admin}, which sees every organization; a DBA can change that: "
