@@ -147,3 +147,10 @@ def test_builders_of_raw_sql_do_not_pile_up(bound):
     for number in range(600):
         list(Student.raw(f"select {number} as column_{number}"))
     assert len(Student._meta.builders) <= 500
+
+
+def test_columns_chosen_after_select_are_the_only_ones(bound):
+    query = Student.select().columns(Student.first_name, Student.id)
+    assert list(query.tuples()) == list(Student.select(Student.first_name, Student.id).tuples())
+    (row, *_) = query
+    assert set(row.__data__) == {"first_name", "id", "organization"}

@@ -165,6 +165,7 @@ class Engine(peewee.PostgresqlDatabase):
         session = self._sessions.current()
         connection = self.check_out(session)
         try:
+            self._log_query(sql, params)
             cursor = TenantCursor(connection)
             cursor.run(sql, params)
         except psycopg2.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import is_
 from typing import Any, Self
 
 import peewee
@@ -167,7 +168,7 @@ class TenantSelect(ScopedReading, peewee.ModelSelect):
         return not self._load_tree
 
     def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
-        if not self._is_default or is_subquery or not peewee.is_model(self.model):
+        if is_subquery or not self.selects_all():
             return super().__sql_selection__(ctx, is_subquery)
         # All columns of a model are most of the text, and the same for every query but for the alias.
         meta = self.model._meta
@@ -176,6 +177,13 @@ class TenantSelect(ScopedReading, peewee.ModelSelect):
             ("selection", alias), lambda: ", ".join(f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
         )
         return ctx.literal(names)
+
+    def selects_all(self) -> bool:
+        """Whether these are all columns of the model; `_is_default` alone does not tell after columns()."""
+        if not self._is_default or not peewee.is_model(self.model):
+            return False
+        fields = self.model._meta.sorted_fields
+        return len(self._returning) == len(fields) and all(map(is_, self._returning, fields))
 
     def _normalize_join(self, src: Any, dest: Any, on: Any, attr: str | None) -> Any:
         named = on.unwrap() if isinstance(on, peewee.Node) else on

@@ -84,7 +84,7 @@ def _select(query: Any) -> Any:
     )
     if not plain:
         raise _Unshapely
-    if query._is_default:
+    if query.selects_all():
         return None
     for node in query._returning:
         _own(node, query.model)
