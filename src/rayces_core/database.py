@@ -238,10 +238,11 @@ class Database:
         return organization
 
     def _looked_up(self, kind: type[Organization], key: str | int) -> Organization:
-        expires, data = self.engine.organizations.get(key, (0.0, None))
+        remembered = self.engine.organizations
+        expires, data = remembered.get(key, (0.0, None))
         if data is None or expires < time.monotonic():
             data = self._look_up(kind, key).__data__
-            self.engine.organizations[key] = (time.monotonic() + self._tenant_cache_seconds, data)
+            remembered[key] = (time.monotonic() + self._tenant_cache_seconds, data)
         # A copy, since callers may change what they get.
         organization = kind(__no_default__=1)
         for name, value in data.items():
@@ -269,7 +270,7 @@ class Database:
         """Insert an organization and return it; `tenant()` accepts it at once.
 
         Raises:
-            DuplicateError: the subdomain is taken. InvalidDataError: a value is malformed.
+            DuplicateError: the subdomain is taken. CheckFailedError, InvalidDataError: a value is malformed.
         """
         kind = organization_model()
         with self._bound(self._admin):
@@ -307,7 +308,7 @@ class Database:
     def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
         """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
         self.engine.checked = False
-        self.engine.organizations.clear()
+        self.engine.forget_organizations()
         return self._runner().down(to, count=count)
 
     def migration_status(self) -> list[MigrationStatus]:

@@ -208,6 +208,10 @@ class Engine(peewee.PostgresqlDatabase):
             run_callbacks([callback])
         return callback
 
+    def forget_organizations(self) -> None:
+        """Have the next tenant() look again; a look-up under way writes into the old dict, which nobody reads."""
+        self.organizations = {}
+
     # -- blocks -----------------------------------------------------------------------------------------------
 
     def enter_block(self) -> Session:

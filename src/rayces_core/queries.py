@@ -254,8 +254,8 @@ class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
 def forget_organizations() -> None:
     """Have the next tenant() look again; once more after the commit, since others may look meanwhile."""
     engine = current().engine
-    engine.organizations.clear()
-    engine.after_commit(engine.organizations.clear)
+    engine.forget_organizations()
+    engine.after_commit(engine.forget_organizations)
 
 
 def updates_of(

@@ -541,6 +541,23 @@ def test_switching_off_within_a_unit_of_work_takes_effect_with_its_commit(db, a)
         pass
 
 
+def test_a_look_up_that_was_under_way_meanwhile_is_not_remembered(db, a):
+    look_up = type(db)._look_up
+
+    def overtaken(database, kind, key):
+        found = look_up(database, kind, key)
+        with database.privileged(reason="another thread switches it off"):
+            Organization.update(active=False).where(Organization.id == a.id).execute()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(db), "_look_up", overtaken)
+        with db.tenant(a.subdomain):
+            pass
+    with pytest.raises(InactiveTenantError), db.tenant(a.subdomain):
+        pass
+
+
 @pytest.mark.parametrize("identifier", [2, 10**30, "2"])
 def test_an_organization_that_was_made_by_hand_is_not_trusted(db, identifier):
     with pytest.raises(UnknownTenantError), db.tenant(Organization(id=identifier, subdomain="x", name="x")):
