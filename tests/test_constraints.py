@@ -9,6 +9,7 @@ from rayces_core import (
     DuplicateError,
     OverlapError,
     ReferenceNotFoundError,
+    SlotTakenError,
     StillReferencedError,
     Student,
 )
@@ -38,6 +39,8 @@ CHECKS = {
     "appointments_metadata_check": "metadata = '[]'",
     "appointments_no_show_at_check": "no_show_at = now()",
     "appointments_pre_confirmed_at_check": PENDING,
+    "appointments_reminder_minutes_check": "reminder_minutes = 0",
+    "appointments_request_fingerprint_check": "idempotency_key = 'x'",
     "appointments_state_check": f"state = 'unknown', {PENDING}",
     "credit_balances_balance_check": "balance = -1",
     "credit_balances_lifetime_purchased_check": "lifetime_purchased = -1",
@@ -72,6 +75,7 @@ CHECKS = {
 }
 # A second row that repeats the first: what to copy from it.
 UNIQUES = {
+    "appointments_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "credit_balances_organization_id_id_user_id_key": None,  # id is the primary key already, so that one answers first
     "credit_balances_organization_id_user_id_key": "user_id",
     "credit_transactions_organization_id_idempotency_key_key": "idempotency_key",
@@ -208,7 +212,7 @@ def test_the_double_booking_index_holds_by_itself(db, a, superuser):
     same = f"update appointments set {confirmed}, scheduled_at = %s where id = %s"
     error = refused(superuser, same, (first.scheduled_at, second.id))
 
-    assert (type(error), error.constraint) == (DuplicateError, "idx_no_double_booking")
+    assert (type(error), error.constraint) == (SlotTakenError, "idx_no_double_booking")
 
 
 def test_every_foreign_key_refuses_what_is_not_there(db, a, superuser):

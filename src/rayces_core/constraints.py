@@ -11,10 +11,12 @@ from rayces_core.errors import (
     ConnectionLostError,
     ConstraintError,
     CrossTenantError,
+    DeadlockError,
     DuplicateError,
     OverlapError,
     PermissionDeniedError,
     ReferenceNotFoundError,
+    SlotTakenError,
     StillReferencedError,
     UnknownTableError,
     ValueRefusedError,
@@ -32,6 +34,12 @@ SENTENCES = {
     "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
     "students_first_name_check": "a student needs a first name",
     "students_last_name_check": "a student needs a last name",
+}
+
+# Rules whose breach is an error of its own, not only of its kind.
+KINDS: dict[str, type[ConstraintError]] = {
+    "appointments_no_overlap": SlotTakenError,
+    "idx_no_double_booking": SlotTakenError,
 }
 
 # The columns of constraints that have several, or another name than theirs; organization_id goes without saying.
@@ -68,6 +76,8 @@ def translate(error: psycopg2.Error) -> Exception:
         return _without_state(error)
     if state[:2] == "23":
         return _integrity(error, state)
+    if state == code.DEADLOCK_DETECTED:
+        return DeadlockError("two units of work waited for each other and the server undid this one; run it again")
     if state == code.INSUFFICIENT_PRIVILEGE:
         return _privilege(error)
     if state == code.UNDEFINED_TABLE and "does not exist" in (error.diag.message_primary or ""):
@@ -93,7 +103,7 @@ def _integrity(error: psycopg2.Error, state: str) -> ConstraintError:
     constraint, table = error.diag.constraint_name or "", error.diag.table_name or ""
     fields = (error.diag.column_name,) if error.diag.column_name else columns_of(constraint, table)
     kind, sentence = _kind(state, table, ", ".join(fields), error)
-    message = SENTENCES.get(constraint, sentence)
+    kind, message = KINDS.get(constraint, kind), SENTENCES.get(constraint, sentence)
     return kind(message, constraint=constraint, table=table, fields=fields)
 
 

@@ -193,20 +193,34 @@ class Engine(peewee.PostgresqlDatabase):
 
     def commit(self) -> None:
         """Commit the transaction that begin() opened."""
-        control(self._state.conn, "COMMIT")
+        session = self._state
+        try:
+            control(session.conn, "COMMIT")
+        except BaseException:
+            session.undo_in_memory()
+            raise
+        run_callbacks(session.kept())
 
     def rollback(self) -> None:
         """Roll back the transaction that begin() opened."""
-        control(self._state.conn, "ROLLBACK")
+        session = self._state
+        session.undo_in_memory()
+        control(session.conn, "ROLLBACK")
 
     def after_commit(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Run `callback` after the outermost commit, or at once outside a transaction."""
         session = self._state
-        if session.transactions:
+        if session.in_transaction:
             session.commit_callbacks.append(callback)
         else:
             run_callbacks([callback])
         return callback
+
+    def restore_if_undone(self, restore: Callable[[], object]) -> None:
+        """Run `restore` should the open transaction, or the savepoint in it, be undone."""
+        session = self._state
+        if session.in_transaction:
+            session.restorers.append(restore)
 
     def forget_organizations(self) -> None:
         """Have the next tenant() look again; a look-up under way writes into the old dict, which nobody reads."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import peewee
 
-from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
-from rayces_core.queries import ScopedResult, names_tenant
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantNotSetError
+from rayces_core.queries import ScopedResult, check_writable, names_tenant
 from rayces_core.scoping import tenant_in
 
 _NO_ROW = object()
@@ -96,9 +96,8 @@ class TenantInsert(ScopedResult, peewee.ModelInsert):
         conflict = self._on_conflict
         if conflict is None:
             return
-        written = [*(conflict._preserve or ()), *(conflict._update or ())]
-        if any(names_tenant(self.model, column) for column in written):
-            raise TenantImmutableError
+        for column in (*(conflict._preserve or ()), *(conflict._update or ())):
+            check_writable(self.model, column)
         target = conflict._conflict_target
         meta = self.model._meta
         if target and meta.tenant_column != "id" and not any(names_tenant(self.model, column) for column in target):

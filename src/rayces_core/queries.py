@@ -10,6 +10,7 @@ import peewee
 
 from rayces_core.binding import Binding, block, bound, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
+from rayces_core.fields import assigned
 from rayces_core.hydration import Rows, builder
 from rayces_core.joined import joined_builder
 from rayces_core.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
@@ -246,8 +247,7 @@ class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
 
     def __init__(self, model: Any, update: Any = None, **options: Any) -> None:
         for key in update or ():
-            if names_tenant(model, key):
-                raise TenantImmutableError
+            check_writable(model, key)
         super().__init__(model, update, **options)
 
 
@@ -286,6 +286,20 @@ def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdat
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
     """DELETE of the tenant's rows."""
+
+
+def check_writable(model: Any, key: Any) -> None:
+    """Refuse to change a column that never changes, or that only events change."""
+    if names_tenant(model, key):
+        raise TenantImmutableError
+    field = model._meta.combined.get(key if isinstance(key, str) else _column_name(key))
+    if field is not None and is_state(field):
+        raise assigned(field)
+
+
+def is_state(field: Any) -> bool:
+    """Whether only the events of a state machine change this field."""
+    return getattr(field, "by_event_only", False)
 
 
 def names_tenant(model: Any, key: Any) -> bool:

@@ -16,8 +16,9 @@ from rayces_core.connection import TenantConnection
 
 
 class Session:
-    """The connection one thread or task holds, how many blocks keep it, and what runs after the commit.
+    """The connection one thread or task holds, how many blocks keep it, and what runs when its transaction ends.
 
+    Attributes: `commit_callbacks` run after the outermost commit; `restorers` bring objects back when it is undone.
     Has the attributes that Peewee expects of a connection state.
     """
 
@@ -38,6 +39,28 @@ class Session:
         self.ctx: list[Any] = []
         self.transactions: list[Any] = []
         self.commit_callbacks: list[Callable[[], object]] = []
+        self.restorers: list[Callable[[], object]] = []
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, by atomic() or by begin()."""
+        return bool(self.transactions) or (self.conn is not None and self.conn.holder is not None)
+
+    def undo_in_memory(self, callbacks: int = 0, restorers: int = 0) -> None:
+        """Bring back what objects were, the last change first, and drop what waited for the commit.
+
+        `callbacks` and `restorers` say how many there were when the unit of work that is undone began.
+        """
+        del self.commit_callbacks[callbacks:]
+        undone = self.restorers[restorers:]
+        del self.restorers[restorers:]
+        for restore in reversed(undone):
+            restore()
+
+    def kept(self) -> list[Callable[[], object]]:
+        """The transaction is committed: forget how to restore; gives what waited for this."""
+        callbacks, self.commit_callbacks, self.restorers = self.commit_callbacks, [], []
+        return callbacks
 
     def set_connection(self, connection: TenantConnection) -> None:
         """Take up a connection."""

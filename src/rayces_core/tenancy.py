@@ -6,6 +6,7 @@ Rule it guards: reads are scoped at the SQL source, writes are stamped and check
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import peewee
@@ -84,7 +85,7 @@ class ScopedModel(Writable, peewee.Model):
     @classmethod
     def select(cls, *fields: Any) -> peewee.ModelSelect[Self]:
         """Rows of the bound tenant."""
-        return TenantSelect(cls, fields or cls._meta.sorted_fields, is_default=not fields)
+        return cls._select_class(cls, fields or cls._meta.sorted_fields, is_default=not fields)
 
     @classmethod
     def alias(cls, alias: str | None = None) -> peewee.ModelAlias[Self]:
@@ -244,8 +245,13 @@ class ScopedModel(Writable, peewee.Model):
             return None
         if len(rows) > 1:
             raise cls._ambiguous()
-        found: Self = builder(cls._whole(), cursor, peewee.ROW.MODEL)(rows, binding.organization_id)[0]
-        return found
+        return cls._from_rows(cursor.description, rows)[0]
+
+    @classmethod
+    def _from_rows(cls, description: Any, rows: list[tuple[Any, ...]]) -> list[Self]:
+        """Instances of `rows`, which hold all columns in the order of the fields; `description` is the cursor's."""
+        described = SimpleNamespace(description=description)
+        return builder(cls._whole(), described, peewee.ROW.MODEL)(rows, current().organization_id)
 
     @classmethod
     def _whole(cls) -> TenantSelect:

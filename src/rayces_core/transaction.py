@@ -39,7 +39,7 @@ class Atomic(ContextDecorator):
         self._session: Session
         self._connection: TenantConnection
         self._savepoint: str | None = None
-        self._callbacks_before = 0
+        self._callbacks_before = self._restorers_before = 0
 
     def _recreate_cm(self) -> Atomic:
         return Atomic(self._engine, self._isolation)
@@ -65,6 +65,7 @@ class Atomic(ContextDecorator):
             control(self._connection, f'SAVEPOINT "{self._savepoint}"')
         session.transactions.append(self)
         self._callbacks_before = len(session.commit_callbacks)
+        self._restorers_before = len(session.restorers)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -83,7 +84,7 @@ class Atomic(ContextDecorator):
                 self._undo()
         finally:
             if not session.transactions:
-                session.commit_callbacks = []
+                session.commit_callbacks, session.restorers = [], []
                 self._engine.release(session)
         run_callbacks(callbacks)
 
@@ -106,7 +107,7 @@ class Atomic(ContextDecorator):
             raise
 
     def _undo(self) -> None:
-        del self._session.commit_callbacks[self._callbacks_before :]
+        self._session.undo_in_memory(self._callbacks_before, self._restorers_before)
         if self._connection.closed or self._connection.idle:
             return
         undo = "ROLLBACK" if self._savepoint is None else f'ROLLBACK TO SAVEPOINT "{self._savepoint}"'
@@ -119,8 +120,7 @@ class Atomic(ContextDecorator):
     def _due_callbacks(self) -> list[Callable[[], object]]:
         if self._savepoint is not None:
             return []
-        callbacks, self._session.commit_callbacks = self._session.commit_callbacks, []
-        return callbacks
+        return self._session.kept()
 
     def rollback(self) -> None:
         """Undo what the block has done so far and go on within a new one."""
@@ -175,7 +175,7 @@ def control(connection: TenantConnection | None, statement: str) -> None:
 def undo_all(session: Session) -> None:
     """Undo whatever is open in the session, and forget it; the connection is not used again."""
     session.transactions.clear()
-    session.commit_callbacks = []
+    session.undo_in_memory()
     if session.conn is not None and not session.conn.is_foreign:
         session.conn.close()
 

@@ -100,9 +100,9 @@ def test_an_instance_goes_on_working_where_it_belongs(pair):
 
 def test_an_instance_with_an_id_of_its_own_choosing_reaches_the_bound_tenants_row_only(pair):
     with pair.b_untouched(), pair.in_a():
-        assert Student(id=pair.base, first_name="mine").save() == 1
-        assert Student.get_by_id(pair.base).first_name == "mine"
-        assert Student(id=pair.base + 99, first_name="nobody").save() == 0
+        assert Post(id=pair.base, content="mine").save() == 1
+        assert Post.get_by_id(pair.base).content == "mine"
+        assert Post(id=pair.base + 99, content="nobody").save() == 0
         assert Like(id=pair.base).delete_instance() == 1
     with pair.in_b():
         assert Like.select().count() == 1

@@ -107,10 +107,11 @@ DUPLICATES = {
 
 
 def booked(base):
-    """Take the time of the first appointment; drafts take none, so both are set to a state that does."""
+    """Take the time of the first appointment; drafts take none, so both are in a state that does."""
     state = {"state": "pre_confirmed", "pre_confirmed_at": START, "expires_at": START}
-    Appointment.update(state).execute()
     first = Appointment.get_by_id(base)
+    if first.state == "draft":
+        first.pre_confirm()
     Appointment.create(professional=base, student=base, client=base, scheduled_at=first.scheduled_at, **state)
 
 

@@ -120,7 +120,11 @@ def test_a_partial_unique_index_is_a_target_within_the_tenant(pair):
     )
     for scope in (pair.in_b, pair.in_a):
         with scope():
-            Appointment.update(state).execute()
+            first = Appointment.get()
+            first.scheduled_at = START
+            first.save()
+            first.pre_confirm(now=START)
+            first.confirm(now=START)
     with pair.b_untouched(), pair.in_a():
         upsert.execute()
         assert [row.notes for row in Appointment] == ["updated"]

@@ -9,7 +9,7 @@ Every class says with `reads_driver_value` whether psycopg2 already gives the ri
 """
 
 from rayces_core.fields.base import TypedField
-from rayces_core.fields.choices import EnumField, IntEnumField
+from rayces_core.fields.choices import EnumField, IntEnumField, StateField, assigned
 from rayces_core.fields.jsonb import JSONField, note_changes_in_place
 from rayces_core.fields.moments import DateField, GeneratedDateTimeField, UTCDateTimeField
 from rayces_core.fields.network import InetField
@@ -30,10 +30,12 @@ __all__ = [
     "IntegerField",
     "JSONField",
     "SmallIntegerField",
+    "StateField",
     "StringField",
     "TextField",
     "TimeZoneField",
     "TypedField",
     "UTCDateTimeField",
+    "assigned",
     "note_changes_in_place",
 ]

@@ -27,10 +27,12 @@ class TypedField(Generic[V]):
     Attributes:
         reads_driver_value: psycopg2 gives the right Python value, so a row is read without `python_value`.
         generated: the database computes the column; it is never written.
+        by_event_only: given to a new row, then changed by the events of a state machine only.
     """
 
     reads_driver_value: ClassVar[bool] = True
     generated: ClassVar[bool] = False
+    by_event_only: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 

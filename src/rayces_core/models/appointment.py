@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, Check
+from peewee import SQL, Check, ModelSelect
 
+from rayces_core.errors import SlotTakenError, TransitionRefusedError
 from rayces_core.fields import (
     BooleanField,
-    EnumField,
     GeneratedDateTimeField,
     IntegerField,
     JSONField,
+    StateField,
     StringField,
     TextField,
     UTCDateTimeField,
 )
+from rayces_core.models.appointment_scopes import AppointmentSelect
+from rayces_core.models.journal import StateTransition
+from rayces_core.models.permissions import (
+    ADMIN,
+    OWN_CLIENT,
+    OWN_CLIENT_BEFORE_CONFIRMATION,
+    OWN_PROFESSIONAL,
+    STAFF,
+)
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.schemas import Metadata
+from rayces_core.schemas import Metadata, OrganizationSettings
+from rayces_core.state_machine import DatabaseGuard, Guard, Predicate, StateChange, StateMachine, Writes
 from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+
+CONFIRMATION_HOURS = OrganizationSettings.model_fields["confirmation_hours"].default
 
 
 class AppointmentState(StrEnum):
@@ -46,6 +60,54 @@ class AppointmentState(StrEnum):
         return self not in (AppointmentState.DRAFT, AppointmentState.CANCELLED)
 
 
+DRAFT, PRE_CONFIRMED, CONFIRMED, EXECUTED, CANCELLED, NO_SHOW = AppointmentState
+EXPIRED, DISCHARGED = "expired", "student discharged"
+OCCUPYING = tuple(state for state in AppointmentState if state.occupies_time)
+OCCUPYING_SQL = ", ".join(f"'{state}'" for state in OCCUPYING)
+
+NOT_EXPIRED = Guard(
+    "expired",
+    "`expires_at` has not passed",
+    "the hold has expired; book again",
+    lambda appointment, now: now <= appointment.expires_at,
+    ("expires_at",),
+)
+OVERDUE = Guard(
+    "not_overdue",
+    "`expires_at` has passed",
+    "the hold has not expired yet",
+    lambda appointment, now: now > appointment.expires_at,
+    ("expires_at",),
+)
+BEGUN = Guard(
+    "not_begun",
+    "`scheduled_at` has passed",
+    "the session has not begun yet",
+    lambda appointment, now: now >= appointment.scheduled_at,
+    ("scheduled_at",),
+)
+TIME_IS_FREE = DatabaseGuard(
+    "the professional's time is free",
+    # The professional's row first: two that wait for each other's range would be a deadlock.
+    lock="""SELECT 1 FROM professionals WHERE organization_id = %(organization_id)s AND user_id = (
+        SELECT professional_id FROM appointments WHERE organization_id = %(organization_id)s AND id = %(id)s
+    ) FOR NO KEY UPDATE""",
+    sql=f"""NOT EXISTS (
+        SELECT 1 FROM appointments AS other
+        WHERE other.organization_id = appointments.organization_id
+          AND other.professional_id = appointments.professional_id AND other.id <> appointments.id
+          AND other.state IN ({OCCUPYING_SQL})
+          AND tstzrange(other.scheduled_at, other.occupied_until)
+              && tstzrange(appointments.scheduled_at, appointments.occupied_until)
+    )""",
+    refusal=lambda appointment: SlotTakenError(conflicting_id=appointment.conflicting_id()),
+)
+HELD_UNTIL = SQL(f"""least(scheduled_at, %(now)s + make_interval(hours => (
+    SELECT coalesce((settings ->> 'confirmation_hours')::int, {CONFIRMATION_HOURS})
+    FROM organizations WHERE id = %(organization_id)s
+)))""")
+
+
 class Appointment(TimestampedTenantModel):
     """A session at a moment. `professional_id` is the id of the professional's user.
 
@@ -63,7 +125,7 @@ class Appointment(TimestampedTenantModel):
     duration_minutes = IntegerField(default=60)
     buffer_minutes = IntegerField(default=0)
     occupied_until = GeneratedDateTimeField(null=True)
-    state = EnumField(AppointmentState, default=AppointmentState.DRAFT)
+    state = StateField(AppointmentState, default=AppointmentState.DRAFT)
     pre_confirmed_at = UTCDateTimeField(null=True)
     expires_at = UTCDateTimeField(null=True)
     confirmed_at = UTCDateTimeField(null=True)
@@ -78,6 +140,11 @@ class Appointment(TimestampedTenantModel):
     uses_credit = BooleanField(default=False)
     credits_used = IntegerField(default=0)
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
+    idempotency_key = StringField(null=True)
+    request_fingerprint = StringField(null=True)
+    reminder_minutes = IntegerField(null=True)
+
+    _select_class = AppointmentSelect
 
     class Meta:
         """The table and its rules."""
@@ -89,6 +156,11 @@ class Appointment(TimestampedTenantModel):
             Check("buffer_minutes >= 0", name="appointments_buffer_minutes_check"),
             Check("credits_used >= 0", name="appointments_credits_used_check"),
             Check("jsonb_typeof(metadata) = 'object'", name="appointments_metadata_check"),
+            Check(
+                "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
+                name="appointments_request_fingerprint_check",
+            ),
+            Check("reminder_minutes > 0", name="appointments_reminder_minutes_check"),
             Check(
                 "state IN ('draft', 'pre_confirmed', 'confirmed', 'executed', 'cancelled', 'no_show')",
                 name="appointments_state_check",
@@ -114,10 +186,177 @@ class Appointment(TimestampedTenantModel):
             ),
         ]
 
+    lifecycle = StateMachine("state", AppointmentState, journal=StateTransition)
+
+    if TYPE_CHECKING:
+        can_pre_confirm: Predicate
+        can_confirm: Predicate
+        can_execute: Predicate
+        can_mark_no_show: Predicate
+        can_cancel: Predicate
+        can_expire: Predicate
+        available_events: Callable[..., list[str]]
+        history: Callable[[], ModelSelect[StateTransition]]
+        actor_of: Callable[[str], User | None]
+
+    @lifecycle.transition(
+        source=DRAFT,
+        target=PRE_CONFIRMED,
+        stamp="pre_confirmed_at",
+        permitted=(STAFF, OWN_PROFESSIONAL),
+        database_guard=TIME_IS_FREE,
+    )
+    def pre_confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Take the time slot, and hold it for the organization's `confirmation_hours`, at most until the start.
+
+        Raises:
+            SlotTakenError: the professional's time is not free any more.
+            InvalidTransitionError, NotPermittedError.
+        """
+        return {"expires_at": HELD_UNTIL}
+
+    @lifecycle.transition(
+        source=PRE_CONFIRMED,
+        target=CONFIRMED,
+        stamp="confirmed_at",
+        permitted=(STAFF, OWN_PROFESSIONAL, OWN_CLIENT),
+        guards=(NOT_EXPIRED,),
+    )
+    def confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Make the appointment firm.
+
+        Raises:
+            TransitionRefusedError: `expired`, the hold has ended. InvalidTransitionError, NotPermittedError.
+        """
+
+    @lifecycle.transition(
+        source=CONFIRMED,
+        target=EXECUTED,
+        stamp="executed_at",
+        permitted=(OWN_PROFESSIONAL, ADMIN),
+        guards=(BEGUN,),
+    )
+    def execute(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Record that the session took place.
+
+        Raises:
+            TransitionRefusedError: `not_begun`. InvalidTransitionError, NotPermittedError.
+        """
+
+    @lifecycle.transition(
+        source=CONFIRMED,
+        target=NO_SHOW,
+        stamp="no_show_at",
+        permitted=(STAFF, OWN_PROFESSIONAL),
+        guards=(BEGUN,),
+    )
+    def mark_no_show(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Record that the student did not come.
+
+        Raises:
+            TransitionRefusedError: `not_begun`. InvalidTransitionError, NotPermittedError.
+        """
+
+    @lifecycle.transition(
+        source=(DRAFT, PRE_CONFIRMED, CONFIRMED),
+        target=CANCELLED,
+        stamp="cancelled_at",
+        permitted=(STAFF, OWN_CLIENT_BEFORE_CONFIRMATION),
+    )
+    def cancel(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Give the time back. At least one of `by` and `reason` says who or why.
+
+        Raises:
+            TransitionRefusedError: `no_reason`, neither is given. InvalidTransitionError, NotPermittedError.
+        """
+        if by is None and not (reason or "").strip():
+            raise TransitionRefusedError("cancel", "no_reason", "say who cancels (by=) or why (reason=)")
+        return {"cancelled_by": by, "cancellation_reason": reason}
+
+    @lifecycle.transition(
+        source=PRE_CONFIRMED, target=CANCELLED, stamp="cancelled_at", permitted=(STAFF,), guards=(OVERDUE,)
+    )
+    def expire(self, *, by: User | None = None, reason: str = EXPIRED, now: datetime | None = None) -> Writes:
+        """Cancel an appointment that was not confirmed in time; `scheduling.expire_overdue` does it for all of them.
+
+        Raises:
+            TransitionRefusedError: `not_overdue`. InvalidTransitionError, NotPermittedError.
+        """
+        return {"cancelled_by": by, "cancellation_reason": reason}
+
+    # -- readers ----------------------------------------------------------------------------------------------
+
     @property
     def ends_at(self) -> datetime:
         """When the session itself ends; the buffer comes after."""
         return self.scheduled_at + timedelta(minutes=self.duration_minutes)
+
+    @property
+    def pre_confirmed_by(self) -> User | None:
+        """Who took the time slot."""
+        return self.actor_of("pre_confirm")
+
+    @property
+    def confirmed_by(self) -> User | None:
+        """Who confirmed."""
+        return self.actor_of("confirm")
+
+    @property
+    def executed_by(self) -> User | None:
+        """Who recorded the session as held."""
+        return self.actor_of("execute")
+
+    @property
+    def marked_no_show_by(self) -> User | None:
+        """Who recorded that the student did not come."""
+        return self.actor_of("mark_no_show")
+
+    def conflicting_id(self) -> int | None:
+        """Id of an appointment that holds the professional's time over this one's; None if there is none."""
+        others = Appointment._all().occupying(self.scheduled_at, self.scheduled_at + self.occupies)
+        other = others.for_professional(self.professional_id).where(Appointment.id != self.id).first()
+        return None if other is None else other.id
+
+    @property
+    def occupies(self) -> timedelta:
+        """How long the professional's time is taken: the session and the buffer."""
+        return timedelta(minutes=self.duration_minutes + self.buffer_minutes)
+
+    # -- scopes -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def upcoming(cls, now: datetime | None = None) -> AppointmentSelect:
+        """Appointments that hold time and begin at `now` or later, the next one first."""
+        return cls._all().upcoming(now)
+
+    @classmethod
+    def in_state(cls, *states: AppointmentState | str) -> AppointmentSelect:
+        """Appointments in one of these states."""
+        return cls._all().in_state(*states)
+
+    @classmethod
+    def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect:
+        """Appointments with a professional: the profile, its user, or the user's id."""
+        return cls._all().for_professional(professional)
+
+    @classmethod
+    def _all(cls) -> AppointmentSelect:
+        chosen = cls.select()
+        assert isinstance(chosen, AppointmentSelect)  # noqa: S101 - tells the type checker what _select_class makes
+        return chosen
+
+
+@Student.lifecycle.within("discharge")
+def _cancel_future_appointments(change: StateChange) -> None:
+    student = change.subject
+    Appointment.lifecycle.move_many(
+        "cancel",
+        "organization_id = %(of_organization)s AND student_id = %(student_id)s AND scheduled_at > %(now)s",
+        {"of_organization": student.organization_id, "student_id": student.id},
+        by=change.actor,
+        reason=DISCHARGED,
+        now=change.occurred_at,
+    )
 
 
 Appointment.add_index(
@@ -128,4 +367,11 @@ Appointment.add_index(
     unique=True,
     where=SQL("state IN ('confirmed', 'executed')"),
     name="idx_no_double_booking",
+)
+Appointment.add_index(
+    Appointment.organization,
+    Appointment.idempotency_key,
+    unique=True,
+    where=SQL("idempotency_key IS NOT NULL"),
+    name="appointments_organization_id_idempotency_key_key",
 )

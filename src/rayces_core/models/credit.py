@@ -5,15 +5,20 @@ Rule: `balance` is the sum of the completed transactions. Only the credits modul
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, Check
+from peewee import SQL, Check, ModelSelect
 
-from rayces_core.fields import EnumField, IntegerField, JSONField, StringField, UTCDateTimeField
+from rayces_core.fields import EnumField, IntegerField, JSONField, StateField, StringField, UTCDateTimeField
 from rayces_core.models.appointment import Appointment
+from rayces_core.models.journal import StateTransition
+from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.schemas import Metadata
+from rayces_core.state_machine import Predicate, StateMachine, Writes
 from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
 
 
@@ -37,6 +42,24 @@ class TransactionStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether nothing can follow."""
         return self is not TransactionStatus.PENDING
+
+
+PENDING, COMPLETED, FAILED = TransactionStatus
+# The balance moves with the entry, once: who finds the entry pending has it locked until both are written.
+SETTLE = """entry AS (
+    SELECT credit_balance_id AS balance_id, amount, transaction_type AS type FROM credit_transactions
+    WHERE organization_id = %(organization_id)s AND id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
+), settled AS (
+    UPDATE credit_balances SET
+        balance = balance + amount,
+        lifetime_purchased = lifetime_purchased + CASE type WHEN 'purchase' THEN amount ELSE 0 END,
+        lifetime_used = lifetime_used
+            - CASE WHEN type IN ('appointment_debit', 'cancellation_refund') THEN amount ELSE 0 END,
+        updated_at = %(now)s
+    FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
+    RETURNING balance
+)"""
+BALANCE_AFTER = SQL("(SELECT balance FROM settled)")
 
 
 class CreditBalance(TimestampedTenantModel):
@@ -71,7 +94,7 @@ class CreditTransaction(TimestampedTenantModel):
     appointment_id: int | None
     amount = IntegerField()
     transaction_type = EnumField(TransactionType)
-    status = EnumField(TransactionStatus, default=TransactionStatus.PENDING)
+    status = StateField(TransactionStatus, default=TransactionStatus.PENDING)
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     payment_method = StringField(null=True)
     payment_reference = StringField(null=True)
@@ -117,6 +140,28 @@ class CreditTransaction(TimestampedTenantModel):
             ),
             Check("jsonb_typeof(metadata) = 'object'", name="credit_transactions_metadata_check"),
         ]
+
+    lifecycle = StateMachine("status", TransactionStatus, journal=StateTransition)
+
+    if TYPE_CHECKING:
+        can_complete: Predicate
+        can_fail: Predicate
+        available_events: Callable[..., list[str]]
+        history: Callable[[], ModelSelect[StateTransition]]
+        actor_of: Callable[[str], User | None]
+
+    @lifecycle.transition(source=PENDING, target=COMPLETED, stamp="processed_at", permitted=(STAFF,), steps=SETTLE)
+    def complete(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Let the entry count: the balance moves by `amount` in the same statement.
+
+        Raises:
+            CheckFailedError: the balance would go below zero. InvalidTransitionError: it is final already.
+        """
+        return {"balance_after": BALANCE_AFTER}
+
+    @lifecycle.transition(source=PENDING, target=FAILED, stamp="processed_at", permitted=(STAFF,))
+    def fail(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """Close the entry without counting it; the reason goes into the journal."""
 
 
 CreditBalance.add_index(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peewee import Check
+from peewee import SQL, Check, ModelSelect
 
-from rayces_core.fields import DateField, EnumField, JSONField, StringField, TextField
+from rayces_core.fields import DateField, JSONField, StateField, StringField, TextField
+from rayces_core.models.journal import StateTransition
+from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.schemas import Documents, EmergencyContacts
+from rayces_core.state_machine import Predicate, StateMachine, Writes
 from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
 
 
@@ -26,6 +31,11 @@ class AdmissionState(StrEnum):
     REJECTED = "rejected"
 
 
+PROSPECT, APPLIED, WAITLISTED, ADMITTED, ENROLLED, ON_LEAVE, DISCHARGED, REJECTED = AdmissionState
+# The day that the organization's calendar shows at that moment.
+TODAY = SQL("(%(now)s AT TIME ZONE (SELECT time_zone FROM organizations WHERE id = %(organization_id)s))::date")
+
+
 class Student(TimestampedTenantModel):
     """A child, with the users to contact and what the centre has to know."""
 
@@ -40,7 +50,7 @@ class Student(TimestampedTenantModel):
     medical_notes = TextField(null=True)
     educational_notes = TextField(null=True)
     emergency_contacts: JSONField[list[Any]] = JSONField(EmergencyContacts, default=list)
-    admission_state = EnumField(AdmissionState, default=AdmissionState.PROSPECT)
+    admission_state = StateField(AdmissionState, default=AdmissionState.PROSPECT)
     admission_date = DateField(null=True)
     discharge_date = DateField(null=True)
     documents: JSONField[dict[str, Any]] = JSONField(Documents, default=dict)
@@ -61,6 +71,64 @@ class Student(TimestampedTenantModel):
             Check("jsonb_typeof(emergency_contacts) = 'array'", name="students_emergency_contacts_check"),
             Check("jsonb_typeof(documents) = 'object'", name="students_documents_check"),
         ]
+
+    lifecycle = StateMachine("admission_state", AdmissionState, journal=StateTransition)
+
+    if TYPE_CHECKING:
+        can_apply: Predicate
+        can_waitlist: Predicate
+        can_admit: Predicate
+        can_enroll: Predicate
+        can_suspend: Predicate
+        can_resume: Predicate
+        can_discharge: Predicate
+        can_reject: Predicate
+        can_reapply: Predicate
+        available_events: Callable[..., list[str]]
+        history: Callable[[], ModelSelect[StateTransition]]
+        actor_of: Callable[[str], User | None]
+
+    @lifecycle.transition(source=PROSPECT, target=APPLIED, permitted=(STAFF,))
+    def apply(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The family applies for admission."""
+
+    @lifecycle.transition(source=APPLIED, target=WAITLISTED, permitted=(STAFF,))
+    def waitlist(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """There is no place yet."""
+
+    @lifecycle.transition(source=(APPLIED, WAITLISTED), target=ADMITTED, permitted=(STAFF,))
+    def admit(
+        self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None, on: date | None = None
+    ) -> Writes:
+        """Give a place; `admission_date` is the day `on`, or today in the organization's zone."""
+        return {"admission_date": TODAY if on is None else on}
+
+    @lifecycle.transition(source=ADMITTED, target=ENROLLED, permitted=(STAFF,))
+    def enroll(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The student begins."""
+
+    @lifecycle.transition(source=ENROLLED, target=ON_LEAVE, permitted=(STAFF,))
+    def suspend(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The student stays away for a while."""
+
+    @lifecycle.transition(source=ON_LEAVE, target=ENROLLED, permitted=(STAFF,))
+    def resume(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The student is back."""
+
+    @lifecycle.transition(source=(ADMITTED, ENROLLED, ON_LEAVE), target=DISCHARGED, permitted=(STAFF,))
+    def discharge(
+        self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None, on: date | None = None
+    ) -> Writes:
+        """The student leaves: `discharge_date` is the day `on`, or today; future appointments are cancelled with it."""
+        return {"discharge_date": TODAY if on is None else on}
+
+    @lifecycle.transition(source=(PROSPECT, APPLIED, WAITLISTED), target=REJECTED, permitted=(STAFF,))
+    def reject(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The centre does not take the student."""
+
+    @lifecycle.transition(source=(REJECTED, DISCHARGED), target=APPLIED, permitted=(STAFF,))
+    def reapply(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+        """The family applies again."""
 
     @property
     def full_name(self) -> str:

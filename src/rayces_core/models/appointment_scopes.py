@@ -1,0 +1,48 @@
+"""AppointmentSelect: the questions that are asked of appointments again and again, as scopes that chain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rayces_core import clock
+from rayces_core.errors import InvalidDataError
+from rayces_core.queries import TenantSelect
+
+
+class AppointmentSelect(TenantSelect):
+    """SELECT of appointments."""
+
+    model: Any
+
+    def upcoming(self, now: datetime | None = None) -> AppointmentSelect:
+        """Those that hold time and begin at `now` or later, the next one first."""
+        moment = clock.now() if now is None else now
+        begins = self.model.scheduled_at
+        return self.in_state("pre_confirmed", "confirmed").where(begins >= moment).order_by(begins, self.model.id)
+
+    def in_state(self, *states: str) -> AppointmentSelect:
+        """Those in one of these states; at least one is needed."""
+        if not states:
+            raise InvalidDataError("states", states, "needs at least one state")
+        if len(states) == 1:
+            return self.where(self.model.state == states[0])
+        return self.where(self.model.state.in_(states))
+
+    def for_professional(self, professional: Any) -> AppointmentSelect:
+        """Those with a professional: the profile, its user, or the user's id."""
+        return self.where(self.model.professional == getattr(professional, "user_id", professional))
+
+    def for_student(self, student: Any) -> AppointmentSelect:
+        """Those of a student, or of the student with this id."""
+        return self.where(self.model.student == student)
+
+    def for_client(self, client: Any) -> AppointmentSelect:
+        """Those that a user, or the user with this id, booked."""
+        return self.where(self.model.client == client)
+
+    def occupying(self, start: datetime, end: datetime) -> AppointmentSelect:
+        """Those that hold the professional's time, buffer included, somewhere between `start` and `end`."""
+        model = self.model
+        taken = model.state.in_(["pre_confirmed", "confirmed", "executed", "no_show"])
+        return self.where(taken & (model.scheduled_at < end) & (model.occupied_until > start))

@@ -1,0 +1,113 @@
+"""What a state machine is declared with: transitions, their conditions, who may make them, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+# What a transition's method returns: columns to write besides state and stamp, as values or as peewee.SQL.
+Writes = Mapping[str, Any] | None
+# A row's can_<event>(by=None, now=None).
+Predicate = Callable[..., bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on the row and the moment, told in Python.
+
+    Attributes:
+        code: stable name of the refusal, for programs.
+        condition: what must hold, in words.
+        refusal: what is wrong where it does not, as a sentence for people.
+        holds: `holds(row, now)`; looks at nothing of the row but the columns in `reads`.
+        reads: names of those fields. The statement finds no row where one has changed meanwhile.
+    """
+
+    code: str
+    condition: str
+    refusal: str
+    holds: Callable[[Any, datetime], bool]
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseGuard:
+    """A condition that only the database can tell, because other rows decide it.
+
+    Attributes:
+        condition: what must hold, in words.
+        lock: statement that is sent before, so that what decides cannot change meanwhile.
+        sql: the condition on the row's own columns, AND-ed to the compare-and-set.
+        refusal: makes the error for a row that it does not hold for.
+    Both SQL texts may use %(organization_id)s, %(id)s and %(now)s.
+    """
+
+    condition: str
+    lock: str
+    sql: str
+    refusal: Callable[[Any], Exception]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Who may act: `permission(row, user)` is true or false.
+
+    Attributes:
+        who: the people, in words.
+        allows: `allows(row, user)`; looks at nothing of the row but the columns in `reads`.
+    """
+
+    who: str
+    allows: Callable[[Any, Any], bool]
+    reads: tuple[str, ...] = ()
+
+    def __call__(self, row: Any, user: Any) -> bool:
+        """Whether `user` is one of those people for this row."""
+        return self.allows(row, user)
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A transition that was made: what subscribers are told.
+
+    Attributes: `subject`, the row; `event`; `from_state` and `to_state`; `actor`, the user or None; `reason`;
+    `occurred_at`; `given`, the arguments of the call.
+    """
+
+    subject: Any
+    event: str
+    from_state: StrEnum
+    to_state: StrEnum
+    actor: Any
+    reason: str | None
+    occurred_at: datetime
+    given: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One declared event."""
+
+    event: str
+    sources: tuple[StrEnum, ...]
+    target: StrEnum
+    stamp: str | None
+    permitted: tuple[Permission, ...]
+    guards: tuple[Guard, ...]
+    database_guard: DatabaseGuard | None
+    steps: str
+    body: Callable[..., Writes]
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that guards look at."""
+        return tuple(dict.fromkeys(name for guard in self.guards for name in guard.reads))
+
+    @cached_property
+    def actor_reads(self) -> tuple[str, ...]:
+        """The columns that guards and permissions look at."""
+        return tuple(dict.fromkeys((*self.reads, *(name for one in self.permitted for name in one.reads))))

@@ -1,0 +1,358 @@
+"""StateMachine: declares events on a model's methods, makes their transitions, and tells who subscribed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import peewee
+
+from rayces_core import clock
+from rayces_core.binding import current
+from rayces_core.errors import (
+    ConfigurationError,
+    InvalidDataError,
+    InvalidTransitionError,
+    NotPermittedError,
+    TransitionRefusedError,
+)
+from rayces_core.state_machine.declaration import (
+    DatabaseGuard,
+    Guard,
+    Permission,
+    StateChange,
+    Transition,
+    Writes,
+)
+from rayces_core.state_machine.statement import Move, check_actor, lock_before, move_row, move_rows, place_of
+
+M = TypeVar("M")
+P = ParamSpec("P")
+Listener = TypeVar("Listener", bound=Callable[[StateChange], object])
+
+
+class StateMachine:
+    """The states of one field, and the events that lead from one to the next.
+
+    Args:
+        field: name of the model's StateField.
+        states: the enum of its values; the first is where a row begins.
+        journal: model that gets a row for each transition (columns subject_type, subject_id, event, from_state,
+            to_state, actor_id, reason, occurred_at); None keeps no journal.
+    """
+
+    def __init__(self, field: str, states: type[StrEnum], *, journal: Any = None) -> None:
+        self.field, self.states, self.journal = field, states, journal
+        self.initial = next(iter(states))
+        self.transitions: dict[str, Transition] = {}
+        self._listeners: dict[str | None, list[Callable[[StateChange], object]]] = {}
+        self._effects: dict[str, list[Callable[[StateChange], object]]] = {}
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.owner = owner
+        for event in self.transitions:
+            setattr(owner, f"can_{event}", _predicate(self, event))
+        owner.available_events = _available_events(self)
+        if self.journal is not None:
+            owner.history, owner.actor_of = _history(self), _actor_of
+
+    # -- declaring --------------------------------------------------------------------------------------------
+
+    def transition(
+        self,
+        *,
+        source: StrEnum | Iterable[StrEnum],
+        target: StrEnum,
+        stamp: str | None = None,
+        permitted: Iterable[Permission] = (),
+        guards: Iterable[Guard] = (),
+        database_guard: DatabaseGuard | None = None,
+        steps: str = "",
+    ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
+        """Make the decorated method an event: calling it moves the row from `source` to `target`.
+
+        The method's own body says what is written besides, as a mapping of fields to values or peewee.SQL. It does
+        not look at the row, since it also speaks for many rows at once. All its arguments are keywords; of them,
+        `by`, `reason` and `now` go into the journal.
+
+        Args:
+            stamp: field that gets the moment of the transition.
+            permitted: who may act, where `by` is given; empty lets everybody.
+            guards: conditions on the row. database_guard: a condition on other rows.
+            steps: common table expressions that run within the statement, before the row moves.
+        """
+        sources = (source,) if isinstance(source, StrEnum) else tuple(source)
+        if unknown := [state for state in (*sources, target) if state not in list(self.states)]:
+            raise ConfigurationError(f"{unknown[0]!r} is no {self.states.__name__}")
+
+        def declare(body: Callable[Concatenate[M, P], Writes]) -> Callable[Concatenate[M, P], None]:
+            event = body.__name__
+            if event in self.transitions:
+                raise ConfigurationError(f"the event {event!r} is declared twice")
+            made = Transition(
+                event, sources, target, stamp, tuple(permitted), tuple(guards), database_guard, steps, body
+            )
+            self.transitions[event] = made
+
+            defaults = {name: p.default for name, p in signature(body).parameters.items() if p.default is not p.empty}
+
+            @functools.wraps(body)
+            def fire(row: M, /, *_: P.args, **given: P.kwargs) -> None:
+                self._fire(row, made, defaults | given)
+
+            return fire
+
+        return declare
+
+    def on(self, *events: str) -> Callable[[Listener], Listener]:
+        """Subscribe the decorated function to these events, or to all: it gets the StateChange.
+
+        It runs after the outermost commit, never for what was rolled back; if it fails, that is logged.
+        """
+        self._check_known(events)
+
+        def subscribe(listener: Listener) -> Listener:
+            for event in events or (None,):
+                self._listeners.setdefault(event, []).append(listener)
+            return listener
+
+        return subscribe
+
+    def off(self, listener: Callable[[StateChange], object]) -> None:
+        """Unsubscribe a function from every event."""
+        for listeners in self._listeners.values():
+            while listener in listeners:
+                listeners.remove(listener)
+
+    def within(self, *events: str) -> Callable[[Listener], Listener]:
+        """Have the decorated function run in the transition's transaction: if it fails, the transition is undone."""
+        self._check_known(events)
+
+        def attach(effect: Listener) -> Listener:
+            for event in events:
+                self._effects.setdefault(event, []).append(effect)
+            return effect
+
+        return attach
+
+    def _check_known(self, events: Iterable[str]) -> None:
+        for event in events:
+            if event not in self.transitions:
+                raise ConfigurationError(f"there is no event {event!r}; there are {', '.join(self.transitions)}")
+
+    # -- asking -----------------------------------------------------------------------------------------------
+
+    def events_from(self, state: StrEnum) -> tuple[str, ...]:
+        """The events that start from a state."""
+        return tuple(event for event, transition in self.transitions.items() if state in transition.sources)
+
+    def can(self, row: Any, event: str, by: Any = None, now: Any = None) -> bool:
+        """Whether the event is possible, as far as the row in memory tells; asks no database."""
+        transition, moment = self.transitions[event], _moment(now)
+        if row._pk is None or row.__data__.get(self.field) not in transition.sources:
+            return False
+        if by is not None:
+            _check_user(row, by)
+            if not _permits(transition, row, by):
+                return False
+        return all(guard.holds(row, moment) for guard in transition.guards)
+
+    # -- firing -----------------------------------------------------------------------------------------------
+
+    def move_many(
+        self,
+        event: str,
+        where: str,
+        values: Mapping[str, Any],
+        *,
+        limit: int | None = None,
+        skip_locked: bool = False,
+        **given: Any,
+    ) -> list[Any]:
+        """Make the transition of every row that `where` finds, in one statement; returns those rows.
+
+        `where` is SQL on the table's columns, and has to say what the event's guards say. In privileged work it is
+        about all organizations.
+        """
+        transition = self.transitions[event]
+        move = self._move(self.owner, transition, given)
+        with current().engine.atomic():
+            cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked)
+            found = cursor.fetchall()
+            rows = self.owner._from_rows(cursor.description[:-1], [row[:-1] for row in found])
+            for row, (*_, from_state) in zip(rows, found, strict=True):
+                self.announce(self._change(row, move, self.states(from_state), given))
+        return rows
+
+    def announce(self, change: StateChange) -> None:
+        """Run what belongs to the transition's transaction, and have subscribers told once it is committed."""
+        for effect in self._effects.get(change.event, ()):
+            effect(change)
+        for listener in (*self._listeners.get(change.event, ()), *self._listeners.get(None, ())):
+            current().engine.after_commit(functools.partial(listener, change))
+
+    def _fire(self, row: Any, transition: Transition, given: Mapping[str, Any]) -> None:
+        move = self._move(type(row), transition, given)
+        if row._pk is None:
+            raise InvalidDataError(f"{type(row).__name__}.id", None, "the row is not saved yet; save it first")
+        if move.actor is not None:
+            _check_user(row, move.actor)
+        if self._effects.get(transition.event):
+            with current().engine.atomic():
+                self._make(row, move, given)
+        else:
+            self._make(row, move, given)
+
+    def _make(self, row: Any, move: Move, given: Mapping[str, Any]) -> None:
+        from_state = row.__data__.get(self.field)
+        values = None
+        # What memory says is tried first, as it is nearly always right; only the database's word counts.
+        if self._refusal(row, move) is None:
+            values = move_row(move, row, from_state, self._seen(row, move))
+        if values is None:
+            from_state, values = self._make_locked(row, move)
+        self._take_up(row, values)
+        self.announce(self._change(row, move, from_state, given))
+
+    def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any]]:
+        """Decide by the row as it stands in the database, locked so that it stays so."""
+        guard = move.transition.database_guard
+        with current().engine.atomic():
+            if guard is not None:
+                lock_before(guard, row)
+            fresh = _locked(row)
+            refusal = self._refusal(fresh, move)
+            if refusal is not None:
+                raise refusal
+            from_state = fresh.__data__[self.field]
+            values = move_row(move, fresh, from_state, {})
+            if values is None:
+                raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
+        unsaved = row.dirty_field_names
+        return from_state, {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
+
+    def _refusal(self, row: Any, move: Move) -> Exception | None:
+        transition = move.transition
+        if row.__data__.get(self.field) not in transition.sources:
+            return self._invalid(row, transition)
+        if move.actor is not None and not _permits(transition, row, move.actor):
+            who = tuple(permission.who for permission in transition.permitted)
+            return NotPermittedError(f"{transition.event} this {self.owner.__name__}", move.actor._pk, who)
+        for guard in transition.guards:
+            if not guard.holds(row, move.now):
+                return TransitionRefusedError(transition.event, guard.code, guard.refusal)
+        return None
+
+    def _invalid(self, row: Any, transition: Transition) -> InvalidTransitionError:
+        state = row.__data__.get(self.field)
+        return InvalidTransitionError(self.owner.__name__, transition.event, state, self.events_from(state))
+
+    def _seen(self, row: Any, move: Move) -> dict[str, Any]:
+        names = move.transition.reads if move.actor is None else move.transition.actor_reads
+        return {name: row.__data__.get(name) for name in names if name != self.field}
+
+    def _move(self, model: Any, transition: Transition, given: Mapping[str, Any]) -> Move:
+        now = _moment(given.get("now"))
+        writes = transition.body(model, **{**given, "now": now})
+        actor, reason = given.get("by"), given.get("reason")
+        if reason is not None and not isinstance(reason, str):
+            raise InvalidDataError("reason", reason, f"must be a text, got {type(reason).__name__}")
+        return Move(
+            transition,
+            model,
+            model._meta.fields[self.field],
+            self.journal,
+            self.owner.__name__,
+            writes or {},
+            actor,
+            reason,
+            now,
+        )
+
+    def _change(self, row: Any, move: Move, from_state: Any, given: Mapping[str, Any]) -> StateChange:
+        return StateChange(
+            row, move.transition.event, from_state, move.transition.target, move.actor, move.reason, move.now, given
+        )
+
+    def _take_up(self, row: Any, values: Mapping[str, Any]) -> None:
+        """Put what was written into the object, and take it out again should the transaction be undone."""
+        data, relations, dirty = dict(row.__data__), dict(row.__rel__), set(row._dirty)
+        row._dirty.difference_update(values)
+        for name, value in values.items():
+            row.__rel__.pop(name, None)
+            if isinstance(value, peewee.Model):
+                row.__rel__[name] = value
+            row.__data__[name] = value._pk if isinstance(value, peewee.Model) else value
+
+        def restore() -> None:
+            for name in values:
+                _put_back(row.__data__, data, name)
+                _put_back(row.__rel__, relations, name)
+                if name in dirty:
+                    row._dirty.add(name)
+
+        current().engine.restore_if_undone(restore)
+
+
+def _put_back(mine: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
+    if name in before:
+        mine[name] = before[name]
+    else:
+        mine.pop(name, None)
+
+
+def _locked(row: Any) -> Any:
+    found = type(row).select().where(row._pk_expr()).for_update("FOR NO KEY UPDATE").first()
+    if found is None:
+        raise type(row).DoesNotExist(f"there is no {type(row).__name__} with id {row._pk!r}")
+    return found
+
+
+def _permits(transition: Transition, row: Any, actor: Any) -> bool:
+    return not transition.permitted or any(permission(row, actor) for permission in transition.permitted)
+
+
+def _check_user(row: Any, actor: Any) -> None:
+    if not isinstance(actor, peewee.Model) or actor._pk is None:
+        raise InvalidDataError("by", actor, "needs the acting User, saved")
+    check_actor(row, actor)
+
+
+def _moment(now: Any) -> Any:
+    return clock.now() if now is None else clock.utc(now, "now")
+
+
+def _predicate(machine: StateMachine, event: str) -> Callable[..., bool]:
+    def can(row: Any, *, by: Any = None, now: Any = None) -> bool:
+        return machine.can(row, event, by, now)
+
+    can.__name__, can.__doc__ = f"can_{event}", f"Whether {event}() is possible, as far as the row in memory tells."
+    return can
+
+
+def _available_events(machine: StateMachine) -> Callable[..., list[str]]:
+    def available_events(row: Any, *, by: Any = None, now: Any = None) -> list[str]:
+        """The events that are possible now (for the user `by`), as far as the row in memory tells."""
+        return [event for event in machine.transitions if machine.can(row, event, by, now)]
+
+    return available_events
+
+
+def _history(machine: StateMachine) -> Callable[..., Any]:
+    def history(row: Any) -> Any:
+        """Every change of this row's state, as rows of the journal, the first one first."""
+        journal, place = machine.journal, place_of(row)
+        of_this = (journal.subject_type == machine.owner.__name__) & (journal.subject_id == place["id"])
+        of_this &= journal.organization == place["organization_id"]
+        return journal.select().where(of_this).order_by(journal.id)
+
+    return history
+
+
+def _actor_of(row: Any, event: str) -> Any:
+    """The user who last made `event` happen; None where it never did, or no user acted."""
+    changes = [change for change in row.history() if change.event == event]
+    return changes[-1].actor if changes else None

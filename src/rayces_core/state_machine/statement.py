@@ -1,0 +1,165 @@
+"""The SQL of a transition: the row moves and its journal row is written in one statement, or neither is.
+
+The text of each shape is made once for a model. The organization is named in every part of it, and the tenant
+travels in front as in every statement; a guard's lock goes first in the same message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import peewee
+
+from rayces_core.binding import current
+from rayces_core.errors import CrossTenantError
+from rayces_core.scoping import check_reach, known_tenant_of, tenant_of
+from rayces_core.state_machine.declaration import DatabaseGuard, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transition about to be made: of what, by whom, when, why, and what is written besides."""
+
+    transition: Transition
+    model: Any
+    field: peewee.Field
+    journal: Any
+    subject_type: str
+    writes: Mapping[str, Any]
+    actor: Any
+    reason: str | None
+    now: datetime
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """Every column that is written, state and stamp included, as values or as peewee.SQL."""
+        written = {self.field.name: self.transition.target, **self.writes}
+        if self.transition.stamp is not None:
+            written[self.transition.stamp] = self.now
+        if "updated_at" in self.model._meta.fields:
+            written["updated_at"] = self.now
+        return written
+
+
+def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Move `row` if it is still in `from_state` and its columns are still as `seen`.
+
+    Returns the values written, those that the database computed included; None if there was no such row.
+    """
+    written = move.written
+    computed = tuple(name for name, value in written.items() if isinstance(value, peewee.SQL))
+    shape = ("move", move.transition.event, *((name, getattr(written[name], "sql", "")) for name in written), *seen)
+    sql = move.model._meta.remember(shape, lambda: _row_sql(move, written, tuple(seen), computed))
+    fields = move.model._meta.fields
+    was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
+    facts = _facts(move, written) | was | place_of(row) | {"from_state": str(from_state)}
+    cursor = current().engine.run_prepared(sql, facts)
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    read = {name: fields[name].python_value(value) for name, value in zip(computed, found[1:], strict=True)}
+    return written | read
+
+
+def move_rows(move: Move, where: str, values: Mapping[str, Any], *, limit: int | None, skip_locked: bool) -> Any:
+    """Move every row that `where` finds; returns the cursor of all columns and, last, the state each came from.
+
+    `where` is SQL on the columns of the table, with `values` for its placeholders.
+    """
+    written, tenant = move.written, current().organization_id
+    names = tuple((name, getattr(written[name], "sql", "")) for name in written)
+    shape = ("move rows", move.transition.event, where, limit is None, skip_locked, tenant is None, names)
+    sql = move.model._meta.remember(shape, lambda: _rows_sql(move, written, where, limit, skip_locked, tenant))
+    given = {"organization_id": tenant, "limit": limit, **values}
+    return current().engine.run_prepared(sql, _facts(move, written) | given)
+
+
+def lock_before(guard: DatabaseGuard, row: Any) -> None:
+    """Take a guard's lock by itself."""
+    current().engine.run_prepared(guard.lock, place_of(row))
+
+
+def place_of(row: Any) -> dict[str, Any]:
+    """Organization and id of a row, as statements name them."""
+    own = known_tenant_of(row)
+    return {"organization_id": current().organization_id if own is None else own, "id": row._pk}
+
+
+def check_actor(row: Any, actor: Any) -> None:
+    """Raise unless the acting user belongs to the row's organization."""
+    check_reach(actor)
+    own, theirs = tenant_of(row), tenant_of(actor)
+    if own is not None and theirs is not None and own != theirs:
+        raise CrossTenantError(
+            f"a user of organization {theirs} cannot act on a row of organization {own}",
+            bound=current().organization_id,
+            found=theirs,
+        )
+
+
+def _facts(move: Move, written: Mapping[str, Any]) -> dict[str, Any]:
+    fields = move.model._meta.fields
+    facts = {
+        f"set_{name}": fields[name].db_value(value)
+        for name, value in written.items()
+        if not isinstance(value, peewee.SQL)
+    }
+    return facts | {"actor_id": getattr(move.actor, "_pk", None), "reason": move.reason, "now": move.now}
+
+
+def _row_sql(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], computed: tuple[str, ...]) -> str:
+    fields, guard = move.model._meta.fields, move.transition.database_guard
+    conditions = [
+        '"organization_id" = %(organization_id)s',
+        '"id" = %(id)s',
+        f'"{move.field.column_name}" = %(from_state)s',
+        *(f'"{fields[name].column_name}" IS NOT DISTINCT FROM %(was_{name})s' for name in seen),
+        *((f"({guard.sql})",) if guard else ()),
+    ]
+    returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
+    first = f"{guard.lock}; " if guard else ""
+    steps = f"{move.transition.steps}, " if move.transition.steps else ""
+    return f"""{first}WITH {steps}moved AS (
+        UPDATE "{move.model._meta.table_name}" SET {_assignments(move, written)}
+        WHERE {" AND ".join(conditions)} RETURNING {returning}
+    ){_noted(move, "%(organization_id)s", "%(from_state)s")} SELECT * FROM moved"""
+
+
+def _rows_sql(
+    move: Move, written: Mapping[str, Any], where: str, limit: int | None, skip_locked: bool, tenant: int | None
+) -> str:
+    meta, state = move.model._meta, move.field.column_name
+    own = "" if tenant is None else '"organization_id" = %(organization_id)s AND '
+    sources = ", ".join(f"'{source}'" for source in move.transition.sources)
+    columns = ", ".join(f'"row"."{field.column_name}"' for field in meta.sorted_fields)
+    return f"""WITH picked AS (
+        SELECT "organization_id", "id", "{state}" AS "from_state" FROM "{meta.table_name}"
+        WHERE {own}"{state}" IN ({sources}) AND ({where}) ORDER BY "organization_id", "id"
+        {"" if limit is None else "LIMIT %(limit)s"} FOR NO KEY UPDATE {"SKIP LOCKED" if skip_locked else ""}
+    ), moved AS (
+        UPDATE "{meta.table_name}" AS "row" SET {_assignments(move, written)} FROM picked
+        WHERE "row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
+        RETURNING {columns}, picked."from_state"
+    ){_noted(move, '"organization_id"', '"from_state"')} SELECT * FROM moved"""
+
+
+def _assignments(move: Move, written: Mapping[str, Any]) -> str:
+    fields = move.model._meta.fields
+    return ", ".join(
+        f'"{fields[name].column_name}" = {value.sql if isinstance(value, peewee.SQL) else f"%(set_{name})s"}'
+        for name, value in written.items()
+    )
+
+
+def _noted(move: Move, organization: str, from_state: str) -> str:
+    if move.journal is None:
+        return ""
+    return f""", noted AS (
+        INSERT INTO "{move.journal._meta.table_name}"
+            (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at)
+        SELECT {organization}, '{move.subject_type}', "id", '{move.transition.event}', {from_state},
+            '{move.transition.target}', %(actor_id)s::bigint, %(reason)s::varchar, %(now)s FROM moved
+    )"""
