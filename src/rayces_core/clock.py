@@ -42,12 +42,17 @@ def frozen(at: datetime) -> Iterator[datetime]:
         NaiveDatetimeError: `at` has no time zone.
         InvalidDataError: `at` is not a datetime.
     """
-    moment = utc(at, "clock.frozen")
-    token = _frozen.set(moment)
+    held = utc(at, "clock.frozen")
+    token = _frozen.set(held)
     try:
-        yield moment
+        yield held
     finally:
         _frozen.reset(token)
+
+
+def moment(given: object, field: str = "now") -> datetime:
+    """Give the moment that a caller passed, in UTC, or the present one for None; raises as `utc` does."""
+    return now() if given is None else utc(given, field)
 
 
 def utc(value: object, field: str) -> datetime:

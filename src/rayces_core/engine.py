@@ -158,7 +158,7 @@ class Engine(peewee.PostgresqlDatabase):
                 self.release(session)
         return cursor
 
-    def run_prepared(self, sql: str, params: tuple[Any, ...]) -> Any:
+    def run_prepared(self, sql: str, params: tuple[Any, ...] | dict[str, Any]) -> Any:
         """Like execute_sql for SQL rendered once by this library: no second look at its text."""
         if self.query_hooks:
             return self.execute_sql(sql, params)

@@ -186,7 +186,7 @@ class Appointment(TimestampedTenantModel):
             ),
         ]
 
-    lifecycle = StateMachine("state", AppointmentState, journal=StateTransition)
+    lifecycle = StateMachine("state", AppointmentState, journal=StateTransition, keeping=("reschedule",))
 
     if TYPE_CHECKING:
         can_pre_confirm: Predicate

@@ -17,7 +17,7 @@ class AppointmentSelect(TenantSelect):
 
     def upcoming(self, now: datetime | None = None) -> AppointmentSelect:
         """Those that hold time and begin at `now` or later, the next one first."""
-        moment = clock.now() if now is None else now
+        moment = clock.moment(now)
         begins = self.model.scheduled_at
         return self.in_state("pre_confirmed", "confirmed").where(begins >= moment).order_by(begins, self.model.id)
 

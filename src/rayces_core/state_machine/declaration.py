@@ -101,6 +101,7 @@ class Transition:
     database_guard: DatabaseGuard | None
     steps: str
     body: Callable[..., Writes]
+    defaults: Mapping[str, Any]
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

@@ -42,10 +42,11 @@ class StateMachine:
         states: the enum of its values; the first is where a row begins.
         journal: model that gets a row for each transition (columns subject_type, subject_id, event, from_state,
             to_state, actor_id, reason, occurred_at); None keeps no journal.
+        keeping: events that keep the state; they are made elsewhere, and journalled and announced like the others.
     """
 
-    def __init__(self, field: str, states: type[StrEnum], *, journal: Any = None) -> None:
-        self.field, self.states, self.journal = field, states, journal
+    def __init__(self, field: str, states: type[StrEnum], *, journal: Any = None, keeping: Iterable[str] = ()) -> None:
+        self.field, self.states, self.journal, self.keeping = field, states, journal, tuple(keeping)
         self.initial = next(iter(states))
         self.transitions: dict[str, Transition] = {}
         self._listeners: dict[str | None, list[Callable[[StateChange], object]]] = {}
@@ -90,18 +91,17 @@ class StateMachine:
 
         def declare(body: Callable[Concatenate[M, P], Writes]) -> Callable[Concatenate[M, P], None]:
             event = body.__name__
+            defaults = {name: p.default for name, p in signature(body).parameters.items() if p.default is not p.empty}
             if event in self.transitions:
                 raise ConfigurationError(f"the event {event!r} is declared twice")
             made = Transition(
-                event, sources, target, stamp, tuple(permitted), tuple(guards), database_guard, steps, body
+                event, sources, target, stamp, tuple(permitted), tuple(guards), database_guard, steps, body, defaults
             )
             self.transitions[event] = made
 
-            defaults = {name: p.default for name, p in signature(body).parameters.items() if p.default is not p.empty}
-
             @functools.wraps(body)
             def fire(row: M, /, *_: P.args, **given: P.kwargs) -> None:
-                self._fire(row, made, defaults | given)
+                self._fire(row, made, given)
 
             return fire
 
@@ -140,8 +140,9 @@ class StateMachine:
 
     def _check_known(self, events: Iterable[str]) -> None:
         for event in events:
-            if event not in self.transitions:
-                raise ConfigurationError(f"there is no event {event!r}; there are {', '.join(self.transitions)}")
+            if event not in self.transitions and event not in self.keeping:
+                known = ", ".join((*self.transitions, *self.keeping))
+                raise ConfigurationError(f"there is no event {event!r}; there are {known}")
 
     # -- asking -----------------------------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class StateMachine:
 
     def can(self, row: Any, event: str, by: Any = None, now: Any = None) -> bool:
         """Whether the event is possible, as far as the row in memory tells; asks no database."""
-        transition, moment = self.transitions[event], _moment(now)
+        transition, moment = self.transitions[event], clock.moment(now)
         if row._pk is None or row.__data__.get(self.field) not in transition.sources:
             return False
         if by is not None:
@@ -178,6 +179,7 @@ class StateMachine:
         about all organizations.
         """
         transition = self.transitions[event]
+        given = {**transition.defaults, **given}
         move = self._move(self.owner, transition, given)
         with current().engine.atomic():
             cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked)
@@ -194,13 +196,18 @@ class StateMachine:
         for listener in (*self._listeners.get(change.event, ()), *self._listeners.get(None, ())):
             current().engine.after_commit(functools.partial(listener, change))
 
-    def _fire(self, row: Any, transition: Transition, given: Mapping[str, Any]) -> None:
+    def has_effects(self, event: str) -> bool:
+        """Whether something runs in the event's transaction, so that one is needed."""
+        return bool(self._effects.get(event))
+
+    def _fire(self, row: Any, transition: Transition, arguments: Mapping[str, Any]) -> None:
+        given = {**transition.defaults, **arguments}
         move = self._move(type(row), transition, given)
         if row._pk is None:
             raise InvalidDataError(f"{type(row).__name__}.id", None, "the row is not saved yet; save it first")
         if move.actor is not None:
             _check_user(row, move.actor)
-        if self._effects.get(transition.event):
+        if self.has_effects(transition.event):
             with current().engine.atomic():
                 self._make(row, move, given)
         else:
@@ -214,7 +221,7 @@ class StateMachine:
             values = move_row(move, row, from_state, self._seen(row, move))
         if values is None:
             from_state, values = self._make_locked(row, move)
-        self._take_up(row, values)
+        self.take_up(row, values)
         self.announce(self._change(row, move, from_state, given))
 
     def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any]]:
@@ -255,7 +262,7 @@ class StateMachine:
         return {name: row.__data__.get(name) for name in names if name != self.field}
 
     def _move(self, model: Any, transition: Transition, given: Mapping[str, Any]) -> Move:
-        now = _moment(given.get("now"))
+        now = clock.moment(given.get("now"))
         writes = transition.body(model, **{**given, "now": now})
         actor, reason = given.get("by"), given.get("reason")
         if reason is not None and not isinstance(reason, str):
@@ -277,7 +284,7 @@ class StateMachine:
             row, move.transition.event, from_state, move.transition.target, move.actor, move.reason, move.now, given
         )
 
-    def _take_up(self, row: Any, values: Mapping[str, Any]) -> None:
+    def take_up(self, row: Any, values: Mapping[str, Any]) -> None:
         """Put what was written into the object, and take it out again should the transaction be undone."""
         data, relations, dirty = dict(row.__data__), dict(row.__rel__), set(row._dirty)
         row._dirty.difference_update(values)
@@ -319,10 +326,6 @@ def _check_user(row: Any, actor: Any) -> None:
     if not isinstance(actor, peewee.Model) or actor._pk is None:
         raise InvalidDataError("by", actor, "needs the acting User, saved")
     check_actor(row, actor)
-
-
-def _moment(now: Any) -> Any:
-    return clock.now() if now is None else clock.utc(now, "now")
 
 
 def _predicate(machine: StateMachine, event: str) -> Callable[..., bool]:

@@ -1,0 +1,22 @@
+"""Free time and bookings: when a professional can be booked, and the writes that take that time.
+
+What lists free slots and what books them asks the same function, `calendar.allowed_starts`.
+"""
+
+from rayces_core.scheduling.availability import Slot, find_slots, free_slots
+from rayces_core.scheduling.booking import book, reschedule
+from rayces_core.scheduling.series import Series, Skipped, book_series
+from rayces_core.scheduling.sweeps import due_reminders, expire_overdue
+
+__all__ = [
+    "Series",
+    "Skipped",
+    "Slot",
+    "book",
+    "book_series",
+    "due_reminders",
+    "expire_overdue",
+    "find_slots",
+    "free_slots",
+    "reschedule",
+]

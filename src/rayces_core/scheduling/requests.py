@@ -1,0 +1,117 @@
+"""A booking as it was asked for: its arguments checked, and whether the acting user may ask for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Final
+
+from rayces_core import clock
+from rayces_core.errors import InvalidDataError, NotPermittedError
+from rayces_core.models.permissions import OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
+from rayces_core.models.student import Student
+from rayces_core.models.user import User
+from rayces_core.scheduling.calendar import check_duration
+from rayces_core.scheduling.facts import Facts, Wish
+from rayces_core.scoping import check_reach
+
+LONGEST_KEY: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A booking as it was asked for."""
+
+    student_id: int
+    professional_id: int
+    client_id: int
+    wish: Wish
+    uses_credit: bool
+    notes: str | None
+    key: str | None
+    draft: bool
+    confirm: bool
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What was asked, in a form that can be compared; None without a key."""
+        if self.key is None:
+            return None
+        wish = self.wish
+        asked = [
+            self.student_id,
+            self.professional_id,
+            self.client_id,
+            wish.start.isoformat(),
+            wish.duration_minutes,
+            self.uses_credit,
+            self.notes,
+            self.draft,
+            self.confirm,
+            wish.override_schedule,
+            wish.allow_overlap,
+        ]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def wish_of(
+    scheduled_at: object,
+    duration_minutes: object,
+    override_schedule: bool,
+    allow_overlap: bool,
+    now: datetime | None,
+    moving: int | None = None,
+) -> Wish:
+    """The time asked for, checked; raises InvalidDataError."""
+    start = clock.utc(scheduled_at, "scheduled_at")
+    minutes = None if duration_minutes is None else check_duration(duration_minutes)
+    return Wish(start, minutes, bool(override_schedule), bool(allow_overlap), clock.moment(now), moving)
+
+
+def check_overrides(by: User | None, wish: Wish, action: str) -> None:
+    """Raise unless the acting user may set aside what the wish sets aside."""
+    if by is None:
+        return
+    if not isinstance(by, User) or by.id is None:
+        raise InvalidDataError("by", by, "needs the acting User, saved")
+    check_reach(by)
+    if (wish.override_schedule or wish.allow_overlap) and not STAFF(None, by):
+        raise NotPermittedError(f"{action} with override_schedule or allow_overlap", by.id, (STAFF.who,))
+
+
+def person_id(given: object, model: type[Student] | type[User], field: str) -> int:
+    """The id of a Student or User, or the id itself; raises InvalidDataError or CrossTenantError."""
+    if isinstance(given, model):
+        check_reach(given)
+        given = given.id
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidDataError(field, given, f"needs a saved {model.__name__} or an id")
+    return given
+
+
+def checked_key(key: object) -> str | None:
+    """The idempotency key, if it can be one; raises InvalidDataError."""
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY or "\0" in key:
+        raise InvalidDataError("idempotency_key", key, f"needs a text of 1 to {LONGEST_KEY} characters")
+    return key
+
+
+def check_booker(facts: Facts, by: User | None) -> None:
+    """Raise unless the acting user may book for this student and client."""
+    if by is None or STAFF(None, by) or (by.id == facts.client_id and by.id in facts.contacts):
+        return
+    allowed = (STAFF.who, "the client, for a student whose contact they are")
+    raise NotPermittedError("book for this student and client", by.id, allowed)
+
+
+def check_mover(facts: Facts, state: str, by: User | None) -> None:
+    """Raise unless the acting user may move this appointment."""
+    allowed = (STAFF, OWN_CLIENT_BEFORE_CONFIRMATION)
+    appointment = SimpleNamespace(client_id=facts.client_id, state=state)
+    if by is not None and not any(permission(appointment, by) for permission in allowed):
+        raise NotPermittedError("reschedule this Appointment", by.id, tuple(permission.who for permission in allowed))

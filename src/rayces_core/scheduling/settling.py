@@ -1,0 +1,121 @@
+"""Writing what was decided: under the locks, unless a fact has changed since it was read.
+
+The locks, the check and the row go out as one message. PostgreSQL takes a new snapshot for each statement in it, so
+the check sees what was committed while it waited for the locks. The database's own rule stays behind all of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from rayces_core.binding import current
+from rayces_core.errors import DeadlockError, SlotTakenError
+from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
+from rayces_core.models.user import User
+from rayces_core.scheduling.facts import BUSY, Facts, Wish
+
+Made = TypeVar("Made")
+
+ATTEMPTS: Final = 10
+# The order of these locks is the order everywhere: professional, student, client, then the appointment itself.
+LOCK_PROFESSIONAL: Final = (
+    "SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE; "
+)
+LOCK_PEOPLE: Final = """
+SELECT 1 FROM students WHERE organization_id = %(tenant)s AND id = %(student)s FOR NO KEY UPDATE;
+SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(client)s FOR NO KEY UPDATE;
+"""
+# What was decided on still holds.
+UNCHANGED: Final = f"""
+EXISTS (
+    SELECT 1 FROM professionals
+     WHERE organization_id = %(tenant)s AND user_id = %(professional)s AND xmin::text = %(version)s
+) AND EXISTS (
+    SELECT 1 FROM students
+     WHERE organization_id = %(tenant)s AND id = %(student)s AND admission_state = %(admission_state)s
+) AND NOT EXISTS (
+    SELECT 1 FROM appointments AS other
+     WHERE other.organization_id = %(tenant)s AND other.professional_id = %(professional)s
+       AND other.state IN ({OCCUPYING_SQL}) AND other.id IS DISTINCT FROM %(moving)s
+       AND tstzrange(other.scheduled_at, other.occupied_until) && tstzrange(%(start)s, %(occupied_until)s)
+)"""
+NOBODY_BUSY: Final = f"""
+AND {BUSY.format(column="student_id", person="%(student)s", until="%(until)s")} IS NULL
+AND {BUSY.format(column="client_id", person="%(client)s", until="%(until)s")} IS NULL
+"""
+COLUMNS: Final = ", ".join(f'"{field.column_name}"' for field in Appointment._meta.sorted_fields)
+NOTED: Final = """
+    INSERT INTO state_transitions
+        (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at)
+    SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
+           %(now)s
+"""
+INSERT: Final = f"""
+WITH booked AS (
+    INSERT INTO appointments (
+        organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
+        pre_confirmed_at, expires_at, uses_credit, credits_used, notes, idempotency_key, request_fingerprint,
+        created_at, updated_at
+    ) SELECT %(tenant)s, %(professional)s, %(student)s, %(client)s, %(start)s, %(minutes)s, %(buffer)s, %(state)s,
+        %(held_from)s::timestamptz, %(held_until)s::timestamptz, %(uses_credit)s, %(credits_used)s, %(notes)s::text,
+        %(key)s::varchar, %(fingerprint)s::varchar, %(now)s, %(now)s
+    WHERE {{conditions}}
+    RETURNING {COLUMNS}
+), noted AS ({NOTED} FROM booked WHERE state <> 'draft')
+SELECT * FROM booked"""
+UPDATE: Final = f"""
+WITH moved AS (
+    UPDATE appointments SET scheduled_at = %(start)s, duration_minutes = %(minutes)s, buffer_minutes = %(buffer)s,
+        expires_at = least(expires_at, %(start)s), reminder_minutes = NULL, updated_at = %(now)s
+     WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
+       AND professional_id = %(professional)s AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
+    RETURNING {COLUMNS}
+), noted AS ({NOTED} FROM moved)
+SELECT * FROM moved"""
+
+
+def write(sql: str, facts: Facts, wish: Wish, by: User | None, **values: Any) -> Appointment | None:
+    """Lock, check and write; returns the appointment as it now is, or None if what was decided on has changed."""
+    calendar, until = facts.calendar, wish.start + timedelta(minutes=facts.minutes)
+    given = {
+        "tenant": current().organization_id,
+        "professional": calendar.professional_id,
+        "student": facts.student_id,
+        "client": facts.client_id,
+        "version": facts.version,
+        "admission_state": facts.admission_state,
+        "start": wish.start,
+        "until": until,
+        "occupied_until": until + timedelta(minutes=calendar.buffer_minutes),
+        "minutes": facts.minutes,
+        "buffer": calendar.buffer_minutes,
+        "moving": wish.moving,
+        "actor": None if by is None else by.id,
+        "now": wish.now,
+    }
+    locks = LOCK_PROFESSIONAL if wish.allow_overlap else LOCK_PROFESSIONAL + LOCK_PEOPLE
+    conditions = UNCHANGED if wish.allow_overlap else UNCHANGED + NOBODY_BUSY
+    cursor = current().engine.run_prepared(locks + sql.format(conditions=conditions), given | values)
+    rows = cursor.fetchall()
+    return Appointment._from_rows(cursor.description, rows)[0] if rows else None
+
+
+def until_settled(attempt: Callable[[], Made | None]) -> Made:
+    """Attempt until what was read still held when it was written; concurrent changes are seen by the next attempt.
+
+    Raises:
+        SlotTakenError: the time was fought over too long, or the unit of work has lost a deadlock.
+    """
+    in_transaction = current().engine.holder_of_transaction() is not None
+    for _ in range(ATTEMPTS):
+        try:
+            made = attempt()
+        except DeadlockError as error:
+            if in_transaction:  # the server has undone all of it
+                raise SlotTakenError("another booking was in the way; run the unit of work again") from error
+            continue
+        if made is not None:
+            return made
+    raise SlotTakenError("others keep changing that professional's time; try again")
