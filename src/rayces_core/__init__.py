@@ -9,11 +9,13 @@ with db.tenant("north"):
 Student.create(first_name="Luz", last_name="Sosa")
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rayces_core._version import __version__
 
 if TYPE_CHECKING:
+    from rayces_core import scheduling
     from rayces_core.database import Database
     from rayces_core.errors import (
         BookingError,
@@ -160,14 +162,19 @@ __all__ = [
     "UnsafeSQLError",
     "User",
     "ValueRefusedError",
+    "scheduling",
     "__version__",
 ]
+
+MODULES = ("scheduling",)
 
 
 def __getattr__(name: str) -> Any:
     """Load the library when one of its names is first used, so that `rayces --help` need not wait for it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in MODULES:
+        return import_module(f"rayces_core.{name}")
     from rayces_core import database, errors, models, tenancy
 
     for module in (models, tenancy, database, errors):

@@ -222,7 +222,7 @@ GIRASOL: Final = Centre(
         Session("sofia", "Delfina", 1, 1, "09:00", S.CONFIRMED),
         Session("ramiro", "Benjamín", 1, 2, "16:00", S.PRE_CONFIRMED),
         Session("sofia", "Isabella", 1, 3, "10:00", S.PRE_CONFIRMED, paid=False),
-        Session("sofia", "Thiago", 2, 0, "15:00", S.DRAFT, paid=False),
+        Session("sofia", "Isabella", 2, 0, "15:00", S.DRAFT, paid=False),
     ),
     purchases=(
         Purchase("julia", 4, 38, "MP-551200871"),

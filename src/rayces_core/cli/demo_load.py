@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
-from rayces_core import clock
+from rayces_core import clock, scheduling
 from rayces_core.cli.demo_data import CENTRES, Centre, Child, Session
 from rayces_core.cli.demo_ledger import post_ledger
 from rayces_core.database import Database
@@ -23,30 +22,18 @@ from rayces_core.models import (
     Post,
     Professional,
     Role,
-    StateTransition,
     Student,
     User,
 )
 
-# What led to each state, step by step: event and the state after it.
-_HOLD = [("pre_confirm", AppointmentState.PRE_CONFIRMED)]
-_CONFIRMED = [*_HOLD, ("confirm", AppointmentState.CONFIRMED)]
-WAYS: dict[AppointmentState, list[tuple[str, AppointmentState]]] = {
-    AppointmentState.DRAFT: [],
-    AppointmentState.PRE_CONFIRMED: _HOLD,
-    AppointmentState.CONFIRMED: _CONFIRMED,
-    AppointmentState.EXECUTED: [*_CONFIRMED, ("execute", AppointmentState.EXECUTED)],
-    AppointmentState.NO_SHOW: [*_CONFIRMED, ("mark_no_show", AppointmentState.NO_SHOW)],
-    AppointmentState.CANCELLED: [*_CONFIRMED, ("cancel", AppointmentState.CANCELLED)],
+# The events that lead to each state of an admission, and of an appointment once it is booked.
+ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
+    AdmissionState.PROSPECT: (),
+    AdmissionState.ADMITTED: ("apply", "admit"),
+    AdmissionState.ENROLLED: ("apply", "admit", "enroll"),
+    AdmissionState.ON_LEAVE: ("apply", "admit", "enroll", "suspend"),
 }
-_STAMPS = {
-    AppointmentState.PRE_CONFIRMED: "pre_confirmed_at",
-    AppointmentState.CONFIRMED: "confirmed_at",
-    AppointmentState.EXECUTED: "executed_at",
-    AppointmentState.NO_SHOW: "no_show_at",
-    AppointmentState.CANCELLED: "cancelled_at",
-}
-_ADMISSION = {"apply": AdmissionState.APPLIED, "admit": AdmissionState.ADMITTED, "enroll": AdmissionState.ENROLLED}
+ENDINGS = {AppointmentState.EXECUTED: "execute", AppointmentState.NO_SHOW: "mark_no_show"}
 
 
 @dataclass
@@ -100,6 +87,8 @@ def _organization(database: Database, centre: Centre) -> Organization:
 def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
     with clock.frozen(now - timedelta(days=60)):
         people = _write_people(centre)
+        for child in centre.children:
+            _admit(people, child)
     booked = [_book(organization, people, session, now) for session in centre.sessions]
     post_ledger(centre, people.users, people.desk, booked, now)
     for days_ago, message in enumerate(reversed(centre.messages), start=1):
@@ -141,8 +130,7 @@ def _write_people(centre: Centre) -> People:
 
 def _write_student(child: Child, users: dict[str, User]) -> Student:
     first, *others = (users[name] for name in child.contacts)
-    came_in = child.admission not in (AdmissionState.PROSPECT, AdmissionState.APPLIED)
-    student = Student.create(
+    return Student.create(
         first_name=child.first_name,
         last_name=child.last_name,
         date_of_birth=date.fromisoformat(child.born),
@@ -151,53 +139,39 @@ def _write_student(child: Child, users: dict[str, User]) -> Student:
         secondary_contact=others[0] if others else None,
         educational_notes=child.notes,
         emergency_contacts=[{"name": first.full_name, "relationship": "guardian", "phone": first.phone}],
-        admission_state=child.admission,
-        admission_date=clock.now().date() if came_in else None,
     )
-    if came_in:
-        _write_admission(student)
-    return student
 
 
-def _write_admission(student: Student) -> None:
-    before = AdmissionState.PROSPECT
-    steps = dict(_ADMISSION)
-    if student.admission_state == AdmissionState.ADMITTED:
-        del steps["enroll"]
-    if student.admission_state == AdmissionState.ON_LEAVE:
-        steps["suspend"] = AdmissionState.ON_LEAVE
-    for days, (event, after) in enumerate(steps.items()):
-        _journal(student, event, before, after, clock.now() + timedelta(days=3 * days), None)
-        before = after
+def _admit(people: People, child: Child) -> None:
+    for days, event in enumerate(ADMISSION[child.admission]):
+        admission = getattr(people.students[child.first_name], event)
+        admission(by=people.desk, now=clock.now() + timedelta(days=3 * days))
 
 
 def _book(organization: Organization, people: People, session: Session, now: datetime) -> Appointment:
     profile, student = people.profiles[session.professional], people.students[session.child]
     starts = _starts_at(organization, session, now)
-    moments = _moments(session, starts, now)
-    booked_at = min([*moments.values(), now]) - timedelta(minutes=20)
-    stamps: dict[str, Any] = {_STAMPS[state]: moment for state, moment in moments.items()}
-    if held_at := moments.get(AppointmentState.PRE_CONFIRMED):
-        stamps["expires_at"] = min(held_at + timedelta(hours=24), starts)
+    # Held some days before, or this morning where it is still to be confirmed.
+    still_held = session.state == AppointmentState.PRE_CONFIRMED
+    held = now - timedelta(hours=3) if still_held else min(starts - timedelta(days=4), now - timedelta(hours=3))
+    appointment = scheduling.book(
+        student=student,
+        professional=profile,
+        client=student.primary_contact,
+        scheduled_at=starts,
+        uses_credit=session.paid,
+        draft=session.state == AppointmentState.DRAFT,
+        by=people.desk,
+        now=held,
+    )
+    if session.state not in (AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED):
+        appointment.confirm(by=student.primary_contact, now=held + timedelta(hours=1))
     if session.state == AppointmentState.CANCELLED:
-        stamps |= {"cancelled_by": student.primary_contact, "cancellation_reason": session.reason}
-    with clock.frozen(booked_at):
-        appointment = Appointment.create(
-            professional=profile,
-            student=student,
-            client=student.primary_contact,
-            scheduled_at=starts,
-            duration_minutes=profile.session_duration_minutes,
-            buffer_minutes=profile.buffer_minutes,
-            state=session.state,
-            uses_credit=session.paid,
-            credits_used=1 if session.paid else 0,
-            **stamps,
-        )
-    before = AppointmentState.DRAFT
-    for event, after in WAYS[session.state]:
-        _journal(appointment, event, before, after, moments[after], people.desk, session.reason)
-        before = after
+        cancelled = min(starts - timedelta(days=2), now - timedelta(hours=1))
+        appointment.cancel(by=people.desk, reason=session.reason, now=cancelled)
+    elif session.state in ENDINGS:
+        end = getattr(appointment, ENDINGS[session.state])
+        end(by=profile.user, now=starts + timedelta(minutes=50))
     return appointment
 
 
@@ -205,38 +179,3 @@ def _starts_at(organization: Organization, session: Session, now: datetime) -> d
     today = now.astimezone(organization.zone).date()
     day = today - timedelta(days=today.weekday()) + timedelta(weeks=session.week, days=session.day)
     return datetime.combine(day, time.fromisoformat(session.at), organization.zone).astimezone(now.tzinfo)
-
-
-def _moments(session: Session, starts: datetime, now: datetime) -> dict[AppointmentState, datetime]:
-    """When each state on the way was entered: held, confirmed within the day, ended after it began."""
-    still_held = session.state == AppointmentState.PRE_CONFIRMED
-    held = now - timedelta(hours=3) if still_held else min(starts - timedelta(days=4), now - timedelta(hours=3))
-    when = {
-        AppointmentState.PRE_CONFIRMED: held,
-        AppointmentState.CONFIRMED: held + timedelta(hours=1),
-        AppointmentState.EXECUTED: starts + timedelta(minutes=50),
-        AppointmentState.NO_SHOW: starts + timedelta(minutes=20),
-        AppointmentState.CANCELLED: min(starts - timedelta(days=2), now - timedelta(hours=1)),
-    }
-    return {state: when[state] for _, state in WAYS[session.state]}
-
-
-def _journal(
-    subject: Appointment | Student,
-    event: str,
-    before: str,
-    after: str,
-    at: datetime,
-    actor: User | None,
-    reason: str | None = None,
-) -> None:
-    StateTransition.create(
-        subject_type=type(subject).__name__,
-        subject_id=subject.id,
-        event=event,
-        from_state=before,
-        to_state=after,
-        actor=actor,
-        reason=reason if event == "cancel" else None,
-        occurred_at=at,
-    )

@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from rayces_core import clock
 from rayces_core.binding import current
-from rayces_core.collector import undisturbed
 from rayces_core.errors import InvalidDataError, ReferenceNotFoundError, TenantNotSetError
 from rayces_core.fields.jsonb import problems
 from rayces_core.models.appointment import AppointmentState
@@ -141,7 +140,7 @@ def free_slots(
         )
     if duration_minutes is None:
         check_duration(calendars[0].session_duration_minutes, "session_duration_minutes")
-    return undisturbed(lambda: listing.slots(calendars))
+    return listing.slots(calendars)
 
 
 def find_slots(
@@ -175,7 +174,7 @@ def find_slots(
     _check_choice(specialization, limit)
     ids = None if professionals is None else [id_of(professional) for professional in professionals]
     calendars = read_calendars(listing.start, listing.end, ids=ids, specialization=specialization)
-    return undisturbed(lambda: listing.slots(calendars, limit))
+    return listing.slots(calendars, limit)
 
 
 def _check_choice(specialization: object, limit: object) -> None:

@@ -20,6 +20,7 @@ from rayces_core.errors import (
     TransitionRefusedError,
 )
 from rayces_core.models.appointment import CONFIRMED, DRAFT, NOT_EXPIRED, PRE_CONFIRMED, Appointment, AppointmentState
+from rayces_core.models.journal import StateTransition
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
@@ -39,6 +40,7 @@ from rayces_core.scoping import check_reach
 from rayces_core.state_machine import StateChange
 
 MOVABLE: Final = (DRAFT, PRE_CONFIRMED, CONFIRMED)
+WRITTEN: Final = {"scheduled_at", "duration_minutes", "buffer_minutes", "expires_at", "reminder_minutes", "updated_at"}
 
 
 def book(
@@ -94,7 +96,7 @@ def book(
         client_id=person_id(client, User, "client"),
         wish=wish,
         uses_credit=bool(uses_credit),
-        notes=notes,
+        notes=Appointment.notes.db_value(notes),
         key=checked_key(idempotency_key),
         draft=bool(draft),
         confirm=bool(confirm),
@@ -142,7 +144,7 @@ def reschedule(
     check_overrides(by, wish, "reschedule")
     with _unit_of_work(Appointment.lifecycle.has_effects("reschedule")):
         moved, note = until_settled(lambda: _try_to_move(wish, by, reason))
-        unsaved = appointment.dirty_field_names
+        unsaved = set(appointment.dirty_field_names) - WRITTEN
         Appointment.lifecycle.take_up(appointment, {k: v for k, v in moved.__data__.items() if k not in unsaved})
         given = {"scheduled_at": wish.start, "duration_minutes": duration_minutes}
         state = appointment.state
@@ -190,7 +192,7 @@ def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] 
     return None if booked is None else (booked, True)
 
 
-def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appointment, str] | None:
+def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appointment, str | None] | None:
     """The appointment with its new time, and the journal's note; None if what was read has changed meanwhile."""
     facts = read_facts(TO_MOVE, wish)
     if facts is None:
@@ -200,7 +202,7 @@ def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appoi
     _check_movable(AppointmentState(state), expires_at, wish.now)
     check_mover(facts, state, by)
     decide(facts, wish)
-    note = f"from {was_start.isoformat()}" + (f": {reason}" if reason else "")
+    note = StateTransition.reason.db_value(f"from {was_start.isoformat()}" + (f": {reason}" if reason else ""))
     places = {"state": state, "from_state": state, "was_start": was_start, "event": "reschedule", "reason": note}
     moved = write(UPDATE, facts, wish, by, **places)
     return None if moved is None else (moved, note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -73,7 +74,7 @@ def book_series(
         for number, start in enumerate(starts, 1):
             key = None if idempotency_key is None else f"{idempotency_key}/{number}"
             try:
-                with current().engine.atomic():
+                with current().engine.atomic() if skip_conflicts else nullcontext():
                     booked.append(book(scheduled_at=start, idempotency_key=key, now=moment, **options))
             except BookingError as error:
                 if not skip_conflicts:

@@ -20,10 +20,8 @@ Made = TypeVar("Made")
 
 ATTEMPTS: Final = 10
 # The order of these locks is the order everywhere: professional, student, client, then the appointment itself.
-LOCK_PROFESSIONAL: Final = (
-    "SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE; "
-)
-LOCK_PEOPLE: Final = """
+LOCKS: Final = """
+SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE;
 SELECT 1 FROM students WHERE organization_id = %(tenant)s AND id = %(student)s FOR NO KEY UPDATE;
 SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(client)s FOR NO KEY UPDATE;
 """
@@ -95,9 +93,8 @@ def write(sql: str, facts: Facts, wish: Wish, by: User | None, **values: Any) ->
         "actor": None if by is None else by.id,
         "now": wish.now,
     }
-    locks = LOCK_PROFESSIONAL if wish.allow_overlap else LOCK_PROFESSIONAL + LOCK_PEOPLE
     conditions = UNCHANGED if wish.allow_overlap else UNCHANGED + NOBODY_BUSY
-    cursor = current().engine.run_prepared(locks + sql.format(conditions=conditions), given | values)
+    cursor = current().engine.run_prepared(LOCKS + sql.format(conditions=conditions), given | values)
     rows = cursor.fetchall()
     return Appointment._from_rows(cursor.description, rows)[0] if rows else None
 
