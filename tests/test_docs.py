@@ -26,6 +26,15 @@ def test_the_readmes_example_runs_as_it_stands(capsys):
     assert "no tenant is bound here" in capsys.readouterr().out
 
 
+def test_the_example_of_scheduling_runs_as_it_stands(capsys):
+    example, _ = code_blocks(ROOT / "docs" / "scheduling.md", "python")
+
+    exec(compile(example, "scheduling.md", "exec"), {})
+
+    said = re.findall(r"print\(.*# (.*)", example)
+    assert capsys.readouterr().out.splitlines() == said
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_between_documents_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):

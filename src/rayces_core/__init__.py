@@ -162,8 +162,8 @@ __all__ = [
     "UnsafeSQLError",
     "User",
     "ValueRefusedError",
-    "scheduling",
     "__version__",
+    "scheduling",
 ]
 
 MODULES = ("scheduling",)
