@@ -1,0 +1,167 @@
+"""Every error the library raises, as one tree.
+
+RaycesError
+├── ConfigurationError             the installation, the URL, a role or the schema is not as it must be
+│   ├── MissingExtraError
+│   ├── EmbeddedServerError
+│   ├── DatabaseUnreachableError
+│   ├── ServerTooOldError
+│   ├── SchemaMissingError
+│   │   └── UnknownTableError      (peewee.ProgrammingError)
+│   ├── MissingRoleError
+│   ├── RoleNotHeldError
+│   └── IsolationInertError
+├── ConnectionLostError            the server closed the connection (peewee.OperationalError)
+├── PoolTimeoutError               no connection became free in time (TimeoutError)
+├── TransactionFailedError         a unit of work could not be kept (peewee.OperationalError)
+├── TenancyError
+│   ├── TenantNotSetError          (LookupError)
+│   ├── UnknownTenantError         (LookupError)
+│   ├── InactiveTenantError
+│   ├── CrossTenantError
+│   ├── TenantImmutableError
+│   ├── TenantSwitchError
+│   └── UnsafeSQLError
+├── InvalidDataError               a value is refused before any SQL (ValueError)
+│   ├── NaiveDatetimeError
+│   └── ValueRefusedError          refused by the server (peewee.DataError)
+├── ConstraintError                the database refused a row (peewee.IntegrityError)
+│   ├── DuplicateError
+│   ├── ReferenceNotFoundError
+│   ├── StillReferencedError
+│   ├── CheckFailedError
+│   └── OverlapError
+├── PermissionDeniedError          the tenant's role may not do that (peewee.ProgrammingError)
+├── DeadlockError                  the server undid the unit of work to let another go on (peewee.OperationalError)
+├── LifecycleError                 a row's state was not changed
+│   ├── InvalidTransitionError     the event does not start from the state that the row has
+│   ├── TransitionRefusedError     a condition of the event does not hold
+│   └── StateAssignmentError       a state was assigned instead of reached by an event (AttributeError)
+├── NotPermittedError              the acting user may not do that
+├── BookingError                   an appointment was not booked or moved
+│   ├── SlotTakenError             (OverlapError)
+│   ├── OutsideScheduleError
+│   ├── TooSoonError
+│   ├── BookingWindowError
+│   ├── ProfessionalInactiveError
+│   │   └── NewClientsRefusedError
+│   ├── StudentNotAdmittedError
+│   └── StudentBusyError
+│       └── ClientBusyError
+├── IdempotencyConflictError       an idempotency key came again with another request
+└── MigrationError
+    ├── MigrationFileError
+    └── IrreversibleMigrationError
+"""
+
+from rayces_core.errors.base import (
+    CheckFailedError,
+    ConfigurationError,
+    ConnectionLostError,
+    ConstraintError,
+    CrossTenantError,
+    DatabaseUnreachableError,
+    DeadlockError,
+    DuplicateError,
+    EmbeddedServerError,
+    InactiveTenantError,
+    InvalidDataError,
+    IrreversibleMigrationError,
+    IsolationInertError,
+    MigrationError,
+    MigrationFileError,
+    MissingExtraError,
+    MissingRoleError,
+    NaiveDatetimeError,
+    OverlapError,
+    PermissionDeniedError,
+    PoolTimeoutError,
+    RaycesError,
+    ReferenceNotFoundError,
+    RoleNotHeldError,
+    SchemaMissingError,
+    ServerTooOldError,
+    StillReferencedError,
+    TenancyError,
+    TenantImmutableError,
+    TenantNotSetError,
+    TenantSwitchError,
+    TransactionFailedError,
+    UnknownTableError,
+    UnknownTenantError,
+    UnsafeSQLError,
+    ValueRefusedError,
+)
+from rayces_core.errors.domain import (
+    BookingError,
+    BookingWindowError,
+    ClientBusyError,
+    IdempotencyConflictError,
+    InvalidTransitionError,
+    LifecycleError,
+    NewClientsRefusedError,
+    NotPermittedError,
+    OutsideScheduleError,
+    ProfessionalInactiveError,
+    SlotTakenError,
+    StateAssignmentError,
+    StudentBusyError,
+    StudentNotAdmittedError,
+    TooSoonError,
+    TransitionRefusedError,
+)
+
+__all__ = [
+    "BookingError",
+    "BookingWindowError",
+    "CheckFailedError",
+    "ClientBusyError",
+    "ConfigurationError",
+    "ConnectionLostError",
+    "ConstraintError",
+    "CrossTenantError",
+    "DatabaseUnreachableError",
+    "DeadlockError",
+    "DuplicateError",
+    "EmbeddedServerError",
+    "IdempotencyConflictError",
+    "InactiveTenantError",
+    "InvalidDataError",
+    "InvalidTransitionError",
+    "IrreversibleMigrationError",
+    "IsolationInertError",
+    "LifecycleError",
+    "MigrationError",
+    "MigrationFileError",
+    "MissingExtraError",
+    "MissingRoleError",
+    "NaiveDatetimeError",
+    "NewClientsRefusedError",
+    "NotPermittedError",
+    "OutsideScheduleError",
+    "OverlapError",
+    "PermissionDeniedError",
+    "PoolTimeoutError",
+    "ProfessionalInactiveError",
+    "RaycesError",
+    "ReferenceNotFoundError",
+    "RoleNotHeldError",
+    "SchemaMissingError",
+    "ServerTooOldError",
+    "SlotTakenError",
+    "StateAssignmentError",
+    "StillReferencedError",
+    "StudentBusyError",
+    "StudentNotAdmittedError",
+    "TenancyError",
+    "TenantImmutableError",
+    "TenantNotSetError",
+    "TenantSwitchError",
+    "TooSoonError",
+    "TransactionFailedError",
+    "TransitionRefusedError",
+    "UnknownTableError",
+    "UnknownTenantError",
+    "UnsafeSQLError",
+    "ValueRefusedError",
+]

@@ -1,0 +1,210 @@
+"""What installation, connections, tenancy, values, constraints and migrations raise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import peewee
+
+
+class RaycesError(Exception):
+    """Base of every error of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders (workers, test runners); their constructors want facts, not args.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[RaycesError], args: tuple[Any, ...]) -> RaycesError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+class ConfigurationError(RaycesError):
+    """The installation, the URL, a role or the schema is not as it must be; the message says what to do."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional part is not installed; the message names the extra to install."""
+
+
+class EmbeddedServerError(ConfigurationError):
+    """The embedded PostgreSQL could not be started, joined or stopped."""
+
+
+class DatabaseUnreachableError(ConfigurationError):
+    """No connection to the server could be made: host, port, database, login or password."""
+
+
+class ServerTooOldError(ConfigurationError):
+    """The server is older than PostgreSQL 15."""
+
+
+class SchemaMissingError(ConfigurationError):
+    """The database holds no schema of this library yet; run `rayces migrate up`."""
+
+
+class UnknownTableError(SchemaMissingError, peewee.ProgrammingError):
+    """A statement names a table that is not there."""
+
+
+class MissingRoleError(ConfigurationError):
+    """A role is missing and the login may not create it; the message has the statements for a DBA."""
+
+
+class RoleNotHeldError(ConfigurationError):
+    """The login may not become the application's role; the message has the statement that allows it."""
+
+
+class IsolationInertError(ConfigurationError):
+    """Row-level security would not hold the application's role, so nothing is run with it."""
+
+
+class ConnectionLostError(RaycesError, peewee.OperationalError):
+    """The server closed the connection; the next statement outside a transaction gets a new one."""
+
+
+class PoolTimeoutError(RaycesError, TimeoutError):
+    """Every connection stayed in use for the whole waiting time.
+
+    Attributes: `max_connections`, `waited_seconds`.
+    """
+
+    def __init__(self, max_connections: int, waited_seconds: float) -> None:
+        self.max_connections, self.waited_seconds = max_connections, waited_seconds
+        super().__init__(
+            f"all {max_connections} connections stayed in use for {waited_seconds:g} s; leave tenant blocks sooner, "
+            "or raise max_connections= or pool_timeout="
+        )
+
+
+class TransactionFailedError(RaycesError, peewee.OperationalError):
+    """A unit of work was not kept: a statement in it had failed, or its blocks were left out of order."""
+
+
+class TenancyError(RaycesError):
+    """A rule of tenant isolation was about to be broken."""
+
+
+class TenantNotSetError(TenancyError, LookupError):
+    """No tenant is bound; nothing works without one."""
+
+    def __init__(self, message: str = "no tenant is bound here; wrap the code in `with db.tenant(...):`") -> None:
+        super().__init__(message)
+
+
+class UnknownTenantError(TenancyError, LookupError):
+    """There is no organization of that subdomain or id. Attribute: `tenant`, what was asked for."""
+
+    def __init__(self, tenant: object, message: str | None = None) -> None:
+        self.tenant = tenant
+        super().__init__(
+            message or f"there is no organization {tenant!r}; give a subdomain, an id or a saved Organization"
+        )
+
+
+class InactiveTenantError(TenancyError):
+    """The organization is switched off. Attribute: `tenant`."""
+
+    def __init__(self, tenant: object) -> None:
+        self.tenant = tenant
+        super().__init__(f"organization {tenant!r} is not active; set active=True in a privileged block to use it")
+
+
+class CrossTenantError(TenancyError):
+    """A row of one tenant met the scope of another.
+
+    Attributes: `bound`, id of the bound organization (None in privileged work); `found`, the other one, if known.
+    """
+
+    def __init__(self, message: str, *, bound: int | None = None, found: object = None) -> None:
+        self.bound, self.found = bound, found
+        super().__init__(message)
+
+
+class TenantImmutableError(TenancyError):
+    """A row never changes its organization."""
+
+    def __init__(self, message: str = "a row never changes its organization; create it anew in the other one") -> None:
+        super().__init__(message)
+
+
+class TenantSwitchError(TenancyError):
+    """The tenant cannot change while a transaction is open."""
+
+
+class UnsafeSQLError(TenancyError):
+    """Raw SQL that would end the transaction, change the role or the tenant; refused before it is sent."""
+
+
+class InvalidDataError(RaycesError, ValueError):
+    """A value is refused before any SQL. Attributes: `field`, `value`, `reason`."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        self.field, self.value, self.reason = field, value, reason
+        super().__init__(f"{field}: {reason}")
+
+
+class NaiveDatetimeError(InvalidDataError):
+    """A datetime without a time zone."""
+
+    def __init__(self, field: str, value: object) -> None:
+        super().__init__(
+            field, value, "a datetime needs a time zone; use datetime.now(timezone.utc) or .replace(tzinfo=...)"
+        )
+
+
+class ValueRefusedError(InvalidDataError, peewee.DataError):
+    """The server could not take a value: out of range, malformed or not convertible."""
+
+
+class ConstraintError(RaycesError, peewee.IntegrityError):
+    """The database refused a row.
+
+    Attributes: `constraint`, its name; `table`; `fields`, the columns concerned without organization_id.
+    """
+
+    def __init__(self, message: str, *, constraint: str = "", table: str = "", fields: tuple[str, ...] = ()) -> None:
+        self.constraint, self.table, self.fields = constraint, table, fields
+        super().__init__(message)
+
+
+class DuplicateError(ConstraintError):
+    """Another row of the same organization already has these values."""
+
+
+class ReferenceNotFoundError(ConstraintError):
+    """The row names another that is not there; another organization's row is not there either."""
+
+
+class StillReferencedError(ConstraintError):
+    """The row cannot be deleted, because others name it."""
+
+
+class CheckFailedError(ConstraintError):
+    """A value breaks a rule that the database holds."""
+
+
+class OverlapError(ConstraintError):
+    """The professional's time is already taken."""
+
+
+class PermissionDeniedError(RaycesError, peewee.ProgrammingError):
+    """The tenant's role may not do that, by its grants."""
+
+
+class DeadlockError(RaycesError, peewee.OperationalError):
+    """Two units of work waited for each other and the server undid this one; run it again."""
+
+
+class MigrationError(RaycesError):
+    """A migration could not be run; nothing of the failing step was kept."""
+
+
+class MigrationFileError(MigrationError):
+    """A file of the migrations' directory is edited, missing, misnamed or numbered twice; nothing was run."""
+
+
+class IrreversibleMigrationError(MigrationError):
+    """A migration to be rolled back has no way back; nothing was run."""

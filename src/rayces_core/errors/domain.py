@@ -1,0 +1,132 @@
+"""What lifecycles, booking and credits raise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rayces_core.errors.base import OverlapError, RaycesError
+
+
+class LifecycleError(RaycesError):
+    """A row's state was not changed; nothing was written."""
+
+
+class InvalidTransitionError(LifecycleError):
+    """The event does not start from the state that the row has in the database.
+
+    Attributes: `event`; `from_state`, the state that the database has; `allowed`, the events that start from it.
+    """
+
+    def __init__(self, subject: str, event: str, from_state: str, allowed: tuple[str, ...]) -> None:
+        self.event, self.from_state, self.allowed = event, from_state, allowed
+        events = f"it allows {', '.join(allowed)}" if allowed else "nothing can follow it"
+        super().__init__(f"{event} is not possible: the {subject} is {from_state}; {events}")
+
+
+class TransitionRefusedError(LifecycleError):
+    """A condition of the event does not hold. Attributes: `event`; `code`, stable; `reason`, a sentence."""
+
+    def __init__(self, event: str, code: str, reason: str) -> None:
+        self.event, self.code, self.reason = event, code, reason
+        super().__init__(f"{event} is refused: {reason}")
+
+
+class StateAssignmentError(LifecycleError, AttributeError):
+    """A state was assigned; call the event that leads to it, such as `appointment.confirm()`."""
+
+
+class NotPermittedError(RaycesError):
+    """The acting user may not do that. Attributes: `action`; `actor_id`; `allowed`, who may."""
+
+    def __init__(self, action: str, actor_id: object, allowed: tuple[str, ...]) -> None:
+        self.action, self.actor_id, self.allowed = action, actor_id, allowed
+        super().__init__(f"user {actor_id} may not {action}; allowed: {', '.join(allowed)}")
+
+
+class BookingError(RaycesError):
+    """An appointment was not booked or moved; nothing was written. Attribute: `scheduled_at`, the start asked for."""
+
+    scheduled_at: datetime | None = None
+
+
+class SlotTakenError(BookingError, OverlapError):
+    """The professional's time is already taken.
+
+    Attribute: `conflicting_id`, id of the appointment that holds it, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str = "the professional already has an appointment at that time",
+        *,
+        conflicting_id: int | None = None,
+        constraint: str = "appointments_no_overlap",
+        table: str = "appointments",
+        fields: tuple[str, ...] = ("professional_id", "scheduled_at"),
+    ) -> None:
+        self.conflicting_id = conflicting_id
+        super().__init__(message, constraint=constraint, table=table, fields=fields)
+
+
+class OutsideScheduleError(BookingError):
+    """The session does not lie in working time, or meets a blocked date.
+
+    Attributes: `reason`, "outside_schedule" or "blocked_date"; `nearest`, the nearest free Slot, or None.
+    """
+
+    def __init__(self, message: str, *, reason: str, nearest: Any = None) -> None:
+        self.reason, self.nearest = reason, nearest
+        super().__init__(message)
+
+
+class TooSoonError(BookingError):
+    """The start has passed or is nearer than the minimum notice. Attribute: `earliest`, the first start allowed."""
+
+    def __init__(self, message: str, *, earliest: datetime) -> None:
+        self.earliest = earliest
+        super().__init__(message)
+
+
+class BookingWindowError(BookingError):
+    """The start is further ahead than bookings are taken. Attribute: `latest`, the last start allowed."""
+
+    def __init__(self, message: str, *, latest: datetime) -> None:
+        self.latest = latest
+        super().__init__(message)
+
+
+class ProfessionalInactiveError(BookingError):
+    """The professional takes no bookings."""
+
+
+class NewClientsRefusedError(ProfessionalInactiveError):
+    """The professional takes no new clients, and the student has had no appointment there."""
+
+
+class StudentNotAdmittedError(BookingError):
+    """The student's admission does not allow a booking. Attribute: `admission_state`."""
+
+    def __init__(self, message: str, *, admission_state: str) -> None:
+        self.admission_state = admission_state
+        super().__init__(message)
+
+
+class StudentBusyError(BookingError):
+    """The student has another appointment at that time. Attribute: `conflicting_id`, that appointment's id."""
+
+    def __init__(self, message: str, *, conflicting_id: int) -> None:
+        self.conflicting_id = conflicting_id
+        super().__init__(message)
+
+
+class ClientBusyError(StudentBusyError):
+    """The client has another appointment at that time, with another student."""
+
+
+class IdempotencyConflictError(RaycesError):
+    """An idempotency key came again with another request. Attribute: `key`."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the idempotency key {key!r} was used for another request; use a new key for a new request")
