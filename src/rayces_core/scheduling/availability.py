@@ -78,7 +78,6 @@ CROSS JOIN LATERAL (
        AND taken.professional_id = professional.user_id
        AND taken.scheduled_at >= latest.start
        AND taken.scheduled_at < %(end)s + make_interval(mins => professional.buffer_minutes)
-       AND taken.occupied_until > %(start)s
        AND taken.state IN ({OCCUPYING})
        AND taken.id IS DISTINCT FROM %(moving)s
 ) AS busy

@@ -140,10 +140,10 @@ class LocalDays:
 
 def _pieces(zone: ZoneInfo, start: int, end: int) -> Iterator[Piece]:
     begin, offset, last = start, _offset(zone, start // SECOND), (end - 1) // SECOND
-    # No zone has ever changed its offset and changed it again within six days.
+    # A look a day is enough: no zone has ever changed its offset and changed it again within six days.
     for sample in (*range(start // SECOND, last, DAY // SECOND), last):
         if _offset(zone, sample) != offset:
-            change = _first_change(zone, max(begin // SECOND, sample - DAY // SECOND), sample) * SECOND
+            change = _first_change(zone, sample - DAY // SECOND, sample) * SECOND
             yield Piece(begin, change, offset * SECOND)
             begin, offset = change, _offset(zone, sample)
     yield Piece(begin, end, offset * SECOND)
@@ -178,7 +178,7 @@ class Calendar:
     """What one professional's time is decided by.
 
     Attributes: `professional_id`, the id of the professional's user; `days`, the stretch of time that is known of;
-    `busy`, the spans within it that appointments occupy, buffers included, in order and without overlap.
+    `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it.
     """
 
     professional_id: int
@@ -235,7 +235,7 @@ def _gaps(calendar: Calendar, duration: int, first: int, last: int) -> Iterator[
     needed, free_from = duration + calendar.buffer_minutes * MINUTE, first
     for begins, ends in calendar.busy:
         yield free_from, begins - needed
-        free_from = max(free_from, ends)
+        free_from = ends
     yield free_from, last
 
 
@@ -317,7 +317,7 @@ def _reason(calendar: Calendar, begins: int, ends: int, now: int, *, ignore_sche
 
 def check_duration(minutes: object, field: str = "duration_minutes") -> int:
     """Give `minutes` back if a session can be that long; raises `InvalidDataError` otherwise, naming `field`."""
-    if isinstance(minutes, bool) or not isinstance(minutes, int):
+    if not isinstance(minutes, int):
         raise InvalidDataError(field, minutes, f"needs whole minutes, got {type(minutes).__name__}")
     if not SHORTEST_MINUTES <= minutes <= LONGEST_MINUTES:
         raise InvalidDataError(
