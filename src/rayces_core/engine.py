@@ -244,6 +244,7 @@ class Engine(peewee.PostgresqlDatabase):
         )
         if left_open:
             undo_all(session)
+            self.release(session)
         self._drop_used_up(session)
         if not session.blocks:
             self.release(session)

@@ -314,7 +314,11 @@ class Appointment(TimestampedTenantModel):
     def conflicting_id(self) -> int | None:
         """Id of an appointment that holds the professional's time over this one's; None if there is none."""
         others = Appointment._all().occupying(self.scheduled_at, self.scheduled_at + self.occupies)
-        other = others.for_professional(self.professional_id).where(Appointment.id != self.id).first()
+        others = others.for_professional(self.professional_id).where(Appointment.id != self.id)
+        if self.organization_id is not None:
+            # In privileged work another organization's user may have the professional's id.
+            others = others.where(Appointment.organization == self.organization_id)
+        other = others.first()
         return None if other is None else other.id
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
+from rayces_core.models.user import User
 from rayces_core.queries import TenantSelect
 
 
@@ -31,6 +32,8 @@ class AppointmentSelect(TenantSelect):
 
     def for_professional(self, professional: Any) -> AppointmentSelect:
         """Those with a professional: the profile, its user, or the user's id."""
+        if isinstance(professional, User):
+            return self.where(self.model.professional == professional.id)
         return self.where(self.model.professional == getattr(professional, "user_id", professional))
 
     def for_student(self, student: Any) -> AppointmentSelect:

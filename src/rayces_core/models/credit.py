@@ -59,6 +59,8 @@ SETTLE = """entry AS (
     FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
     RETURNING balance
 )"""
+# Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
+IS_SETTLED = "EXISTS (SELECT 1 FROM settled)"
 BALANCE_AFTER = SQL("(SELECT balance FROM settled)")
 
 
@@ -150,7 +152,9 @@ class CreditTransaction(TimestampedTenantModel):
         history: Callable[[], ModelSelect[StateTransition]]
         actor_of: Callable[[str], User | None]
 
-    @lifecycle.transition(source=PENDING, target=COMPLETED, stamp="processed_at", permitted=(STAFF,), steps=SETTLE)
+    @lifecycle.transition(
+        source=PENDING, target=COMPLETED, stamp="processed_at", permitted=(STAFF,), steps=SETTLE, needs=IS_SETTLED
+    )
     def complete(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
         """Let the entry count: the balance moves by `amount` in the same statement.
 

@@ -142,6 +142,7 @@ def reschedule(
         raise InvalidDataError("appointment", appointment, "is not saved yet; book it first")
     wish = wish_of(scheduled_at, duration_minutes, override_schedule, allow_overlap, now, moving=appointment.id)
     check_overrides(by, wish, "reschedule")
+    StateTransition.reason.db_value(reason)
     with _unit_of_work(Appointment.lifecycle.has_effects("reschedule")):
         moved, note = until_settled(lambda: _try_to_move(wish, by, reason))
         unsaved = set(appointment.dirty_field_names) - WRITTEN
@@ -163,12 +164,12 @@ def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] 
         raise ReferenceNotFoundError(
             "there is no such professional in this organization", table="appointments", fields=("professional_id",)
         )
+    check_booker(facts, by)
     earlier_id, earlier_fingerprint = facts.further
     if earlier_id is not None:
         if earlier_fingerprint != request.fingerprint:
             raise IdempotencyConflictError(str(request.key))
         return Appointment.get_by_id(earlier_id), False
-    check_booker(facts, by)
     wish = request.wish
     decide(facts, wish)
     held_until = min(wish.start, wish.now + timedelta(hours=facts.policy.confirmation_hours))
@@ -192,7 +193,7 @@ def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] 
     return None if booked is None else (booked, True)
 
 
-def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appointment, str | None] | None:
+def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appointment, str] | None:
     """The appointment with its new time, and the journal's note; None if what was read has changed meanwhile."""
     facts = read_facts(TO_MOVE, wish)
     if facts is None:
@@ -202,7 +203,7 @@ def _try_to_move(wish: Wish, by: User | None, reason: str | None) -> tuple[Appoi
     _check_movable(AppointmentState(state), expires_at, wish.now)
     check_mover(facts, state, by)
     decide(facts, wish)
-    note = StateTransition.reason.db_value(f"from {was_start.isoformat()}" + (f": {reason}" if reason else ""))
+    note = f"from {was_start.isoformat()}" + (f": {reason}" if reason else "")
     places = {"state": state, "from_state": state, "was_start": was_start, "event": "reschedule", "reason": note}
     moved = write(UPDATE, facts, wish, by, **places)
     return None if moved is None else (moved, note)

@@ -32,6 +32,7 @@ from rayces_core.scheduling.availability import (
     CALENDAR_COLUMNS,
     CALENDAR_SOURCE,
     COLUMN_COUNT,
+    LONGEST_RANGE,
     calendar_values,
     calendars_of,
     free_slots,
@@ -201,7 +202,9 @@ def _check_time(facts: Facts, wish: Wish) -> None:
     if refused is Refusal.TAKEN:
         raise SlotTakenError(conflicting_id=_conflicting(facts, wish))
     if refused is Refusal.TOO_SOON:
-        earliest = wish.now + timedelta(minutes=facts.calendar.minimum_notice_minutes)
+        notice = 0 if wish.override_schedule else facts.calendar.minimum_notice_minutes
+        # The present moment itself is over.
+        earliest = wish.now + max(timedelta(minutes=notice), timedelta.resolution)
         raise TooSoonError(f"the start has to lie in the future, from {earliest.isoformat()} on", earliest=earliest)
     if refused is Refusal.BEYOND_WINDOW:
         days = facts.calendar.booking_window_days
@@ -236,9 +239,9 @@ def _conflicting(facts: Facts, wish: Wish) -> int | None:
 
 
 def _nearest(facts: Facts, wish: Wish) -> Any:
-    horizon = wish.now + timedelta(days=facts.calendar.booking_window_days + 2)
     minutes, of = facts.minutes, facts.calendar.professional_id
-    for start, end in ((max(wish.now, wish.start - NEAR), wish.start + NEAR), (wish.now, horizon)):
+    for far in (NEAR, LONGEST_RANGE / 2):
+        start, end = max(wish.now, wish.start - far), wish.start + far
         slots = free_slots(of, start, end, duration_minutes=minutes, now=wish.now)
         if slots:
             return min(slots, key=lambda slot: abs(slot.start - wish.start))

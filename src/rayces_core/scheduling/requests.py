@@ -11,11 +11,12 @@ from typing import Final
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError, NotPermittedError
+from rayces_core.fields.text import unstorable
 from rayces_core.models.permissions import OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.scheduling.calendar import check_duration
-from rayces_core.scheduling.facts import Facts, Wish
+from rayces_core.scheduling.calendar import EARLIEST, LATEST, check_duration
+from rayces_core.scheduling.facts import LONGEST, Facts, Wish
 from rayces_core.scoping import check_reach
 
 LONGEST_KEY: Final = 255
@@ -66,16 +67,19 @@ def wish_of(
     moving: int | None = None,
 ) -> Wish:
     """The time asked for, checked; raises InvalidDataError."""
-    start = clock.utc(scheduled_at, "scheduled_at")
+    start, present = clock.utc(scheduled_at, "scheduled_at"), clock.moment(now)
+    for field, moment in (("scheduled_at", start), ("now", present)):
+        if not EARLIEST <= moment <= LATEST - LONGEST:
+            raise InvalidDataError(field, moment, "must lie in the years 2 to 9998")
     minutes = None if duration_minutes is None else check_duration(duration_minutes)
-    return Wish(start, minutes, bool(override_schedule), bool(allow_overlap), clock.moment(now), moving)
+    return Wish(start, minutes, bool(override_schedule), bool(allow_overlap), present, moving)
 
 
 def check_overrides(by: User | None, wish: Wish, action: str) -> None:
     """Raise unless the acting user may set aside what the wish sets aside."""
     if by is None:
         return
-    if not isinstance(by, User) or by.id is None:
+    if not isinstance(by, User) or by.id is None or "id" in by.dirty_field_names:
         raise InvalidDataError("by", by, "needs the acting User, saved")
     check_reach(by)
     if (wish.override_schedule or wish.allow_overlap) and not STAFF(None, by):
@@ -92,12 +96,12 @@ def person_id(given: object, model: type[Student] | type[User], field: str) -> i
     return given
 
 
-def checked_key(key: object) -> str | None:
+def checked_key(key: object, longest: int = LONGEST_KEY) -> str | None:
     """The idempotency key, if it can be one; raises InvalidDataError."""
     if key is None:
         return None
-    if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY or "\0" in key:
-        raise InvalidDataError("idempotency_key", key, f"needs a text of 1 to {LONGEST_KEY} characters")
+    if not isinstance(key, str) or not key.strip() or len(key) > longest or unstorable(key):
+        raise InvalidDataError("idempotency_key", key, f"needs a text of 1 to {longest} characters")
     return key
 
 

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from rayces_core import clock
 from rayces_core.binding import current
-from rayces_core.errors import BookingError, InvalidDataError
+from rayces_core.errors import BookingError, InvalidDataError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.organization import Organization
 from rayces_core.scheduling.booking import book
+from rayces_core.scheduling.requests import LONGEST_KEY, checked_key
 
 WEEK: Final = timedelta(weeks=1)
 MOST: Final = 520  # ten years of weeks
@@ -57,7 +58,7 @@ def book_series(
         every: how many weeks lie between two, as a number or as a timedelta of whole weeks.
         count: how many sessions there are, at most 520. until: the last day, or moment, that one may begin at. Either.
         skip_conflicts: leave out what cannot be booked, and report it.
-        idempotency_key: names the whole series; a repetition returns the same appointments.
+        idempotency_key: names the whole series, at most 251 characters; a repetition returns the same appointments.
         options: student, professional, client and the others, as for `book`.
 
     Returns:
@@ -68,6 +69,7 @@ def book_series(
         InvalidDataError: neither or both of `count` and `until`, or an interval that is no whole weeks.
     """
     first, weeks, moment = clock.utc(scheduled_at, "scheduled_at"), _weeks(every), clock.moment(now)
+    checked_key(idempotency_key, LONGEST_KEY - len(f"/{MOST}"))
     starts = _occurrences(first, weeks, _zone(), count, until)
     booked, skipped = [], []
     with current().engine.atomic():
@@ -102,11 +104,14 @@ def _occurrences(first: datetime, weeks: int, zone: ZoneInfo, count: object, unt
 
 
 def _starts(first: datetime, weeks: int, zone: ZoneInfo) -> Iterator[datetime]:
-    local = first.astimezone(zone)
-    while True:
-        yield clock.utc(local, "scheduled_at")
-        # Arithmetic within one zone is that of the wall clock.
-        local += weeks * WEEK
+    try:
+        local = first.astimezone(zone)
+        while True:
+            yield clock.utc(local, "scheduled_at")
+            # Arithmetic within one zone is that of the wall clock.
+            local += weeks * WEEK
+    except OverflowError:
+        raise InvalidDataError("scheduled_at", first, "the series must lie in the years 2 to 9998") from None
 
 
 def _last_moment(until: object, zone: ZoneInfo) -> datetime:
@@ -127,4 +132,7 @@ def _weeks(every: object) -> int:
 
 
 def _zone() -> ZoneInfo:
-    return Organization.get_by_id(current().organization_id).zone
+    binding = current()
+    if binding.privileged:
+        raise TenantNotSetError("booking needs a tenant; wrap the code in `with db.tenant(...):`")
+    return Organization.get_by_id(binding.organization_id).zone

@@ -50,6 +50,7 @@ NOTED: Final = """
     SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
            %(now)s
 """
+# A row with the same key, made meanwhile, is no error: no row comes back, and the next attempt finds it.
 INSERT: Final = f"""
 WITH booked AS (
     INSERT INTO appointments (
@@ -60,13 +61,15 @@ WITH booked AS (
         %(held_from)s::timestamptz, %(held_until)s::timestamptz, %(uses_credit)s, %(credits_used)s, %(notes)s::text,
         %(key)s::varchar, %(fingerprint)s::varchar, %(now)s, %(now)s
     WHERE {{conditions}}
+    ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
 ), noted AS ({NOTED} FROM booked WHERE state <> 'draft')
 SELECT * FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
     UPDATE appointments SET scheduled_at = %(start)s, duration_minutes = %(minutes)s, buffer_minutes = %(buffer)s,
-        expires_at = least(expires_at, %(start)s), reminder_minutes = NULL, updated_at = %(now)s
+        expires_at = CASE WHEN expires_at > %(start)s THEN %(start)s ELSE expires_at END, reminder_minutes = NULL,
+        updated_at = %(now)s
      WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
        AND professional_id = %(professional)s AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}

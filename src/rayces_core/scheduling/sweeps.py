@@ -14,6 +14,8 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.models.appointment import EXPIRED, Appointment
 
 BATCH: Final = 500
+NEAREST: Final = timedelta(minutes=1)
+FURTHEST: Final = timedelta(days=3660)
 
 # Rows that somebody else has locked are left to them, or to the next call.
 REMIND: Final = """
@@ -55,14 +57,14 @@ def due_reminders(within: timedelta, now: datetime | None = None, *, limit: int 
     not made up for once a nearer one was given out. A rescheduled appointment is reminded of anew.
 
     Args:
-        within: how far ahead, at least a minute; counted in whole minutes. limit: at most so many.
+        within: how far ahead, a minute to 3660 days; counted in whole minutes. limit: at most so many.
 
     Returns:
         Appointments, pre_confirmed or confirmed, by start. They count as given out once the call is committed: in a
         unit of work that sends the reminders and is undone, they will be given out again.
     """
-    if not isinstance(within, timedelta) or within < timedelta(minutes=1):
-        raise InvalidDataError("within", within, "must be a timedelta of at least a minute")
+    if not isinstance(within, timedelta) or not NEAREST <= within <= FURTHEST:
+        raise InvalidDataError("within", within, f"must be a timedelta of a minute to {FURTHEST.days} days")
     most = None if limit is None else _positive(limit, "limit")
     moment, tenant = clock.moment(now), current().organization_id
     own = "" if tenant is None else "organization_id = %(tenant)s AND"

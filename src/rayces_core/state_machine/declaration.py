@@ -100,6 +100,7 @@ class Transition:
     guards: tuple[Guard, ...]
     database_guard: DatabaseGuard | None
     steps: str
+    needs: str
     body: Callable[..., Writes]
     defaults: Mapping[str, Any]
 

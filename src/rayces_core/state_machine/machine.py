@@ -19,6 +19,7 @@ from rayces_core.errors import (
     NotPermittedError,
     TransitionRefusedError,
 )
+from rayces_core.fields import note_changes_in_place
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
     Guard,
@@ -72,6 +73,7 @@ class StateMachine:
         guards: Iterable[Guard] = (),
         database_guard: DatabaseGuard | None = None,
         steps: str = "",
+        needs: str = "",
     ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
         """Make the decorated method an event: calling it moves the row from `source` to `target`.
 
@@ -84,6 +86,7 @@ class StateMachine:
             permitted: who may act, where `by` is given; empty lets everybody.
             guards: conditions on the row. database_guard: a condition on other rows.
             steps: common table expressions that run within the statement, before the row moves.
+            needs: SQL condition on what those found, without which the row does not move.
         """
         sources = (source,) if isinstance(source, StrEnum) else tuple(source)
         if unknown := [state for state in (*sources, target) if state not in list(self.states)]:
@@ -95,12 +98,24 @@ class StateMachine:
             if event in self.transitions:
                 raise ConfigurationError(f"the event {event!r} is declared twice")
             made = Transition(
-                event, sources, target, stamp, tuple(permitted), tuple(guards), database_guard, steps, body, defaults
+                event,
+                sources,
+                target,
+                stamp,
+                tuple(permitted),
+                tuple(guards),
+                database_guard,
+                steps,
+                needs,
+                body,
+                defaults,
             )
             self.transitions[event] = made
 
             @functools.wraps(body)
-            def fire(row: M, /, *_: P.args, **given: P.kwargs) -> None:
+            def fire(row: M, /, *unnamed: P.args, **given: P.kwargs) -> None:
+                if unnamed:
+                    raise TypeError(f"{event}() takes keywords only, such as by=, reason= and now=")
                 self._fire(row, made, given)
 
             return fire
@@ -156,10 +171,11 @@ class StateMachine:
         if row._pk is None or row.__data__.get(self.field) not in transition.sources:
             return False
         if by is not None:
-            _check_user(row, by)
+            self._check_user(by)
+            check_actor(row, by)
             if not _permits(transition, row, by):
                 return False
-        return all(guard.holds(row, moment) for guard in transition.guards)
+        return _has_read(row, transition) and all(guard.holds(row, moment) for guard in transition.guards)
 
     # -- firing -----------------------------------------------------------------------------------------------
 
@@ -206,7 +222,7 @@ class StateMachine:
         if row._pk is None:
             raise InvalidDataError(f"{type(row).__name__}.id", None, "the row is not saved yet; save it first")
         if move.actor is not None:
-            _check_user(row, move.actor)
+            check_actor(row, move.actor)
         if self.has_effects(transition.event):
             with current().engine.atomic():
                 self._make(row, move, given)
@@ -217,7 +233,7 @@ class StateMachine:
         from_state = row.__data__.get(self.field)
         values = None
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
-        if self._refusal(row, move) is None:
+        if _has_read(row, move.transition) and self._refusal(row, move) is None:
             values = move_row(move, row, from_state, self._seen(row, move))
         if values is None:
             from_state, values = self._make_locked(row, move)
@@ -238,6 +254,7 @@ class StateMachine:
             values = move_row(move, fresh, from_state, {})
             if values is None:
                 raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
+        note_changes_in_place(row)
         unsaved = row.dirty_field_names
         return from_state, {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
 
@@ -262,11 +279,11 @@ class StateMachine:
         return {name: row.__data__.get(name) for name in names if name != self.field}
 
     def _move(self, model: Any, transition: Transition, given: Mapping[str, Any]) -> Move:
-        now = clock.moment(given.get("now"))
+        now, actor, reason = clock.moment(given.get("now")), given.get("by"), given.get("reason")
+        self._check_reason(reason)
+        if actor is not None:
+            self._check_user(actor)
         writes = transition.body(model, **{**given, "now": now})
-        actor, reason = given.get("by"), given.get("reason")
-        if reason is not None and not isinstance(reason, str):
-            raise InvalidDataError("reason", reason, f"must be a text, got {type(reason).__name__}")
         return Move(
             transition,
             model,
@@ -279,6 +296,18 @@ class StateMachine:
             now,
         )
 
+    def _check_reason(self, reason: Any) -> None:
+        if reason is not None and not isinstance(reason, str):
+            raise InvalidDataError("reason", reason, f"must be a text, got {type(reason).__name__}")
+        if self.journal is not None:
+            self.journal.reason.db_value(reason)
+
+    def _check_user(self, actor: Any) -> None:
+        kind = peewee.Model if self.journal is None else self.journal.actor.rel_model
+        # An id that was assigned, and not read or given by the database, makes nobody a user.
+        if not isinstance(actor, kind) or actor._pk is None or actor._meta.primary_key.name in actor._dirty:
+            raise InvalidDataError("by", actor, "needs the acting User, saved")
+
     def _change(self, row: Any, move: Move, from_state: Any, given: Mapping[str, Any]) -> StateChange:
         return StateChange(
             row, move.transition.event, from_state, move.transition.target, move.actor, move.reason, move.now, given
@@ -287,21 +316,27 @@ class StateMachine:
     def take_up(self, row: Any, values: Mapping[str, Any]) -> None:
         """Put what was written into the object, and take it out again should the transaction be undone."""
         data, relations, dirty = dict(row.__data__), dict(row.__rel__), set(row._dirty)
-        row._dirty.difference_update(values)
         for name, value in values.items():
             row.__rel__.pop(name, None)
             if isinstance(value, peewee.Model):
                 row.__rel__[name] = value
             row.__data__[name] = value._pk if isinstance(value, peewee.Model) else value
+        _mark_as_read(row, values)
 
         def restore() -> None:
             for name in values:
                 _put_back(row.__data__, data, name)
                 _put_back(row.__rel__, relations, name)
-                if name in dirty:
-                    row._dirty.add(name)
+            _mark_as_read(row, values)
+            row._dirty.update(dirty & values.keys())
 
         current().engine.restore_if_undone(restore)
+
+
+def _mark_as_read(row: Any, names: Iterable[str]) -> None:
+    # JSON columns are compared with what was last seen there, which is another document now.
+    note_changes_in_place(row)
+    row._dirty.difference_update(names)
 
 
 def _put_back(mine: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
@@ -312,7 +347,9 @@ def _put_back(mine: dict[str, Any], before: Mapping[str, Any], name: str) -> Non
 
 
 def _locked(row: Any) -> Any:
-    found = type(row).select().where(row._pk_expr()).for_update("FOR NO KEY UPDATE").first()
+    this = type(row).select().where(row._pk_expr())
+    # A row that may not be written any more cannot be locked either, by its policy; it does not change.
+    found = this.for_update("FOR NO KEY UPDATE").first() or this.first()
     if found is None:
         raise type(row).DoesNotExist(f"there is no {type(row).__name__} with id {row._pk!r}")
     return found
@@ -322,10 +359,9 @@ def _permits(transition: Transition, row: Any, actor: Any) -> bool:
     return not transition.permitted or any(permission(row, actor) for permission in transition.permitted)
 
 
-def _check_user(row: Any, actor: Any) -> None:
-    if not isinstance(actor, peewee.Model) or actor._pk is None:
-        raise InvalidDataError("by", actor, "needs the acting User, saved")
-    check_actor(row, actor)
+def _has_read(row: Any, transition: Transition) -> bool:
+    """Whether the row was read with the columns that the guards look at."""
+    return all(name in row.__data__ for name in transition.reads)
 
 
 def _predicate(machine: StateMachine, event: str) -> Callable[..., bool]:

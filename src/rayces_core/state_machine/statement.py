@@ -118,6 +118,7 @@ def _row_sql(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], comp
         f'"{move.field.column_name}" = %(from_state)s',
         *(f'"{fields[name].column_name}" IS NOT DISTINCT FROM %(was_{name})s' for name in seen),
         *((f"({guard.sql})",) if guard else ()),
+        *((f"({move.transition.needs})",) if move.transition.needs else ()),
     ]
     returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
     first = f"{guard.lock}; " if guard else ""
