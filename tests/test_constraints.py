@@ -165,6 +165,8 @@ def two_rows(db, a, b, table, constraint):
         if table == "credit_transactions":
             values = {"idempotency_key": "key", "payment_method": "card", "payment_reference": "1"}
             return make_transaction(**values), make_transaction()
+        if table == "appointments":
+            return make_appointment(idempotency_key="key", request_fingerprint="asked"), make_appointment()
     return make(db, a, table), make(db, a, table)
 
 

@@ -200,7 +200,7 @@ def reread(row):
 # -- every field ------------------------------------------------------------------------------------------------------
 
 
-def test_every_public_field_class_is_tried_here():  # StateField in test_state_machine.py
+def test_every_public_field_class_is_tried_here():  # StateField in state_machine/test_assignment.py
     public = {kind for name, kind in vars(fields).items() if inspect.isclass(kind) and name in fields.__all__}
     tried = {type(field) for field in (*SAMPLE_FIELDS, Booking.until, User.id)} | {fields.StateField}
     assert public - tried == {fields.TypedField}

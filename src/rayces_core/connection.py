@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg2
+from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_INTRANS
 from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
@@ -19,10 +21,15 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 from rayces_core.binding import Binding, bound, current
 from rayces_core.casts import read_fast
 from rayces_core.errors import TenantNotSetError, TenantSwitchError, TransactionFailedError, UnsafeSQLError
+from rayces_core.messages import Message, Prepared
 from rayces_core.sql_guard import check, runs_more_sql
 
 if TYPE_CHECKING:
     from rayces_core.engine import Engine
+
+
+# Somebody has deallocated it, or the tables have changed under it.
+NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
 
 
 class TenantConnection(PlainConnection):
@@ -35,7 +42,7 @@ class TenantConnection(PlainConnection):
 
     def open_on(self, engine: Engine) -> None:
         """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
-        self.engine, self._process = engine, os.getpid()
+        self.engine, self._process, self.prepared = engine, os.getpid(), Prepared()
         PlainConnection.autocommit.__set__(self, True)  # type: ignore[attr-defined]
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
@@ -86,6 +93,10 @@ class TenantConnection(PlainConnection):
         except psycopg2.Error:
             return True
         return bool(self.closed)
+
+    def is_direct(self) -> bool:
+        """Whether the server process is this connection's own; a proxy answers with a number of its own making."""
+        return self.plain("SELECT pg_backend_pid()").fetchone() == (self.get_backend_pid(),)
 
     def cursor(self, *args: Any, **options: Any) -> TenantCursor:  # type: ignore[override]
         """A cursor whose statements carry the tenant; another kind is refused, as it would not."""
@@ -153,6 +164,23 @@ class TenantCursor(PlainCursor):
             raise UnsafeSQLError("a server-side cursor needs a transaction; use `with db.atomic():`")
         else:
             super().execute(self._binding(connection).preamble + query, values)
+
+    def run_message(self, message: Message, values: Mapping[str, Any]) -> None:
+        """Run a message of the library's own, by what is prepared on this connection where that may be."""
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        prepared = connection.prepared
+        if not connection.engine.prepares or not prepared.has_room_for(message):
+            self.run(message.plain, values)
+            return
+        sql, given, new = prepared.form(message, values)
+        try:
+            self.run(sql, given)
+        except psycopg2.Error as error:
+            prepared.forget(None if error.pgcode in NOT_PREPARED else new)
+            # A lone message has done nothing yet.
+            if error.pgcode not in NOT_PREPARED or not connection.idle:
+                raise
+            self.run(message.plain, values)
 
     def executemany(self, query: Any, rows: Any) -> None:
         """Run `query` once for each of `rows`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import peewee
@@ -15,6 +15,7 @@ from rayces_core.binding import Binding, current
 from rayces_core.connection import TenantConnection, TenantCursor
 from rayces_core.constraints import translate
 from rayces_core.errors import DatabaseUnreachableError
+from rayces_core.messages import Message
 from rayces_core.pool import Pool
 from rayces_core.session import Session, Sessions
 from rayces_core.transaction import Atomic, begin_on, control, run_callbacks, undo_all
@@ -39,6 +40,7 @@ class Engine(peewee.PostgresqlDatabase):
         self._dsn = dsn
         self._on_first_connection = on_first_connection
         self.checked = False
+        self.prepares = False  # whether statements may be prepared, as no proxy stands between
         self.organizations: dict[object, tuple[float, dict[str, Any]]] = {}
         self.pool = Pool(self._open, max_connections, pool_timeout)
         super().__init__(dsn)
@@ -73,7 +75,7 @@ class Engine(peewee.PostgresqlDatabase):
         self.server_version = connection.server_version
         if not self.checked:
             self._on_first_connection(connection)
-            self.checked = True
+            self.prepares, self.checked = connection.is_direct(), True
 
     # -- connections ------------------------------------------------------------------------------------------
 
@@ -168,6 +170,23 @@ class Engine(peewee.PostgresqlDatabase):
             self._log_query(sql, params)
             cursor = TenantCursor(connection)
             cursor.run(sql, params)
+        except psycopg2.Error as error:
+            raise translate(error) from error
+        finally:
+            if not session.blocks:
+                self.release(session)
+        return cursor
+
+    def run_message(self, message: Message, values: Mapping[str, Any]) -> Any:
+        """Run a message of the library's own, in one round trip; returns the cursor of its last statement."""
+        if self.query_hooks:
+            return self.execute_sql(message.plain, values)
+        session = self._sessions.current()
+        connection = self.check_out(session)
+        try:
+            self._log_query(message.plain, values)
+            cursor = TenantCursor(connection)
+            cursor.run_message(message, values)
         except psycopg2.Error as error:
             raise translate(error) from error
         finally:

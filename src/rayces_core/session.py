@@ -44,7 +44,7 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, by atomic() or by begin()."""
-        return bool(self.transactions) or (self.conn is not None and self.conn.holder is not None)
+        return self.conn is not None and self.conn.holder is not None
 
     def undo_in_memory(self, callbacks: int = 0, restorers: int = 0) -> None:
         """Bring back what objects were, the last change first, and drop what waited for the commit.
@@ -64,7 +64,6 @@ class Session:
 
     def set_connection(self, connection: TenantConnection) -> None:
         """Take up a connection."""
-        self.reset()
         self.conn, self.closed = connection, False
 
 

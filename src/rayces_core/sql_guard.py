@@ -27,7 +27,7 @@ _ENDS_TRANSACTION = re.compile(
     r"\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b",
     re.IGNORECASE,
 )
-_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load|prepare)\b", re.IGNORECASE)
+_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load|prepare|deallocate)\b", re.IGNORECASE)
 # A temporary table or a held cursor keeps one tenant's rows on a connection that another gets next.
 _OUTLIVES = re.compile(
     r"\s*create\s+((global|local)\s+)?temp(orary)?\b(?!.*\bon\s+commit\s+drop\b)"

@@ -53,15 +53,15 @@ class Atomic(ContextDecorator):
         return self
 
     def _begin(self) -> None:
-        session = self._session
-        if not session.transactions:
+        session, open_on = self._session, self._session.conn
+        if open_on is None or open_on.holder is None:
             self._savepoint = None
             self._connection = begin_on(self._engine, session, self._isolation)
         elif self._isolation:
             raise TransactionFailedError("an isolation level is the outermost unit's to choose")
         else:
             self._savepoint = f"s{len(session.transactions)}"
-            self._connection = session.transactions[-1]._connection
+            self._connection = open_on
             control(self._connection, f'SAVEPOINT "{self._savepoint}"')
         session.transactions.append(self)
         self._callbacks_before = len(session.commit_callbacks)
@@ -83,7 +83,7 @@ class Atomic(ContextDecorator):
             else:
                 self._undo()
         finally:
-            if not session.transactions:
+            if self._savepoint is None:
                 session.commit_callbacks, session.restorers = [], []
                 self._engine.release(session)
         run_callbacks(callbacks)

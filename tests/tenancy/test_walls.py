@@ -25,7 +25,14 @@ from rayces_core import (
 )
 from rayces_core.models import TENANT_MODELS
 from tests.conftest import on_server
-from tests.factory import MAKERS, make_organization, make_professional, make_student, make_user
+from tests.factory import (
+    MAKERS,
+    make_appointment,
+    make_organization,
+    make_professional,
+    make_student,
+    make_user,
+)
 
 TABLES = [model._meta.table_name for model in TENANT_MODELS]
 
@@ -456,3 +463,16 @@ def test_two_clients_interleaved_through_pgbouncer_never_see_each_others_rows(ow
                     assert database.execute_sql(count).fetchone() == (expected,)
                     with database.atomic():
                         assert database.execute_sql(count).fetchone() == (expected,)
+
+
+def test_events_through_pgbouncer_prepare_nothing_and_clash_with_nobody(own_db, bouncer_url):
+    organization = make_organization(own_db)
+    with own_db.tenant(organization):
+        drafts = [make_appointment() for _ in range(6)]
+    with Database.connect(bouncer_url) as one, Database.connect(bouncer_url) as two:
+        for number, draft in enumerate(drafts):
+            for database, event in ((one, "pre_confirm"), (two, "confirm")) if number % 2 else ((two, "pre_confirm"),):
+                with database.tenant(organization.id):
+                    getattr(Appointment.get_by_id(draft.id), event)()
+                    prepared = database.execute_sql("SELECT count(*) FROM pg_prepared_statements").fetchone()
+                    assert prepared == (0,)

@@ -26,6 +26,7 @@ from rayces_core.errors import (
     TenantNotSetError,
     TooSoonError,
 )
+from rayces_core.messages import Message
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.student import AdmissionState
 from rayces_core.scheduling.availability import (
@@ -50,16 +51,30 @@ BUSY: Final = f"""(
     SELECT other.id FROM appointments AS other
      WHERE other.organization_id = %(tenant)s AND other.{{column}} = {{person}} AND other.state IN ({OCCUPYING_SQL})
        AND other.id IS DISTINCT FROM %(moving)s
-       AND other.scheduled_at < {{until}} AND other.scheduled_at > %(start)s - interval '8 hours'
+       AND other.scheduled_at < {{until}} AND other.scheduled_at < %(start)s + interval '8 hours'
+       AND other.scheduled_at > %(start)s - interval '8 hours'
        AND other.scheduled_at + make_interval(mins => other.duration_minutes) > %(start)s
      ORDER BY other.scheduled_at LIMIT 1
 )"""
 
 
-def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: str, further: str) -> str:
+TYPES: Final = {
+    "tenant": "bigint",
+    "start": "timestamptz",
+    "end": "timestamptz",
+    "moving": "bigint",
+    "minutes": "integer",
+    "professional": "bigint",
+    "student": "bigint",
+    "client": "bigint",
+    "key": "varchar",
+}
+
+
+def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: str, further: str) -> Message:
     minutes = f"coalesce(%(minutes)s, {minutes})"
     until = f"%(start)s + make_interval(mins => {minutes})"
-    return f"""
+    sql = f"""
     SELECT {CALENDAR_COLUMNS}, organization.settings::text, {minutes},
            professional.accepts_new_clients, professional.xmin::text,
            student.id, student.admission_state, student.primary_contact_id, student.secondary_contact_id, client.id,
@@ -75,6 +90,7 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
       LEFT JOIN students AS student ON student.organization_id = %(tenant)s AND student.id = {student}
       LEFT JOIN users AS client ON client.organization_id = %(tenant)s AND client.id = {client}
      WHERE professional.organization_id = %(tenant)s {condition}"""
+    return Message(sql, types=TYPES)
 
 
 TO_BOOK: Final = _facts_sql(
@@ -136,14 +152,14 @@ class Facts:
     further: Sequence[Any]
 
 
-def read_facts(sql: str, wish: Wish, **values: Any) -> Facts | None:
+def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
     """Read the facts for the time that is wished; None if there is no such professional or appointment."""
     binding = current()
     if binding.privileged:
         raise TenantNotSetError("booking needs a tenant; wrap the code in `with db.tenant(...):`")
     start, until = wish.start, wish.start + LONGEST
     given = calendar_values(start, until, moving=wish.moving) | {"minutes": wish.duration_minutes} | values
-    row = binding.engine.run_prepared(sql, given).fetchone()
+    row = binding.engine.run_message(message, given).fetchone()
     if row is None:
         return None
     (calendar,) = calendars_of([row], start, until)

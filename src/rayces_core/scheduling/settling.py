@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from rayces_core.binding import current
 from rayces_core.errors import DeadlockError, SlotTakenError
+from rayces_core.messages import Message
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.user import User
 from rayces_core.scheduling.facts import BUSY, Facts, Wish
+from rayces_core.scheduling.facts import TYPES as FACT_TYPES
 
 Made = TypeVar("Made")
 
 ATTEMPTS: Final = 10
 # The order of these locks is the order everywhere: professional, student, client, then the appointment itself.
-LOCKS: Final = """
-SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE;
-SELECT 1 FROM students WHERE organization_id = %(tenant)s AND id = %(student)s FOR NO KEY UPDATE;
-SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(client)s FOR NO KEY UPDATE;
-"""
+LOCKS: Final = (
+    "SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE",
+    "SELECT 1 FROM students WHERE organization_id = %(tenant)s AND id = %(student)s FOR NO KEY UPDATE",
+    "SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(client)s FOR NO KEY UPDATE",
+)
 # What was decided on still holds.
 UNCHANGED: Final = f"""
 EXISTS (
@@ -33,16 +36,37 @@ EXISTS (
 ) AND EXISTS (
     SELECT 1 FROM students
      WHERE organization_id = %(tenant)s AND id = %(student)s AND admission_state = %(admission_state)s
-) AND NOT EXISTS (
-    SELECT 1 FROM appointments AS other
+) AND coalesce((
+    SELECT other.occupied_until FROM appointments AS other
      WHERE other.organization_id = %(tenant)s AND other.professional_id = %(professional)s
        AND other.state IN ({OCCUPYING_SQL}) AND other.id IS DISTINCT FROM %(moving)s
-       AND tstzrange(other.scheduled_at, other.occupied_until) && tstzrange(%(start)s, %(occupied_until)s)
-)"""
+       AND other.scheduled_at < %(occupied_until)s
+     ORDER BY other.scheduled_at DESC LIMIT 1
+), '-infinity') <= %(start)s"""
 NOBODY_BUSY: Final = f"""
 AND {BUSY.format(column="student_id", person="%(student)s", until="%(until)s")} IS NULL
 AND {BUSY.format(column="client_id", person="%(client)s", until="%(until)s")} IS NULL
 """
+TYPES: Final = FACT_TYPES | {
+    "version": "text",
+    "admission_state": "varchar",
+    "until": "timestamptz",
+    "occupied_until": "timestamptz",
+    "buffer": "integer",
+    "actor": "bigint",
+    "now": "timestamptz",
+    "state": "varchar",
+    "held_from": "timestamptz",
+    "held_until": "timestamptz",
+    "uses_credit": "boolean",
+    "credits_used": "integer",
+    "notes": "text",
+    "fingerprint": "varchar",
+    "event": "varchar",
+    "from_state": "varchar",
+    "reason": "varchar",
+    "was_start": "timestamptz",
+}
 COLUMNS: Final = ", ".join(f'"{field.column_name}"' for field in Appointment._meta.sorted_fields)
 NOTED: Final = """
     INSERT INTO state_transitions
@@ -96,10 +120,16 @@ def write(sql: str, facts: Facts, wish: Wish, by: User | None, **values: Any) ->
         "actor": None if by is None else by.id,
         "now": wish.now,
     }
-    conditions = UNCHANGED if wish.allow_overlap else UNCHANGED + NOBODY_BUSY
-    cursor = current().engine.run_prepared(LOCKS + sql.format(conditions=conditions), given | values)
+    message = _message(sql, wish.allow_overlap)
+    cursor = current().engine.run_message(message, given | values)
     rows = cursor.fetchall()
     return Appointment._from_rows(cursor.description, rows)[0] if rows else None
+
+
+@cache
+def _message(sql: str, allow_overlap: bool) -> Message:
+    conditions = UNCHANGED if allow_overlap else UNCHANGED + NOBODY_BUSY
+    return Message(*LOCKS, sql.format(conditions=conditions), types=TYPES)
 
 
 def until_settled(attempt: Callable[[], Made | None]) -> Made:

@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import peewee
 
 from rayces_core.binding import current
 from rayces_core.errors import CrossTenantError
+from rayces_core.messages import Message
 from rayces_core.scoping import check_reach, known_tenant_of, tenant_of
 from rayces_core.state_machine.declaration import DatabaseGuard, Transition
+
+TYPES: Final = {
+    "organization_id": "bigint",
+    "id": "bigint",
+    "from_state": "varchar",
+    "actor_id": "bigint",
+    "reason": "varchar",
+    "now": "timestamptz",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,11 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     written = move.written
     computed = tuple(name for name, value in written.items() if isinstance(value, peewee.SQL))
     shape = ("move", move.transition.event, *((name, getattr(written[name], "sql", "")) for name in written), *seen)
-    sql = move.model._meta.remember(shape, lambda: _row_sql(move, written, tuple(seen), computed))
+    message = move.model._meta.remember(shape, lambda: _row_message(move, written, tuple(seen), computed))
     fields = move.model._meta.fields
     was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
     facts = _facts(move, written) | was | place_of(row) | {"from_state": str(from_state)}
-    cursor = current().engine.run_prepared(sql, facts)
+    cursor = current().engine.run_message(message, facts)
     found = cursor.fetchone()
     if found is None:
         return None
@@ -110,7 +120,7 @@ def _facts(move: Move, written: Mapping[str, Any]) -> dict[str, Any]:
     return facts | {"actor_id": getattr(move.actor, "_pk", None), "reason": move.reason, "now": move.now}
 
 
-def _row_sql(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], computed: tuple[str, ...]) -> str:
+def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], computed: tuple[str, ...]) -> Message:
     fields, guard = move.model._meta.fields, move.transition.database_guard
     conditions = [
         '"organization_id" = %(organization_id)s',
@@ -121,12 +131,18 @@ def _row_sql(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], comp
         *((f"({move.transition.needs})",) if move.transition.needs else ()),
     ]
     returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
-    first = f"{guard.lock}; " if guard else ""
+    types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
+    types |= {f"was_{name}": _type_of(fields[name]) for name in seen}
     steps = f"{move.transition.steps}, " if move.transition.steps else ""
-    return f"""{first}WITH {steps}moved AS (
+    sql = f"""WITH {steps}moved AS (
         UPDATE "{move.model._meta.table_name}" SET {_assignments(move, written)}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
     ){_noted(move, "%(organization_id)s", "%(from_state)s")} SELECT * FROM moved"""
+    return Message(*((guard.lock,) if guard else ()), sql, types=types)
+
+
+def _type_of(field: peewee.Field) -> str:
+    return "bigint" if isinstance(field, peewee.ForeignKeyField) else str(field.field_type)
 
 
 def _rows_sql(

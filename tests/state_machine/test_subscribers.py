@@ -1,0 +1,153 @@
+"""Who subscribed is told what was committed, once, and nothing else."""
+
+import contextlib
+
+import psycopg2
+import pytest
+
+from rayces_core import Appointment, ConfigurationError, Student
+from tests.factory import make_appointment, make_student
+from tests.state_machine.rules import fire, make_in, moment_for
+from tests.state_machine.test_rollback import WAYS
+
+
+class Undone(Exception):
+    pass
+
+
+def test_a_subscriber_is_told_the_facts(bound, admin, listen):
+    told = listen(Appointment.lifecycle, "cancel")
+    appointment = make_appointment()
+    now = moment_for(appointment, "cancel")
+    appointment.cancel(by=admin, reason="ill", now=now)
+    (change,) = told
+    assert change.subject is appointment
+    assert (change.event, change.from_state, change.to_state) == ("cancel", "draft", "cancelled")
+    assert (change.actor, change.reason, change.occurred_at) == (admin, "ill", now)
+    assert change.given == {"by": admin, "reason": "ill", "now": now}
+    assert type(change.from_state) is type(change.to_state) is type(appointment.state)
+
+
+def test_a_subscriber_is_told_of_the_events_it_named_or_of_all(bound, listen):
+    named = listen(Appointment.lifecycle, "pre_confirm", "cancel")
+    every = listen(Appointment.lifecycle)
+    others = listen(Student.lifecycle)
+    appointment = make_appointment()
+    for event in ("pre_confirm", "confirm", "cancel"):
+        fire(appointment, event)
+    assert [change.event for change in named] == ["pre_confirm", "cancel"]
+    assert [change.event for change in every] == ["pre_confirm", "confirm", "cancel"]
+    assert others == []
+
+
+def test_subscribing_gives_the_function_back_and_off_ends_it_for_every_event(bound):
+    told = []
+    listener = Appointment.lifecycle.on("pre_confirm", "confirm")(told.append)
+    Appointment.lifecycle.on()(listener)
+    try:
+        appointment = make_appointment()
+        fire(appointment, "pre_confirm")
+        assert len(told) == 2
+    finally:
+        Appointment.lifecycle.off(listener)
+    fire(appointment, "confirm")
+    assert len(told) == 2
+    Appointment.lifecycle.off(listener)  # nothing to end any more
+
+
+def test_an_object_behind_tells_where_the_row_really_came_from(bound, listen):
+    told = listen(Appointment.lifecycle, "cancel")
+    appointment = make_appointment()
+    stale = Appointment.get_by_id(appointment.id)
+    fire(appointment, "pre_confirm")
+    fire(stale, "cancel")
+    assert [change.from_state for change in told] == ["pre_confirmed"]
+
+
+def test_it_is_told_after_the_outermost_commit_when_others_can_see_it(db, bound, listen):
+    appointment, seen = make_appointment(), []
+
+    def look(change):
+        with contextlib.closing(psycopg2.connect(db.url)) as other:
+            cursor = other.cursor()
+            cursor.execute("select state from appointments where id = %s", (change.subject.id,))
+            seen.append((cursor.fetchone()[0], db.engine.holder_of_transaction()))
+
+    listen(Appointment.lifecycle, listener=look)
+    with db.atomic():
+        with db.atomic():
+            fire(appointment, "pre_confirm")
+        assert seen == []
+    assert seen == [("pre_confirmed", None)]
+    fire(appointment, "confirm")
+    assert seen[1:] == [("confirmed", None)]
+
+
+@pytest.mark.parametrize("undo", WAYS, ids=lambda way: way.__name__)
+def test_of_what_was_undone_nobody_hears(db, bound, listen, undo):
+    told, appointment = listen(Appointment.lifecycle), make_appointment()
+    undo(db, lambda: fire(appointment, "pre_confirm"))
+    with db.atomic():
+        make_student()
+    assert told == []
+
+
+def test_of_a_savepoint_that_was_undone_nobody_hears_and_of_the_rest_everybody(db, bound, listen):
+    told, appointment = listen(Appointment.lifecycle), make_appointment()
+    with db.atomic():
+        fire(appointment, "pre_confirm")
+        with pytest.raises(Undone), db.atomic():
+            fire(appointment, "cancel")
+            raise Undone
+        fire(appointment, "confirm")
+    assert [change.event for change in told] == ["pre_confirm", "confirm"]
+
+
+def test_of_what_was_refused_nobody_hears(bound, listen):
+    told, appointment = listen(Appointment.lifecycle), make_in(Appointment, "executed")
+    with contextlib.suppress(Exception):
+        fire(appointment, "cancel")
+    assert told == []
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
+def test_one_that_fails_is_logged_and_undoes_nothing(db, bound, listen, caplog, inside):
+    def fail(change):
+        raise Undone("mail server")
+
+    listen(Appointment.lifecycle, "pre_confirm", listener=fail)
+    told, appointment = listen(Appointment.lifecycle, "pre_confirm"), make_appointment()
+    with db.atomic() if inside else contextlib.nullcontext():
+        fire(appointment, "pre_confirm")
+    assert len(told) == 1
+    assert "mail server" in caplog.text
+    assert Appointment.get_by_id(appointment.id).state == appointment.state == "pre_confirmed"
+
+
+def test_one_may_make_the_next_transition(bound, listen):
+    listen(Student.lifecycle, "apply", listener=lambda change: fire(change.subject, "admit"))
+    told, student = listen(Student.lifecycle, "admit"), make_student()
+    fire(student, "apply")
+    assert student.admission_state == "admitted"
+    assert [change.event for change in told] == ["admit"]
+
+
+def test_one_that_subscribes_or_leaves_while_others_are_told_disturbs_nobody(bound, listen):
+    told = []
+
+    def once(change):
+        told.append("once")
+        Appointment.lifecycle.off(once)
+
+    Appointment.lifecycle.on("pre_confirm", "confirm")(once)
+    every = listen(Appointment.lifecycle)
+    appointment = make_appointment()
+    fire(appointment, "pre_confirm")
+    fire(appointment, "confirm")
+    assert told == ["once"]
+    assert len(every) == 2
+
+
+def test_an_event_that_is_not_there_is_refused():
+    with pytest.raises(ConfigurationError):
+        Appointment.lifecycle.on("confirmed")

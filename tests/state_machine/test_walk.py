@@ -1,0 +1,150 @@
+"""Every event from every state of every machine, against the rule book; and random walks that the journal replays."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rayces_core import Appointment, InvalidTransitionError, LifecycleError, Student
+from rayces_core.models import TENANT_MODELS
+from tests.factory import START, make_appointment, make_student
+from tests.state_machine.rules import (
+    KEEPING,
+    RULES,
+    allowed_from,
+    columns,
+    fire,
+    in_memory,
+    make_in,
+    moment_for,
+    replayed,
+    steps,
+    stored,
+)
+
+
+class Undone(Exception):
+    pass
+
+
+def test_every_model_with_a_state_is_walked_here():
+    assert {model for model in TENANT_MODELS if any(field.by_event_only for field in state_fields(model))} == set(RULES)
+
+
+def state_fields(model):
+    return [field for field in model._meta.sorted_fields if getattr(field, "by_event_only", False)]
+
+
+@pytest.mark.parametrize("model", RULES)
+def test_the_declaration_is_the_rule_book(model):
+    machine = model.lifecycle
+    declared = {event: (tuple(map(str, t.sources)), str(t.target)) for event, t in machine.transitions.items()}
+    assert declared == {event: (rule.sources, rule.target) for event, rule in RULES[model].items()}
+    assert machine.keeping == KEEPING[model]
+    assert [field.name for field in state_fields(model)] == [machine.field]
+
+
+@pytest.mark.parametrize(
+    ("model", "state", "event"), [pytest.param(*step, id="-".join((step[0].__name__, *step[1:]))) for step in steps()]
+)
+def test_an_event_leads_where_the_rule_book_says_or_nowhere(bound, admin, model, state, event):
+    row, rule = make_in(model, state), RULES[model][event]
+    before, remembered = stored(row), in_memory(row)
+
+    if state in rule.sources:
+        assert event in row.available_events(by=admin, now=moment_for(row, event))
+        fire(row, event, by=admin, reason="because")
+        check_moved(row, event, before, admin)
+    else:
+        assert not getattr(row, f"can_{event}")(by=admin, now=moment_for(row, event))
+        with pytest.raises(InvalidTransitionError) as caught:
+            fire(row, event, by=admin)
+        error = caught.value
+        assert (error.event, error.from_state, error.allowed) == (event, state, allowed_from(model, state))
+        assert stored(row) == before
+        assert in_memory(row) == remembered
+        assert list(row.history()) == []
+
+
+def check_moved(row, event, before, admin):
+    model, field = type(row), type(row).lifecycle.field
+    rule, after, now = RULES[model][event], stored(row), moment_for(row, event)
+    assert after[field] == rule.target
+    assert {name for name in after if after[name] != before[name]} == {field, "updated_at", *rule.writes}
+    assert after["updated_at"] == now
+    assert columns(row) == after
+    assert not row.is_dirty()
+    stamps = [name for name in rule.writes if name.endswith("_at") and name != "expires_at"]
+    assert all(after[name] == now for name in stamps)
+    (change,) = row.history()
+    assert (change.subject_type, change.subject_id, change.organization_id) == (
+        model.__name__,
+        row.id,
+        row.organization_id,
+    )
+    assert (change.event, change.from_state, change.to_state) == (event, before[field], rule.target)
+    assert (change.actor, change.reason, change.occurred_at) == (admin, "because", now)
+    assert row.actor_of(event) == admin
+
+
+def test_an_event_that_never_happened_has_no_actor(bound):
+    row = make_appointment()
+    assert row.actor_of("confirm") is None
+    assert row.confirmed_by is None
+
+
+# One test holds the database for all its examples, each of which has a row of its own.
+walks = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+choices = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(-9, 3), st.booleans(), st.booleans(), st.sampled_from(["keep", "undo"])),
+    min_size=1,
+    max_size=9,
+)
+
+
+@pytest.mark.parametrize(("model", "make"), [(Appointment, make_appointment), (Student, make_student)])
+@walks
+@given(data=st.data())
+def test_wherever_a_row_walks_the_journal_replays_to_its_state(db, a, model, make, data):
+    with db.tenant(a):
+        objects = [row := make(), model.get_by_id(row.id)]  # the second one falls behind
+        start = getattr(row, "scheduled_at", START)
+        for number, days, stale, alone, outcome in data.draw(choices):
+            event = list(RULES[model])[number % len(RULES[model])]
+            step(db, objects[stale], event, start + timedelta(days=days), alone, outcome)
+            assert all(one.__data__[model.lifecycle.field] in model.lifecycle.states for one in objects)
+        assert replayed(row) == stored(row)[model.lifecycle.field]
+        happened = {change.to_state for change in row.history()}
+        if model is Appointment:
+            check_stamps(stored(row), happened)
+
+
+def step(db, row, event, now, alone, outcome):
+    """Try one event, alone or in a unit of work that is kept or undone; the object agrees with the database after."""
+    state, remembered = stored(row)[type(row).lifecycle.field], in_memory(row)
+    possible = state in RULES[type(row)][event].sources
+    try:
+        if alone:
+            fire(row, event, now=now)
+        else:
+            with db.atomic():
+                fire(row, event, now=now)
+                if outcome == "undo":
+                    raise Undone
+    except (LifecycleError, Undone) as refusal:
+        error: Exception | None = refusal
+    else:
+        error = None
+    assert isinstance(error, InvalidTransitionError) != possible
+    if error is None:
+        assert columns(row) == stored(row)
+    else:
+        assert in_memory(row) == remembered
+        assert stored(row)[type(row).lifecycle.field] == state
+
+
+def check_stamps(row, happened):
+    stamps = {"pre_confirmed": "pre_confirmed_at", "confirmed": "confirmed_at", "executed": "executed_at"}
+    stamps |= {"no_show": "no_show_at", "cancelled": "cancelled_at"}
+    assert {state for state, stamp in stamps.items() if row[stamp] is not None} == happened - {"draft"}
