@@ -65,14 +65,16 @@ def main(
     kinds = installed(only or (MODULES if not quick else (BASELINE, "rayces_core")))
     began = monotonic()
     with migrated_database(database_url) as url:
-        results, heading = _measured(url, plan, kinds, todo)
+        results, facts, heading = _measured(url, plan, kinds, todo)
     console = Console() if sys.stdout.isatty() else Console(width=160, no_color=True)
-    show(results, f"{heading}, {monotonic() - began:.0f} s", console)
+    show(results, facts.agenda, f"{heading}, {monotonic() - began:.0f} s", console)
     if file is not None:
         save(results, file, {"about": heading, "rows": plan.rows, "rounds": plan.rounds})
 
 
-def _measured(url: str, plan: Plan, kinds: list[type[Contender]], todo: list[Operation]) -> tuple[list[Result], str]:
+def _measured(
+    url: str, plan: Plan, kinds: list[type[Contender]], todo: list[Operation]
+) -> tuple[list[Result], Facts, str]:
     with _progress() as say:
         say(f"filling {plan.rows} rows")
         facts, sample = fill(url, plan.rows)
@@ -85,7 +87,7 @@ def _measured(url: str, plan: Plan, kinds: list[type[Contender]], todo: list[Ope
         trips = round_trips(kinds, todo, url, sample)
         measured = _timed(url, plan, kinds, todo, facts, say)
     heading = f"{plan.rows:,} rows, {plan.rounds} rounds, {described(url)}"
-    return _results(measured, trips, todo, facts), heading
+    return _results(measured, trips, todo, facts), facts, heading
 
 
 def _timed(
@@ -117,7 +119,10 @@ def _results(
         samples = measured[operation.title]
         for name in [name for name in MODULES if name in samples]:
             counted = trips[operation.title, name]
-            results.append(Result(operation, name, samples[name], samples[BASELINE], counted, facts.rows))
+            result = Result(operation, name, samples[name], samples[BASELINE], counted, facts.counted(operation.unit))
+            if operation.within in measured:
+                result.share = samples[name].share_of(measured[operation.within][name])
+            results.append(result)
     return results
 
 

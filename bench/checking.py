@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.wire import wire
 from bench.contender import Contender
 from bench.contenders.by_hand import BY_ID, UPDATE
 from bench.facts import COLUMNS, Facts
+from bench.filling import pre_confirmed
 from bench.measuring import ready, run
 from bench.operations import Operation
 
@@ -37,11 +38,31 @@ class Table:
             (row,) = cursor.fetchall()
         return dict(zip(COLUMNS, row, strict=True))
 
+    def written(self) -> dict[str, list[dict[str, Any]]]:
+        """All that was inserted, without what two contenders cannot have in common: ids and the time of the clock."""
+        appointments, changes = (self._inserted(table, last) for table, last in self._last_ids().items())
+        ids = [row.pop("id") for row in appointments]
+        for change in changes:
+            del change["id"]
+            change["subject_id"] = ids.index(change["subject_id"])
+        return {"appointments": appointments, "state_transitions": changes}
+
+    def _inserted(self, table: str, last_id: int) -> list[dict[str, Any]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {table} WHERE id > %s ORDER BY id", (last_id,))
+            names = [column.name for column in cursor.description or ()]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        return [{name: value for name, value in row.items() if name != "created_at"} for row in rows]
+
     def tidy(self) -> None:
         """Delete what was inserted, and the dead rows that updates left."""
         with self._connection.cursor() as cursor:
-            cursor.execute("DELETE FROM appointments WHERE id > %s", (self._facts.last_id,))
-            cursor.execute("VACUUM appointments")
+            for table, last_id in self._last_ids().items():
+                cursor.execute(f"DELETE FROM {table} WHERE id > %s", (last_id,))
+                cursor.execute(f"VACUUM {table}")
+
+    def _last_ids(self) -> dict[str, int]:
+        return {"appointments": self._facts.last_id, "state_transitions": self._facts.last_transition_id}
 
     def restore(self, row: dict[str, Any]) -> None:
         """Put back the text and the time of a row that was updated."""
@@ -80,13 +101,8 @@ def _compare(contender: Contender, operation: Operation, expected: Any, found: A
 
 
 def _outcome(contender: Contender, operation: Operation, table: Table) -> Any:
-    if operation.method == "open_block":
-        getattr(contender, operation.method)()
-        return None
-    if operation.method == "insert":
-        return _inserted(contender, operation, table)
-    if operation.writes:
-        return _updated(contender, operation, table)
+    if outcome := _OUTCOMES.get(operation.method):
+        return outcome(contender, operation, table)
     with contender.working():
         (given,) = operation.arguments(contender, 1)
         result = getattr(contender, operation.method)(*given)
@@ -121,6 +137,44 @@ def _updated(contender: Contender, operation: Operation, table: Table) -> dict[s
     table.restore(before)
     touched = after.pop("updated_at") > before["updated_at"]
     return {**after, "touched": touched}
+
+
+def _booked(contender: Contender, operation: Operation, table: Table) -> dict[str, Any]:
+    with contender.working():
+        getattr(contender, operation.method)(contender.facts.new_booking(0))
+    written = table.written()
+    table.tidy()
+    return written
+
+
+def _confirmed(contender: Contender, operation: Operation, table: Table) -> dict[str, Any]:
+    with contender.working():
+        (loaded,) = contender.load(pre_confirmed(contender.url, contender.facts, [0]))
+        getattr(contender, operation.method)(loaded)
+    written = table.written()
+    table.tidy()
+    return written
+
+
+def _slots(contender: Contender, operation: Operation, _: Table) -> list[Row]:
+    return [tuple(slot) for slot in getattr(contender, operation.method)()]
+
+
+def _done(contender: Contender, operation: Operation, _: Table) -> None:
+    ((*given,),) = operation.arguments(contender, 1)
+    getattr(contender, operation.method)(*given)
+
+
+_OUTCOMES: dict[str, Callable[[Contender, Operation, Table], Any]] = {
+    "open_block": _done,
+    "insert": _inserted,
+    "save": _updated,
+    "update": _updated,
+    "confirm": _confirmed,
+    "book_to_confirmed": _booked,
+    "find_slots": _slots,
+    "find_slots_sql": _done,
+}
 
 
 def round_trips(

@@ -33,6 +33,10 @@ class Contender(ABC):
         """The appointments with these ids, in whatever form `save` takes them."""
         return list(ids)
 
+    def slots_statement(self) -> tuple[str, Any]:
+        """The SQL, with its values, by which `find_slots` asks the database."""
+        raise NotImplementedError
+
     @abstractmethod
     def plain(self, row: Any) -> dict[str, Any]:
         """A row, of whatever kind an operation returned, as column name → value."""

@@ -30,25 +30,55 @@ COLUMNS = (
     "uses_credit",
     "credits_used",
     "metadata",
+    "idempotency_key",
+    "request_fingerprint",
+    "reminder_minutes",
     "created_at",
     "updated_at",
 )
 
 FIRST_DAY = datetime(2031, 1, 1, tzinfo=UTC)
+NOW = FIRST_DAY - timedelta(hours=12)  # when all booking happens
+
+# Sessions are booked in the evenings, after those that are there: five, of an hour and a quarter with the buffer.
+EVENING = timedelta(hours=20)
+EVENINGS = 720
+SESSIONS_AN_EVENING = 5
+SPACING = timedelta(minutes=75)
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """An organization of its own whose free time from `start` to `end` is looked for at `now`, and its free slots."""
+
+    organization_id: int
+    subdomain: str
+    professionals: int
+    appointments: int
+    start: datetime
+    end: datetime
+    now: datetime
+    slots: int
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One organization and keys to ask for; `ids` are spread over all its appointments, `last_id` is the table's."""
+    """One organization and keys to ask for; `ids` are spread over all its appointments, `last_…` are the table's."""
 
     organization_id: int
     subdomain: str
     rows: int
     last_id: int
+    last_transition_id: int
     ids: tuple[int, ...]
     professionals: tuple[int, ...]
     students: tuple[int, ...]
     clients: tuple[int, ...]
+    agenda: Agenda
+
+    def counted(self, unit: str) -> int:
+        """How many rows or slots a call gives that is counted in them; 1 for other calls."""
+        return {"rows": self.rows, "slots": self.agenda.slots}.get(unit, 1)
 
     def new_appointment(self, number: int) -> dict[str, Any]:
         """Column values of an appointment that is not there yet; a draft, which takes no time of anybody."""
@@ -59,4 +89,15 @@ class Facts:
             "scheduled_at": FIRST_DAY + timedelta(days=4000, minutes=number),
             "duration_minutes": 45,
             "notes": f"first session {number}",
+        }
+
+    def new_booking(self, number: int) -> dict[str, Any]:
+        """Whom and when to book; no two numbers collide until all evenings of all professionals are used up."""
+        place, who = divmod(number, len(self.professionals))
+        evening, session = divmod(place, SESSIONS_AN_EVENING)
+        return {
+            "professional": self.professionals[who],
+            "student": self.students[number % len(self.students)],
+            "client": self.clients[number % len(self.clients)],
+            "scheduled_at": FIRST_DAY + timedelta(days=evening % EVENINGS) + EVENING + session * SPACING,
         }

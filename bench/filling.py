@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import psycopg2
 
-from bench.facts import FIRST_DAY, Facts
+from bench.facts import FIRST_DAY, NOW, Agenda, Facts
+from bench.filling_agenda import SUBDOMAIN as AGENDA
+from bench.filling_agenda import agenda_facts, fill_agenda
 
 MEASURED, OTHER, SAMPLE = "north", "south", "sample"
 APPOINTMENTS_A_PROFESSIONAL = 2000
 MOST_KEYS = 1000
 SAMPLE_ROWS = 1000
 
+AGENDA_SHARE = 5  # the agenda has a fifth of the rows: 20,000 appointments beside 100,000
+
 ORGANIZATION = """
-INSERT INTO organizations (name, subdomain) VALUES (initcap(%(subdomain)s) || ' Clinic', %(subdomain)s) RETURNING id
+INSERT INTO organizations (name, subdomain, settings) VALUES (
+    initcap(%(subdomain)s) || ' Clinic', %(subdomain)s, '{"booking_window_days": 730, "minimum_notice_minutes": 120}'
+) RETURNING id
 """
 
 PEOPLE = """
@@ -20,8 +28,16 @@ INSERT INTO users (organization_id, email, role, first_name, last_name, jti)
 SELECT %(organization)s, 'person' || n || '@example.org', CASE WHEN n <= %(professionals)s THEN 1 ELSE 0 END,
        'Ana', 'Paz ' || n, gen_random_uuid()::text
   FROM generate_series(1, %(professionals)s + %(clients)s) AS n;
-INSERT INTO professionals (organization_id, user_id, title, specialization)
-SELECT organization_id, id, 'Lic.', 'speech therapy' FROM users WHERE organization_id = %(organization)s AND role = 1;
+INSERT INTO professionals (organization_id, user_id, title, specialization, weekly_schedule, blocked_dates)
+SELECT organization_id, id, 'Lic.', 'speech therapy', schedule,
+       '[{"start": "2030-01-02", "end": "2030-01-15", "reason": "holidays"}]'
+  FROM users, (
+        SELECT jsonb_object_agg(
+                   day, '[{"start": "08:00", "end": "12:30"}, {"start": "13:30", "end": "24:00"}]'::jsonb
+               ) AS schedule
+          FROM unnest(ARRAY['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday']) AS day
+       ) AS week
+ WHERE organization_id = %(organization)s AND role = 1;
 INSERT INTO students (organization_id, first_name, last_name, primary_contact_id, admission_state)
 SELECT organization_id, 'Luz', 'Sosa ' || id, id, 'enrolled'
   FROM users WHERE organization_id = %(organization)s AND role = 0
@@ -70,9 +86,38 @@ SELECT %(organization)s, professional.user_id, student.id, student.primary_conta
  ORDER BY planned.n
 """
 
+JOURNAL = """
+INSERT INTO state_transitions (
+    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, occurred_at
+)
+SELECT organization_id, 'Appointment', id, event, from_state, to_state, client_id, occurred_at
+  FROM appointments
+ CROSS JOIN LATERAL (VALUES
+           ('pre_confirm', 'draft', 'pre_confirmed', pre_confirmed_at),
+           ('confirm', 'pre_confirmed', 'confirmed', confirmed_at),
+           ('execute', 'confirmed', 'executed', executed_at),
+           ('mark_no_show', 'confirmed', 'no_show', no_show_at),
+           ('cancel', 'draft', 'cancelled', cancelled_at)
+       ) AS change (event, from_state, to_state, occurred_at)
+ WHERE organization_id = %(organization)s AND change.occurred_at IS NOT NULL
+ ORDER BY id, change.occurred_at
+"""
+
+PRE_CONFIRMED = """
+INSERT INTO appointments (
+    organization_id, professional_id, student_id, client_id, scheduled_at, buffer_minutes, state, pre_confirmed_at,
+    expires_at
+) VALUES (
+    %(organization)s, %(professional)s, %(student)s, %(client)s, %(scheduled_at)s, 15, 'pre_confirmed', %(now)s,
+    %(now)s + interval '1 hour'
+) RETURNING id
+"""
+
 
 def fill(url: str, rows: int) -> tuple[Facts, Facts]:
     """Insert `rows` appointments of the measured organization, a fifth of that of another, and a small sample's.
+
+    One more organization has what slots are looked for in: a fifth of the rows too.
 
     Returns:
         The keys of the measured organization, and of the sample: as varied, but small enough to compare row by row.
@@ -82,21 +127,50 @@ def fill(url: str, rows: int) -> tuple[Facts, Facts]:
     try:
         with connection, connection.cursor() as cursor:
             made = {subdomain: _organization(cursor, subdomain, size) for subdomain, size in sizes.items()}
+            agenda_id = _new_organization(cursor, AGENDA)
+            fill_agenda(cursor, agenda_id, rows // AGENDA_SHARE)
         connection.autocommit = True
         with connection.cursor() as cursor:
             # What the benchmark writes it takes away again; autovacuum would only disturb the clock.
-            cursor.execute("ALTER TABLE appointments SET (autovacuum_enabled = false)")
+            for table in ("appointments", "state_transitions"):
+                cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
             cursor.execute("VACUUM ANALYZE")
-            measured, sample = (_facts(cursor, made[name], name, sizes[name]) for name in (MEASURED, SAMPLE))
+            agenda = agenda_facts(cursor, agenda_id, rows // AGENDA_SHARE)
+            measured, sample = (_facts(cursor, made[name], name, sizes[name], agenda) for name in (MEASURED, SAMPLE))
             return measured, sample
     finally:
         connection.close()
 
 
-def _organization(cursor: psycopg2.extensions.cursor, subdomain: str, rows: int) -> int:
+def pre_confirmed(url: str, facts: Facts, numbers: Iterable[int]) -> list[int]:
+    """Insert an appointment that can be confirmed for each number of a booking; returns their ids."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            return [_pre_confirmed(cursor, facts, number) for number in numbers]
+    finally:
+        connection.close()
+
+
+def _pre_confirmed(cursor: psycopg2.extensions.cursor, facts: Facts, number: int) -> int:
+    values = {"organization": facts.organization_id, "now": NOW, **facts.new_booking(number)}
+    cursor.execute(PRE_CONFIRMED, values)
+    return _only_value(cursor)
+
+
+def _new_organization(cursor: psycopg2.extensions.cursor, subdomain: str) -> int:
     cursor.execute(ORGANIZATION, {"subdomain": subdomain})
-    organization_id: int
-    ((organization_id,),) = cursor.fetchall()
+    return _only_value(cursor)
+
+
+def _only_value(cursor: psycopg2.extensions.cursor) -> int:
+    value: int
+    ((value,),) = cursor.fetchall()
+    return value
+
+
+def _organization(cursor: psycopg2.extensions.cursor, subdomain: str, rows: int) -> int:
+    organization_id = _new_organization(cursor, subdomain)
     values = {
         "organization": organization_id,
         "professionals": max(5, rows // APPOINTMENTS_A_PROFESSIONAL),
@@ -106,10 +180,13 @@ def _organization(cursor: psycopg2.extensions.cursor, subdomain: str, rows: int)
     }
     cursor.execute(PEOPLE, values)
     cursor.execute(APPOINTMENTS, values)
+    cursor.execute(JOURNAL, values)
     return organization_id
 
 
-def _facts(cursor: psycopg2.extensions.cursor, organization_id: int, subdomain: str, rows: int) -> Facts:
+def _facts(
+    cursor: psycopg2.extensions.cursor, organization_id: int, subdomain: str, rows: int, agenda: Agenda
+) -> Facts:
     def keys(statement: str) -> tuple[int, ...]:
         cursor.execute(statement, {"organization": organization_id, "most": MOST_KEYS})
         return tuple(key for (key,) in cursor)
@@ -120,8 +197,10 @@ def _facts(cursor: psycopg2.extensions.cursor, organization_id: int, subdomain: 
         subdomain=subdomain,
         rows=rows,
         last_id=keys("SELECT max(id) FROM appointments")[0],
+        last_transition_id=keys("SELECT max(id) FROM state_transitions")[0],
         ids=keys(f"SELECT id FROM appointments {mine} ORDER BY hashint8(id) LIMIT %(most)s"),
         professionals=keys(f"SELECT user_id FROM professionals {mine} ORDER BY id LIMIT %(most)s"),
         students=keys(f"SELECT id FROM students {mine} ORDER BY id LIMIT %(most)s"),
         clients=keys(f"SELECT id FROM users {mine} AND role = 0 ORDER BY id LIMIT %(most)s"),
+        agenda=agenda,
     )

@@ -32,12 +32,15 @@ class Samples:
         """Client CPU of one operation, the median of the rounds."""
         return median(self.cpu.values()) * 1e6
 
+    def share_of(self, whole: Samples) -> float:
+        """How much of the time of `whole` this takes, the median of the rounds."""
+        return median(own / whole.wall[number] for number, own in self.wall.items())
+
     def ratios_to(self, baseline: Samples) -> list[float]:
         """How fast this is next to the baseline (1: as fast), round by round."""
         return [baseline.wall[number] / own for number, own in self.wall.items()]
 
 
-TURNS = 4  # A round is cut in pieces, so that what disturbs it disturbs every contender.
 FEWEST_CALLS = 10
 Measured = dict[str, dict[str, Samples]]  # operation's title → contender's name → samples
 
@@ -59,7 +62,9 @@ def measure(
             able = [contender for contender in contenders if _takes_part(contender, operation, number)]
             for contender in able:
                 if (operation.title, contender.name) not in calls:
-                    calls[operation.title, contender.name] = _calls_in(contender, operation, batch_seconds / TURNS)
+                    calls[operation.title, contender.name] = _calls_in(
+                        contender, operation, batch_seconds / operation.turns
+                    )
             _round(able, operation, number, calls, measured[operation.title])
             if operation.writes:
                 tidy()
@@ -79,7 +84,7 @@ def _round(
     calls: dict[tuple[str, str], int],
     measured: dict[str, Samples],
 ) -> None:
-    turns = 1 if operation.scans else TURNS
+    turns = operation.turns
     total = {contender.name: (0.0, 0.0) for contender in contenders}
     gc.collect()
     for turn in range(turns):
@@ -110,7 +115,7 @@ def ready(contender: Contender, operation: Operation, calls: int) -> Iterator[Ca
     action = getattr(contender, operation.method)
     with nullcontext() if operation.opens_block else contender.working():
         arguments = operation.arguments(contender, calls)
-        yield lambda: _read(action()) if operation.scans else _repeat(action, arguments)
+        yield lambda: _read(action(*arguments[0])) if operation.scans else _repeat(action, arguments)
 
 
 def _repeat(action: Callable[..., object], arguments: Arguments) -> None:

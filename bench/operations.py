@@ -8,11 +8,13 @@ from itertools import count, cycle, islice
 from typing import Any
 
 from bench.contender import Contender
+from bench.filling import pre_confirmed
 
 Arguments = list[tuple[Any, ...]]
 
 _texts = count()
 _places = count()
+_bookable = count()
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,10 @@ class Operation:
         title: what it is called in the table. method: the contender's method that does it.
         arguments: makes the arguments of so many calls for a contender, outside the clock.
         target: the least ratio that rayces_core has to reach; None where the issue names none.
-        scans: it reads all rows of the organization, so it is done once a round.
+        scans: it reads all there is of the organization, so it is done once in a turn.
+        turns: a round is cut in so many pieces, so that what disturbs it disturbs every contender.
+        unit: what it is counted in; empty where one call is one.
+        within: title of the operation that this one is a part of, to see its share.
         writes: it leaves something behind.
         opens_block: it is about opening the tenant's block, so it runs outside one.
         flushed: its commits wait for the disk, as the server is set up; without, only the work itself is seen.
@@ -34,6 +39,9 @@ class Operation:
     arguments: Callable[[Contender, int], Arguments]
     target: float | None = None
     scans: bool = False
+    turns: int = 4
+    unit: str = ""
+    within: str | None = None
     writes: bool = False
     opens_block: bool = False
     flushed: bool = True
@@ -65,6 +73,19 @@ def _by_id_with_text(contender: Contender, calls: int) -> Arguments:
     return [(key, _text()) for key in _spread(contender.facts.ids, calls)]
 
 
+def _bookings(contender: Contender, calls: int) -> Arguments:
+    return [(contender.facts.new_booking(next(_bookable)),) for _ in range(calls)]
+
+
+def _pre_confirmed(contender: Contender, calls: int) -> Arguments:
+    ids = pre_confirmed(contender.url, contender.facts, islice(_bookable, calls))
+    return [(row,) for row in contender.load(ids)]
+
+
+def _slots_statement(contender: Contender, _: int) -> Arguments:
+    return [contender.slots_statement()]
+
+
 def _nothing(_: Contender, calls: int) -> Arguments:
     return [()] * calls
 
@@ -77,17 +98,25 @@ def _text() -> str:
     return f"rescheduled by telephone, call {next(_texts)}"
 
 
+FREE_SLOTS = "free slots"
+
 _MEASURED = (
     Operation("point read by id", "point_read", _by_id, 0.60),
     Operation("list of 50 as models", "list_50", _by_professional, 0.55),
     Operation("insert", "insert", _new, 0.80, writes=True),
     Operation("update by id: save()", "save", _loaded, 0.80, writes=True),
     Operation("update by id: query", "update", _by_id_with_text, 0.80, writes=True),
-    Operation("scan as models", "scan_models", _nothing, 0.52, scans=True),
-    Operation("scan as tuples", "scan_tuples", _nothing, 0.95, scans=True),
-    Operation("scan as dicts", "scan_dicts", _nothing, 0.95, scans=True),
-    Operation("scan as namedtuples", "scan_namedtuples", _nothing, scans=True),
-    Operation("scan with iterator()", "scan_iterator", _nothing, scans=True),
+    Operation("scan as models", "scan_models", _nothing, 0.52, scans=True, turns=1, unit="rows"),
+    Operation("scan as tuples", "scan_tuples", _nothing, 0.95, scans=True, turns=1, unit="rows"),
+    Operation("scan as dicts", "scan_dicts", _nothing, 0.95, scans=True, turns=1, unit="rows"),
+    Operation("scan as namedtuples", "scan_namedtuples", _nothing, scans=True, turns=1, unit="rows"),
+    Operation("scan with iterator()", "scan_iterator", _nothing, scans=True, turns=1, unit="rows"),
+    Operation("transition: confirm", "confirm", _pre_confirmed, 1.0, writes=True),
+    Operation("book, pre_confirm, confirm", "book_to_confirmed", _bookings, 1.0, writes=True),
+    Operation(FREE_SLOTS, "find_slots", _nothing, 0.67, scans=True, unit="slots", opens_block=True),
+    Operation(
+        f"{FREE_SLOTS}: SQL alone", "find_slots_sql", _slots_statement, within=FREE_SLOTS, scans=True, opens_block=True
+    ),
     Operation("open a tenant block", "open_block", _nothing, opens_block=True),
     Operation("block with a point read", "read_in_block", _by_id, opens_block=True),
 )

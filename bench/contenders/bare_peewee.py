@@ -48,6 +48,9 @@ class Appointment(peewee.Model):
     uses_credit = peewee.BooleanField(default=False)
     credits_used = peewee.IntegerField(default=0)
     metadata = BinaryJSONField(default=dict)
+    idempotency_key = peewee.CharField(null=True)
+    request_fingerprint = peewee.CharField(null=True)
+    reminder_minutes = peewee.IntegerField(null=True)
     created_at = DateTimeTZField(default=now)
     updated_at = DateTimeTZField(default=now)
 

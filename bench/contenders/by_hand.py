@@ -9,7 +9,8 @@ from typing import Any
 import psycopg2
 
 from bench.contender import Contender
-from bench.facts import COLUMNS, Facts
+from bench.contenders import by_hand_booking, by_hand_slots
+from bench.facts import COLUMNS, NOW, Facts
 
 NAMES = ", ".join(COLUMNS)
 BY_ID = f"SELECT {NAMES} FROM appointments WHERE organization_id = %s AND id = %s"
@@ -86,6 +87,29 @@ class ByHand(Contender):
             yield from cursor
         self._connection.commit()
 
+    def confirm(self, appointment_id: int) -> None:
+        with self._connection, self._connection.cursor() as cursor:
+            by_hand_booking.confirm(cursor, self._own, appointment_id, now=NOW)
+
+    def book_to_confirmed(self, booking: dict[str, Any]) -> None:
+        with self._connection, self._connection.cursor() as cursor:
+            appointment_id = by_hand_booking.book(cursor, self._own, **booking, now=NOW)
+        with self._connection, self._connection.cursor() as cursor:
+            by_hand_booking.pre_confirm(cursor, self._own, appointment_id, now=NOW)
+        self.confirm(appointment_id)
+
+    def find_slots(self) -> Any:
+        return self._all(*self.slots_statement())
+
+    def find_slots_sql(self, statement: str, values: Any) -> None:
+        with self._connection, self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+
+    def slots_statement(self) -> tuple[str, Any]:
+        agenda = self.facts.agenda
+        asked = {"organization": agenda.organization_id, "start": agenda.start, "end": agenda.end, "now": agenda.now}
+        return by_hand_slots.SLOTS, asked
+
     def open_block(self) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(BIND, (str(self._own),))
@@ -93,7 +117,7 @@ class ByHand(Contender):
 
     read_in_block = point_read
 
-    def _all(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _all(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values)
             rows: list[tuple[Any, ...]] = cursor.fetchall()

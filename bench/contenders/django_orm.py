@@ -46,6 +46,9 @@ class Appointment(models.Model):
     uses_credit = models.BooleanField(default=False)
     credits_used = models.IntegerField(default=0)
     metadata = models.JSONField(default=dict)
+    idempotency_key = models.CharField(null=True)
+    request_fingerprint = models.CharField(null=True)
+    reminder_minutes = models.IntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 

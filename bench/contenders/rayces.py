@@ -9,7 +9,8 @@ from typing import Any
 import peewee
 
 from bench.contender import Contender
-from bench.facts import Facts
+from bench.facts import NOW, Facts
+from rayces_core import scheduling
 from rayces_core.database import Database
 from rayces_core.models import Appointment
 
@@ -66,6 +67,33 @@ class Rayces(Contender):
 
     def scan_iterator(self) -> Iterator[Any]:
         return Appointment.select().iterator()
+
+    def confirm(self, appointment: Any) -> None:
+        appointment.confirm(now=NOW)
+
+    def book_to_confirmed(self, booking: dict[str, Any]) -> None:
+        appointment = scheduling.book(**booking, draft=True, now=NOW)
+        appointment.pre_confirm(now=NOW)
+        appointment.confirm(now=NOW)
+
+    def find_slots(self) -> Any:
+        agenda = self.facts.agenda
+        with self._db.tenant(agenda.subdomain):
+            return scheduling.find_slots(agenda.start, agenda.end, now=agenda.now)
+
+    def find_slots_sql(self, statement: str, values: Any) -> None:
+        with self._db.tenant(self.facts.agenda.subdomain):
+            self._db.engine.execute_sql(statement, values)
+
+    def slots_statement(self) -> tuple[str, Any]:
+        sent: list[Any] = []
+        self._db.engine.query_hooks.append(sent.append)
+        try:
+            self.find_slots()
+        finally:
+            self._db.engine.query_hooks.remove(sent.append)
+        (event,) = sent
+        return event.sql, event.params
 
     def open_block(self) -> None:
         with self._db.tenant(self.facts.subdomain):

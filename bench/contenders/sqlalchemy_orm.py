@@ -54,6 +54,9 @@ class Appointment(Base):
     credits_used: Mapped[int] = mapped_column(default=0)
     # `metadata` is a name that SQLAlchemy keeps for itself.
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    idempotency_key: Mapped[str | None]
+    request_fingerprint: Mapped[str | None]
+    reminder_minutes: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
