@@ -76,9 +76,9 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
     until = f"%(start)s + make_interval(mins => {minutes})"
     sql = f"""
     SELECT {CALENDAR_COLUMNS}, organization.settings::text, {minutes},
-           professional.accepts_new_clients, professional.xmin::text,
+           professional.xmin::text,
            student.id, student.admission_state, student.primary_contact_id, student.secondary_contact_id, client.id,
-           EXISTS (
+           professional.accepts_new_clients OR EXISTS (
                SELECT 1 FROM appointments AS known
                 WHERE known.organization_id = %(tenant)s AND known.student_id = {student}
                   AND known.professional_id = professional.user_id AND known.state IN ({OCCUPYING_SQL})
@@ -133,20 +133,19 @@ class Facts:
     """What is known of the professional, the student and the client around the time asked for.
 
     Attributes: `minutes`, length of the session; `version`, which version of the professional's row it is; `contacts`,
-    ids of the student's contacts; `is_known`, whether the student has an earlier appointment there; `student_busy` and
-    `client_busy`, ids of appointments in the way; `further`, the columns after these.
+    ids of the student's contacts; `is_welcome`, whether new clients are taken or the student has an appointment there;
+    `student_busy` and `client_busy`, ids of appointments in the way; `further`, the columns after these.
     """
 
     calendar: Calendar
     policy: OrganizationSettings
     minutes: int
-    accepts_new_clients: bool
     version: str
     student_id: int | None
     admission_state: str
     contacts: tuple[int | None, int | None]
     client_id: int | None
-    is_known: bool
+    is_welcome: bool
     student_busy: int | None
     client_busy: int | None
     further: Sequence[Any]
@@ -163,18 +162,17 @@ def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
     if row is None:
         return None
     (calendar,) = calendars_of([row], start, until)
-    settings, minutes, new, version, student, state, first, second, client, is_known, *rest = row[COLUMN_COUNT:]
+    settings, minutes, version, student, state, first, second, client, is_welcome, *rest = row[COLUMN_COUNT:]
     return Facts(
         calendar=calendar,
         policy=policy_of(settings),
         minutes=check_duration(minutes),
-        accepts_new_clients=new,
         version=version,
         student_id=student,
         admission_state=state,
         contacts=(first, second),
         client_id=client,
-        is_known=is_known,
+        is_welcome=is_welcome,
         student_busy=rest[0],
         client_busy=rest[1],
         further=rest[2:],
@@ -205,7 +203,7 @@ def _check_people(facts: Facts) -> None:
         raise StudentNotAdmittedError(
             f"the student is {state}; only an admitted or enrolled student can be booked", admission_state=state
         )
-    if not facts.accepts_new_clients and not facts.is_known:
+    if not facts.is_welcome:
         raise NewClientsRefusedError(
             "the professional takes no new clients, and this student has had no appointment there"
         )
