@@ -1,0 +1,195 @@
+"""Races: a crew of real processes, each with a connection of its own, that begin each round together.
+
+The processes are forked from a server process that has loaded the library and holds no connection, so that fifty of
+them are there at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+from rayces_core import Appointment, Database, SlotTakenError, User, scheduling
+
+Deed = tuple[Callable[..., Any], dict[str, Any]]
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["rayces_core.scheduling", "tests.scheduling.racing"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a deed returned or raised, and how long it took."""
+
+    value: Any
+    seconds: float
+
+
+class Crew:
+    """So many processes on one database, each in a tenant's block for as long as it lives."""
+
+    def __init__(self, url: str, organization_id: int, size: int) -> None:
+        self.size = size
+        self._gate = CONTEXT.Barrier(size)
+        self._lines: list[Connection] = []
+        self._processes = []
+        for _ in range(size):
+            ours, theirs = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_work, args=(theirs, self._gate, url, organization_id), daemon=True)
+            process.start()
+            theirs.close()
+            self._lines.append(ours)
+            self._processes.append(process)
+
+    def race(self, deeds: list[Deed]) -> list[Outcome]:
+        """Have each deed done by a process of its own, all from the same moment on; gives what came of them."""
+        assert len(deeds) <= self.size
+        for line, deed in zip(self._lines, [*deeds, *[None] * (self.size - len(deeds))], strict=True):
+            line.send(deed)
+        return [self._answer(line) for line in self._lines][: len(deeds)]
+
+    @staticmethod
+    def _answer(line: Connection) -> Any:
+        assert line.poll(60), "a worker does not answer"
+        return line.recv()
+
+    def close(self) -> None:
+        for line in self._lines:
+            line.close()
+        for process in self._processes:
+            process.join(10)
+            assert process.exitcode == 0
+
+
+@contextmanager
+def crew(db: Database, size: int) -> Iterator[Crew]:
+    """A crew for the bound tenant."""
+    assert db.organization_id is not None
+    made = Crew(db.url, db.organization_id, size)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _work(line: Connection, gate: Any, url: str, organization_id: int) -> None:
+    with Database.connect(url, max_connections=1) as database, database.tenant(organization_id):
+        while True:
+            try:
+                deed = line.recv()
+            except EOFError:
+                return
+            gate.wait(60)
+            line.send(None if deed is None else _done(*deed))
+
+
+def _done(deed: Callable[..., Any], arguments: dict[str, Any]) -> Outcome:
+    began = time.monotonic()
+    try:
+        value = deed(**arguments)
+    except Exception as error:
+        value = error
+    return Outcome(value, time.monotonic() - began)
+
+
+# -- deeds: what comes back is plain, as it travels to another process ------------------------------------------------
+
+
+def book(**wanted: Any) -> int:
+    return scheduling.book(**wanted).id
+
+
+def book_series(**wanted: Any) -> list[int]:
+    return [appointment.id for appointment in scheduling.book_series(**wanted).booked]
+
+
+def reschedule(appointment_id: int, scheduled_at: datetime, now: datetime) -> int:
+    return scheduling.reschedule(Appointment.get_by_id(appointment_id), scheduled_at, now=now).id
+
+
+def fire(appointment_id: int, event: str, **given: Any) -> str:
+    appointment = Appointment.get_by_id(appointment_id)
+    getattr(appointment, event)(**given)
+    return event
+
+
+def expire(now: datetime, batch_size: int) -> int:
+    return scheduling.expire_overdue(now, batch_size=batch_size)
+
+
+def remind(within: timedelta, now: datetime, limit: int | None = None) -> list[int]:
+    return [appointment.id for appointment in scheduling.due_reminders(within, now, limit=limit)]
+
+
+def fire_as(appointment_id: int, event: str, by: int, now: datetime) -> str:
+    return fire(appointment_id, event, by=User.get_by_id(by), now=now)
+
+
+# -- killing ----------------------------------------------------------------------------------------------------------
+
+
+def kill_within(db: Database, deed: Callable[..., Any], wanted: dict[str, Any], event: str, times: int) -> None:
+    """Have a process of its own do the deed, and kill it in the transaction of the event, the so-manieth time."""
+    _kill_when_told(db, _stop_within, (deed, wanted, event, times), 0.0)
+
+
+def kill_while_booking(db: Database, first: datetime, wanted: dict[str, Any], seconds: float) -> None:
+    """Have a process of its own book one free hour after the other, and kill it that time after its first one."""
+    _kill_when_told(db, _book_on_and_on, (first, wanted), seconds)
+
+
+def _kill_when_told(db: Database, work: Callable[..., None], arguments: tuple[Any, ...], seconds: float) -> None:
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=work, args=(theirs, db.url, db.organization_id, *arguments), daemon=True)
+    process.start()
+    assert ours.poll(60), "the process does not come so far"
+    backend = ours.recv()
+    time.sleep(seconds)
+    process.kill()
+    process.join(10)
+    assert process.exitcode == -signal.SIGKILL
+    _wait_until_gone(db, backend)
+
+
+def _wait_until_gone(db: Database, backend: int) -> None:
+    # What the server had been sent before, it still does.
+    until = time.monotonic() + 10
+    while db.execute_sql("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone()[0]:
+        assert time.monotonic() < until, "the server keeps the session"
+        time.sleep(0.005)
+
+
+def _backend(database: Database) -> int:
+    (number,) = database.execute_sql("SELECT pg_backend_pid()").fetchone()
+    return int(number)
+
+
+def _stop_within(
+    line: Connection, url: str, organization_id: int, deed: Any, wanted: dict[str, Any], event: str, times: int
+) -> None:
+    left = itertools.count(times, -1)
+    with Database.connect(url) as database, database.tenant(organization_id):
+
+        @Appointment.lifecycle.within(event)
+        def stop(_: Any) -> None:
+            if next(left) == 1:
+                line.send(_backend(database))
+                time.sleep(60)
+
+        deed(**wanted)
+
+
+def _book_on_and_on(line: Connection, url: str, organization_id: int, first: datetime, wanted: dict[str, Any]) -> None:
+    with Database.connect(url) as database, database.tenant(organization_id):
+        for number in itertools.count():
+            with suppress(SlotTakenError):
+                book(scheduled_at=first + timedelta(hours=number), **wanted)
+                line.send(_backend(database))

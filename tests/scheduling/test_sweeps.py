@@ -1,0 +1,380 @@
+"""Sweeps: each overdue hold expires once and each reminder is given once, from however many hosts."""
+
+from collections import Counter
+from contextvars import Context
+from datetime import timedelta
+
+import pytest
+
+from rayces_core import (
+    Appointment,
+    CreditTransaction,
+    Database,
+    InvalidDataError,
+    NaiveDatetimeError,
+    StateTransition,
+    TenantNotSetError,
+    clock,
+)
+from rayces_core.scheduling import due_reminders, expire_overdue, free_slots, reschedule
+from tests.scheduling import racing
+from tests.scheduling.worlds import (
+    ALWAYS,
+    DAY,
+    HOUR,
+    INSTANT,
+    MINUTE,
+    NOW,
+    Other,
+    at,
+    noted,
+    open_centre,
+)
+from tests.wire import wire
+
+OVERDUE = NOW + 24 * HOUR + INSTANT
+ONE_DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def centre(db):
+    with open_centre(db, weekly_schedule=ALWAYS) as opened:
+        yield opened
+
+
+@pytest.fixture
+def told():
+    heard = []
+    listener = Appointment.lifecycle.on()(heard.append)
+    yield heard
+    Appointment.lifecycle.off(listener)
+
+
+HOLD = """
+INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes,
+                          state, pre_confirmed_at, expires_at)
+SELECT %(tenant)s, %(professional)s, %(student)s, %(client)s, %(first)s + number * interval '15 minutes', 15,
+       'pre_confirmed', %(now)s, %(now)s + interval '24 hours'
+  FROM generate_series(0, %(count)s - 1) AS number RETURNING id
+"""
+
+
+def hold(centre, count):
+    """So many holds of fifteen minutes each, one after the other, all to be confirmed within a day."""
+    people = {"professional": centre.professional.user_id, "student": centre.student.id, "client": centre.client.id}
+    values = people | {"tenant": centre.db.organization_id, "first": DAY, "now": NOW, "count": count}
+    return [number for (number,) in centre.db.execute_sql(HOLD, values).fetchall()]
+
+
+def events(ids):
+    """How often the journal has each of them expire."""
+    rows = StateTransition.select().where((StateTransition.event == "expire") & StateTransition.subject_id.in_(ids))
+    return Counter(row.subject_id for row in rows)
+
+
+# -- expiry -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_that_was_not_confirmed_in_time_is_cancelled(centre, told):
+    booked = centre.book(at(10), uses_credit=True)
+    told.clear()
+
+    assert expire_overdue(OVERDUE) == 1
+
+    now = Appointment.get_by_id(booked.id)
+    assert (now.state, now.cancelled_at, now.cancelled_by, now.cancellation_reason) == (
+        "cancelled",
+        OVERDUE,
+        None,
+        "expired",
+    )
+    row = now.history()[-1]
+    assert (row.event, row.from_state, row.to_state) == ("expire", "pre_confirmed", "cancelled")
+    assert (row.actor, row.reason, row.occurred_at) == (None, "expired", OVERDUE)
+    assert [(change.event, change.subject, change.reason) for change in told] == [("expire", now, "expired")]
+    assert CreditTransaction.select().count() == 0
+    assert free_slots(centre.professional, at(10), at(11), now=OVERDUE)
+
+
+def test_a_hold_lasts_to_its_very_end(centre):
+    booked = centre.book(at(10))
+
+    with centre.untouched():
+        assert expire_overdue(booked.expires_at) == 0
+    assert expire_overdue(booked.expires_at + INSTANT) == 1
+    assert expire_overdue(booked.expires_at + INSTANT) == 0
+
+
+def test_only_holds_expire(centre):
+    centre.book(at(9), confirm=True)
+    centre.book(at(10), draft=True)
+    centre.book(at(11)).cancel(reason="ill")
+    centre.book(at(12), confirm=True).execute(now=at(12))
+
+    with centre.untouched():
+        assert expire_overdue(at(10, 30)) == 0
+
+
+def test_without_a_present_the_clock_is_asked(centre):
+    centre.book(at(10))
+
+    assert expire_overdue() == 0
+    with clock.frozen(OVERDUE):
+        assert expire_overdue() == 1
+
+
+@pytest.mark.parametrize("count, size", [(0, 1), (1, 1), (7, 3), (9, 3), (20, 500)])
+def test_all_of_them_expire_whatever_the_size_of_a_batch(centre, count, size):
+    ids = hold(centre, count)
+
+    assert expire_overdue(OVERDUE, batch_size=size) == count
+    assert events(ids) == dict.fromkeys(ids, 1)
+
+
+def test_each_batch_is_committed_by_itself(centre, monkeypatch):
+    ids, seen = hold(centre, 9), []
+
+    def fail_at_the_fifth(change):
+        seen.append(change)
+        if len(seen) == 5:
+            raise RuntimeError
+
+    monkeypatch.setitem(Appointment.lifecycle._effects, "expire", [fail_at_the_fifth])
+    with pytest.raises(RuntimeError):
+        expire_overdue(OVERDUE, batch_size=3)
+
+    assert sum(events(ids).values()) == Appointment.in_state("cancelled").count() == 3
+    assert expire_overdue(OVERDUE, batch_size=3) == 6
+
+
+def test_a_batch_is_one_statement(own_db):
+    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+        hold(centre, 7)
+        proxy.sent.clear()
+
+        expire_overdue(OVERDUE, batch_size=3)
+
+        assert len(proxy.sent) == 3 * 3  # BEGIN, the statement, COMMIT
+
+
+def test_what_another_session_works_on_is_left_to_it_and_not_waited_for(db, centre):
+    first, second = hold(centre, 2)
+    with db.atomic():
+        Appointment.get_by_id(first).confirm(now=NOW)
+        other = Other(db, centre.organization, lambda: expire_overdue(OVERDUE))
+        assert other.finish() == 1
+
+    assert events([first, second]) == {second: 1}
+    assert expire_overdue(OVERDUE) == 0
+    assert Appointment.get_by_id(first).state == "confirmed"
+
+
+def test_a_tenants_sweep_is_about_its_own(db, centre):
+    ids = hold(centre, 2)
+    with open_centre(db) as other:
+        theirs = hold(other, 3)
+        assert expire_overdue(OVERDUE) == 3
+        assert sum(events(theirs).values()) == 3
+
+    with db.tenant(centre.organization):
+        assert sum(events(ids).values()) == 0
+
+
+def test_privileged_work_sweeps_every_organization_and_each_journal_is_its_own(own_db, told):
+    with open_centre(own_db) as one:
+        ours = hold(one, 5)
+    with open_centre(own_db) as two:
+        theirs = hold(two, 4)
+
+    with own_db.privileged(reason="expire"):
+        assert expire_overdue(OVERDUE, batch_size=4) == 9
+
+    for organization, ids in ((one.organization, ours), (two.organization, theirs)):
+        with own_db.tenant(organization):
+            assert events(ids) == dict.fromkeys(ids, 1)
+            assert Appointment.in_state("cancelled").count() == len(ids)
+    assert Counter(change.subject.organization_id for change in told) == {
+        one.organization.id: 5,
+        two.organization.id: 4,
+    }
+
+
+def test_processes_at_once_expire_each_exactly_once(db, centre):
+    ids = hold(centre, 400)
+    with racing.crew(db, 6) as crew:
+        outcomes = crew.race([(racing.expire, {"now": OVERDUE, "batch_size": 7})] * 6)
+
+    total = sum(outcome.value for outcome in outcomes)
+    total += expire_overdue(OVERDUE)  # what all of them had left to each other
+    assert total == 400
+    assert events(ids) == dict.fromkeys(ids, 1)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "10", True, None])
+def test_a_batch_has_a_size(centre, size):
+    with pytest.raises(InvalidDataError, match="batch_size"):
+        expire_overdue(OVERDUE, batch_size=size)
+
+
+def test_sweeps_need_a_binding_and_aware_moments(db, centre):
+    with pytest.raises(NaiveDatetimeError):
+        expire_overdue(NOW.replace(tzinfo=None))
+    with pytest.raises(NaiveDatetimeError):
+        due_reminders(ONE_DAY, NOW.replace(tzinfo=None))
+    for deed in (lambda: expire_overdue(OVERDUE), lambda: due_reminders(ONE_DAY)):
+        with pytest.raises(TenantNotSetError):
+            Context().run(deed)
+
+
+# -- reminders --------------------------------------------------------------------------------------------------------
+
+
+def test_what_begins_within_the_time_is_given_once_in_order(centre):
+    later = centre.book(at(11), confirm=True)
+    sooner = centre.book(at(10))
+    centre.book(at(12, 1))
+
+    assert due_reminders(ONE_DAY, at(12) - ONE_DAY) == [sooner, later]
+    assert due_reminders(ONE_DAY, at(12) - ONE_DAY) == []
+    assert due_reminders(ONE_DAY, at(9)) == []
+
+
+def test_the_whole_appointment_is_given_as_it_now_is(centre):
+    centre.book(at(10), notes="brings the report")
+
+    (given,) = due_reminders(ONE_DAY, at(9))
+
+    assert given.__data__ == Appointment.get_by_id(given.id).__data__
+    assert (given.notes, given.reminder_minutes, given.scheduled_at) == ("brings the report", 24 * 60, at(10))
+
+
+def test_only_what_is_to_come_and_is_not_cancelled_is_reminded_of(centre):
+    centre.book(at(9), draft=True)
+    centre.book(at(10)).cancel(reason="ill")
+    centre.book(at(11), confirm=True).execute(now=at(11))
+    centre.book(at(12), confirm=True).mark_no_show(now=at(12))
+
+    assert due_reminders(timedelta(days=30), at(8)) == []
+
+
+def test_the_time_ahead_has_its_bounds(centre):
+    booked = centre.book(at(10))
+
+    assert due_reminders(HOUR, at(10)) == due_reminders(HOUR, at(11)) == []
+    assert due_reminders(HOUR, at(9) - INSTANT) == []
+    assert due_reminders(HOUR, at(9)) == [booked]
+    another = centre.book(at(14))
+    assert due_reminders(HOUR, at(14) - INSTANT) == [another]
+
+
+def test_reminders_come_in_stages(centre):
+    booked = centre.book(at(10))
+
+    assert due_reminders(ONE_DAY, at(9)) == [booked]
+    assert due_reminders(HOUR, at(9)) == [booked]
+    assert due_reminders(HOUR, at(9.5)) == due_reminders(ONE_DAY, at(9.5)) == []
+
+
+def test_a_stage_that_was_missed_is_not_made_up_for(centre):
+    booked = centre.book(at(10))
+
+    assert due_reminders(HOUR, at(9.5)) == [booked]
+    assert due_reminders(ONE_DAY, at(9.5)) == []
+
+
+def test_a_rescheduled_appointment_is_reminded_of_anew(centre):
+    booked = centre.book(at(10), confirm=True)
+    due_reminders(ONE_DAY, at(9))
+    due_reminders(HOUR, at(9))
+
+    reschedule(booked, at(10, 2), now=at(9))
+
+    assert due_reminders(ONE_DAY, at(9)) == []
+    assert due_reminders(ONE_DAY, at(9, 2)) == [booked]
+
+
+def test_confirming_gives_no_second_reminder(centre):
+    booked = centre.book(at(10))
+    due_reminders(ONE_DAY, NOW + timedelta(days=2))
+
+    booked.confirm(now=NOW)
+
+    assert due_reminders(ONE_DAY, at(9)) == []
+
+
+def test_what_was_given_in_a_unit_of_work_that_is_undone_is_given_again(db, centre):
+    booked = centre.book(at(10))
+    with pytest.raises(RuntimeError), db.atomic():
+        assert due_reminders(ONE_DAY, at(9)) == [booked]
+        raise RuntimeError
+
+    assert due_reminders(ONE_DAY, at(9)) == [booked]
+
+
+def test_what_another_session_is_giving_is_not_waited_for_nor_given_twice(db, centre):
+    first, second = centre.book(at(10)), centre.book(at(11))
+    with db.atomic():
+        assert due_reminders(ONE_DAY, at(9), limit=1) == [first]
+        assert Other(db, centre.organization, lambda: due_reminders(ONE_DAY, at(9))).finish() == [second]
+
+    assert due_reminders(ONE_DAY, at(9)) == []
+
+
+def test_the_nearest_come_first_where_there_is_a_limit(centre):
+    booked = [centre.book(at(hour)) for hour in (12, 10, 11)]
+
+    assert due_reminders(ONE_DAY, at(9), limit=2) == [booked[1], booked[2]]
+    assert due_reminders(ONE_DAY, at(9), limit=2) == [booked[0]]
+
+
+def test_reminders_are_one_message_and_no_state_changes(own_db):
+    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+        booked = centre.book(at(10))
+        proxy.sent.clear()
+
+        due_reminders(ONE_DAY, at(9))
+
+        assert len(proxy.sent) == 1
+        assert noted(booked) == [("pre_confirm", "draft", "pre_confirmed")]
+
+
+def test_privileged_work_reminds_for_every_organization_and_a_tenant_for_its_own(own_db):
+    booked = []
+    for _ in range(2):
+        with open_centre(own_db) as centre:
+            booked.append(centre.book(at(10)))
+    with open_centre(own_db):
+        assert due_reminders(ONE_DAY, at(9)) == []
+
+    with own_db.privileged(reason="remind"):
+        given = due_reminders(ONE_DAY, at(9))
+
+    assert {(one.organization_id, one.id) for one in given} == {(one.organization_id, one.id) for one in booked}
+
+
+def test_processes_at_once_give_each_exactly_once(db, centre):
+    ids = hold(centre, 300)
+    now, given = DAY - INSTANT, []
+    with racing.crew(db, 6) as crew:
+        for _ in range(10):
+            deeds = [(racing.remind, {"within": timedelta(days=9), "now": now, "limit": 11})] * 6
+            given += [number for outcome in crew.race(deeds) for number in outcome.value]
+    given += [appointment.id for appointment in due_reminders(timedelta(days=9), now)]
+
+    assert sorted(given) == sorted(ids)
+
+
+@pytest.mark.parametrize("within", [None, 60, "1 day", timedelta(0), -ONE_DAY, MINUTE - INSTANT, timedelta.max])
+def test_the_time_ahead_is_a_minute_to_ten_years(centre, within):
+    with pytest.raises(InvalidDataError) as caught:
+        due_reminders(within, NOW)
+
+    assert caught.value.field == "within"
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", True])
+def test_a_limit_is_a_number_above_zero(centre, limit):
+    with pytest.raises(InvalidDataError) as caught:
+        due_reminders(ONE_DAY, NOW, limit=limit)
+
+    assert caught.value.field == "limit"
