@@ -177,6 +177,7 @@ class OrdinaryUser:
         own.mkdir(parents=True)
         for source in Path(embedded.__file__).parent.glob("e*.py"):
             shutil.copy(source, own)
+        shutil.copytree(Path(embedded.__file__).parent / "errors", own / "errors")
         shutil.copy(peewee.__file__, self._modules)
         package = find_binaries().parents[1]
         for folder in (package, package.with_name(f"{package.name}.libs")):
