@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 from rayces_core._version import __version__
 
 if TYPE_CHECKING:
-    from rayces_core import scheduling
+    from rayces_core import credits, scheduling
     from rayces_core.database import Database
     from rayces_core.errors import (
+        AlreadyDebitedError,
+        AlreadyRefundedError,
+        BalanceTooLargeError,
         BookingError,
         BookingWindowError,
         CheckFailedError,
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConnectionLostError,
         ConstraintError,
+        CreditError,
         CrossTenantError,
         DatabaseUnreachableError,
         DeadlockError,
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
         EmbeddedServerError,
         IdempotencyConflictError,
         InactiveTenantError,
+        InsufficientCreditsError,
         InvalidDataError,
         InvalidTransitionError,
         IrreversibleMigrationError,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
         MissingRoleError,
         NaiveDatetimeError,
         NewClientsRefusedError,
+        NothingToRefundError,
         NotPermittedError,
         OutsideScheduleError,
         OverlapError,
@@ -92,8 +98,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdmissionState",
+    "AlreadyDebitedError",
+    "AlreadyRefundedError",
     "Appointment",
     "AppointmentState",
+    "BalanceTooLargeError",
     "BookingError",
     "BookingWindowError",
     "CheckFailedError",
@@ -102,6 +111,7 @@ __all__ = [
     "ConnectionLostError",
     "ConstraintError",
     "CreditBalance",
+    "CreditError",
     "CreditTransaction",
     "CrossTenantError",
     "Database",
@@ -111,6 +121,7 @@ __all__ = [
     "EmbeddedServerError",
     "IdempotencyConflictError",
     "InactiveTenantError",
+    "InsufficientCreditsError",
     "InvalidDataError",
     "InvalidTransitionError",
     "IrreversibleMigrationError",
@@ -124,6 +135,7 @@ __all__ = [
     "NaiveDatetimeError",
     "NewClientsRefusedError",
     "NotPermittedError",
+    "NothingToRefundError",
     "Organization",
     "OutsideScheduleError",
     "OverlapError",
@@ -163,10 +175,11 @@ __all__ = [
     "User",
     "ValueRefusedError",
     "__version__",
+    "credits",
     "scheduling",
 ]
 
-MODULES = ("scheduling",)
+MODULES = ("credits", "scheduling")
 
 
 def __getattr__(name: str) -> Any:

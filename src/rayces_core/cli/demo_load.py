@@ -11,11 +11,10 @@ from datetime import date, datetime, time, timedelta
 
 from rayces_core import clock, scheduling
 from rayces_core.cli.demo_data import CENTRES, Centre, Child, Session
-from rayces_core.cli.demo_ledger import post_ledger
+from rayces_core.cli.demo_ledger import buy_credits
 from rayces_core.database import Database
 from rayces_core.models import (
     AdmissionState,
-    Appointment,
     AppointmentState,
     Like,
     Organization,
@@ -89,8 +88,9 @@ def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
         people = _write_people(centre)
         for child in centre.children:
             _admit(people, child)
-    booked = [_book(organization, people, session, now) for session in centre.sessions]
-    post_ledger(centre, people.users, people.desk, booked, now)
+    buy_credits(centre, people.users, people.desk, now)
+    for session in centre.sessions:
+        _book(organization, people, session, now)
     for days_ago, message in enumerate(reversed(centre.messages), start=1):
         with clock.frozen(now - timedelta(days=days_ago)):
             post = Post.create(user=people.users[message.author], content=message.content)
@@ -148,7 +148,7 @@ def _admit(people: People, child: Child) -> None:
         admission(by=people.desk, now=clock.now() + timedelta(days=3 * days))
 
 
-def _book(organization: Organization, people: People, session: Session, now: datetime) -> Appointment:
+def _book(organization: Organization, people: People, session: Session, now: datetime) -> None:
     profile, student = people.profiles[session.professional], people.students[session.child]
     starts = _starts_at(organization, session, now)
     # Held some days before, or this morning where it is still to be confirmed.
@@ -172,7 +172,6 @@ def _book(organization: Organization, people: People, session: Session, now: dat
     elif session.state in ENDINGS:
         end = getattr(appointment, ENDINGS[session.state])
         end(by=profile.user, now=starts + timedelta(minutes=50))
-    return appointment
 
 
 def _starts_at(organization: Organization, session: Session, now: datetime) -> datetime:

@@ -14,6 +14,7 @@ from rayces_core.cli.options import database_options
 COMMANDS = {
     "migrate": "rayces_core.cli.migrate:migrate",
     "organizations": "rayces_core.cli.organizations:organizations",
+    "credits": "rayces_core.cli.credits:ledger",
     "doctor": "rayces_core.cli.doctor:doctor",
     "demo": "rayces_core.cli.demo:demo",
     "completion": "rayces_core.cli.completion:completion",

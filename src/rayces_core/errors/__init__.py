@@ -48,6 +48,12 @@ RaycesError
 │   ├── StudentNotAdmittedError
 │   └── StudentBusyError
 │       └── ClientBusyError
+├── CreditError                    credits were not moved
+│   ├── InsufficientCreditsError
+│   ├── BalanceTooLargeError
+│   ├── AlreadyDebitedError
+│   ├── AlreadyRefundedError
+│   └── NothingToRefundError
 ├── IdempotencyConflictError       an idempotency key came again with another request
 └── MigrationError
     ├── MigrationFileError
@@ -93,13 +99,19 @@ from rayces_core.errors.base import (
     ValueRefusedError,
 )
 from rayces_core.errors.domain import (
+    AlreadyDebitedError,
+    AlreadyRefundedError,
+    BalanceTooLargeError,
     BookingError,
     BookingWindowError,
     ClientBusyError,
+    CreditError,
     IdempotencyConflictError,
+    InsufficientCreditsError,
     InvalidTransitionError,
     LifecycleError,
     NewClientsRefusedError,
+    NothingToRefundError,
     NotPermittedError,
     OutsideScheduleError,
     ProfessionalInactiveError,
@@ -112,6 +124,9 @@ from rayces_core.errors.domain import (
 )
 
 __all__ = [
+    "AlreadyDebitedError",
+    "AlreadyRefundedError",
+    "BalanceTooLargeError",
     "BookingError",
     "BookingWindowError",
     "CheckFailedError",
@@ -119,6 +134,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionLostError",
     "ConstraintError",
+    "CreditError",
     "CrossTenantError",
     "DatabaseUnreachableError",
     "DeadlockError",
@@ -126,6 +142,7 @@ __all__ = [
     "EmbeddedServerError",
     "IdempotencyConflictError",
     "InactiveTenantError",
+    "InsufficientCreditsError",
     "InvalidDataError",
     "InvalidTransitionError",
     "IrreversibleMigrationError",
@@ -138,6 +155,7 @@ __all__ = [
     "NaiveDatetimeError",
     "NewClientsRefusedError",
     "NotPermittedError",
+    "NothingToRefundError",
     "OutsideScheduleError",
     "OverlapError",
     "PermissionDeniedError",

@@ -130,3 +130,47 @@ class IdempotencyConflictError(RaycesError):
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__(f"the idempotency key {key!r} was used for another request; use a new key for a new request")
+
+
+class CreditError(RaycesError):
+    """Credits were not moved; nothing was written."""
+
+
+class InsufficientCreditsError(CreditError):
+    """The balance is less than what is to be taken. Attributes: `required`, `available`, whole credits."""
+
+    def __init__(self, *, required: int, available: int) -> None:
+        self.required, self.available = required, available
+        super().__init__(f"{required} credits are needed and {available} are there; buy more, or take fewer")
+
+
+class BalanceTooLargeError(CreditError):
+    """No balance can hold that much. Attributes: `added`, what was to be added; `balance`, if known."""
+
+    def __init__(self, added: int, balance: int | None) -> None:
+        self.added, self.balance = added, balance
+        super().__init__(f"{added} credits would take the balance beyond 2,147,483,647")
+
+
+class AlreadyDebitedError(CreditError):
+    """The appointment has been paid with credits. Attributes: `transaction_id`, `appointment_id`."""
+
+    def __init__(self, transaction_id: int, appointment_id: int | None) -> None:
+        self.transaction_id, self.appointment_id = transaction_id, appointment_id
+        super().__init__(f"appointment {appointment_id} has been debited already, by entry {transaction_id}")
+
+
+class AlreadyRefundedError(CreditError):
+    """The appointment has been refunded. Attributes: `transaction_id`, `appointment_id`."""
+
+    def __init__(self, transaction_id: int, appointment_id: int | None) -> None:
+        self.transaction_id, self.appointment_id = transaction_id, appointment_id
+        super().__init__(f"appointment {appointment_id} has been refunded already, by entry {transaction_id}")
+
+
+class NothingToRefundError(CreditError):
+    """The appointment was not paid with credits. Attribute: `appointment_id`."""
+
+    def __init__(self, appointment_id: int) -> None:
+        self.appointment_id = appointment_id
+        super().__init__(f"appointment {appointment_id} has no debit, so there is nothing to refund")

@@ -187,7 +187,9 @@ class Appointment(TimestampedTenantModel):
             ),
         ]
 
-    lifecycle = StateMachine("state", AppointmentState, journal=StateTransition, keeping=("reschedule",))
+    lifecycle = StateMachine(
+        "state", AppointmentState, journal=StateTransition, keeping=("reschedule",), wired_by="rayces_core.credits"
+    )
 
     if TYPE_CHECKING:
         can_pre_confirm: Predicate
@@ -224,10 +226,11 @@ class Appointment(TimestampedTenantModel):
         guards=(NOT_EXPIRED,),
     )
     def confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
-        """Make the appointment firm.
+        """Make the appointment firm; one that uses credit is debited in the same unit of work.
 
         Raises:
             TransitionRefusedError: `expired`, the hold has ended. InvalidTransitionError, NotPermittedError.
+            InsufficientCreditsError: the client has too few credits; the appointment stays pre_confirmed.
         """
 
     @lifecycle.transition(
@@ -264,8 +267,18 @@ class Appointment(TimestampedTenantModel):
         stamp="cancelled_at",
         permitted=(STAFF, OWN_CLIENT_BEFORE_CONFIRMATION),
     )
-    def cancel(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+    def cancel(
+        self,
+        *,
+        by: User | None = None,
+        reason: str | None = None,
+        refund: bool | None = None,
+        now: datetime | None = None,
+    ) -> Writes:
         """Give the time back. At least one of `by` and `reason` says who or why.
+
+        Credits that were debited come back when it is at least the organization's `cancellation_notice_hours` ahead;
+        `refund=True` gives them back and `refund=False` keeps them in any case.
 
         Raises:
             TransitionRefusedError: `no_reason`, neither is given. InvalidTransitionError, NotPermittedError.

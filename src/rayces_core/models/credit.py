@@ -55,23 +55,33 @@ SETTLE = """entry AS (
         lifetime_purchased = lifetime_purchased + CASE type WHEN 'purchase' THEN amount ELSE 0 END,
         lifetime_used = lifetime_used
             - CASE WHEN type IN ('appointment_debit', 'cancellation_refund') THEN amount ELSE 0 END,
+        last_sequence = coalesce(last_sequence, 0) + 1,
         updated_at = %(now)s
     FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
-    RETURNING balance
+    RETURNING balance, last_sequence
 )"""
 # Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
 IS_SETTLED = "EXISTS (SELECT 1 FROM settled)"
-BALANCE_AFTER = SQL("(SELECT balance FROM settled)")
+SETTLED = {
+    "balance_before": SQL("(SELECT balance FROM settled) - amount"),
+    "balance_after": SQL("(SELECT balance FROM settled)"),
+    "sequence": SQL("(SELECT last_sequence FROM settled)"),
+    "previous_sequence": SQL("nullif((SELECT last_sequence FROM settled) - 1, 0)"),
+}
 
 
 class CreditBalance(TimestampedTenantModel):
-    """The whole credits that a user has now, never below zero; one per user."""
+    """The whole credits that a user has now, never below zero; one per user.
+
+    `last_sequence` is the place of its last completed entry, and a foreign key says that this is the balance after it.
+    """
 
     user = TenantForeignKey(User, backref="credit_balances")
     user_id: int
     balance = IntegerField(default=0)
     lifetime_purchased = IntegerField(default=0)
     lifetime_used = IntegerField(default=0)
+    last_sequence = IntegerField(null=True)
 
     class Meta:
         """The table and its rules."""
@@ -82,11 +92,16 @@ class CreditBalance(TimestampedTenantModel):
             Check("balance >= 0", name="credit_balances_balance_check"),
             Check("lifetime_purchased >= 0", name="credit_balances_lifetime_purchased_check"),
             Check("lifetime_used >= 0", name="credit_balances_lifetime_used_check"),
+            Check("last_sequence IS NOT NULL OR balance = 0", name="credit_balances_last_sequence_check"),
         ]
 
 
 class CreditTransaction(TimestampedTenantModel):
-    """One entry of the ledger: `amount` credits in (above zero) or out (below), and the balance after it."""
+    """One entry of the ledger: `amount` credits in (above zero) or out (below), and the balance after it.
+
+    The completed entries of a balance are a chain: `sequence` counts them, and each goes on from the `balance_after` of
+    the one before (`previous_sequence`, `balance_before`); foreign keys say so.
+    """
 
     user = TenantForeignKey(User, backref="credit_transactions")
     user_id: int
@@ -101,7 +116,10 @@ class CreditTransaction(TimestampedTenantModel):
     payment_method = StringField(null=True)
     payment_reference = StringField(null=True)
     processed_at = UTCDateTimeField(null=True)
+    balance_before = IntegerField(null=True)
     balance_after = IntegerField(null=True)
+    sequence = IntegerField(null=True)
+    previous_sequence = IntegerField(null=True)
     idempotency_key = StringField(null=True)
     created_by = TenantForeignKey(User, backref="created_credit_transactions", null=True)
     created_by_id: int | None
@@ -127,9 +145,22 @@ class CreditTransaction(TimestampedTenantModel):
                 "(balance_after IS NOT NULL) = (status = 'completed') AND coalesce(balance_after, 0) >= 0",
                 name="credit_transactions_balance_after_check",
             ),
+            Check(
+                "(sequence IS NOT NULL) = (status = 'completed') AND coalesce(sequence, 1) > 0",
+                name="credit_transactions_sequence_check",
+            ),
+            Check(
+                "previous_sequence IS NOT DISTINCT FROM nullif(sequence - 1, 0)",
+                name="credit_transactions_previous_sequence_check",
+            ),
+            Check(
+                "balance_before IS NOT DISTINCT FROM balance_after - amount "
+                "AND (sequence > 1 OR coalesce(balance_before, 0) = 0)",
+                name="credit_transactions_balance_before_check",
+            ),
             Check("(processed_at IS NOT NULL) = (status <> 'pending')", name="credit_transactions_processed_at_check"),
             Check(
-                "transaction_type NOT IN ('appointment_debit', 'cancellation_refund') OR appointment_id IS NOT NULL",
+                "transaction_type <> 'cancellation_refund' OR appointment_id IS NOT NULL",
                 name="credit_transactions_appointment_id_check",
             ),
             Check(
@@ -161,7 +192,7 @@ class CreditTransaction(TimestampedTenantModel):
         Raises:
             CheckFailedError: the balance would go below zero. InvalidTransitionError: it is final already.
         """
-        return {"balance_after": BALANCE_AFTER}
+        return SETTLED
 
     @lifecycle.transition(source=PENDING, target=FAILED, stamp="processed_at", permitted=(STAFF,))
     def fail(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
@@ -205,4 +236,19 @@ CreditTransaction.add_index(
     unique=True,
     where=SQL("transaction_type = 'cancellation_refund' AND status <> 'failed'"),
     name="index_credit_transactions_on_live_refund",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.credit_balance,
+    CreditTransaction.sequence,
+    unique=True,
+    name="credit_transactions_credit_balance_id_sequence_key",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.credit_balance,
+    CreditTransaction.sequence,
+    CreditTransaction.balance_after,
+    unique=True,
+    name="credit_transactions_chain_key",
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from enum import StrEnum
+from importlib import import_module
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -20,6 +22,7 @@ from rayces_core.errors import (
     TransitionRefusedError,
 )
 from rayces_core.fields import note_changes_in_place
+from rayces_core.state_machine.announcing import Announcements, Effect
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
     Guard,
@@ -28,7 +31,8 @@ from rayces_core.state_machine.declaration import (
     Transition,
     Writes,
 )
-from rayces_core.state_machine.statement import Move, check_actor, lock_before, move_row, move_rows, place_of
+from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
+from rayces_core.state_machine.statement import Move, check_actor, lock_before, move_row, move_rows
 
 M = TypeVar("M")
 P = ParamSpec("P")
@@ -44,22 +48,32 @@ class StateMachine:
         journal: model that gets a row for each transition (columns subject_type, subject_id, event, from_state,
             to_state, actor_id, reason, occurred_at); None keeps no journal.
         keeping: events that keep the state; they are made elsewhere, and journalled and announced like the others.
+        wired_by: name of a module above the model that attaches effects; it is imported before the first event, so
+            that they run whatever a program has imported.
     """
 
-    def __init__(self, field: str, states: type[StrEnum], *, journal: Any = None, keeping: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        field: str,
+        states: type[StrEnum],
+        *,
+        journal: Any = None,
+        keeping: Iterable[str] = (),
+        wired_by: str | None = None,
+    ) -> None:
         self.field, self.states, self.journal, self.keeping = field, states, journal, tuple(keeping)
         self.initial = next(iter(states))
         self.transitions: dict[str, Transition] = {}
-        self._listeners: dict[str | None, list[Callable[[StateChange], object]]] = {}
-        self._effects: dict[str, list[Callable[[StateChange], object]]] = {}
+        self._announcements = Announcements()
+        self._wired_by = wired_by
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
         for event in self.transitions:
-            setattr(owner, f"can_{event}", _predicate(self, event))
-        owner.available_events = _available_events(self)
+            setattr(owner, f"can_{event}", predicate(self, event))
+        owner.available_events = available_events(self)
         if self.journal is not None:
-            owner.history, owner.actor_of = _history(self), _actor_of
+            owner.history, owner.actor_of = history(self), actor_of
 
     # -- declaring --------------------------------------------------------------------------------------------
 
@@ -130,25 +144,28 @@ class StateMachine:
         self._check_known(events)
 
         def subscribe(listener: Listener) -> Listener:
-            for event in events or (None,):
-                self._listeners.setdefault(event, []).append(listener)
+            self._announcements.subscribe(listener, events)
             return listener
 
         return subscribe
 
     def off(self, listener: Callable[[StateChange], object]) -> None:
         """Unsubscribe a function from every event."""
-        for listeners in self._listeners.values():
-            while listener in listeners:
-                listeners.remove(listener)
+        self._announcements.unsubscribe(listener)
 
-    def within(self, *events: str) -> Callable[[Listener], Listener]:
-        """Have the decorated function run in the transition's transaction: if it fails, the transition is undone."""
+    def within(
+        self, *events: str, when: Callable[[Any], bool] | None = None, reads: Iterable[str] = ()
+    ) -> Callable[[Listener], Listener]:
+        """Have the decorated function run in the transition's transaction: if it fails, the transition is undone.
+
+        Args:
+            when: rows that it runs for, `when(row)`; others keep their single statement.
+            reads: fields that `when` and the function look at; they are then known to be as the database has them.
+        """
         self._check_known(events)
 
         def attach(effect: Listener) -> Listener:
-            for event in events:
-                self._effects.setdefault(event, []).append(effect)
+            self._announcements.attach(Effect(effect, when, tuple(reads)), events)
             return effect
 
         return attach
@@ -207,14 +224,18 @@ class StateMachine:
 
     def announce(self, change: StateChange) -> None:
         """Run what belongs to the transition's transaction, and have subscribers told once it is committed."""
-        for effect in self._effects.get(change.event, ()):
-            effect(change)
-        for listener in (*self._listeners.get(change.event, ()), *self._listeners.get(None, ())):
-            current().engine.after_commit(functools.partial(listener, change))
+        self._wire()
+        self._announcements.announce(change)
 
-    def has_effects(self, event: str) -> bool:
-        """Whether something runs in the event's transaction, so that one is needed."""
-        return bool(self._effects.get(event))
+    def has_effects(self, event: str, row: Any = None) -> bool:
+        """Whether something runs in the event's transaction, for this row or for some, so that one is needed."""
+        self._wire()
+        return self._announcements.has_effects(event, row)
+
+    def _wire(self) -> None:
+        if self._wired_by is not None:
+            import_module(self._wired_by)
+            self._wired_by = None
 
     def _fire(self, row: Any, transition: Transition, arguments: Mapping[str, Any]) -> None:
         given = {**transition.defaults, **arguments}
@@ -223,37 +244,38 @@ class StateMachine:
             raise InvalidDataError(f"{type(row).__name__}.id", None, "the row is not saved yet; save it first")
         if move.actor is not None:
             check_actor(row, move.actor)
-        if self.has_effects(transition.event):
-            with current().engine.atomic():
-                self._make(row, move, given)
-        else:
-            self._make(row, move, given)
-
-    def _make(self, row: Any, move: Move, given: Mapping[str, Any]) -> None:
-        from_state = row.__data__.get(self.field)
-        values = None
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
-        if _has_read(row, move.transition) and self._refusal(row, move) is None:
-            values = move_row(move, row, from_state, self._seen(row, move))
-        if values is None:
+        if self._seems_right(row, move):
+            with current().engine.atomic() if self.has_effects(transition.event, row) else nullcontext():
+                from_state = row.__data__[self.field]
+                values = move_row(move, row, from_state, self._seen(row, move))
+                if values is not None:
+                    self._finish(row, move, from_state, values, given)
+                    return
+        with current().engine.atomic():
             from_state, values = self._make_locked(row, move)
+            self._finish(row, move, from_state, values, given)
+
+    def _seems_right(self, row: Any, move: Move) -> bool:
+        return all(name in row.__data__ for name in self._looked_at(move)) and self._refusal(row, move) is None
+
+    def _finish(self, row: Any, move: Move, from_state: Any, values: dict[str, Any], given: Mapping[str, Any]) -> None:
         self.take_up(row, values)
         self.announce(self._change(row, move, from_state, given))
 
     def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any]]:
         """Decide by the row as it stands in the database, locked so that it stays so."""
         guard = move.transition.database_guard
-        with current().engine.atomic():
-            if guard is not None:
-                lock_before(guard, row)
-            fresh = _locked(row)
-            refusal = self._refusal(fresh, move)
-            if refusal is not None:
-                raise refusal
-            from_state = fresh.__data__[self.field]
-            values = move_row(move, fresh, from_state, {})
-            if values is None:
-                raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
+        if guard is not None:
+            lock_before(guard, row)
+        fresh = _locked(row)
+        refusal = self._refusal(fresh, move)
+        if refusal is not None:
+            raise refusal
+        from_state = fresh.__data__[self.field]
+        values = move_row(move, fresh, from_state, {})
+        if values is None:
+            raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
         note_changes_in_place(row)
         unsaved = row.dirty_field_names
         return from_state, {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
@@ -275,8 +297,14 @@ class StateMachine:
         return InvalidTransitionError(self.owner.__name__, transition.event, state, self.events_from(state))
 
     def _seen(self, row: Any, move: Move) -> dict[str, Any]:
-        names = move.transition.reads if move.actor is None else move.transition.actor_reads
-        return {name: row.__data__.get(name) for name in names if name != self.field}
+        return {name: row.__data__[name] for name in self._looked_at(move) if name != self.field}
+
+    def _looked_at(self, move: Move) -> tuple[str, ...]:
+        """The columns that the decision depends on."""
+        transition = move.transition
+        own = transition.reads if move.actor is None else transition.actor_reads
+        self._wire()
+        return (*own, *(name for name in self._announcements.reads(transition.event) if name not in own))
 
     def _move(self, model: Any, transition: Transition, given: Mapping[str, Any]) -> Move:
         now, actor, reason = clock.moment(given.get("now")), given.get("by"), given.get("reason")
@@ -362,36 +390,3 @@ def _permits(transition: Transition, row: Any, actor: Any) -> bool:
 def _has_read(row: Any, transition: Transition) -> bool:
     """Whether the row was read with the columns that the guards look at."""
     return all(name in row.__data__ for name in transition.reads)
-
-
-def _predicate(machine: StateMachine, event: str) -> Callable[..., bool]:
-    def can(row: Any, *, by: Any = None, now: Any = None) -> bool:
-        return machine.can(row, event, by, now)
-
-    can.__name__, can.__doc__ = f"can_{event}", f"Whether {event}() is possible, as far as the row in memory tells."
-    return can
-
-
-def _available_events(machine: StateMachine) -> Callable[..., list[str]]:
-    def available_events(row: Any, *, by: Any = None, now: Any = None) -> list[str]:
-        """The events that are possible now (for the user `by`), as far as the row in memory tells."""
-        return [event for event in machine.transitions if machine.can(row, event, by, now)]
-
-    return available_events
-
-
-def _history(machine: StateMachine) -> Callable[..., Any]:
-    def history(row: Any) -> Any:
-        """Every change of this row's state, as rows of the journal, the first one first."""
-        journal, place = machine.journal, place_of(row)
-        of_this = (journal.subject_type == machine.owner.__name__) & (journal.subject_id == place["id"])
-        of_this &= journal.organization == place["organization_id"]
-        return journal.select().where(of_this).order_by(journal.id)
-
-    return history
-
-
-def _actor_of(row: Any, event: str) -> Any:
-    """The user who last made `event` happen; None where it never did, or no user acted."""
-    changes = [change for change in row.history() if change.event == event]
-    return changes[-1].actor if changes else None

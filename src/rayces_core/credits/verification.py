@@ -1,0 +1,215 @@
+"""Verification: every balance derived anew from the ledger, and every link to an appointment looked at.
+
+It changes nothing and goes through the tables in stretches of their keys, so any size will do. Each question is one
+statement, which sees balances and entries as of one moment; so it may run while credits are moving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rayces_core.binding import current
+from rayces_core.errors import InvalidDataError
+from rayces_core.models.organization import Organization
+
+STRETCH: Final = 2_000
+WITHIN: Final = (
+    "(organization_id, id) > (%(from_org)s, %(from_id)s) AND (organization_id, id) <= (%(to_org)s, %(to_id)s)"
+)
+
+# Each finding: kind, organization, balance, entry, appointment, what was expected and what is there.
+OF_BALANCES: Final = """
+WITH held AS (
+    SELECT * FROM credit_balances WHERE {range}
+), entries AS (
+    SELECT entry.*, held.user_id AS owner_id, row_number() OVER chain AS place,
+           coalesce(lag(entry.balance_after) OVER chain, 0) AS carried
+      FROM credit_transactions AS entry
+      JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
+     WHERE entry.status = 'completed'
+    WINDOW chain AS (PARTITION BY entry.organization_id, entry.credit_balance_id ORDER BY entry.sequence, entry.id)
+), sums AS (
+    SELECT organization_id, credit_balance_id, sum(amount) AS total, max(sequence) AS last,
+           sum(amount) FILTER (WHERE transaction_type = 'purchase') AS bought,
+           -sum(amount) FILTER (WHERE transaction_type IN ('appointment_debit', 'cancellation_refund')) AS used
+      FROM entries GROUP BY organization_id, credit_balance_id
+), derived AS (
+    SELECT held.*, coalesce(total, 0) AS total, coalesce(bought, 0) AS bought, coalesce(used, 0) AS used, last
+      FROM held LEFT JOIN sums ON sums.organization_id = held.organization_id AND sums.credit_balance_id = held.id
+)
+SELECT 'balance' AS kind, organization_id, id AS balance_id, NULL::bigint AS entry_id, NULL::bigint AS appointment_id,
+       total::text AS expected, balance::text AS found
+  FROM derived WHERE balance <> total
+UNION ALL
+SELECT 'lifetime_purchased', organization_id, id, NULL, NULL, bought::text, lifetime_purchased::text
+  FROM derived WHERE lifetime_purchased <> bought
+UNION ALL
+SELECT 'lifetime_used', organization_id, id, NULL, NULL, used::text, lifetime_used::text
+  FROM derived WHERE lifetime_used <> used
+UNION ALL
+SELECT 'last_sequence', organization_id, id, NULL, NULL, last::text, last_sequence::text
+  FROM derived WHERE last_sequence IS DISTINCT FROM last
+UNION ALL
+SELECT 'sequence', organization_id, credit_balance_id, id, NULL, place::text, sequence::text
+  FROM entries WHERE sequence IS DISTINCT FROM place
+UNION ALL
+SELECT 'balance_before', organization_id, credit_balance_id, id, NULL, carried::text, balance_before::text
+  FROM entries WHERE balance_before IS DISTINCT FROM carried
+UNION ALL
+SELECT 'balance_after', organization_id, credit_balance_id, id, NULL, (carried + amount)::text, balance_after::text
+  FROM entries WHERE balance_after IS DISTINCT FROM carried + amount
+UNION ALL
+SELECT 'owner', organization_id, credit_balance_id, id, NULL, owner_id::text, user_id::text
+  FROM entries WHERE user_id <> owner_id
+ORDER BY 2, 3, 4, 1"""
+
+OF_APPOINTMENTS: Final = """
+WITH booked AS (
+    SELECT * FROM appointments WHERE {range}
+), paid AS (
+    SELECT entry.organization_id, entry.appointment_id,
+           count(*) FILTER (WHERE transaction_type = 'appointment_debit') AS debits,
+           count(*) FILTER (WHERE transaction_type = 'cancellation_refund') AS refunds,
+           coalesce(-sum(amount) FILTER (WHERE transaction_type = 'appointment_debit'), 0) AS debited,
+           coalesce(sum(amount) FILTER (WHERE transaction_type = 'cancellation_refund'), 0) AS refunded,
+           count(DISTINCT user_id) AS users
+      FROM credit_transactions AS entry
+      JOIN booked ON booked.organization_id = entry.organization_id AND booked.id = entry.appointment_id
+     WHERE entry.status = 'completed'
+     GROUP BY entry.organization_id, entry.appointment_id
+), linked AS (
+    SELECT booked.organization_id, booked.id, booked.state, booked.uses_credit, booked.credits_used,
+           coalesce(debits, 0) AS debits, coalesce(refunds, 0) AS refunds, coalesce(debited, 0) AS debited,
+           coalesce(refunded, 0) AS refunded, coalesce(users, 0) AS users
+      FROM booked LEFT JOIN paid ON paid.organization_id = booked.organization_id AND paid.appointment_id = booked.id
+)
+SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NULL::bigint AS entry_id,
+       id AS appointment_id, credits_used::text AS expected, debited::text AS found
+  FROM linked
+ WHERE uses_credit AND debited <> credits_used AND state IN ('confirmed', 'executed', 'no_show')
+UNION ALL
+SELECT 'debited_twice', organization_id, NULL, NULL, id, '1', debits::text FROM linked WHERE debits > 1
+UNION ALL
+SELECT 'refunded_twice', organization_id, NULL, NULL, id, '1', refunds::text FROM linked WHERE refunds > 1
+UNION ALL
+SELECT 'refund_too_large', organization_id, NULL, NULL, id, debited::text, refunded::text
+  FROM linked WHERE refunded > debited
+UNION ALL
+SELECT 'refund_to_another', organization_id, NULL, NULL, id, '1', users::text FROM linked WHERE users > 1
+ORDER BY 2, 5, 1"""
+
+WORDS: Final = {
+    "balance": "the balance is not the sum of its completed entries",
+    "lifetime_purchased": "lifetime_purchased is not the sum of the completed purchases",
+    "lifetime_used": "lifetime_used is not what debits took, less what refunds gave back",
+    "last_sequence": "the balance does not stand at its last entry",
+    "sequence": "the entry is not in its place; one is missing or doubled",
+    "balance_before": "the entry does not go on from the balance after the one before",
+    "balance_after": "the entry's balance_after is not the balance before it and its amount",
+    "owner": "the entry and its balance belong to different users",
+    "debit_missing": "the appointment was confirmed on credit, and the debit is not what it cost",
+    "debited_twice": "the appointment has several debits",
+    "refunded_twice": "the appointment has several refunds",
+    "refund_too_large": "more was refunded than was debited",
+    "refund_to_another": "the refund went to another user than the one who paid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """Something in the ledger that cannot be right; `kind` is stable, ids are None where they do not apply."""
+
+    kind: str
+    organization_id: int
+    balance_id: int | None
+    entry_id: int | None
+    appointment_id: int | None
+    expected: str | None
+    found: str | None
+
+    @property
+    def place(self) -> str:
+        """Which balance, entry or appointment it is about."""
+        about = {"balance": self.balance_id, "entry": self.entry_id, "appointment": self.appointment_id}
+        return ", ".join(f"{name} {number}" for name, number in about.items() if number is not None)
+
+    def __str__(self) -> str:
+        """The finding as a sentence."""
+        what = f"{WORDS[self.kind]}; expected {self.expected}, found {self.found}"
+        return f"organization {self.organization_id}, {self.place}: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at and what was found."""
+
+    balances: int
+    appointments: int
+    discrepancies: tuple[Discrepancy, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.discrepancies
+
+
+def verify(
+    organization: Organization | int | None = None, *, progress: Callable[[str, int, int], object] | None = None
+) -> Verification:
+    """Derive every balance, chain and lifetime figure anew and look at every link to an appointment; changes nothing.
+
+    Args:
+        organization: in privileged work, only this one; without it all of them. In a tenant's block its own is meant.
+        progress: called as progress(table, done, total) after each stretch.
+
+    Returns:
+        A Verification; `is_clean` says whether nothing was found.
+    """
+    binding = current()
+    tenant = binding.organization_id
+    if organization is not None:
+        wanted = organization.id if isinstance(organization, Organization) else organization
+        if tenant is not None and wanted != tenant:
+            raise InvalidDataError("organization", wanted, "another tenant is bound; verify it in its own block")
+        tenant = wanted
+    found: list[Discrepancy] = []
+    counts = {}
+    for table, sql in (("credit_balances", OF_BALANCES), ("appointments", OF_APPOINTMENTS)):
+        counts[table] = _go_through(table, sql, tenant, found, progress)
+    return Verification(counts["credit_balances"], counts["appointments"], tuple(found))
+
+
+def _go_through(
+    table: str,
+    sql: str,
+    tenant: int | None,
+    found: list[Discrepancy],
+    progress: Callable[[str, int, int], object] | None,
+) -> int:
+    own = "" if tenant is None else "organization_id = %(tenant)s AND "
+    run = current().engine.run_prepared
+    total = run(f"SELECT count(*) FROM {table} WHERE {own}true", {"tenant": tenant}).fetchone()[0] if progress else 0
+    done = 0
+    for stretch, size in _stretches(table, own, tenant):
+        found += [Discrepancy(*row) for row in run(sql.format(range=own + WITHIN), stretch).fetchall()]
+        done += size
+        if progress is not None:
+            progress(table, done, max(total, done))
+    return done
+
+
+def _stretches(table: str, own: str, tenant: int | None) -> Iterator[tuple[dict[str, Any], int]]:
+    """The keys of a table in stretches: where each begins and ends, and how many rows it has."""
+    last = (0, 0)
+    sql = f"""
+        SELECT organization_id, id FROM {table} WHERE {own}(organization_id, id) > (%(from_org)s, %(from_id)s)
+        ORDER BY organization_id, id LIMIT {STRETCH}"""
+    while True:
+        place = {"tenant": tenant, "from_org": last[0], "from_id": last[1]}
+        keys = current().engine.run_prepared(sql, place).fetchall()
+        if not keys:
+            return
+        last = keys[-1]
+        yield {**place, "to_org": last[0], "to_id": last[1]}, len(keys)

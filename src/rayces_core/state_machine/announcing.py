@@ -1,0 +1,64 @@
+"""Who is told of a machine's transitions: subscribers after the commit, effects within the unit of work itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rayces_core.binding import current
+from rayces_core.state_machine.declaration import StateChange
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What runs with a transition, for the rows that `when` says, which looks at the fields in `reads`."""
+
+    run: Callable[[StateChange], object]
+    when: Callable[[Any], bool] | None
+    reads: tuple[str, ...]
+
+    def concerns(self, row: Any) -> bool:
+        """Whether it runs for this row."""
+        return self.when is None or self.when(row)
+
+
+class Announcements:
+    """The subscribers and effects of one machine."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str | None, list[Callable[[StateChange], object]]] = {}
+        self._effects: dict[str, list[Effect]] = {}
+
+    def subscribe(self, subscriber: Callable[[StateChange], object], events: Iterable[str]) -> None:
+        """Have a function told of these events, or of all where none is named."""
+        for event in tuple(events) or (None,):
+            self._subscribers.setdefault(event, []).append(subscriber)
+
+    def unsubscribe(self, subscriber: Callable[[StateChange], object]) -> None:
+        """Have a function told of nothing any more."""
+        for subscribers in self._subscribers.values():
+            while subscriber in subscribers:
+                subscribers.remove(subscriber)
+
+    def attach(self, effect: Effect, events: Iterable[str]) -> None:
+        """Have an effect run with these events."""
+        for event in events:
+            self._effects.setdefault(event, []).append(effect)
+
+    def has_effects(self, event: str, row: Any = None) -> bool:
+        """Whether anything runs with the event: for this row, as far as memory tells, or for some row."""
+        return any(row is None or effect.concerns(row) for effect in self._effects.get(event, ()))
+
+    def reads(self, event: str) -> tuple[str, ...]:
+        """The fields that decide which effects run."""
+        return tuple(name for effect in self._effects.get(event, ()) for name in effect.reads)
+
+    def announce(self, change: StateChange) -> None:
+        """Run the effects now, and have the subscribers told once the change is committed."""
+        for effect in self._effects.get(change.event, ()):
+            if effect.concerns(change.subject):
+                effect.run(change)
+        for subscriber in (*self._subscribers.get(change.event, ()), *self._subscribers.get(None, ())):
+            current().engine.after_commit(functools.partial(subscriber, change))

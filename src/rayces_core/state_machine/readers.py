@@ -1,0 +1,50 @@
+"""What a machine gives to its model: can_<event>(), available_events(), history() and actor_of()."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rayces_core.state_machine.statement import place_of
+
+if TYPE_CHECKING:
+    from rayces_core.state_machine.machine import StateMachine
+
+
+def predicate(machine: StateMachine, event: str) -> Callable[..., bool]:
+    """Make a can_<event>() of a model."""
+
+    def can(row: Any, *, by: Any = None, now: Any = None) -> bool:
+        return machine.can(row, event, by, now)
+
+    can.__name__, can.__doc__ = f"can_{event}", f"Whether {event}() is possible, as far as the row in memory tells."
+    return can
+
+
+def available_events(machine: StateMachine) -> Callable[..., list[str]]:
+    """Make the available_events() of a model."""
+
+    def available_events(row: Any, *, by: Any = None, now: Any = None) -> list[str]:
+        """The events that are possible now (for the user `by`), as far as the row in memory tells."""
+        return [event for event in machine.transitions if machine.can(row, event, by, now)]
+
+    return available_events
+
+
+def history(machine: StateMachine) -> Callable[..., Any]:
+    """Make the history() of a model."""
+
+    def history(row: Any) -> Any:
+        """Every change of this row's state, as rows of the journal, the first one first."""
+        journal, place = machine.journal, place_of(row)
+        of_this = (journal.subject_type == machine.owner.__name__) & (journal.subject_id == place["id"])
+        of_this &= journal.organization == place["organization_id"]
+        return journal.select().where(of_this).order_by(journal.id)
+
+    return history
+
+
+def actor_of(row: Any, event: str) -> Any:
+    """The user who last made `event` happen; None where it never did, or no user acted."""
+    changes = [change for change in row.history() if change.event == event]
+    return changes[-1].actor if changes else None
