@@ -25,6 +25,7 @@ from rayces_core.errors import (
     TenantNotSetError,
     TransactionFailedError,
 )
+from rayces_core.messages import Message
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
 
@@ -33,7 +34,7 @@ ATTEMPTS: Final = 10
 COLUMNS: Final = ", ".join(f'"{column.column_name}"' for column in CreditTransaction._meta.sorted_fields)
 
 LOCK: Final = """
-SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s FOR NO KEY UPDATE; """
+SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s FOR NO KEY UPDATE"""
 LOCK_ALL: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
 ORDER BY user_id FOR NO KEY UPDATE"""
@@ -68,12 +69,31 @@ ENTRY: Final = f"""
 COMPLETED: Final = ENTRY.format(chain="balance - %(amount)s, balance, last_sequence, nullif(last_sequence - 1, 0)")
 PENDING: Final = ENTRY.format(chain="NULL::integer, NULL::integer, NULL::integer, NULL::integer")
 
-POST: Final = f"WITH held AS ({MOVE} RETURNING id, balance, last_sequence) {COMPLETED}"
+TYPES: Final = {
+    "tenant": "bigint",
+    "user": "bigint",
+    "amount": "integer",
+    "purchased": "integer",
+    "used": "integer",
+    "type": "varchar",
+    "status": "varchar",
+    "appointment": "bigint",
+    "payment_method": "varchar",
+    "payment_reference": "varchar",
+    "key": "varchar",
+    "by": "bigint",
+    "reason": "varchar",
+    "metadata": "jsonb",
+    "processed_at": "timestamptz",
+    "now": "timestamptz",
+}
+MOVED: Final = "RETURNING id, balance, last_sequence"
 UNLESS_REPEATED: Final = f"AND NOT EXISTS (SELECT 1 FROM credit_transactions WHERE {REPEATED})"
-POST_ONCE: Final = f"{LOCK}WITH held AS ({MOVE} {UNLESS_REPEATED} RETURNING id, balance, last_sequence) {COMPLETED}"
-NOTE_ONCE: Final = f"{LOCK}WITH held AS ({HOLD} {UNLESS_REPEATED}) {PENDING}"
+POST: Final = Message(f"WITH held AS ({MOVE} {MOVED}) {COMPLETED}", types=TYPES)
+POST_ONCE: Final = Message(LOCK, f"WITH held AS ({MOVE} {UNLESS_REPEATED} {MOVED}) {COMPLETED}", types=TYPES)
+NOTE_ONCE: Final = Message(LOCK, f"WITH held AS ({HOLD} {UNLESS_REPEATED}) {PENDING}", types=TYPES)
 
-FIND: Final = f"SELECT {COLUMNS} FROM credit_transactions WHERE {REPEATED} ORDER BY id LIMIT 1"
+FIND: Final = Message(f"SELECT {COLUMNS} FROM credit_transactions WHERE {REPEATED} ORDER BY id LIMIT 1", types=TYPES)
 OPEN: Final = """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
 SELECT %(tenant)s, %(user)s, %(now)s, %(now)s ON CONFLICT (organization_id, user_id) DO NOTHING"""
@@ -151,7 +171,7 @@ def post(posting: Posting) -> CreditTransaction:
     values = posting.values
     for _ in range(ATTEMPTS):
         try:
-            entry = _run(_statement_of(posting), values) or _explain(posting, values)
+            entry = _run(_message_of(posting), values) or _explain(posting, values)
         except (DuplicateError, DeadlockError) as error:
             if in_transaction:  # the server has undone all of it
                 raise _lost_race(posting, error) from error
@@ -161,14 +181,14 @@ def post(posting: Posting) -> CreditTransaction:
     raise TransactionFailedError("the balance kept changing; run the unit of work again")
 
 
-def _statement_of(posting: Posting) -> str:
+def _message_of(posting: Posting) -> Message:
     if posting.status is TransactionStatus.PENDING:
         return NOTE_ONCE
     return POST_ONCE if posting.is_the_only_one else POST
 
 
-def _run(sql: str, values: Mapping[str, Any]) -> CreditTransaction | None:
-    cursor = current().engine.run_prepared(sql, dict(values))
+def _run(message: Message, values: Mapping[str, Any]) -> CreditTransaction | None:
+    cursor = current().engine.run_message(message, values)
     rows = cursor.fetchall()
     return CreditTransaction._from_rows(cursor.description, rows)[0] if rows else None
 

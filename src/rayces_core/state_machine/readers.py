@@ -22,7 +22,7 @@ def predicate(machine: StateMachine, event: str) -> Callable[..., bool]:
 
 
 def available_events(machine: StateMachine) -> Callable[..., list[str]]:
-    """Make the available_events() of a model."""
+    """Make what tells a model its possible events."""
 
     def available_events(row: Any, *, by: Any = None, now: Any = None) -> list[str]:
         """The events that are possible now (for the user `by`), as far as the row in memory tells."""
@@ -32,7 +32,7 @@ def available_events(machine: StateMachine) -> Callable[..., list[str]]:
 
 
 def history(machine: StateMachine) -> Callable[..., Any]:
-    """Make the history() of a model."""
+    """Make what reads a model its journal."""
 
     def history(row: Any) -> Any:
         """Every change of this row's state, as rows of the journal, the first one first."""
