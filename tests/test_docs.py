@@ -26,10 +26,11 @@ def test_the_readmes_example_runs_as_it_stands(capsys):
     assert "no tenant is bound here" in capsys.readouterr().out
 
 
-def test_the_example_of_scheduling_runs_as_it_stands(capsys):
-    example, _ = code_blocks(ROOT / "docs" / "scheduling.md", "python")
+@pytest.mark.parametrize("document", ["scheduling.md", "credits.md"])
+def test_the_example_of_a_document_runs_as_it_stands(document, capsys):
+    example, _ = code_blocks(ROOT / "docs" / document, "python")
 
-    exec(compile(example, "scheduling.md", "exec"), {})
+    exec(compile(example, document, "exec"), {})
 
     said = re.findall(r"print\(.*# (.*)", example)
     assert capsys.readouterr().out.splitlines() == said
