@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import click
 from rich.console import Console
 
-from bench.checking import Table, UnequalResultsError, check_equal, round_trips
+from bench.books import UnequalResultsError
+from bench.checking import Table, check_equal, round_trips
 from bench.contender import Contender
 from bench.contenders import BASELINE, MODULES, installed
 from bench.facts import Facts
@@ -67,7 +69,7 @@ def main(
     with migrated_database(database_url) as url:
         results, facts, heading = _measured(url, plan, kinds, todo)
     console = Console() if sys.stdout.isatty() else Console(width=160, no_color=True)
-    show(results, facts.agenda, f"{heading}, {monotonic() - began:.0f} s", console)
+    show(results, facts, f"{heading}, {monotonic() - began:.0f} s", console)
     if file is not None:
         save(results, file, {"about": heading, "rows": plan.rows, "rounds": plan.rounds})
 
@@ -81,11 +83,11 @@ def _measured(
         try:
             say("comparing results")
             check_equal(kinds, todo, url, sample)
+            say("counting round trips")
+            trips = round_trips(kinds, todo, url, sample)
+            measured = _timed(url, plan, kinds, todo, facts, say)
         except UnequalResultsError as error:
             raise click.ClickException(str(error)) from error
-        say("counting round trips")
-        trips = round_trips(kinds, todo, url, sample)
-        measured = _timed(url, plan, kinds, todo, facts, say)
     heading = f"{plan.rows:,} rows, {plan.rounds} rounds, {described(url)}"
     return _results(measured, trips, todo, facts), facts, heading
 
@@ -105,10 +107,19 @@ def _timed(
         with ExitStack() as stack:
             table = stack.enter_context(closing(Table(url, facts)))
             table.tidy()
+            table.books.tidy()
             contenders = [stack.enter_context(closing(kind(url, facts))) for kind in kinds]
-            measured |= measure(contenders, group, plan.rounds, plan.batch_seconds, table.tidy, say)
+            measured |= measure(contenders, group, plan.rounds, plan.batch_seconds, partial(_tidy, table, facts), say)
     set_flush(url, flushed=True)
     return measured
+
+
+def _tidy(table: Table, facts: Facts, operation: Operation, calls: int) -> None:
+    if operation.on_ledger:
+        table.books.audit(calls * facts.counted(operation.unit), operation.title)
+        table.books.tidy()
+    else:
+        table.tidy()
 
 
 def _results(

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 from tests.wire import wire
 
+from bench.books import Books, UnequalResultsError
 from bench.contender import Contender
 from bench.contenders.by_hand import BY_ID, UPDATE
 from bench.facts import COLUMNS, Facts
@@ -17,10 +18,7 @@ from bench.measuring import ready, run
 from bench.operations import Operation
 
 Row = tuple[Any, ...]
-
-
-class UnequalResultsError(Exception):
-    """A contender did not do the same as the baseline."""
+CALLS = 3
 
 
 class Table:
@@ -30,6 +28,7 @@ class Table:
         self._connection = psycopg2.connect(url)
         self._connection.autocommit = True
         self._facts = facts
+        self.books = Books(url, facts)
 
     def row(self, appointment_id: int) -> dict[str, Any]:
         """The row with this id."""
@@ -55,7 +54,7 @@ class Table:
         return [{name: value for name, value in row.items() if name != "created_at"} for row in rows]
 
     def tidy(self) -> None:
-        """Delete what was inserted, and the dead rows that updates left."""
+        """Delete what was inserted, and the dead rows that updates left; not in the ledger."""
         with self._connection.cursor() as cursor:
             for table, last_id in self._last_ids().items():
                 cursor.execute(f"DELETE FROM {table} WHERE id > %s", (last_id,))
@@ -72,6 +71,7 @@ class Table:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.books.close()
         self._connection.close()
 
 
@@ -156,6 +156,28 @@ def _confirmed(contender: Contender, operation: Operation, table: Table) -> dict
     return written
 
 
+def _debited(contender: Contender, operation: Operation, table: Table) -> list[dict[str, Any]]:
+    users = contender.facts.ledger.users[:CALLS]
+    with contender.working(operation.subdomain(contender.facts)):
+        for user_id in users + users:  # the second time from an entry of its own
+            getattr(contender, operation.method)(user_id)
+    return _taken_back(table)
+
+
+def _purchased(contender: Contender, operation: Operation, table: Table) -> list[dict[str, Any]]:
+    with contender.working(operation.subdomain(contender.facts)):
+        for _ in range(2):
+            ((*given,),) = operation.arguments(contender, 1)
+            getattr(contender, operation.method)(*given)
+    return _taken_back(table)
+
+
+def _taken_back(table: Table) -> list[dict[str, Any]]:
+    written = table.books.written()
+    table.books.tidy()
+    return written
+
+
 def _slots(contender: Contender, operation: Operation, _: Table) -> list[Row]:
     return [tuple(slot) for slot in getattr(contender, operation.method)()]
 
@@ -172,6 +194,8 @@ _OUTCOMES: dict[str, Callable[[Contender, Operation, Table], Any]] = {
     "update": _updated,
     "confirm": _confirmed,
     "book_to_confirmed": _booked,
+    "debit": _debited,
+    "purchase_many": _purchased,
     "find_slots": _slots,
     "find_slots_sql": _done,
 }
@@ -191,7 +215,7 @@ def round_trips(
 
 
 def _messages(contender: Contender, operation: Operation, sent: list[str]) -> int:
-    calls = 1 if operation.scans else 3
+    calls = 1 if operation.scans else CALLS
     run(contender, operation, calls)
     with ready(contender, operation, calls) as work:
         before = len(sent)

@@ -25,13 +25,17 @@ class Contender(ABC):
         """Whether this contender has the operation."""
         return hasattr(self, method)
 
-    def working(self) -> AbstractContextManager[object]:
-        """The block in which operations run that are not about opening it."""
+    def working(self, subdomain: str | None = None) -> AbstractContextManager[object]:  # noqa: ARG002 - most have none
+        """The block of the measured organization, or of another, for operations that are not about opening it."""
         return nullcontext()
 
     def load(self, ids: Sequence[int]) -> list[Any]:
         """The appointments with these ids, in whatever form `save` takes them."""
         return list(ids)
+
+    def purchases(self, rows: list[dict[str, int]]) -> Any:
+        """Purchases (`user` and `credits`), in whatever form `purchase_many` takes them."""
+        return rows
 
     def slots_statement(self) -> tuple[str, Any]:
         """The SQL, with its values, by which `find_slots` asks the database."""

@@ -62,6 +62,25 @@ class Agenda:
 
 
 @dataclass(frozen=True)
+class Ledger:
+    """An organization of its own whose credits are moved: the users who have a balance, and the last entry there is."""
+
+    organization_id: int
+    subdomain: str
+    users: tuple[int, ...]
+    last_entry_id: int
+
+    @property
+    def batch(self) -> int:
+        """How many purchases are made at once: two for each balance."""
+        return 2 * len(self.users)
+
+    def purchases(self, users: int) -> list[dict[str, int]]:
+        """A batch of purchases by the first so many users, taking turns."""
+        return [{"user": self.users[number % users], "credits": 1 + number % 9} for number in range(self.batch)]
+
+
+@dataclass(frozen=True)
 class Facts:
     """One organization and keys to ask for; `ids` are spread over all its appointments, `last_…` are the table's."""
 
@@ -75,10 +94,11 @@ class Facts:
     students: tuple[int, ...]
     clients: tuple[int, ...]
     agenda: Agenda
+    ledger: Ledger
 
     def counted(self, unit: str) -> int:
-        """How many rows or slots a call gives that is counted in them; 1 for other calls."""
-        return {"rows": self.rows, "slots": self.agenda.slots}.get(unit, 1)
+        """How many rows, slots or purchases a call is about that is counted in them; 1 for other calls."""
+        return {"rows": self.rows, "slots": self.agenda.slots, "purchases": self.ledger.batch}.get(unit, 1)
 
     def new_appointment(self, number: int) -> dict[str, Any]:
         """Column values of an appointment that is not there yet; a draft, which takes no time of anybody."""

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import psycopg2
 
-from bench.facts import FIRST_DAY, NOW, Agenda, Facts
+from bench.facts import FIRST_DAY, NOW, Agenda, Facts, Ledger
 from bench.filling_agenda import SUBDOMAIN as AGENDA
 from bench.filling_agenda import agenda_facts, fill_agenda
+from bench.filling_ledger import SUBDOMAIN as LEDGER
+from bench.filling_ledger import fill_ledger, guardians_for, ledger_facts
 
 MEASURED, OTHER, SAMPLE = "north", "south", "sample"
 APPOINTMENTS_A_PROFESSIONAL = 2000
@@ -117,7 +119,7 @@ INSERT INTO appointments (
 def fill(url: str, rows: int) -> tuple[Facts, Facts]:
     """Insert `rows` appointments of the measured organization, a fifth of that of another, and a small sample's.
 
-    One more organization has what slots are looked for in: a fifth of the rows too.
+    One more organization has what slots are looked for in, a fifth of the rows too, and one has the credits.
 
     Returns:
         The keys of the measured organization, and of the sample: as varied, but small enough to compare row by row.
@@ -129,14 +131,19 @@ def fill(url: str, rows: int) -> tuple[Facts, Facts]:
             made = {subdomain: _organization(cursor, subdomain, size) for subdomain, size in sizes.items()}
             agenda_id = _new_organization(cursor, AGENDA)
             fill_agenda(cursor, agenda_id, rows // AGENDA_SHARE)
+            ledger_id = _new_organization(cursor, LEDGER)
+            fill_ledger(cursor, ledger_id, guardians_for(rows))
         connection.autocommit = True
         with connection.cursor() as cursor:
             # What the benchmark writes it takes away again; autovacuum would only disturb the clock.
-            for table in ("appointments", "state_transitions"):
+            for table in ("appointments", "state_transitions", "credit_balances", "credit_transactions"):
                 cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
             cursor.execute("VACUUM ANALYZE")
             agenda = agenda_facts(cursor, agenda_id, rows // AGENDA_SHARE)
-            measured, sample = (_facts(cursor, made[name], name, sizes[name], agenda) for name in (MEASURED, SAMPLE))
+            ledger = ledger_facts(cursor, ledger_id)
+            measured, sample = (
+                _facts(cursor, made[name], name, sizes[name], agenda, ledger) for name in (MEASURED, SAMPLE)
+            )
             return measured, sample
     finally:
         connection.close()
@@ -185,7 +192,12 @@ def _organization(cursor: psycopg2.extensions.cursor, subdomain: str, rows: int)
 
 
 def _facts(
-    cursor: psycopg2.extensions.cursor, organization_id: int, subdomain: str, rows: int, agenda: Agenda
+    cursor: psycopg2.extensions.cursor,
+    organization_id: int,
+    subdomain: str,
+    rows: int,
+    agenda: Agenda,
+    ledger: Ledger,
 ) -> Facts:
     def keys(statement: str) -> tuple[int, ...]:
         cursor.execute(statement, {"organization": organization_id, "most": MOST_KEYS})
@@ -203,4 +215,5 @@ def _facts(
         students=keys(f"SELECT id FROM students {mine} ORDER BY id LIMIT %(most)s"),
         clients=keys(f"SELECT id FROM users {mine} AND role = 0 ORDER BY id LIMIT %(most)s"),
         agenda=agenda,
+        ledger=ledger,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, cycle, islice
 from typing import Any
 
 from bench.contender import Contender
+from bench.facts import Facts
 from bench.filling import pre_confirmed
 
 Arguments = list[tuple[Any, ...]]
@@ -15,6 +17,10 @@ Arguments = list[tuple[Any, ...]]
 _texts = count()
 _places = count()
 _bookable = count()
+_payers = count()
+
+FEW_USERS = 20
+CROWD = 8
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,15 @@ class Operation:
         title: what it is called in the table. method: the contender's method that does it.
         arguments: makes the arguments of so many calls for a contender, outside the clock.
         target: the least ratio that rayces_core has to reach; None where the issue names none.
-        scans: it reads all there is of the organization, so it is done once in a turn.
+        scans: it goes through so many rows that it is done once in a turn.
         turns: a round is cut in so many pieces, so that what disturbs it disturbs every contender.
         unit: what it is counted in; empty where one call is one.
         within: title of the operation that this one is a part of, to see its share.
         writes: it leaves something behind.
         opens_block: it is about opening the tenant's block, so it runs outside one.
+        on_ledger: it is about credits, in the organization that has them.
+        processes: so many do it at once; `arguments` are then those of each, which it repeats.
+        longer: its batches are so many times as long, so that there are enough calls to tell the slowest of a hundred.
         flushed: its commits wait for the disk, as the server is set up; without, only the work itself is seen.
     """
 
@@ -44,11 +53,23 @@ class Operation:
     within: str | None = None
     writes: bool = False
     opens_block: bool = False
+    on_ledger: bool = False
+    processes: int = 1
+    longer: int = 1
     flushed: bool = True
+
+    @property
+    def waits_often(self) -> bool:
+        """Whether waiting for the disk shows; in one commit of thousands of rows it does not."""
+        return self.writes and not self.scans
 
     def without_flush(self) -> Operation:
         """The same with commits that do not wait for the disk; the issue's targets are not about it."""
         return replace(self, title=f"{self.title}, no flush", target=None, flushed=False)
+
+    def subdomain(self, facts: Facts) -> str:
+        """The organization in whose block it runs."""
+        return facts.ledger.subdomain if self.on_ledger else facts.subdomain
 
 
 def _by_id(contender: Contender, calls: int) -> Arguments:
@@ -82,6 +103,28 @@ def _pre_confirmed(contender: Contender, calls: int) -> Arguments:
     return [(row,) for row in contender.load(ids)]
 
 
+def _cold(contender: Contender, calls: int) -> Arguments:
+    users = contender.facts.ledger.users
+    return [(users[next(_payers) * 7 % len(users)],) for _ in range(calls)]
+
+
+def _hot(contender: Contender, processes: int) -> Arguments:
+    return [(contender.facts.ledger.users[0],)] * processes
+
+
+def _own(contender: Contender, processes: int) -> Arguments:
+    return [(user_id,) for user_id in contender.facts.ledger.users[:processes]]
+
+
+def _purchases_of_few(contender: Contender, _: int) -> Arguments:
+    return [(contender.purchases(contender.facts.ledger.purchases(FEW_USERS)),)]
+
+
+def _purchases_of_all(contender: Contender, _: int) -> Arguments:
+    ledger = contender.facts.ledger
+    return [(contender.purchases(ledger.purchases(len(ledger.users))),)]
+
+
 def _slots_statement(contender: Contender, _: int) -> Arguments:
     return [contender.slots_statement()]
 
@@ -99,6 +142,14 @@ def _text() -> str:
 
 
 FREE_SLOTS = "free slots"
+HOT = f"debit: one balance, {CROWD} processes"
+SPREAD = f"debit: {CROWD} balances, {CROWD} processes"
+MANY_OF_FEW = f"purchase_many: {FEW_USERS} users"
+MANY_OF_ALL = "purchase_many: a user in two rows"
+
+_credits = partial(Operation, writes=True, on_ledger=True)
+_crowded = partial(_credits, method="debit", target=1.8, processes=CROWD, turns=2, longer=10)
+_many = partial(_credits, method="purchase_many", target=0.5, scans=True, unit="purchases", turns=2)
 
 _MEASURED = (
     Operation("point read by id", "point_read", _by_id, 0.60),
@@ -117,6 +168,11 @@ _MEASURED = (
     Operation(
         f"{FREE_SLOTS}: SQL alone", "find_slots_sql", _slots_statement, within=FREE_SLOTS, scans=True, opens_block=True
     ),
+    _credits("debit: a balance at a time", "debit", _cold, 1.6, longer=5),
+    _crowded(title=HOT, arguments=_hot),
+    _crowded(title=SPREAD, arguments=_own),
+    _many(title=MANY_OF_FEW, arguments=_purchases_of_few),
+    _many(title=MANY_OF_ALL, arguments=_purchases_of_all),
     Operation("open a tenant block", "open_block", _nothing, opens_block=True),
     Operation("block with a point read", "read_in_block", _by_id, opens_block=True),
 )
@@ -125,7 +181,7 @@ _MEASURED = (
 OPERATIONS = tuple(
     variant
     for operation in _MEASURED
-    for variant in ((operation, operation.without_flush()) if operation.writes else (operation,))
+    for variant in ((operation, operation.without_flush()) if operation.waits_often else (operation,))
 )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders import BASELINE, OURS
-from bench.facts import Agenda
+from bench.facts import Agenda, Facts
 from bench.measuring import Samples
 from bench.operations import Operation
 
@@ -28,8 +28,15 @@ no flush: with synchronous_commit off. Without the wait for the disk, which is t
 transition, booking, free slots: psycopg2 and rayces_core only; the others have no lifecycles and no schedules. By hand
   each check is a statement of its own in three transactions; the checks and the rows written are the same. Free slots
   by hand are one query; the target of 0.67 is one and a half times its time.
-CPU us: microseconds of this process for an operation, or for a row or slot where these are counted. trips: messages to
-  the server, on the wire.
+credits: psycopg2 and rayces_core only, in the same tables with all their rules. A debit by hand is BEGIN, SELECT FOR
+  UPDATE, INSERT of the entry, UPDATE of the balance, COMMIT; through the library credits.debit(user, 1). Several
+  processes are as many clients, each with a connection, for as long for either; "one balance" is the same for all.
+  Every balance was derived anew after each round, and the entries counted: they are what the callers were told.
+  purchase_many by hand is a COPY of finished entries, whose text is made outside the clock, and one UPDATE of the
+  balances: no check, no lock, nothing to tell an entry that comes twice.
+p50, p99: milliseconds within which half of the calls, and all but one of a hundred, were done; median of the rounds.
+CPU us: microseconds of the clients for an operation, or for a row, slot or purchase where these are counted. trips:
+  messages to the server for one call, on the wire; not the data of a COPY.
 """
 
 
@@ -42,6 +49,7 @@ class Result:
         self.rows = rows
         self.share: float | None = None  # of the time of the operation that this is a part of
         self.rounds = len(own.wall)
+        self.p50, self.p99 = own.milliseconds_of(50), own.milliseconds_of(99)
         ratios = own.ratios_to(baseline)
         self.ratio, self.least, self.most = median(ratios), min(ratios), max(ratios)
 
@@ -62,6 +70,7 @@ class Result:
             f"{_rounded(self.per_second * self.rows)}{unit}",
             "1" if same else f"{self.ratio:.2f}",
             "" if same else f"{self.least:.2f}-{self.most:.2f}",
+            *("" if time is None else f"{time:.2f}" for time in (self.p50, self.p99)),
             _rounded(self.cpu / self.rows),
             str(self.trips),
             self.verdict,
@@ -81,18 +90,20 @@ class Result:
             "ratio_lowest": self.least,
             "ratio_highest": self.most,
             "rounds": self.rounds,
+            "p50_milliseconds": self.p50,
+            "p99_milliseconds": self.p99,
             "client_cpu_microseconds": self.cpu,
             "round_trips": self.trips,
             "target": self.operation.target if self.name == OURS else None,
         }
 
 
-def show(results: Sequence[Result], agenda: Agenda, heading: str, console: Console) -> None:
+def show(results: Sequence[Result], facts: Facts, heading: str, console: Console) -> None:
     """Print the table: ruled on a terminal, plain columns into a pipe."""
     table = Table(title=heading, title_justify="left", box=None if not console.is_terminal else Table().box)
     table.add_column("operation", no_wrap=True)
     table.add_column("contender", no_wrap=True)
-    for column in ("per second", "ratio", "lowest-highest", "CPU us", "trips"):
+    for column in ("per second", "ratio", "lowest-highest", "p50 ms", "p99 ms", "CPU us", "trips"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("target", no_wrap=True)
     previous = None
@@ -104,7 +115,11 @@ def show(results: Sequence[Result], agenda: Agenda, heading: str, console: Conso
         previous = result.operation
     console.print(table)
     if shares := [result for result in results if result.share is not None]:
-        console.print(_in_database(shares, agenda), highlight=False)
+        console.print(_in_database(shares, facts.agenda), highlight=False)
+    if any(result.operation.unit == "purchases" for result in results):
+        ledger = facts.ledger
+        about = f"purchase_many: {ledger.batch:,} at a time; {len(ledger.users):,} users have a balance"
+        console.print(about, highlight=False)
     console.print(FOOTNOTES, highlight=False)
 
 

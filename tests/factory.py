@@ -69,15 +69,46 @@ def make_like(**columns: Any) -> Like:
     return Like.create(**columns)
 
 
-def make_balance(**columns: Any) -> CreditBalance:
+def make_balance(
+    *, balance: int = 0, lifetime_purchased: int = 0, lifetime_used: int = 0, **columns: Any
+) -> CreditBalance:
+    """A balance with the entries that explain its figures."""
     columns.setdefault("user", make_user())
-    return CreditBalance.create(**columns)
+    made = CreditBalance.create(**columns)
+    by_hand = balance - lifetime_purchased + lifetime_used
+    adjusted = {"transaction_type": "admin_adjustment", "reason": "brought along", "created_by": made.user_id}
+    for amount, values in (
+        (lifetime_purchased, {"transaction_type": "purchase"}),
+        (-lifetime_used, {"transaction_type": "appointment_debit"}),
+        (by_hand, adjusted),
+    ):
+        if amount:
+            make_completed(credit_balance=made, amount=amount, **values)
+    return CreditBalance.get_by_id(made.id)
 
 
 def make_transaction(**columns: Any) -> CreditTransaction:
+    if columns.get("status") == "completed":
+        return make_completed(**columns)
     balance = columns.pop("credit_balance", None) or make_balance()
     values = {"user": balance.user_id, "credit_balance": balance.id, "amount": 5, "transaction_type": "purchase"}
     return CreditTransaction.create(**(values | columns))
+
+
+def make_completed(**columns: Any) -> CreditTransaction:
+    """An entry that counts: the next one of its balance, which moves by it."""
+    balance = CreditBalance.get_by_id((columns.pop("credit_balance", None) or make_balance()).id)
+    values = {"amount": 5, "transaction_type": "purchase", "status": "completed", "processed_at": START} | columns
+    after, place = balance.balance + values["amount"], (balance.last_sequence or 0) + 1
+    chain = {"sequence": place, "previous_sequence": balance.last_sequence}
+    chain |= {"balance_before": balance.balance, "balance_after": after}
+    made = CreditTransaction.create(user=balance.user_id, credit_balance=balance.id, **(values | chain))
+    kind, amount = made.transaction_type, made.amount
+    balance.balance, balance.last_sequence = after, place
+    balance.lifetime_purchased += amount if kind == "purchase" else 0
+    balance.lifetime_used -= amount if kind in ("appointment_debit", "cancellation_refund") else 0
+    balance.save()
+    return made
 
 
 def make_transition(**columns: Any) -> StateTransition:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg2
 import pytest
-from bench.checking import UnequalResultsError, check_equal
+from bench.books import Books, UnequalResultsError
+from bench.checking import check_equal
+from bench.contenders import by_hand_credits
 from bench.contenders.by_hand import ByHand
 from bench.contenders.rayces import Rayces
+from bench.crowd import Crowd
 from bench.facts import NOW
 from bench.filling import fill
-from bench.operations import OPERATIONS
+from bench.measuring import Samples
+from bench.operations import CROWD, HOT, MANY_OF_ALL, MANY_OF_FEW, OPERATIONS, SPREAD
 
-from rayces_core import scheduling
+from rayces_core import credits, scheduling
 
 CHECKOUT = Path(__file__).parents[1]
 CONTENDERS = ("psycopg2", "rayces_core")
@@ -56,6 +62,37 @@ def test_the_targets_of_booking_and_free_time_are_the_issues():
     assert targets["find_slots"] == pytest.approx(1 / 1.5, abs=0.005)
 
 
+DEBIT = "debit: a balance at a time"
+ON_LEDGER = {DEBIT, HOT, SPREAD, MANY_OF_FEW, MANY_OF_ALL}
+
+
+def test_the_targets_of_credits_are_the_issues():
+    targets = {o.title: o.target for o in OPERATIONS if o.on_ledger and o.flushed}
+
+    assert targets == {DEBIT: 1.6, HOT: 1.8, SPREAD: 1.8, MANY_OF_FEW: 0.5, MANY_OF_ALL: 0.5}
+
+
+def test_half_and_the_slowest_of_a_hundred_are_told_of_debits_and_of_nothing_else(quick_run):
+    printed, figures = quick_run
+
+    for result in figures["results"]:
+        half, slowest = result["p50_milliseconds"], result["p99_milliseconds"]
+        if result["operation"].removesuffix(", no flush") in {DEBIT, HOT, SPREAD}:
+            assert 0 < half <= slowest
+            assert f"{half:.2f}" in printed
+            assert f"{slowest:.2f}" in printed
+        else:
+            assert half is slowest is None
+
+
+def test_percentiles_are_of_each_round_and_their_median():
+    rounds = {0: [0.001] * 98 + [0.5, 0.5], 1: [0.002] * 100, 2: [0.003] * 100}
+
+    assert Samples(latencies=rounds).milliseconds_of(50) == pytest.approx(2)
+    assert Samples(latencies=rounds).milliseconds_of(99) == pytest.approx(3)
+    assert Samples().milliseconds_of(50) is None
+
+
 BOOKING = "book, pre_confirm, confirm"
 # What is not BEGIN, one statement, COMMIT by hand, and one message through the library.
 MORE_TRIPS = {
@@ -63,6 +100,9 @@ MORE_TRIPS = {
     ("transition: confirm", "psycopg2"): 5,
     (BOOKING, "psycopg2"): 20,
     (BOOKING, "rayces_core"): 4,
+    **dict.fromkeys(((title, "psycopg2") for title in (DEBIT, HOT, SPREAD)), 5),
+    **dict.fromkeys(((title, "psycopg2") for title in (MANY_OF_FEW, MANY_OF_ALL)), 4),
+    **dict.fromkeys(((title, "rayces_core") for title in (MANY_OF_FEW, MANY_OF_ALL)), 6),
 }
 
 
@@ -102,7 +142,16 @@ def test_both_contenders_return_and_write_the_same_rows(own_db):
     check_equal([ByHand, Rayces], list(OPERATIONS), own_db.url, sample)
 
 
-CHECKED = ("list_50", "scan_dicts", "update", "confirm", "book_to_confirmed", "find_slots")
+CHECKED = (
+    "list_50",
+    "scan_dicts",
+    "update",
+    "confirm",
+    "book_to_confirmed",
+    "find_slots",
+    "debit",
+    "purchase_many",
+)
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.method in CHECKED])
@@ -134,5 +183,75 @@ def test_a_contender_that_returns_or_writes_other_rows_is_found_out(own_db, oper
         def find_slots(self):
             return super().find_slots()[1:]
 
+        def debit(self, user_id):
+            with self._connection, self._connection.cursor() as cursor:
+                by_hand_credits.debit(cursor, self.facts.ledger.organization_id, user_id, 2)
+
+        def purchases(self, rows):
+            return super().purchases(rows[::-1])
+
     with pytest.raises(UnequalResultsError, match="wrong"):
         check_equal([ByHand, Wrong], [operation], own_db.url, sample)
+
+
+def test_the_ledger_that_is_filled_adds_up_and_is_there_again_when_tidied(own_db):
+    facts, _ = fill(own_db.url, 500)
+    ledger, state = facts.ledger, "SELECT * FROM credit_balances ORDER BY id"
+
+    with closing(Books(own_db.url, facts)) as books, own_db.tenant(ledger.subdomain):
+        assert credits.verify().is_clean
+        filled = [row[:6] for row in own_db.execute_sql(state).fetchall()]
+        credits.debit(ledger.users[3], 7)
+        credits.purchase_many(ledger.purchases(20))
+        assert len(books.written()) == 1 + ledger.batch + 20
+        books.tidy()
+
+        assert [row[:6] for row in own_db.execute_sql(state).fetchall()] == filled
+        assert books.written() == []
+        assert credits.verify().is_clean
+        assert {row[3] for row in filled} == {credits.balance(ledger.users[3])}
+
+
+def test_an_entry_that_no_caller_was_told_of_and_a_balance_that_is_no_sum_are_found_out(own_db):
+    facts, _ = fill(own_db.url, 500)
+    ledger = facts.ledger
+
+    with closing(Books(own_db.url, facts)) as books:
+        books.audit(0, "nothing yet")
+        with own_db.tenant(ledger.subdomain):
+            credits.debit(ledger.users[0], 1)
+        books.audit(1, "one debit")
+        with pytest.raises(UnequalResultsError, match="two debits: 2 entries were told to the callers, 1 are"):
+            books.audit(2, "two debits")
+        with closing(psycopg2.connect(own_db.url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE credit_balances SET lifetime_used = lifetime_used + 1 WHERE user_id = %s", (ledger.users[0],)
+            )
+        with pytest.raises(UnequalResultsError, match=r"one debit: .*lifetime_used is not what debits took"):
+            books.audit(1, "one debit")
+
+
+@pytest.mark.parametrize("kind", [ByHand, Rayces])
+def test_a_crowd_works_at_once_and_what_it_says_it_did_is_in_the_ledger(own_db, kind):
+    facts, _ = fill(own_db.url, 500)
+    ledger = facts.ledger
+
+    with (
+        closing(Books(own_db.url, facts)) as books,
+        closing(Crowd(kind, own_db.url, facts, ledger.subdomain, CROWD)) as crowd,
+    ):
+        batch = crowd.run("debit", [(ledger.users[0],)] * CROWD, 0.2)
+        books.audit(batch.calls, kind.name)
+        assert batch.calls == len(batch.latencies) >= CROWD
+        assert 0.2 <= batch.ended - batch.began < 5
+        # One after the other they would have taken as long as all their calls together.
+        assert sum(batch.latencies) > 3 * (batch.ended - batch.began)
+        assert batch.cpu > 0
+
+
+def test_what_fails_in_a_crowd_fails_in_the_benchmark(own_db):
+    facts, _ = fill(own_db.url, 500)
+
+    with closing(Crowd(ByHand, own_db.url, facts, facts.ledger.subdomain, 2)) as crowd:
+        with pytest.raises(ValueError, match="not enough values"):
+            crowd.run("debit", [(0,), (0,)], 0.1)

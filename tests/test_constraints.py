@@ -20,6 +20,7 @@ from tests.factory import (
     START,
     make_appointment,
     make_balance,
+    make_completed,
     make_like,
     make_student,
     make_transaction,
@@ -43,15 +44,19 @@ CHECKS = {
     "appointments_request_fingerprint_check": "idempotency_key = 'x'",
     "appointments_state_check": f"state = 'unknown', {PENDING}",
     "credit_balances_balance_check": "balance = -1",
+    "credit_balances_last_sequence_check": "balance = 1",
     "credit_balances_lifetime_purchased_check": "lifetime_purchased = -1",
     "credit_balances_lifetime_used_check": "lifetime_used = -1",
     "credit_transactions_amount_check": "amount = -1",
     "credit_transactions_appointment_id_check": "transaction_type = 'cancellation_refund'",
     "credit_transactions_balance_after_check": "balance_after = 5",
+    "credit_transactions_balance_before_check": "balance_before = 0",
     "credit_transactions_created_by_id_check": "transaction_type = 'admin_adjustment', reason = 'x'",
     "credit_transactions_metadata_check": "metadata = '[]'",
+    "credit_transactions_previous_sequence_check": "previous_sequence = 1",
     "credit_transactions_processed_at_check": "processed_at = now()",
     "credit_transactions_reason_check": "transaction_type = 'admin_adjustment', created_by_id = user_id",
+    "credit_transactions_sequence_check": "sequence = 1",
     "credit_transactions_status_check": "status = 'unknown', processed_at = now()",
     "credit_transactions_transaction_type_check": "transaction_type = 'unknown'",
     "organizations_currency_check": "currency = 'ars'",
@@ -78,6 +83,9 @@ UNIQUES = {
     "appointments_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "credit_balances_organization_id_id_user_id_key": None,  # id is the primary key already, so that one answers first
     "credit_balances_organization_id_user_id_key": "user_id",
+    "credit_transactions_chain_key": None,  # the place alone is unique already, so that one answers first
+    "credit_transactions_credit_balance_id_sequence_key": "credit_balance_id user_id sequence balance_before "
+    "balance_after status processed_at",
     "credit_transactions_organization_id_idempotency_key_key": "idempotency_key",
     "credit_transactions_payment_method_payment_reference_key": "payment_method payment_reference",
     "likes_organization_id_user_id_post_id_key": "user_id post_id",
@@ -162,6 +170,8 @@ def two_rows(db, a, b, table, constraint):
             amount = -1 if "debit" in constraint else 1
             values = {"appointment": make_appointment(), "transaction_type": kind, "amount": amount}
             return make_transaction(**values), make_transaction()
+        if "sequence" in constraint:
+            return make_completed(), make_transaction()
         if table == "credit_transactions":
             values = {"idempotency_key": "key", "payment_method": "card", "payment_reference": "1"}
             return make_transaction(**values), make_transaction()
@@ -217,9 +227,30 @@ def test_the_double_booking_index_holds_by_itself(db, a, superuser):
     assert (type(error), error.constraint) == (SlotTakenError, "idx_no_double_booking")
 
 
+LINKS = {
+    "credit_balances_last_entry_fkey": "last_sequence = 1, balance = 7",
+    "credit_transactions_previous_fkey": "status = 'completed', processed_at = now(), sequence = 2, "
+    "previous_sequence = 1, balance_before = 1, balance_after = amount + 1",
+}
+
+
+@pytest.mark.parametrize("constraint", LINKS)
+def test_a_link_of_the_ledgers_chain_that_leads_nowhere_is_refused_in_its_own_words(db, a, superuser, constraint):
+    table = table_of(constraint)
+    row = make(db, a, table)
+
+    error = refused(superuser, f"update {table} set {LINKS[constraint]} where id = %s", (row.id,))
+
+    assert (type(error), error.constraint, error.table) == (ReferenceNotFoundError, constraint, table)
+    assert error.fields == COLUMNS[constraint]
+    assert str(error) == SENTENCES[constraint]
+    assert "rayces_core.credits" in str(error)
+
+
 def test_every_foreign_key_refuses_what_is_not_there(db, a, superuser):
+    assert set(LINKS) <= set(catalogue(superuser, "f"))
     for constraint, table in catalogue(superuser, "f").items():
-        if constraint.endswith("_organization_id_fkey"):
+        if constraint.endswith("_organization_id_fkey") or constraint in LINKS:
             continue
         column = columns_of(constraint, table)[0]
         row = make(db, a, table)

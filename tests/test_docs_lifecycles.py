@@ -93,7 +93,7 @@ def test_the_examples_run(world, capsys):
             assert world["buttons"] == ["confirm", "cancel"]
     assert world["appointment"].state is AppointmentState.CONFIRMED
     assert "confirm" in capsys.readouterr().out
-    assert world["notify"] not in Appointment.lifecycle._listeners["confirm"]
+    assert world["notify"] not in Appointment.lifecycle._announcements._subscribers["confirm"]
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

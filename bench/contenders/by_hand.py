@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 
 from bench.contender import Contender
-from bench.contenders import by_hand_booking, by_hand_slots
+from bench.contenders import by_hand_booking, by_hand_credits, by_hand_slots
 from bench.facts import COLUMNS, NOW, Facts
 
 NAMES = ", ".join(COLUMNS)
@@ -109,6 +109,18 @@ class ByHand(Contender):
         agenda = self.facts.agenda
         asked = {"organization": agenda.organization_id, "start": agenda.start, "end": agenda.end, "now": agenda.now}
         return by_hand_slots.SLOTS, asked
+
+    def debit(self, user_id: int) -> None:
+        with self._connection, self._connection.cursor() as cursor:
+            by_hand_credits.debit(cursor, self.facts.ledger.organization_id, user_id, 1)
+
+    def purchases(self, rows: list[dict[str, int]]) -> Any:
+        with self._connection, self._connection.cursor() as cursor:
+            return by_hand_credits.finish(cursor, self.facts.ledger.organization_id, rows)
+
+    def purchase_many(self, finished: by_hand_credits.Finished) -> None:
+        with self._connection, self._connection.cursor() as cursor:
+            by_hand_credits.copy(cursor, self.facts.ledger.organization_id, finished)
 
     def open_block(self) -> None:
         with self._connection.cursor() as cursor:

@@ -10,7 +10,7 @@ import peewee
 
 from bench.contender import Contender
 from bench.facts import NOW, Facts
-from rayces_core import scheduling
+from rayces_core import credits, scheduling
 from rayces_core.database import Database
 from rayces_core.models import Appointment
 
@@ -24,8 +24,8 @@ class Rayces(Contender):
         super().__init__(url, facts)
         self._db = Database.connect(url)
 
-    def working(self) -> AbstractContextManager[object]:
-        return self._db.tenant(self.facts.subdomain)
+    def working(self, subdomain: str | None = None) -> AbstractContextManager[object]:
+        return self._db.tenant(subdomain or self.facts.subdomain)
 
     def close(self) -> None:
         self._db.close()
@@ -94,6 +94,12 @@ class Rayces(Contender):
             self._db.engine.query_hooks.remove(sent.append)
         (event,) = sent
         return event.sql, event.params
+
+    def debit(self, user_id: int) -> None:
+        credits.debit(user_id, 1)
+
+    def purchase_many(self, rows: list[dict[str, int]]) -> Any:
+        return credits.purchase_many(rows)
 
     def open_block(self) -> None:
         with self._db.tenant(self.facts.subdomain):

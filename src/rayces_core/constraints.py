@@ -28,6 +28,9 @@ SENTENCES = {
     "idx_no_double_booking": "the professional already has an appointment at that time",
     "appointments_duration_minutes_check": "an appointment lasts 15 to 480 minutes",
     "credit_balances_balance_check": "a credit balance never goes below zero",
+    "credit_balances_last_entry_fkey": "a balance is what its last entry says; move credits with rayces_core.credits",
+    "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
+    "move credits with rayces_core.credits",
     "index_credit_transactions_on_live_debit": "the appointment has been debited already",
     "index_credit_transactions_on_live_refund": "the appointment has been refunded already",
     "organizations_name_check": "an organization needs a name",
@@ -46,9 +49,13 @@ KINDS: dict[str, type[ConstraintError]] = {
 COLUMNS = {
     "appointments_no_overlap": ("professional_id", "scheduled_at"),
     "idx_no_double_booking": ("professional_id", "scheduled_at"),
+    "credit_balances_last_entry_fkey": ("last_sequence", "balance"),
     "credit_balances_organization_id_id_user_id_key": ("id", "user_id"),
+    "credit_transactions_chain_key": ("credit_balance_id", "sequence", "balance_after"),
+    "credit_transactions_credit_balance_id_sequence_key": ("credit_balance_id", "sequence"),
     "credit_transactions_credit_balance_id_user_id_fkey": ("credit_balance_id", "user_id"),
     "credit_transactions_payment_method_payment_reference_key": ("payment_method", "payment_reference"),
+    "credit_transactions_previous_fkey": ("previous_sequence", "balance_before"),
     "index_credit_transactions_on_live_debit": ("appointment_id",),
     "index_credit_transactions_on_live_refund": ("appointment_id",),
     "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),

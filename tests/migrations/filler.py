@@ -55,6 +55,16 @@ class Filler:
         )
         return self.cursor.fetchone()[0]
 
+    def update(self, table: str, organization: int | None, key: int, **values: Any) -> None:
+        """Set the columns of one row that are there; nothing when the table is not."""
+        values = {name: value for name, value in values.items() if name in self.columns.get(table, ())}
+        if values:
+            places = ", ".join(f"{name} = %s" for name in values)
+            self.cursor.execute(
+                f"UPDATE {table} SET {places} WHERE organization_id = %s AND id = %s",
+                [*values.values(), organization, key],
+            )
+
 
 def fill(connection: Any, stage: int, mark: str = "") -> None:
     """One row at least in every table of a database with `stage` migrations; two organizations once rows have one."""
@@ -94,22 +104,23 @@ def _fill_one(filler: Filler, tenant: int | None, mark: str) -> None:
 
 
 def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, appointment: int) -> None:
-    balance = filler.insert("credit_balances", **whose, user_id=ana, balance=4, lifetime_purchased=5, lifetime_used=1)
-    entries = (
-        {"transaction_type": "purchase", "amount": 5, "balance_after": 5, "payment_method": "card"},
-        {"transaction_type": "appointment_debit", "amount": -1, "balance_after": 4, "appointment_id": appointment},
-        {"transaction_type": "cancellation_refund", "amount": 1, "balance_after": 5, "appointment_id": appointment},
-        {
-            "transaction_type": "admin_adjustment",
-            "amount": -1,
-            "balance_after": 4,
-            "reason": "x",
-            "created_by_id": luis,
-        },
+    balance = filler.insert("credit_balances", **whose, user_id=ana)
+    entries: tuple[dict[str, Any], ...] = (
+        {"transaction_type": "purchase", "amount": 5, "payment_method": "card"},
+        {"transaction_type": "appointment_debit", "amount": -1, "appointment_id": appointment},
+        {"transaction_type": "cancellation_refund", "amount": 1, "appointment_id": appointment},
+        {"transaction_type": "admin_adjustment", "amount": -1, "reason": "x", "created_by_id": luis},
     )
-    for entry in entries:
+    held = 0
+    for sequence, entry in enumerate(entries, start=1):
         facts = {"user_id": ana, "credit_balance_id": balance, "status": "completed", "processed_at": "2026-01-01"}
-        filler.insert("credit_transactions", **whose, **facts, **entry, metadata=Json({"k": 1}))
+        place = {"sequence": sequence, "previous_sequence": sequence - 1 or None, "balance_before": held}
+        held += entry["amount"]
+        filler.insert(
+            "credit_transactions", **whose, **facts, **place, **entry, balance_after=held, metadata=Json({"k": 1})
+        )
+    figures = {"balance": held, "lifetime_purchased": 5, "lifetime_used": 0, "last_sequence": len(entries)}
+    filler.update("credit_balances", whose["organization_id"], balance, **figures)
     journal = {"subject_type": "Appointment", "subject_id": appointment, "from_state": "draft", "to_state": "cancelled"}
     filler.insert("state_transitions", **whose, **journal, event="cancel", actor_id=ana)
 

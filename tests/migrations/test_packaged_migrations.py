@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from psycopg2.extensions import make_dsn
 
+from rayces_core import CreditTransaction, Database, credits
 from rayces_core.errors import MigrationError
 from rayces_core.migrations import Runner
 from rayces_core.migrations.catalogue import fingerprint
@@ -88,6 +89,62 @@ def test_no_migration_rewrites_a_table_of_myhub(make_database: Any, connect: Any
     assert _heaps(connection) == before
     runner.down(1)
     assert _heaps(connection) == before
+
+
+def test_an_older_ledger_gets_its_chain_and_goes_on(make_database: Any, connect: Any) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(21)
+    fill(connection, 21)
+    cursor = connection.cursor()
+    cursor.execute(OLDER_LEDGER)
+    runner.up()
+    places = _all(
+        connection,
+        "SELECT amount, balance_before, balance_after, sequence, previous_sequence FROM credit_transactions "
+        "WHERE user_id = (SELECT max(user_id) FROM credit_balances) ORDER BY sequence NULLS LAST",
+    )
+    assert places == [(9, 0, 9, 1, None), (3, 9, 12, 2, 1), (-5, 12, 7, 3, 2), (7, None, None, None, None)]
+    stood = "SELECT balance, last_sequence FROM credit_balances ORDER BY user_id"
+    assert _all(connection, stood) == [(4, 4), (4, 4), (0, None), (7, 3)]
+    with Database.connect(url) as database, database.privileged(reason="test"):
+        assert credits.verify().discrepancies == ()
+    with Database.connect(url) as database, database.tenant("clinic-south21"):
+        (pending,) = CreditTransaction.select().where(CreditTransaction.status == "pending")
+        assert credits.complete(pending).balance_after == 14
+        assert credits.debit(pending.user_id, 14).balance_after == 0
+        assert credits.purchase(_none_yet(connection), 1).balance_after == 1
+        assert credits.verify().is_clean
+
+
+# A balance whose entries were not written in the order in which they counted, a pending entry, an empty balance.
+OLDER_LEDGER = """
+CREATE TEMP TABLE one AS SELECT max(organization_id) AS organization_id FROM users;
+INSERT INTO users (organization_id, email) SELECT organization_id, 'empty@example.org' FROM one;
+INSERT INTO users (organization_id, email) SELECT organization_id, 'older@example.org' FROM one;
+INSERT INTO credit_balances (organization_id, user_id, balance, lifetime_purchased, lifetime_used)
+SELECT organization_id, id, 0, 0, 0 FROM users WHERE email = 'empty@example.org';
+INSERT INTO credit_balances (organization_id, user_id, balance, lifetime_purchased, lifetime_used)
+SELECT organization_id, id, 7, 12, 5 FROM users WHERE email = 'older@example.org';
+INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at)
+SELECT organization_id, professional_id, student_id, client_id, '2026-05-01 12:00+00' FROM appointments
+ WHERE organization_id = (SELECT organization_id FROM one) LIMIT 1;
+INSERT INTO credit_transactions (organization_id, user_id, credit_balance_id, appointment_id, amount,
+       transaction_type, status, balance_after, processed_at)
+SELECT organization_id, user_id, id, CASE WHEN amount < 0 THEN (SELECT max(id) FROM appointments) END, amount, kind,
+       status, after, processed_at::timestamptz
+  FROM credit_balances, (VALUES (7, 'purchase', 'pending', NULL, NULL),
+                                (-5, 'appointment_debit', 'completed', 7, '2026-03-01'),
+                                (9, 'purchase', 'completed', 9, '2026-01-01'),
+                                (3, 'purchase', 'completed', 12, '2026-02-01'))
+       AS entry (amount, kind, status, after, processed_at)
+ WHERE user_id = (SELECT id FROM users WHERE email = 'older@example.org');
+"""
+
+
+def _none_yet(connection: Any) -> int:
+    ((user,),) = _all(connection, "SELECT max(id) FROM users WHERE email = 'empty@example.org'")
+    return int(user)
 
 
 def test_rows_of_myhub_go_into_a_new_organization_called_myhub(make_database: Any, connect: Any) -> None:

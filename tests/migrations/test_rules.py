@@ -14,6 +14,8 @@ def _all(cursor: Any, sql: str, *values: object) -> list[Any]:
     return cursor.fetchall()
 
 
+# What an entry has only while it counts.
+NO_PLACE = "balance_before = NULL, balance_after = NULL, sequence = NULL, previous_sequence = NULL"
 REFUSED = [
     ("organizations_name_check", "UPDATE organizations SET name = ' '"),
     ("organizations_subdomain_check", "UPDATE organizations SET subdomain = 'North'"),
@@ -99,14 +101,46 @@ REFUSED = [
         "credit_transactions_amount_check",
         "UPDATE credit_transactions SET amount = -1 WHERE transaction_type = 'cancellation_refund'",
     ),
-    ("credit_transactions_status_check", "UPDATE credit_transactions SET status = 'lost', balance_after = NULL"),
+    ("credit_transactions_status_check", f"UPDATE credit_transactions SET status = 'lost', {NO_PLACE}"),
     ("credit_transactions_balance_after_check", "UPDATE credit_transactions SET balance_after = NULL"),
     ("credit_transactions_balance_after_check", "UPDATE credit_transactions SET balance_after = -1"),
     ("credit_transactions_balance_after_check", "UPDATE credit_transactions SET status = 'failed'"),
     ("credit_transactions_processed_at_check", "UPDATE credit_transactions SET processed_at = NULL"),
     (
         "credit_transactions_processed_at_check",
-        "UPDATE credit_transactions SET status = 'pending', balance_after = NULL",
+        f"UPDATE credit_transactions SET status = 'pending', {NO_PLACE}",
+    ),
+    ("credit_balances_last_sequence_check", "UPDATE credit_balances SET last_sequence = NULL"),
+    ("credit_balances_last_entry_fkey", "UPDATE credit_balances SET balance = 5"),
+    ("credit_balances_last_entry_fkey", "UPDATE credit_balances SET balance = 1000, last_sequence = 5"),
+    ("credit_transactions_sequence_check", "UPDATE credit_transactions SET sequence = NULL, previous_sequence = NULL"),
+    (
+        "credit_transactions_previous_sequence_check",
+        "UPDATE credit_transactions SET previous_sequence = 1 WHERE sequence = 3",
+    ),
+    (
+        "credit_transactions_previous_sequence_check",
+        "UPDATE credit_transactions SET previous_sequence = NULL WHERE sequence = 3",
+    ),
+    (
+        "credit_transactions_balance_before_check",
+        "UPDATE credit_transactions SET amount = amount + 1 WHERE transaction_type = 'purchase'",
+    ),
+    (
+        "credit_transactions_balance_before_check",
+        "UPDATE credit_transactions SET balance_before = 1, balance_after = 6 WHERE sequence = 1",
+    ),
+    (
+        "credit_transactions_previous_fkey",
+        "UPDATE credit_transactions SET amount = -2, balance_before = 6 WHERE sequence = 4",
+    ),
+    (
+        "credit_transactions_previous_fkey",
+        "UPDATE credit_transactions SET amount = 6, balance_after = 6 WHERE sequence = 1",
+    ),
+    (
+        "credit_transactions_credit_balance_id_sequence_key",
+        "UPDATE credit_transactions SET sequence = 2, previous_sequence = 1 WHERE sequence = 3",
     ),
     ("credit_transactions_appointment_id_check", "UPDATE credit_transactions SET appointment_id = NULL"),
     (
@@ -167,7 +201,8 @@ def test_an_appointment_has_one_live_debit_and_one_refund_and_any_number_of_fail
         cursor.execute(LIVE.format(kind))
     assert caught.value.diag.constraint_name == f"index_credit_transactions_on_{index}"
     cursor.execute("ROLLBACK TO before")
-    cursor.execute("UPDATE credit_transactions SET status = 'failed', balance_after = NULL")
+    cursor.execute("UPDATE credit_balances SET balance = 0, last_sequence = NULL")
+    cursor.execute(f"UPDATE credit_transactions SET status = 'failed', {NO_PLACE}")
     cursor.execute(LIVE.format(kind))
     assert cursor.rowcount == 2
 
@@ -243,7 +278,7 @@ def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> Non
         "JOIN pg_attribute b ON b.attrelid = p.oid AND b.attnum = k.confkey[2] "
         "WHERE k.contype = 'f' AND cardinality(k.conkey) > 1",
     )
-    assert len(references) == 16
+    assert len(references) == 18
     for table, column, parent, key in references:
         foreign = f"(SELECT min({key}) FROM {parent} AS p WHERE p.organization_id <> {table}.organization_id)"
         which = "state = 'cancelled'" if column == "cancelled_by_id" else "true"

@@ -153,7 +153,8 @@ def test_a_pending_ledger_row_can_be_settled_once_and_then_stands(tenant: Any) -
         "SELECT organization_id, user_id, id, 5, 'purchase' FROM credit_balances"
     )
     settle = (
-        "UPDATE credit_transactions SET status = 'completed', balance_after = 9, processed_at = now() WHERE amount = 5"
+        "UPDATE credit_transactions SET status = 'completed', processed_at = now(), balance_before = 4, "
+        "balance_after = 9, sequence = 5, previous_sequence = 4 WHERE status = 'pending'"
     )
     tenant.execute(settle)
     assert tenant.rowcount == 1

@@ -42,7 +42,9 @@ def listen() -> Iterator[Callable[..., Any]]:
 def within(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Attach an effect to an event until the end of the test."""
 
-    def attach(machine: Any, event: str, effect: Callable[..., Any]) -> None:
-        monkeypatch.setitem(machine._effects, event, [*machine._effects.get(event, ()), effect])
+    def attach(machine: Any, event: str, effect: Callable[..., Any], **options: Any) -> None:
+        effects = machine._announcements._effects
+        monkeypatch.setitem(effects, event, [*effects.get(event, ())])
+        machine.within(event, **options)(effect)
 
     return attach

@@ -138,11 +138,11 @@ def discharge_and_wait(pipe: Any, url: str, organization_id: int, student_id: in
         pipe.send("in the middle")
         pipe.recv()
 
-    effects = Student.lifecycle._effects["discharge"]
+    if where != "before the commit":
+        Student.lifecycle.within("discharge")(stop)
     if where == "before the appointments":
-        effects.insert(0, stop)
-    elif where == "after the appointments":
-        effects.append(stop)
+        effects = Student.lifecycle._announcements._effects["discharge"]
+        effects.insert(0, effects.pop())
     with Database.connect(url) as database, database.tenant(organization_id), database.atomic():
         Student.get_by_id(student_id).discharge()
         stop()

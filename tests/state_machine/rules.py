@@ -46,7 +46,7 @@ RULES: dict[Any, dict[str, Rule]] = {
         "reapply": Rule(("rejected", "discharged"), "applied"),
     },
     CreditTransaction: {
-        "complete": Rule(("pending",), "completed", ("processed_at", "balance_after")),
+        "complete": Rule(("pending",), "completed", ("processed_at", "balance_before", "balance_after", "sequence")),
         "fail": Rule(("pending",), "failed", ("processed_at",)),
     },
 }
@@ -82,8 +82,6 @@ def make_in(model: Any, state: str, **columns: Any) -> Any:
         return make_student(admission_state=state, **columns)
     if model is CreditTransaction:
         settled = {} if state == "pending" else {"processed_at": datetime.fromisoformat("2031-01-01T00:00Z")}
-        if state == "completed":
-            settled["balance_after"] = 5
         return make_transaction(status=state, **settled, **columns)
     columns.setdefault("scheduled_at", START + timedelta(hours=2 * next(_numbers)))
     stamps = {name: columns["scheduled_at"] - timedelta(days=1) for name in REACHED[state]}

@@ -24,7 +24,7 @@ def test_a_subscriber_is_told_the_facts(bound, admin, listen):
     assert change.subject is appointment
     assert (change.event, change.from_state, change.to_state) == ("cancel", "draft", "cancelled")
     assert (change.actor, change.reason, change.occurred_at) == (admin, "ill", now)
-    assert change.given == {"by": admin, "reason": "ill", "now": now}
+    assert change.given == {"by": admin, "reason": "ill", "refund": None, "now": now}
     assert type(change.from_state) is type(change.to_state) is type(appointment.state)
 
 

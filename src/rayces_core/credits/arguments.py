@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rayces_core.errors import InvalidDataError, NotPermittedError
+from rayces_core.binding import current
+from rayces_core.errors import InvalidDataError, NotPermittedError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.permissions import STAFF
@@ -12,6 +13,9 @@ from rayces_core.models.user import User
 from rayces_core.scoping import check_reach
 
 MOST_AT_ONCE: Final = 1_000_000_000
+# What has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes.
+UNIQUE: Final = ("idempotency_key", "payment_method", "payment_reference")
+MOST_LETTERS: Final = 255
 
 
 def whole_credits(given: object, field: str = "credits") -> int:
@@ -21,6 +25,12 @@ def whole_credits(given: object, field: str = "credits") -> int:
     if not 1 <= given <= MOST_AT_ONCE:
         raise InvalidDataError(field, given, f"must be a whole number from 1 to {MOST_AT_ONCE:,}")
     return given
+
+
+def check_tenant() -> None:
+    """Raise in privileged work: ids alone tell no user from another organization's."""
+    if current().privileged:
+        raise TenantNotSetError("the ledger needs a tenant; wrap the code in `with db.tenant(...):`")
 
 
 def user_id(given: object, field: str = "user") -> int:
@@ -56,6 +66,8 @@ def staff_id(by: object, action: str) -> int:
 def text(given: Any, field: str) -> str | None:
     """A text of the ledger, without blanks around it; None for nothing."""
     value: str | None = getattr(CreditTransaction, field).db_value(given)
+    if value is not None and field in UNIQUE and len(value) > MOST_LETTERS:
+        raise InvalidDataError(field, value, f"must have at most {MOST_LETTERS} letters")
     return value.strip() or None if value is not None else None
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.binding import current
-from rayces_core.credits.arguments import actor_id, appointment_id, payment, text, user_id, whole_credits
+from rayces_core.credits.arguments import actor_id, appointment_id, check_tenant, payment, text, user_id, whole_credits
 from rayces_core.credits.ledger import MOST_CREDITS, lock_balances
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -23,9 +23,9 @@ from rayces_core.errors import (
     InsufficientCreditsError,
     InvalidDataError,
     RaycesError,
-    TenantNotSetError,
+    ReferenceNotFoundError,
 )
-from rayces_core.models.credit import CreditTransaction, TransactionType
+from rayces_core.models.credit import COMPLETED, CreditTransaction, TransactionType
 from rayces_core.models.user import User
 
 POSTED, REPEATED = "posted", "repeated"
@@ -39,19 +39,28 @@ KNOWN: Final = {
     "reason",
     "metadata",
 }
+FOREIGN: Final = {
+    TransactionType.PURCHASE: {"appointment"},
+    TransactionType.APPOINTMENT_DEBIT: {"payment_method", "payment_reference"},
+}
 
 OPEN_ALL: Final = """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, wanted, %(now)s, %(now)s FROM unnest(%(users)s::bigint[]) AS wanted ORDER BY wanted
+SELECT %(tenant)s, id, %(now)s, %(now)s FROM users
+ WHERE organization_id = %(tenant)s AND id = ANY(%(users)s::bigint[]) ORDER BY id
 ON CONFLICT (organization_id, user_id) DO NOTHING"""
 # What stands in the ledger already of the keys, payments and appointments that are to be written.
 EARLIER: Final = """
-SELECT id, user_id, amount, transaction_type, appointment_id, payment_method, payment_reference, idempotency_key, reason
+SELECT id, status, user_id, amount, transaction_type, appointment_id, payment_method, payment_reference,
+       idempotency_key, reason
   FROM credit_transactions
  WHERE organization_id = %(tenant)s AND (
     idempotency_key = ANY(%(keys)s::varchar[]) OR payment_reference = ANY(%(payments)s::varchar[])
     OR (appointment_id = ANY(%(appointments)s::bigint[]) AND transaction_type = %(type)s AND status <> 'failed')
 )"""
+BOOKED: Final = (
+    "SELECT id FROM appointments WHERE organization_id = %(tenant)s AND id = ANY(%(appointments)s::bigint[])"
+)
 BALANCES: Final = """
 SELECT user_id, balance, lifetime_purchased, lifetime_used FROM credit_balances
  WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)"""
@@ -164,9 +173,8 @@ def debit_many(rows: Iterable[Mapping[str, Any]], *, by: User | None = None, now
 def _post_many(
     rows: Iterable[Mapping[str, Any]], kind: TransactionType, sign: int, by: User | None, now: datetime | None
 ) -> list[Row]:
+    check_tenant()
     binding = current()
-    if binding.privileged:
-        raise TenantNotSetError("the ledger needs a tenant; wrap the code in `with db.tenant(...):`")
     wanted = [_checked(number, row, kind, sign) for number, row in enumerate(rows)]
     if not wanted:
         return []
@@ -182,6 +190,7 @@ def _post_many(
     with binding.engine.atomic():
         binding.engine.run_prepared(OPEN_ALL, values)
         lock_balances(users)
+        _check_booked(wanted, values)
         repeated = _repeated(wanted, values)
         new = [row for row in wanted if row.number not in repeated]
         _check_balances(new, values)
@@ -197,7 +206,7 @@ def _checked(number: int, row: Mapping[str, Any], kind: TransactionType, sign: i
 
 
 def _wanted(number: int, row: Mapping[str, Any], kind: TransactionType, sign: int) -> _Wanted:
-    _check_names(row)
+    _check_names(row, KNOWN - FOREIGN[kind])
     method, reference = payment(row.get("payment_method"), row.get("payment_reference"))
     metadata = dict(row.get("metadata") or {})
     CreditTransaction.metadata.db_value(metadata)
@@ -216,11 +225,11 @@ def _wanted(number: int, row: Mapping[str, Any], kind: TransactionType, sign: in
     )
 
 
-def _check_names(row: Mapping[str, Any]) -> None:
+def _check_names(row: Mapping[str, Any], known: set[str]) -> None:
     if not isinstance(row, Mapping):
         raise InvalidDataError("rows", row, f"each row is a mapping, got {type(row).__name__}")
-    if unknown := sorted(set(row) - KNOWN):
-        raise InvalidDataError("rows", row, f"there is no {unknown[0]!r}; there are {', '.join(sorted(KNOWN))}")
+    if unknown := sorted(map(str, set(row) - known)):
+        raise InvalidDataError("rows", row, f"there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
     if missing := {"user", "credits"} - set(row):
         raise InvalidDataError("rows", row, f"{min(missing)} is missing")
 
@@ -235,6 +244,17 @@ def _refuse_doubles(wanted: list[_Wanted]) -> None:
             first[name] = row.number
 
 
+def _check_booked(wanted: list[_Wanted], values: Mapping[str, Any]) -> None:
+    """Raise for the first row whose appointment is not there."""
+    asked = {row.appointment_id for row in wanted if row.appointment_id is not None}
+    if asked:
+        found = current().engine.run_prepared(BOOKED, {**values, "appointments": list(asked)}).fetchall()
+        missing = asked - {appointment for (appointment,) in found}
+        for row in wanted:
+            if row.appointment_id in missing:
+                raise _noted(_not_there("appointment"), row.number)
+
+
 def _repeated(wanted: list[_Wanted], values: Mapping[str, Any]) -> dict[int, int]:
     """Which rows are in the ledger already: number → entry's id; raises where another entry is in their place."""
     asked = {
@@ -245,13 +265,13 @@ def _repeated(wanted: list[_Wanted], values: Mapping[str, Any]) -> dict[int, int
     if not any(asked.values()):
         return {}
     found = current().engine.run_prepared(EARLIER, {**values, **asked}).fetchall()
-    earlier = {name: (entry_id, facts) for entry_id, *facts in found for name in _names(facts)}
+    earlier = {name: (entry_id, status, facts) for entry_id, status, *facts in found for name in _names(facts)}
     repeated: dict[int, int] = {}
     for row in wanted:
         for name in row.names:
             if name in earlier:
-                entry_id, facts = earlier[name]
-                if tuple(facts) != row.facts:
+                entry_id, status, facts = earlier[name]
+                if status != COMPLETED or tuple(facts) != row.facts or (row.key is None and name[0] == "appointment"):
                     raise _noted(_conflict(name, entry_id), row.number)
                 repeated[row.number] = entry_id
     return repeated
@@ -280,6 +300,8 @@ def _check_balances(new: list[_Wanted], values: Mapping[str, Any]) -> None:
     """Raise for the first row that its balance, as the rows before left it, does not allow."""
     held = {user: [balance, bought, used] for user, balance, bought, used in _balances(values)}
     for row in new:
+        if row.user_id not in held:
+            raise _noted(_not_there("user"), row.number)
         balance, bought, used = held[row.user_id]
         if balance + row.amount < 0:
             raise _noted(InsufficientCreditsError(required=-row.amount, available=balance), row.number)
@@ -315,6 +337,11 @@ def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
     return {
         row.number: Row(row.number, POSTED, entry_id, after) for row, (entry_id, after) in zip(new, made, strict=True)
     }
+
+
+def _not_there(what: str) -> Exception:
+    message = f"there is no such {what} in this organization"
+    return ReferenceNotFoundError(message, table="credit_transactions", fields=(f"{what}_id",))
 
 
 def _noted(error: Exception, number: int) -> Exception:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from rayces_core.binding import current
+from rayces_core.credits.arguments import check_tenant
 from rayces_core.errors import (
     AlreadyDebitedError,
     AlreadyRefundedError,
@@ -22,16 +24,34 @@ from rayces_core.errors import (
     DuplicateError,
     IdempotencyConflictError,
     InsufficientCreditsError,
-    TenantNotSetError,
+    ReferenceNotFoundError,
     TransactionFailedError,
 )
 from rayces_core.messages import Message
+from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
 
 MOST_CREDITS: Final = 2**31 - 1
 ATTEMPTS: Final = 10
-COLUMNS: Final = ", ".join(f'"{column.column_name}"' for column in CreditTransaction._meta.sorted_fields)
+NAMES: Final = [column.column_name for column in CreditTransaction._meta.sorted_fields]
+COLUMNS: Final = ", ".join(f'"{name}"' for name in NAMES)
+# What only the server knows of an entry that it has made. All the rest was given, and each column that comes back costs
+# both sides more than a microsecond.
+CHAIN: Final = ("balance_before", "balance_after", "sequence", "previous_sequence")
+MADE: Final = ("id", "credit_balance_id", *CHAIN, "metadata")
+GIVEN: Final = {
+    "organization_id": "tenant",
+    "user_id": "user",
+    "appointment_id": "appointment",
+    "transaction_type": "type",
+    "idempotency_key": "key",
+    "created_by_id": "by",
+    "created_at": "now",
+    "updated_at": "now",
+}
+DESCRIPTION: Final = [(name,) for name in NAMES]
+IN_ORDER: Final = itemgetter(*(GIVEN.get(name, name) for name in NAMES))
 
 LOCK: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s FOR NO KEY UPDATE"""
@@ -49,6 +69,8 @@ MOVE: Final = """
       AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647
       AND lifetime_purchased::bigint + %(purchased)s <= 2147483647 AND lifetime_used::bigint + %(used)s <= 2147483647
 """
+# Locked again, since the balance may have been opened after LOCK looked for it.
+HELD: Final = "FOR NO KEY UPDATE"
 HOLD: Final = "SELECT * FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s"
 # The entry that this one would repeat.
 REPEATED: Final = """
@@ -65,7 +87,7 @@ ENTRY: Final = f"""
     ) SELECT %(tenant)s, %(user)s, id, %(appointment)s::bigint, %(amount)s, %(type)s, %(status)s, {{chain}},
         %(metadata)s, %(payment_method)s::varchar, %(payment_reference)s::varchar, %(key)s::varchar, %(by)s::bigint,
         %(reason)s::varchar, %(processed_at)s::timestamptz, %(now)s, %(now)s
-    FROM held RETURNING {COLUMNS}"""
+    FROM held RETURNING {", ".join(MADE)}"""
 COMPLETED: Final = ENTRY.format(chain="balance - %(amount)s, balance, last_sequence, nullif(last_sequence - 1, 0)")
 PENDING: Final = ENTRY.format(chain="NULL::integer, NULL::integer, NULL::integer, NULL::integer")
 
@@ -90,8 +112,13 @@ TYPES: Final = {
 MOVED: Final = "RETURNING id, balance, last_sequence"
 UNLESS_REPEATED: Final = f"AND NOT EXISTS (SELECT 1 FROM credit_transactions WHERE {REPEATED})"
 POST: Final = Message(f"WITH held AS ({MOVE} {MOVED}) {COMPLETED}", types=TYPES)
-POST_ONCE: Final = Message(LOCK, f"WITH held AS ({MOVE} {UNLESS_REPEATED} {MOVED}) {COMPLETED}", types=TYPES)
-NOTE_ONCE: Final = Message(LOCK, f"WITH held AS ({HOLD} {UNLESS_REPEATED}) {PENDING}", types=TYPES)
+# Not left to the foreign key, whose refusal would end the caller's transaction.
+IF_BOOKED: Final = """AND (%(appointment)s IS NULL OR EXISTS (
+    SELECT 1 FROM appointments WHERE organization_id = %(tenant)s AND id = %(appointment)s))"""
+POST_ONCE: Final = Message(
+    LOCK, f"WITH held AS ({MOVE} {UNLESS_REPEATED} {IF_BOOKED} {MOVED}) {COMPLETED}", types=TYPES
+)
+NOTE_ONCE: Final = Message(LOCK, f"WITH held AS ({HOLD} {UNLESS_REPEATED} {HELD}) {PENDING}", types=TYPES)
 
 FIND: Final = Message(f"SELECT {COLUMNS} FROM credit_transactions WHERE {REPEATED} ORDER BY id LIMIT 1", types=TYPES)
 OPEN: Final = """
@@ -142,7 +169,7 @@ class Posting:
             "key": self.key,
             "by": self.by_id,
             "reason": self.reason,
-            "metadata": CreditTransaction.metadata.db_value(self.metadata),
+            "metadata": CreditTransaction.metadata.db_value(self.metadata) if self.metadata else "{}",
             "processed_at": self.now if self.status is TransactionStatus.COMPLETED else None,
             "now": self.now,
         }
@@ -152,7 +179,9 @@ class Posting:
         wanted = (self.user_id, self.amount, self.kind, self.appointment_id, self.reason)
         made = (entry.user_id, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
         paid = (entry.payment_method, entry.payment_reference, entry.idempotency_key)
-        return wanted == made and paid == (self.payment_method, self.payment_reference, self.key)
+        # What was to count at once is not repeated by what still waits or has failed.
+        counts = self.status is TransactionStatus.PENDING or entry.status is TransactionStatus.COMPLETED
+        return counts and wanted == made and paid == (self.payment_method, self.payment_reference, self.key)
 
 
 def post(posting: Posting) -> CreditTransaction:
@@ -164,17 +193,16 @@ def post(posting: Posting) -> CreditTransaction:
         AlreadyDebitedError, AlreadyRefundedError: the appointment has such an entry.
         ReferenceNotFoundError: there is no such user or appointment in this organization.
     """
-    binding = current()
-    if binding.privileged:
-        raise TenantNotSetError("the ledger needs a tenant; wrap the code in `with db.tenant(...):`")
-    in_transaction = binding.engine.holder_of_transaction() is not None
+    check_tenant()
     values = posting.values
     for _ in range(ATTEMPTS):
         try:
-            entry = _run(_message_of(posting), values) or _explain(posting, values)
+            entry = _make(posting, values) or _explain(posting, values)
         except (DuplicateError, DeadlockError) as error:
-            if in_transaction:  # the server has undone all of it
-                raise _lost_race(posting, error) from error
+            if current().engine.holder_of_transaction() is not None:  # the server has undone all of it
+                raise TransactionFailedError(
+                    "another posting was in the way; run the unit of work again, and it gets that one's result"
+                ) from error
             continue
         if entry is not None:
             return entry
@@ -187,19 +215,30 @@ def _message_of(posting: Posting) -> Message:
     return POST_ONCE if posting.is_the_only_one else POST
 
 
-def _run(message: Message, values: Mapping[str, Any]) -> CreditTransaction | None:
-    cursor = current().engine.run_message(message, values)
+def _make(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction | None:
+    made = current().engine.run_message(_message_of(posting), values).fetchone()
+    if made is None:
+        return None
+    row = IN_ORDER({**values, **dict(zip(MADE, made, strict=True))})
+    return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
+
+
+def _find(values: Mapping[str, Any]) -> CreditTransaction | None:
+    cursor = current().engine.run_message(FIND, values)
     rows = cursor.fetchall()
     return CreditTransaction._from_rows(cursor.description, rows)[0] if rows else None
 
 
 def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction | None:
     """Why nothing was posted: the entry that is repeated, an error, or None to try again."""
-    if posting.is_the_only_one and (earlier := _run(FIND, values)) is not None:
+    if posting.is_the_only_one and (earlier := _find(values)) is not None:
         return _repetition(posting, earlier)
+    if posting.appointment_id is not None:
+        _check_there(Appointment, posting.appointment_id, "appointment_id")
     held = CreditBalance.get_or_none(CreditBalance.user == posting.user_id)
     if held is None:
-        if posting.amount < 0 and User.get_or_none(User.id == posting.user_id) is not None:
+        _check_there(User, posting.user_id, "user_id")
+        if posting.amount < 0:
             raise InsufficientCreditsError(required=-posting.amount, available=0)
         open_balance(posting.user_id, posting.now)
         return None
@@ -210,6 +249,12 @@ def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction |
     if max(after, purchased, used) > MOST_CREDITS:
         raise BalanceTooLargeError(posting.amount, held.balance)
     return None
+
+
+def _check_there(model: type[Appointment | User], key: int, field: str) -> None:
+    if model.get_or_none(model.id == key) is None:
+        message = f"there is no such {model.__name__.lower()} in this organization"
+        raise ReferenceNotFoundError(message, table="credit_transactions", fields=(field,))
 
 
 def open_balance(user_id: int, now: datetime) -> None:
@@ -233,9 +278,3 @@ def _repetition(posting: Posting, earlier: CreditTransaction) -> CreditTransacti
     if posting.kind is TransactionType.CANCELLATION_REFUND:
         raise AlreadyRefundedError(earlier.id, posting.appointment_id)
     raise AlreadyDebitedError(earlier.id, posting.appointment_id)
-
-
-def _lost_race(posting: Posting, error: Exception) -> Exception:
-    if isinstance(error, DuplicateError) and (posting.key or posting.payment_reference):
-        return IdempotencyConflictError(str(posting.key or posting.payment_reference))
-    return TransactionFailedError("another posting was in the way; run the unit of work again")

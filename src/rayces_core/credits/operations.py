@@ -20,11 +20,9 @@ from rayces_core.credits.arguments import (
 from rayces_core.credits.arguments import appointment_id as appointment_id_of
 from rayces_core.credits.ledger import Posting, lock_balances, open_balance, post
 from rayces_core.errors import (
-    BalanceTooLargeError,
     InvalidDataError,
     InvalidTransitionError,
     NothingToRefundError,
-    ValueRefusedError,
 )
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
@@ -94,8 +92,6 @@ def complete(
         transaction.complete(by=by, now=now)
     except InvalidTransitionError as error:
         _unless_closed_as(TransactionStatus.COMPLETED, transaction, error)
-    except ValueRefusedError as error:
-        raise BalanceTooLargeError(transaction.amount, None) from error
     return transaction
 
 

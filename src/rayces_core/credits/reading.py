@@ -9,7 +9,7 @@ from typing import Any
 from peewee import fn
 
 from rayces_core import clock
-from rayces_core.credits.arguments import user_id
+from rayces_core.credits.arguments import check_tenant, user_id
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus
 from rayces_core.models.user import User
@@ -37,6 +37,7 @@ class Statement:
 
 def balance(user: User | int, *, at: datetime | None = None) -> int:
     """The credits that a user has, or had at a moment, entries of that very moment included; 0 without a balance."""
+    check_tenant()
     of = user_id(user)
     if at is None:
         held = CreditBalance.get_or_none(CreditBalance.user == of)
@@ -50,6 +51,7 @@ def statement(user: User | int, start: datetime, end: datetime) -> Statement:
     Raises:
         InvalidDataError: `end` is not after `start`.
     """
+    check_tenant()
     of, begins, ends = user_id(user), clock.utc(start, "start"), clock.utc(end, "end")
     if ends <= begins:
         raise InvalidDataError("end", end, "must be after start")

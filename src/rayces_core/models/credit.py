@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, Check, ModelSelect
 
+from rayces_core.errors import BalanceTooLargeError
 from rayces_core.fields import EnumField, IntegerField, JSONField, StateField, StringField, UTCDateTimeField
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.schemas import Metadata
-from rayces_core.state_machine import Predicate, StateMachine, Writes
+from rayces_core.state_machine import DatabaseGuard, Predicate, StateMachine, Writes
 from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
 
 
@@ -45,7 +46,7 @@ class TransactionStatus(StrEnum):
 
 
 PENDING, COMPLETED, FAILED = TransactionStatus
-# The balance moves with the entry, once: who finds the entry pending has it locked until both are written.
+# The balance moves with the entry, once: who finds the entry pending has both locked until both are written.
 SETTLE = """entry AS (
     SELECT credit_balance_id AS balance_id, amount, transaction_type AS type FROM credit_transactions
     WHERE organization_id = %(organization_id)s AND id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
@@ -58,10 +59,19 @@ SETTLE = """entry AS (
         last_sequence = coalesce(last_sequence, 0) + 1,
         updated_at = %(now)s
     FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
+      AND greatest(balance, CASE type WHEN 'purchase' THEN lifetime_purchased END)::bigint + amount <= 2147483647
     RETURNING balance, last_sequence
 )"""
 # Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
-IS_SETTLED = "EXISTS (SELECT 1 FROM settled)"
+IS_SETTLED = DatabaseGuard(
+    "the balance can hold it",
+    # The balance first, as every other posting does: two that have each other's row would wait for ever.
+    lock="""SELECT 1 FROM credit_balances WHERE organization_id = %(organization_id)s AND id = (
+        SELECT credit_balance_id FROM credit_transactions WHERE organization_id = %(organization_id)s AND id = %(id)s
+    ) FOR NO KEY UPDATE""",
+    sql="EXISTS (SELECT 1 FROM settled)",
+    refusal=lambda entry: BalanceTooLargeError(entry.amount, None),
+)
 SETTLED = {
     "balance_before": SQL("(SELECT balance FROM settled) - amount"),
     "balance_after": SQL("(SELECT balance FROM settled)"),
@@ -184,13 +194,19 @@ class CreditTransaction(TimestampedTenantModel):
         actor_of: Callable[[str], User | None]
 
     @lifecycle.transition(
-        source=PENDING, target=COMPLETED, stamp="processed_at", permitted=(STAFF,), steps=SETTLE, needs=IS_SETTLED
+        source=PENDING,
+        target=COMPLETED,
+        stamp="processed_at",
+        permitted=(STAFF,),
+        database_guard=IS_SETTLED,
+        steps=SETTLE,
     )
     def complete(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
         """Let the entry count: the balance moves by `amount` in the same statement.
 
         Raises:
-            CheckFailedError: the balance would go below zero. InvalidTransitionError: it is final already.
+            CheckFailedError: the balance would go below zero. BalanceTooLargeError: no balance can hold that much.
+            InvalidTransitionError: it is final already.
         """
         return SETTLED
 

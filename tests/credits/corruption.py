@@ -1,0 +1,203 @@
+"""Corruptions of a small ledger, each written past every rule, and what verification has to say of it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+
+from rayces_core import CreditBalance, credits
+from tests.credits.ledger import early, entries, held_appointment
+from tests.factory import make_user
+
+ENTRY = """
+INSERT INTO credit_transactions (
+    organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, processed_at,
+    balance_before, balance_after, sequence, previous_sequence
+) SELECT organization_id, {user}, credit_balance_id, appointment_id, {amount}, transaction_type, 'completed', now(),
+         {before}, {before} + {amount}, {place}, {place} - 1 FROM credit_transactions WHERE id = {like}"""
+
+
+def make_ledger() -> SimpleNamespace:
+    """A balance that went 10, 7, 10, 8 by a purchase, a debit, its refund and another debit, and two others."""
+    ana, bruno = make_user(), make_user()
+    credits.purchase(ana, 10)
+    refunded, kept = held_appointment(ana, 3), held_appointment(ana, 2)
+    refunded.confirm(now=early(refunded))
+    refunded.cancel(reason="ill", now=early(refunded))
+    kept.confirm(now=early(kept))
+    credits.purchase(bruno, 6)
+    credits.purchase(bruno, 99, pending=True)
+    credits.fail(credits.purchase(bruno, 98, pending=True), "no funds")
+    bought, debit, refund, last = entries(ana)
+    balance, other = (CreditBalance.get(CreditBalance.user == user) for user in (ana, bruno))
+    return SimpleNamespace(
+        organization=balance.organization_id,
+        ana=ana.id,
+        bruno=bruno.id,
+        balance=balance.id,
+        other=other.id,
+        refunded=refunded.id,
+        kept=kept.id,
+        bought=bought.id,
+        debit=debit.id,
+        refund=refund.id,
+        last=last.id,
+    )
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What is done, and each finding: kind, name of the id it is about, expected, found."""
+
+    name: str
+    sql: str
+    findings: tuple[tuple[str, str, str | None, str | None], ...]
+
+
+BALANCE = "UPDATE credit_balances SET {} WHERE id = {{balance}}"
+CORRUPTIONS = [
+    Corruption("balance", BALANCE.format("balance = 1000"), (("balance", "balance", "8", "1000"),)),
+    Corruption(
+        "lifetime_purchased", BALANCE.format("lifetime_purchased = 9"), (("lifetime_purchased", "balance", "10", "9"),)
+    ),
+    Corruption("lifetime_used", BALANCE.format("lifetime_used = 5"), (("lifetime_used", "balance", "2", "5"),)),
+    Corruption("last_sequence", BALANCE.format("last_sequence = 3"), (("last_sequence", "balance", "4", "3"),)),
+    Corruption(
+        "last_sequence of a balance without entries",
+        "UPDATE credit_balances SET last_sequence = 1, balance = 5 WHERE id = {balance}; "
+        "DELETE FROM credit_transactions WHERE credit_balance_id = {balance}; "
+        "UPDATE appointments SET credits_used = 0 WHERE id = {kept}; "
+        "UPDATE credit_balances SET lifetime_purchased = 0, lifetime_used = 0 WHERE id = {balance}",
+        (("balance", "balance", "0", "5"), ("last_sequence", "balance", None, "1")),
+    ),
+    Corruption(
+        "balance_before and balance_after",
+        "UPDATE credit_transactions SET balance_before = 100, balance_after = 98 WHERE id = {last}",
+        (("balance_before", "last", "10", "100"), ("balance_after", "last", "8", "98")),
+    ),
+    Corruption(
+        "balance_before",
+        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_balance_before_check; "
+        "UPDATE credit_transactions SET balance_before = 100 WHERE id = {last}",
+        (("balance_before", "last", "10", "100"),),
+    ),
+    Corruption(
+        "balance_after of one in the middle",
+        "UPDATE credit_transactions SET balance_before = 9, balance_after = 6 WHERE id = {debit}",
+        (
+            ("balance_before", "debit", "10", "9"),
+            ("balance_after", "debit", "7", "6"),
+            ("balance_before", "refund", "6", "7"),
+            ("balance_after", "refund", "9", "10"),
+        ),
+    ),
+    Corruption(
+        "an entry is missing",
+        "DELETE FROM credit_transactions WHERE id = {bought}",
+        (
+            ("balance", "balance", "-2", "8"),
+            ("lifetime_purchased", "balance", "0", "10"),
+            ("balance_before", "debit", "0", "10"),
+            ("balance_after", "debit", "-3", "7"),
+            ("sequence", "debit", "1", "2"),
+            ("sequence", "refund", "2", "3"),
+            ("sequence", "last", "3", "4"),
+        ),
+    ),
+    Corruption(
+        "a gap in the sequence",
+        "UPDATE credit_transactions SET sequence = 6, previous_sequence = 5 WHERE id = {last}",
+        (("last_sequence", "balance", "6", "4"), ("sequence", "last", "4", "6")),
+    ),
+    Corruption(
+        "owner",
+        "UPDATE credit_transactions SET user_id = {bruno} WHERE id = {bought}",
+        (("owner", "bought", None, None),),
+    ),
+    Corruption(
+        "debit missing",
+        "UPDATE appointments SET credits_used = 4 WHERE id = {kept}",
+        (("debit_missing", "kept", "4", "2"),),
+    ),
+    Corruption(
+        "debit of another appointment",
+        "UPDATE credit_transactions SET appointment_id = NULL WHERE id = {last}",
+        (("debit_missing", "kept", "2", "0"),),
+    ),
+    Corruption(
+        "debited twice",
+        "DROP INDEX index_credit_transactions_on_live_debit; "
+        + ENTRY.format(user="{ana}", amount=-2, before=8, place=5, like="{last}")
+        + "; UPDATE credit_balances SET balance = 6, last_sequence = 5, lifetime_used = 4 WHERE id = {balance}; "
+        "UPDATE appointments SET credits_used = 4 WHERE id = {kept}",
+        (("debited_twice", "kept", "1", "2"),),
+    ),
+    Corruption(
+        "refunded twice",
+        "DROP INDEX index_credit_transactions_on_live_refund; "
+        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_balance_before_check; "
+        "UPDATE credit_transactions SET amount = 1, balance_after = 8 WHERE id = {refund}; "
+        "UPDATE credit_transactions SET balance_before = 8, balance_after = 6 WHERE id = {last}; "
+        + ENTRY.format(user="{ana}", amount=1, before=6, place=5, like="{refund}")
+        + "; UPDATE credit_balances SET balance = 7, last_sequence = 5, lifetime_used = 3 WHERE id = {balance}",
+        (("refunded_twice", "refunded", "1", "2"),),
+    ),
+    Corruption(
+        "refund too large",
+        "UPDATE credit_transactions SET amount = 5, balance_after = 12 WHERE id = {refund}; "
+        "UPDATE credit_transactions SET balance_before = 12, balance_after = 10 WHERE id = {last}; "
+        "UPDATE credit_balances SET balance = 10, lifetime_used = 0 WHERE id = {balance}",
+        (("refund_too_large", "refunded", "3", "5"),),
+    ),
+    Corruption(
+        "refund to another",
+        "UPDATE credit_transactions SET user_id = {bruno}, credit_balance_id = {other}, sequence = 2, "
+        "previous_sequence = 1, balance_before = 6, balance_after = 9 WHERE id = {refund}; "
+        "UPDATE credit_transactions SET sequence = 3, previous_sequence = 2, balance_before = 7, balance_after = 5 "
+        "WHERE id = {last}; "
+        "UPDATE credit_balances SET balance = 5, last_sequence = 3, lifetime_used = 5 WHERE id = {balance}; "
+        "ALTER TABLE credit_balances DROP CONSTRAINT credit_balances_lifetime_used_check; "
+        "UPDATE credit_balances SET balance = 9, last_sequence = 2, lifetime_used = -3 WHERE id = {other}",
+        (("refund_to_another", "refunded", "1", "2"),),
+    ),
+]
+
+
+def corrupt(url: str, sql: str, ledger: SimpleNamespace) -> None:
+    """Write past grants, policies and foreign keys."""
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection:
+        cursor = connection.cursor()
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(sql.format(**vars(ledger)))
+
+
+def expected(corruption: Corruption, ledger: SimpleNamespace) -> set[tuple[Any, ...]]:
+    """The findings, as facts() gives them."""
+    found = set()
+    for kind, about, wanted, there in corruption.findings:
+        if kind == "owner":
+            wanted, there = str(ledger.ana), str(ledger.bruno)
+        entry = getattr(ledger, about) if about in ("bought", "debit", "refund", "last") else None
+        appointment = getattr(ledger, about) if about in ("kept", "refunded") else None
+        balance = ledger.balance if appointment is None else None
+        found.add((kind, ledger.organization, balance, entry, appointment, wanted, there))
+    return found
+
+
+def facts(report: credits.Verification) -> set[tuple[Any, ...]]:
+    return {
+        (
+            each.kind,
+            each.organization_id,
+            each.balance_id,
+            each.entry_id,
+            each.appointment_id,
+            each.expected,
+            each.found,
+        )
+        for each in report.discrepancies
+    }

@@ -1,0 +1,93 @@
+"""What processes that race for the ledger do with the row they are given; a process finds these by name."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from rayces_core import CreditTransaction, TransactionFailedError, User, credits
+
+
+def complete(entry: CreditTransaction) -> None:
+    credits.complete(entry)
+
+
+def fail(entry: CreditTransaction) -> None:
+    credits.fail(entry, "no funds")
+
+
+def refund(appointment: Any) -> None:
+    credits.refund(appointment)
+
+
+def debit_for(appointment: Any) -> None:
+    credits.debit(appointment.client_id, 2, appointment=appointment)
+
+
+def confirm(appointment: Any) -> None:
+    appointment.confirm(now=appointment.scheduled_at - timedelta(days=2))
+
+
+def cancel(appointment: Any) -> None:
+    appointment.cancel(reason="ill", now=appointment.scheduled_at - timedelta(days=2))
+
+
+def cancel_with_refund(appointment: Any) -> None:
+    appointment.cancel(reason="ill", refund=True, now=appointment.scheduled_at - timedelta(minutes=1))
+
+
+def take_one(user: User) -> None:
+    credits.debit(user, 1)
+
+
+def take_one_of_many(user: User) -> None:
+    credits.debit_many([{"user": user, "credits": 1}])
+
+
+def buy_with_key(user: User) -> None:
+    credits.purchase(user, 5, idempotency_key=f"key of {user.id}")
+
+
+def buy_many_with_key(user: User) -> None:
+    credits.purchase_many([{"user": user, "credits": 5, "idempotency_key": f"key of {user.id}"}])
+
+
+def webhook(user: User) -> None:
+    paid = {"payment_method": "mp", "payment_reference": f"payment of {user.id}"}
+    credits.complete(credits.purchase(user, 5, pending=True, **paid))
+
+
+def webhook_in_a_unit_of_work(user: User) -> None:
+    from rayces_core.binding import current
+
+    for _ in range(5):
+        with contextlib.suppress(TransactionFailedError), current().engine.atomic():
+            return webhook(user)
+    raise TimeoutError("five units of work were in the way")
+
+
+@dataclass(frozen=True)
+class Giving:
+    """Give a credit of the user raced for to another, or take one from there, many times."""
+
+    other: int
+    by: int
+    takes: bool = False
+
+    def __call__(self, user: User) -> None:
+        desk = User.get_by_id(self.by)
+        pair = (self.other, user.id) if self.takes else (user.id, self.other)
+        for _ in range(25):
+            credits.transfer(*pair, 1, reason="siblings", by=desk)
+
+
+@dataclass(frozen=True)
+class Buying:
+    """Buy with one key for the user of this id, whomever is raced for."""
+
+    user: int
+
+    def __call__(self, user: User) -> None:
+        credits.purchase(self.user, 5, idempotency_key=f"shared key {user.id}")

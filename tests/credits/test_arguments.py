@@ -1,0 +1,200 @@
+"""What callers pass is checked before any SQL."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from rayces_core import InvalidDataError, NaiveDatetimeError, User, credits
+from tests.credits.ledger import NOW, figures, statements
+from tests.factory import make_appointment
+
+NOT_CREDITS = [0, -1, True, False, 1.0, 0.5, "1", "", None, Decimal(1), [1], 10**9 + 1, 2**31, 2**63, 10**30]
+
+
+@pytest.fixture
+def untouched(db, bound, ana):
+    """Fails if any SQL was sent."""
+    credits.purchase(ana, 10)
+    with statements(db) as sent:
+        yield
+    assert sent == []
+    assert figures(ana) == (10, 10, 0)
+
+
+@pytest.mark.parametrize("amount", NOT_CREDITS, ids=repr)
+def test_what_is_no_number_of_credits_is_refused(ana, desk, untouched, amount):
+    attempts = [
+        lambda: credits.purchase(ana, amount),
+        lambda: credits.purchase(ana, amount, pending=True),
+        lambda: credits.debit(ana, amount),
+        lambda: credits.transfer(ana, desk, amount, reason="x", by=desk),
+        lambda: credits.purchase_many([{"user": ana, "credits": 1}, {"user": ana, "credits": amount}]),
+        lambda: credits.debit_many([{"user": ana, "credits": amount}]),
+    ]
+    if amount != -1 or isinstance(amount, bool):
+        attempts.append(lambda: credits.adjust(ana, amount, reason="x", by=desk))
+    for attempt in attempts:
+        with pytest.raises(InvalidDataError) as caught:
+            attempt()
+        assert caught.value.field == "credits"
+
+
+@pytest.mark.parametrize("amount", [-(10**9) - 1, -(2**31), -1.0, "-1"], ids=repr)
+def test_what_is_no_adjustment_is_refused(ana, desk, untouched, amount):
+    with pytest.raises(InvalidDataError):
+        credits.adjust(ana, amount, reason="x", by=desk)
+
+
+@pytest.mark.parametrize("amount", [*(each for each in NOT_CREDITS if each is not None)], ids=repr)
+def test_a_refund_is_a_number_of_credits_too(bound, ana, amount):
+    appointment = make_appointment()
+    credits.purchase(ana, 10)
+    credits.debit(ana, 5, appointment=appointment)
+    with pytest.raises(InvalidDataError):
+        credits.refund(appointment, credits=amount)
+    assert figures(ana) == (5, 10, 5)
+
+
+@pytest.mark.parametrize("user", [None, True, "1", 1.0, User(), object()], ids=lambda given: type(given).__name__)
+def test_what_is_no_user_is_refused(ana, desk, untouched, user):
+    for attempt in (
+        lambda: credits.purchase(user, 1),
+        lambda: credits.debit(user, 1),
+        lambda: credits.adjust(user, 1, reason="x", by=desk),
+        lambda: credits.transfer(user, ana, 1, reason="x", by=desk),
+        lambda: credits.transfer(ana, user, 1, reason="x", by=desk),
+        lambda: credits.balance(user),
+        lambda: credits.statement(user, NOW, NOW.replace(year=2032)),
+        lambda: credits.purchase_many([{"user": user, "credits": 1}]),
+    ):
+        with pytest.raises(InvalidDataError):
+            attempt()
+
+
+@pytest.mark.parametrize("by", [1, "ana", User(), True], ids=repr)
+def test_who_acts_is_a_saved_user(ana, untouched, by):
+    for attempt in (
+        lambda: credits.purchase(ana, 1, by=by),
+        lambda: credits.debit(ana, 1, by=by),
+        lambda: credits.adjust(ana, 1, reason="x", by=by),
+        lambda: credits.debit_many([{"user": ana, "credits": 1}], by=by),
+    ):
+        with pytest.raises(InvalidDataError) as caught:
+            attempt()
+        assert caught.value.field == "by"
+
+
+@pytest.mark.parametrize("appointment", [True, "1", 1.5, object()], ids=lambda given: type(given).__name__)
+def test_what_is_no_appointment_is_refused(ana, untouched, appointment):
+    for attempt in (
+        lambda: credits.debit(ana, 1, appointment=appointment),
+        lambda: credits.refund(appointment),
+        lambda: credits.debit_many([{"user": ana, "credits": 1, "appointment": appointment}]),
+    ):
+        with pytest.raises(InvalidDataError):
+            attempt()
+
+
+@pytest.mark.parametrize("reason", [None, "", "  ", 5])
+def test_an_adjustment_and_a_transfer_say_why(ana, desk, untouched, reason):
+    for attempt in (
+        lambda: credits.adjust(ana, 1, reason=reason, by=desk),
+        lambda: credits.transfer(ana, desk, 1, reason=reason, by=desk),
+    ):
+        with pytest.raises(InvalidDataError) as caught:
+            attempt()
+        assert "reason" in caught.value.field
+
+
+def test_an_adjustment_and_a_transfer_say_who(ana, desk, untouched):
+    for attempt in (
+        lambda: credits.adjust(ana, 1, reason="x", by=None),
+        lambda: credits.transfer(ana, desk, 1, reason="x", by=None),
+    ):
+        with pytest.raises(InvalidDataError, match="somebody has to adjust a balance") as caught:
+            attempt()
+        assert caught.value.field == "by"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"idempotency_key": 5},
+        {"idempotency_key": "k" * 256},
+        {"idempotency_key": "nul\0"},
+        {"payment_method": 5},
+        {"payment_method": "card", "payment_reference": 5},
+        {"payment_method": "card", "payment_reference": "r" * 256},
+        {"payment_reference": "without a method"},
+        {"payment_method": " ", "payment_reference": "r"},
+        {"metadata": {"nul": "\0"}},
+        {"metadata": {"at": Decimal}},
+        {"metadata": {"n": float("nan")}},
+    ],
+    ids=lambda texts: f"{next(iter(texts))}-{str(next(iter(texts.values())))[:9]!r}",
+)
+def test_malformed_texts_are_refused(ana, untouched, texts):
+    with pytest.raises(InvalidDataError):
+        credits.purchase(ana, 1, **texts)
+    with pytest.raises(InvalidDataError):
+        credits.purchase_many([{"user": ana, "credits": 1}, {"user": ana, "credits": 1, **texts}])
+
+
+def test_blanks_around_a_text_do_not_count_and_blanks_alone_are_nothing(bound, ana):
+    first = credits.purchase(ana, 1, idempotency_key=" k ", payment_method=" card ", payment_reference=" r ")
+    assert (first.idempotency_key, first.payment_method, first.payment_reference) == ("k", "card", "r")
+    assert credits.purchase(ana, 1, idempotency_key="k", payment_method="card", payment_reference="r").id == first.id
+    assert credits.purchase(ana, 1, idempotency_key=" ").id != credits.purchase(ana, 1, idempotency_key=" ").id
+
+
+def test_moments_are_aware(ana, desk, untouched):
+    naive = datetime(2031, 1, 1)
+    for attempt in (
+        lambda: credits.purchase(ana, 1, now=naive),
+        lambda: credits.debit(ana, 1, now=naive),
+        lambda: credits.adjust(ana, 1, reason="x", by=desk, now=naive),
+        lambda: credits.balance(ana, at=naive),
+        lambda: credits.statement(ana, naive, NOW),
+        lambda: credits.statement(ana, NOW, naive),
+        lambda: credits.debit_many([{"user": ana, "credits": 1}], now=naive),
+    ):
+        with pytest.raises(NaiveDatetimeError):
+            attempt()
+
+
+def test_nobody_gives_to_oneself(bound, ana, desk, untouched):
+    for attempt in (ana, ana.id):
+        with pytest.raises(InvalidDataError, match="another user"):
+            credits.transfer(ana, attempt, 1, reason="x", by=desk)
+
+
+@pytest.mark.parametrize("start", [NOW, NOW.replace(year=2033)])
+def test_a_statement_ends_after_it_begins(ana, untouched, start):
+    with pytest.raises(InvalidDataError, match="after start"):
+        credits.statement(ana, start, NOW)
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([5], "each row is a mapping, got int"),
+        ([["user", "credits"]], "each row is a mapping, got list"),
+        ([{"credits": 1}], "user is missing"),
+        ([{"user": 1}], "credits is missing"),
+        ([{"user": 1, "credits": 1, "credit": 1}], "there is no 'credit'; there are "),
+    ],
+)
+def test_a_row_that_is_none_is_refused_and_named(ana, untouched, rows, what):
+    for post in (credits.purchase_many, credits.debit_many):
+        with pytest.raises(InvalidDataError, match=what) as caught:
+            post([{"user": ana, "credits": 1}, *rows])
+        assert caught.value.__notes__ == ["row 1, counted from 0"]
+
+
+def test_a_failure_says_why(bound, ana):
+    pending = credits.purchase(ana, 1, pending=True)
+    for reason in ("", " ", None, 5):
+        with pytest.raises(InvalidDataError):
+            credits.fail(pending, reason)
+    assert pending.status == "pending"

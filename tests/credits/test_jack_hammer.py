@@ -1,0 +1,94 @@
+"""The short run of the jack-hammer, and that its audit would notice."""
+
+import pytest
+
+from rayces_core import CreditTransaction, credits
+from tests.conftest import on_server
+from tests.credits.jack_hammer import Report, audit, build_site, hammer, read_diaries
+from tests.credits.jack_worker import work
+
+
+def test_whatever_is_killed_or_cut_everything_adds_up(own_db):
+    report = hammer(own_db.url, processes=20, operations=1000, seed=20310303)
+    assert report.failures == []
+    assert report.operations == 20_000
+    assert report.entries > 10_000
+    assert report.killed > 0
+    assert report.cut > 0
+    assert set(report.outcomes) >= {"purchase", "debit", "webhook", "refund", "transfer", "InsufficientCreditsError"}
+
+
+@pytest.fixture
+def run(own_db, tmp_path):
+    """What one worker did and was told."""
+    site = build_site(own_db, str(tmp_path))
+    work(site, 0, 1, 150, None)
+    report = Report()
+    told = read_diaries(site.folder, report)
+    assert report.operations == 150
+    assert report.failures == []
+    audit(own_db, site, told, report)
+    assert report.failures == []
+    return own_db, site, told
+
+
+def found(run, told):
+    database, site, _ = run
+    report = Report()
+    audit(database, site, told, report)
+    return report.failures
+
+
+def test_an_entry_that_nobody_was_told_of_is_noticed(run):
+    _, _, told = run
+    failures = found(run, told - {max(told)})
+    assert failures[0] == "nobody was told of 1 entries"
+    assert len(failures) == 2
+    assert "was told of" in failures[1]
+
+
+def test_an_entry_that_is_not_there_is_noticed(run):
+    _, _, told = run
+    assert found(run, told | {10**12}) == ["1 entries that callers were told of are not there"]
+
+
+def test_an_entry_that_was_posted_twice_is_noticed(run):
+    database, site, told = run
+    with database.tenant(site.organization):
+        credits.purchase(site.users[0], 1)
+    assert found(run, told)[0] == "nobody was told of 1 entries"
+
+
+def test_a_balance_that_was_negative_or_is_wrong_is_noticed(run):
+    database, site, told = run
+    with database.tenant(site.organization):
+        entry = CreditTransaction.select().where(CreditTransaction.status == "completed").first()
+    wrong = f"balance_before = -50, balance_after = amount - 50 WHERE id = {entry.id}"
+    on_server(
+        database.url,
+        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_balance_before_check, "
+        "DROP CONSTRAINT credit_transactions_balance_after_check; SET session_replication_role = replica; "
+        f"UPDATE credit_transactions SET {wrong}; UPDATE credit_balances SET balance = balance + 1",
+    )
+    failures = found(run, told)
+    assert f"a balance was negative at entries [{entry.id}]" in failures
+    assert any("was told of" in failure for failure in failures)
+    assert any("the balance is not the sum of its completed entries" in failure for failure in failures)
+
+
+def test_a_worker_that_takes_over_asks_again_for_what_was_not_answered(own_db, tmp_path):
+    site = build_site(own_db, str(tmp_path))
+    work(site, 0, 1, 40, None)
+    diary = tmp_path / "0.jsonl"
+    lines = diary.read_text("utf-8").splitlines()
+    *kept, last = [number for number, line in enumerate(lines) if '"told": [' in line]
+    while '"told": []' in lines[last]:
+        last = kept.pop()
+    diary.write_text(
+        "\n".join(lines[:last]) + '\n{"told": [1', "utf-8"
+    )  # killed before, and while, it noted the answer
+    work(site, 0, 1, 60, None)
+    report = Report()
+    audit(own_db, site, read_diaries(site.folder, report), report)
+    assert report.failures == []
+    assert report.operations == 60

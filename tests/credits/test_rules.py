@@ -1,0 +1,182 @@
+"""A walk through every movement, against a model of the rules that fits on a page."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from rayces_core import (
+    AlreadyDebitedError,
+    AlreadyRefundedError,
+    CreditTransaction,
+    InsufficientCreditsError,
+    InvalidDataError,
+    InvalidTransitionError,
+    NothingToRefundError,
+    Role,
+    credits,
+)
+from tests.credits.ledger import entries, figures
+from tests.factory import make_appointment, make_user
+
+USERS, APPOINTMENTS = 3, 4
+
+
+class Model:
+    """The rules: who has what, and what was paid, given back, noted and asked for."""
+
+    def __init__(self):
+        self.held, self.bought, self.used = [0] * USERS, [0] * USERS, [0] * USERS
+        self.paid, self.back, self.waiting, self.keys = {}, set(), {}, {}
+
+    def add(self, user, amount, kind):
+        if self.held[user] + amount < 0:
+            return InsufficientCreditsError
+        self.held[user] += amount
+        self.bought[user] += amount if kind == "purchase" else 0
+        self.used[user] -= amount if kind in ("debit", "refund") else 0
+        return None
+
+    def debit(self, user, amount, appointment):
+        if appointment in self.paid:
+            return AlreadyDebitedError
+        if (error := self.add(user, -amount, "debit")) is None and appointment is not None:
+            self.paid[appointment] = (user, amount)
+        return error
+
+    def refund(self, appointment, part):
+        if appointment not in self.paid:
+            return NothingToRefundError
+        user, amount = self.paid[appointment]
+        if part is not None and part > amount:
+            return InvalidDataError
+        if appointment in self.back:
+            return AlreadyRefundedError
+        self.back.add(appointment)
+        return self.add(user, part or amount, "refund")
+
+
+user, amount = st.integers(0, USERS - 1), st.integers(1, 9)
+appointment = st.integers(0, APPOINTMENTS - 1)
+
+
+class Walk(RuleBasedStateMachine):
+    """Each step is done to the ledger and to the model; `db` is set by the test."""
+
+    db = None
+
+    def __init__(self):
+        super().__init__()
+        self.model, self.entries, self.numbers = Model(), [], 0
+        organization = self.db.create_organization("A walk", subdomain=f"walk-{next_number()}")
+        self.tenant = self.db.tenant(organization)
+        self.tenant.__enter__()
+        self.desk = make_user(role=Role.STAFF)
+        self.users = [make_user() for _ in range(USERS)]
+        self.appointments = [make_appointment() for _ in range(APPOINTMENTS)]
+
+    def teardown(self):
+        self.tenant.__exit__(None, None, None)
+
+    def agree(self, error, act):
+        if error is None:
+            return act()
+        with pytest.raises(error):
+            act()
+        return None
+
+    @rule(who=user, n=amount)
+    def purchase(self, who, n):
+        self.model.add(who, n, "purchase")
+        assert credits.purchase(self.users[who], n).balance_after == self.model.held[who]
+
+    @rule(who=user, n=amount, of=st.none() | appointment, many=st.booleans())
+    def debit(self, who, n, of, many):
+        booked = {} if of is None else {"appointment": self.appointments[of]}
+        row = {"user": self.users[who], "credits": n, **booked}
+        error = self.model.debit(who, n, of)
+        self.agree(error, lambda: credits.debit_many([row]) if many else credits.debit(**row))
+
+    @rule(of=appointment, part=st.none() | amount)
+    def refund(self, of, part):
+        self.agree(self.model.refund(of, part), lambda: credits.refund(self.appointments[of], credits=part))
+
+    @rule(who=user, n=st.integers(-9, 9).filter(bool))
+    def adjust(self, who, n):
+        error = self.model.add(who, n, "adjustment")
+        self.agree(error, lambda: credits.adjust(self.users[who], n, reason="x", by=self.desk))
+
+    @rule(who=user, other=user, n=amount)
+    def transfer(self, who, other, n):
+        error = InvalidDataError if who == other else self.model.add(who, -n, "transfer")
+        if error is None:
+            self.model.add(other, n, "transfer")
+        self.agree(error, lambda: credits.transfer(self.users[who], self.users[other], n, reason="x", by=self.desk))
+
+    @rule(who=user, n=amount)
+    def note(self, who, n):
+        entry = credits.purchase(self.users[who], n, pending=True)
+        self.entries.append(entry.id)
+        self.model.waiting[entry.id] = (who, n, "pending")
+
+    @precondition(lambda self: self.entries)
+    @rule(which=st.integers(0, 99), well=st.booleans())
+    def settle(self, which, well):
+        key = self.entries[which % len(self.entries)]
+        who, n, status = self.model.waiting[key]
+        wanted = "completed" if well else "failed"
+        if status == "pending":
+            self.model.waiting[key] = (who, n, wanted)
+            if well:
+                self.model.add(who, n, "purchase")
+        entry = CreditTransaction.get_by_id(key)
+        settle = credits.complete if well else lambda entry: credits.fail(entry, "no")
+        self.agree(None if status in ("pending", wanted) else InvalidTransitionError, lambda: settle(entry))
+
+    @rule(who=user, key=st.sampled_from("xyz"))
+    def purchase_with_a_key(self, who, key):
+        name = f"{who}{key}"
+        if name not in self.model.keys:
+            self.model.add(who, 4, "purchase")
+        entry = credits.purchase(self.users[who], 4, idempotency_key=name)
+        assert self.model.keys.setdefault(name, entry.id) == entry.id
+
+    @rule(of=appointment, told=st.sampled_from([None, True, False]), ahead=st.sampled_from([1, 48]))
+    def cancel(self, of, told, ahead):
+        row = self.appointments[of]
+        in_time = told is True or (told is None and ahead == 48)
+        fresh = make_appointment(client=row.client, uses_credit=True, credits_used=2)
+        self.appointments[of] = fresh
+        fresh.pre_confirm(now=fresh.scheduled_at - timedelta(days=9))
+        who = self.users[of % USERS]
+        type(fresh).update(client=who).where(type(fresh).id == fresh.id).execute()
+        self.model.paid.pop(of, None)
+        self.model.back.discard(of)
+        error = self.model.debit(of % USERS, 2, of)
+        self.agree(error, lambda: fresh.confirm(now=fresh.scheduled_at - timedelta(days=8)))
+        if error is None and in_time:
+            self.model.refund(of, None)
+        fresh.cancel(reason="ill", refund=told, now=fresh.scheduled_at - timedelta(hours=ahead))
+
+    @invariant()
+    def the_ledger_agrees_with_the_model(self):
+        told = list(zip(self.model.held, self.model.bought, self.model.used, strict=True))
+        assert [figures(each) for each in self.users] == told
+        for each, held in zip(self.users, self.model.held, strict=True):
+            completed = [entry for entry in entries(each) if entry.status == "completed"]
+            assert sum(entry.amount for entry in completed) == held >= 0
+        assert credits.verify().discrepancies == ()
+
+
+_made = iter(range(10**9))
+
+
+def next_number():
+    return f"{id(Walk.db) % 10_000}-{next(_made)}"
+
+
+def test_whatever_is_done_the_ledger_agrees_with_the_rules(db):
+    Walk.db = db
+    run_state_machine_as_test(Walk, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))

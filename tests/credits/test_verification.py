@@ -1,0 +1,141 @@
+"""Verification finds every corruption, exactly, says where it is, and changes nothing."""
+
+import contextlib
+from datetime import timedelta
+
+import psycopg2
+import pytest
+
+from rayces_core import InvalidDataError, TenantNotSetError, credits
+from rayces_core.cli.demo_load import load_centres
+from rayces_core.credits import verification
+from tests.credits.corruption import CORRUPTIONS, corrupt, expected, facts, make_ledger
+from tests.credits.ledger import NOW, picture
+from tests.factory import make_organization, make_user
+
+every_corruption = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
+
+
+@pytest.fixture
+def short_stretches(monkeypatch):
+    monkeypatch.setattr(verification, "STRETCH", 1)
+
+
+@pytest.fixture
+def ledger(own_db):
+    """A small ledger in a database of its own, its neighbour's too."""
+    with own_db.tenant(make_organization(own_db)):
+        make_ledger()
+    with own_db.tenant(make_organization(own_db)):
+        ledger = make_ledger()
+    with own_db.tenant(make_organization(own_db)):
+        make_ledger()
+    return ledger
+
+
+def test_every_kind_is_corrupted_here_and_has_its_words():
+    kinds = {kind for corruption in CORRUPTIONS for kind, *_ in corruption.findings}
+    assert kinds == set(verification.WORDS)
+
+
+@every_corruption
+def test_a_corruption_is_found_exactly_and_nothing_is_changed(own_db, ledger, corruption):
+    corrupt(own_db.url, corruption.sql, ledger)
+    with own_db.tenant(ledger.organization):
+        before = picture()
+        report = credits.verify()
+        assert picture() == before
+    assert facts(report) == expected(corruption, ledger)
+    assert len(report.discrepancies) == len(corruption.findings)
+    assert not report.is_clean
+
+
+@every_corruption
+def test_it_is_found_among_all_organizations_and_in_short_stretches(own_db, ledger, corruption, short_stretches):
+    corrupt(own_db.url, corruption.sql, ledger)
+    with own_db.privileged(reason="test"):
+        everywhere, here = credits.verify(), credits.verify(ledger.organization)
+    assert facts(everywhere) == facts(here) == expected(corruption, ledger)
+    assert (everywhere.balances, everywhere.appointments) == (6, 6)
+    assert (here.balances, here.appointments) == (2, 2)
+
+
+@every_corruption
+def test_neighbours_are_clean(own_db, ledger, corruption):
+    corrupt(own_db.url, corruption.sql, ledger)
+    with own_db.privileged(reason="test"):
+        for other in (ledger.organization - 1, ledger.organization + 1):
+            assert credits.verify(other).is_clean
+    with own_db.tenant(ledger.organization + 1):
+        assert credits.verify().is_clean
+
+
+def test_what_is_found_says_where_and_what(own_db, ledger):
+    corrupt(own_db.url, "UPDATE credit_balances SET balance = 1000 WHERE id = {balance}", ledger)
+    with own_db.tenant(ledger.organization):
+        (found,) = credits.verify().discrepancies
+    assert found.place == f"balance {ledger.balance}"
+    assert str(found) == (
+        f"organization {ledger.organization}, balance {ledger.balance}: the balance is not the sum of its completed "
+        "entries; expected 8, found 1000"
+    )
+
+
+def test_a_real_ledger_is_clean(own_db):
+    for organization in load_centres(own_db):
+        with own_db.tenant(organization):
+            report = credits.verify()
+            assert report.discrepancies == ()
+            assert report.balances > 0
+            assert report.appointments > 0
+    with own_db.privileged(reason="test"):
+        assert credits.verify().is_clean
+
+
+def test_nothing_at_all_is_clean(own_db):
+    with own_db.tenant(make_organization(own_db)):
+        report = credits.verify()
+    assert (report.balances, report.appointments, report.is_clean) == (0, 0, True)
+
+
+@pytest.mark.parametrize("stretch", [1, 2, 3, 7, 100])
+def test_each_row_is_looked_at_once_whatever_the_stretch(own_db, monkeypatch, stretch):
+    monkeypatch.setattr(verification, "STRETCH", stretch)
+    organization = make_organization(own_db)
+    told = []
+    with own_db.tenant(organization):
+        users = [make_user() for _ in range(7)]
+        credits.purchase_many([{"user": user, "credits": 2} for user in users])
+        wrong = "UPDATE credit_balances SET balance = 5"
+        with contextlib.closing(psycopg2.connect(own_db.url)) as connection, connection:
+            connection.cursor().execute(f"SET session_replication_role = replica; {wrong}")
+        report = credits.verify(progress=lambda *facts: told.append(facts))
+    assert len(report.discrepancies) == len({each.balance_id for each in report.discrepancies}) == report.balances == 7
+    steps = [min(done, 7) for done in range(stretch, 7 + stretch, stretch)]
+    assert told == [("credit_balances", done, 7) for done in steps]
+
+
+def test_entries_that_happened_out_of_order_are_clean(bound, ana):
+    waiting = credits.purchase(ana, 5, pending=True, now=NOW)
+    credits.purchase(ana, 1, now=NOW + timedelta(days=2))
+    credits.purchase(ana, 2, now=NOW)
+    credits.complete(waiting, now=NOW - timedelta(days=2))
+    credits.debit(ana, 8, now=NOW + timedelta(days=1))
+    assert credits.verify().discrepancies == ()
+
+
+def test_the_organization_may_be_named_and_no_other_one(db, bound, b, ana):
+    credits.purchase(ana, 5)
+    assert credits.verify(bound).balances == credits.verify(bound.id).balances == credits.verify().balances == 1
+    for other in (b, b.id):
+        with pytest.raises(InvalidDataError, match="another tenant is bound") as caught:
+            credits.verify(other)
+        assert caught.value.value == b.id
+    with db.privileged(reason="test"):
+        assert credits.verify(bound).balances == 1
+        assert credits.verify(b).balances == 0
+
+
+def test_without_a_tenant_it_is_privileged_work(db):
+    with pytest.raises(TenantNotSetError):
+        credits.verify()

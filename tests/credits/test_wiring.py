@@ -1,0 +1,215 @@
+"""What confirming, cancelling, discharging, expiring and not coming do to the ledger, in the same transaction."""
+
+from datetime import timedelta
+
+import pytest
+
+from rayces_core import (
+    AlreadyRefundedError,
+    Appointment,
+    InsufficientCreditsError,
+    Organization,
+    credits,
+    scheduling,
+)
+from tests.credits.ledger import (
+    amounts,
+    as_stored,
+    confirmed,
+    early,
+    entries,
+    figures,
+    held_appointment,
+    nothing_written,
+)
+from tests.factory import make_appointment, make_student, make_user
+from tests.state_machine.rules import columns, in_memory
+
+
+class Undone(Exception):
+    pass
+
+
+# -- confirm -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", [1, 3, 10])
+def test_confirming_debits_what_it_costs(rich, desk, cost):
+    appointment = held_appointment(rich, cost)
+    now = early(appointment, days=2)
+    appointment.confirm(by=desk, now=now)
+    _, debit = entries(rich)
+    assert (debit.transaction_type, debit.amount, debit.appointment) == ("appointment_debit", -cost, appointment)
+    assert (debit.created_by, debit.processed_at) == (desk, now)
+    assert figures(rich) == (10 - cost, 10, cost)
+    assert columns(appointment) == as_stored(appointment)
+
+
+def test_an_appointment_that_uses_no_credit_costs_none(rich):
+    appointment = make_appointment(client=rich, credits_used=5)
+    appointment.pre_confirm(now=early(appointment))
+    appointment.confirm(now=early(appointment))
+    appointment.cancel(reason="ill", now=early(appointment))
+    assert amounts(rich) == [10]
+
+
+def test_one_that_costs_nothing_is_confirmed_and_cancelled_without_an_entry(rich):
+    appointment = confirmed(rich, 0)
+    appointment.cancel(reason="ill", now=early(appointment))
+    assert amounts(rich) == [10]
+
+
+@pytest.mark.parametrize("has_balance", [True, False])
+@pytest.mark.parametrize("inside", [True, False], ids=["in a unit of work", "alone"])
+def test_without_credits_it_stays_pre_confirmed_in_the_database_and_in_memory(db, ana, has_balance, inside):
+    if has_balance:
+        credits.purchase(ana, 2)
+    appointment = held_appointment(ana, 3)
+    told, remembered = [], in_memory(appointment)
+    Appointment.lifecycle.on("confirm")(told.append)
+    try:
+        with nothing_written():
+            if inside:
+                with db.atomic():
+                    with pytest.raises(InsufficientCreditsError):
+                        appointment.confirm(now=early(appointment))
+                    assert appointment.state == "pre_confirmed"
+            else:
+                with pytest.raises(InsufficientCreditsError) as caught:
+                    appointment.confirm(now=early(appointment))
+                assert (caught.value.required, caught.value.available) == (3, 2 if has_balance else 0)
+    finally:
+        Appointment.lifecycle.off(told.append)
+    assert told == []
+    assert in_memory(appointment) == remembered
+    assert as_stored(appointment)["state"] == "pre_confirmed"
+    credits.purchase(ana, 3)
+    appointment.confirm(now=early(appointment))
+    assert appointment.state == "confirmed"
+
+
+def test_what_is_undone_later_is_undone_in_the_ledger_too(db, rich):
+    appointment = held_appointment(rich, 3)
+    with nothing_written(), pytest.raises(Undone), db.atomic():
+        appointment.confirm(now=early(appointment))
+        assert credits.balance(rich) == 7
+        raise Undone
+    assert appointment.state == "pre_confirmed"
+
+
+# -- cancel ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told", "back"),
+    [
+        (timedelta(hours=24), None, 3),
+        (timedelta(hours=24) - timedelta(seconds=1), None, 0),
+        (timedelta(hours=1), True, 3),
+        (timedelta(days=9), False, 0),
+        (-timedelta(hours=1), None, 0),
+        (-timedelta(hours=1), True, 3),
+    ],
+)
+def test_a_cancellation_gives_back_by_the_notice_or_as_told(rich, desk, ahead, told, back):
+    appointment = confirmed(rich, 3)
+    now = appointment.scheduled_at - ahead
+    appointment.cancel(by=desk, reason="ill", refund=told, now=now)
+    assert appointment.state == "cancelled"
+    assert figures(rich) == (7 + back, 10, 3 - back)
+    given = entries(rich)[2:]
+    assert [(each.transaction_type, each.amount, each.reason, each.created_by) for each in given] == [
+        ("cancellation_refund", 3, "ill", desk)
+    ] * bool(back)
+    assert all((each.appointment, each.processed_at) == (appointment, now) for each in given)
+
+
+@pytest.mark.parametrize(("hours", "back"), [(0, 3), (47, 3), (48, 3), (49, 0)])
+def test_the_notice_is_the_organizations_setting(rich, hours, back):
+    Organization.update(settings={"cancellation_notice_hours": hours}).execute()
+    appointment = confirmed(rich, 3)
+    appointment.cancel(reason="ill", now=early(appointment, hours=48))
+    assert credits.balance(rich) == 7 + back
+
+
+@pytest.mark.parametrize("told", [None, True, False])
+def test_what_was_not_debited_is_not_refunded(rich, told):
+    draft = make_appointment(client=rich, uses_credit=True, credits_used=2)
+    for appointment in (draft, held_appointment(rich, 2)):
+        appointment.cancel(reason="ill", refund=told, now=early(appointment))
+    assert amounts(rich) == [10]
+
+
+def test_the_refund_goes_to_whoever_paid(rich):
+    other = make_user()
+    credits.purchase(other, 5)
+    appointment = held_appointment(rich, 3)
+    credits.debit(other, 3, appointment=appointment)
+    Appointment.update(client=rich).where(Appointment.id == appointment.id).execute()
+    appointment.cancel(reason="ill", now=early(appointment))
+    assert (credits.balance(other), credits.balance(rich)) == (5, 10)
+
+
+def test_one_that_was_refunded_by_hand_is_not_refunded_again(rich):
+    appointment = confirmed(rich, 3)
+    credits.refund(appointment, credits=1)
+    with nothing_written(), pytest.raises(AlreadyRefundedError):
+        appointment.cancel(reason="ill", now=early(appointment))
+    assert appointment.state == "confirmed"
+    appointment.cancel(reason="ill", refund=False, now=early(appointment))
+    assert credits.balance(rich) == 8
+
+
+def test_a_price_that_changed_after_the_debit_gives_back_what_was_paid(rich):
+    appointment = confirmed(rich, 3)
+    appointment.credits_used = 9
+    appointment.save()
+    appointment.cancel(reason="ill", now=early(appointment))
+    assert credits.balance(rich) == 10
+
+
+# -- discharge, expire, no show ----------------------------------------------------------------------------------------
+
+
+def test_a_discharge_gives_back_what_its_cancellations_are_due(rich, desk):
+    student = make_student(admission_state="enrolled")
+    start = early(make_appointment())
+    far, near, past, unpaid = (
+        confirmed(rich, cost, student=student, scheduled_at=start + timedelta(hours=hours))
+        for hours, cost in ((60, 1), (20, 2), (-20, 3), (80, 0))
+    )
+    waiting = held_appointment(rich, 4, student=student, scheduled_at=start + timedelta(days=9))
+    student.discharge(by=desk, now=start)
+    states = [Appointment.get_by_id(each.id).state for each in (far, near, past, unpaid, waiting)]
+    assert states == ["cancelled", "cancelled", "confirmed", "cancelled", "cancelled"]
+    given = [
+        (each.appointment, each.amount, each.reason, each.created_by) for each in entries(rich) if each.amount > 0
+    ][1:]
+    assert given == [(far, 1, "student discharged", desk)]
+    assert figures(rich) == (5, 10, 5)
+    assert credits.verify().is_clean
+
+
+def test_a_discharge_that_is_undone_gives_nothing_back(db, rich):
+    student = make_student(admission_state="enrolled")
+    appointment = confirmed(rich, 3, student=student)
+    with nothing_written(), pytest.raises(Undone), db.atomic():
+        student.discharge(now=early(appointment))
+        raise Undone
+    assert student.admission_state == "enrolled"
+
+
+def test_a_hold_that_expires_was_never_charged_and_gives_nothing_back(rich):
+    one, swept = held_appointment(rich, 3), held_appointment(rich, 3)
+    late = max(one.scheduled_at, swept.scheduled_at) + timedelta(days=1)
+    one.expire(now=late)
+    assert scheduling.expire_overdue(now=late) == 1
+    assert Appointment.get_by_id(swept.id).state == one.state == "cancelled"
+    assert amounts(rich) == [10]
+
+
+def test_who_does_not_come_gets_nothing_back_nor_who_came(rich):
+    missed, held = confirmed(rich, 3), confirmed(rich, 3)
+    missed.mark_no_show(now=missed.scheduled_at)
+    held.execute(now=held.scheduled_at)
+    assert amounts(rich) == [10, -3, -3]
