@@ -5,13 +5,14 @@ PY := .venv/bin/python
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?= --seconds 600
 
 # A checkout that was moved or copied must not run the code of its old place.
 ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo test lint format bench clean stale
+.PHONY: demo test lint format bench soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -31,6 +32,10 @@ format: .venv/installed-dev
 
 bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
+
+# The ledger under many processes, kills and cut connections, for ten minutes unless told otherwise.
+soak: .venv/installed-dev
+	@$(PY) -m tests.credits.jack_hammer $(SOAK_ARGS)
 
 .venv/installed-%: pyproject.toml $(STALE)
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "rayces-core needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 1; }
