@@ -100,7 +100,6 @@ class Transition:
     guards: tuple[Guard, ...]
     database_guard: DatabaseGuard | None
     steps: str
-    needs: str
     body: Callable[..., Writes]
     defaults: Mapping[str, Any]
 

@@ -87,7 +87,6 @@ class StateMachine:
         guards: Iterable[Guard] = (),
         database_guard: DatabaseGuard | None = None,
         steps: str = "",
-        needs: str = "",
     ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
         """Make the decorated method an event: calling it moves the row from `source` to `target`.
 
@@ -100,7 +99,6 @@ class StateMachine:
             permitted: who may act, where `by` is given; empty lets everybody.
             guards: conditions on the row. database_guard: a condition on other rows.
             steps: common table expressions that run within the statement, before the row moves.
-            needs: SQL condition on what those found, without which the row does not move.
         """
         sources = (source,) if isinstance(source, StrEnum) else tuple(source)
         if unknown := [state for state in (*sources, target) if state not in list(self.states)]:
@@ -120,7 +118,6 @@ class StateMachine:
                 tuple(guards),
                 database_guard,
                 steps,
-                needs,
                 body,
                 defaults,
             )

@@ -128,7 +128,6 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
         f'"{move.field.column_name}" = %(from_state)s',
         *(f'"{fields[name].column_name}" IS NOT DISTINCT FROM %(was_{name})s' for name in seen),
         *((f"({guard.sql})",) if guard else ()),
-        *((f"({move.transition.needs})",) if move.transition.needs else ()),
     ]
     returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
     types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
