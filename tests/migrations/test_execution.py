@@ -216,6 +216,15 @@ def test_each_step_is_announced_before_it_runs(make_database: Any, directory: An
     assert seen == [("001_whole", 1, 1), ("002_steps", 1, 2), ("002_steps", 2, 2)]
 
 
+def test_an_interruption_that_cost_the_connection_stays_one(make_database: Any, directory: Any) -> None:
+    source = (
+        "def migrate(migrator, database, *, fake=False):\n    migrator.run(interrupt, database)\n"
+        "def interrupt(database):\n    database.server.close()\n    raise KeyboardInterrupt\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        Runner(make_database(), directory(m001_interrupted=source)).up()
+
+
 def _tables(connection: Any) -> list[str]:
     lines = [line.split()[1] for line in fingerprint(connection) if line.startswith("table ")]
     return [name for name in lines if name != "rayces_migrations"]

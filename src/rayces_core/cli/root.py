@@ -12,7 +12,7 @@ from rayces_core.cli.options import database_options
 
 # Name → where it is defined. The help lists them in this order.
 COMMANDS = {
-    "migrate": "rayces_core.cli.migrate:migrate",
+    "migrate": "rayces_core.cli.migrating:migrate",
     "organizations": "rayces_core.cli.organizations:organizations",
     "credits": "rayces_core.cli.credits:ledger",
     "doctor": "rayces_core.cli.doctor:doctor",

@@ -144,7 +144,7 @@ _QUERIES = (
     "SELECT format('extension %s', extname) FROM pg_extension",
 )
 
-_SCHEMA = "current_schema()::regnamespace"
+_SCHEMA = "quote_ident(current_schema())::regnamespace"
 _OURS = (("c", "relnamespace", "pg_class"), ("f", "pronamespace", "pg_proc"), ("t", "typnamespace", "pg_type"))
 
 

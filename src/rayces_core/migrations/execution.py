@@ -15,6 +15,7 @@ import peewee
 import psycopg2
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrations.blockers import Lookout
 from rayces_core.migrations.files import MigrationFile, is_atomic
 from rayces_core.migrations.history import REVERTING, RUNNING, History
 from rayces_core.migrations.retry import RETRYABLE, retrying, sqlstate
@@ -35,7 +36,7 @@ Observer = Callable[[str, int, int], None]
 _INVALID_INDEX = """
 SELECT c.relname
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
- WHERE NOT i.indisvalid AND c.relname = %s AND c.relnamespace = current_schema()::regnamespace
+ WHERE NOT i.indisvalid AND c.relname = %s AND c.relnamespace = quote_ident(current_schema())::regnamespace
    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
 """
 
@@ -46,6 +47,7 @@ class Execution:
     def __init__(self, database: MigrationDatabase, history: History, observer: Observer | None) -> None:
         self.database, self.history = database, history
         self._observer = observer or _unobserved
+        self._lookout = Lookout(database)
 
     def run(self, file: MigrationFile, *, back: bool) -> None:
         """Apply or undo `file` and note it in the history; raises MigrationError with what the server said."""
@@ -59,11 +61,11 @@ class Execution:
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
             steps = self._steps(module, back)
-            with self.database.atomic():
-                self._limit(*_limits(module), local=True)
+            with self._lookout.watching(file.name), self.database.atomic():
+                self._limit(*limits_of(module), local=True)
                 for position, step in enumerate(steps, start=1):
                     self._observer(file.name, position, len(steps))
-                    step()
+                    self._perform(file, position, step)
                 self._finish(file, back, number, started)
 
         retrying(attempt, file.name, self.database.retry_seconds)
@@ -75,41 +77,47 @@ class Execution:
         for position, step in enumerate(steps[done:], start=done + 1):
             self._observer(file.name, position, len(steps))
 
-            def attempt(number: int, step: Step = step, position: int = position) -> int:
-                self._run_step(file, module, step, position)
+            label = f"{file.name}, step {position}"
+
+            def attempt(number: int, step: Step = step, position: int = position, label: str = label) -> int:
+                with self._lookout.watching(label):
+                    self._run_step(file, module, step, position)
                 return number
 
-            attempts = max(attempts, retrying(attempt, f"{file.name}, step {position}", self.database.retry_seconds))
+            attempts = max(attempts, retrying(attempt, label, self.database.retry_seconds))
         self._finish(file, back, attempts, started)
 
     def _run_step(self, file: MigrationFile, module: ModuleType, step: Step, position: int) -> None:
-        limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED) if step.harmless else _limits(module)
+        limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED) if step.harmless else limits_of(module)
         if step.in_transaction:
             with self.database.atomic():
                 self._limit(*limits, local=True)
-                step()
+                self._perform(file, position, step)
                 self.history.checkpoint(file, position)
             return
         self._limit(limits[0], UNLIMITED, local=False)
         try:
-            self._outside_transaction(step)
+            self._outside_transaction(file, position, step)
         finally:
             with suppress(peewee.PeeweeException, psycopg2.Error):
                 self.database.command("RESET lock_timeout; RESET statement_timeout")
         self.history.checkpoint(file, position)
 
-    def _outside_transaction(self, step: Step) -> None:
+    def _outside_transaction(self, file: MigrationFile, position: int, step: Step) -> None:
         if step.new_index is None:
-            step()
+            self._perform(file, position, step)
             return
         self._drop_invalid(step.new_index)
         try:
-            step()
+            self._perform(file, position, step)
         except (peewee.DatabaseError, psycopg2.Error):
             # An INVALID unique index would go on refusing the application's rows.
             with suppress(peewee.PeeweeException, psycopg2.Error):
                 self._drop_invalid(step.new_index)
             raise
+
+    def _perform(self, file: MigrationFile, position: int, step: Step) -> None:  # noqa: ARG002 - a rehearsal asks
+        step()
 
     def _drop_invalid(self, index: str) -> None:
         """Drop what an interrupted build of this index left, or IF NOT EXISTS would take it for the finished one."""
@@ -130,11 +138,16 @@ class Execution:
         except MigrationError as error:
             raise type(error)(f"{name}: {error}") from error
         except (peewee.PeeweeException, psycopg2.Error) as error:
-            in_the_way = (
-                f"\nAnother session was in the way for {self.database.retry_seconds:g} s; try again once it is done."
-            )
-            advice = in_the_way if sqlstate(error) in RETRYABLE else ""
+            _let_interruption_through(error)
+            advice = self._in_the_way() if sqlstate(error) in RETRYABLE else ""
             raise MigrationError(f"{name}: {str(error).strip()}{advice}") from error
+
+    def _in_the_way(self) -> str:
+        who = "".join(f"\n  {sentence}" for sentence in self._lookout.seen)
+        return (
+            f"\nAnother session was in the way for {self.database.retry_seconds:g} s; try again once it is done"
+            f"{':' if who else '.'}{who}"
+        )
 
     def _finish(self, file: MigrationFile, back: bool, attempts: int, started: float) -> None:
         if back:
@@ -153,7 +166,17 @@ def _unobserved(_name: str, _step: int, _steps: int) -> None:
     """Observe nothing."""
 
 
-def _limits(module: ModuleType) -> tuple[int, int]:
+def _let_interruption_through(error: BaseException) -> None:
+    # A Ctrl-C at an unlucky moment costs the connection, and undoing the transaction then fails over it.
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause
+        cause = cause.__context__
+
+
+def limits_of(module: ModuleType) -> tuple[int, int]:
+    """The lock timeout and the statement timeout of a migration's statements, in milliseconds."""
     return (
         int(getattr(module, "LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)),
         int(getattr(module, "STATEMENT_TIMEOUT_MS", STATEMENT_TIMEOUT_MS)),

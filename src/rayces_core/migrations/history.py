@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS {table} (
 )
 """
 
+# Of a role that does not exist yet there is nothing to be said, so it is NULL.
+_MAY_READ = "SELECT has_table_privilege(oid, %s, 'SELECT') FROM pg_roles WHERE rolname = %s"
+
 
 class HistoryRow(peewee.Model):
     """A migration that was applied, or is under way.
@@ -59,20 +62,25 @@ class History:
         # Not to_regclass: a table of that name further along the search_path is another schema's history.
         return bool(
             self.database.one(
-                "SELECT true FROM pg_class WHERE relname = %s AND relnamespace = current_schema()::regnamespace",
+                "SELECT true FROM pg_class WHERE relname = %s "
+                "AND relnamespace = quote_ident(current_schema())::regnamespace",
                 self.table,
             )
         )
 
     def create(self) -> None:
         """Make the table if it is missing; both roles may read it, so an application can tell the schema's version."""
-        name = quote_identifier(self.table)
-        if not self.exists:
-            self.database.command(_TABLE.format(table=name))
-            self.database.command(f"REVOKE ALL ON {name} FROM PUBLIC")
+        for statement in self.missing_statements():
+            self.database.command(statement)
+
+    def missing_statements(self) -> list[str]:
+        """The statements that make the table and let both roles read it; none when all is well."""
+        name, there = quote_identifier(self.table), self.exists
+        statements = [] if there else [_TABLE.format(table=name), f"REVOKE ALL ON {name} FROM PUBLIC"]
         for role in (self.database.app_role, self.database.admin_role):
-            if not self.database.one("SELECT has_table_privilege(%s, %s, 'SELECT')", role, name):
-                self.database.command(f"GRANT SELECT ON {name} TO {quote_identifier(role)}")
+            if not (there and self.database.one(_MAY_READ, name, role)):
+                statements.append(f"GRANT SELECT ON {name} TO {quote_identifier(role)}")
+        return statements
 
     def drop_if_empty(self) -> None:
         """Leave nothing behind once every migration is undone."""

@@ -28,10 +28,12 @@ from rayces_core.migrations.execution import Execution, Observer
 from rayces_core.migrations.files import MigrationFile, read_directory, refuse_irreversible
 from rayces_core.migrations.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrations.roles import ensure_roles
+from rayces_core.migrations.script import Script
 from rayces_core.migrations.session import (
     MigrationDatabase,
+    Progress,
     connected,
-    dedicated,
+    dedicated_as,
     quote_identifier,
     single_runner,
 )
@@ -78,7 +80,12 @@ class Runner(BaseRouter):
         lock_wait_seconds: how long to wait for another runner.
         retry_seconds: how long to go on asking for the locks of one migration.
         on_step: called with (migration, step, steps) before each step; what it raises stops the run there.
+        on_progress: called with (what, done, total) by backfills and while an index is built, then from another thread.
     """
+
+    # A rehearsal runs the same code, measured.
+    _database_kind: type[MigrationDatabase] = MigrationDatabase
+    _execution_kind: type[Execution] = Execution
 
     def __init__(
         self,
@@ -91,15 +98,17 @@ class Runner(BaseRouter):
         lock_wait_seconds: float = 60.0,
         retry_seconds: float = 120.0,
         on_step: Observer | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
-        own = dedicated(database)
+        own = dedicated_as(self._database_kind, database)
         own.app_role, own.admin_role, own.retry_seconds = app_role, admin_role, retry_seconds
+        own.on_progress = on_progress
         super().__init__(own, migrate_table=history_table, logger=logger, migrator_class=Migrator)
         self.database: MigrationDatabase = own
         self.directory = directory
         self.lock_wait_seconds = lock_wait_seconds
         self.history = History(own, history_table)
-        self._execution = Execution(own, self.history, on_step)
+        self._execution = self._execution_kind(own, self.history, on_step)
 
     # -- what is usually wanted -------------------------------------------------------------------------------
 
@@ -114,9 +123,7 @@ class Runner(BaseRouter):
             MigrationError: a migration failed, or another runner holds the lock.
         """
         with self._held() as (files, rows):
-            last = self._number(files, to, default=len(files))
-            reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
-            pending = [file for file in files if file.number <= last and not _is_applied(rows, file)]
+            reverting, pending = self._upwards(files, rows, to)
             if not pending and not reverting:
                 return []
             for file in pending:
@@ -138,17 +145,21 @@ class Runner(BaseRouter):
         if to is not None and count is not None:
             raise MigrationError("give down() either to= or count=, not both")
         with self._held() as (files, rows):
-            recorded = [file for file in reversed(files) if file.name in rows]
-            if to is None:
-                chosen = recorded[: 1 if count is None else max(count, 0)]
-            else:
-                last = self._number(files, to, default=0)
-                chosen = [file for file in recorded if file.number > last]
-            for file in chosen:
-                refuse_irreversible(file)
+            chosen = self._downwards(files, rows, to, count)
             undone = self._run_all(chosen, back=True)
             self.history.drop_if_empty()
             return undone
+
+    def up_script(self, to: int | str | None = None) -> str:
+        """What `up(to)` would do, as a script for psql; nothing is run. Raises as `up` does."""
+        with self._looked_at() as (files, rows):
+            reverting, pending = self._upwards(files, rows, to)
+            return Script(self.database, self.history, rows).text(reverting, pending)
+
+    def down_script(self, to: int | str | None = None, *, count: int | None = None) -> str:
+        """What `down(to, count=count)` would do, as a script for psql; nothing is run. Raises as `down` does."""
+        with self._looked_at() as (files, rows):
+            return Script(self.database, self.history, rows).text(self._downwards(files, rows, to, count), [])
 
     def status(self) -> list[MigrationStatus]:
         """Every migration with its state, by number; those whose file is missing come last."""
@@ -159,6 +170,11 @@ class Runner(BaseRouter):
             row = rows.pop(file.name, None)
             states.append(_status(file.number, file.name, row, _state(file, row)))
         return states + [_status(_number_of(name), name, row, "missing") for name, row in rows.items()]
+
+    def refuse_changes(self) -> None:
+        """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
+        with connected(self.database):
+            _refuse_disagreement(read_directory(self.directory), self.history.rows())
 
     # -- names that users of peewee-migrate know --------------------------------------------------------------
 
@@ -257,6 +273,19 @@ class Runner(BaseRouter):
             _refuse_disagreement(files, rows)
             yield files, rows
 
+    @contextmanager
+    def _looked_at(self) -> Iterator[tuple[list[MigrationFile], dict[str, HistoryRow]]]:
+        """The files and the history, which agree, on a connection that writes nothing."""
+        files = read_directory(self.directory)
+        with connected(self.database):
+            rows = self.history.rows()
+            _refuse_disagreement(files, rows)
+            self.database.command("SET default_transaction_read_only = on")
+            try:
+                yield files, rows
+            finally:
+                self.database.command("RESET default_transaction_read_only")
+
     def _run_all(self, files: list[MigrationFile], *, back: bool) -> list[str]:
         for file in files:
             self._execution.run(file, back=back)
@@ -270,6 +299,28 @@ class Runner(BaseRouter):
             self.history.create()
             self.history.applied(file, attempts=0, duration_ms=0)
         return file.name
+
+    def _upwards(
+        self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None
+    ) -> tuple[list[MigrationFile], list[MigrationFile]]:
+        """What has to be undone first, because undoing it was stopped half way, and what has to be applied."""
+        last = self._number(files, to, default=len(files))
+        reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
+        return reverting, [file for file in files if file.number <= last and not _is_applied(rows, file)]
+
+    def _downwards(
+        self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None
+    ) -> list[MigrationFile]:
+        """What has to be undone, newest first, all of which can be."""
+        recorded = [file for file in reversed(files) if file.name in rows]
+        if to is None:
+            chosen = recorded[: 1 if count is None else max(count, 0)]
+        else:
+            last = self._number(files, to, default=0)
+            chosen = [file for file in recorded if file.number > last]
+        for file in chosen:
+            refuse_irreversible(file)
+        return chosen
 
     def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
         if target is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
@@ -24,6 +25,10 @@ POLL_SECONDS = 0.1
 _NOT_OURS = ("connection_factory", "cursor_factory", "async_", "application_name")
 
 
+# What is being done, how much of it is done, and how much there is to do.
+Progress = Callable[[str, int, int], None]
+
+
 class MigrationDatabase(peewee.PostgresqlDatabase):
     """The database that migrations are given.
 
@@ -31,12 +36,15 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
         app_role, admin_role: names of the roles to grant to, unquoted.
         schema: name of the schema that unqualified names resolve to, unquoted; known once connected.
         retry_seconds: how long to go on asking for the locks of one migration or batch.
+        on_progress: called with (what is being done, done, total) by backfills and while an index is built, then from
+            another thread.
     """
 
     app_role: str = ""
     admin_role: str = ""
     schema: str = ""
     retry_seconds: float = 120.0
+    on_progress: Progress | None = None
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
@@ -58,13 +66,27 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
         return connection
 
 
+def deaf_to_signals() -> None:
+    """Leave this thread's signals to the main one: Ctrl-C has to wake it while it waits for the server."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
 def quote_identifier(name: str) -> str:
     """The SQL identifier for a name of any characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
+Kind = TypeVar("Kind", bound=MigrationDatabase)
+
+
 def dedicated(source: str | peewee.Database | Any) -> MigrationDatabase:
     """Make a closed, un-pooled database for what `source` names: a URL, a Peewee database or an object with `url`."""
+    return dedicated_as(MigrationDatabase, source)
+
+
+def dedicated_as(kind: type[Kind], source: str | peewee.Database | Any) -> Kind:
+    """The same, of a kind of MigrationDatabase."""
     if isinstance(source, peewee.Proxy):
         source = source.obj
     if not isinstance(source, peewee.Database):
@@ -78,7 +100,7 @@ def dedicated(source: str | peewee.Database | Any) -> MigrationDatabase:
     if "://" in source or "=" in source:
         options = {**parse_dsn(source), **options}
         source = str(options.pop("dbname", ""))
-    return MigrationDatabase(source, application_name="rayces_core migrations", **options)
+    return kind(source, application_name="rayces_core migrations", **options)
 
 
 @contextmanager
@@ -118,7 +140,7 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
     """
     with connected(database):
         _refuse_proxy(database)
-        key = _key(database.schema, purpose)
+        key = lock_key(database.schema, purpose)
         _take(database, key, wait_seconds)
         try:
             yield
@@ -137,7 +159,8 @@ def _refuse_proxy(database: MigrationDatabase) -> None:
         )
 
 
-def _key(schema: str, purpose: str) -> int:
+def lock_key(schema: str, purpose: str) -> int:
+    """The key of the advisory lock that runners of one history on one schema exclude each other by."""
     digest = hashlib.sha256(f"rayces_core.migrations:{schema}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 

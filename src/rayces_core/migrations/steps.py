@@ -12,7 +12,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase
 
-_OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
+OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
 LOWEST = -(2**63)
 
 _HARMLESS = re.compile(r"\bCONCURRENTLY\b|\bVALIDATE\s+CONSTRAINT\b|^\s*(VACUUM|ANALYZE)\b", re.IGNORECASE)
@@ -20,6 +20,9 @@ _NEW_INDEX = re.compile(
     r'^\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"((?:[^"]|"")+)"|(\w+))\s+ON\b',
     re.IGNORECASE,
 )
+
+
+Call = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
 
 class Step:
@@ -31,11 +34,15 @@ class Step:
         in_transaction: whether it may run within a transaction.
         harmless: whether its lock lets the application read and write, so that it can wait long for it.
         new_index: name of the index it builds CONCURRENTLY, or None.
+        call: the function and its arguments, or None; params: the values of the SQL.
     """
+
+    call: Call | None = None
+    params: tuple[object, ...] = ()
 
     def __init__(self, text: str, action: Callable[[], object], *, is_call: bool) -> None:
         self.text, self.is_call, self._action = text, is_call, action
-        self.in_transaction = not is_call and not _OUTSIDE_TRANSACTION.search(text)
+        self.in_transaction = not is_call and not OUTSIDE_TRANSACTION.search(text)
         self.harmless = not is_call and bool(_HARMLESS.search(text))
         self.new_index = None if is_call else _index_name(text)
 
@@ -70,12 +77,16 @@ class Migrator(peewee_migrate.Migrator):
         """Queue SQL. Without `params` it is sent as written, `%` included; several statements become one message."""
         # Peewee always hands psycopg2 parameters, so a literal % has to be doubled.
         text = sql if params else sql.replace("%", "%%")
-        self.steps.append(Step(sql, lambda: self.database.execute_sql(text, params), is_call=False))
+        step = Step(sql, lambda: self.database.execute_sql(text, params), is_call=False)
+        step.params = params
+        self.steps.append(step)
 
     def run(self, func: Callable[..., object], *args: object, **kwargs: object) -> None:
         """Queue a call; with `ATOMIC = False` it must be harmless to run it twice."""
         name = getattr(func, "__name__", repr(func))
-        self.steps.append(Step(name, lambda: func(*args, **kwargs), is_call=True))
+        step = Step(name, lambda: func(*args, **kwargs), is_call=True)
+        step.call = (func, args, kwargs)
+        self.steps.append(step)
 
 
 def _refused(name: str) -> Callable[..., NoReturn]:
@@ -111,10 +122,45 @@ def backfill(
     changed, last = 0, LOWEST
     window = f"SELECT max(k) FROM (SELECT {key} AS k FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s) AS w"
     update = f"UPDATE {table} SET {assignments} WHERE ({condition})".replace("%", "%%")
+    lowest, highest = _ends(database, table, key) if database.on_progress else (0, 0)
     while (end := database.one(window, last, batch_rows)) is not None:
         changed += _update(database, f"{update} AND {key} > %s AND {key} <= %s", (last, end), table)
         last = end
+        if database.on_progress:
+            # By the key: rows that come in behind the highest one are done, but not counted.
+            highest = max(highest, end)
+            database.on_progress(f"filling in {table}", end - lowest + 1, highest - lowest + 1)
+    if last == LOWEST:
+        # Without rows, so that a mistake in it does not wait for the first database that has some.
+        _update(database, f"{update} AND {key} > %s AND {key} <= %s", (last, last), table)
     return changed
+
+
+def _ends(database: MigrationDatabase, table: str, key: str) -> tuple[int, int]:
+    lowest, highest = database.execute_sql(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
+    return lowest or 0, highest or 0
+
+
+def backfill_sql(
+    table: str, assignments: str, condition: str, *, key: str = "id", batch_rows: int = 2000, commit: bool
+) -> str:
+    """The backfill as one DO block, for a script; with `commit` each batch is a transaction of its own."""
+    return f"""DO $backfill$
+DECLARE
+    reached bigint := {LOWEST + 1:d} - 1;
+    next_one bigint;
+BEGIN
+    LOOP
+        SELECT max(k) INTO next_one
+          FROM (SELECT {key} AS k FROM {table} WHERE {key} > reached ORDER BY {key} LIMIT {batch_rows:d}) AS w;
+        EXIT WHEN next_one IS NULL;
+        UPDATE {table} SET {assignments}
+         WHERE ({condition}) AND {key} > reached AND {key} <= next_one;
+        {"COMMIT;" if commit else ""}
+        reached := next_one;
+    END LOOP;
+END
+$backfill$"""
 
 
 def _update(database: MigrationDatabase, sql: str, values: tuple[object, ...], table: str) -> int:

@@ -1,0 +1,20 @@
+"""`rayces migrate ...`."""
+
+from __future__ import annotations
+
+import click
+
+from rayces_core.cli.migrating.checking import check
+from rayces_core.cli.migrating.rehearsing import plan, rehearse
+from rayces_core.cli.migrating.running import down, fake, status, up
+from rayces_core.cli.options import database_options
+
+
+@click.group()
+@database_options
+def migrate() -> None:
+    """Apply, undo, list, rehearse or check migrations."""
+
+
+for _command in (up, down, status, plan, rehearse, check, fake):
+    migrate.add_command(_command)

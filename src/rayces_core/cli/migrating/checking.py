@@ -1,0 +1,82 @@
+"""`rayces migrate check`: models, files and the live catalogue say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rayces_core.cli.migrating.runners import FINDINGS, Which, scratch_option, scratch_server, which_migrations
+from rayces_core.cli.options import Settings, database_options
+
+if TYPE_CHECKING:
+    from rayces_core.migrations.checking import Difference
+    from rayces_core.migrations.runner import Runner
+
+_COLUMNS = """
+SELECT a.attname::text, a.attnotnull
+  FROM pg_attribute a
+ WHERE a.attrelid = to_regclass(quote_ident(%s)) AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+@click.command(epilog="\b\nExamples:\n  rayces migrate check\n  rayces migrate check --strict --json")
+@click.option("--strict", is_flag=True, help="Report also other tables, views, functions and extensions.")
+@scratch_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@which_migrations
+@database_options
+@click.pass_obj
+def check(settings: Settings, which: Which, strict: bool, scratch_url: str | None, as_json: bool) -> int:
+    """Compare the live schema with what its migrations make, and with the models.
+
+    Reads the live database only; the migrations are run on a scratch database that is dropped afterwards.
+
+    The exit code is 1 if they differ.
+    """
+    from rayces_core.migrations.checking import differences
+
+    with settings.database() as database, scratch_server(scratch_url) as server:
+        runner = which.runner(database)
+        found = differences(runner, server, beside=which.beneath(database), strict=strict)
+        if which.directory is None and all(state.state == "applied" for state in runner.status()):
+            found += _of_models(runner)
+    if as_json:
+        from rayces_core.cli.output import print_json
+
+        print_json(asdict(difference) for difference in found)
+    else:
+        _show(found)
+    return FINDINGS if found else 0
+
+
+def _of_models(runner: Runner) -> Iterator[Difference]:
+    """Columns of the models that the live tables lack, or that are nullable on one side only."""
+    from rayces_core.migrations.checking import Difference
+    from rayces_core.migrations.session import connected
+    from rayces_core.models import TENANT_MODELS, Organization
+
+    with connected(runner.database):
+        models: tuple[Any, ...] = (Organization, *TENANT_MODELS)
+        for model in models:
+            table = model._meta.table_name
+            live = dict(runner.database.execute_sql(_COLUMNS, (table,)).fetchall())
+            for field in model._meta.sorted_fields:
+                if live.get(field.column_name) != (not field.null):
+                    rule = "" if field.null else " not null"
+                    yield Difference("missing", f"model {model.__name__}: column {table}.{field.column_name}{rule}")
+
+
+def _show(found: list[Difference]) -> None:
+    from rayces_core.cli.output import GREEN, RED, YELLOW, console, styled, table
+
+    screen = console()
+    shown = table("", "Line of the catalogue")
+    for difference in found:
+        shown.add_row(styled(difference.kind, RED if difference.kind == "missing" else YELLOW), difference.line)
+    if found:
+        screen.print(shown)
+    summary = f"{len(found)} differences" if found else "the schema is what its migrations make"
+    screen.print(styled(summary, RED if found else GREEN))

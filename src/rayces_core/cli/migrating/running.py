@@ -1,0 +1,155 @@
+"""`rayces migrate up | down | status | fake`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from rayces_core.cli.migrating.runners import FINDINGS, Which, shown_runner, which_migrations
+from rayces_core.cli.options import Settings, database_options
+
+if TYPE_CHECKING:
+    from rayces_core.migrations.runner import MigrationStatus, Runner
+
+_STYLES = {"applied": "green", "pending": "yellow", "dirty": "bold red", "changed": "bold red", "missing": "bold red"}
+_ADVICE = {
+    "dirty": "stopped half way: run `rayces migrate up` to finish it, or `rayces migrate down` to undo it",
+    "changed": "its file was edited after it was applied: restore it, and put the change into a new migration",
+    "missing": "its file is gone: install the version of rayces-core that has it",
+    "pending": "not applied yet: run `rayces migrate up`",
+}
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of text.")
+_SQL = click.option("--sql", "as_sql", is_flag=True, help="Print a script for psql instead; nothing is run.")
+_TO = click.option("--to", metavar="N", help="Last migration to apply, by number or name; default: the newest.")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate up\n  rayces migrate up --to 11\n  rayces migrate up --sql > up.sql"
+)
+@_TO
+@_SQL
+@_JSON
+@which_migrations
+@database_options
+@click.pass_obj
+def up(settings: Settings, which: Which, to: str | None, as_sql: bool, as_json: bool) -> None:
+    """Apply what is pending, in order.
+
+    What was stopped half way is finished. Safe on a live database: only one run at a time, and locks are waited for
+    half a second at most, then asked for again.
+    """
+    if as_sql:
+        _print_script(settings, which, lambda runner: runner.up_script(to), as_json=as_json)
+        return
+    with shown_runner(settings, which, "applying") as runner:
+        names = runner.up(to)
+        states = _states(runner, names)
+    _tell("applied", states, "nothing to apply: the schema is up to date", as_json=as_json)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate down\n  rayces migrate down --count 3\n  rayces migrate down --to 0"
+)
+@click.option("--to", metavar="N", help="Undo all newer than this migration, by number or name; 0 undoes every one.")
+@click.option("--count", type=click.IntRange(min=1), metavar="K", help="Undo the newest K; default: 1.")
+@_SQL
+@_JSON
+@which_migrations
+@database_options
+@click.pass_obj
+def down(settings: Settings, which: Which, to: str | None, count: int | None, as_sql: bool, as_json: bool) -> None:
+    """Undo migrations, the newest first.
+
+    Tables and columns that they made are dropped with what is in them.
+    """
+    if to is not None and count is not None:
+        raise click.UsageError("give --to or --count, not both")
+    if as_sql:
+        _print_script(settings, which, lambda runner: runner.down_script(to, count=count), as_json=as_json)
+        return
+    with shown_runner(settings, which, "undoing") as runner:
+        names = runner.down(to, count=count)
+        states = _states(runner, names)
+    _tell("undone", states, "nothing to undo", as_json=as_json)
+
+
+@click.command(epilog="\b\nExamples:\n  rayces migrate fake --to 11")
+@click.option("--to", metavar="N", required=True, help="Last migration to note as applied, by number or name.")
+@_JSON
+@which_migrations
+@database_options
+@click.pass_obj
+def fake(settings: Settings, which: Which, to: str, as_json: bool) -> None:
+    """Note migrations as applied without running them.
+
+    For a schema that got there by another way; `rayces migrate check` then says whether it really did.
+    """
+    with shown_runner(settings, which, "noting") as runner:
+        names = runner.run(to, fake=True)
+        states = _states(runner, names)
+    _tell("noted", states, "nothing to note: they are all in the history", as_json=as_json)
+
+
+@click.command(epilog="\b\nExamples:\n  rayces migrate status\n  rayces migrate status --json")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@which_migrations
+@database_options
+@click.pass_obj
+def status(settings: Settings, which: Which, as_json: bool) -> int:
+    """List every migration with its state.
+
+    The exit code is 1 unless all are applied.
+    """
+    with settings.database() as database:
+        states = which.runner(database).status()
+    if as_json:
+        _print(states)
+    else:
+        _show(states)
+    return 0 if all(state.state == "applied" for state in states) else FINDINGS
+
+
+def _print_script(settings: Settings, which: Which, write: Callable[[Runner], str], *, as_json: bool) -> None:
+    if as_json:
+        raise click.UsageError("give --sql or --json, not both")
+    with settings.database() as database:
+        click.echo(write(which.runner(database)), nl=False)
+
+
+def _states(runner: Runner, names: list[str]) -> list[MigrationStatus]:
+    found = {state.name: state for state in runner.status()}
+    return [found[name] for name in names]
+
+
+def _tell(done: str, states: list[MigrationStatus], nothing: str, *, as_json: bool) -> None:
+    if as_json:
+        _print(states)
+        return
+    for state in states:
+        click.echo(f"{done} {state.name}")
+    if not states:
+        click.echo(nothing)
+
+
+def _print(states: list[MigrationStatus]) -> None:
+    from rayces_core.cli.output import print_json
+
+    print_json(asdict(state) for state in states)
+
+
+def _show(states: list[MigrationStatus]) -> None:
+    from rayces_core.cli.output import console, moment, styled, table
+
+    shown = table("Migration", "State", "Applied at (UTC)", "Took")
+    for state in states:
+        took = "" if state.duration_ms is None else f"{state.duration_ms} ms"
+        shown.add_row(state.name, styled(state.state, _STYLES[state.state]), moment(state.applied_at), took)
+    screen = console()
+    screen.print(shown)
+    for kind, advice in _ADVICE.items():
+        found = [state.name for state in states if state.state == kind]
+        if found:
+            screen.print(styled(f"{len(found)} {kind}: {advice}", _STYLES[kind]))
