@@ -60,6 +60,7 @@ class Books:
         with self._connection.cursor() as cursor:
             # The foreign keys would look at each deleted entry one by one; the state that is left is known to be right.
             cursor.execute("SET session_replication_role = replica")
+            cursor.execute(STAND, {**FIGURES, "organization": self._ledger.organization_id})
             cursor.execute("DELETE FROM credit_transactions WHERE id > %s", (self._ledger.last_entry_id,))
             cursor.execute("RESET session_replication_role")
             cursor.execute("VACUUM credit_transactions")
