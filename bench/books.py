@@ -7,6 +7,7 @@ from typing import Any
 import psycopg2
 
 from bench.facts import Facts
+from bench.filling_ledger import FIGURES, STAND
 from rayces_core import credits
 from rayces_core.database import Database
 

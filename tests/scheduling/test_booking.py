@@ -20,6 +20,7 @@ from rayces_core import (
     clock,
 )
 from rayces_core.scheduling import book, free_slots
+from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_organization, make_user
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, noted, open_centre
 from tests.wire import wire
@@ -45,7 +46,7 @@ def within(monkeypatch):
     """Attach an effect to an event for the test."""
 
     def attach(event, effect):
-        monkeypatch.setitem(Appointment.lifecycle._effects, event, [effect])
+        monkeypatch.setitem(Appointment.lifecycle._announcements._effects, event, [Effect(effect, None, ())])
 
     return attach
 

@@ -24,6 +24,7 @@ from rayces_core import (
     TransitionRefusedError,
 )
 from rayces_core.scheduling import due_reminders, free_slots, reschedule
+from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_user
 from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, moving, open_centre
 from tests.wire import wire
@@ -210,7 +211,7 @@ def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, tol
 
     booked = centre.book(at(10))
     before = dict(booked.__data__)
-    monkeypatch.setitem(Appointment.lifecycle._effects, "reschedule", [fail])
+    monkeypatch.setitem(Appointment.lifecycle._announcements._effects, "reschedule", [Effect(fail, None, ())])
 
     centre.refused(RuntimeError, moving(booked), scheduled_at=at(12))
 

@@ -17,6 +17,7 @@ from rayces_core import (
     clock,
 )
 from rayces_core.scheduling import due_reminders, expire_overdue, free_slots, reschedule
+from rayces_core.state_machine.announcing import Effect
 from tests.scheduling import racing
 from tests.scheduling.worlds import (
     ALWAYS,
@@ -139,7 +140,7 @@ def test_each_batch_is_committed_by_itself(centre, monkeypatch):
         if len(seen) == 5:
             raise RuntimeError
 
-    monkeypatch.setitem(Appointment.lifecycle._effects, "expire", [fail_at_the_fifth])
+    monkeypatch.setitem(Appointment.lifecycle._announcements._effects, "expire", [Effect(fail_at_the_fifth, None, ())])
     with pytest.raises(RuntimeError):
         expire_overdue(OVERDUE, batch_size=3)
 
