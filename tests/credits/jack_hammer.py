@@ -37,7 +37,7 @@ from rayces_core import (
     credits,
 )
 from rayces_core.embedded import EmbeddedServer
-from tests.credits.jack_worker import HOT, Diary, Site, work
+from tests.credits.jack_worker import HOT, Diary, Site, work_alone
 from tests.factory import START, make_professional, make_student, make_user
 
 SPREAD, APPOINTMENTS = 60, 1000
@@ -108,7 +108,7 @@ def run_workers(
     harm: bool,
 ) -> None:
     def start(number: int) -> Any:
-        process = SPAWNING.Process(target=work, args=(site, number, seed, operations, deadline), daemon=True)
+        process = SPAWNING.Process(target=work_alone, args=(site, number, seed, operations, deadline), daemon=True)
         process.start()
         return process
 

@@ -148,7 +148,6 @@ def _look(user: int) -> None:
 
 def work(site: Site, number: int, seed: int, operations: int, deadline: float | None) -> None:
     """Go on where the one before was killed: ask again for what was not answered, then for more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     diary = Diary(Path(site.folder) / f"{number}.jsonl")
     with Database.connect(site.url, max_connections=2) as database, contextlib.ExitStack() as stack:
         while True:
@@ -218,3 +217,9 @@ class Diary:
 
     def note(self, line: dict[str, Any]) -> None:
         os.write(self._file, json.dumps(line).encode() + b"\n")
+
+
+def work_alone(site: Site, number: int, seed: int, operations: int, deadline: float | None) -> None:
+    """The same as a process of its own, whose end the parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work(site, number, seed, operations, deadline)
