@@ -1,12 +1,14 @@
 """rayces-core: the domain of a multi-tenant booking platform on PostgreSQL, in one package.
 
-from rayces_core import Database, Student
+    from rayces_core import Database, Student
 
-db = Database.embedded()
-db.migrate()
-db.create_organization("North Clinic", subdomain="north")
-with db.tenant("north"):
-Student.create(first_name="Luz", last_name="Sosa")
+    db = Database.embedded()
+    db.migrate()
+    db.create_organization("North Clinic", subdomain="north")
+    with db.tenant("north"):
+        Student.create(first_name="Luz", last_name="Sosa")
+
+The modules `credits` and `scheduling` hold the ledger and the bookings.
 """
 
 from importlib import import_module

@@ -1,12 +1,14 @@
 """What an appointment costs and what its cancellation gives back: one small object that a host application can replace.
 
-from rayces_core import credits
+    from rayces_core import credits
 
-class HalfBack(credits.Policy):
-def refund(self, appointment, cancelled_at, notice_hours):
-return appointment.credits_used // 2
+    class HalfBack(credits.Policy):
+        def refund(self, appointment, cancelled_at, notice_hours):
+            return appointment.credits_used // 2
 
-credits.use_policy(HalfBack())
+    credits.use_policy(HalfBack())
+
+It holds for the whole process.
 """
 
 from __future__ import annotations
