@@ -65,6 +65,9 @@ class Engine(peewee.PostgresqlDatabase):
             ) from error
         try:
             self._prepare(connection)
+        except psycopg2.Error as error:
+            connection.close()
+            raise translate(error) from error
         except BaseException:
             connection.close()
             raise

@@ -16,7 +16,7 @@ from rayces_core.binding import bound, current, database
 from rayces_core.database import organization_model, use_organization_model
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError
 from rayces_core.fields import IdField, UTCDateTimeField
-from rayces_core.hydration import builder
+from rayces_core.hydration import Build, builder
 from rayces_core.inserting import TenantInsert
 from rayces_core.prepared import prepared, slots
 from rayces_core.queries import (
@@ -250,8 +250,11 @@ class ScopedModel(Writable, peewee.Model):
     @classmethod
     def _from_rows(cls, description: Any, rows: list[tuple[Any, ...]]) -> list[Self]:
         """Instances of `rows`, which hold all columns in the order of the fields; `description` is the cursor's."""
-        described = SimpleNamespace(description=description)
-        return builder(cls._whole(), described, peewee.ROW.MODEL)(rows, current().organization_id)
+
+        def made() -> Build:
+            return builder(cls._whole(), SimpleNamespace(description=description), peewee.ROW.MODEL)
+
+        return cls._meta.remember("build", made)(rows, current().organization_id)
 
     @classmethod
     def _whole(cls) -> TenantSelect:

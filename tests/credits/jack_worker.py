@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
 from rayces_core import (
     AlreadyDebitedError,
     AlreadyRefundedError,
@@ -46,8 +44,7 @@ KINDS = {
 }
 # What a caller is told when it may go on; anything else that is raised is a failure of the run.
 REFUSALS = (InsufficientCreditsError, AlreadyRefundedError, AlreadyDebitedError, NothingToRefundError)
-# The driver's own error is what a connection says that is cut while it is being opened.
-UNANSWERED = (ConnectionLostError, DatabaseUnreachableError, TransactionFailedError, psycopg2.OperationalError)
+UNANSWERED = (ConnectionLostError, DatabaseUnreachableError, TransactionFailedError)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,5 @@
 """Postings that meet in the middle of each other's unit of work, step by step."""
 
-import threading
-import time
-
 import pytest
 
 from rayces_core import (
@@ -14,41 +11,12 @@ from rayces_core import (
     credits,
 )
 from rayces_core.credits import ledger
+from rayces_core.credits import statements as sql
 from tests.credits.ledger import NOW, amounts, figures, statements
+from tests.credits.meanwhile import Meanwhile, until_somebody_waits
 from tests.factory import make_user
 
 PAID = {"payment_method": "mp", "payment_reference": "1"}
-
-
-class Meanwhile:
-    """A call on a thread and connection of its own, in a unit of work of its own."""
-
-    def __init__(self, db, organization, call):
-        self.outcome = None
-        self._thread = threading.Thread(target=self._run, args=(db, organization, call), daemon=True)
-        self._thread.start()
-
-    def _run(self, db, organization, call):
-        try:
-            with db.tenant(organization), db.atomic():
-                self.outcome = call()
-        except Exception as error:
-            self.outcome = error
-
-    def ended(self):
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        return self.outcome
-
-
-def until_somebody_waits(db):
-    ours = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-    sql = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN ({ours})"
-    for _ in range(400):
-        if db.execute_sql(sql).fetchone() != (0,):
-            return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
 
 
 REQUESTS = {
@@ -109,7 +77,8 @@ def test_who_waits_for_the_last_credits_is_told_that_they_are_gone(own_db):
 def test_a_balance_that_is_opened_after_the_look_for_its_lock_is_locked_all_the_same(own_db):
     """Else two that note and complete the same payment would wait for each other."""
     organization = own_db.create_organization("Waiting", subdomain="waiting")
-    lock, statement = ledger.NOTE_ONCE.plain.split("; ", 1)
+    message = sql.posting(TransactionType.PURCHASE, TransactionStatus.PENDING, frozenset({"key"}))
+    lock, statement = message.plain.split("; ", 1)
     with own_db.tenant(organization):
         user = make_user()
         values = ledger.Posting(user.id, 5, TransactionType.PURCHASE, NOW, TransactionStatus.PENDING, key="k").values

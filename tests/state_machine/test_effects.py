@@ -73,6 +73,30 @@ def test_what_it_reads_is_as_the_database_has_it(bound, ran):
         assert len(row.history()) == 1
 
 
+def test_what_is_assigned_and_not_saved_is_no_answer(bound, ran):
+    hidden, pretended = make_appointment(notes="bring the file"), make_appointment()
+    hidden.notes, pretended.notes = None, "none there"
+    fire(hidden, "pre_confirm")
+    fire(pretended, "pre_confirm")
+    assert ran == [None]  # for the hidden one; the function gets the caller's object
+    assert stored(hidden)["notes"] == "bring the file"
+    assert [row.dirty_field_names for row in (hidden, pretended)] == [["notes"]] * 2
+
+
+def test_when_is_told_by_the_row_as_it_has_become(bound, within):
+    asked, stale = [], make_appointment()
+    Appointment.update(notes="written elsewhere").where(Appointment.id == stale.id).execute()
+    within(
+        Appointment.lifecycle,
+        "pre_confirm",
+        lambda change: None,
+        when=lambda row: asked.append((row.state, row.notes)),
+        reads=("notes",),
+    )
+    fire(stale, "pre_confirm")
+    assert asked[-1] == ("pre_confirmed", "written elsewhere")
+
+
 def test_a_stale_row_that_turns_out_to_need_it_is_undone_with_it(bound, within):
     def fail(change):
         raise Undone

@@ -15,7 +15,8 @@ from typing import Any, Final
 from rayces_core import clock
 from rayces_core.binding import current
 from rayces_core.credits.arguments import actor_id, appointment_id, check_tenant, payment, text, user_id, whole_credits
-from rayces_core.credits.ledger import MOST_CREDITS, lock_balances
+from rayces_core.credits.ledger import lock_balances, undisturbed
+from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.errors import (
     AlreadyDebitedError,
     BalanceTooLargeError,
@@ -174,27 +175,28 @@ def _post_many(
     rows: Iterable[Mapping[str, Any]], kind: TransactionType, sign: int, by: User | None, now: datetime | None
 ) -> list[Row]:
     check_tenant()
-    binding = current()
     wanted = [_checked(number, row, kind, sign) for number, row in enumerate(rows)]
     if not wanted:
         return []
     _refuse_doubles(wanted)
-    users = sorted({row.user_id for row in wanted})
     values = {
-        "tenant": binding.organization_id,
+        "tenant": current().organization_id,
         "type": kind.value,
         "by": actor_id(by),
         "now": clock.moment(now),
-        "users": users,
+        "users": sorted({row.user_id for row in wanted}),
     }
-    with binding.engine.atomic():
-        binding.engine.run_prepared(OPEN_ALL, values)
-        lock_balances(users)
-        _check_booked(wanted, values)
-        repeated = _repeated(wanted, values)
-        new = [row for row in wanted if row.number not in repeated]
-        _check_balances(new, values)
-        posted = _write(new, values)
+    return undisturbed(lambda: _post_all(wanted, values))
+
+
+def _post_all(wanted: list[_Wanted], values: dict[str, Any]) -> list[Row]:
+    current().engine.run_prepared(OPEN_ALL, values)
+    lock_balances(values["users"])
+    _check_booked(wanted, values)
+    repeated = _repeated(wanted, values)
+    new = [row for row in wanted if row.number not in repeated]
+    _check_balances(new, values)
+    posted = _write(new, values)
     return [posted.get(row.number) or Row(row.number, REPEATED, repeated[row.number], None) for row in wanted]
 
 

@@ -8,14 +8,16 @@ sees what was committed meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rayces_core.binding import current
+from rayces_core.credits import statements
 from rayces_core.credits.arguments import check_tenant
+from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, SPENDING
 from rayces_core.errors import (
     AlreadyDebitedError,
     AlreadyRefundedError,
@@ -27,110 +29,33 @@ from rayces_core.errors import (
     ReferenceNotFoundError,
     TransactionFailedError,
 )
-from rayces_core.messages import Message
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
 
-MOST_CREDITS: Final = 2**31 - 1
+Result = TypeVar("Result")
 ATTEMPTS: Final = 10
+# The place after a balance's last entry is always free, unless the balance was moved back by other means.
+PLACES: Final = ("credit_transactions_credit_balance_id_sequence_key", "credit_transactions_chain_key")
 NAMES: Final = [column.column_name for column in CreditTransaction._meta.sorted_fields]
-COLUMNS: Final = ", ".join(f'"{name}"' for name in NAMES)
-# What only the server knows of an entry that it has made. All the rest was given, and each column that comes back costs
-# both sides more than a microsecond.
-CHAIN: Final = ("balance_before", "balance_after", "sequence", "previous_sequence")
-MADE: Final = ("id", "credit_balance_id", *CHAIN, "metadata")
 GIVEN: Final = {
     "organization_id": "tenant",
     "user_id": "user",
-    "appointment_id": "appointment",
     "transaction_type": "type",
-    "idempotency_key": "key",
-    "created_by_id": "by",
     "created_at": "now",
     "updated_at": "now",
+    **OPTIONAL,
 }
 DESCRIPTION: Final = [(name,) for name in NAMES]
 IN_ORDER: Final = itemgetter(*(GIVEN.get(name, name) for name in NAMES))
 
-LOCK: Final = """
-SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s FOR NO KEY UPDATE"""
-LOCK_ALL: Final = """
-SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
-ORDER BY user_id FOR NO KEY UPDATE"""
-MOVE: Final = """
-    UPDATE credit_balances SET
-        balance = balance + %(amount)s,
-        lifetime_purchased = lifetime_purchased + %(purchased)s,
-        lifetime_used = lifetime_used + %(used)s,
-        last_sequence = coalesce(last_sequence, 0) + 1,
-        updated_at = %(now)s
-    WHERE organization_id = %(tenant)s AND user_id = %(user)s
-      AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647
-      AND lifetime_purchased::bigint + %(purchased)s <= 2147483647 AND lifetime_used::bigint + %(used)s <= 2147483647
-"""
-# Locked again, since the balance may have been opened after LOCK looked for it.
-HELD: Final = "FOR NO KEY UPDATE"
-HOLD: Final = "SELECT * FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s"
-# The entry that this one would repeat.
-REPEATED: Final = """
-    organization_id = %(tenant)s AND (
-        idempotency_key = %(key)s
-        OR (payment_method = %(payment_method)s AND payment_reference = %(payment_reference)s)
-        OR (appointment_id = %(appointment)s AND transaction_type = %(type)s AND status <> 'failed')
-    )"""
-ENTRY: Final = f"""
-    INSERT INTO credit_transactions (
-        organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, balance_before,
-        balance_after, sequence, previous_sequence, metadata, payment_method, payment_reference, idempotency_key,
-        created_by_id, reason, processed_at, created_at, updated_at
-    ) SELECT %(tenant)s, %(user)s, id, %(appointment)s::bigint, %(amount)s, %(type)s, %(status)s, {{chain}},
-        %(metadata)s, %(payment_method)s::varchar, %(payment_reference)s::varchar, %(key)s::varchar, %(by)s::bigint,
-        %(reason)s::varchar, %(processed_at)s::timestamptz, %(now)s, %(now)s
-    FROM held RETURNING {", ".join(MADE)}"""
-COMPLETED: Final = ENTRY.format(chain="balance - %(amount)s, balance, last_sequence, nullif(last_sequence - 1, 0)")
-PENDING: Final = ENTRY.format(chain="NULL::integer, NULL::integer, NULL::integer, NULL::integer")
-
-TYPES: Final = {
-    "tenant": "bigint",
-    "user": "bigint",
-    "amount": "integer",
-    "purchased": "integer",
-    "used": "integer",
-    "type": "varchar",
-    "status": "varchar",
-    "appointment": "bigint",
-    "payment_method": "varchar",
-    "payment_reference": "varchar",
-    "key": "varchar",
-    "by": "bigint",
-    "reason": "varchar",
-    "metadata": "jsonb",
-    "processed_at": "timestamptz",
-    "now": "timestamptz",
-}
-MOVED: Final = "RETURNING id, balance, last_sequence"
-UNLESS_REPEATED: Final = f"AND NOT EXISTS (SELECT 1 FROM credit_transactions WHERE {REPEATED})"
-POST: Final = Message(f"WITH held AS ({MOVE} {MOVED}) {COMPLETED}", types=TYPES)
-# Not left to the foreign key, whose refusal would end the caller's transaction.
-IF_BOOKED: Final = """AND (%(appointment)s IS NULL OR EXISTS (
-    SELECT 1 FROM appointments WHERE organization_id = %(tenant)s AND id = %(appointment)s))"""
-POST_ONCE: Final = Message(
-    LOCK, f"WITH held AS ({MOVE} {UNLESS_REPEATED} {IF_BOOKED} {MOVED}) {COMPLETED}", types=TYPES
-)
-NOTE_ONCE: Final = Message(LOCK, f"WITH held AS ({HOLD} {UNLESS_REPEATED} {HELD}) {PENDING}", types=TYPES)
-
-FIND: Final = Message(f"SELECT {COLUMNS} FROM credit_transactions WHERE {REPEATED} ORDER BY id LIMIT 1", types=TYPES)
-OPEN: Final = """
-INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, %(user)s, %(now)s, %(now)s ON CONFLICT (organization_id, user_id) DO NOTHING"""
-
-SPENDING: Final = (TransactionType.APPOINTMENT_DEBIT, TransactionType.CANCELLATION_REFUND)
-
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """An entry that is wanted: `amount` credits in (above zero) or out (below) of a user's balance."""
+    """An entry that is wanted: `amount` credits in (above zero) or out (below) of a user's balance.
+
+    `organization_id` says whose ledger it is for; None is the bound tenant's, and there is none in privileged work.
+    """
 
     user_id: int
     amount: int
@@ -144,6 +69,21 @@ class Posting:
     by_id: int | None = None
     reason: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    organization_id: int | None = None
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Which values it has of those that may be left out."""
+        values = {
+            "appointment": self.appointment_id,
+            "payment_method": self.payment_method,
+            "payment_reference": self.payment_reference,
+            "key": self.key,
+            "by": self.by_id,
+            "reason": self.reason,
+            "metadata": self.metadata or None,
+        }
+        return frozenset([name for name, value in values.items() if value is not None])
 
     @property
     def is_the_only_one(self) -> bool:
@@ -153,14 +93,10 @@ class Posting:
     @property
     def values(self) -> dict[str, Any]:
         """The values of the statements."""
-        purchased = self.amount if self.kind is TransactionType.PURCHASE else 0
-        used = -self.amount if self.kind in SPENDING else 0
         return {
-            "tenant": current().organization_id,
+            "tenant": current().organization_id if self.organization_id is None else self.organization_id,
             "user": self.user_id,
             "amount": self.amount,
-            "purchased": purchased,
-            "used": used,
             "type": self.kind.value,
             "status": self.status.value,
             "appointment": self.appointment_id,
@@ -192,13 +128,16 @@ def post(posting: Posting) -> CreditTransaction:
         IdempotencyConflictError: its key or payment was used for another entry.
         AlreadyDebitedError, AlreadyRefundedError: the appointment has such an entry.
         ReferenceNotFoundError: there is no such user or appointment in this organization.
+        TransactionFailedError: another posting was in the way, or the balance was moved by other means.
     """
-    check_tenant()
+    if posting.organization_id is None:
+        check_tenant()
     values = posting.values
     for _ in range(ATTEMPTS):
         try:
             entry = _make(posting, values) or _explain(posting, values)
         except (DuplicateError, DeadlockError) as error:
+            check_place(error)
             if current().engine.holder_of_transaction() is not None:  # the server has undone all of it
                 raise TransactionFailedError(
                     "another posting was in the way; run the unit of work again, and it gets that one's result"
@@ -209,17 +148,53 @@ def post(posting: Posting) -> CreditTransaction:
     raise TransactionFailedError("the balance kept changing; run the unit of work again")
 
 
-def _message_of(posting: Posting) -> Message:
-    if posting.status is TransactionStatus.PENDING:
-        return NOTE_ONCE
-    return POST_ONCE if posting.is_the_only_one else POST
+def undisturbed(act: Callable[[], Result]) -> Result:
+    """Carry `act` out as a unit of work, and again where another posting came first or was in the way.
+
+    Raises:
+        DeadlockError: what the caller's own unit of work holds is part of the deadlock.
+        TransactionFailedError: others kept coming first, or a balance was moved by other means.
+    """
+    engine = current().engine
+    for _ in range(ATTEMPTS):
+        try:
+            with engine.atomic():
+                return act()
+        except (DuplicateError, DeadlockError) as error:
+            check_place(error)
+            if isinstance(error, DeadlockError) and engine.holder_of_transaction() is not None:
+                raise
+    raise TransactionFailedError("other postings kept coming first; run the unit of work again")
 
 
-def _make(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction | None:
-    made = current().engine.run_message(_message_of(posting), values).fetchone()
+def check_place(error: Exception) -> None:
+    """Raise TransactionFailedError if a posting failed with `error` because its balance had been moved back."""
+    if isinstance(error, DuplicateError) and error.constraint in PLACES:
+        raise TransactionFailedError(
+            "the balance does not stand at its last entry, so nothing can follow there: it was moved by other means "
+            "than rayces_core.credits; run `rayces credits verify` (credits.verify()) to see which one and what it "
+            "should be, and put it right as the owner of the database"
+        ) from error
+
+
+def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
+    message = statements.posting(posting.kind, posting.status, posting.given)
+    made = current().engine.run_message(message, values).fetchone()
     if made is None:
         return None
-    row = IN_ORDER({**values, **dict(zip(MADE, made, strict=True))})
+    entry_id, balance_id, after, place, *metadata = made
+    row = IN_ORDER(
+        {
+            **values,
+            "id": entry_id,
+            "credit_balance_id": balance_id,
+            "balance_before": None if after is None else after - posting.amount,
+            "balance_after": after,
+            "sequence": place,
+            "previous_sequence": (place or 1) - 1 or None,
+            "metadata": metadata[0] if metadata else {},
+        }
+    )
     return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
 
 
@@ -234,32 +209,34 @@ def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction |
     if posting.is_the_only_one and (earlier := _find(values)) is not None:
         return _repetition(posting, earlier)
     if posting.appointment_id is not None:
-        _check_there(Appointment, posting.appointment_id, "appointment_id")
-    held = CreditBalance.get_or_none(CreditBalance.user == posting.user_id)
+        _check_there(Appointment, posting.appointment_id, "appointment_id", values["tenant"])
+    held = CreditBalance._find(CreditBalance.user, posting.user_id, values["tenant"])
     if held is None:
-        _check_there(User, posting.user_id, "user_id")
+        _check_there(User, posting.user_id, "user_id", values["tenant"])
         if posting.amount < 0:
             raise InsufficientCreditsError(required=-posting.amount, available=0)
-        open_balance(posting.user_id, posting.now)
+        open_balance(posting.user_id, posting.now, values["tenant"])
         return None
     after = held.balance + posting.amount
     if after < 0:
         raise InsufficientCreditsError(required=-posting.amount, available=held.balance)
-    purchased, used = held.lifetime_purchased + values["purchased"], held.lifetime_used + values["used"]
+    purchased = held.lifetime_purchased + (posting.amount if posting.kind is TransactionType.PURCHASE else 0)
+    used = held.lifetime_used - (posting.amount if posting.kind in SPENDING else 0)
     if max(after, purchased, used) > MOST_CREDITS:
         raise BalanceTooLargeError(posting.amount, held.balance)
     return None
 
 
-def _check_there(model: type[Appointment | User], key: int, field: str) -> None:
-    if model.get_or_none(model.id == key) is None:
+def _check_there(model: type[Appointment | User], key: int, field: str, organization_id: int) -> None:
+    if model._find(model.id, key, organization_id) is None:
         message = f"there is no such {model.__name__.lower()} in this organization"
         raise ReferenceNotFoundError(message, table="credit_transactions", fields=(field,))
 
 
-def open_balance(user_id: int, now: datetime) -> None:
-    """Make the user's balance, if there is none yet."""
-    current().engine.run_prepared(OPEN, {"tenant": current().organization_id, "user": user_id, "now": now})
+def open_balance(user_id: int, now: datetime, organization_id: int | None = None) -> None:
+    """Make the user's balance, if there is none yet, in that organization or the bound one."""
+    tenant = current().organization_id if organization_id is None else organization_id
+    current().engine.run_prepared(OPEN, {"tenant": tenant, "user": user_id, "now": now})
 
 
 def lock_balances(user_ids: Iterable[int]) -> None:

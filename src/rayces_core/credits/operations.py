@@ -18,8 +18,9 @@ from rayces_core.credits.arguments import (
     whole_credits,
 )
 from rayces_core.credits.arguments import appointment_id as appointment_id_of
-from rayces_core.credits.ledger import Posting, lock_balances, open_balance, post
+from rayces_core.credits.ledger import Posting, check_place, lock_balances, open_balance, post, undisturbed
 from rayces_core.errors import (
+    DuplicateError,
     InvalidDataError,
     InvalidTransitionError,
     NothingToRefundError,
@@ -86,12 +87,16 @@ def complete(
 
     Raises:
         InvalidTransitionError: it has failed. BalanceTooLargeError: no balance can hold that much.
+        TransactionFailedError: the balance was moved by other means than this module.
     """
     check_reach(transaction)
     try:
         transaction.complete(by=by, now=now)
     except InvalidTransitionError as error:
         _unless_closed_as(TransactionStatus.COMPLETED, transaction, error)
+    except DuplicateError as error:
+        check_place(error)
+        raise
     return transaction
 
 
@@ -238,19 +243,32 @@ def transfer(
     keys = (None, None) if idempotency_key is None else (f"{idempotency_key}/out", f"{idempotency_key}/in")
     out = _adjustment(giver, -amount, reason, by, moment, keys[0], {"transfer_to": taker})
     into = _adjustment(taker, amount, reason, by, moment, keys[1], {"transfer_from": giver})
-    with current().engine.atomic():
-        open_balance(taker, moment)
-        lock_balances([giver, taker])
-        return post(out), post(into)
+    return undisturbed(lambda: _move(out, into))
 
 
-def debit_of(appointment_id: int) -> CreditTransaction | None:
-    """The live debit of an appointment, if it has one."""
-    found: CreditTransaction | None = CreditTransaction.get_or_none(
-        (CreditTransaction.appointment == appointment_id)
-        & (CreditTransaction.transaction_type == TransactionType.APPOINTMENT_DEBIT)
-        & (CreditTransaction.status == TransactionStatus.COMPLETED)
-    )
+def _move(out: Posting, into: Posting) -> tuple[CreditTransaction, CreditTransaction]:
+    open_balance(into.user_id, into.now)
+    lock_balances([out.user_id, into.user_id])
+    return post(out), post(into)
+
+
+def debit_of(appointment_id: int, organization_id: int | None = None) -> CreditTransaction | None:
+    """The live debit of an appointment, if it has one; privileged work has to say of which organization."""
+    return _entry_of(appointment_id, TransactionType.APPOINTMENT_DEBIT, organization_id)
+
+
+def refund_of(appointment_id: int, organization_id: int | None = None) -> CreditTransaction | None:
+    """The refund of an appointment, if it has one; privileged work has to say of which organization."""
+    return _entry_of(appointment_id, TransactionType.CANCELLATION_REFUND, organization_id)
+
+
+def _entry_of(appointment_id: int, kind: TransactionType, organization_id: int | None) -> CreditTransaction | None:
+    entry = CreditTransaction
+    mine = (entry.appointment == appointment_id) & (entry.transaction_type == kind)
+    mine &= entry.status == TransactionStatus.COMPLETED
+    if current().privileged:
+        mine &= entry.organization == organization_id
+    found: CreditTransaction | None = entry.get_or_none(mine)
     return found
 
 

@@ -231,6 +231,8 @@ class Appointment(TimestampedTenantModel):
         Raises:
             TransitionRefusedError: `expired`, the hold has ended. InvalidTransitionError, NotPermittedError.
             InsufficientCreditsError: the client has too few credits; the appointment stays pre_confirmed.
+            AlreadyRefundedError: it was debited by hand, and that was given back.
+            AlreadyDebitedError: a debit by hand still waits to be completed.
         """
 
     @lifecycle.transition(

@@ -55,10 +55,14 @@ class Announcements:
         """The fields that decide which effects run."""
         return tuple(name for effect in self._effects.get(event, ()) for name in effect.reads)
 
-    def announce(self, change: StateChange) -> None:
-        """Run the effects now, and have the subscribers told once the change is committed."""
+    def announce(self, change: StateChange, stored: Any = None) -> None:
+        """Run the effects now, and have the subscribers told once the change is committed.
+
+        `stored` is the row as the database has it, where the subject may hold what is not saved.
+        """
+        row = change.subject if stored is None else stored
         for effect in self._effects.get(change.event, ()):
-            if effect.concerns(change.subject):
+            if effect.concerns(row):
                 effect.run(change)
         for subscriber in (*self._subscribers.get(change.event, ()), *self._subscribers.get(None, ())):
             current().engine.after_commit(functools.partial(subscriber, change))

@@ -157,7 +157,8 @@ class StateMachine:
 
         Args:
             when: rows that it runs for, `when(row)`; others keep their single statement.
-            reads: fields that `when` and the function look at; they are then known to be as the database has them.
+            reads: fields that `when` and the function look at. `when` is told by the row as the database has it; the
+                function gets the caller's object, which has them fresh too, but keeps what was assigned and not saved.
         """
         self._check_known(events)
 
@@ -219,10 +220,10 @@ class StateMachine:
                 self.announce(self._change(row, move, self.states(from_state), given))
         return rows
 
-    def announce(self, change: StateChange) -> None:
+    def announce(self, change: StateChange, stored: Any = None) -> None:
         """Run what belongs to the transition's transaction, and have subscribers told once it is committed."""
         self._wire()
-        self._announcements.announce(change)
+        self._announcements.announce(change, stored)
 
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether something runs in the event's transaction, for this row or for some, so that one is needed."""
@@ -250,18 +251,20 @@ class StateMachine:
                     self._finish(row, move, from_state, values, given)
                     return
         with current().engine.atomic():
-            from_state, values = self._make_locked(row, move)
-            self._finish(row, move, from_state, values, given)
+            from_state, values, stored = self._make_locked(row, move)
+            self._finish(row, move, from_state, values, given, stored)
 
     def _seems_right(self, row: Any, move: Move) -> bool:
         return all(name in row.__data__ for name in self._looked_at(move)) and self._refusal(row, move) is None
 
-    def _finish(self, row: Any, move: Move, from_state: Any, values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    def _finish(
+        self, row: Any, move: Move, from_state: Any, values: Any, given: Mapping[str, Any], stored: Any = None
+    ) -> None:
         self.take_up(row, values)
-        self.announce(self._change(row, move, from_state, given))
+        self.announce(self._change(row, move, from_state, given), stored)
 
-    def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any]]:
-        """Decide by the row as it stands in the database, locked so that it stays so."""
+    def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any], Any]:
+        """Decide by the row as it stands in the database, locked so that it stays so; gives that row too, moved."""
         guard = move.transition.database_guard
         if guard is not None:
             lock_before(guard, row)
@@ -275,7 +278,9 @@ class StateMachine:
             raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
         note_changes_in_place(row)
         unsaved = row.dirty_field_names
-        return from_state, {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
+        known = {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
+        self.take_up(fresh, values)
+        return from_state, known, fresh
 
     def _refusal(self, row: Any, move: Move) -> Exception | None:
         transition = move.transition
