@@ -114,3 +114,13 @@ def test_a_script_is_printed_and_nothing_is_run(empty: Terminal) -> None:
 @pytest.mark.parametrize("command", ["up", "down"])
 def test_a_script_is_no_json(command: str, empty: Terminal) -> None:
     assert empty("migrate", command, "--sql", "--json").code == 2
+
+
+def test_rows_are_made_up_when_asked_for(migrated: Terminal, server_url: str, tmp_path: Path) -> None:
+    (tmp_path / "001_phone.py").write_text(MIGRATION.format("UPDATE users SET role = 1 / (id - id)"))
+    words = ("--scratch-url", server_url, "--directory", str(tmp_path), "--history-table", "host_migrations")
+    assert migrated("migrate", "rehearse", *words).code == 0
+    ran = migrated("migrate", "rehearse", "--rows", "2", *words)
+    assert (ran.code, ran.out) == (3, "")
+    assert "division by zero" in ran.err
+    assert "held 2 made-up rows each" in ran.err

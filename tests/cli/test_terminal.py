@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -20,6 +22,18 @@ from rayces_core.cli.completion import VARIABLE
 from rayces_core.cli.interrupt import interruptible_statements
 from rayces_core.database import Database
 from tests.cli.process import Terminal, environment, start
+from tests.conftest import on_server
+
+WAIT = re.compile(
+    r"003_\w+( waits for a lock: server process \d+ \(|: canceling statement due to lock timeout; attempt \d+ failed)"
+)
+BACKFILL_AND_INDEX = """
+from rayces_core.migrations.runner import backfill
+ATOMIC = False
+def migrate(migrator, database, *, fake=False):
+    migrator.run(backfill, database, "t", "c = slow(id)", "c IS NULL", batch_rows=20)
+    migrator.sql("CREATE INDEX CONCURRENTLY t_slow ON t (slow(id))")
+"""
 
 
 def test_piped_output_has_no_colours_and_whole_words(migrated: Terminal) -> None:
@@ -40,6 +54,32 @@ def test_colours_are_for_terminals_that_want_them(variables: dict[str, str], col
     assert process.returncode == 0
     assert ("\x1b[32m" in shown) is coloured
     assert "018_booking_indexes" in shown
+
+
+def test_a_bar_grows_with_a_backfill_and_an_index_build_and_is_gone_at_the_end(
+    make_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = make_database()
+    on_server(
+        url,
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(0.003); RETURN $1; END';"
+        "CREATE TABLE t AS SELECT n AS id, NULL::int AS c, repeat('x', 700) AS f FROM generate_series(1, 100) AS n",
+    )
+    (tmp_path / "001_fill.py").write_text(BACKFILL_AND_INDEX)
+    master, slave = pty.openpty()
+    words = ("--directory", str(tmp_path), "--history-table", "own", "--database-url", url)
+    screen = environment(TERM="xterm-256color", COLUMNS="80", NO_COLOR="1")
+    process = start("migrate", "up", *words, stdout=slave, stderr=slave, env=screen)
+    os.close(slave)
+    with os.fdopen(master, "rb") as terminal:
+        shown = b"".join(iter(lambda: _read_terminal(terminal.fileno()), b"")).decode()
+    assert process.wait() == 0
+    assert [int(part) for part in re.findall(r"filling in t [^%]* (\d+)%", shown)][-1] >= 60
+    assert "applying 001_fill, step 2 of 2" in shown
+    assert re.search(r"building t_slow: building index: scanning table [^%]* \d+%", shown)
+    # The line of the bar is erased, the cursor is back, and only the result stays.
+    assert shown.partition("\x1b[?25h")[2].rpartition("\x1b[2K")[2] == "applied 001_fill\r\n"
 
 
 def _read_terminal(descriptor: int) -> bytes:
@@ -66,13 +106,14 @@ def test_a_reader_who_leaves_early_sees_no_error(own_db: Database) -> None:
     assert process.wait() == 141
 
 
-def test_ctrl_c_is_one_line_and_130() -> None:
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_one_line_and_130(signal_sent: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         process = start("doctor", "--database-url", f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/none")
         caller, _ = server.accept()
         with caller:
             caller.recv(1)  # it is connected and waits for an answer
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal_sent)
             assert process.communicate(timeout=30) == ("", "rayces: interrupted\n")
     assert process.returncode == 130
 
@@ -109,7 +150,8 @@ def test_ctrl_c_ends_the_statement_on_the_server_too(make_database: Callable[...
     watcher.close()
 
 
-def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal) -> None:
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal, signal_sent: signal.Signals) -> None:
     assert empty("migrate", "up", "--to", "2").code == 0
     other = psycopg2.connect(str(empty.url))
     cursor = other.cursor()
@@ -120,9 +162,12 @@ def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal) -> Non
         if cursor.fetchone() != (0,):
             break
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", "rayces: interrupted\n")
-    assert process.returncode == 130
+    process.send_signal(signal_sent)
+    out, err = process.communicate(timeout=30)
+    # How long the signal takes to arrive decides whether, and how often, the wait is spoken of before.
+    *waits, last = err.splitlines()
+    assert (out, last, process.returncode) == ("", "rayces: interrupted", 130)
+    assert [line for line in waits if not WAIT.match(line)] == []
     other.rollback()
     other.close()
     states = [state["state"] for state in json.loads(empty("migrate", "status", "--json").out)]

@@ -1,5 +1,6 @@
 """The runner's connection: its own, in UTC, direct, and one runner's at a time."""
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError
 from rayces_core.migrations import Runner
+from rayces_core.migrations.creating import ensure_database
 from rayces_core.migrations.session import connected, dedicated, single_runner
+from tests.tenancy.test_walls import run_bouncer
 
 BACKEND_KEY = b"K\x00\x00\x00\x0c"
 
@@ -99,6 +102,39 @@ def test_a_pooling_proxy_is_refused(make_database: Any, tmp_path: Path) -> None:
         with pytest.raises(MigrationError, match="a pooling proxy such as PgBouncer"):
             Runner(through_proxy).up()
     assert Runner(url).done == []
+
+
+@pytest.fixture
+def bouncer_url(make_database: Any, tmp_path: Path) -> Iterator[str]:
+    """A PgBouncer in transaction mode before an empty database, where the program is installed."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed here")
+    yield from run_bouncer(program, make_database(), tmp_path)
+
+
+def test_pgbouncer_in_transaction_mode_is_refused_before_anything_runs(bouncer_url: str, connect: Any) -> None:
+    for run in (lambda runner: runner.up(), lambda runner: runner.down(), lambda runner: runner.run("001_myhub")):
+        with pytest.raises(MigrationError, match=r"PgBouncer .* give migrations the server's own URL"):
+            run(Runner(bouncer_url))
+    cursor = connect(bouncer_url).cursor()
+    cursor.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+    assert cursor.fetchone() == (0,)
+    cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT database = 0")
+    assert cursor.fetchone() == (0,)
+
+
+def test_the_status_may_be_asked_for_through_pgbouncer(bouncer_url: str) -> None:
+    assert {status.state for status in Runner(bouncer_url).status()} == {"pending"}
+
+
+def test_no_database_is_created_through_pgbouncer(bouncer_url: str, connect: Any) -> None:
+    name = "rayces_test_missing"
+    with pytest.raises(MigrationError, match="a pooling proxy such as PgBouncer"):
+        ensure_database(make_dsn(bouncer_url, dbname=name), maintenance_db="app")
+    cursor = connect(bouncer_url).cursor()
+    cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", (name,))
+    assert cursor.fetchone() == (0,)
 
 
 class InventingProxy:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ USAGE, DATABASE, INTERRUPTED, READER_GONE = 2, 3, 130, 141
 
 
 def main() -> NoReturn:
-    """Run the command that `sys.argv` names and end the process with its exit code."""
+    """Run the command that `sys.argv` names and end the process with its exit code. SIGTERM is taken for Ctrl-C."""
+    # The first process of a container does not hear it otherwise, and is killed with its statement under way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run())
 
 

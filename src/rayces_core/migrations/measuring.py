@@ -3,7 +3,8 @@
 Rule it guards: a statement blocks when a table of the application is locked against writes (SHARE or stronger) while
 a whole table is read or rewritten, because that lasts as long as the table is big. What DO blocks, functions and
 Python calls do is measured just the same. The server counts the scan of an empty table too, so that rows are needed
-only by what a statement does for each row; made-up ones would be refused by migrations that look at their data.
+only by what a statement does for each row. Made-up ones may be refused by migrations that look at their data, so there
+are none unless somebody asks for them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from rayces_core.migrations.execution import Execution
 from rayces_core.migrations.files import MigrationFile
+from rayces_core.migrations.filling import MadeUpRows
 from rayces_core.migrations.probe import Probe
 from rayces_core.migrations.session import MigrationDatabase
 from rayces_core.migrations.steps import OUTSIDE_TRANSACTION, Step
@@ -100,10 +102,13 @@ class MeasuredExecution(Execution):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.measurements: list[Measurement] = []
+        self.made_up_rows: MadeUpRows | None = None
         self._found: dict[int, str] = {}
 
     def run(self, file: MigrationFile, *, back: bool) -> None:
-        """Apply or undo `file`, measured."""
+        """Apply or undo `file`, measured; tables that are empty get their made-up rows before."""
+        if self.made_up_rows is not None:
+            self.made_up_rows.fill()
         rows = self.database.unmeasured(TABLES, self.history.table)
         self._found = {oid: name for oid, name, _ in rows}
         super().run(file, back=back)

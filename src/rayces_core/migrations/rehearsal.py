@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError
+from rayces_core.migrations.filling import MadeUpRows
 from rayces_core.migrations.measuring import MeasuredDatabase, MeasuredExecution, Measurement
 from rayces_core.migrations.runner import Runner
 from rayces_core.migrations.session import connected, dedicated, quote_identifier
@@ -35,9 +36,14 @@ class RehearsalRunner(Runner):
         """Of every statement so far, in the order of running."""
         return cast("MeasuredExecution", self._execution).measurements
 
+    def make_up_rows(self, rows: int) -> None:
+        """From now on give each empty table that many rows before a migration is run."""
+        filling = MadeUpRows(self.database, rows, self.history.table) if rows > 0 else None
+        cast("MeasuredExecution", self._execution).made_up_rows = filling
+
 
 def rehearse(
-    runner: Runner, scratch_url: str, *, beneath: Sequence[Runner] = (), to: int | str | None = None
+    runner: Runner, scratch_url: str, *, beneath: Sequence[Runner] = (), to: int | str | None = None, rows: int = 0
 ) -> list[Measurement]:
     """Run what is pending for `runner`, up to and including `to`, on a scratch database; measure each statement.
 
@@ -45,6 +51,7 @@ def rehearse(
         runner: of the real database, from which nothing but the history is read.
         scratch_url: a server to make the scratch database on; its login may create databases.
         beneath: runners of the same database whose migrations come first, as far as they are applied.
+        rows: how many made-up rows each empty table gets before a migration is run; which got none is logged.
 
     A migration that was stopped half way is rehearsed from its beginning.
 
@@ -56,9 +63,24 @@ def rehearse(
         for below in beneath:
             stand_in(below, url).up(applied_number(below))
         stand_in(runner, url).up(applied_number(runner))
-        measured = stand_in(runner, url, RehearsalRunner)
-        measured.up(to)
-        return cast("RehearsalRunner", measured).measurements
+        measured = cast("RehearsalRunner", stand_in(runner, url, RehearsalRunner))
+        measured.make_up_rows(rows)
+        with _blamed_on(rows):
+            measured.up(to)
+        return measured.measurements
+
+
+@contextmanager
+def _blamed_on(rows: int) -> Iterator[None]:
+    try:
+        yield
+    except MigrationError as error:
+        if not rows or type(error) is not MigrationError:
+            raise
+        raise MigrationError(
+            f"{str(error).rstrip('.')}.\nThe tables held {rows} made-up rows each: if only those cannot pass, "
+            "rehearse without them"
+        ) from error
 
 
 def table_sizes(runner: Runner, measurements: Sequence[Measurement]) -> dict[str, int | None]:

@@ -23,23 +23,28 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1024
 
 
-@click.command(epilog="\b\nExamples:\n  rayces migrate rehearse\n  rayces migrate rehearse --to 11 --json")
+@click.command(epilog="\b\nExamples:\n  rayces migrate rehearse\n  rayces migrate rehearse --rows 2 --to 11 --json")
 @_TO
+@click.option(
+    "--rows", type=click.IntRange(0, 1000), default=0, metavar="N", help="Made-up rows for each table; default: none."
+)
 @scratch_option
 @_JSON
 @which_migrations
 @database_options
 @click.pass_obj
-def rehearse(settings: Settings, which: Which, to: str | None, scratch_url: str | None, as_json: bool) -> int:
+def rehearse(
+    settings: Settings, which: Which, to: str | None, rows: int, scratch_url: str | None, as_json: bool
+) -> int:
     """Run what is pending on a scratch copy of the schema, and measure it.
 
     A statement blocks when it reads or rewrites a whole table while the application cannot write. The copy is made by
     the same migrations, in a database of its own that is dropped afterwards; your database is only asked for its
-    state.
+    state. Its tables are empty unless --rows is given; then what fails on rows only is seen as well.
 
     The exit code is 1 if a statement blocks.
     """
-    found, _ = _measured(settings, which, to, scratch_url, sizes=False)
+    found, _ = _measured(settings, which, to, scratch_url, rows=rows)
     if as_json:
         _print(found, {})
     else:
@@ -67,13 +72,13 @@ def plan(settings: Settings, which: Which, to: str | None, scratch_url: str | No
 
 
 def _measured(
-    settings: Settings, which: Which, to: str | None, scratch_url: str | None, *, sizes: bool
+    settings: Settings, which: Which, to: str | None, scratch_url: str | None, *, sizes: bool = False, rows: int = 0
 ) -> tuple[list[Measurement], Sizes]:
     from rayces_core.migrations.rehearsal import rehearse, table_sizes
 
     with settings.database() as database, scratch_server(scratch_url) as server:
         runner = which.runner(database)
-        found = rehearse(runner, server, beneath=which.beneath(database), to=to)
+        found = rehearse(runner, server, beneath=which.beneath(database), to=to, rows=rows)
         return found, table_sizes(runner, found) if sizes else {}
 
 

@@ -21,32 +21,54 @@ _ADVICE = {
     "missing": "its file is gone: install the version of rayces-core that has it",
     "pending": "not applied yet: run `rayces migrate up`",
 }
+_CREATION = """\
+-- The database is missing. Run this from another one, as a login that may create databases; then make the script of
+-- the migrations, which is written for what it finds.
+"""
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of text.")
 _SQL = click.option("--sql", "as_sql", is_flag=True, help="Print a script for psql instead; nothing is run.")
 _TO = click.option("--to", metavar="N", help="Last migration to apply, by number or name; default: the newest.")
 
 
 @click.command(
-    epilog="\b\nExamples:\n  rayces migrate up\n  rayces migrate up --to 11\n  rayces migrate up --sql > up.sql"
+    epilog="\b\nExamples:\n  rayces migrate up\n  rayces migrate up --to 11\n  rayces migrate up --create-database\n"
+    "  rayces migrate up --sql > up.sql"
 )
 @_TO
+@click.option("--create-database", "create", is_flag=True, help="Create the database first if it is missing.")
+@click.option("--maintenance-db", metavar="NAME", help="Database that it is created from; default: postgres.")
 @_SQL
 @_JSON
 @which_migrations
 @database_options
 @click.pass_obj
-def up(settings: Settings, which: Which, to: str | None, as_sql: bool, as_json: bool) -> None:
+def up(
+    settings: Settings,
+    which: Which,
+    to: str | None,
+    create: bool,
+    maintenance_db: str | None,
+    as_sql: bool,
+    as_json: bool,
+) -> None:
     """Apply what is pending, in order.
 
     What was stopped half way is finished. Safe on a live database: only one run at a time, and locks are waited for
     half a second at most, then asked for again.
     """
+    if maintenance_db is not None and not create:
+        raise click.UsageError("--maintenance-db is for --create-database; give both")
+    other = {} if maintenance_db is None else {"maintenance_db": maintenance_db}
     if as_sql:
-        _print_script(settings, which, lambda runner: runner.up_script(to), as_json=as_json)
+        _print_script(settings, which, lambda runner: _up_script(runner, to, create, other), as_json=as_json)
         return
     with shown_runner(settings, which, "applying") as runner:
+        created = create and _created(runner, other)
         names = runner.up(to)
         states = _states(runner, names)
+    if created:
+        # Programs read an array of migrations on stdout.
+        click.echo(f"created database {runner.database.database}", err=as_json)
     _tell("applied", states, "nothing to apply: the schema is up to date", as_json=as_json)
 
 
@@ -95,10 +117,11 @@ def fake(settings: Settings, which: Which, to: str, as_json: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  rayces migrate status\n  rayces migrate status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@click.option("--allow-newer", is_flag=True, help="Accept what a newer version than this one has applied.")
 @which_migrations
 @database_options
 @click.pass_obj
-def status(settings: Settings, which: Which, as_json: bool) -> int:
+def status(settings: Settings, which: Which, allow_newer: bool, as_json: bool) -> int:
     """List every migration with its state.
 
     The exit code is 1 unless all are applied.
@@ -109,7 +132,25 @@ def status(settings: Settings, which: Which, as_json: bool) -> int:
         _print(states)
     else:
         _show(states)
-    return 0 if all(state.state == "applied" for state in states) else FINDINGS
+    return 0 if all(_is_settled(state, states, allow_newer=allow_newer) for state in states) else FINDINGS
+
+
+def _is_settled(state: MigrationStatus, states: list[MigrationStatus], *, allow_newer: bool) -> bool:
+    newest = max((each.number for each in states if each.state != "missing"), default=0)
+    return state.state == "applied" or (allow_newer and state.state == "missing" and state.number > newest)
+
+
+def _created(runner: Runner, other: dict[str, str]) -> bool:
+    from rayces_core.migrations.creating import ensure_database
+
+    return ensure_database(runner.database, **other)
+
+
+def _up_script(runner: Runner, to: str | None, create: bool, other: dict[str, str]) -> str:
+    from rayces_core.migrations.creating import creation_script
+
+    statement = creation_script(runner.database, **other) if create else ""
+    return f"{_CREATION}{statement}" if statement else runner.up_script(to)
 
 
 def _print_script(settings: Settings, which: Which, write: Callable[[Runner], str], *, as_json: bool) -> None:
