@@ -12,7 +12,7 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo test lint format bench soak clean stale
+.PHONY: demo test lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -32,6 +32,10 @@ format: .venv/installed-dev
 
 bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
+
+# A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
+bench-adopt: .venv/installed-embedded
+	@$(PY) -m bench.adopting $(BENCH_ARGS)
 
 # The ledger under many processes, kills and cut connections, for ten minutes unless told otherwise.
 soak: .venv/installed-dev

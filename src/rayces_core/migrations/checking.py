@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rayces_core.migrations.adopting.extras import Extras, extras_of
 from rayces_core.migrations.catalogue import fingerprint
 from rayces_core.migrations.rehearsal import applied_number, schema_of, scratch_database, stand_in
 from rayces_core.migrations.runner import Runner
@@ -36,10 +37,18 @@ _RELATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One line of the catalogue: `missing` from the live database, or there and `unexpected`."""
+    """One line of the catalogue: `missing` from the live database, or there and `unexpected`.
 
-    kind: Literal["missing", "unexpected"]
+    Of an adopted MyHub `extra` is what it had before, `transitional` what its old application needs until `--finish`.
+    """
+
+    kind: Literal["missing", "unexpected", "extra", "transitional"]
     line: str
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether something else than migrations and an adoption has made it."""
+        return self.kind in ("missing", "unexpected")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ def differences(
         scratch_url: a server to make the scratch database on; its login may create databases.
         beside: runners of the same database whose tables belong there too; their migrations come first.
         strict: report also what stands beside the migrations' own tables: other tables, views, functions, extensions.
+
+    Of an adopted MyHub what it had before is listed as well, each as extra.
 
     A migration that was stopped half way counts as not applied, so what it did is reported.
 
@@ -80,7 +91,18 @@ def differences(
         if not histories(line) and not others(line) and (strict or not _ALONE.match(line))
     ]
     both = [Difference("missing", line) for line in missing] + [Difference("unexpected", line) for line in unexpected]
+    if runner.directory is None:
+        extras = extras_of(runner.database)
+        both = [_explained(difference, extras) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))
+
+
+def _explained(difference: Difference, extras: Extras) -> Difference:
+    if extras.is_transitional(difference.line):
+        return Difference("transitional", difference.line)
+    if difference.kind == "unexpected" and extras.is_extra(difference.line):
+        return Difference("extra", difference.line)
+    return difference
 
 
 def _read(runner: Runner) -> _Catalogue:

@@ -48,6 +48,7 @@ class Execution:
         self.database, self.history = database, history
         self._observer = observer or _unobserved
         self._lookout = Lookout(database)
+        self.alone_steps = 0
 
     def run(self, file: MigrationFile, *, back: bool) -> None:
         """Apply or undo `file` and note it in the history; raises MigrationError with what the server said."""
@@ -58,11 +59,37 @@ class Execution:
         with self._explained(file.name):
             go(file, module, back, started)
 
+    def run_alone(self, label: str, step: Step) -> None:
+        """Run a step that belongs to no migration, watched and retried as any other; it must bear being repeated."""
+
+        def attempt(_number: int) -> None:
+            with self._lookout.watching(label):
+                self._run_bounded(step, self._limits(None), step, lambda: None)
+
+        self.alone_steps += 1
+        self._observer(label, self.alone_steps, self.alone_steps)
+        with self._explained(label):
+            retrying(attempt, label, self.database.retry_seconds)
+
+    # -- what an adoption does otherwise -----------------------------------------------------------------------
+
+    def _limits(self, module: ModuleType | None) -> tuple[int, int]:
+        """The lock timeout and the statement timeout of a migration's statements, in milliseconds."""
+        return limits_of(module)
+
+    def _steps(self, file: MigrationFile, module: ModuleType, back: bool) -> list[Step]:  # noqa: ARG002
+        migrator = Migrator(self.database)
+        body = module.rollback if back else module.migrate
+        body(migrator, self.database, fake=False)
+        return migrator.steps
+
+    # -- how ---------------------------------------------------------------------------------------------------
+
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
-            steps = self._steps(module, back)
             with self._lookout.watching(file.name), self.database.atomic():
-                self._limit(*limits_of(module), local=True)
+                self._limit(*self._limits(module), local=True)
+                steps = self._steps(file, module, back)
                 for position, step in enumerate(steps, start=1):
                     self._observer(file.name, position, len(steps))
                     self._perform(file, position, step)
@@ -71,7 +98,7 @@ class Execution:
         retrying(attempt, file.name, self.database.retry_seconds)
 
     def _step_by_step(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
-        steps = self._steps(module, back)
+        steps = self._steps(file, module, back)
         done = self.history.begin(file, REVERTING if back else RUNNING)
         attempts = 1
         for position, step in enumerate(steps[done:], start=done + 1):
@@ -88,28 +115,39 @@ class Execution:
         self._finish(file, back, attempts, started)
 
     def _run_step(self, file: MigrationFile, module: ModuleType, step: Step, position: int) -> None:
-        limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED) if step.harmless else limits_of(module)
+        self._run_bounded(
+            step,
+            self._limits(module),
+            lambda: self._perform(file, position, step),
+            lambda: self.history.checkpoint(file, position),
+        )
+
+    def _run_bounded(
+        self, step: Step, limits: tuple[int, int], perform: Callable[[], None], note: Callable[[], None]
+    ) -> None:
+        if step.harmless:
+            limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED)
         if step.in_transaction:
             with self.database.atomic():
                 self._limit(*limits, local=True)
-                self._perform(file, position, step)
-                self.history.checkpoint(file, position)
+                perform()
+                note()
             return
         self._limit(limits[0], UNLIMITED, local=False)
         try:
-            self._outside_transaction(file, position, step)
+            self._outside_transaction(step, perform)
         finally:
             with suppress(peewee.PeeweeException, psycopg2.Error):
                 self.database.command("RESET lock_timeout; RESET statement_timeout")
-        self.history.checkpoint(file, position)
+        note()
 
-    def _outside_transaction(self, file: MigrationFile, position: int, step: Step) -> None:
+    def _outside_transaction(self, step: Step, perform: Callable[[], None]) -> None:
         if step.new_index is None:
-            self._perform(file, position, step)
+            perform()
             return
         self._drop_invalid(step.new_index)
         try:
-            self._perform(file, position, step)
+            perform()
         except (peewee.DatabaseError, psycopg2.Error):
             # An INVALID unique index would go on refusing the application's rows.
             with suppress(peewee.PeeweeException, psycopg2.Error):
@@ -124,12 +162,6 @@ class Execution:
         if self.database.one(_INVALID_INDEX, index):
             logger.warning("dropping the unfinished index %s", index)
             self.database.command(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(index)}")
-
-    def _steps(self, module: ModuleType, back: bool) -> list[Step]:
-        migrator = Migrator(self.database)
-        body = module.rollback if back else module.migrate
-        body(migrator, self.database, fake=False)
-        return migrator.steps
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:
@@ -175,7 +207,7 @@ def _let_interruption_through(error: BaseException) -> None:
         cause = cause.__context__
 
 
-def limits_of(module: ModuleType) -> tuple[int, int]:
+def limits_of(module: ModuleType | None) -> tuple[int, int]:
     """The lock timeout and the statement timeout of a migration's statements, in milliseconds."""
     return (
         int(getattr(module, "LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)),

@@ -14,11 +14,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import peewee
 from peewee_migrate.router import BaseRouter
@@ -27,6 +25,7 @@ from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrations.execution import Execution, Observer
 from rayces_core.migrations.files import MigrationFile, read_directory, refuse_irreversible
 from rayces_core.migrations.history import APPLIED, REVERTING, History, HistoryRow
+from rayces_core.migrations.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
 from rayces_core.migrations.roles import ensure_roles
 from rayces_core.migrations.script import Script
 from rayces_core.migrations.session import (
@@ -37,6 +36,7 @@ from rayces_core.migrations.session import (
     quote_identifier,
     single_runner,
 )
+from rayces_core.migrations.status import MigrationStatus, is_applied, statuses
 from rayces_core.migrations.steps import Migrator, backfill
 
 __all__ = [
@@ -50,23 +50,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("rayces_core.migrations")
-
-State = Literal["pending", "applied", "dirty", "changed", "missing"]
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationStatus:
-    """One migration as file and history show it.
-
-    `state` is pending, applied, dirty (stopped half way, up or down), changed (the file was edited since) or missing
-    (applied, but the file is gone). `applied_at` is aware, `duration_ms` is what applying took; None if pending.
-    """
-
-    number: int
-    name: str
-    state: State
-    applied_at: datetime | None
-    duration_ms: int | None
 
 
 class Runner(BaseRouter):
@@ -86,6 +69,8 @@ class Runner(BaseRouter):
     # A rehearsal runs the same code, measured.
     _database_kind: type[MigrationDatabase] = MigrationDatabase
     _execution_kind: type[Execution] = Execution
+    # An adoption may run where a plain run would stop the old application.
+    _is_adoption = False
 
     def __init__(
         self,
@@ -165,11 +150,7 @@ class Runner(BaseRouter):
         """Every migration with its state, by number; those whose file is missing come last."""
         with connected(self.database):
             rows = self.history.rows()
-        states = []
-        for file in read_directory(self.directory):
-            row = rows.pop(file.name, None)
-            states.append(_status(file.number, file.name, row, _state(file, row)))
-        return states + [_status(_number_of(name), name, row, "missing") for name, row in rows.items()]
+        return statuses(read_directory(self.directory), rows)
 
     def refuse_changes(self) -> None:
         """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
@@ -269,8 +250,7 @@ class Runner(BaseRouter):
         """Hold the lock of the only runner; gives the files and the history, which agree."""
         files = read_directory(self.directory)
         with single_runner(self.database, self.migrate_table, self.lock_wait_seconds):
-            rows = self.history.rows()
-            _refuse_disagreement(files, rows)
+            rows = self._agreed(files)
             yield files, rows
 
     @contextmanager
@@ -278,13 +258,23 @@ class Runner(BaseRouter):
         """The files and the history, which agree, on a connection that writes nothing."""
         files = read_directory(self.directory)
         with connected(self.database):
-            rows = self.history.rows()
-            _refuse_disagreement(files, rows)
+            rows = self._agreed(files)
             self.database.command("SET default_transaction_read_only = on")
             try:
                 yield files, rows
             finally:
                 self.database.command("RESET default_transaction_read_only")
+
+    def _agreed(self, files: list[MigrationFile]) -> dict[str, HistoryRow]:
+        rows = self.history.rows()
+        _refuse_disagreement(files, rows)
+        if self._is_guarded:
+            refuse_half_adopted(self.database)
+        return rows
+
+    @property
+    def _is_guarded(self) -> bool:
+        return self.directory is None and not self._is_adoption
 
     def _run_all(self, files: list[MigrationFile], *, back: bool) -> list[str]:
         for file in files:
@@ -304,9 +294,11 @@ class Runner(BaseRouter):
         self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None
     ) -> tuple[list[MigrationFile], list[MigrationFile]]:
         """What has to be undone first, because undoing it was stopped half way, and what has to be applied."""
+        if self._is_guarded:
+            refuse_untouched(self.database, rows)
         last = self._number(files, to, default=len(files))
         reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
-        return reverting, [file for file in files if file.number <= last and not _is_applied(rows, file)]
+        return reverting, [file for file in files if file.number <= last and not is_applied(rows, file)]
 
     def _downwards(
         self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None
@@ -320,6 +312,8 @@ class Runner(BaseRouter):
             chosen = [file for file in recorded if file.number > last]
         for file in chosen:
             refuse_irreversible(file)
+        if self._is_guarded:
+            refuse_undoing(self.database, (file.number for file in chosen))
         return chosen
 
     def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
@@ -347,32 +341,9 @@ class Runner(BaseRouter):
             recorded = [each for each in files if each.name in rows]
             expected = recorded[-1] if recorded else None
         else:
-            expected = next((each for each in files if not _is_applied(rows, each)), None)
+            expected = next((each for each in files if not is_applied(rows, each)), None)
         if expected != file:
             raise MigrationError(f"{file.name} is not next; {expected.name if expected else 'nothing'} is")
-
-
-def _is_applied(rows: dict[str, HistoryRow], file: MigrationFile) -> bool:
-    return file.name in rows and rows[file.name].state == APPLIED
-
-
-def _state(file: MigrationFile, row: HistoryRow | None) -> State:
-    if row is None:
-        return "pending"
-    if row.state != APPLIED:
-        return "dirty"
-    return "applied" if row.checksum == file.checksum else "changed"
-
-
-def _status(number: int, name: str, row: HistoryRow | None, state: State) -> MigrationStatus:
-    if row is None:
-        return MigrationStatus(number, name, state, None, None)
-    return MigrationStatus(number, name, state, row.applied_at, row.duration_ms)
-
-
-def _number_of(name: str) -> int:
-    digits = name.partition("_")[0]
-    return int(digits) if digits.isdigit() else 0
 
 
 def _refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]) -> None:
@@ -391,7 +362,7 @@ def _refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]
                 "and put the change into a new migration"
             )
     for earlier, later in pairwise(files):
-        if later.name in rows and not _is_applied(rows, earlier):
+        if later.name in rows and not is_applied(rows, earlier):
             raise MigrationFileError(
                 f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rayces_core.cli.migrating.adopting import adopt
 from rayces_core.cli.migrating.checking import check
 from rayces_core.cli.migrating.rehearsing import plan, rehearse
 from rayces_core.cli.migrating.running import down, fake, status, up
@@ -13,8 +14,8 @@ from rayces_core.cli.options import database_options
 @click.group()
 @database_options
 def migrate() -> None:
-    """Apply, undo, list, rehearse or check migrations."""
+    """Apply, undo, list, rehearse or check migrations; adopt a MyHub."""
 
 
-for _command in (up, down, status, plan, rehearse, check, fake):
+for _command in (up, down, status, plan, rehearse, check, fake, adopt):
     migrate.add_command(_command)

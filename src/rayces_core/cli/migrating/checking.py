@@ -34,7 +34,9 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
 
     Reads the live database only; the migrations are run on a scratch database that is dropped afterwards.
 
-    The exit code is 1 if they differ.
+    Of an adopted MyHub what it had before is listed as extra, and what its old application needs as transitional.
+
+    The exit code is 1 if they differ; extras count with --strict only.
     """
     from rayces_core.migrations.checking import differences
 
@@ -48,8 +50,8 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
 
         print_json(asdict(difference) for difference in found)
     else:
-        _show(found)
-    return FINDINGS if found else 0
+        _show(found, strict=strict)
+    return FINDINGS if _failing(found, strict=strict) else 0
 
 
 def _of_models(runner: Runner) -> Iterator[Difference]:
@@ -69,14 +71,20 @@ def _of_models(runner: Runner) -> Iterator[Difference]:
                     yield Difference("missing", f"model {model.__name__}: column {table}.{field.column_name}{rule}")
 
 
-def _show(found: list[Difference]) -> None:
-    from rayces_core.cli.output import GREEN, RED, YELLOW, console, styled, table
+def _failing(found: list[Difference], *, strict: bool) -> list[Difference]:
+    return [each for each in found if each.is_drift or (strict and each.kind == "extra")]
+
+
+def _show(found: list[Difference], *, strict: bool) -> None:
+    from rayces_core.cli.output import FAINT, GREEN, RED, YELLOW, console, styled, table
 
     screen = console()
+    colours = {"missing": RED, "unexpected": YELLOW}
     shown = table("", "Line of the catalogue")
     for difference in found:
-        shown.add_row(styled(difference.kind, RED if difference.kind == "missing" else YELLOW), difference.line)
+        shown.add_row(styled(difference.kind, colours.get(difference.kind, FAINT)), difference.line)
     if found:
         screen.print(shown)
-    summary = f"{len(found)} differences" if found else "the schema is what its migrations make"
-    screen.print(styled(summary, RED if found else GREEN))
+    failing = _failing(found, strict=strict)
+    summary = f"{len(failing)} differences" if failing else "the schema is what its migrations make"
+    screen.print(styled(summary, RED if failing else GREEN))

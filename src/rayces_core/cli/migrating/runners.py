@@ -13,6 +13,7 @@ import click
 from rayces_core.cli.options import Settings
 
 if TYPE_CHECKING:
+    from rayces_core.database import Database
     from rayces_core.migrations.execution import Observer
     from rayces_core.migrations.runner import Runner
     from rayces_core.migrations.session import Progress
@@ -79,12 +80,20 @@ def scratch_server(url: str | None) -> Iterator[str]:
 @contextmanager
 def shown_runner(settings: Settings, which: Which, doing: str) -> Iterator[Runner]:
     """A runner that shows on a terminal what it is at, with a bar for backfills and index builds."""
+    with progress_shown(settings, doing) as (database, on_step, on_progress):
+        yield which.runner(database, on_step, on_progress)
+
+
+@contextmanager
+def progress_shown(settings: Settings, doing: str) -> Iterator[tuple[Database, Observer, Progress]]:
+    """The database, and two functions that show on a terminal what a runner is at."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bars
 
     screen = Console(stderr=True)
     columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    bars = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    bars = Bars(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     with settings.database() as database, bars:
         task = bars.add_task("looking at the migrations", total=None)
 
@@ -99,4 +108,4 @@ def shown_runner(settings: Settings, which: Which, doing: str) -> Iterator[Runne
         def on_progress(what: str, done: int, total: int) -> None:
             bars.update(task, completed=done, total=total, description=what)
 
-        yield which.runner(database, on_step, on_progress)
+        yield database, on_step, on_progress

@@ -1,0 +1,163 @@
+"""`rayces migrate adopt`: the database of a running MyHub becomes one organization, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rayces_core.cli.migrating.runners import FINDINGS, progress_shown
+from rayces_core.cli.options import Settings, database_options
+
+if TYPE_CHECKING:
+    from rayces_core.migrations.adopting import Adoption, Finding, Outcome, Report
+
+_COLOURS = {"refusal": "bold red", "choice": "yellow", "note": "dim"}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate adopt --organization-name North --subdomain north --report\n"
+    "  rayces migrate adopt --organization-name North --subdomain north --fix orphans=set-aside\n"
+    "  rayces migrate adopt --finish"
+)
+@click.option("--organization-name", "name", metavar="NAME", help="Name of the organization that MyHub becomes.")
+@click.option("--subdomain", metavar="SUB", help="Its subdomain.")
+@click.option("--old-role", "old_roles", multiple=True, metavar="ROLE", help="Login of the old application.")
+@click.option("--fix", "fixes", multiple=True, metavar="KIND=CHOICE", help="What to do about a finding.")
+@click.option("--report", "only_report", is_flag=True, help="Say what was found; nothing is changed.")
+@click.option("--finish", is_flag=True, help="The old application is gone: drop what only it needed.")
+@click.option("--undo", is_flag=True, help="Go back to plain MyHub, from wherever the adoption stands.")
+@click.option("--yes", is_flag=True, help="With --undo: drop bookings, credits and whatever MyHub does not have.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of text.")
+@database_options
+@click.pass_obj
+def adopt(
+    settings: Settings,
+    name: str | None,
+    subdomain: str | None,
+    old_roles: tuple[str, ...],
+    fixes: tuple[str, ...],
+    only_report: bool,
+    finish: bool,
+    undo: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Make the database of a running MyHub one organization of this library.
+
+    The old application goes on, unchanged, until --finish. What was stopped is gone on with by the same command.
+
+    The exit code is 1 when a finding stands in the way; nothing was changed then.
+    """
+    _refuse_mixture(only_report, finish, undo, yes=yes, begins=bool(name or subdomain or old_roles or fixes))
+    if not (finish or undo or only_report) and not (name and subdomain):
+        raise click.UsageError("give --organization-name and --subdomain")
+    choices = dict(_pair(fix) for fix in fixes)
+    with _shown(settings, name, subdomain, old_roles, choices) as adoption:
+        if finish or undo:
+            return _tell(adoption.finish() if finish else adoption.undo(yes=yes), as_json=as_json)
+        report = adoption.report()
+        if only_report or report.open:
+            return _tell_findings(report, as_json=as_json)
+        return _tell(adoption.run(), report.findings, as_json=as_json)
+
+
+def _refuse_mixture(only_report: bool, finish: bool, undo: bool, *, yes: bool, begins: bool) -> None:
+    if only_report + finish + undo > 1:
+        raise click.UsageError("give one of --report, --finish and --undo")
+    if begins and (finish or undo):
+        raise click.UsageError("--finish and --undo know what was adopted; give them without names and choices")
+    if yes and not undo:
+        raise click.UsageError("--yes belongs to --undo")
+
+
+def _pair(fix: str) -> tuple[str, str]:
+    kind, equals, word = fix.partition("=")
+    from rayces_core.migrations.adopting.finding import CHOICES
+
+    if not equals or word not in CHOICES.get(kind, ()):
+        known = ", ".join(f"{name}={'|'.join(words)}" for name, words in CHOICES.items())
+        raise click.UsageError(f"--fix {fix} is no choice; there are {known}")
+    return kind, word
+
+
+@contextmanager
+def _shown(
+    settings: Settings,
+    name: str | None,
+    subdomain: str | None,
+    old_roles: tuple[str, ...],
+    choices: dict[str, str],
+) -> Iterator[Adoption]:
+    from rayces_core.migrations.adopting import Adoption
+
+    with progress_shown(settings, "adopting") as (database, on_step, on_progress):
+        yield Adoption(
+            database.url,
+            name=name,
+            subdomain=subdomain,
+            old_roles=old_roles,
+            choices=choices,
+            app_role=database.app_role,
+            admin_role=database.admin_role,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
+
+
+def _tell_findings(report: Report, *, as_json: bool) -> int:
+    if as_json:
+        _print({"stage": report.stage, "findings": [_plain(finding) for finding in report.findings]})
+    else:
+        _show(report.findings)
+        click.echo(f"{len(report.open)} findings stand in the way" if report.open else "nothing stands in the way")
+    return FINDINGS if report.open else 0
+
+
+def _tell(outcome: Outcome, findings: tuple[Finding, ...] = (), *, as_json: bool) -> int:
+    if as_json:
+        _print(asdict(outcome) | {"findings": [_plain(finding) for finding in findings]})
+    else:
+        _show([finding for finding in findings if finding.severity == "note"])
+        for line in _words(outcome):
+            click.echo(line)
+    return FINDINGS if outcome.differences else 0
+
+
+def _words(outcome: Outcome) -> Iterator[str]:
+    if outcome.stage == "adopted":
+        yield f"MyHub is organization {outcome.organization_id} now; the old application may go on"
+        yield "once it is gone: rayces migrate adopt --finish"
+    elif outcome.stage == "finished":
+        yield f"the adoption of organization {outcome.organization_id} is finished"
+    else:
+        yield "this is plain MyHub again; e-mail addresses keep their normal form"
+    for table, count in outcome.set_aside.items():
+        yield f"rayces_set_aside keeps {count} rows of {table} as they were"
+    for line in outcome.differences:
+        yield f"not as before: {line}"
+
+
+def _show(findings: Any) -> None:
+    from rayces_core.cli.output import console, styled, table
+
+    shown = table("Finding", "What", "What to do")
+    for finding in findings:
+        ids = f" (ids {', '.join(map(str, finding.examples))})" if finding.examples else ""
+        done = f"chosen: {finding.chosen}" if finding.chosen else finding.advice
+        shown.add_row(styled(finding.kind, _COLOURS[finding.severity]), finding.what + ids, done)
+    if shown.row_count:
+        console().print(shown)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return asdict(finding) | {"choices": finding.choices, "open": finding.is_open}
+
+
+def _print(content: dict[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -1,0 +1,104 @@
+"""`rayces migrate adopt`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import psycopg2
+import pytest
+
+from tests.cli.process import Terminal, is_one_sentence
+from tests.conftest import on_server
+from tests.migrations.adopting.myhub import DIRT, ROWS, SCHEMA
+
+NAMED = ("--organization-name", "North Hub", "--subdomain", "north")
+
+
+@pytest.fixture
+def myhub(capsys: pytest.CaptureFixture[str], make_database: Callable[..., str]) -> Terminal:
+    """A command line on a MyHub with two kinds of dirt."""
+    terminal = Terminal(capsys, make_database())
+    connection = psycopg2.connect(str(terminal.url))
+    connection.cursor().execute(f"{SCHEMA} {ROWS} {DIRT['emails']}; {DIRT['repeated-likes']}")
+    connection.commit()
+    connection.close()
+    return terminal
+
+
+def test_a_report_lists_findings_and_choices_and_changes_nothing(myhub: Terminal) -> None:
+    ran = myhub("migrate", "adopt", "--report")
+    assert ran.code == 1
+    assert "2 users have the e-mail address of an older user" in ran.out.replace("\n", " ") or "emails" in ran.out
+    assert "2 findings stand in the way" in ran.out
+    found = json.loads(myhub("migrate", "adopt", "--report", "--json").out)
+    by_kind = {each["kind"]: each for each in found["findings"]}
+    assert found["stage"] is None
+    assert (by_kind["emails"]["examples"], by_kind["emails"]["choices"]) == ([3, 5], ["rename", "merge"])
+    assert [kind for kind, each in by_kind.items() if each["open"]] == ["emails", "repeated-likes"]
+
+
+def test_without_a_choice_the_code_is_1_and_nothing_is_changed(myhub: Terminal) -> None:
+    ran = myhub("migrate", "adopt", *NAMED, "--fix", "emails=rename")
+    assert (ran.code, "1 findings stand in the way" in ran.out) == (1, True)
+    assert myhub("migrate", "adopt", "--undo").code == 3
+    assert "adopt --organization-name" in myhub("migrate", "up").err
+
+
+def test_adopted_finished_and_checked(myhub: Terminal, server_url: str) -> None:
+    fixes = ("--fix", "emails=rename", "--fix", "repeated-likes=set-aside")
+    ran = myhub("migrate", "adopt", *NAMED, *fixes, "--json")
+    outcome = json.loads(ran.out)
+    assert (ran.code, outcome["stage"], outcome["organization_id"]) == (0, "adopted", 1)
+    assert outcome["set_aside"] == {"likes": 3, "users": 2}
+    assert outcome["migrations"][0] == "002_organizations"
+    assert myhub("migrate", "status").code == 0
+    check = ("migrate", "check", "--scratch-url", server_url)
+    found = json.loads(myhub(*check, "--json").out)
+    assert {each["kind"] for each in found} == {"extra", "transitional"}
+    assert myhub("migrate", "adopt", "--finish").out.splitlines()[0] == "the adoption of organization 1 is finished"
+    ran = myhub(*check)
+    assert (ran.code, "column users.username" in ran.out) == (0, True)
+    assert myhub(*check, "--strict").code == 1
+    assert myhub("doctor").code == 0
+    assert "use `rayces migrate up`" in myhub("migrate", "adopt", *NAMED).err
+
+
+def test_adopted_and_undone(myhub: Terminal) -> None:
+    fixes = ("--fix", "emails=merge", "--fix", "repeated-likes=set-aside")
+    ran = myhub("migrate", "adopt", *NAMED, *fixes)
+    assert ran.code == 0
+    assert "MyHub is organization 1 now" in ran.out
+    on_server(
+        str(myhub.url),
+        "INSERT INTO professionals (organization_id, user_id, title, specialization) VALUES (1, 1, 'x', 'speech')",
+    )
+    refused = myhub("migrate", "adopt", "--undo")
+    assert (refused.code, is_one_sentence(refused.err), "--yes" in refused.err) == (3, True, True)
+    ran = myhub("migrate", "adopt", "--undo", "--yes")
+    assert ran.code == 0
+    assert ran.out.splitlines()[0] == "this is plain MyHub again; e-mail addresses keep their normal form"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--subdomain", "north"),
+        (*NAMED, "--fix", "emails=delete"),
+        (*NAMED, "--fix", "emails"),
+        (*NAMED, "--finish"),
+        (*NAMED, "--yes"),
+        ("--finish", "--undo"),
+        ("--organization-name", " ", "--subdomain", "north"),
+        ("--organization-name", "North", "--subdomain", "No rth"),
+    ],
+)
+def test_wrong_words_are_a_matter_of_usage(myhub: Terminal, words: tuple[str, ...]) -> None:
+    ran = myhub("migrate", "adopt", *words)
+    assert (ran.code, is_one_sentence(ran.err)) == (2, True)
+
+
+def test_what_is_no_myhub_is_the_databases_refusal(empty: Terminal) -> None:
+    ran = empty("migrate", "adopt", *NAMED)
+    assert (ran.code, "this is no MyHub" in ran.err) == (3, True)
