@@ -47,7 +47,8 @@ CHECKS = (
              FROM tenant t JOIN pg_index i ON i.indrelid = t.oid
             WHERE NOT t.is_root AND i.indisprimary AND i.indkey[0] <> t.tenant_column""",
         "the primary key does not start with organization_id",
-        "Make the primary key of {object} (organization_id, id).",
+        "Make the primary key of {object} (organization_id, id); a MyHub that is adopted gets it by "
+        "`rayces migrate adopt --finish`.",
     ),
     Check(
         "unique-not-tenant-first",

@@ -34,6 +34,7 @@ from rayces_core.migrations.session import (
     connected,
     dedicated_as,
     quote_identifier,
+    refuse_proxy,
     single_runner,
 )
 from rayces_core.migrations.status import MigrationStatus, is_applied, statuses
@@ -258,6 +259,7 @@ class Runner(BaseRouter):
         """The files and the history, which agree, on a connection that writes nothing."""
         files = read_directory(self.directory)
         with connected(self.database):
+            refuse_proxy(self.database)
             rows = self._agreed(files)
             self.database.command("SET default_transaction_read_only = on")
             try:

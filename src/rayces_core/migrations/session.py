@@ -19,6 +19,7 @@ from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, Mig
 logger = logging.getLogger("rayces_core.migrations")
 
 OLDEST_SERVER = 15
+CLIENT_CHECK_SECONDS = 5
 POLL_SECONDS = 0.1
 
 # What belongs to the application's connections and would change how this one behaves.
@@ -139,7 +140,8 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
     CONCURRENTLY of the holder waits in turn. It is the session's that runs the DDL, so it ends with it.
     """
     with connected(database):
-        _refuse_proxy(database)
+        refuse_proxy(database)
+        _end_with_its_client(database)
         key = lock_key(database.schema, purpose)
         _take(database, key, wait_seconds)
         try:
@@ -150,13 +152,20 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
                 database.one("SELECT pg_advisory_unlock(%s)", key)
 
 
-def _refuse_proxy(database: MigrationDatabase) -> None:
+def refuse_proxy(database: MigrationDatabase) -> None:
+    """Raise MigrationError behind a pooling proxy: what a session holds or sets would be another client's."""
     # A proxy invents the process id it gives out when the connection is made.
     if database.server.get_backend_pid() != database.one("SELECT pg_backend_pid()"):
         raise MigrationError(
             "a pooling proxy such as PgBouncer stands before the server, and the locks and settings of a session "
             "do not hold through it; give migrations the server's own URL"
         )
+
+
+def _end_with_its_client(database: MigrationDatabase) -> None:
+    # Or the server goes on with the statement of a runner that was killed, and holds its locks until that is done.
+    with suppress(peewee.DatabaseError):  # the server's system cannot ask
+        database.command(f"SET client_connection_check_interval = '{CLIENT_CHECK_SECONDS}s'")
 
 
 def lock_key(schema: str, purpose: str) -> int:

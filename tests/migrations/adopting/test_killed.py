@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import rayces_core
 from rayces_core.errors import MigrationError
 from rayces_core.migrations import Runner
 from rayces_core.migrations.catalogue import fingerprint
@@ -102,8 +104,23 @@ def test_from_any_migration_there_is_a_way_back(myhub: MyHub, stop: int) -> None
 KILLED = """
 import sys
 from rayces_core.migrations.adopting import Adoption
-Adoption(sys.argv[1], name="North Hub", subdomain="north", choices=dict(pair.split("=") for pair in sys.argv[2:])).run()
+choices = dict(pair.split("=") for pair in sys.argv[2:])
+tell = lambda *step: print(*step, flush=True)
+Adoption(sys.argv[1], name="North Hub", subdomain="north", choices=choices, on_step=tell).run()
 """
+
+
+def killed_after(command: list[str], steps: int, seconds: float) -> bool:
+    """Run until so many steps have begun and a moment longer, then SIGKILL; whether it came to that."""
+    source = str(Path(rayces_core.__file__).parents[1])
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source})
+    with running:
+        assert running.stdout is not None
+        begun = sum(1 for _ in zip(running.stdout, range(steps), strict=False))
+        time.sleep(seconds)
+        running.send_signal(signal.SIGKILL)
+    assert begun == steps or running.returncode == 0
+    return running.returncode == -signal.SIGKILL
 
 
 def test_a_process_killed_at_any_moment_is_gone_on_with(myhub: MyHub, make_database: Any, connect: Any) -> None:
@@ -114,20 +131,10 @@ def test_a_process_killed_at_any_moment_is_gone_on_with(myhub: MyHub, make_datab
     chance = random.Random(7)
     command = [sys.executable, "-c", KILLED, myhub.url, *(f"{kind}={word}" for kind, word in FIXES.items())]
     kills = 0
-    for _ in range(10):
-        running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": sys.path[0]})
-        try:
-            running.wait(0.4 + chance.random() * 1.2)
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-            running.wait()
-            kills += 1
-            time.sleep(0.05)
-            continue
-        if running.returncode == 0:
-            break
+    while killed_after(command, chance.randint(2, 25), chance.random() / 50):
+        kills += 1
+    assert kills >= 3
     assert myhub.adoption(choices=FIXES).run().stage == "adopted"
-    assert kills
     assert fingerprint(myhub.connection) == fingerprint(other.connection)
     assert contents(myhub.connection) == contents(other.connection)
     other.sql("DROP OWNED BY " + other.owner + " CASCADE")

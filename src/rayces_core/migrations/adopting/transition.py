@@ -72,6 +72,10 @@ SELECT relname::text, quote_ident(pg_get_userbyid(relowner)) FROM pg_class
  WHERE relname = ANY (%s) AND relkind = 'r' AND relnamespace = quote_ident(current_schema())::regnamespace
 """
 
+# In the order in which an insert takes its locks, and all before the first is changed: a lock that is held while the
+# next is waited for stops everybody for as long.
+_LOCK_ALL = "LOCK TABLE likes, posts, users IN ACCESS EXCLUSIVE MODE"
+
 Around = Callable[["Transition", list[Step]], list[Step]]
 
 
@@ -182,7 +186,7 @@ class Transition:
             for name, kind in ((POLICY, ""), (ONLY_POLICY, "AS RESTRICTIVE"))
         ]
         granted = [_grant(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
-        return steps + self._queued([*added, *granted])
+        return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
 
     def without_policies(self, steps: list[Step]) -> list[Step]:
         """019 back: what everybody had is everybody's again, instead of the old roles'."""
