@@ -20,6 +20,7 @@ from rayces_core import (
     Student,
     User,
 )
+from rayces_core.models import ImportRun
 
 _numbers = itertools.count(1)
 START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
@@ -116,6 +117,11 @@ def make_transition(**columns: Any) -> StateTransition:
     return StateTransition.create(**(values | {"from_state": "pre_confirmed", "to_state": "confirmed"} | columns))
 
 
+def make_import_run(**columns: Any) -> ImportRun:
+    values = {"record_type": "students", "source": "students.csv", "fingerprint": f"{next(_numbers):064x}"}
+    return ImportRun.create(**(values | columns))
+
+
 MAKERS = {
     User: make_user,
     Post: make_post,
@@ -126,4 +132,5 @@ MAKERS = {
     CreditBalance: make_balance,
     CreditTransaction: make_transaction,
     StateTransition: make_transition,
+    ImportRun: make_import_run,
 }

@@ -190,6 +190,7 @@ APP = {
     "credit_balances": EDITABLE - {"DELETE"},
     "credit_transactions": EDITABLE - {"DELETE"},
     "state_transitions": {"SELECT", "INSERT"},
+    "import_runs": EDITABLE - {"DELETE"},
 }
 UPDATABLE = {
     "organizations": {"name", "time_zone", "currency", "settings", "email", "phone", "address", "updated_at"},
@@ -197,6 +198,7 @@ UPDATABLE = {
     "credit_transactions": {"status", "processed_at", "metadata", "updated_at"}
     | {"balance_before", "balance_after", "sequence", "previous_sequence"},
     "state_transitions": set(),
+    "import_runs": {"last_row", "created", "updated", "unchanged", "skipped", "finished_at", "updated_at"},
 }
 REQUEST = {"idempotency_key", "request_fingerprint"}
 ALL_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")

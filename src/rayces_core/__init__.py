@@ -8,7 +8,8 @@
     with db.tenant("north"):
         Student.create(first_name="Luz", last_name="Sosa")
 
-The modules `credits` and `scheduling` hold the ledger and the bookings.
+The modules `credits` and `scheduling` hold the ledger and the bookings, `importing` and `exporting` bring records in
+and out.
 """
 
 from importlib import import_module
@@ -17,16 +18,18 @@ from typing import TYPE_CHECKING, Any
 from rayces_core._version import __version__
 
 if TYPE_CHECKING:
-    from rayces_core import credits, scheduling
+    from rayces_core import credits, exporting, importing, scheduling
     from rayces_core.database import Database
     from rayces_core.errors import (
         AlreadyDebitedError,
         AlreadyRefundedError,
+        ArchiveError,
         BalanceTooLargeError,
         BookingError,
         BookingWindowError,
         CheckFailedError,
         ClientBusyError,
+        ColumnMappingError,
         ConfigurationError,
         ConnectionLostError,
         ConstraintError,
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
         DuplicateError,
         EmbeddedServerError,
         IdempotencyConflictError,
+        ImportingError,
+        ImportRefusedError,
         InactiveTenantError,
         InsufficientCreditsError,
         InvalidDataError,
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
         SchemaMissingError,
         ServerTooOldError,
         SlotTakenError,
+        SourceError,
         StateAssignmentError,
         StillReferencedError,
         StudentBusyError,
@@ -104,11 +110,13 @@ __all__ = [
     "AlreadyRefundedError",
     "Appointment",
     "AppointmentState",
+    "ArchiveError",
     "BalanceTooLargeError",
     "BookingError",
     "BookingWindowError",
     "CheckFailedError",
     "ClientBusyError",
+    "ColumnMappingError",
     "ConfigurationError",
     "ConnectionLostError",
     "ConstraintError",
@@ -122,6 +130,8 @@ __all__ = [
     "DuplicateError",
     "EmbeddedServerError",
     "IdempotencyConflictError",
+    "ImportRefusedError",
+    "ImportingError",
     "InactiveTenantError",
     "InsufficientCreditsError",
     "InvalidDataError",
@@ -153,6 +163,7 @@ __all__ = [
     "SchemaMissingError",
     "ServerTooOldError",
     "SlotTakenError",
+    "SourceError",
     "StateAssignmentError",
     "StateTransition",
     "StillReferencedError",
@@ -178,10 +189,12 @@ __all__ = [
     "ValueRefusedError",
     "__version__",
     "credits",
+    "exporting",
+    "importing",
     "scheduling",
 ]
 
-MODULES = ("credits", "scheduling")
+MODULES = ("credits", "exporting", "importing", "scheduling")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg2
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import (
+    TRANSACTION_STATUS_IDLE,
+    TRANSACTION_STATUS_INERROR,
+    TRANSACTION_STATUS_INTRANS,
+    get_wait_callback,
+    set_wait_callback,
+)
 from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 
@@ -194,7 +200,13 @@ class TenantCursor(PlainCursor):
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         """COPY within a transaction of the bound tenant."""
         self._check_copy(sql)
-        super().copy_expert(sql, file, size)
+        # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
+        waiting = get_wait_callback()
+        set_wait_callback(None)
+        try:
+            super().copy_expert(sql, file, size)
+        finally:
+            set_wait_callback(waiting)
 
     def copy_from(self, *args: Any, **options: Any) -> None:
         """COPY … FROM within a transaction of the bound tenant."""

@@ -6,7 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any, Final
 
 import peewee
 import psycopg2
@@ -19,6 +19,8 @@ from rayces_core.messages import Message
 from rayces_core.pool import Pool
 from rayces_core.session import Session, Sessions
 from rayces_core.transaction import Atomic, begin_on, control, run_callbacks, undo_all
+
+COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 
 
 class Engine(peewee.PostgresqlDatabase):
@@ -197,6 +199,20 @@ class Engine(peewee.PostgresqlDatabase):
                 self.release(session)
         return cursor
 
+    def copy(self, sql: str, file: IO[bytes]) -> int:
+        """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows."""
+        current()
+        connection, watched = self.check_out(self._state), _Watched(file)
+        try:
+            self._log_query(sql, None)
+            cursor = TenantCursor(connection)
+            cursor.copy_expert(sql, watched, COPY_BYTES)
+        except psycopg2.Error as error:
+            if watched.failure is not None:
+                raise watched.failure from error
+            raise translate(error) from error
+        return int(cursor.rowcount)
+
     # -- transactions -----------------------------------------------------------------------------------------
 
     def atomic(self, isolation_level: str | None = None) -> Atomic:
@@ -282,6 +298,28 @@ class Engine(peewee.PostgresqlDatabase):
         """Whose transaction is open in this thread or task, if any."""
         connection = self._state.conn
         return connection.holder if connection is not None and not connection.idle else None
+
+
+class _Watched:
+    """A file whose own failure is kept: psycopg2 turns it, and Ctrl-C as well, into an error of the server's."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.failure: BaseException | None = None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except BaseException as failure:
+            self.failure = failure
+            raise
+
+    def write(self, piece: bytes) -> int:
+        try:
+            return self._file.write(piece)
+        except BaseException as failure:
+            self.failure = failure
+            raise
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

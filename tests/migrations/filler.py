@@ -123,6 +123,7 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     filler.update("credit_balances", whose["organization_id"], balance, **figures)
     journal = {"subject_type": "Appointment", "subject_id": appointment, "from_state": "draft", "to_state": "cancelled"}
     filler.insert("state_transitions", **whose, **journal, event="cancel", actor_id=ana)
+    filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
 
 
 def rows(connection: Any) -> dict[tuple[str, int], dict[str, Any]]:

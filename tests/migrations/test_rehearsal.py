@@ -316,7 +316,7 @@ def test_postgresql_15_measures_the_same(oldest_server_url: str, make_database: 
 LOCKS = {
     **dict.fromkeys((1, 2, 14), None),
     **dict.fromkeys((6, 9, 11, 18), "SHARE UPDATE EXCLUSIVE"),
-    **dict.fromkeys((12, 13, 15, 16, 17), "SHARE ROW EXCLUSIVE"),
+    **dict.fromkeys((12, 13, 15, 16, 17, 25), "SHARE ROW EXCLUSIVE"),
     **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24), "ACCESS EXCLUSIVE"),
 }
 ORDER = (None, "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE")

@@ -14,6 +14,7 @@ TENANT_TABLES = [
     "appointments",
     "credit_balances",
     "credit_transactions",
+    "import_runs",
     "likes",
     "posts",
     "professionals",

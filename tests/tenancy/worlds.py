@@ -23,6 +23,7 @@ from rayces_core import (
     Student,
     User,
 )
+from rayces_core.models import ImportRun
 
 _blocks = itertools.count(1)
 
@@ -91,7 +92,10 @@ class World:
         return kept
 
 
-POPULATED = (User, Professional, Post, Like, Student, Appointment, CreditBalance, CreditTransaction, StateTransition)
+POPULATED = (
+    *(User, Professional, Post, Like, Student, Appointment, CreditBalance, CreditTransaction, StateTransition),
+    ImportRun,
+)
 
 
 ROWS = """
@@ -114,6 +118,8 @@ SELECT %(organization)s, key, key, key, 5, 'purchase', %(label)s FROM {keys};
 INSERT INTO state_transitions
        (organization_id, id, subject_type, subject_id, actor_id, event, from_state, to_state)
 SELECT %(organization)s, key, %(label)s, key, key, 'confirm', 'pre_confirmed', 'confirmed' FROM {keys};
+INSERT INTO import_runs (organization_id, id, record_type, source, fingerprint)
+SELECT %(organization)s, key, 'users', %(label)s, key::text FROM {keys};
 """.format(keys="generate_series(%(base)s, %(base)s + %(count)s - 1) key")
 
 

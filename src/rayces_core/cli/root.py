@@ -15,6 +15,8 @@ COMMANDS = {
     "migrate": "rayces_core.cli.migrating:migrate",
     "organizations": "rayces_core.cli.organizations:organizations",
     "credits": "rayces_core.cli.credits:ledger",
+    "import": "rayces_core.cli.importing:bring_in",
+    "export": "rayces_core.cli.exporting:export",
     "doctor": "rayces_core.cli.doctor:doctor",
     "demo": "rayces_core.cli.demo:demo",
     "completion": "rayces_core.cli.completion:completion",

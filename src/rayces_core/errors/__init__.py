@@ -54,6 +54,11 @@ RaycesError
 │   ├── AlreadyDebitedError
 │   ├── AlreadyRefundedError
 │   └── NothingToRefundError
+├── ImportingError                 records could not be brought in
+│   ├── SourceError                (ValueError)
+│   ├── ColumnMappingError         (ValueError)
+│   ├── ImportRefusedError
+│   └── ArchiveError               (ValueError)
 ├── IdempotencyConflictError       an idempotency key came again with another request
 └── MigrationError
     ├── MigrationFileError
@@ -122,15 +127,24 @@ from rayces_core.errors.domain import (
     TooSoonError,
     TransitionRefusedError,
 )
+from rayces_core.errors.records import (
+    ArchiveError,
+    ColumnMappingError,
+    ImportingError,
+    ImportRefusedError,
+    SourceError,
+)
 
 __all__ = [
     "AlreadyDebitedError",
     "AlreadyRefundedError",
+    "ArchiveError",
     "BalanceTooLargeError",
     "BookingError",
     "BookingWindowError",
     "CheckFailedError",
     "ClientBusyError",
+    "ColumnMappingError",
     "ConfigurationError",
     "ConnectionLostError",
     "ConstraintError",
@@ -141,6 +155,8 @@ __all__ = [
     "DuplicateError",
     "EmbeddedServerError",
     "IdempotencyConflictError",
+    "ImportRefusedError",
+    "ImportingError",
     "InactiveTenantError",
     "InsufficientCreditsError",
     "InvalidDataError",
@@ -167,6 +183,7 @@ __all__ = [
     "SchemaMissingError",
     "ServerTooOldError",
     "SlotTakenError",
+    "SourceError",
     "StateAssignmentError",
     "StillReferencedError",
     "StudentBusyError",

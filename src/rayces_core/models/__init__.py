@@ -3,6 +3,7 @@
 from rayces_core.models.organization import Organization  # isort: skip - every other model belongs to one
 from rayces_core.models.appointment import Appointment, AppointmentState
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.professional import Professional
 from rayces_core.models.social import Like, Post
@@ -17,6 +18,7 @@ __all__ = [
     "AppointmentState",
     "CreditBalance",
     "CreditTransaction",
+    "ImportRun",
     "Like",
     "Organization",
     "Post",
@@ -39,4 +41,5 @@ TENANT_MODELS: tuple[type[TenantModel], ...] = (
     CreditBalance,
     CreditTransaction,
     StateTransition,
+    ImportRun,
 )

@@ -1,0 +1,23 @@
+"""Text in a spreadsheet's cell: what would run as a formula there is made plain text, in a way that can be undone.
+
+Rule it guards: `unescaped(escaped(text))` is the text, whatever it is. A text that begins with = + - @, a tab or a line
+break gets an apostrophe in front; so does one that begins that way behind apostrophes of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPE = "'"
+_RUNS = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - some programs take the wide signs as well
+_ESCAPED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001
+
+
+def escaped(text: str) -> str:
+    """The text as a cell that no spreadsheet program runs."""
+    return _ESCAPE + text if _RUNS.match(text) else text
+
+
+def unescaped(text: str) -> str:
+    """The text that `escaped` made the cell of; any other text stays as it is."""
+    return text[1:] if _ESCAPED.match(text) else text

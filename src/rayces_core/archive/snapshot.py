@@ -1,0 +1,129 @@
+"""The rows of the bound tenant as lines of JSON that name each other by place, and the checksum of all of them.
+
+Rule it guards: the lines depend on what the tenant has and on the order in which it came to be, not on the
+database's ids, version, settings or order of columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rayces_core.archive.layout import SUBJECTS, Table, layout
+from rayces_core.archive.streaming import stream
+from rayces_core.binding import current
+from rayces_core.errors import TenantNotSetError
+
+# What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.
+ORGANIZATION: Final = ("name", "time_zone", "currency", "settings", "email", "phone", "address")
+
+_ORGANIZATION = (
+    f"SELECT row_to_json(o)::text FROM (SELECT {', '.join(ORGANIZATION)} FROM organizations WHERE id = %s) o"
+)
+
+
+def content_checksum() -> str:
+    """The SHA-256 of all that the bound tenant has, as 64 hexadecimal digits; ids, tokens and the subdomain apart.
+
+    Two tenants have the same one if the archive of one is the archive of the other. It reads every row.
+
+    Raises:
+        TenantNotSetError: privileged work is no tenant.
+    """
+    with current().engine.atomic():
+        digests = {table.name: digest_of(table) for table in layout()}
+        return combined(organization(), digests)
+
+
+def combined(organization: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    """The checksum of an organization's row and its tables' checksums."""
+    head = json.dumps(organization, sort_keys=True, ensure_ascii=False)
+    lines = [head, *(f"{name} {digests[name]}" for name in sorted(digests))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def digest_of(table: Table) -> str:
+    """The SHA-256 of a table's lines."""
+    digest = hashlib.sha256()
+    for lines in batches(table):
+        digest.update(joined(lines))
+    return digest.hexdigest()
+
+
+def joined(lines: list[str]) -> bytes:
+    """Lines as they stand in an archive, each ended."""
+    return "".join([f"{line}\n" for line in lines]).encode()
+
+
+def organization() -> dict[str, Any]:
+    """The content of the bound organization's own row."""
+    (text,) = current().engine.execute_sql(_ORGANIZATION, (bound_organization(),)).fetchone()
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def batches(table: Table) -> Iterator[list[str]]:
+    """The table's rows as lines of JSON, by place; within a unit of work, read by a cursor of the server."""
+    for rows in stream(lines_sql(table), {"organization_id": bound_organization()}):
+        yield [line for (line,) in rows]
+
+
+def lines_sql(table: Table) -> str:
+    """The query of a table's lines."""
+    places = ", ".join(f"{_places(name)} AS ({_PLACES.format(table=_quoted(name))})" for name in table.named)
+    return f"{f'WITH {places} ' if places else ''}SELECT row_to_json(line)::text FROM ({_rows(table)}) AS line"
+
+
+_PLACES = "SELECT id, row_number() OVER (ORDER BY id) AS place FROM {table} WHERE organization_id = %(organization_id)s"
+# The subject of an entry may have been deleted since. It is then named by a number below zero, which is nobody's id.
+_SUBJECT = "coalesce(subject_place, -dense_rank() OVER (PARTITION BY subject_place IS NULL ORDER BY first_entry))"
+
+
+def _rows(table: Table) -> str:
+    joins = {column: f"r{number}" for number, column in enumerate(table.references)}
+    shown = [f"{_shown(table, column, joins)} AS {_quoted(column)}" for column in table.columns]
+    sources = [
+        f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{_quoted(column)}"
+        for column, name in table.references.items()
+    ]
+    return f"""
+        SELECT row_number() OVER (ORDER BY own.id) AS id, {", ".join(shown)}
+          FROM {_journal() if table.is_journal else _quoted(table.name)} AS own {" ".join(sources)}
+         WHERE own.organization_id = %(organization_id)s ORDER BY own.id"""
+
+
+def _shown(table: Table, column: str, joins: Mapping[str, str]) -> str:
+    if column in joins:
+        return f"{joins[column]}.place"
+    return _SUBJECT if table.is_journal and column == "subject_id" else f"own.{_quoted(column)}"
+
+
+def _journal() -> str:
+    joins, places = [], []
+    for number, (kind, name) in enumerate(SUBJECTS.items()):
+        joins.append(
+            f"LEFT JOIN {_places(name)} AS s{number} ON s{number}.id = t.subject_id AND t.subject_type = '{kind}'"
+        )
+        places.append(f"s{number}.place")
+    return f"""(
+        SELECT t.*, coalesce({", ".join(places)}) AS subject_place,
+               min(t.id) OVER (PARTITION BY t.subject_type, t.subject_id) AS first_entry
+          FROM state_transitions AS t {" ".join(joins)} WHERE t.organization_id = %(organization_id)s)"""
+
+
+def _places(name: str) -> str:
+    return f'"{name}_places"'
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def bound_organization() -> int:
+    """The id of the bound organization; raises TenantNotSetError in privileged work."""
+    found = current().organization_id
+    if found is None:
+        raise TenantNotSetError("privileged work is no tenant; bind the one that is meant: `with db.tenant(...):`")
+    return found

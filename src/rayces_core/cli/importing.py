@@ -1,0 +1,234 @@
+"""`rayces import records | template | tenant`; the word `records` may be left out."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rayces_core.cli.options import Settings, database_options, debug_option
+from rayces_core.cli.progress import echo_json, json_option, quiet_option, tenant_option
+from rayces_core.cli.tenant_archive import tenant_import
+
+if TYPE_CHECKING:
+    from rayces_core.importing import Report
+
+FINDINGS = 1
+SHOWN = 20
+
+
+class ImportGroup(click.Group):
+    """Takes the name of a record type for a command: `import students` is `import records students`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; any other word begins the arguments of `records`."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["records", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="import", cls=ImportGroup)
+def bring_in() -> None:
+    """Bring records in: a type of them, or a whole tenant; or write an example file.
+
+    `rayces import students FILE` is short for `rayces import records students FILE`.
+    """
+
+
+bring_in.add_command(tenant_import)
+
+
+def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    made = {}
+    for value in values:
+        header, sign, column = value.rpartition("=")
+        if not sign or not header:
+            raise click.BadParameter(f'{value!r} is no mapping; write "Header=column"', context, option)
+        made[header] = column.strip()
+    return made
+
+
+@bring_in.command(
+    epilog="""\b
+Examples:
+  rayces import records students alumnos.csv --tenant north --check
+  rayces import students alumnos.csv --tenant north --map "Fecha=date_of_birth"
+  rayces import students alumnos.xlsx --tenant north --on-error skip --report problems.csv
+  rayces import appointments agenda.csv --tenant north --resume"""
+)
+@click.argument("record")
+@click.argument("file")
+@tenant_option
+@click.option(
+    "--map", "columns", metavar="HEADER=COLUMN", multiple=True, callback=_pairs, help="Read a header as a column."
+)
+@click.option("--mapping", metavar="FILE", help="A saved mapping (TOML).")
+@click.option("--save-mapping", metavar="FILE", help="Save the mapping that was used.")
+@click.option("--check", "--dry-run", "only_check", is_flag=True, help="Check every row and write nothing.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    help="Where rows have problems: write nothing (the default), or leave those rows out.",
+)
+@click.option("--update", is_flag=True, help="Change rows that are there to what FILE says.")
+@click.option("--resume", is_flag=True, help="Go on after the last batch of an interrupted import of the same rows.")
+@click.option("--report", "report_file", metavar="FILE", help="Write every problem to FILE (.csv or .json).")
+@click.option("--format", metavar="FORMAT", help="csv, jsonl, xlsx, ods, xls or parquet; default: by the content.")
+@click.option("--encoding", metavar="NAME", help="Of a text file; default: found out.")
+@click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file; default: found out.")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number from 1; default: the first.")
+@quiet_option
+@json_option
+@database_options
+@click.pass_obj
+def records(
+    settings: Settings,
+    /,
+    record: str,
+    file: str,
+    tenant: str,
+    save_mapping: str | None,
+    only_check: bool,
+    report_file: str | None,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Import the rows of FILE; - is stdin.
+
+    RECORD is users, professionals, students, appointments, credits, organizations, posts or likes. Every row is
+    checked before the first one is written; then each batch is written whole. The same file twice changes nothing.
+
+    The exit code is 1 if a row has a problem.
+    """
+    given["sheet"] = int(given["sheet"]) if (given["sheet"] or "").isdecimal() else given["sheet"]
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
+        progress = _Progress(settings, stack, quiet=quiet or as_json)
+        try:
+            report, refusal = _run(record, file, only_check, {**given, "progress": progress})
+        except BaseException:
+            progress.tell_what_is_kept()
+            raise
+    if save_mapping is not None:
+        _save_mapping(report, save_mapping)
+    if report_file is not None:
+        report.save(report_file)
+    if as_json:
+        problems = [_plain(problem) for problem in report.problems]
+        echo_json({**report.summary(), "refusal": refusal or None, "problems": problems})
+    else:
+        _show(report, refusal, saved=report_file)
+    return FINDINGS if report.problem_count else 0
+
+
+def _run(record: str, file: str, only_check: bool, options: dict[str, Any]) -> tuple[Report, str]:
+    from rayces_core import importing
+    from rayces_core.errors import ImportRefusedError
+
+    if only_check:
+        return importing.check(file, record, **options), ""
+    try:
+        return importing.run(file, record, **options), ""
+    except ImportRefusedError as refused:
+        return refused.report, str(refused)
+
+
+def _save_mapping(report: Report, path: str) -> None:
+    from rayces_core.importing.mapping import ColumnMapping
+
+    places = {name: place for place, name in enumerate(report.columns)}
+    ColumnMapping(tuple(report.columns.values()), places).save(path)
+
+
+def _plain(problem: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(problem)
+
+
+def _show(report: Report, refusal: str, *, saved: str | None) -> None:
+    from rayces_core.cli.output import GREEN, RED, YELLOW, console, styled, table
+
+    screen = console()
+    for name in report.unused:
+        meant = report.suggestions.get(name)
+        near = f'; did you mean {meant}? Then say --map "{name}={meant}"' if meant else ""
+        screen.print(styled(f"{name!r} is not read{near}", YELLOW))
+    if report.problem_count:
+        shown = table("Row", "Column", "Value", "Problem", "What to do")
+        for each in report.problems[:SHOWN]:
+            shown.add_row(str(each.row), each.column, each.value, each.problem, each.advice)
+        screen.print(shown)
+        if report.problem_count > SHOWN and saved is None:
+            screen.print(f"and {report.problem_count - SHOWN} more; --report FILE.csv writes all of them")
+    screen.print(styled(str(report), RED if report.problem_count else GREEN))
+    if refusal:
+        screen.print(refusal)
+
+
+class _Progress:
+    """Shows on a terminal how far an import has come, and lets Ctrl-C end it between two batches."""
+
+    def __init__(self, settings: Settings, stack: ExitStack, *, quiet: bool) -> None:
+        self._settings, self._written = settings, 0
+        self._bars: Any = None if quiet or not sys.stderr.isatty() else stack.enter_context(_bars())
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what == "write":
+            self._written = done
+        if self._settings.interruption is not None:
+            self._settings.interruption.check()
+        if self._bars is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=total)
+            self._bars.update(self._tasks[what], completed=done, total=total)
+
+    def tell_what_is_kept(self) -> None:
+        """Say what an import that ends early has committed."""
+        if self._written:
+            click.echo(f"{self._written} rows are committed; the same command with --resume goes on", err=True)
+
+
+def _bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Rows per second."""
+
+        def render(self, task: Task) -> Text:
+            """The rate, once it is known."""
+            return Text(f"{task.speed:,.0f} rows/s" if task.speed else "")
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeLeft()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+@bring_in.command(
+    epilog="""\b
+Examples:
+  rayces import template students > students.csv
+  rayces import template students alumnos.xlsx --language es
+  rayces import template appointments agenda.csv --format csv"""
+)
+@click.argument("record")
+@click.argument("file", default="-")
+@click.option("--format", "kind", type=click.Choice(["csv", "xlsx"]), help="Default: by the file's ending, else csv.")
+@click.option("--language", type=click.Choice(["en", "es"]), default="en", help="Of the headers; default: en.")
+@debug_option
+def template(record: str, file: str, kind: str | None, language: str) -> None:
+    """Write an example file for RECORD, which passes the check as it is; without FILE to stdout."""
+    from rayces_core.importing.records import record_of
+    from rayces_core.importing.template import write
+
+    columns = record_of(record).columns
+    target: Any = sys.stdout.buffer if file == "-" else file
+    write(target, columns, format=kind or ("xlsx" if file.lower().endswith(".xlsx") else "csv"), language=language)

@@ -1,0 +1,106 @@
+"""All that a tenant holds about one person, as JSON: for the person who asks for it, or asks that it be moved.
+
+Rule it guards: every table is looked through for rows that name the user, so a table that is added is not forgotten.
+Rows about others (what they wrote, who they are) stay out, except that ids show that there is somebody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import IO, Final
+
+from rayces_core import clock
+from rayces_core.archive.files import whole_file
+from rayces_core.archive.layout import JOURNAL, SUBJECTS, layout
+from rayces_core.archive.snapshot import bound_organization, organization
+from rayces_core.archive.streaming import stream
+from rayces_core.binding import current
+from rayces_core.errors import InvalidDataError
+from rayces_core.models import User
+
+SECRETS: Final = ("jti",)
+# Whose contact the user is is looked at as well: a child does not ask for itself.
+STUDENT_OF: Final = ("primary_contact_id", "secondary_contact_id")
+
+
+def person(user: User | str, target: str | os.PathLike[str]) -> dict[str, int]:
+    """Write what the bound tenant holds about a user to a JSON file: table → rows, as of one moment.
+
+    These are the user's own row, the rows of every table that name the user, the rows of the students whose contact the
+    user is, and what the journal says of any of them. Only the file's owner may read it.
+
+    Args:
+        user: a User or an e-mail address.
+
+    Returns:
+        Table → number of rows.
+
+    Raises:
+        InvalidDataError: there is no such user. TransactionFailedError: a unit of work is open. OSError.
+    """
+    with current().engine.atomic("REPEATABLE READ"), whole_file(target) as file:
+        user_id = _id_of(user)
+        head = {"organization": organization()["name"], "exported_at": clock.now().isoformat(), "user_id": user_id}
+        file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "tables": {')
+        counts = {}
+        for number, (table, sql) in enumerate(_queries().items()):
+            file.write(f"{',' if number else ''}\n{json.dumps(table)}: [".encode())
+            counts[table] = _write(file, sql, user_id)
+            file.write(b"]")
+        file.write(b"\n}}\n")
+    return counts
+
+
+def _id_of(user: User | str) -> int:
+    address = user.email if isinstance(user, User) else str(user)
+    found = User.get_or_none(User.email == address)
+    if found is None:
+        raise InvalidDataError("user", address, "there is no user with this e-mail address here")
+    return int(found.id)
+
+
+def _write(file: IO[bytes], sql: str, user_id: int) -> int:
+    done = 0
+    for rows in stream(sql, {"organization_id": bound_organization(), "user_id": user_id, "secrets": list(SECRETS)}):
+        for (line,) in rows:
+            file.write(b",\n  " if done else b"\n  ")
+            file.write(line.encode())
+            done += 1
+    return done
+
+
+def _queries() -> dict[str, str]:
+    references = {table.name: table.references for table in layout()}
+    conditions = {name: _about(name, references[name], "t") for name in references}
+    conditions[JOURNAL] += f" OR {_journal_of(references)}"
+    return {name: _select(name, condition) for name, condition in conditions.items()}
+
+
+def _select(table: str, condition: str) -> str:
+    own = f"t.organization_id = %(organization_id)s AND ({condition})"
+    return f'SELECT (to_jsonb(t) - %(secrets)s::text[])::text FROM "{table}" AS t WHERE {own} ORDER BY t.id'
+
+
+def _about(name: str, references: Mapping[str, str], row: str) -> str:
+    """The condition that a row of the table is about the user."""
+    conditions = [f"{row}.{column} = %(user_id)s" for column, target in references.items() if target == "users"]
+    conditions += [f"{row}.{column} IN ({_STUDENTS})" for column, target in references.items() if target == "students"]
+    if name == "users":
+        conditions.append(f"{row}.id = %(user_id)s")
+    return " OR ".join(conditions) or "false"
+
+
+_STUDENTS: Final = (
+    "SELECT id FROM students WHERE organization_id = %(organization_id)s "
+    f"AND ({' OR '.join(f'{column} = %(user_id)s' for column in STUDENT_OF)})"
+)
+
+
+def _journal_of(references: Mapping[str, Mapping[str, str]]) -> str:
+    return " OR ".join(
+        f"(t.subject_type = '{kind}' AND t.subject_id IN (SELECT s.id FROM \"{name}\" AS s "
+        f"WHERE s.organization_id = %(organization_id)s AND ({_about(name, references[name], 's')})))"
+        for kind, name in SUBJECTS.items()
+    )

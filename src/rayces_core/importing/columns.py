@@ -1,0 +1,66 @@
+"""What a record type is made of: its columns, how each value is read, and the names under which people know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How values written for people are read: by the habits of the organization's place.
+
+    Attributes:
+        zone: the zone of a moment that is written without an offset.
+        region: the country of a phone number that is written without its code, such as "AR".
+        currency: the currency of a price that is written without one.
+        day_first: whether 03/04/2026 is the third of April.
+        decimal_comma: whether 1.234,50 has a fraction; None lets each value tell by itself, and refuses what cannot.
+    """
+
+    zone: ZoneInfo
+    region: str = "AR"
+    currency: str = "ARS"
+    day_first: bool = True
+    decimal_comma: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where a source has a value that cannot be read, such as an error of a formula.
+
+    It stands in every place of a row that cannot be read as a whole, so no row is lost and none is shifted: every
+    function of `values` refuses it with the reason, which says what is wrong and what to do.
+    """
+
+    reason: str
+
+
+class SheetNumber(float):
+    """A number of a spreadsheet, where 43466 may be a date that lost its format."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a record type.
+
+    Attributes:
+        name: its name here, which is also the first header that is recognised.
+        read: makes the value of what the source has, or raises ValueError whose text says what is wrong and what to do.
+            It is never asked about an empty value, which is None.
+        required: whether a row without it is refused.
+        names: other headers it is known by, in English and Spanish.
+        example: what a template shows.
+        about: one sentence for a template and for `rayces import template --help`.
+    """
+
+    name: str
+    read: Callable[[Any, Reading], Any]
+    required: bool = False
+    names: tuple[str, ...] = ()
+    example: str = ""
+    about: str = ""

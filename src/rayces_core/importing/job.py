@@ -1,0 +1,131 @@
+"""What one check or import is about: source, record type, organization, and how its values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from os import PathLike, fspath
+from typing import Any, Final
+
+from rayces_core import clock
+from rayces_core.binding import Binding, current
+from rayces_core.errors import ColumnMappingError, TenantNotSetError
+from rayces_core.importing.columns import Reading
+from rayces_core.importing.mapping import ColumnMapping, propose
+from rayces_core.importing.records import Record, record_of
+from rayces_core.importing.report import Report
+from rayces_core.importing.sources import Source, open_source
+from rayces_core.importing.spooling import Progress
+from rayces_core.importing.values import fold
+from rayces_core.models.organization import Organization
+
+TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be said about an import.
+
+    Attributes:
+        columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
+            one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
+        reading: the habits of who wrote the values; default: the organization's time zone and currency.
+        update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
+        resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
+        batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
+    """
+
+    columns: Mapping[str, str] | None = None
+    mapping: ColumnMapping | str | PathLike[str] | None = None
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | int | None = None
+    reading: Reading | None = None
+    update: bool = False
+    on_error: str = "stop"
+    resume: bool = False
+    batch_rows: int = 5000
+    now: datetime | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source on its way into one organization."""
+
+    binding: Binding
+    record: Record
+    source: Source
+    mapping: ColumnMapping
+    reading: Reading
+    options: Options
+    now: datetime
+
+    @property
+    def progress(self) -> Progress:
+        """Whom to tell how far it is."""
+        return self.options.progress or _silent
+
+    def report(self) -> Report:
+        """A report without any row yet."""
+        header = self.source.header
+        mapping = self.mapping
+        return Report(
+            self.record.name,
+            self.source.name,
+            columns={name: header[place] for name, place in mapping.places.items()},
+            unused=tuple(name for name in mapping.unused if name not in mapping.ignored),
+            suggestions=mapping.suggestions,
+        )
+
+
+def prepare(source: Any, what: object, options: Options) -> Job:
+    """Open the source and settle which column is where.
+
+    Raises:
+        SourceError, ColumnMappingError, ConfigurationError, TenantNotSetError.
+    """
+    binding = current()
+    if binding.privileged:
+        raise TenantNotSetError("rows are imported into one organization; wrap the code in `with db.tenant(...):`")
+    record = record_of(what)
+    opened = open_source(
+        source,
+        format=options.format,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        sheet=options.sheet,
+    )
+    _refuse_tenants(opened.header)
+    mapping = _mapping(opened.header, record, options)
+    return Job(binding, record, opened, mapping, _reading(options), options, clock.moment(options.now))
+
+
+def _refuse_tenants(header: tuple[str, ...]) -> None:
+    named = tuple(name for name in header if fold(name) in TENANT_HEADERS)
+    if named:
+        reason = "would say whose the rows are; they are the bound organization's alone: take the column out"
+        raise ColumnMappingError(f"{named[0]!r} {reason}", unknown=named)
+
+
+def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:
+    given = dict(options.columns or {})
+    if options.mapping is None:
+        return propose(header, record.columns, given)
+    saved = options.mapping
+    if not isinstance(saved, ColumnMapping):
+        saved = ColumnMapping.load(fspath(saved))
+    return saved.applied_to(header, record.columns, given)
+
+
+def _reading(options: Options) -> Reading:
+    if options.reading is not None:
+        return options.reading
+    organization = Organization.get()
+    return Reading(zone=organization.zone, currency=organization.currency)
+
+
+def _silent(_: str, __: int, ___: int | None) -> None:
+    pass

@@ -1,0 +1,206 @@
+"""Which column of a source goes to which column of a record type.
+
+Rule: a header is taken where it is a known name but for accents, case, blanks and punctuation; a near miss is only
+suggested. What is wrong is said all at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Self
+
+from rayces_core.errors import ColumnMappingError
+from rayces_core.importing.columns import Column
+from rayces_core.importing.values import fold
+
+NEAR: Final = 80  # of 100: "fecha de nacimeinto" is near, "fecha de ingreso" is not
+_TABLE: Final = "columns"
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """Where each column of a record type stands in the rows of a source.
+
+    Attributes:
+        header: the names in the source. places: name of the column → place in a row, from 0.
+        suggestions: unused name in the source → the column that it may mean.
+        unused: names in the source that nothing is read from. ignored: those of them that the user left out on purpose.
+    """
+
+    header: tuple[str, ...]
+    places: dict[str, int]
+    suggestions: dict[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a mapping that was saved; `applied_to` brings it to the header of another source.
+
+        Raises:
+            ColumnMappingError: there is no such file, or it is no such mapping.
+        """
+        table = _read(path)
+        header = tuple(table)
+        places = {name: place for place, name in enumerate(table.values()) if name}
+        if len(places) < sum(1 for name in table.values() if name):
+            raise ColumnMappingError(f"{path}: two names mean the same column; take one out")
+        return cls(header, places, ignored=tuple(name for name in header if not table[name]))
+
+    def applied_to(
+        self, header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] | None = None
+    ) -> ColumnMapping:
+        """Bring the mapping to another header, as `propose` does; what is `given` here goes before what was saved.
+
+        Raises:
+            ColumnMappingError: the header has not all that was saved, or as `propose` raises it.
+        """
+        return propose(header, columns, {**self.given(), **(given or {})})
+
+    def given(self) -> dict[str, str]:
+        """Give the mapping as `propose` takes it: name in the source → column, or empty."""
+        taken = {self.header[place]: name for name, place in sorted(self.places.items(), key=lambda pair: pair[1])}
+        return {**taken, **dict.fromkeys(self.ignored, "")}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mapping to a TOML file, which `load` reads."""
+        lines = [f"{_quoted(header)} = {_quoted(name)}" for header, name in self.given().items()]
+        Path(path).write_text("\n".join((f"[{_TABLE}]", *lines, "")), encoding="utf-8")
+
+
+def propose(header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] = {}) -> ColumnMapping:
+    """Find out which name of a header is which column.
+
+    Args:
+        given: what the user decided: name in the header → name of the column, or an empty text to leave it out.
+
+    Raises:
+        ColumnMappingError: a required column is missing, two names mean the same column, or `given` names what is not
+            there.
+    """
+    problems: list[str] = []
+    chosen = _decided(header, columns, given, problems)
+    decided = {name for name in chosen.values() if name}
+    known = {fold(name): column.name for column in reversed(columns) for name in (*column.names, column.name)}
+    for name in header:
+        found = known.get(fold(name)) or known.get(fold(_bare(name)))
+        if name not in chosen and found and found not in decided:
+            chosen[name] = found
+    places = _places(header, chosen, problems)
+    unused = tuple(name for name in header if not chosen.get(name))
+    open_columns = [column for column in columns if column.name not in places]
+    suggestions = {} if not unused else _near([name for name in unused if name not in chosen], open_columns)
+    missing = tuple(column.name for column in open_columns if column.required)
+    problems += [_missing(name, suggestions, header) for name in missing]
+    if problems:
+        names = {column.name for column in columns}
+        unknown = tuple(dict.fromkeys(_unknown(header, names, given)))
+        raise ColumnMappingError("; ".join(problems), missing=missing, unknown=unknown)
+    return ColumnMapping(tuple(header), places, suggestions, unused, tuple(name for name in chosen if not chosen[name]))
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, str]:
+    try:
+        read = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ColumnMappingError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ColumnMappingError(f"{path}: is no TOML file ({error}); save it anew with --save-mapping") from None
+    table = read.get(_TABLE)
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise ColumnMappingError(f'{path}: needs a table [{_TABLE}] with lines such as "Nombre" = "first_name"')
+    return table
+
+
+def _unknown(header: Sequence[str], names: set[str], given: Mapping[str, str]) -> list[str]:
+    return [name for name in given if name not in header] + [
+        name for name in given.values() if name and name not in names
+    ]
+
+
+def _decided(
+    header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """What the user decided and is possible; the rest becomes a problem."""
+    names = {fold(column.name): column.name for column in columns}
+    chosen: dict[str, str] = {}
+    for wanted, target in given.items():
+        name = wanted if wanted in header else _same(wanted, header)
+        column = names.get(fold(target)) if target else ""
+        if name is None:
+            problems.append(f"the source has no column {wanted!r:.60}{_did_you_mean(wanted, header)}")
+        if column is None:
+            problems.append(f"there is no column {target!r:.60}{_did_you_mean(target, list(names.values()))}")
+        if name is not None and column is not None:
+            chosen[name] = column
+    return chosen
+
+
+def _same(wanted: str, header: Sequence[str]) -> str | None:
+    alike = [name for name in header if fold(name) == fold(wanted)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _bare(name: str) -> str:
+    """A name without what people add to it: "Fecha de nacimiento (dd/mm/aaaa) *"."""
+    return name.partition("(")[0]
+
+
+def _places(header: Sequence[str], chosen: Mapping[str, str], problems: list[str]) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for place, name in enumerate(header):
+        column = chosen.get(name)
+        if column and column in places:
+            both = f"{header[places[column]]!r:.60} and {name!r:.60}"
+            problems.append(f'{both} both mean {column}; leave one out with --map "{name:.60}="')
+        elif column:
+            places[column] = place
+    return places
+
+
+def _near(unused: Sequence[str], columns: Sequence[Column]) -> dict[str, str]:
+    """Unused name → the open column whose names are most like it, if any is near."""
+    known = {fold(name): column.name for column in reversed(columns) for name in (*column.names, column.name)}
+    found = {}
+    for name in unused:
+        if match := _closest(fold(name), list(known)):
+            found[name] = known[match]
+    return found
+
+
+def _closest(wanted: str, known: Sequence[str]) -> str | None:
+    if not wanted or len(wanted) > 200:
+        return None
+    try:
+        from rapidfuzz import fuzz, process
+    except ImportError:
+        return next(iter(get_close_matches(wanted, known, 1, NEAR / 100)), None)
+    best = process.extractOne(wanted, known, scorer=fuzz.ratio, score_cutoff=NEAR)
+    return None if best is None else str(best[0])
+
+
+def _did_you_mean(wanted: str, known: Sequence[str]) -> str:
+    folded = {fold(name): name for name in reversed(known)}
+    match = _closest(fold(wanted), list(folded))
+    if match:
+        return f"; did you mean {folded[match]!r:.60}?"
+    return f"; it has {', '.join(map(repr, known[:20]))}" if known else ""
+
+
+def _missing(column: str, suggestions: Mapping[str, str], header: Sequence[str]) -> str:
+    near = next((name for name, meant in suggestions.items() if meant == column), None)
+    if near is not None:
+        return f'{column} is missing; did you mean {near!r:.60}? Then say --map "{near:.60}={column}"'
+    shown = ", ".join(repr(name)[:60] for name in header[:20])
+    return f'{column} is missing; say which column it is with --map "name={column}"; there are {shown}'
+
+
+def _quoted(text: str) -> str:
+    """A text as a basic string of TOML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() or c == " " else f"\\U{ord(c):08x}" for c in escaped) + '"'

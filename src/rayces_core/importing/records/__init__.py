@@ -1,0 +1,39 @@
+"""The record types that can be imported, by name and by model."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rayces_core.errors import ConfigurationError
+from rayces_core.importing.records.appointments import APPOINTMENTS
+from rayces_core.importing.records.credits import CREDITS
+from rayces_core.importing.records.organizations import ORGANIZATIONS
+from rayces_core.importing.records.professionals import PROFESSIONALS
+from rayces_core.importing.records.record import Record
+from rayces_core.importing.records.social import LIKES, POSTS
+from rayces_core.importing.records.students import STUDENTS
+from rayces_core.importing.records.users import USERS
+
+__all__ = ["RECORDS", "Record", "record_of"]
+
+# In the order in which they can follow each other: each refers to those before it only.
+RECORDS: Final = {
+    record.name: record
+    for record in (ORGANIZATIONS, USERS, PROFESSIONALS, STUDENTS, APPOINTMENTS, CREDITS, POSTS, LIKES)
+}
+_BY_MODEL: Final[dict[Any, Record]] = {record.model: record for record in RECORDS.values()}
+
+
+def record_of(what: object) -> Record:
+    """The record type that a name, a model or a Record stands for.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if isinstance(what, Record):
+        return what
+    found = RECORDS.get(what.strip().lower()) if isinstance(what, str) else _BY_MODEL.get(what)
+    if found is None:
+        shown = what if isinstance(what, str) else getattr(what, "__name__", repr(what))
+        raise ConfigurationError(f"{shown!s:.60} cannot be imported; there are {', '.join(RECORDS)}")
+    return found

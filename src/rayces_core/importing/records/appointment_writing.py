@@ -1,0 +1,70 @@
+"""How staged appointments become rows with the stamps of their state, and with the journal that leads there.
+
+A moment that the source does not say is the last one that is possible: an appointment that was held was held and
+confirmed when it was imported or when it began, whichever is first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rayces_core.models.appointment import CONFIRMATION_HOURS
+
+# Lock, then write, as booking does: two that wait for each other's range would be a deadlock.
+LOCKING: Final = """
+SELECT 1 FROM professionals
+ WHERE organization_id = %(tenant)s AND user_id IN (SELECT professional_id FROM resolved)
+ ORDER BY user_id FOR NO KEY UPDATE
+"""
+REASON: Final = "imported"
+
+INSERTING: Final = f"""
+WITH standing AS (
+    SELECT r.*, coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at) AS latest,
+           coalesce(r.state, 'draft') IN ('confirmed', 'executed', 'no_show') OR r.confirmed_at IS NOT NULL AS firm,
+           coalesce(r.state, 'draft') NOT IN ('draft', 'cancelled')
+               OR coalesce(r.pre_confirmed_at, r.confirmed_at, r.expires_at) IS NOT NULL AS held
+      FROM resolved AS r WHERE r.existing_id IS NULL
+), stamped AS (
+    SELECT s.*, CASE WHEN held THEN coalesce(pre_confirmed_at, confirmed_at, least(latest, expires_at)) END AS held_at,
+           CASE WHEN firm THEN coalesce(confirmed_at, pre_confirmed_at, latest) END AS firm_at
+      FROM standing AS s
+), made AS (
+    INSERT INTO appointments (
+        organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
+        pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
+        cancellation_reason, notes, professional_notes, uses_credit, credits_used, created_at, updated_at
+    ) SELECT
+        %(tenant)s, professional_id, student_id, coalesce(client_id, contact_id), scheduled_at, minutes, buffer, now_in,
+        held_at,
+        CASE WHEN held THEN greatest(coalesce(expires_at, least(scheduled_at, held_at + make_interval(hours => (
+            SELECT coalesce((settings ->> 'confirmation_hours')::int, {CONFIRMATION_HOURS})
+              FROM organizations WHERE id = %(tenant)s)))), held_at, firm_at) END,
+        firm_at,
+        CASE WHEN now_in = 'executed' THEN coalesce(
+            executed_at, greatest(least(%(now)s, scheduled_at + make_interval(mins => minutes)), firm_at)) END,
+        CASE WHEN now_in = 'no_show' THEN coalesce(no_show_at, greatest(scheduled_at, firm_at)) END,
+        CASE WHEN now_in = 'cancelled' THEN coalesce(cancelled_at, greatest(latest, held_at, firm_at)) END,
+        cancelled_by_id,
+        CASE WHEN now_in = 'cancelled' AND cancelled_by_id IS NULL
+             THEN coalesce(cancellation_reason, '{REASON}') ELSE cancellation_reason END,
+        notes, professional_notes, coalesce(uses_credit, false), coalesce(uses_credit, false)::int,
+        coalesce(created_at, %(now)s), %(now)s
+      FROM stamped ORDER BY row
+    RETURNING id, state, pre_confirmed_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
+              cancellation_reason
+)
+INSERT INTO state_transitions (
+    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at
+) SELECT %(tenant)s, 'Appointment', made.id, step.event, step.source, step.target, step.actor, step.why, step.at
+    FROM made CROSS JOIN LATERAL (VALUES
+        (1, 'pre_confirm', 'draft', 'pre_confirmed', NULL::bigint, '{REASON}', pre_confirmed_at),
+        (2, 'confirm', 'pre_confirmed', 'confirmed', NULL, '{REASON}', confirmed_at),
+        (3, 'execute', 'confirmed', 'executed', NULL, '{REASON}', executed_at),
+        (4, 'mark_no_show', 'confirmed', 'no_show', NULL, '{REASON}', no_show_at),
+        (5, 'cancel', CASE WHEN confirmed_at IS NOT NULL THEN 'confirmed'
+                           WHEN pre_confirmed_at IS NOT NULL THEN 'pre_confirmed' ELSE 'draft' END,
+            'cancelled', cancelled_by_id, cancellation_reason, cancelled_at)
+    ) AS step (place, event, source, target, actor, why, at)
+   WHERE step.at IS NOT NULL ORDER BY made.id, step.place
+"""

@@ -1,0 +1,300 @@
+"""Appointments, history included: known by professional, student and moment.
+
+Rule it guards: the times that are taken never overlap, an appointment has every stamp that its state needs, and its
+journal leads to that state. What was paid before is in the opening balances, so nothing that is confirmed or later
+uses credit here. An appointment that is there is never changed: its events do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from rayces_core.importing import values
+from rayces_core.importing.columns import Column
+from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING
+from rayces_core.importing.records.record import Fault, Record, fault, folded, missing, no_user, quoted, user
+from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
+
+STATES: Final = {
+    "draft": ("draft", "borrador"),
+    "pre_confirmed": ("pre_confirmed", "pre confirmed", "pending", "pre confirmado", "pendiente", "reservado"),
+    "confirmed": ("confirmed", "confirmado", "confirmada"),
+    "executed": ("executed", "done", "attended", "realizado", "realizada", "asistió"),
+    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada"),
+    "no_show": ("no_show", "no show", "absent", "ausente", "no asistió"),
+}
+FIRM: Final = ("confirmed", "executed", "no_show", "cancelled")
+# Which states a stamp belongs to; cancelled ones may have been held and confirmed before.
+STAMPS: Final = {
+    "pre_confirmed_at": ("pre_confirmed", *FIRM),
+    "expires_at": ("pre_confirmed", *FIRM),
+    "confirmed_at": FIRM,
+    "executed_at": ("executed",),
+    "no_show_at": ("no_show",),
+    "cancelled_at": ("cancelled",),
+    "cancelled_by": ("cancelled",),
+    "cancellation_reason": ("cancelled",),
+}
+IN_ORDER: Final = ("pre_confirmed_at", "confirmed_at", "executed_at", "no_show_at", "cancelled_at")
+
+COLUMNS: Final = (
+    Column(
+        "professional",
+        values.email,
+        required=True,
+        names=("professional email", "profesional", "terapeuta", "correo del profesional"),
+        example="eva.luna@example.org",
+        about="The e-mail address of the professional, whose profile must be there already.",
+    ),
+    Column(
+        "student_first_name",
+        values.text,
+        required=True,
+        names=("student first name", "nombre del alumno", "nombre del paciente", "nombre"),
+        example="Luz",
+    ),
+    Column(
+        "student_last_name",
+        values.text,
+        required=True,
+        names=("student last name", "apellido del alumno", "apellido del paciente", "apellido"),
+        example="Sosa",
+    ),
+    Column(
+        "student_date_of_birth",
+        values.date,
+        names=("student date of birth", "date of birth", "fecha de nacimiento"),
+        example="31/12/2019",
+        about="Needed where two students have the same name.",
+    ),
+    Column(
+        "client",
+        values.email,
+        names=("client email", "guardian", "cliente", "responsable"),
+        example="ana.paz@example.org",
+        about="The e-mail address of the user who booked; the student's primary contact where it is empty.",
+    ),
+    Column(
+        "scheduled_at",
+        values.moment,
+        required=True,
+        names=("date and time", "start", "starts at", "fecha y hora", "inicio", "turno"),
+        example="03/03/2026 14:00",
+        about="In the organization's time zone where no offset is written.",
+    ),
+    Column(
+        "duration_minutes",
+        values.integer,
+        names=("duration", "minutes", "duración", "minutos"),
+        example="45",
+        about="The professional's session where it is empty.",
+    ),
+    Column("buffer_minutes", values.integer, names=("buffer", "descanso"), about="The professional's where empty."),
+    Column(
+        "state",
+        values.choice(STATES),
+        names=("status", "estado"),
+        example="executed",
+        about="draft (the default), pre_confirmed, confirmed, executed, cancelled or no_show.",
+    ),
+    Column("notes", values.text, names=("notas", "observaciones", "comentarios")),
+    Column("professional_notes", values.text, names=("notas del profesional", "notas profesionales")),
+    Column("pre_confirmed_at", values.moment, names=("pre confirmado el", "reservado el")),
+    Column("expires_at", values.moment, names=("vence el",)),
+    Column("confirmed_at", values.moment, names=("confirmado el",)),
+    Column("executed_at", values.moment, names=("realizado el",)),
+    Column("no_show_at", values.moment, names=("ausente el",)),
+    Column("cancelled_at", values.moment, names=("cancelado el",)),
+    Column("cancelled_by", values.email, names=("cancelado por",), about="The e-mail address of who cancelled."),
+    Column("cancellation_reason", values.text, names=("reason", "motivo", "motivo de cancelación")),
+    Column(
+        "uses_credit",
+        values.boolean,
+        names=("usa crédito",),
+        about="Only for a draft or pre_confirmed one; what was paid before is in the opening balances.",
+    ),
+    Column("created_at", values.moment, names=("creado el",)),
+)
+
+PLAIN: Final = {
+    "scheduled_at": "timestamptz",
+    "duration_minutes": "integer",
+    "buffer_minutes": "integer",
+    "state": "varchar",
+    "notes": "varchar",
+    "professional_notes": "varchar",
+    **{name: "timestamptz" for name in STAMPS if name.endswith("_at")},
+    "cancellation_reason": "varchar",
+    "uses_credit": "boolean",
+    "created_at": "timestamptz",
+}
+PEOPLE: Final = {"professional_id": "professional", "client_id": "client", "cancelled_by_id": "cancelled_by"}
+COMPARED: Final = (
+    *("duration_minutes", "buffer_minutes", "state", "notes", "professional_notes", "cancellation_reason"),
+    *(name for name in STAMPS if name.endswith("_at")),
+    "uses_credit",
+)
+
+
+def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
+    """What the values of an appointment say about each other."""
+    state = row.get("state") or "draft"
+    for name, states in STAMPS.items():
+        if row.get(name) is not None and state not in states:
+            yield name, f"does not go with the state {state}", "empty it, or correct the state"
+    given = [(name, row[name]) for name in IN_ORDER if row.get(name) is not None]
+    for (first, earlier), (second, later) in pairwise(given):
+        if later < earlier:
+            yield second, f"is before {first}", "correct one of the two"
+    starts = row.get("scheduled_at")
+    if starts is not None and state in ("executed", "no_show"):
+        if starts > now:
+            yield "state", f"is {state}, but the appointment lies ahead", "correct the state or scheduled_at"
+        if (ended := row.get(f"{state}_at")) is not None and ended < starts:
+            yield f"{state}_at", "is before scheduled_at", "correct one of the two"
+    if row.get("uses_credit") and state in FIRM:
+        advice = "empty it: what was paid before the import is in the opening balances"
+        yield "uses_credit", f"cannot be imported with the state {state}", advice
+
+
+NAMED: Final = "s.student_first_name, s.student_last_name, s.student_date_of_birth"
+STUDENTS_FOUND: Final = f"""(
+    WITH child AS (
+        SELECT id, date_of_birth, primary_contact_id, {folded("first_name", "last_name")} AS name FROM students
+         WHERE organization_id = %(tenant)s
+    ), wanted AS MATERIALIZED (
+        SELECT s.*, {folded("s.student_first_name", "s.student_last_name")} AS name
+          FROM (SELECT DISTINCT {NAMED} FROM staged AS s) AS s
+    )
+    SELECT {NAMED}, count(*) AS many, min(child.id) AS id, min(child.primary_contact_id) AS contact_id
+      FROM wanted AS s JOIN child ON child.name = s.name
+       AND (s.student_date_of_birth IS NULL OR child.date_of_birth = s.student_date_of_birth)
+     GROUP BY {NAMED}
+)"""
+RESOLVING: Final = f"""
+SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, client.id, canceller.id,
+       CASE WHEN student.many = 1 THEN student.id END,
+       CASE WHEN student.many = 1 THEN student.contact_id END, coalesce(student.many, 0),
+       coalesce(s.duration_minutes, p.session_duration_minutes),
+       coalesce(s.buffer_minutes, p.buffer_minutes),
+       s.scheduled_at + make_interval(mins => coalesce(s.duration_minutes, p.session_duration_minutes)
+                                            + coalesce(s.buffer_minutes, p.buffer_minutes))
+  FROM staged AS s
+  {user("professional", "worker")}
+  LEFT JOIN professionals AS p ON p.organization_id = %(tenant)s AND p.user_id = worker.id
+  {user("client", "client")} {user("cancelled_by", "canceller")}
+  LEFT JOIN {STUDENTS_FOUND} AS student
+    ON student.student_first_name = s.student_first_name AND student.student_last_name = s.student_last_name
+   AND student.student_date_of_birth IS NOT DISTINCT FROM s.student_date_of_birth
+"""
+TAKES_TIME: Final = f"coalesce(r.state, 'draft') IN ({OCCUPYING_SQL})"
+WHEN: Final = "to_char(r.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI')"
+# Those that occupy time never overlap, so only the last one begun before the end can reach in.
+CONFLICTS: Final = fault(
+    "scheduled_at",
+    WHEN,
+    "'the professional has another appointment from ' || "
+    "to_char(other.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI') || ' until ' || "
+    "to_char(other.occupied_until AT TIME ZONE %(zone)s, 'HH24:MI') || ', the buffer included'",
+    quoted("move one of them, or leave the row out"),
+    f"""FROM resolved AS r CROSS JOIN LATERAL (
+        SELECT o.scheduled_at, o.occupied_until FROM appointments AS o
+         WHERE o.organization_id = %(tenant)s AND o.professional_id = r.professional_id
+           AND o.state IN ({OCCUPYING_SQL}) AND o.scheduled_at < r.occupied_until
+         ORDER BY o.scheduled_at DESC LIMIT 1
+    ) AS other
+    WHERE r.existing_id IS NULL AND NOT r.faulty AND {TAKES_TIME} AND other.occupied_until > r.scheduled_at""",
+)
+IN_THE_SOURCE: Final = fault(
+    "scheduled_at",
+    WHEN,
+    "'overlaps row ' || r.earlier || ', which holds the professional until ' || "
+    "to_char(r.until AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI') || ', the buffer included'",
+    quoted("move one of them, or leave one out"),
+    f"""FROM (
+        SELECT r.row, r.scheduled_at, lag(r.row) OVER times AS earlier, max(r.occupied_until) OVER before AS until
+          FROM resolved AS r WHERE NOT r.faulty AND r.professional_id IS NOT NULL AND {TAKES_TIME}
+        WINDOW times AS (PARTITION BY r.professional_id ORDER BY r.scheduled_at, r.row),
+               before AS (times ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) AS r WHERE r.until > r.scheduled_at""",
+)
+LENGTH: Final = fault(
+    "duration_minutes",
+    "r.minutes",
+    quoted("an appointment lasts 15 to 480 minutes"),
+    quoted("correct it"),
+    "FROM resolved AS r WHERE r.minutes NOT BETWEEN 15 AND 480",
+)
+SEVERAL: Final = fault(
+    "student_last_name",
+    "s.student_first_name || ' ' || s.student_last_name",
+    "r.students || ' students have this name'",
+    quoted("say the date of birth in student_date_of_birth, or make one of the two students"),
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.students > 1",
+)
+UNKNOWN_STUDENT: Final = fault(
+    "student_last_name",
+    "s.student_first_name || ' ' || s.student_last_name",
+    quoted("no student of this organization has this name and date of birth"),
+    quoted("correct it, or import the students first"),
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row "
+    "WHERE r.students = 0 AND s.student_first_name IS NOT NULL AND s.student_last_name IS NOT NULL",
+)
+NO_CLIENT: Final = fault(
+    "client",
+    "s.client",
+    quoted("nobody is named, and the student has no primary contact"),
+    quoted("name the client's e-mail address"),
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row "
+    "WHERE s.client IS NULL AND r.students = 1 AND r.contact_id IS NULL",
+)
+
+APPOINTMENTS: Final = Record(
+    name="appointments",
+    model=Appointment,
+    columns=COLUMNS,
+    types={
+        **{column.name: "varchar" for column in COLUMNS},
+        **PLAIN,
+        "student_date_of_birth": "date",
+    },
+    fields={name: getattr(Appointment, name) for name in PLAIN},
+    rules=rules,
+    resolved={
+        **PLAIN,
+        **dict.fromkeys((*PEOPLE, "student_id", "contact_id", "students"), "bigint"),
+        "minutes": "integer",
+        "buffer": "integer",
+        "occupied_until": "timestamptz",
+    },
+    resolving=RESOLVING,
+    matching="t.professional_id = r.professional_id AND t.student_id = r.student_id "
+    "AND t.scheduled_at = r.scheduled_at",
+    same_key="r.professional_id, r.student_id, r.scheduled_at",
+    key="professional, student, scheduled_at",
+    compared={name: (name, f"t.{name}") for name in COMPARED}
+    | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")},
+    checks=(
+        missing(
+            "professional",
+            "professional_id",
+            "no professional of this organization has this e-mail address",
+            "correct it, or import the professionals first",
+        ),
+        UNKNOWN_STUDENT,
+        SEVERAL,
+        no_user("client", "client_id"),
+        no_user("cancelled_by", "cancelled_by_id"),
+        NO_CLIENT,
+        LENGTH,
+        IN_THE_SOURCE,
+    ),
+    fixed=tuple(column.name for column in COLUMNS),
+    why_fixed="an import never changes an appointment; call its events, or leave the row out",
+    locking=LOCKING,
+    conflicts=CONFLICTS,
+    inserting=INSERTING,
+)

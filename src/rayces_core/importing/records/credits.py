@@ -1,0 +1,152 @@
+"""Credit purchases, opening balances among them: entries of the ledger, written by the ledger alone.
+
+Each is known by an idempotency key that is made of the source's own reference, or of the user and the payment where it
+has none, so an entry that is there is never posted twice, and never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from rayces_core import credits
+from rayces_core.binding import current
+from rayces_core.credits.ledger import MOST_CREDITS
+from rayces_core.importing import values
+from rayces_core.importing.columns import Column
+from rayces_core.importing.records.record import Fault, Record, fault, no_user, quoted, user
+from rayces_core.models.credit import CreditTransaction
+
+OPENING: Final = "opening balance"
+LONGEST: Final = 200
+COLUMNS: Final = (
+    Column(
+        "user",
+        values.email,
+        required=True,
+        names=("email", "e-mail", "client", "cliente", "correo", "usuario", "responsable"),
+        example="ana.paz@example.org",
+        about="The e-mail address of the user whose credits they are.",
+    ),
+    Column(
+        "credits",
+        values.integer,
+        required=True,
+        names=("amount", "balance", "créditos", "saldo", "cantidad", "sesiones"),
+        example="8",
+        about="Whole credits, above zero.",
+    ),
+    Column(
+        "reference",
+        values.text,
+        names=("id", "number", "referencia", "comprobante", "número"),
+        example="2025-000123",
+        about="The source's own name of the purchase; without it a user has one row for each payment_reference or day.",
+    ),
+    Column("payment_method", values.text, names=("method", "medio de pago", "forma de pago"), example="transfer"),
+    Column("payment_reference", values.text, names=("payment", "operación", "referencia de pago")),
+    Column("purchased_on", values.date, names=("date", "fecha", "fecha de compra"), about="Kept in the metadata."),
+    Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
+)
+KEY: Final = (
+    "'import:' || coalesce(s.reference, s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, "
+    f"'{OPENING}'))"
+)
+TEXTS: Final = ("payment_method", "payment_reference", "reason")
+ROWS: Final = """
+SELECT row, user_id, credits, idempotency_key, payment_method, payment_reference, reason, purchased_on
+  FROM resolved WHERE existing_id IS NULL ORDER BY row
+"""
+TOO_LARGE: Final = fault(
+    "credits",
+    "r.credits",
+    quoted("the user's credits would be more than a balance can hold"),
+    quoted(f"correct it; the most is {MOST_CREDITS}"),
+    f"""FROM (
+        SELECT r.row, r.credits, sum(r.credits) OVER (PARTITION BY r.user_id ORDER BY r.row)
+               + coalesce(greatest(held.balance, held.lifetime_purchased), 0) AS total
+          FROM resolved AS r
+          LEFT JOIN credit_balances AS held ON held.organization_id = %(tenant)s AND held.user_id = r.user_id
+         WHERE r.existing_id IS NULL AND NOT r.faulty AND r.user_id IS NOT NULL
+    ) AS r WHERE r.total > {MOST_CREDITS}""",
+)
+NOT_POSITIVE: Final = fault(
+    "credits",
+    "r.credits",
+    quoted("a purchase is of at least one credit"),
+    quoted("leave the row out; what was used before the import is in no opening balance"),
+    "FROM resolved AS r WHERE r.credits < 1",
+)
+HALF_A_PAYMENT: Final = fault(
+    "payment_reference",
+    "r.payment_reference",
+    quoted("comes without a payment_method"),
+    quoted("fill in both, or neither"),
+    "FROM resolved AS r WHERE r.payment_reference IS NOT NULL AND r.payment_method IS NULL",
+)
+PAID_BEFORE: Final = fault(
+    "payment_reference",
+    "r.payment_reference",
+    quoted("another entry of the ledger has this payment already"),
+    quoted("leave the row out, or correct the reference"),
+    """FROM resolved AS r JOIN credit_transactions AS t ON t.organization_id = %(tenant)s
+        AND t.payment_method = r.payment_method AND t.payment_reference = r.payment_reference
+        AND t.id IS DISTINCT FROM r.existing_id""",
+)
+PAID_TWICE: Final = fault(
+    "payment_reference",
+    "r.payment_reference",
+    "'row ' || r.first || ' has the same payment'",
+    quoted("leave one of them out"),
+    """FROM (
+        SELECT r.row, r.payment_reference, min(r.row) OVER (PARTITION BY payment_method, payment_reference) AS first
+          FROM resolved AS r WHERE NOT r.faulty AND payment_method IS NOT NULL AND payment_reference IS NOT NULL
+    ) AS r WHERE r.row > r.first""",
+)
+
+
+def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+    """What a ledger's names may be: they are indexed, so they are short."""
+    for name in ("reference", "payment_method", "payment_reference"):
+        if len(row.get(name) or "") > LONGEST:
+            yield name, f"has more than {LONGEST} characters", "shorten it"
+
+
+def post(parameters: dict[str, Any]) -> None:
+    """Post the staged rows that are new, through the ledger."""
+    names = ("user", "credits", "idempotency_key", "payment_method", "payment_reference", "reason")
+    purchases = []
+    for _, *facts, day in current().engine.run_prepared(ROWS, parameters).fetchall():
+        metadata = {} if day is None else {"purchased_on": day.isoformat()}
+        purchases.append({**dict(zip(names, facts, strict=True)), "metadata": metadata})
+    credits.purchase_many(purchases, now=parameters["now"])
+
+
+CREDITS: Final = Record(
+    name="credits",
+    model=CreditTransaction,
+    columns=COLUMNS,
+    types={column.name: "varchar" for column in COLUMNS} | {"credits": "integer", "purchased_on": "date"},
+    rules=rules,
+    fields={name: getattr(CreditTransaction, name) for name in TEXTS} | {"credits": CreditTransaction.amount},
+    resolved={
+        "user_id": "bigint",
+        "credits": "integer",
+        "idempotency_key": "varchar",
+        "purchased_on": "date",
+        **dict.fromkeys(TEXTS, "varchar"),
+    },
+    resolving=f"SELECT s.row, s.faulty, u.id, s.credits, {KEY}, s.purchased_on, s.payment_method, "
+    f"s.payment_reference, s.reason FROM staged AS s {user('user', 'u')}",
+    matching="t.idempotency_key = r.idempotency_key",
+    same_key="r.idempotency_key",
+    key="reference",
+    compared={name: (name, f"t.{name}") for name in TEXTS}
+    | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")},
+    checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, PAID_BEFORE, PAID_TWICE),
+    fixed=tuple(column.name for column in COLUMNS),
+    why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",
+    inserting="",
+    writer=post,
+)

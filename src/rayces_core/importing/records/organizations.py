@@ -1,0 +1,91 @@
+"""The bound organization's own columns and settings: one row, which is always there, so it is updated or unchanged."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rayces_core.binding import current
+from rayces_core.importing import values
+from rayces_core.importing.columns import Column
+from rayces_core.importing.records.record import Record, currency, fault, quoted
+from rayces_core.models.organization import Organization
+
+HOURS: Final = ("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes")
+TEXTS: Final = ("name", "time_zone", "currency", "email", "phone", "address")
+BOUNDS: Final = {
+    "cancellation_notice_hours": (0, 720),
+    "confirmation_hours": (1, 720),
+    "booking_window_days": (1, 730),
+    "minimum_notice_minutes": (0, 43_200),
+}
+COLUMNS: Final = (
+    Column(
+        "subdomain",
+        values.text,
+        names=("subdominio",),
+        example="north",
+        about="Where it is given it must be the bound organization's own.",
+    ),
+    Column("name", values.text, names=("nombre", "centro"), example="Centro Norte"),
+    Column("time_zone", values.text, names=("zona horaria",), example="America/Argentina/Buenos_Aires"),
+    Column("currency", currency, names=("moneda",), example="ARS"),
+    Column("email", values.email, names=("e-mail", "mail", "correo"), example="hola@example.org"),
+    Column("phone", values.phone, names=("teléfono",), example="+54 11 4321-5678"),
+    Column("address", values.text, names=("dirección", "domicilio")),
+    Column("cancellation_notice_hours", values.integer, names=("horas de aviso",), example="24"),
+    Column("confirmation_hours", values.integer, names=("horas para confirmar",), example="24"),
+    Column("booking_window_days", values.integer, names=("días de anticipación",), example="90"),
+    Column("minimum_notice_minutes", values.integer, names=("aviso mínimo",), example="0"),
+    Column("book_prospects", values.boolean, names=("evaluaciones",), example="yes"),
+)
+SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean"}
+MERGED: Final = (
+    "t.settings || jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', r.{name}" for name in SETTINGS) + "))"
+)
+
+
+def forget() -> None:
+    """Have the next tenant() read the organization anew."""
+    current().engine.forget_organizations()
+
+
+def _out_of_bounds(name: str, least: int, most: int) -> str:
+    return fault(
+        name,
+        f"r.{name}",
+        quoted(f"must lie between {least} and {most}"),
+        quoted("correct it"),
+        f"FROM resolved AS r WHERE r.{name} NOT BETWEEN {least} AND {most}",
+    )
+
+
+ANOTHER: Final = fault(
+    "subdomain",
+    "s.subdomain",
+    quoted("is another organization than the one that is bound"),
+    quoted("bind that one, or leave the row out"),
+    "FROM staged AS s JOIN resolved AS r ON r.row = s.row "
+    "WHERE s.subdomain <> (SELECT subdomain FROM organizations WHERE id = %(tenant)s)",
+)
+NAMELESS: Final = fault(
+    "name", "r.name", quoted("is blank"), quoted("fill it in"), "FROM resolved AS r WHERE btrim(r.name) = ''"
+)
+
+ORGANIZATIONS: Final = Record(
+    name="organizations",
+    model=Organization,
+    columns=COLUMNS,
+    types={"subdomain": "varchar", **dict.fromkeys(TEXTS, "varchar"), **SETTINGS},
+    fields={name: getattr(Organization, name) for name in TEXTS},
+    resolved={**dict.fromkeys(TEXTS, "varchar"), **SETTINGS},
+    resolving=f"SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in (*TEXTS, *SETTINGS))} FROM staged AS s",
+    matching="t.id = %(tenant)s",
+    same_key="'the bound one'",
+    key="subdomain",
+    compared={name: (name, f"t.{name}") for name in TEXTS}
+    | {name: (name, f"(t.settings ->> '{name}')::{kind}") for name, kind in SETTINGS.items()},
+    updating={name: f"coalesce(r.{name}, t.{name})" for name in TEXTS} | {"settings": MERGED},
+    checks=(ANOTHER, NAMELESS, *(_out_of_bounds(name, *bounds) for name, bounds in BOUNDS.items())),
+    inserting="",
+    after_commit=forget,
+)

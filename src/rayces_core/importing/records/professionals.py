@@ -1,0 +1,94 @@
+"""Working profiles of users, known by the user's e-mail address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rayces_core.importing import values
+from rayces_core.importing.columns import Column
+from rayces_core.importing.records.record import Record, currency, no_user, user
+from rayces_core.models.professional import Professional
+
+COLUMNS: Final = (
+    Column(
+        "email",
+        values.email,
+        required=True,
+        names=("e-mail", "mail", "professional", "correo", "correo electrónico", "profesional"),
+        example="eva.luna@example.org",
+        about="The address of the user, who must be there already.",
+    ),
+    Column("title", values.text, names=("título",), example="Lic."),
+    Column("specialization", values.text, names=("speciality", "specialty", "especialidad"), example="speech therapy"),
+    Column("bio", values.text, names=("biography", "biografía", "presentación")),
+    Column("license_number", values.text, names=("license", "licence", "matrícula"), example="MN 12345"),
+    Column(
+        "weekly_schedule",
+        values.document,
+        names=("schedule", "horarios", "agenda"),
+        example='{"monday": [{"start": "09:00", "end": "13:00"}]}',
+        about="JSON: weekday to its windows.",
+    ),
+    Column(
+        "blocked_dates",
+        values.document,
+        names=("holidays", "fechas bloqueadas"),
+        example='["2026-12-25"]',
+        about="JSON: a list of days or of periods with start and end.",
+    ),
+    Column(
+        "session_duration_minutes",
+        values.integer,
+        names=("duration", "session duration", "duración", "duración de la sesión"),
+        example="45",
+    ),
+    Column("buffer_minutes", values.integer, names=("buffer", "descanso", "pausa"), example="15"),
+    Column("active", values.boolean, names=("activo", "activa"), example="yes"),
+    Column("accepts_new_clients", values.boolean, names=("accepts new", "acepta nuevos", "acepta pacientes")),
+    Column(
+        "session_price",
+        values.money,
+        names=("price", "fee", "precio", "honorarios", "session_price_cents"),
+        example="$ 12.500,50",
+        about="The price of a session as people write it; stored in cents.",
+    ),
+    Column("currency", currency, names=("moneda",), example="ARS"),
+)
+
+PLAIN: Final = ("title", "specialization", "bio", "license_number", "currency")
+NUMBERS: Final = ("session_duration_minutes", "buffer_minutes")
+FLAGS: Final = ("active", "accepts_new_clients")
+DOCUMENTS: Final = ("weekly_schedule", "blocked_dates")
+TYPES: Final = {
+    **dict.fromkeys(PLAIN, "varchar"),
+    **dict.fromkeys(NUMBERS, "integer"),
+    **dict.fromkeys(FLAGS, "boolean"),
+    **dict.fromkeys(DOCUMENTS, "jsonb"),
+}
+STORED: Final = (*TYPES, "session_price_cents")
+
+PROFESSIONALS: Final = Record(
+    name="professionals",
+    model=Professional,
+    columns=COLUMNS,
+    types={"email": "varchar", **TYPES, "session_price": "integer"},
+    fields={name: getattr(Professional, name) for name in TYPES} | {"session_price": Professional.session_price_cents},
+    resolved={"user_id": "bigint", **TYPES, "session_price_cents": "integer"},
+    resolving=f"SELECT s.row, s.faulty, u.id, {', '.join(f's.{name}' for name in TYPES)}, s.session_price "
+    f"FROM staged AS s {user('email', 'u')}",
+    matching="t.user_id = r.user_id",
+    same_key="r.user_id",
+    key="email",
+    compared={name: (name, f"t.{name}") for name in TYPES}
+    | {"session_price_cents": ("session_price", "t.session_price_cents")},
+    updating={name: f"coalesce(r.{name}, t.{name})" for name in STORED},
+    checks=(no_user("email", "user_id"),),
+    inserting=f"""
+        INSERT INTO professionals (organization_id, user_id, {", ".join(STORED)}, created_at, updated_at)
+        SELECT %(tenant)s, r.user_id, r.title, r.specialization, r.bio, r.license_number, coalesce(r.currency, 'ARS'),
+               coalesce(r.session_duration_minutes, 60), coalesce(r.buffer_minutes, 15), coalesce(r.active, true),
+               coalesce(r.accepts_new_clients, true), coalesce(r.weekly_schedule, '{{}}'),
+               coalesce(r.blocked_dates, '[]'), r.session_price_cents, %(now)s, %(now)s
+          FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
+    """,
+)

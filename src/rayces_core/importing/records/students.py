@@ -1,0 +1,169 @@
+"""Students, known by their name and date of birth; the users to contact are named by their e-mail addresses.
+
+A student comes in any state of admission, with the journal of the shortest way there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from rayces_core.importing import values
+from rayces_core.importing.columns import Column
+from rayces_core.importing.records.record import Fault, Record, folded, no_user, user
+from rayces_core.models.student import AdmissionState, Student
+
+STATES: Final = {
+    "prospect": ("prospect", "prospecto", "interesado", "interesada"),
+    "applied": ("applied", "solicitó", "postulado", "postulada"),
+    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera"),
+    "admitted": ("admitted", "admitido", "admitida"),
+    "enrolled": ("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
+    "on_leave": ("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida"),
+    "discharged": ("discharged", "alta", "dado de alta", "egresado", "egresada", "baja"),
+    "rejected": ("rejected", "rechazado", "rechazada"),
+}
+
+# State → the events that lead there from the first one, each with the column that dates it.
+WAYS: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
+    "prospect": (),
+    "applied": (("apply", "prospect", "applied", ""),),
+    "waitlisted": (("apply", "prospect", "applied", ""), ("waitlist", "applied", "waitlisted", "")),
+    "rejected": (("reject", "prospect", "rejected", ""),),
+}
+_ADMITTED: Final = (
+    ("apply", "prospect", "applied", "admission_date"),
+    ("admit", "applied", "admitted", "admission_date"),
+)
+_ENROLLED: Final = (*_ADMITTED, ("enroll", "admitted", "enrolled", "admission_date"))
+WAY_TO: Final[Mapping[str, tuple[tuple[str, str, str, str], ...]]] = {
+    **WAYS,
+    "admitted": _ADMITTED,
+    "enrolled": _ENROLLED,
+    "on_leave": (*_ENROLLED, ("suspend", "enrolled", "on_leave", "")),
+    "discharged": (*_ENROLLED, ("discharge", "enrolled", "discharged", "discharge_date")),
+}
+STEPS: Final = ", ".join(
+    f"('{state}', {place}, '{event}', '{source}', '{target}', '{dated_by}')"
+    for state, way in WAY_TO.items()
+    for place, (event, source, target, dated_by) in enumerate(way)
+)
+
+COLUMNS: Final = (
+    Column("first_name", values.text, required=True, names=("first name", "nombre", "nombres"), example="Luz"),
+    Column("last_name", values.text, required=True, names=("last name", "surname", "apellido"), example="Sosa"),
+    Column(
+        "date_of_birth",
+        values.date,
+        names=("birth date", "birthday", "dob", "fecha de nacimiento", "nacimiento"),
+        example="31/12/2019",
+        about="With the name it is what a student is known by.",
+    ),
+    Column("grade_level", values.text, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
+    Column(
+        "primary_contact",
+        values.email,
+        names=("contact", "guardian", "email", "responsable", "contacto", "contacto principal", "correo"),
+        example="ana.paz@example.org",
+        about="The e-mail address of the user to contact, who must be there already.",
+    ),
+    Column(
+        "secondary_contact",
+        values.email,
+        names=("second contact", "segundo contacto", "contacto secundario"),
+        example="",
+        about="The e-mail address of another user to contact.",
+    ),
+    Column("medical_notes", values.text, names=("medical", "notas médicas", "salud", "diagnóstico")),
+    Column("educational_notes", values.text, names=("educational", "notas educativas", "escuela")),
+    Column(
+        "emergency_contacts",
+        values.document,
+        names=("contactos de emergencia",),
+        about="JSON: a list of name, relationship, phone and email.",
+    ),
+    Column("documents", values.document, names=("documentos",), about="JSON: name to url, uploaded_at and kind."),
+    Column(
+        "admission_state",
+        values.choice(STATES),
+        names=("state", "status", "estado", "admisión"),
+        example="enrolled",
+        about="prospect (the default), applied, waitlisted, admitted, enrolled, on_leave, discharged or rejected.",
+    ),
+    Column("admission_date", values.date, names=("admitted on", "fecha de admisión", "fecha de ingreso", "ingreso")),
+    Column("discharge_date", values.date, names=("discharged on", "fecha de alta", "fecha de egreso", "egreso")),
+)
+
+TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
+DAYS: Final = ("date_of_birth", "admission_date", "discharge_date")
+DOCUMENTS: Final = ("emergency_contacts", "documents")
+PLAIN: Final = {**dict.fromkeys(TEXTS, "varchar"), **dict.fromkeys(DAYS, "date"), **dict.fromkeys(DOCUMENTS, "jsonb")}
+CONTACTS: Final = ("primary_contact", "secondary_contact")
+OPTIONAL: Final = (
+    *("grade_level", "medical_notes", "educational_notes", "emergency_contacts", "documents"),
+    *("admission_date", "discharge_date"),
+)
+
+
+def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+    """What the values of a student say about each other."""
+    admitted, discharged = row.get("admission_date"), row.get("discharge_date")
+    if admitted and discharged and discharged < admitted:
+        yield "discharge_date", "is before the admission_date", "correct one of the two"
+    for name in ("first_name", "last_name"):
+        if row.get(name) is not None and not row[name].strip():
+            yield name, "is blank", "fill it in"
+
+
+STUDENTS: Final = Record(
+    name="students",
+    model=Student,
+    columns=COLUMNS,
+    types={**PLAIN, **dict.fromkeys(CONTACTS, "varchar")},
+    fields={name: getattr(Student, name) for name in PLAIN},
+    rules=rules,
+    resolved={**PLAIN, **{f"{name}_id": "bigint" for name in CONTACTS}, "name_key": "text"},
+    resolving=f"SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in PLAIN)}, first.id, second.id, "
+    f"{folded('s.first_name', 's.last_name')} FROM staged AS s "
+    f"{user('primary_contact', 'first')} {user('secondary_contact', 'second')}",
+    matching=f"{folded('t.first_name', 't.last_name')} = r.name_key "
+    "AND t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth",
+    same_key="r.name_key, coalesce(r.date_of_birth, '-infinity')",
+    key="first_name, last_name, date_of_birth",
+    compared={name: (name, f"t.{name}") for name in (*OPTIONAL, "admission_state")}
+    | {f"{name}_id": (name, f"t.{name}_id") for name in CONTACTS},
+    updating={
+        name: f"coalesce(r.{name}, t.{name})" for name in (*OPTIONAL, "primary_contact_id", "secondary_contact_id")
+    },
+    fixed=("admission_state",),
+    why_fixed="admission changes by its events alone; leave the column out, or call the event",
+    checks=(no_user("primary_contact", "primary_contact_id"), no_user("secondary_contact", "secondary_contact_id")),
+    inserting=f"""
+        WITH made AS (
+            INSERT INTO students (
+                organization_id, first_name, last_name, date_of_birth, primary_contact_id, secondary_contact_id,
+                grade_level, medical_notes, educational_notes, emergency_contacts, documents, admission_date,
+                discharge_date, admission_state, created_at, updated_at
+            ) SELECT %(tenant)s, r.first_name, r.last_name, r.date_of_birth, r.primary_contact_id,
+                     r.secondary_contact_id, r.grade_level, r.medical_notes, r.educational_notes,
+                     coalesce(r.emergency_contacts, '[]'), coalesce(r.documents, '{{}}'), r.admission_date,
+                     r.discharge_date, coalesce(r.admission_state, '{AdmissionState.PROSPECT}'), %(now)s, %(now)s
+                FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
+            RETURNING id, admission_state, admission_date, discharge_date
+        ), zone AS (
+            SELECT time_zone FROM organizations WHERE id = %(tenant)s
+        )
+        INSERT INTO state_transitions (
+            organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at
+        ) SELECT %(tenant)s, 'Student', made.id, step.event, step.source, step.target, 'imported',
+                 least(%(now)s, coalesce((
+                     CASE step.dated_by
+                          WHEN 'admission_date' THEN coalesce(made.admission_date, made.discharge_date)
+                          WHEN 'discharge_date' THEN made.discharge_date
+                      END)::timestamp AT TIME ZONE (SELECT time_zone FROM zone), %(now)s))
+            FROM made JOIN (VALUES {STEPS}) AS step (state, place, event, source, target, dated_by)
+              ON step.state = made.admission_state
+           ORDER BY made.id, step.place
+    """,
+)

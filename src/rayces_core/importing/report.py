@@ -1,0 +1,159 @@
+"""Report: what a check or an import found and did, row by row.
+
+Rule it guards: every problem is kept, the first ones in memory and all of them in a temporary file, so that a source of
+millions of bad rows is told of completely without filling the memory. What came from a source is shown as data: it is
+escaped in HTML, and in a CSV it never begins like a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import IO, Any, Final
+
+KEPT: Final = 1000
+SHOWN: Final = 20
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+HEADINGS: Final = ("row", "column", "value", "problem", "advice")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a row out.
+
+    Attributes:
+        row: its number, as the program that made the source shows it. column: the record type's name for it.
+        value: what the source has there, cut to a readable length. problem: what is wrong. advice: what to do.
+    """
+
+    row: int
+    column: str
+    value: str
+    problem: str
+    advice: str
+
+
+@dataclass
+class Report:
+    """What became of a source.
+
+    Attributes:
+        record_type, source: what was read, and from where.
+        written: whether this was an import; a check writes nothing.
+        rows: rows read. created, updated, unchanged: what became of them, or would. skipped: rows with problems.
+        resumed_after: number of the last row that an earlier run had committed; None where none was asked for.
+        problems: the first thousand; `every_problem()` gives all. problem_count: how many there are.
+        columns: column → header it was read from. unused: headers that nothing was read from.
+        suggestions: unused header → the column that it may mean.
+        seconds: how long it took.
+    """
+
+    record_type: str
+    source: str
+    written: bool = False
+    rows: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    resumed_after: int | None = None
+    problem_count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    suggestions: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    _file: IO[str] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no row has a problem."""
+        return not self.problem_count
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Note problems, in the order of their rows as far as they are known."""
+        for problem in problems:
+            self.problem_count += 1
+            if len(self.problems) < KEPT:
+                self.problems.append(problem)
+            else:
+                self._overflow().write(json.dumps(asdict(problem), ensure_ascii=True) + "\n")
+
+    def every_problem(self) -> Iterator[Problem]:
+        """All problems, also those beyond the first thousand."""
+        yield from self.problems
+        if self._file is not None:
+            self._file.seek(0)
+            for line in self._file:
+                yield Problem(**json.loads(line))
+            self._file.seek(0, os.SEEK_END)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write every problem to a CSV file in UTF-8; a text that a spreadsheet would run gets a ' before it."""
+        with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADINGS)
+            for each in self.every_problem():
+                writer.writerow([each.row, *map(_harmless, (each.column, each.value, each.problem, each.advice))])
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the counts and every problem to a JSON file."""
+        with Path(path).open("w", encoding="utf-8") as file:
+            file.write(json.dumps(self.summary(), ensure_ascii=False)[:-1] + ', "problems": [')
+            for number, each in enumerate(self.every_problem()):
+                file.write((",\n" if number else "\n") + json.dumps(asdict(each), ensure_ascii=False))
+            file.write("]}\n")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as JSON to a path that ends in .json, else as CSV."""
+        (self.to_json if os.fspath(path).lower().endswith(".json") else self.to_csv)(path)
+
+    def summary(self) -> dict[str, Any]:
+        """The counts, as plain data."""
+        return {
+            "record_type": self.record_type,
+            "source": self.source,
+            "written": self.written,
+            "rows": self.rows,
+            "created": self.created,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "skipped": self.skipped,
+            "problem_count": self.problem_count,
+            "resumed_after": self.resumed_after,
+            "columns": self.columns,
+            "unused": list(self.unused),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        done = ("created", "updated") if self.written else ("to create", "to update")
+        counts = f"{self.created} {done[0]}, {self.updated} {done[1]}, {self.unchanged} unchanged"
+        faulty = f", {self.skipped} with {self.problem_count} problems" if self.problem_count else ""
+        return f"{self.source}: {self.rows} {self.record_type}, {counts}{faulty}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in HEADINGS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in asdict(each).values()) + "</tr>"
+            for each in self.problems[:SHOWN]
+        )
+        more = self.problem_count - min(SHOWN, len(self.problems))
+        rest = f"<p>and {more} more; to_csv(path) writes all of them</p>" if more > 0 else ""
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+        return f"<p>{escape(str(self))}</p>{table}{rest}"
+
+    def _overflow(self) -> IO[str]:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - ends with the report
+        return self._file
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text

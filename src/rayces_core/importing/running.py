@@ -1,0 +1,111 @@
+"""Check and run: the two passes, one after the other."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+from rayces_core.binding import current
+from rayces_core.errors import ConfigurationError, ImportRefusedError, TransactionFailedError
+from rayces_core.importing import runs
+from rayces_core.importing.checking import check_spooled, read
+from rayces_core.importing.job import Job, Options, prepare
+from rayces_core.importing.newcomers import Newcomers
+from rayces_core.importing.report import Report
+from rayces_core.importing.spooling import Spool
+from rayces_core.importing.staging import Staging
+from rayces_core.importing.writing import Writer
+
+
+def check(source: Any, record: object, **options: Any) -> Report:
+    """Check every row of a source; nothing is written.
+
+    Args:
+        source: a path, an open file, "-" for stdin, a data frame, or an iterable of dicts or Pydantic models.
+        record: a model such as Student, or the name of a record type such as "students".
+        options: as `Options` has them, such as `columns={"Fecha de nacimiento": "date_of_birth"}`, `update=True`.
+
+    Returns:
+        What an import would do, and every problem with what to do about it.
+
+    Raises:
+        SourceError: the source cannot be read. ColumnMappingError: its columns do not fit.
+        ConfigurationError: there is no such record type or option. TenantNotSetError.
+    """
+    started = time.monotonic()
+    job = prepare(source, record, _options(options))
+    report = job.report()
+    with read(job) as rows:
+        check_spooled(job, rows, report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def run(source: Any, record: object, **options: Any) -> Report:
+    """Check a source, and write its rows unless one of them has a problem.
+
+    Rows that are there already are left as they are where they are equal, so the same source twice changes nothing.
+
+    Args:
+        source, record: as for `check`.
+        options: as `Options` has them: `update=True` changes rows that are there, `on_error="skip"` leaves those with
+            problems out, `resume=True` goes on after the last batch of an interrupted run of the same rows.
+
+    Raises:
+        ImportRefusedError: rows have problems, see its `report`; nothing was written unless it says so.
+        TransactionFailedError: a unit of work is open; each batch is one of its own.
+        As for `check`.
+    """
+    started, settled = time.monotonic(), _options(options)
+    if current().engine.holder_of_transaction() is not None:
+        raise TransactionFailedError("an import commits batch by batch; leave the open unit of work first")
+    job = prepare(source, record, settled)
+    report = job.report()
+    try:
+        with read(job) as rows:
+            _check_and_write(job, rows, report)
+    finally:
+        report.seconds = time.monotonic() - started
+    return report
+
+
+def _check_and_write(job: Job, rows: Spool, report: Report) -> None:
+    run = runs.begun_before(job.record.name, rows.fingerprint) if job.options.resume else None
+    last_row = 0 if run is None else run.last_row
+    if job.options.resume:
+        report.resumed_after = last_row
+    newcomers = Newcomers(Staging(job.binding, job.record, job.now, str(job.reading.zone)))
+    with tempfile.TemporaryFile() as chosen:
+        check_spooled(job, rows, report, chosen, last_row)
+        if report.problem_count and job.options.on_error == "stop":
+            raise ImportRefusedError(_refusal(report), report)
+        report.written = True
+        run = run or runs.begin(report, rows.fingerprint, job.now)
+        Writer(job, run, report, newcomers).write(chosen, report.created + report.updated)
+    runs.finish(run, job.now)
+    if job.record.after_commit is not None:
+        job.record.after_commit()
+
+
+def _refusal(report: Report) -> str:
+    first = report.problems[0]
+    rest = f" and {report.problem_count - 1} more problems" if report.problem_count > 1 else ""
+    return (
+        f"{report.source}: row {first.row}, {first.column}: {first.problem}{rest}; nothing was written. Correct the "
+        'source, or leave these rows out with --on-error skip (on_error="skip")'
+    )
+
+
+def _options(given: dict[str, Any]) -> Options:
+    try:
+        options = Options(**given)
+    except TypeError:
+        unknown = sorted(set(given) - set(Options.__dataclass_fields__))
+        known = ", ".join(Options.__dataclass_fields__)
+        raise ConfigurationError(f"there is no option {unknown[0]!r}; there are {known}") from None
+    if options.on_error not in ("stop", "skip"):
+        raise ConfigurationError(f'on_error is "stop" or "skip", not {options.on_error!r}')
+    if not isinstance(options.batch_rows, int) or not 1 <= options.batch_rows <= 100_000:
+        raise ConfigurationError("batch_rows is a number from 1 to 100,000")
+    return options

@@ -1,0 +1,122 @@
+"""Opens whatever holds records: a path, an open file, standard input, a data frame, an iterable."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, Final
+
+from rayces_core.errors import SourceError
+from rayces_core.importing.sources.delimited import DelimitedSource
+from rayces_core.importing.sources.encodings import Inspected, fingerprint_of, inspect
+from rayces_core.importing.sources.jsonlines import JsonLinesSource
+from rayces_core.importing.sources.keyed import IterableSource
+from rayces_core.importing.sources.kinds import kind_of
+from rayces_core.importing.sources.source import Source
+from rayces_core.importing.sources.spreadsheet import SheetSource
+from rayces_core.importing.sources.tabular import ArrowSource, ParquetSource
+
+_COPY_CHUNK: Final = 1024 * 1024
+
+
+def open_source(
+    source: Any,
+    *,
+    format: str | None = None,  # noqa: A002 - the word that users know
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    sheet: str | int | None = None,
+) -> Source:
+    """Open records for reading.
+
+    Args:
+        source: a path, "-" for standard input, an open file, an object with `__arrow_c_stream__` such as a data frame
+            of polars or pandas, or an iterable of dicts or Pydantic models. An open file is copied to a temporary one.
+        format: "csv", "jsonl", "xlsx", "ods", "xls" or "parquet"; None finds it out from the content.
+        encoding: of a text file; None finds it out.
+        delimiter: of a CSV file; None finds it out.
+        sheet: name of a workbook's sheet or its number from 1; None is the first.
+
+    Raises:
+        SourceError: it cannot be read as what it is taken for.
+        MissingExtraError: its format needs `rayces-core[importing]`.
+    """
+    if isinstance(source, str | os.PathLike):
+        if os.fspath(source) == "-":
+            return _of_copy(sys.stdin.buffer, "standard input", format, encoding, delimiter, sheet)
+        path = Path(os.fsdecode(source))
+        _check_file(path)
+        return _of_file(path, path.name, format, encoding, delimiter, sheet)
+    if hasattr(source, "read"):
+        return _of_copy(source, _name_of(source), format, encoding, delimiter, sheet)
+    if hasattr(source, "__arrow_c_stream__"):
+        return ArrowSource(source, type(source).__name__)
+    if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | dict):
+        return IterableSource(source)
+    what = type(source).__name__
+    raise SourceError(what, "is no source; give a path, an open file, a data frame or an iterable of dicts")
+
+
+def _of_file(
+    path: Path, name: str, form: str | None, encoding: str | None, delimiter: str | None, sheet: str | int | None
+) -> Source:
+    try:
+        kind = kind_of(path, name, form)
+        if kind in ("csv", "json"):
+            return _of_text(
+                path, name, kind, inspect(path, name, encoding), delimiter or ("\t" if form == "tsv" else None)
+            )
+        fingerprint = fingerprint_of(path)
+    except OSError as error:
+        raise SourceError(name, f"cannot be read: {error.strerror or error}") from None
+    match kind:
+        case "sheet":
+            return SheetSource(path, name, fingerprint, sheet)
+        case "parquet":
+            return ParquetSource(path, name, fingerprint)
+    return ArrowSource(path, name, fingerprint)
+
+
+def _of_text(path: Path, name: str, kind: str, inspected: Inspected, delimiter: str | None) -> Source:
+    if kind == "json":
+        return JsonLinesSource(path, name, inspected)
+    return DelimitedSource(path, name, inspected, delimiter)
+
+
+def _of_copy(
+    file: Any, name: str, form: str | None, encoding: str | None, delimiter: str | None, sheet: str | int | None
+) -> Source:
+    copy = tempfile.NamedTemporaryFile(prefix="rayces-source-")  # noqa: SIM115 - lives as long as the source
+    is_text = _copy(file, copy, name)
+    copy.flush()
+    opened = _of_file(Path(copy.name), name, form, "utf-8" if is_text else encoding, delimiter, sheet)
+    opened._copy = copy  # type: ignore[attr-defined]  # removed with the source
+    return opened
+
+
+def _copy(file: Any, copy: IO[bytes], name: str) -> bool:
+    """Copy an open file; says whether it was open as text."""
+    is_text = False
+    while chunk := file.read(_COPY_CHUNK):
+        if isinstance(chunk, str):
+            is_text = True
+            chunk = chunk.encode("utf-8", "surrogatepass")
+        elif not isinstance(chunk, bytes | bytearray | memoryview):
+            raise SourceError(name, f"its read() gives {type(chunk).__name__}; open the file in mode 'rb'")
+        copy.write(chunk)
+    return is_text
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise SourceError(str(path), "is a directory; name a file in it")
+    if not path.exists():
+        raise SourceError(str(path), "is not there; check the path")
+
+
+def _name_of(file: Any) -> str:
+    name = getattr(file, "name", None)
+    return Path(name).name if isinstance(name, str) else "file"

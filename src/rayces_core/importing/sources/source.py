@@ -1,0 +1,111 @@
+"""What every source gives, and the limits that each of them holds.
+
+Rule: a source is never held in memory as a whole where its format allows that, and hostile input ends in a
+`SourceError` or in a value that its reader refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from rayces_core.errors import SourceError
+from rayces_core.importing.columns import Unreadable
+
+Row = tuple[int, Sequence[Any]]
+
+MAX_COLUMNS: Final = 1_000
+MAX_HEADER_CHARACTERS: Final = 300
+MAX_LINE_CHARACTERS: Final = 4 * 1024 * 1024
+BATCH_ROWS: Final = 5_000
+
+
+class Source(Protocol):
+    """Rows under one header.
+
+    Attributes:
+        name: what it is called in messages.
+        header: the names of its columns as they are written there, each once.
+        fingerprint: SHA-256 of its bytes in hexadecimal; None where there are no bytes, as for an iterable.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def header(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str | None: ...  # noqa: D102
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
+        """Read from the beginning, at most `rows` rows at a time.
+
+        Yields:
+            Lists of (row number, values in the order of the header). The number is the one the user's program shows:
+            the line where the row begins, the row of a sheet, the place in an iterable from 1. An empty value is None;
+            rows without any value are left out. A row that cannot be read has an `Unreadable` in every place.
+
+        Raises:
+            SourceError: the source cannot be read on, or was an iterable that has been read already.
+        """
+        ...
+
+    def progress(self) -> float | None:
+        """Give the share that is read so far, 0 to 1; None where nobody can know."""
+        ...
+
+
+def checked_header(source: str, names: Sequence[Any], row: int | None = None) -> tuple[str, ...]:
+    """Give the trimmed names of a header; one without a name is called by its place, "(column 3)".
+
+    Raises:
+        SourceError: there are none, too many, one is too long, or two are the same.
+    """
+    header = tuple(_header_name(name, place) for place, name in enumerate(names, 1))
+    if not header:
+        raise SourceError(source, "has no columns; its first row must name them", row)
+    if len(header) > MAX_COLUMNS:
+        advice = "keep those to be imported, or check the delimiter"
+        raise SourceError(source, f"has {len(header):,} columns, more than {MAX_COLUMNS:,}; {advice}", row)
+    places: dict[str, int] = {}
+    for place, name in enumerate(header, 1):
+        if len(name) > MAX_HEADER_CHARACTERS:
+            raise SourceError(source, f"column {place} has a name of {len(name):,} characters; is it a header?", row)
+        if name in places:
+            advice = "give each a name of its own"
+            raise SourceError(source, f"columns {places[name]} and {place} are both called {name!r}; {advice}", row)
+        places[name] = place
+    return header
+
+
+def _header_name(name: Any, place: int) -> str:
+    return " ".join(str("" if name is None else name).split()) or f"(column {place})"
+
+
+def fitted(values: Sequence[Any], width: int) -> Sequence[Any]:
+    """Give a row as wide as the header: what is missing at the end is empty, what is too much makes it unreadable."""
+    surplus = len(values) - width
+    if surplus == 0:
+        return values
+    if surplus < 0:
+        return (*values, *(None,) * -surplus)
+    if all(value is None for value in values[width:]):
+        return values[:width]
+    advice = "look for a delimiter within a value and quote that value"
+    return unreadable(f"the row has {len(values)} values, the header {width}; {advice}", width)
+
+
+def unreadable(reason: str, width: int) -> Sequence[Any]:
+    """Give what stands for a row that cannot be read as a whole."""
+    return (Unreadable(reason),) * width
+
+
+def in_batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Gather rows into lists of at most `size`."""
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

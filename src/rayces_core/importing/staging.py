@@ -1,0 +1,173 @@
+"""The staged rows of an import within one unit of work: temporary tables, and what is asked about them by sets.
+
+`staged` holds the rows as they were read, `resolved` the same with references as ids, and which row of the table each
+is the same as; `faults` what keeps rows out. They end with the unit of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, Any, Final
+
+from rayces_core.binding import Binding
+from rayces_core.importing.records.record import Record
+from rayces_core.importing.report import Problem
+
+OWN: Final = "row bigint, existing_id bigint, differs text[] NOT NULL DEFAULT '{}'"
+FAULTS: Final = (
+    'CREATE TEMP TABLE faults (row bigint, "column" text, value text, problem text, advice text) ON COMMIT DROP'
+)
+# Each problem of a row, the first row first.
+LISTED: Final = 'SELECT row, "column", coalesce(value, \'\'), problem, advice FROM faults ORDER BY row, "column"'
+OUTCOMES: Final = """
+SELECT count(*) FILTER (WHERE existing_id IS NULL),
+       count(*) FILTER (WHERE existing_id IS NOT NULL AND cardinality(differs) > 0),
+       count(*) FILTER (WHERE existing_id IS NOT NULL AND cardinality(differs) = 0) FROM resolved
+"""
+FETCHED: Final = 2000
+NEWEST_ID: Final = 2**63 - 1
+
+
+class Staging:
+    """Statements over the temporary tables of one record type, for one organization."""
+
+    def __init__(self, binding: Binding, record: Record, now: datetime, zone: str) -> None:
+        self.engine, self.record = binding.engine, record
+        self.parameters: dict[str, Any] = {"tenant": binding.organization_id, "now": now, "zone": zone, "since": 0}
+        self.names = tuple(record.resolved)
+
+    def run(self, sql: str, **more: Any) -> Any:
+        """Run a statement of a record type; returns the cursor."""
+        return self.engine.run_prepared(sql, {**self.parameters, **more})
+
+    # -- filling ----------------------------------------------------------------------------------------------
+
+    def stage(self, columns: tuple[str, ...], rows: IO[bytes], faults: IO[bytes]) -> None:
+        """Make the tables and fill `staged` with the rows of `columns`, and `faults` with what was found before."""
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in self.record.types.items())
+        self.run(f"CREATE TEMP TABLE staged (row bigint, faulty boolean, {declared}) ON COMMIT DROP; {FAULTS}")
+        self.make_resolved()
+        named = ", ".join(f'"{name}"' for name in columns)
+        self._copy(f"COPY staged (row, faulty{', ' if named else ''}{named}) FROM STDIN", rows)
+        self._copy("COPY faults FROM STDIN", faults)
+
+    def make_resolved(self) -> None:
+        """Make the table that is written from, empty."""
+        declared = ", ".join(f"{name} {kind}" for name, kind in self.record.resolved.items())
+        extra = "faulty boolean NOT NULL DEFAULT false, late boolean NOT NULL DEFAULT false"
+        self.run(f"CREATE TEMP TABLE resolved ({OWN}, {extra}, {declared}) ON COMMIT DROP")
+
+    def forget_until(self, row: int) -> None:
+        """Leave out the rows up to this one, which an earlier run has committed."""
+        self.run("DELETE FROM staged WHERE row <= %(last)s", last=row)
+        self.run("DELETE FROM faults WHERE row <= %(last)s", last=row)
+
+    def resolve(self) -> None:
+        """Fill `resolved`."""
+        self.run("ANALYZE staged")
+        self.run(f"INSERT INTO resolved (row, faulty, {', '.join(self.names)}) {self.record.resolving}")
+        self.run("ANALYZE resolved")
+
+    # -- asking -----------------------------------------------------------------------------------------------
+
+    def match(self, since: int = 0, until: int = NEWEST_ID) -> int:
+        """Find the rows that are in the table already, with an id above `since` up to `until`; returns how many."""
+        # What a table has got since it was last analyzed is unknown to the planner: a nested loop would take for ever.
+        found = self.run(
+            "SET LOCAL enable_nestloop = off; "
+            f"UPDATE resolved AS r SET existing_id = t.id, differs = {self._differences()}, late = true "
+            f"FROM {self.record.table} AS t WHERE t.{self.record.owner} = %(tenant)s "
+            "AND t.id > %(since)s AND t.id <= %(until)s "
+            f"AND r.existing_id IS NULL AND NOT r.faulty AND {self.record.matching}",
+            since=since,
+            until=until,
+        )
+        matched = int(found.rowcount)
+        self.run("SET LOCAL enable_nestloop TO DEFAULT")
+        return matched
+
+    def _differences(self) -> str:
+        """The columns in which a row says something else than the table; an empty value says nothing."""
+        told = ", ".join(
+            f"CASE WHEN r.{name} IS DISTINCT FROM {held} AND r.{name} IS NOT NULL THEN '{column}' END"
+            for name, (column, held) in self.record.compared.items()
+        )
+        return f"array_remove(ARRAY[{told}]::text[], NULL)"
+
+    def note_repetitions(self) -> None:
+        """Note the rows that the source has twice."""
+        self.run(
+            f"""
+            INSERT INTO faults
+            SELECT d.row, %(key)s, d.shown, 'is the same {self.record.name} as row ' || d.first,
+                   'leave one of them out'
+              FROM (
+                SELECT r.row, min(r.row) OVER (PARTITION BY {self.record.same_key}) AS first,
+                       left(concat_ws(', ', {self.record.same_key}), 80) AS shown
+                  FROM resolved AS r WHERE NOT r.faulty AND ROW({self.record.same_key}) IS NOT NULL
+              ) AS d WHERE d.row > d.first
+        """,
+            key=self.record.key,
+        )
+
+    def note_differences(self, update: bool, condition: str = "true") -> None:
+        """Note the rows that are in the table with something else, where that may not or should not be updated."""
+        advice = "give --update (update=True) to change it, or leave the row out"
+        allowed = update and bool(self.record.updating)
+        self.run(
+            """
+            INSERT INTO faults
+            SELECT r.row, r.differs[1], NULL, 'is there already, with another ' || array_to_string(r.differs, ', '),
+                   CASE WHEN r.differs && %(fixed)s::text[] THEN %(why)s ELSE %(advice)s END
+              FROM resolved AS r WHERE cardinality(r.differs) > 0 AND NOT r.faulty
+               AND (NOT %(allowed)s OR r.differs && %(fixed)s::text[]) AND """
+            + condition,
+            fixed=list(self.record.fixed),
+            why=self.record.why_fixed,
+            advice=advice,
+            allowed=allowed,
+        )
+
+    def drop_faulty(self) -> None:
+        """Leave out every row that has a fault."""
+        self.run("DELETE FROM resolved AS r WHERE r.faulty OR EXISTS (SELECT 1 FROM faults AS f WHERE f.row = r.row)")
+
+    def outcomes(self) -> tuple[int, int, int]:
+        """How many rows are new, how many differ, how many are there as they are."""
+        new, different, same = self.run(OUTCOMES).fetchone()
+        return new, different, same
+
+    def skipped(self) -> int:
+        """How many rows have a fault."""
+        (rows,) = self.run("SELECT count(DISTINCT row) FROM faults").fetchone()
+        return int(rows)
+
+    def problems(self) -> Iterator[Problem]:
+        """The faults that were noted, by row."""
+        cursor = self.engine.cursor("faults")
+        cursor.itersize = FETCHED
+        cursor.run(LISTED)
+        for row in cursor:
+            yield Problem(*row)
+        cursor.close()
+
+    # -- moving -----------------------------------------------------------------------------------------------
+
+    @property
+    def _moved(self) -> str:
+        return f"row, existing_id, differs, {', '.join(self.names)}"
+
+    def take_out(self, file: IO[bytes]) -> None:
+        """Write the rows that there is something to do for to `file`, in order."""
+        to_do = "existing_id IS NULL OR cardinality(differs) > 0"
+        self.engine.copy(f"COPY (SELECT {self._moved} FROM resolved WHERE {to_do} ORDER BY row) TO STDOUT", file)
+
+    def bring_in(self, file: IO[bytes]) -> None:
+        """Make `resolved`, and read rows that were taken out into it."""
+        self.make_resolved()
+        self.engine.copy(f"COPY resolved ({self._moved}) FROM STDIN", file)
+
+    def _copy(self, sql: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self.engine.copy(sql, file)

@@ -1,0 +1,152 @@
+"""The second pass: the checked rows go in by batches, each a unit of work with the run's progress.
+
+Rule it guards: a batch is there whole or not at all, and nothing is there twice, whatever is interrupted or races. What
+the check has seen may have changed meanwhile: imports of one record type into one organization take turns, and each
+batch looks at the rows that came since; the constraints of the tables see to the rest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Final
+
+from rayces_core.errors import ConstraintError, DeadlockError, ImportRefusedError, RaycesError
+from rayces_core.importing import runs
+from rayces_core.importing.job import Job
+from rayces_core.importing.newcomers import Newcomers, Range
+from rayces_core.importing.report import Problem, Report
+from rayces_core.importing.staging import FAULTS, Staging
+from rayces_core.models.imports import ImportRun
+
+ATTEMPTS: Final = 5
+TAKE_TURNS: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('rayces import ' || %(record)s || ' ' || %(tenant)s::text, 0))"
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the rows of a batch."""
+
+    created: int
+    updated: int
+    unchanged: int
+    problems: list[Problem]
+
+    @property
+    def skipped(self) -> int:
+        """How many rows were left out."""
+        return len({problem.row for problem in self.problems})
+
+
+class Writer:
+    """Writes the chosen rows of one job."""
+
+    def __init__(self, job: Job, run: ImportRun, report: Report, newcomers: Newcomers) -> None:
+        self._job, self._run, self._report, self._newcomers = job, run, report, newcomers
+        self._staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
+
+    def write(self, chosen: IO[bytes], total: int) -> None:
+        """Write all rows of `chosen`; the report counts what became of them."""
+        report, done = self._report, 0
+        report.created = report.updated = 0
+        for lines in _batches(chosen, self._job.options.batch_rows):
+            written = self._write_batch(lines)
+            report.created += written.created
+            report.updated += written.updated
+            report.unchanged += written.unchanged
+            report.skipped += written.skipped
+            report.add(written.problems)
+            done += len(lines)
+            self._job.progress("write", done, total)
+
+    def _write_batch(self, lines: list[bytes]) -> Written:
+        careful = False
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._attempt(lines, careful)
+            except ConstraintError as error:
+                # Somebody was faster. Once more, with all of the table compared: now the rows can be named.
+                if careful:
+                    raise self._refusal(_lost(lines, error)) from error
+                careful = True
+            except DeadlockError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(self, lines: list[bytes], careful: bool) -> Written:
+        staging, job = self._staging, self._job
+        with staging.engine.atomic():
+            staging.run(TAKE_TURNS, record=job.record.name)
+            ranges = self._newcomers.before_batch()
+            staging.bring_in(io.BytesIO(b"".join(lines)))
+            if staging.record.locking:
+                staging.run(staging.record.locking)
+            problems = self._compare(ranges, careful)
+            created, updated, unchanged = staging.outcomes()
+            self._put(created, updated)
+            counts = (created, updated, unchanged, len({problem.row for problem in problems}))
+            runs.move_on(self._run, _number(lines[-1]), counts, job.now)
+            seen = self._newcomers.after_batch(ranges, created)
+        self._newcomers.keep(*seen)
+        return Written(created, updated, unchanged, problems)
+
+    def _compare(self, ranges: list[Range], careful: bool) -> list[Problem]:
+        """Compare the batch with what came since the check; leaves out the rows that do not go in any more."""
+        staging, record = self._staging, self._job.record
+        found = staging.match() if careful else sum(staging.match(*each) for each in ranges)
+        if not found and not careful:
+            return []
+        staging.run(FAULTS)
+        staging.note_differences(self._job.options.update, "r.late")
+        if careful and record.conflicts:
+            staging.run(record.conflicts)
+        problems = list(staging.problems())
+        if problems and self._job.options.on_error == "stop":
+            raise self._refusal(problems)
+        staging.drop_faulty()
+        return problems
+
+    def _put(self, created: int, updated: int) -> None:
+        staging, record = self._staging, self._job.record
+        if created and record.writer is not None:
+            record.writer(staging.parameters)
+        elif created:
+            staging.run(record.inserting)
+        if updated:
+            changes = ", ".join(f"{name} = {value}" for name, value in record.updating.items())
+            staging.run(
+                f"UPDATE {record.table} AS t SET {changes}, updated_at = %(now)s FROM resolved AS r "
+                f"WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id AND cardinality(r.differs) > 0"
+            )
+
+    def _refusal(self, problems: list[Problem]) -> ImportRefusedError:
+        self._report.add(problems)
+        self._report.skipped += len({problem.row for problem in problems})
+        first = problems[0]
+        place = f"row {first.row}, {first.column}: " if first.column else ""
+        return ImportRefusedError(
+            f"{place}{first.problem}; it came up after the check. The batch was not written, those before it were: "
+            "correct the rows and import them again, what is there is left as it is",
+            self._report,
+        )
+
+
+def _batches(chosen: IO[bytes], rows: int) -> Iterator[list[bytes]]:
+    chosen.seek(0)
+    while lines := list(islice(chosen, rows)):
+        yield lines
+
+
+def _number(line: bytes) -> int:
+    return int(line.partition(b"\t")[0])
+
+
+def _lost(lines: list[bytes], error: RaycesError) -> list[Problem]:
+    """The problem of a batch of which no single row can be told to be at fault."""
+    first, last = _number(lines[0]), _number(lines[-1])
+    return [Problem(first, "", "", f"rows {first} to {last} were refused: {error}", "import the file again")]

@@ -1,0 +1,215 @@
+"""`rayces import`: what is written, what is told, exit codes, progress, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rayces_core import Database, Organization, Student, User
+from rayces_core.importing.records import RECORDS
+from tests.cli.process import Terminal, environment, is_one_sentence, start
+from tests.factory import make_organization
+
+GOOD = "Nombre;Apellido;Fecha de nacimiento;Nota\nLuz;Sosa;31/12/2019;a\nTeo;Río;01/02/2020;b\n"
+BAD = GOOD + "Sol;;31/31/2020;c\n"
+
+
+@pytest.fixture
+def north(own_db: Database) -> Organization:
+    """The organization `north`."""
+    return make_organization(own_db, subdomain="north", name="North")
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    """A file without faults, as an Argentine spreadsheet writes it."""
+    return _file(tmp_path, GOOD)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    """A file of which one row has two faults."""
+    return _file(tmp_path, BAD)
+
+
+def _file(folder: Path, text: str) -> str:
+    path = folder / "alumnos.csv"
+    path.write_text(text, encoding="cp1252")
+    return str(path)
+
+
+def names(db: Database, organization: Organization) -> list[str]:
+    with db.tenant(organization):
+        return sorted(student.full_name for student in Student.select())
+
+
+def test_a_check_writes_nothing_and_an_import_does(
+    migrated: Terminal, own_db: Database, north: Organization, good: str
+) -> None:
+    for flag in ("--check", "--dry-run"):
+        ran = migrated("import", "students", good, "--tenant", "north", flag)
+        assert (ran.code, ran.err) == (0, "")
+        assert "2 students, 2 to create" in ran.out
+        assert "'Nota' is not read" in ran.out
+        assert names(own_db, north) == []
+    assert migrated("import", "records", "students", good, "--tenant", "north").code == 0
+    assert names(own_db, north) == ["Luz Sosa", "Teo Río"]
+    assert "0 created, 0 updated, 2 unchanged" in migrated("import", "students", good, "--tenant", str(north.id)).out
+
+
+def test_problems_are_shown_with_row_and_advice_and_nothing_is_written(
+    migrated: Terminal, own_db: Database, north: Organization, bad: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "problems.csv"
+    ran = migrated("import", "students", bad, "--tenant", "north", "--report", str(report))
+    assert (ran.code, ran.err) == (1, "")
+    assert "last_name" in ran.out
+    assert "date_of_birth" in ran.out
+    assert "nothing was written" in ran.out
+    assert names(own_db, north) == []
+    assert [line.split(",")[:2] for line in report.read_text("utf-8-sig").splitlines()[1:]] == [
+        ["4", "date_of_birth"],
+        ["4", "last_name"],
+    ]
+    ran = migrated("import", "students", bad, "--tenant", "north", "--on-error", "skip", "--json")
+    facts = json.loads(ran.out)
+    assert (ran.code, facts["created"], facts["skipped"], facts["written"]) == (1, 2, 1, True)
+    assert [problem["row"] for problem in facts["problems"]] == [4, 4]
+    assert names(own_db, north) == ["Luz Sosa", "Teo Río"]
+
+
+def test_a_mapping_is_given_saved_and_used_again(
+    migrated: Terminal, own_db: Database, north: Organization, good: str, tmp_path: Path
+) -> None:
+    saved = str(tmp_path / "alumnos.toml")
+    words = ("import", "students", good, "--tenant", "north")
+    assert migrated(*words, "--check", "--map", "Nota=grade_level", "--save-mapping", saved).code == 0
+    assert migrated(*words, "--mapping", saved).code == 0
+    with own_db.tenant(north):
+        assert sorted(str(student.grade_level) for student in Student.select()) == ["a", "b"]
+    ran = migrated(*words, "--map", "Nota=nowhere")
+    assert ran.code == 3
+    assert is_one_sentence(ran.err)
+    assert migrated(*words, "--map", "Nota").code == 2
+
+
+def test_rows_that_are_there_are_changed_by_update_alone(
+    migrated: Terminal, own_db: Database, north: Organization, good: str
+) -> None:
+    words = ("import", "students", good, "--tenant", "north")
+    migrated(*words)
+    ran = migrated(*words, "--map", "Nota=grade_level")
+    assert ran.code == 1
+    assert "--update" in ran.out
+    assert "2 updated" in migrated(*words, "--map", "Nota=grade_level", "--update").out
+
+
+def test_how_a_file_is_read_may_be_said(migrated: Terminal, north: Organization, good: str) -> None:
+    words = ("import", "students", good, "--tenant", "north", "--check", "--delimiter", ";", "--encoding", "cp1252")
+    assert migrated(*words, "--quiet").code == 0
+    ran = migrated(*words[:-1], "ascii")
+    assert ran.code == 3
+    assert is_one_sentence(ran.err)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("students", "nowhere.csv", "--tenant", "north"), "nowhere.csv"),
+        (("rooms", "{good}", "--tenant", "north"), "rooms"),
+        (("students", "{good}", "--tenant", "south"), "south"),
+        (("users", "{good}", "--tenant", "north"), "email is missing"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    migrated: Terminal, north: Organization, good: str, words: tuple[str, ...], said: str
+) -> None:
+    ran = migrated("import", *(word.format(good=good) for word in words))
+    assert (ran.code, ran.out) == (3, "")
+    assert is_one_sentence(ran.err)
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_template_is_recognised_as_it_is(
+    migrated: Terminal, north: Organization, tmp_path: Path, kind: str, language: str
+) -> None:
+    path = str(tmp_path / f"{kind}.csv")
+    assert migrated("import", "template", kind, path, "--language", language).code == 0
+    ran = migrated("import", kind, path, "--tenant", "north", "--check", "--json", "--update")
+    facts = json.loads(ran.out)
+    assert (facts["rows"], facts["unused"]) == (1, [])
+    assert set(facts["columns"]) == set(RECORDS[kind].column_names)
+    # What is refused of it are people that are not there.
+    advice = ("import the", "bind that one", "name the client")
+    assert all(
+        problem["advice"].count("import") or problem["advice"].startswith(advice) for problem in facts["problems"]
+    )
+
+
+def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
+    migrated: Terminal, own_db: Database, north: Organization, tmp_path: Path
+) -> None:
+    path = tmp_path / "users.csv"
+    rows = 60_000
+    path.write_text("email,first_name\n" + "".join(f"p{number}@example.org,Ana\n" for number in range(rows)))
+    words = ("import", "users", str(path), "--tenant", "north")
+    process = start(*words, "--database-url", own_db.url)
+    with own_db.tenant(north):
+        _wait_for(process, lambda: User.select().exists())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "")
+        assert "are committed; the same command with --resume goes on" in err
+        assert err.endswith("rayces: interrupted\n")
+        kept = User.select().count()
+        assert 0 < kept < rows
+        assert kept % 5000 == 0
+        facts = json.loads(migrated(*words, "--resume", "--json").out)
+        assert (facts["resumed_after"], facts["created"]) == (kept + 1, rows - kept)
+        assert User.select().count() == rows
+
+
+def _wait_for(process: Any, condition: Any) -> None:
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
+def test_progress_is_for_terminals_and_not_for_the_quiet(
+    own_db: Database, north: Organization, good: str, options: list[str], shown: bool
+) -> None:
+    master, slave = pty.openpty()
+    process = start(
+        *("import", "students", good, "--tenant", "north", "--database-url", own_db.url, *options),
+        stderr=slave,
+        env=environment(TERM="xterm-256color", COLUMNS="80"),
+    )
+    os.close(slave)
+    with os.fdopen(master, "rb") as screen:
+        bar = b"".join(iter(lambda: _read(screen.fileno()), b"")).decode()
+    process.communicate()
+    assert process.returncode == 0
+    assert ("write" in bar) is shown
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # what Linux says when the other side has closed
+        return b""
+
+
+def test_a_template_without_a_file_goes_to_stdout(nowhere: Terminal) -> None:
+    ran = nowhere("import", "template", "users")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.lstrip("\ufeff").startswith("email,first_name,")

@@ -1,0 +1,179 @@
+"""Imported rows stand in their state with the history that leads there, and every sum of the ledger holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rayces_core import (
+    AdmissionState,
+    Appointment,
+    CreditTransaction,
+    Database,
+    Organization,
+    Professional,
+    Student,
+    User,
+    credits,
+    importing,
+)
+from rayces_core.importing.records.students import WAY_TO
+from tests.importing.world import NOW, START, make_centre, session
+
+PAST = NOW - timedelta(days=30)
+
+
+def replayed(row: Any, first: str) -> str:
+    """The state that the journal of a row leads to, each step from where the one before ended, and not before it."""
+    state, at = first, None
+    for step in row.history():
+        assert step.from_state == state
+        assert at is None or at <= step.occurred_at
+        event = type(row).lifecycle.transitions[step.event]
+        assert step.from_state in event.sources
+        assert step.to_state == event.target
+        state, at = step.to_state, step.occurred_at
+    return str(state)
+
+
+@pytest.mark.parametrize("state", AdmissionState)
+@pytest.mark.parametrize("dated", [True, False])
+def test_a_student_comes_in_any_state_with_its_journal(db: Database, a: Any, state: str, dated: bool) -> None:
+    days = {"admission_date": "2030-03-01", "discharge_date": "2030-09-01"} if dated else {}
+    with db.tenant(a):
+        importing.run([{"first_name": "Sol", "last_name": "Paz", "admission_state": state} | days], Student, now=NOW)
+        student = Student.get()
+        assert student.admission_state == state
+        assert replayed(student, "prospect") == state
+        assert len(list(student.history())) == len(WAY_TO[state])
+        assert all(step.occurred_at <= NOW for step in student.history())
+
+
+APPOINTMENTS = [
+    ("draft", {}, []),
+    ("pre_confirmed", {}, ["pre_confirm"]),
+    ("confirmed", {}, ["pre_confirm", "confirm"]),
+    ("executed", {}, ["pre_confirm", "confirm", "execute"]),
+    ("no_show", {}, ["pre_confirm", "confirm", "mark_no_show"]),
+    ("cancelled", {}, ["cancel"]),
+    ("cancelled", {"pre_confirmed_at": PAST - timedelta(days=3)}, ["pre_confirm", "cancel"]),
+    ("cancelled", {"confirmed_at": PAST - timedelta(days=2)}, ["pre_confirm", "confirm", "cancel"]),
+    ("cancelled", {"cancelled_by": "ana@example.org"}, ["cancel"]),
+    ("cancelled", {"cancellation_reason": "ill", "cancelled_at": PAST - timedelta(days=1)}, ["cancel"]),
+    ("executed", {"executed_at": PAST + timedelta(hours=2)}, ["pre_confirm", "confirm", "execute"]),
+    ("executed", {"confirmed_at": PAST + timedelta(hours=2)}, ["pre_confirm", "confirm", "execute"]),
+    ("confirmed", {"pre_confirmed_at": PAST, "confirmed_at": PAST, "expires_at": NOW}, ["pre_confirm", "confirm"]),
+    ("pre_confirmed", {"expires_at": PAST - timedelta(days=5)}, ["pre_confirm"]),
+]
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["past", "ahead"])
+@pytest.mark.parametrize(("state", "stamps", "events"), APPOINTMENTS)
+def test_an_appointment_comes_in_any_state_with_its_journal(
+    db: Database, a: Any, state: str, stamps: dict[str, Any], events: list[str], ahead: bool
+) -> None:
+    if ahead and state in ("executed", "no_show"):
+        return
+    row = session(state=state, scheduled_at=START if ahead else PAST, **stamps)
+    with db.tenant(a):
+        make_centre()
+        report = importing.run([row], Appointment, now=NOW)
+        assert report.created == 1
+        made = Appointment.get()
+        assert made.state == state
+        assert replayed(made, "draft") == state
+        assert [step.event for step in made.history()] == events
+        for name, value in stamps.items():
+            if name.endswith("_at"):
+                assert getattr(made, name) == value
+        assert made.client.email == "ana@example.org"
+        assert made.buffer_minutes == 15
+        assert importing.run([row], Appointment, now=NOW).unchanged == 1
+
+
+def test_what_was_imported_goes_on_by_its_events(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        rows = [session(24 * day, state=state) for day, state in enumerate(("draft", "pre_confirmed", "confirmed"))]
+        importing.run(rows, Appointment, now=START - timedelta(hours=2))
+        draft, held, confirmed = Appointment.select().order_by(Appointment.id)
+        draft.pre_confirm(now=START - timedelta(hours=1))
+        held.confirm(now=START - timedelta(hours=1))
+        confirmed.execute(now=START + timedelta(days=3))
+        assert [row.state for row in (draft, held, confirmed)] == ["pre_confirmed", "confirmed", "executed"]
+
+
+def test_credit_is_used_by_what_is_confirmed_after_the_import(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        importing.run([{"user": "ana@example.org", "credits": 2}], "credits", now=NOW)
+        importing.run([session(state="pre_confirmed", uses_credit="sí")], Appointment, now=NOW)
+        made = Appointment.get()
+        made.confirm(now=NOW)
+        assert credits.balance(User.get(User.email == "ana@example.org")) == 1
+        assert credits.verify().is_clean
+
+
+def test_opening_balances_are_entries_of_the_ledger(db: Database, a: Any) -> None:
+    rows = [
+        {"user": "ana@example.org", "credits": "8", "reason": "opening balance"},
+        {"user": "ana@example.org", "credits": 2, "reference": "B-7", "purchased_on": "03/02/2030"},
+        {"user": "eva@example.org", "credits": 5, "payment_method": "transfer", "payment_reference": "77"},
+    ]
+    with db.tenant(a):
+        make_centre()
+        assert importing.run(rows, "credits", now=NOW, batch_rows=2).created == 3
+        assert importing.run(rows, "credits", now=NOW).unchanged == 3
+        assert credits.balance(User.get(User.email == "ana@example.org")) == 10
+        assert credits.balance(User.get(User.email == "eva@example.org")) == 5
+        entries = list(CreditTransaction.select().order_by(CreditTransaction.id))
+        assert [entry.transaction_type for entry in entries] == ["purchase"] * 3
+        assert entries[1].metadata == {"purchased_on": "2030-02-03"}
+        report = credits.verify()
+        assert (report.is_clean, report.balances) == (True, 2)
+
+
+def test_professionals_settings_posts_and_likes_come_as_they_are_written(db: Database, a: Any) -> None:
+    schedule = '{"lunes": []}'
+    with db.tenant(a):
+        importing.run([{"correo": "eva@example.org"}], User)
+        row = {"correo": "eva@example.org", "precio": "$ 1.234,50", "activo": "no", "moneda": "ars"}
+        report = importing.check([row | {"horarios": schedule}], Professional)
+        assert [problem.column for problem in report.problems] == ["weekly_schedule"]
+        row["horarios"] = '{"monday": [{"start": "09:00", "end": "12:30"}]}'
+        importing.run([row], Professional)
+        made = Professional.get()
+        assert (made.session_price_cents, made.active, made.currency, made.buffer_minutes) == (123450, False, "ARS", 15)
+        assert made.schedule.monday[0].end == "12:30"
+        importing.run([row | {"precio": "1500"}], Professional, update=True)
+        assert Professional.get().session_price_cents == 150000
+
+        post = {"author": "eva@example.org", "content": "¡Hola! 🎉", "created_at": "2024-02-01 10:00"}
+        like = {"user": "eva@example.org", "author": "eva@example.org", "post_created_at": "2024-02-01 10:00"}
+        for rows, kind in (([post], "posts"), ([like], "likes")):
+            assert importing.run(rows, kind).created == 1
+            assert importing.run(rows, kind).unchanged == 1
+
+
+def test_settings_are_merged_into_those_that_are_there(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        importing.run([{"confirmation_hours": 12, "book_prospects": "no"}], Organization, update=True)
+        report = importing.run([{"name": "Nuevo", "booking_window_days": 30}], Organization, update=True)
+        assert report.updated == 1
+        organization = Organization.get()
+        assert organization.name == "Nuevo"
+        assert organization.settings == {"confirmation_hours": 12, "book_prospects": False, "booking_window_days": 30}
+        assert importing.check([{"confirmation_hours": 0, "subdomain": "other"}], Organization, update=True).problems
+    with db.tenant(a.subdomain) as read_anew:
+        assert read_anew.name == "Nuevo"
+
+
+def test_moments_are_read_in_the_organization_s_zone(db: Database) -> None:
+    from tests.factory import make_organization
+
+    with db.tenant(make_organization(db, time_zone="Europe/Madrid")):
+        make_centre()
+        importing.run([session(scheduled_at="07/07/2031 10:00")], Appointment, now=NOW)
+        assert Appointment.get().scheduled_at == datetime(2031, 7, 7, 8, 0, tzinfo=UTC)

@@ -1,0 +1,31 @@
+"""Memory stays flat: neither rows nor problems are kept in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rayces_core import Database
+from tests.factory import make_organization
+
+ROWS = 60_000
+MOST_MEGABYTES = 40
+
+
+@pytest.mark.parametrize("birth", ["01/02/2020", "31/31/2020"], ids=["good rows", "bad rows"])
+def test_a_large_file_needs_no_more_memory_than_a_batch(own_db: Database, tmp_path: Path, birth: str) -> None:
+    path = tmp_path / "students.csv"
+    with path.open("w") as file:
+        file.write("first_name,last_name,date_of_birth,medical_notes\n")
+        file.writelines(f"Luz {number},Sosa,{birth},{'x' * 300}\n" for number in range(ROWS))
+    organization = make_organization(own_db)
+    words = [own_db.url, organization.subdomain, str(path), "check"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.importing.reading_much", *words], capture_output=True, text=True, check=True
+    )
+    rows, problems, grown, _ = map(int, done.stdout.split())
+    assert (rows, problems) == (ROWS, 0 if birth.startswith("01") else ROWS)
+    assert grown < MOST_MEGABYTES

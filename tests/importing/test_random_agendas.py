@@ -1,0 +1,70 @@
+"""Random agendas: the check refuses exactly what a comparison of all pairs refuses, and what it lets pass goes in."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from rayces_core import Appointment, Database, importing
+from rayces_core.models.appointment import OCCUPYING
+from tests.importing.test_lifecycles import replayed
+from tests.importing.world import NOW, make_centre, session, told
+
+STATES = ("draft", "pre_confirmed", "confirmed", "executed", "no_show", "cancelled")
+
+
+def agenda(seed: int) -> list[dict[str, Any]]:
+    """Sessions of one professional in two days that are over, no two of one student at one moment."""
+    chosen = random.Random(seed)
+    starts = chosen.sample(range(2 * 24 * 12), 40)
+    return [
+        session(
+            scheduled_at=NOW - timedelta(days=10) + timedelta(minutes=5 * start),
+            duration_minutes=chosen.choice((15, 45, 60, 120)),
+            buffer_minutes=chosen.choice((0, 15)),
+            state=chosen.choice(STATES),
+            professional=chosen.choice(("eva@example.org", "leo@example.org")),
+        )
+        for start in starts
+    ]
+
+
+def taken(row: dict[str, Any]) -> tuple[datetime, datetime]:
+    minutes = row["duration_minutes"] + row["buffer_minutes"]
+    return row["scheduled_at"], row["scheduled_at"] + timedelta(minutes=minutes)
+
+
+def overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    if first["professional"] != second["professional"] or not {first["state"], second["state"]} <= set(OCCUPYING):
+        return False
+    (begun, ended), (begun_too, ended_too) = taken(first), taken(second)
+    return begun < ended_too and begun_too < ended
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_check_refuses_what_a_comparison_of_all_pairs_refuses(db: Database, a: Any, seed: int) -> None:
+    rows = agenda(seed)
+    later = {
+        number
+        for pair in combinations(range(1, len(rows) + 1), 2)
+        if overlap(rows[pair[0] - 1], rows[pair[1] - 1])
+        for number in [max(pair, key=lambda place: rows[place - 1]["scheduled_at"])]
+    }
+    assert later
+    with db.tenant(a):
+        make_centre()
+        report = importing.check(rows, Appointment, now=NOW)
+        assert {row for row, _ in told(report)} == later
+        done = importing.run(rows, Appointment, now=NOW, on_error="skip", batch_rows=7)
+        assert (done.created, done.skipped) == (len(rows) - len(later), len(later))
+        good = [row for number, row in enumerate(rows, 1) if number not in later]
+        assert importing.check(good, Appointment, now=NOW).unchanged == len(good)
+        refused = importing.check([row for number, row in enumerate(rows, 1) if number in later], Appointment, now=NOW)
+        with_good = [any(overlap(rows[number - 1], row) for row in good) for number in sorted(later)]
+        assert {row for row, _ in told(refused)} >= {place for place, hit in enumerate(with_good, 1) if hit}
+        for made in Appointment.select():
+            assert replayed(made, "draft") == made.state
