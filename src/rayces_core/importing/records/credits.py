@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rayces_core import credits
 from rayces_core.binding import current
-from rayces_core.credits.ledger import MOST_CREDITS
+from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.records.record import Fault, Record, fault, no_user, quoted, user
