@@ -5,6 +5,7 @@ PY := .venv/bin/python
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+IMPORT_ARGS ?=
 SOAK_ARGS ?= --seconds 600
 
 # A checkout that was moved or copied must not run the code of its old place.
@@ -32,6 +33,7 @@ format: .venv/installed-dev
 
 bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
+	@$(PY) -m bench.importing $(IMPORT_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded
