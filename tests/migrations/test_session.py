@@ -120,7 +120,8 @@ def test_pgbouncer_in_transaction_mode_is_refused_before_anything_runs(bouncer_u
     cursor = connect(bouncer_url).cursor()
     cursor.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
     assert cursor.fetchone() == (0,)
-    cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT database = 0")
+    here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    cursor.execute(f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {here}")
     assert cursor.fetchone() == (0,)
 
 
