@@ -90,22 +90,26 @@ def progress_shown(settings: Settings, doing: str) -> Iterator[tuple[Database, O
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
     screen = Console(stderr=True)
-    columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    # The words come last, so that a narrow terminal cuts them and not the numbers.
+    words = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    columns = (SpinnerColumn("line"), TaskProgressColumn(), BarColumn(bar_width=20), words)
     bars = Bars(*columns, console=screen, transient=True, disable=not screen.is_terminal)
     with settings.database() as database, bars:
-        task = bars.add_task("looking at the migrations", total=None)
+        task, place = bars.add_task("looking at the migrations", total=None), ""
 
         def on_step(name: str, step: int, steps: int) -> None:
-            nonlocal task
+            nonlocal task, place
             if settings.interruption:
                 settings.interruption.check()
             # A task that once had a total keeps it, so each step gets a new one.
             bars.remove_task(task)
             task = bars.add_task(f"{doing} {name}, step {step} of {steps}", total=None)
+            place = f"{name}, {step} of {steps}"
 
         def on_progress(what: str, done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total, description=what)
+            bars.update(task, completed=done, total=total, description=f"{what} ({place})")
 
         yield database, on_step, on_progress
