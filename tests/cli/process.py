@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -44,6 +45,25 @@ def start(*words: str, **options: object) -> subprocess.Popen[str]:
     """Start a command as a process whose output is collected."""
     defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment()}
     return subprocess.Popen([sys.executable, "-m", "rayces_core", *words], **(defaults | options))
+
+
+def on_terminal(*words: str, streams: tuple[str, ...] = ("stderr",), **variables: str) -> tuple[str, str, int]:
+    """Run a command whose `streams` are a terminal of 80 columns; gives what that showed, other stdout and the code."""
+    master, slave = pty.openpty()
+    screen = environment(**{"TERM": "xterm-256color", "COLUMNS": "80"} | variables)
+    process = start(*words, env=screen, **dict.fromkeys(streams, slave))
+    os.close(slave)
+    with os.fdopen(master, "rb") as terminal:
+        shown = b"".join(iter(lambda: _read(terminal.fileno()), b"")).decode()
+    out, _ = process.communicate(timeout=120)
+    return shown, out or "", process.returncode
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # what Linux says when the other side has closed
+        return b""
 
 
 def is_one_sentence(text: str) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 from types import SimpleNamespace
 
 import pytest
 
 from rayces_core.database import Database
-from tests.cli.process import Terminal, environment, is_one_sentence, start
+from tests.cli.process import Terminal, is_one_sentence, on_terminal
 from tests.conftest import on_server
 from tests.credits.corruption import corrupt, make_ledger
 from tests.factory import make_organization
@@ -92,24 +90,8 @@ def test_it_changes_nothing(migrated: Terminal, own_db: Database, ledger: Simple
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     own_db: Database, ledger: SimpleNamespace, options: list[str], shown: bool
 ) -> None:
-    master, slave = pty.openpty()
-    process = start(
-        *("credits", "verify", "--database-url", own_db.url, *options),
-        stderr=slave,
-        env=environment(TERM="xterm-256color", COLUMNS="80"),
-    )
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        bar = b"".join(iter(lambda: _read(screen.fileno()), b"")).decode()
-    out, _ = process.communicate()
-    assert process.returncode == 0
+    bar, out, code = on_terminal("credits", "verify", "--database-url", own_db.url, *options)
+    assert code == 0
     assert ("credit_balances" in bar) is shown
     assert ("appointments" in bar) is shown
     assert "credit_balances" not in out
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # what Linux says when the other side has closed
-        return b""

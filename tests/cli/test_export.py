@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rayces_core import Database, Post, User, archive
 from rayces_core.cli.options import Settings
 from rayces_core.cli.tenant_archive import tenant_import
-from tests.cli.process import Terminal, environment, is_one_sentence, start
+from tests.cli.process import Terminal, environment, is_one_sentence, on_terminal, start
 from tests.factory import make_appointment, make_organization, make_post, make_user
 
 
@@ -156,22 +156,6 @@ def test_a_person_goes_out(migrated: Terminal, north: Database, tmp_path: Path) 
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     north: Database, tmp_path: Path, options: list[str], shown: bool
 ) -> None:
-    master, slave = pty.openpty()
-    process = start(
-        *("export", "tenant", str(tmp_path / "x.zip"), "--tenant", "north", "--database-url", north.url, *options),
-        stderr=slave,
-        env=environment(TERM="xterm-256color", COLUMNS="80"),
-    )
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        bar = b"".join(iter(lambda: _read(screen.fileno()), b"")).decode()
-    process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert ("posts" in bar) is shown
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # what Linux says when the other side has closed
-        return b""
+    words = ("export", "tenant", str(tmp_path / "x.zip"), "--tenant", "north", "--database-url", north.url)
+    bar, _, code = on_terminal(*words, *options)
+    assert (code, "posts" in bar) == (0, shown)

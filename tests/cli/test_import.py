@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import time
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 
 from rayces_core import Database, Organization, Student, User
 from rayces_core.importing.records import RECORDS
-from tests.cli.process import Terminal, environment, is_one_sentence, start
+from tests.cli.process import Terminal, is_one_sentence, on_terminal, start
 from tests.factory import make_organization
 
 GOOD = "Nombre;Apellido;Fecha de nacimiento;Nota\nLuz;Sosa;31/12/2019;a\nTeo;Río;01/02/2020;b\n"
@@ -188,25 +186,9 @@ def _wait_for(process: Any, condition: Any) -> None:
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     own_db: Database, north: Organization, good: str, options: list[str], shown: bool
 ) -> None:
-    master, slave = pty.openpty()
-    process = start(
-        *("import", "students", good, "--tenant", "north", "--database-url", own_db.url, *options),
-        stderr=slave,
-        env=environment(TERM="xterm-256color", COLUMNS="80"),
-    )
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        bar = b"".join(iter(lambda: _read(screen.fileno()), b"")).decode()
-    process.communicate()
-    assert process.returncode == 0
-    assert ("write" in bar) is shown
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # what Linux says when the other side has closed
-        return b""
+    words = ("import", "students", good, "--tenant", "north", "--database-url", own_db.url)
+    bar, _, code = on_terminal(*words, *options)
+    assert (code, "write" in bar) == (0, shown)
 
 
 def test_a_template_without_a_file_goes_to_stdout(nowhere: Terminal) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -21,7 +20,7 @@ import pytest
 from rayces_core.cli.completion import VARIABLE
 from rayces_core.cli.interrupt import interruptible_statements
 from rayces_core.database import Database
-from tests.cli.process import Terminal, environment, start
+from tests.cli.process import Terminal, environment, on_terminal, start
 from tests.conftest import on_server
 
 WAIT = re.compile(
@@ -44,14 +43,9 @@ def test_piped_output_has_no_colours_and_whole_words(migrated: Terminal) -> None
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_that_want_them(variables: dict[str, str], coloured: bool, own_db: Database) -> None:
-    master, slave = pty.openpty()
-    environs = environment(TERM="xterm-256color", COLUMNS="80", **variables)
-    process = start("migrate", "status", "--database-url", own_db.url, stdout=slave, env=environs)
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        shown = b"".join(iter(lambda: _read_terminal(screen.fileno()), b"")).decode()
-    process.communicate()
-    assert process.returncode == 0
+    words = ("migrate", "status", "--database-url", own_db.url)
+    shown, _, code = on_terminal(*words, streams=("stdout",), **variables)
+    assert code == 0
     assert ("\x1b[32m" in shown) is coloured
     assert "018_booking_indexes" in shown
 
@@ -67,26 +61,14 @@ def test_a_bar_grows_with_a_backfill_and_an_index_build_and_is_gone_at_the_end(
         "CREATE TABLE t AS SELECT n AS id, NULL::int AS c, repeat('x', 700) AS f FROM generate_series(1, 100) AS n",
     )
     (tmp_path / "001_fill.py").write_text(BACKFILL_AND_INDEX)
-    master, slave = pty.openpty()
     words = ("--directory", str(tmp_path), "--history-table", "own", "--database-url", url)
-    screen = environment(TERM="xterm-256color", COLUMNS="80", NO_COLOR="1")
-    process = start("migrate", "up", *words, stdout=slave, stderr=slave, env=screen)
-    os.close(slave)
-    with os.fdopen(master, "rb") as terminal:
-        shown = b"".join(iter(lambda: _read_terminal(terminal.fileno()), b"")).decode()
-    assert process.wait() == 0
+    shown, _, code = on_terminal("migrate", "up", *words, streams=("stdout", "stderr"), NO_COLOR="1")
+    assert code == 0
     assert [int(part) for part in re.findall(r"(\d+)% [^%]*filling in t \(001_fill, 1 of 2\)", shown)][-1] >= 60
     assert "applying 001_fill, step 2 of 2" in shown
     assert re.search(r"\d+% [^%]*building t_slow: building index: scanning", shown)
     # The line of the bar is erased, the cursor is back, and only the result stays.
     assert shown.partition("\x1b[?25h")[2].rpartition("\x1b[2K")[2] == "applied 001_fill\r\n"
-
-
-def _read_terminal(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # what Linux says when the other side has closed
-        return b""
 
 
 def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(own_db: Database) -> None:

@@ -12,24 +12,13 @@ import click
 
 from rayces_core.cli.options import Settings, database_options
 from rayces_core.cli.progress import json_option, quiet_option, tenant_option, ticking
+from rayces_core.cli.records import RecordsGroup
 
 STDOUT = "-"
 BINARY = ("parquet", "xlsx")
 
 
-class ExportGroup(click.Group):
-    """Takes the name of a record type for a command: `export students` is `export records students`."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; any other word begins the arguments of `records`."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["records", *args]
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=ExportGroup)
+@click.group(cls=RecordsGroup)
 def export() -> None:
     """Bring records out: a type of them, a whole tenant, or all about one person.
 

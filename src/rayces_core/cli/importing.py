@@ -10,6 +10,7 @@ import click
 
 from rayces_core.cli.options import Settings, database_options, debug_option
 from rayces_core.cli.progress import echo_json, json_option, quiet_option, tenant_option
+from rayces_core.cli.records import RecordsGroup
 from rayces_core.cli.tenant_archive import tenant_import
 
 if TYPE_CHECKING:
@@ -19,19 +20,7 @@ FINDINGS = 1
 SHOWN = 20
 
 
-class ImportGroup(click.Group):
-    """Takes the name of a record type for a command: `import students` is `import records students`."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; any other word begins the arguments of `records`."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args = ["records", *args]
-        return super().resolve_command(ctx, args)
-
-
-@click.group(name="import", cls=ImportGroup)
+@click.group(name="import", cls=RecordsGroup)
 def bring_in() -> None:
     """Bring records in: a type of them, or a whole tenant; or write an example file.
 
