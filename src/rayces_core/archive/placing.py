@@ -55,6 +55,8 @@ def _check_places(archive: Archive, table: Table) -> None:
     own = f"SELECT count(DISTINCT id), coalesce(min(id), 1), coalesce(max(id), 0) FROM {_staged(table.name)}"
     if _run(own).fetchone() != (rows[table.name], 1, rows[table.name]):
         raise ArchiveError(f"{archive.name}: the rows of {table.name} are not numbered from 1; take another copy")
+    for (column,) in _run(_TIMES, staged=_staged(table.name)).fetchall():
+        _refuse_times(archive, table, column)
     for column, target in table.references.items():
         _refuse(archive, table, column, f"{_quoted(column)} NOT BETWEEN 1 AND {rows[target]}")
     if table.is_journal:
@@ -62,6 +64,20 @@ def _check_places(archive: Archive, table: Table) -> None:
             f"(subject_type = '{kind}' AND subject_id BETWEEN 1 AND {rows[name]})" for kind, name in SUBJECTS.items()
         )
         _refuse(archive, table, "subject_id", f"subject_id >= 0 AND NOT ({there})")
+
+
+# PostgreSQL has days before the year 1, after 9999 and infinite ones; Python cannot read a row that has one.
+_TIMES: Final = """
+SELECT attname::text FROM pg_attribute WHERE attrelid = %(staged)s::regclass AND attnum > 0
+   AND atttypid IN ('date'::regtype, 'timestamptz'::regtype) ORDER BY attnum
+"""
+
+
+def _refuse_times(archive: Archive, table: Table, column: str) -> None:
+    beyond = f"{_quoted(column)} NOT BETWEEN '0001-01-02' AND '9999-12-30'"
+    found = _run(f"SELECT id FROM {_staged(table.name)} WHERE {beyond} ORDER BY id LIMIT 1").fetchone()
+    if found:
+        raise ArchiveError(f"{archive.name}: {table.name}, row {found[0]}: {column} is no day of the calendar")
 
 
 def _refuse(archive: Archive, table: Table, column: str, condition: str) -> None:

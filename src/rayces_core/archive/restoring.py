@@ -123,8 +123,9 @@ def _bring_in(archive: Archive, tables: tuple[Table, ...], progress: Progress | 
             _refuse_rows(archive, tables)
             place(archive, tables, progress)
             _prove(archive)
-    except _REFUSED as error:
-        if isinstance(error, ArchiveError):
+    except (*_REFUSED, peewee.OperationalError) as error:
+        code = getattr(error.__cause__, "pgcode", None) or ""
+        if isinstance(error, ArchiveError) or not (isinstance(error, _REFUSED) or code.startswith("54")):
             raise
         raise ArchiveError(f"{archive.name}: the database refuses its rows: {error}; nothing was brought in") from error
 

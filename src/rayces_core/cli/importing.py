@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,6 +97,9 @@ def records(
 
     The exit code is 1 if a row has a problem.
     """
+    for path in (save_mapping, report_file):
+        if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
+            raise click.UsageError(f"{path} cannot be written; name a file in a folder that is there")
     given["sheet"] = int(given["sheet"]) if (given["sheet"] or "").isdecimal() else given["sheet"]
     with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
         progress = _Progress(settings, stack, quiet=quiet or as_json)
@@ -151,7 +156,9 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
     if report.problem_count:
         shown = table("Row", "Column", "Value", "Problem", "What to do")
         for each in report.problems[:SHOWN]:
-            shown.add_row(str(each.row), each.column, each.value, each.problem, each.advice)
+            # Nothing of a file may steer the terminal.
+            cells = (str(each.row), each.column, each.value, each.problem, each.advice)
+            shown.add_row(*("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in cell) for cell in cells))
         screen.print(shown)
         if report.problem_count > SHOWN and saved is None:
             screen.print(f"and {report.problem_count - SHOWN} more; --report FILE.csv writes all of them")

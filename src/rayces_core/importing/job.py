@@ -90,7 +90,8 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     binding = current()
     if binding.privileged:
         raise TenantNotSetError("rows are imported into one organization; wrap the code in `with db.tenant(...):`")
-    record = record_of(what)
+    # Before the source is opened: a generator that reads from another organization leaves that one bound meanwhile.
+    record, reading = record_of(what), _reading(options)
     opened = open_source(
         source,
         format=options.format,
@@ -100,7 +101,7 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     )
     _refuse_tenants(opened.header)
     mapping = _mapping(opened.header, record, options)
-    return Job(binding, record, opened, mapping, _reading(options), options, clock.moment(options.now))
+    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now))
 
 
 def _refuse_tenants(header: tuple[str, ...]) -> None:

@@ -12,9 +12,7 @@ from typing import Final
 from rayces_core.importing.staging import Staging
 
 NEWEST: Final = "SELECT coalesce(max(id), 0) FROM {table} WHERE {owner} = %(tenant)s"
-ADDED: Final = (
-    "SELECT count(*), coalesce(max(id), %(newest)s) FROM {table} WHERE {owner} = %(tenant)s AND id > %(newest)s"
-)
+ADDED: Final = "SELECT coalesce(max(id), %(newest)s) FROM {table} WHERE {owner} = %(tenant)s AND id > %(newest)s"
 MOST_RANGES: Final = 16
 
 Range = tuple[int, int]
@@ -37,8 +35,9 @@ class Newcomers:
         """The ranges after a batch of so many new rows, to be kept by `keep` once it is committed."""
         newest = max([self._seen, *(until for _, until in compared)])
         query = self._filled(ADDED)
-        count, last = self._staging.run(query, newest=newest).fetchone()
-        ranges = compared if count == created else [*compared, (newest, last)]
+        (last,) = self._staging.run(query, newest=newest).fetchone()
+        # A gap may be a row of somebody else whose unit of work is not committed yet.
+        ranges = compared if last - newest == created else [*compared, (newest, last)]
         if len(ranges) > MOST_RANGES:
             ranges = [(ranges[0][0], ranges[-1][1])]
         return ranges, last

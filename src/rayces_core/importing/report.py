@@ -17,9 +17,10 @@ from html import escape
 from pathlib import Path
 from typing import IO, Any, Final
 
+from rayces_core.archive.cells import escaped
+
 KEPT: Final = 1000
 SHOWN: Final = 20
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 HEADINGS: Final = ("row", "column", "value", "problem", "advice")
 
 
@@ -100,11 +101,11 @@ class Report:
             writer = csv.writer(file)
             writer.writerow(HEADINGS)
             for each in self.every_problem():
-                writer.writerow([each.row, *map(_harmless, (each.column, each.value, each.problem, each.advice))])
+                writer.writerow([each.row, *map(escaped, (each.column, each.value, each.problem, each.advice))])
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the counts and every problem to a JSON file."""
-        with Path(path).open("w", encoding="utf-8") as file:
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(self.summary(), ensure_ascii=False)[:-1] + ', "problems": [')
             for number, each in enumerate(self.every_problem()):
                 file.write((",\n" if number else "\n") + json.dumps(asdict(each), ensure_ascii=False))
@@ -153,7 +154,3 @@ class Report:
         if self._file is None:
             self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - ends with the report
         return self._file
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text

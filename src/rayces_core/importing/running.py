@@ -15,7 +15,7 @@ from rayces_core.importing.newcomers import Newcomers
 from rayces_core.importing.report import Report
 from rayces_core.importing.spooling import Spool
 from rayces_core.importing.staging import Staging
-from rayces_core.importing.writing import Writer
+from rayces_core.importing.writing import TAKE_TURNS, Writer
 
 
 def check(source: Any, record: object, **options: Any) -> Report:
@@ -72,10 +72,15 @@ def run(source: Any, record: object, **options: Any) -> Report:
 
 def _check_and_write(job: Job, rows: Spool, report: Report) -> None:
     run = runs.begun_before(job.record.name, rows.fingerprint) if job.options.resume else None
-    last_row = 0 if run is None else run.last_row
+    # Rows that were left out, or may be changed now, are looked at again; those that are there are found unchanged.
+    last_row = 0 if run is None or run.skipped or job.options.update else run.last_row
     if job.options.resume:
         report.resumed_after = last_row
-    newcomers = Newcomers(Staging(job.binding, job.record, job.now, str(job.reading.zone)))
+    staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
+    with staging.engine.atomic():
+        # In turn: a batch of another import that is under way has ids that are given out and not to be seen yet.
+        staging.run(TAKE_TURNS, record=job.record.name)
+        newcomers = Newcomers(staging)
     with tempfile.TemporaryFile() as chosen:
         check_spooled(job, rows, report, chosen, last_row)
         if report.problem_count and job.options.on_error == "stop":

@@ -22,7 +22,7 @@ def begin(report: Report, fingerprint: str, now: datetime) -> ImportRun:
     """Note that an import begins, with what its check found."""
     return ImportRun.create(
         record_type=report.record_type,
-        source=report.source[:SHORT].replace("\x00", ""),
+        source=report.source.replace("\x00", "").encode(errors="replace").decode()[:SHORT],
         fingerprint=fingerprint,
         unchanged=report.unchanged,
         skipped=report.skipped,

@@ -117,6 +117,8 @@ class _Reader:
                     faults.append((name, given, "is missing; fill it in"))
             except (ValueError, OverflowError) as error:
                 faults.append((name, given, error.reason if isinstance(error, InvalidDataError) else str(error)))
+            except RecursionError:
+                faults.append((name, given, "is nested too deeply; make it flat"))
             cells.append(cell)
         if not faults or values:
             broken = self._rules(values, self._now)
@@ -168,10 +170,12 @@ def _line(number: int, column: str, given: Any, reason: str) -> str:
 def _shown(given: Any) -> str:
     if given is None or isinstance(given, Unreadable):
         return ""
-    if isinstance(given, dict | list):
-        return json.dumps(given, default=str, ensure_ascii=False)[:SHOWN]
     try:
+        if isinstance(given, dict | list):
+            return json.dumps(given, default=str, ensure_ascii=False)[:SHOWN]
         return str(given)[:SHOWN]
+    except RecursionError:
+        return "a value too deep to print"
     except ValueError:  # Python does not print integers of more than some thousand digits
         return "a number too long to print"
 

@@ -21,11 +21,11 @@ from rayces_core.migrations.session import connected
 _ABOUT = (
     r"(?:column|constraint|row security|policy|table|view) {name}[ .]",
     r"grant .* on {name}(?:\.| to )",
-    r"index .* ON (?:ONLY )?(?:\S+\.)?{quoted} USING ",
+    r"index .* ON (?:ONLY )?(?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted} USING ",
     r"sequence {name} ",
     r"sequence .* owned by {name}\.",
-    r"trigger CREATE .* ON (?:\S+\.)?{quoted} ",
-    r"rule CREATE .* TO (?:\S+\.)?{quoted}[ ;]",
+    r"trigger CREATE .* ON (?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted} ",
+    r"rule CREATE .* TO (?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted}[ ;]",
 )
 # Standing beside our tables; where one that we made is changed, its own line is missing.
 _ALONE = re.compile(r"(?:view|function|type|extension) |grant \S+ on function ")

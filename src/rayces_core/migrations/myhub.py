@@ -18,7 +18,7 @@ SET_ASIDE = "rayces_set_aside"
 
 ADOPTING, ADOPTED, FINISHED, UNDOING = "adopting", "adopted", "finished", "undoing"
 # The newest migration that an adoption adds something to.
-LAST_TRANSITION = 19
+LAST_TRANSITION = 25
 
 _EXISTS = (
     "SELECT true FROM pg_class WHERE relname = %s AND relkind IN ('r', 'p') "

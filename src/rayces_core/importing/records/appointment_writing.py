@@ -20,7 +20,7 @@ REASON: Final = "imported"
 
 INSERTING: Final = f"""
 WITH standing AS (
-    SELECT r.*, coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at) AS latest,
+    SELECT r.*, coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at, r.cancelled_at) AS latest,
            coalesce(r.state, 'draft') IN ('confirmed', 'executed', 'no_show') OR r.confirmed_at IS NOT NULL AS firm,
            coalesce(r.state, 'draft') NOT IN ('draft', 'cancelled')
                OR coalesce(r.pre_confirmed_at, r.confirmed_at, r.expires_at) IS NOT NULL AS held

@@ -149,6 +149,9 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     for (first, earlier), (second, later) in pairwise(given):
         if later < earlier:
             yield second, f"is before {first}", "correct one of the two"
+    for name, moment in given:
+        if moment > now:
+            yield name, "lies ahead", "correct it"
     starts = row.get("scheduled_at")
     if starts is not None and state in ("executed", "no_show"):
         if starts > now:
@@ -180,8 +183,8 @@ SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, c
        CASE WHEN student.many = 1 THEN student.contact_id END, coalesce(student.many, 0),
        coalesce(s.duration_minutes, p.session_duration_minutes),
        coalesce(s.buffer_minutes, p.buffer_minutes),
-       s.scheduled_at + make_interval(mins => coalesce(s.duration_minutes, p.session_duration_minutes)
-                                            + coalesce(s.buffer_minutes, p.buffer_minutes))
+       s.scheduled_at + interval '1 minute' * (coalesce(s.duration_minutes, p.session_duration_minutes)::bigint
+                                               + coalesce(s.buffer_minutes, p.buffer_minutes))
   FROM staged AS s
   {user("professional", "worker")}
   LEFT JOIN professionals AS p ON p.organization_id = %(tenant)s AND p.user_id = worker.id
@@ -252,6 +255,19 @@ NO_CLIENT: Final = fault(
     "WHERE s.client IS NULL AND r.students = 1 AND r.contact_id IS NULL",
 )
 
+# As it is written: never before the appointment was held and confirmed.
+EXPIRES: Final = (
+    "CASE WHEN t.expires_at = greatest(r.expires_at, t.pre_confirmed_at, t.confirmed_at) THEN r.expires_at "
+    "ELSE t.expires_at END"
+)
+BUFFER: Final = fault(
+    "buffer_minutes",
+    "r.buffer",
+    quoted("a buffer is of 0 to 1440 minutes"),
+    quoted("correct it"),
+    "FROM resolved AS r WHERE r.buffer NOT BETWEEN 0 AND 1440",
+)
+
 APPOINTMENTS: Final = Record(
     name="appointments",
     model=Appointment,
@@ -276,7 +292,8 @@ APPOINTMENTS: Final = Record(
     same_key="r.professional_id, r.student_id, r.scheduled_at",
     key="professional, student, scheduled_at",
     compared={name: (name, f"t.{name}") for name in COMPARED}
-    | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")},
+    | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")}
+    | {"expires_at": ("expires_at", EXPIRES)},
     checks=(
         missing(
             "professional",
@@ -290,6 +307,7 @@ APPOINTMENTS: Final = Record(
         no_user("cancelled_by", "cancelled_by_id"),
         NO_CLIENT,
         LENGTH,
+        BUFFER,
         IN_THE_SOURCE,
     ),
     fixed=tuple(column.name for column in COLUMNS),

@@ -50,7 +50,7 @@ COLUMNS: Final = (
     Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
 )
 KEY: Final = (
-    "'import:' || coalesce(s.reference, s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, "
+    "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, "
     f"'{OPENING}'))"
 )
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
@@ -94,6 +94,14 @@ PAID_BEFORE: Final = fault(
         AND t.payment_method = r.payment_method AND t.payment_reference = r.payment_reference
         AND t.id IS DISTINCT FROM r.existing_id""",
 )
+POSTED: Final = fault(
+    "reference",
+    "r.reference",
+    quoted("is the key of an entry that the application has posted"),
+    quoted("leave the row out; entries of the ledger move in a tenant's archive"),
+    """FROM resolved AS r JOIN credit_transactions AS t ON t.organization_id = %(tenant)s
+        AND t.idempotency_key = r.reference AND t.id IS DISTINCT FROM r.existing_id""",
+)
 PAID_TWICE: Final = fault(
     "payment_reference",
     "r.payment_reference",
@@ -135,16 +143,16 @@ CREDITS: Final = Record(
         "credits": "integer",
         "idempotency_key": "varchar",
         "purchased_on": "date",
-        **dict.fromkeys(TEXTS, "varchar"),
+        **dict.fromkeys((*TEXTS, "reference"), "varchar"),
     },
     resolving=f"SELECT s.row, s.faulty, u.id, s.credits, {KEY}, s.purchased_on, s.payment_method, "
-    f"s.payment_reference, s.reason FROM staged AS s {user('user', 'u')}",
+    f"s.payment_reference, s.reason, s.reference FROM staged AS s {user('user', 'u')}",
     matching="t.idempotency_key = r.idempotency_key",
     same_key="r.idempotency_key",
     key="reference",
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")},
-    checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, PAID_BEFORE, PAID_TWICE),
+    checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",
     inserting="",

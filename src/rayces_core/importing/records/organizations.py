@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rayces_core.binding import current
+from rayces_core.fields import IntegerField
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.records.record import Record, currency, fault, quoted
@@ -76,7 +77,7 @@ ORGANIZATIONS: Final = Record(
     model=Organization,
     columns=COLUMNS,
     types={"subdomain": "varchar", **dict.fromkeys(TEXTS, "varchar"), **SETTINGS},
-    fields={name: getattr(Organization, name) for name in TEXTS},
+    fields={name: getattr(Organization, name) for name in TEXTS} | dict.fromkeys(HOURS, IntegerField()),
     resolved={**dict.fromkeys(TEXTS, "varchar"), **SETTINGS},
     resolving=f"SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in (*TEXTS, *SETTINGS))} FROM staged AS s",
     matching="t.id = %(tenant)s",

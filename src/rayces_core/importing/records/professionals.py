@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Record, currency, no_user, user
+from rayces_core.importing.records.record import Fault, Record, currency, no_user, user
 from rayces_core.models.professional import Professional
 
 COLUMNS: Final = (
@@ -65,6 +67,19 @@ TYPES: Final = {
     **dict.fromkeys(FLAGS, "boolean"),
     **dict.fromkeys(DOCUMENTS, "jsonb"),
 }
+LEAST: Final = {"session_duration_minutes": 1, "buffer_minutes": 0, "session_price": 0}
+LONGEST: Final = 200  # it is indexed
+
+
+def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+    """What the table's own rules say, told row by row."""
+    for name, least in LEAST.items():
+        if row.get(name) is not None and row[name] < least:
+            yield name, f"must be at least {least}", "correct it"
+    if len(row.get("specialization") or "") > LONGEST:
+        yield "specialization", f"has more than {LONGEST} characters", "shorten it"
+
+
 STORED: Final = (*TYPES, "session_price_cents")
 
 PROFESSIONALS: Final = Record(
@@ -73,6 +88,7 @@ PROFESSIONALS: Final = Record(
     columns=COLUMNS,
     types={"email": "varchar", **TYPES, "session_price": "integer"},
     fields={name: getattr(Professional, name) for name in TYPES} | {"session_price": Professional.session_price_cents},
+    rules=rules,
     resolved={"user_id": "bigint", **TYPES, "session_price_cents": "integer"},
     resolving=f"SELECT s.row, s.faulty, u.id, {', '.join(f's.{name}' for name in TYPES)}, s.session_price "
     f"FROM staged AS s {user('email', 'u')}",

@@ -120,7 +120,7 @@ def user(column: str, alias: str) -> str:
 
 def folded(*texts: str) -> str:
     """An expression that is equal for names which differ in case, accents or blanks only."""
-    joined = " || '|' || ".join(f"btrim(coalesce({text}, ''))" for text in texts)
+    joined = " || chr(31) || ".join(f"btrim(coalesce({text}, ''))" for text in texts)
     bare = rf"regexp_replace(normalize({joined}, NFD), '[\u0300-\u036f]+', '', 'g')"
     return rf"lower(regexp_replace({bare}, '\s+', ' ', 'g'))"
 

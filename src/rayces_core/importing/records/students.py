@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Fault, Record, folded, no_user, user
+from rayces_core.importing.records.record import Fault, Record, fault, folded, no_user, quoted, user
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {
@@ -106,6 +106,28 @@ OPTIONAL: Final = (
 )
 
 
+LONGEST: Final = 200  # names are indexed
+TWINS: Final = fault(
+    "last_name",
+    "r.name_key",
+    quoted("there are several students of this name and date of birth, and the row differs from them"),
+    quoted("change the one that is meant in the application, or leave the row out"),
+    f"""FROM resolved AS r JOIN (
+        SELECT {folded("t.first_name", "t.last_name")} AS name_key, t.date_of_birth FROM students AS t
+         WHERE t.organization_id = %(tenant)s GROUP BY 1, 2 HAVING count(*) > 1
+    ) AS twins ON twins.name_key = r.name_key AND twins.date_of_birth IS NOT DISTINCT FROM r.date_of_birth
+    WHERE cardinality(r.differs) > 0""",
+)
+LEFT_BEFORE: Final = fault(
+    "discharge_date",
+    "coalesce(r.discharge_date, t.discharge_date)",
+    quoted("would be before the admission_date"),
+    quoted("correct one of the two"),
+    "FROM resolved AS r JOIN students AS t ON t.organization_id = %(tenant)s AND t.id = r.existing_id "
+    "WHERE coalesce(r.discharge_date, t.discharge_date) < coalesce(r.admission_date, t.admission_date)",
+)
+
+
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
     """What the values of a student say about each other."""
     admitted, discharged = row.get("admission_date"), row.get("discharge_date")
@@ -114,6 +136,8 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
     for name in ("first_name", "last_name"):
         if row.get(name) is not None and not row[name].strip():
             yield name, "is blank", "fill it in"
+        if len(row.get(name) or "") > LONGEST:
+            yield name, f"has more than {LONGEST} characters", "shorten it"
 
 
 STUDENTS: Final = Record(
@@ -138,7 +162,12 @@ STUDENTS: Final = Record(
     },
     fixed=("admission_state",),
     why_fixed="admission changes by its events alone; leave the column out, or call the event",
-    checks=(no_user("primary_contact", "primary_contact_id"), no_user("secondary_contact", "secondary_contact_id")),
+    checks=(
+        no_user("primary_contact", "primary_contact_id"),
+        no_user("secondary_contact", "secondary_contact_id"),
+        TWINS,
+        LEFT_BEFORE,
+    ),
     inserting=f"""
         WITH made AS (
             INSERT INTO students (

@@ -40,6 +40,7 @@ class DelimitedSource:
         self.name, self.fingerprint = name, inspected.fingerprint
         self.encoding = inspected.encoding
         self._path, self._size, self._read = path, inspected.size, 0
+        self._record = 0  # characters since the last row was complete
         self._newline = "\n"
         sample = self._sample()
         self._newline = "\r" if sample and "\n" not in sample[0] and "\r" in sample[0] else "\n"
@@ -50,7 +51,7 @@ class DelimitedSource:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(self._rows(), rows)
+        return in_batches(self._rows(), rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""
@@ -82,6 +83,7 @@ class DelimitedSource:
         begins = 1
         try:
             for values in reader:
+                self._record = 0
                 if values:
                     yield begins, values
                 begins = reader.line_num + 1
@@ -90,11 +92,16 @@ class DelimitedSource:
 
     def _lines(self) -> Iterator[str]:
         rest, line, newline = "", 1, self._newline
+        self._record = 0
         with self._path.open("rb") as file:
             for piece in decoded(file, self.encoding, self.name):
                 self._read = file.tell()
                 *lines, rest = (rest + piece).split(newline)
                 for text in lines:
+                    self._record += len(text) + 1
+                    if self._record > MAX_LINE_CHARACTERS and len(text) < self._record - 1:
+                        limit = f"a row of several lines is longer than {MAX_LINE_CHARACTERS:,} characters"
+                        raise SourceError(self.name, f"{limit}; a quote may not be closed", line)
                     yield text + "\n"
                 line += len(lines)
                 if len(rest) > MAX_LINE_CHARACTERS:
@@ -107,6 +114,7 @@ class DelimitedSource:
         lines: list[str] = []
         for line in self._lines():
             lines.append(line)
+            self._record = 0
             if len(lines) == _SAMPLE_LINES:
                 break
         start = "".join(lines)[:4096]

@@ -31,11 +31,11 @@ class JsonLinesSource:
         self.name, self.fingerprint = name, inspected.fingerprint
         self._path, self._size, self._encoding, self._read = path, inspected.size, inspected.encoding, 0
         self._is_array = next(self._pieces(), "").lstrip(_BLANK).startswith("[")
-        self.header = header_of(list(islice(self._objects(), FIRST_ROWS)), name)
+        self.header = header_of([_keys(each) for each in islice(self._objects(), FIRST_ROWS)], name)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(in_order(self._objects(), self.header), rows)
+        return in_batches(in_order(self._objects(), self.header), rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""
@@ -88,6 +88,11 @@ class JsonLinesSource:
             raise SourceError(
                 self.name, f"an object is longer than {MAX_LINE_CHARACTERS:,} characters; {advice}", number
             )
+
+
+def _keys(numbered: Keyed) -> Keyed:
+    number, row = numbered
+    return number, dict.fromkeys(row) if isinstance(row, dict) else row
 
 
 def _first(decoder: json.JSONDecoder, rest: str) -> tuple[Any, str]:

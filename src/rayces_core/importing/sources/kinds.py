@@ -88,13 +88,14 @@ def _binary(path: Path, head: bytes, name: str) -> str | None:
 def _zipped(path: Path, name: str) -> str:
     try:
         with ZipFile(path) as archive:
-            inside = set(archive.namelist())
+            inside = {member.lower().replace("\\", "/") for member in archive.namelist()}
     except (BadZipFile, OSError, ValueError) as error:
         raise SourceError(name, f"is a damaged workbook or archive ({error}); save it anew") from None
-    if "xl/workbook.xml" in inside or "content.xml" in inside:
-        return "sheet"
+    # First: a reader that goes by the file's ending would take it, whatever else is inside.
     if "xl/workbook.bin" in inside:
         raise SourceError(name, "is a binary workbook (.xlsb); save it as .xlsx")
+    if "xl/workbook.xml" in inside or "content.xml" in inside:
+        return "sheet"
     raise SourceError(name, "is a zip archive and no workbook; unpack it, and import the files in it")
 
 

@@ -53,7 +53,8 @@ def survey(file: IO[bytes], name: str) -> Survey:
             longest = _longest_shared_text(archive, name)
             for member in archive.namelist():
                 lower = member.lower()
-                if lower.endswith(".xml") and "worksheets/" in lower:
+                # By what it holds: the relations of a workbook may name a sheet's part as they like.
+                if _is_sheet(archive, member, name):
                     found.errors[member] = _check_sheet(archive, member, longest, name)
                 elif lower == "content.xml":
                     _check_document(archive, member, name)
@@ -88,6 +89,14 @@ def _chunks(archive: ZipFile, member: str, name: str) -> Iterator[bytes]:
             if size > MAX_UNPACKED_BYTES:
                 raise SourceError(name, f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**2:,} MB; {_ADVICE}")
             yield chunk
+
+
+def _is_sheet(archive: ZipFile, member: str, name: str) -> bool:
+    rest, found = b"", False
+    for chunk in _chunks(archive, member, name):
+        found = found or b"sheetData" in rest + chunk
+        rest = chunk[-8:]
+    return found
 
 
 def _measure(archive: ZipFile, member: str, name: str) -> None:

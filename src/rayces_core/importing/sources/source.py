@@ -6,7 +6,7 @@ Rule: a source is never held in memory as a whole where its format allows that, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from rayces_core.errors import SourceError
@@ -18,6 +18,7 @@ MAX_COLUMNS: Final = 1_000
 MAX_HEADER_CHARACTERS: Final = 300
 MAX_LINE_CHARACTERS: Final = 4 * 1024 * 1024
 BATCH_ROWS: Final = 5_000
+BATCH_BYTES: Final = 16 * 1024 * 1024
 
 
 class Source(Protocol):
@@ -99,13 +100,15 @@ def unreadable(reason: str, width: int) -> Sequence[Any]:
     return (Unreadable(reason),) * width
 
 
-def in_batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    """Gather rows into lists of at most `size`."""
+def in_batches(rows: Iterator[Row], size: int, read: Callable[[], int] = int) -> Iterator[list[Row]]:
+    """Gather rows into lists of at most `size`, and of little more than 16 MB where `read` says what is read so far."""
     batch: list[Row] = []
+    begun = read()
     for row in rows:
         batch.append(row)
-        if len(batch) >= size:
+        begun = min(begun, read())  # what was read before, for the header, is read anew
+        if len(batch) >= size or read() - begun > BATCH_BYTES:
             yield batch
-            batch = []
+            batch, begun = [], read()
     if batch:
         yield batch

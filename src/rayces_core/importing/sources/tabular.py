@@ -14,6 +14,8 @@ from rayces_core.errors import MissingExtraError, SourceError
 from rayces_core.importing.sources.source import BATCH_ROWS, Row, checked_header, in_batches
 
 MAX_GROUP_BYTES: Final = 2 * 1024**3
+_TEXTS: Final = ("string", "binary", "dictionary<values=string, indices=int32, ordered=0>")
+MAX_BATCH_BYTES: Final = 256 * 1024**2
 _INDEX: Final = "__index_level_"  # pandas' own
 
 
@@ -29,6 +31,8 @@ class ParquetSource:
             if max(groups, default=0) > MAX_GROUP_BYTES:
                 raise SourceError(name, "has a row group of more than 2 GB; write it with smaller row groups")
             self._places, self.header = _columns(file.schema_arrow, name)
+            # Values that are said once and used often are kept so: a few bytes may stand for gigabytes.
+            self._texts = [each.name for each in file.schema_arrow if str(each.type) in _TEXTS]
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
@@ -41,8 +45,9 @@ class ParquetSource:
     def _numbered(self, rows: int) -> Iterator[Row]:
         _, parquet = arrow()
         self._read = 0
-        with _explained(self.name), parquet.ParquetFile(self._path) as file:
+        with _explained(self.name), parquet.ParquetFile(self._path, read_dictionary=self._texts) as file:
             for batch in file.iter_batches(batch_size=rows):
+                _check_size(batch, self.name)
                 yield from _rows(batch, self._places, self._read)
                 self._read += batch.num_rows
 
@@ -119,6 +124,19 @@ def _columns(schema: Any, name: str) -> tuple[list[int], tuple[str, ...]]:
     return places, checked_header(name, [schema.names[place] for place in places])
 
 
+def _check_size(batch: Any, name: str) -> None:
+    pyarrow, _ = arrow()
+    compute = import_module("pyarrow.compute")
+    size = batch.nbytes
+    for column in batch.columns:
+        if pyarrow.types.is_dictionary(column.type):
+            size += compute.sum(compute.take(compute.binary_length(column.dictionary), column.indices)).as_py() or 0
+    if size > MAX_BATCH_BYTES:
+        raise SourceError(
+            name, f"has more than {MAX_BATCH_BYTES >> 20} MB in {batch.num_rows:,} rows; shorten its texts"
+        )
+
+
 def _rows(batch: Any, places: list[int], before: int) -> Iterator[Row]:
     columns = [_values(batch.column(place)) for place in places]
     for number, values in enumerate(zip(*columns, strict=True), before + 1):
@@ -129,6 +147,9 @@ def _rows(batch: Any, places: list[int], before: int) -> Iterator[Row]:
 def _values(column: Any) -> list[Any]:
     pyarrow, _ = arrow()
     types = pyarrow.types
+    if types.is_dictionary(column.type):
+        held = _values(column.dictionary)
+        return [None if place is None else held[place] for place in column.indices.to_pylist()]
     if types.is_timestamp(column.type) and column.type.unit == "ns":
         column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
     values: list[Any] = column.to_pylist()

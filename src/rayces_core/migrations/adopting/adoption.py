@@ -24,7 +24,7 @@ from rayces_core.migrations.history import APPLIED
 from rayces_core.migrations.myhub import ADOPTED, ADOPTING, FINISHED, UNDOING
 from rayces_core.migrations.roles import ensure_roles
 from rayces_core.migrations.runner import Runner
-from rayces_core.migrations.session import Progress, connected, quote_identifier, single_runner
+from rayces_core.migrations.session import Progress, connected, single_runner
 from rayces_core.migrations.steps import Migrator
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -130,7 +130,7 @@ class Adoption:
                 self._prepare(record)
             done = self._migrate(record)
             memory.change(self.database, stage=ADOPTED)
-            return self._outcome(ADOPTED, done, record)
+            return self._outcome(ADOPTED, done)
 
     def finish(self) -> Outcome:
         """Take away what only the old application needed; it must be gone. Harmless to repeat.
@@ -146,7 +146,7 @@ class Adoption:
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
             memory.change(self.database, stage=FINISHED)
-            outcome = self._outcome(FINISHED, [], record)
+            outcome = self._outcome(FINISHED, [])
             memory.drop_set_aside_if_empty(self.database)
             return outcome
 
@@ -163,7 +163,7 @@ class Adoption:
             record = self._known()
             if record.stage == FINISHED:
                 raise MigrationError("the adoption is finished, and what led back is gone with it")
-            refuse_losses(self.database, record.subdomain, yes=yes)
+            refuse_losses(self.database, yes=yes)
             memory.change(self.database, stage=UNDOING)
             self.runner.execution.record = record
             done = self._back(record)
@@ -283,12 +283,10 @@ class Adoption:
         self.runner.history.drop_if_empty()
         return done
 
-    def _outcome(self, stage: str, done: list[str], record: Record) -> Outcome:
-        # Row-level security holds the login as well, and shows it no organization.
-        with self.database.atomic():
-            self.database.command(f"SET LOCAL ROLE {quote_identifier(self.database.admin_role)}")
-            key = int(self.database.one("SELECT id FROM organizations WHERE subdomain = %s", record.subdomain))
-        return Outcome(stage, key, tuple(done), memory.set_aside_counts(self.database))
+    def _outcome(self, stage: str, done: list[str]) -> Outcome:
+        return Outcome(
+            stage, memory.organization_id(self.database), tuple(done), memory.set_aside_counts(self.database)
+        )
 
 
 def _refuse_bad_names(name: str | None, subdomain: str | None) -> None:

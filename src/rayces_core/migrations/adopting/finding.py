@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "orphans": ("set-aside",),
     "repeated-likes": ("set-aside",),
     "foreign-keys": ("complete",),
+    "foreign-key-actions": ("cascade",),
     "nullable-references": ("not-null",),
     "timestamp-indexes": ("rebuild",),
 }

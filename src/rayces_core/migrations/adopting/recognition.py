@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.adopting.finding import Finding, choice
-from rayces_core.migrations.adopting.record import TIMESTAMPS, Column, ForeignKey, columns, foreign_keys
+from rayces_core.migrations.adopting.record import INDEXES, TIMESTAMPS, Column, ForeignKey, columns, foreign_keys
 from rayces_core.migrations.files import MigrationFile
 from rayces_core.migrations.myhub import RECORD, TABLES, has_table
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
@@ -62,6 +62,23 @@ SELECT x.relname::text
   FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
  WHERE t.relname = ANY (%s) AND t.relnamespace = {_NAMESPACE} AND i.indisunique AND NOT i.indisprimary ORDER BY 1
 """
+_RIGHTS = """
+SELECT has_schema_privilege(current_schema(), 'CREATE'),
+       has_database_privilege(current_database(), 'CREATE')
+       OR EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist'), quote_ident(current_database())
+"""
+_ELSEWHERE = f"""
+SELECT c.relname::text, a.attname::text
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+ WHERE a.attname = 'organization_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
+   AND c.relnamespace = {_NAMESPACE} AND NOT c.relname = ANY (%s) ORDER BY 1
+"""
+_KEPT = f"""
+SELECT t.relname::text, x.relname::text, pg_get_indexdef(x.oid)
+  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+ WHERE x.relname = ANY (%s) AND x.relnamespace = {_NAMESPACE} ORDER BY 2
+"""
+_PLAIN_KEY = re.compile(r"FOREIGN KEY \(\w+\) REFERENCES .+\(id\)( ON DELETE CASCADE)?( NOT VALID)?")
 _ODD_TABLES = f"""
 SELECT c.relname::text,
        CASE WHEN c.relkind <> 'r' THEN 'is no ordinary table' WHEN c.relrowsecurity THEN 'has row-level security'
@@ -116,8 +133,10 @@ def findings(database: MigrationDatabase, files: Sequence[MigrationFile], old_ro
     """What is unusual about the shape of this MyHub."""
     found, keys = columns(database), foreign_keys(database)
     return [
+        *_rights(database),
         *_tables(database, files),
-        *_columns(found, files),
+        *_indexes(database),
+        *_columns(found, files, database.execute_sql(_ELSEWHERE, (list(TABLES),)).fetchall()),
         *_primary_keys(database),
         *_timestamps(database),
         *_references(found),
@@ -126,11 +145,38 @@ def findings(database: MigrationDatabase, files: Sequence[MigrationFile], old_ro
     ]
 
 
+def made_tables(files: Sequence[MigrationFile]) -> list[str]:
+    """Names of the tables that this library makes beside MyHub's."""
+    return sorted({name for file in files[1:] for name in re.findall(r"CREATE TABLE (\w+)", file.source.decode())})
+
+
+def _rights(database: MigrationDatabase) -> Iterator[Finding]:
+    schema, extension, name = database.execute_sql(_RIGHTS).fetchone()
+    login = quote_identifier(database.one("SELECT current_user::text"))
+    if not schema:
+        where = f"SCHEMA {quote_identifier(database.schema)}"
+        yield Finding("rights", "refusal", "the login may make no tables here", f"GRANT CREATE ON {where} TO {login};")
+    if not extension:
+        advice = f"as a DBA: CREATE EXTENSION btree_gist; or GRANT CREATE ON DATABASE {name} TO {login};"
+        yield Finding("rights", "refusal", "the login may not make the extension btree_gist", advice)
+
+
+def _indexes(database: MigrationDatabase) -> Iterator[Finding]:
+    for table, name, definition in database.execute_sql(_KEPT, (list(INDEXES),)).fetchall():
+        column = name.rpartition("_on_")[2]
+        if not re.fullmatch(rf"CREATE INDEX {name} ON .+{table} USING btree \({column}\)", definition):
+            yield Finding(
+                "indexes",
+                "refusal",
+                f"{name} is not the index of {column} that Rails makes, and would be dropped for it: {definition}",
+                f"give it another name: ALTER INDEX {name} RENAME TO {name}_of_myhub;",
+            )
+
+
 def _tables(database: MigrationDatabase, files: Sequence[MigrationFile]) -> Iterator[Finding]:
     for name, oddity in database.execute_sql(_ODD_TABLES, (list(TABLES),)).fetchall():
         yield Finding("tables", "refusal", f"{name} {oddity}", "change that, or run this as the tables' owner")
-    made = [name for file in files[1:] for name in re.findall(r"CREATE TABLE (\w+)", file.source.decode())]
-    for name in sorted(set(made)):
+    for name in made_tables(files):
         if has_table(database, name) and not has_table(database, RECORD):
             yield Finding(
                 "taken-tables",
@@ -140,7 +186,9 @@ def _tables(database: MigrationDatabase, files: Sequence[MigrationFile]) -> Iter
             )
 
 
-def _columns(found: list[Column], files: Sequence[MigrationFile]) -> Iterator[Finding]:
+def _columns(
+    found: list[Column], files: Sequence[MigrationFile], elsewhere: Sequence[tuple[str, str]]
+) -> Iterator[Finding]:
     there = {(column.table, column.name): column for column in found}
     added: dict[str, str] = files[2].load().USER_COLUMNS
     taken = [("users", name) for name in added] + [(table, "organization_id") for table in TABLES]
@@ -154,6 +202,14 @@ def _columns(found: list[Column], files: Sequence[MigrationFile]) -> Iterator[Fi
             )
     for (table, name), kind in _EXPECTED.items():
         yield from _unlike(table, name, kind, there.get((table, name)))
+    for table, name in elsewhere:
+        yield Finding(
+            "taken-columns",
+            "refusal",
+            f"{table} has a column {name}, by which this library knows a tenant's table; it will not start without "
+            "row-level security there",
+            f"rename it in MyHub: ALTER TABLE {quote_identifier(table)} RENAME COLUMN {name} TO old_{name};",
+        )
     for table in TABLES:
         yield from _ids(table, there[table, "id"])
         for name in TIMESTAMPS:
@@ -263,7 +319,7 @@ def key_of(keys: Iterable[ForeignKey], table: str, column: str, target: str) -> 
 
 
 def _foreign_keys(keys: list[ForeignKey]) -> Iterator[Finding]:
-    wrong = []
+    wrong, other = [], []
     for (table, name), (column, target) in MYHUB_KEYS.items():
         key = key_of(keys, table, column, target)
         if key is None:
@@ -272,12 +328,22 @@ def _foreign_keys(keys: list[ForeignKey]) -> Iterator[Finding]:
             wrong.append(f"{key.name} of {table} is not called {name}")
         elif not key.is_valid:
             wrong.append(f"{name} of {table} was never validated")
+        if key is not None and not _PLAIN_KEY.fullmatch(key.definition):
+            other.append(f"{name} of {table} is {key.definition}")
     if wrong:
         yield choice(
             "foreign-keys",
             "; ".join(wrong),
             "the keys of Rails' making can be completed, without stopping the application",
             count=len(wrong),
+        )
+
+    if other:
+        yield choice(
+            "foreign-key-actions",
+            "; ".join(other),
+            "keys that are checked at once and delete what hangs on a row take their place",
+            count=len(other),
         )
 
 

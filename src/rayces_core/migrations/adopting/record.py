@@ -23,6 +23,7 @@ CREATE TABLE {RECORD} (
     name character varying NOT NULL,
     subdomain character varying NOT NULL,
     old_roles jsonb NOT NULL,
+    adopted_id bigint,
     choices jsonb NOT NULL,
     before jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL
@@ -46,8 +47,9 @@ SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a
  WHERE c.relname = ANY (%s) AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS}
  ORDER BY 1, a.attnum
 """
+# A table of another schema is none of the three, whatever its name.
 _FOREIGN_KEYS = """
-SELECT c.relname::text, k.conname::text, pg_get_constraintdef(k.oid), k.convalidated,
+SELECT CASE WHEN c.relnamespace = f.relnamespace THEN '' ELSE n.nspname || '.' END || c.relname, k.conname::text, pg_get_constraintdef(k.oid), k.convalidated,
        (SELECT string_agg(a.attname, ', ' ORDER BY u.place)
           FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
@@ -134,6 +136,11 @@ def read(database: MigrationDatabase) -> Record | None:
     columns = [Column(**each) for each in before.pop("columns")]
     keys = [ForeignKey(**each) for each in before.pop("foreign_keys")]
     return Record(stage, name, subdomain, old_roles, choices, Before(columns=columns, foreign_keys=keys, **before))
+
+
+def organization_id(database: MigrationDatabase) -> int:
+    """The adopted organization, whatever it is called by now."""
+    return int(database.one(f"SELECT adopted_id FROM {RECORD}"))
 
 
 def begin(database: MigrationDatabase, record: Record) -> None:

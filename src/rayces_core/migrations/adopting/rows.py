@@ -11,8 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 from rayces_core.migrations.adopting.finding import Finding, answered, choice, refuse_open
+from rayces_core.migrations.adopting.recognition import REFERENCES
 from rayces_core.migrations.adopting.record import ForeignKey, foreign_keys
-from rayces_core.migrations.myhub import SET_ASIDE, TABLES
+from rayces_core.migrations.myhub import SET_ASIDE
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -38,6 +39,22 @@ SELECT likes.id
 REPEATED_LIKES = """
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id, post_id ORDER BY id) AS place
                   FROM likes WHERE user_id IS NOT NULL AND post_id IS NOT NULL) AS placed WHERE place > 1
+"""
+# Each user and the one it is merged into; the keeper into itself.
+_MERGED = """
+SELECT id, first_value(id) OVER (PARTITION BY lower(btrim(email)) ORDER BY id) AS keeper
+  FROM users WHERE btrim(email) <> ''
+"""
+LIKES_LOST_BY_MERGING = f"""
+SELECT id FROM (SELECT l.id, m.id <> m.keeper AS merged,
+                       row_number() OVER (PARTITION BY m.keeper, l.post_id ORDER BY m.id, l.id) AS place
+                  FROM likes l JOIN ({_MERGED}) AS m ON m.id = l.user_id) AS placed WHERE merged AND place > 1
+"""
+_UNIQUE_WITH = """
+SELECT x.relname::text, pg_get_expr(i.indpred, i.indrelid),
+       array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
+  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+ WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indexprs IS NULL
 """
 # Asked again when a row is about to be set aside: the application goes on, and may have deleted the first like.
 _STILL_REPEATED = """
@@ -166,7 +183,7 @@ class Settling:
         others = [
             (key.path, key.columns)
             for key in foreign_keys(self.database)
-            if key.table not in TABLES and (key.target, key.target_columns) == ("users", "id")
+            if (key.table, key.columns) not in REFERENCES and (key.target, key.target_columns) == ("users", "id")
         ]
         return [
             ("posts", "user_id"),
@@ -207,6 +224,11 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
                 "give these users an address yourself", len(taken), taken,
             )  # fmt: skip
     leaving: list[tuple[str, str]] = []
+    if "emails" in kinds and choices["emails"] == "merge":
+        leaving += [("likes", LIKES_LOST_BY_MERGING)]
+        for key in foreign_keys(database):
+            if (key.table, key.columns) not in REFERENCES and (key.target, key.target_columns) == ("users", "id"):
+                yield from _doubled(database, key)
     if "orphans" in kinds:
         leaving += [("posts", ORPHANED_POSTS), ("likes", ORPHANED_LIKES)]
     if "repeated-likes" in kinds:
@@ -218,7 +240,7 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
 def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[str, str]]) -> Iterator[Finding]:
     """Rows of other tables that hang on what is to be set aside: they would be refused, or deleted with it."""
     for table, query in leaving:
-        if key.target != table or key.table in TABLES or key.target_columns != "id":
+        if key.target != table or (key.table, key.columns) in REFERENCES or key.target_columns != "id":
             continue
         column = quote_identifier(key.columns)
         count = int(database.one(f"SELECT count(*) FROM {key.path} WHERE {column} IN ({query})"))
@@ -226,4 +248,23 @@ def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[
             yield Finding(
                 "orphans", "refusal", f"{count} rows of {key.path} refer to rows of {table} that would be set aside",
                 "settle those rows yourself before", count,
+            )  # fmt: skip
+
+
+def _doubled(database: MigrationDatabase, key: ForeignKey) -> Iterator[Finding]:
+    """Rows of other tables of which each user has but one, so that those of a merged user could not be handed over."""
+    column = quote_identifier(key.columns)
+    for index, predicate, names in database.execute_sql(_UNIQUE_WITH, (key.path,)).fetchall():
+        if column.strip('"') not in [name.strip('"') for name in names]:
+            continue
+        others = [f"t.{name}" for name in names if name.strip('"') != column.strip('"')]
+        count = database.one(
+            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM (SELECT * FROM {key.path} WHERE "
+            f"{predicate or 'true'}) AS t JOIN ({_MERGED}) AS m ON m.id = t.{column} "
+            f"GROUP BY {', '.join(['m.keeper', *others])} HAVING count(*) > 1) AS doubled"
+        )
+        if count:
+            yield Finding(
+                "emails", "refusal", f"{count} rows of {key.path} cannot go to the older user, who has one ({index})",
+                "settle those rows yourself before, or choose --fix emails=rename", int(count),
             )  # fmt: skip

@@ -23,6 +23,7 @@ from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator
 
 _PRESENT = "rayces_adoption_present"
+_RULE = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s"
 _INDEX = (
     "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
     "WHERE c.relname = %s AND c.relnamespace = quote_ident(current_schema())::regnamespace"
@@ -117,6 +118,9 @@ def restore(database: MigrationDatabase, before: Before, run: Statements) -> Non
     for name in INDEXES:
         if name not in before.indexes:
             run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    for table, name in REFERENCES:
+        if database.one(_RULE, table, f"{_PRESENT}_{name}"):
+            run(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {_PRESENT}_{name}")
     now = {(column.table, column.name): column for column in columns(database)}
     for was in before.columns:
         is_ = now.get((was.table, was.name), was)

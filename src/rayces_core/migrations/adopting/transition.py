@@ -15,16 +15,18 @@ moment at which the old application meets a table that it cannot use. Each goes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from rayces_core.errors import MigrationError
-from rayces_core.migrations.adopting.record import Record
+from rayces_core.migrations.adopting.recognition import made_tables
+from rayces_core.migrations.adopting.record import Record, organization_id
 from rayces_core.migrations.adopting.rows import PLACEHOLDER_HOST, Settling
 from rayces_core.migrations.adopting.shaping import original_timestamps
 from rayces_core.migrations.execution import Execution
-from rayces_core.migrations.files import MigrationFile
-from rayces_core.migrations.myhub import TABLES
+from rayces_core.migrations.files import MigrationFile, read_directory
+from rayces_core.migrations.myhub import RECORD, TABLES
 from rayces_core.migrations.retry import sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator, Step
@@ -76,6 +78,8 @@ SELECT relname::text, quote_ident(pg_get_userbyid(relowner)) FROM pg_class
 # next is waited for stops everybody for as long.
 _LOCK_ALL = "LOCK TABLE likes, posts, users IN ACCESS EXCLUSIVE MODE"
 
+_BARE = "ADD COLUMN organization_id bigint"
+
 Around = Callable[["Transition", list[Step]], list[Step]]
 
 
@@ -115,7 +119,10 @@ class Transition:
         """002: the organization that everything falls to."""
         migrator = Migrator(self.database)
         migrator.sql(
-            "INSERT INTO organizations (name, subdomain) VALUES (%s, %s)", self.record.name, self.record.subdomain
+            "WITH made AS (INSERT INTO organizations (name, subdomain) VALUES (%s, %s) RETURNING id) "
+            f"UPDATE {RECORD} SET adopted_id = made.id FROM made",
+            self.record.name,
+            self.record.subdomain,
         )
         return steps + migrator.steps
 
@@ -127,7 +134,11 @@ class Transition:
             f"ALTER TABLE {table} ALTER COLUMN organization_id SET DEFAULT {default}"
             for table in ("likes", "posts", "users")
         ]
-        return steps + self._queued([*added, _FUNCTION, _TRIGGER])
+        return self._queued(
+            # Rows that are there get it without being written, so no trigger of MyHub's sees them.
+            [step.text.replace(_BARE, f"{_BARE} DEFAULT {self._organization_id():d}") for step in steps]
+            + [*added, _FUNCTION, _TRIGGER]
+        )
 
     def without_normalising(self, steps: list[Step]) -> list[Step]:
         """003 back: the defaults go with their columns."""
@@ -185,24 +196,44 @@ class Transition:
             for table in TABLES
             for name, kind in ((POLICY, ""), (ONLY_POLICY, "AS RESTRICTIVE"))
         ]
+        added += self._narrowed(tenant_tables(19))
         granted = [_grant(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
         return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
+
+    def narrowed(self, steps: list[Step]) -> list[Step]:
+        """025: a role that also inherits rayces_admin sees no other organization's rows there either."""
+        made = [name for step in steps for name in re.findall(r"CREATE TABLE (\w+)", step.text)]
+        return steps + self._queued(self._narrowed(made))
+
+    def _narrowed(self, tables: Iterable[str]) -> list[str]:
+        roles, key = ", ".join(quote_identifier(role) for role in self.record.old_roles), self._organization_id()
+        return [
+            f"CREATE POLICY {ONLY_POLICY} ON {table} AS RESTRICTIVE TO {roles} "
+            f"USING ({'id' if table == 'organizations' else 'organization_id'} = {key:d})"
+            for table in tables
+        ]
 
     def without_policies(self, steps: list[Step]) -> list[Step]:
         """019 back: what everybody had is everybody's again, instead of the old roles'."""
         drops = [f"DROP POLICY IF EXISTS {name} ON {table}" for table in TABLES for name in (POLICY, ONLY_POLICY)]
+        drops += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {table}" for table in tenant_tables(19)]
         revoked = [_revoke(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
         granted = [_grant(right, "PUBLIC") for right in self.record.before.public_grants]
         return self._queued(drops) + steps + self._queued([*revoked, *granted])
 
     def _organization_id(self) -> int:
-        return int(self.database.one("SELECT id FROM organizations WHERE subdomain = %s", self.record.subdomain))
+        return organization_id(self.database)
 
     def _queued(self, statements: Iterable[str]) -> list[Step]:
         migrator = Migrator(self.database)
         for statement in statements:
             migrator.sql(statement)
         return migrator.steps
+
+
+def tenant_tables(up_to: int) -> list[str]:
+    """Names of the tables beside MyHub's that migrations up to this number make."""
+    return made_tables([file for file in read_directory(None) if file.number <= up_to])
 
 
 def _without_primary_keys(text: str) -> str:
@@ -243,6 +274,7 @@ _FORTH: dict[int, Around] = {
     10: Transition.keys,
     11: Transition.kept_indexes,
     19: Transition.policies,
+    25: Transition.narrowed,
 }
 _BACK: dict[int, Around] = {
     3: Transition.without_normalising,
