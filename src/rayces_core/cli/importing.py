@@ -136,7 +136,7 @@ def _save_mapping(report: Report, path: str) -> None:
     from rayces_core.importing.mapping import ColumnMapping
 
     places = {name: place for place, name in enumerate(report.columns)}
-    ColumnMapping(tuple(report.columns.values()), places).save(path)
+    ColumnMapping(tuple(report.columns.values()), places, ignored=report.ignored).save(path)
 
 
 def _plain(problem: Any) -> dict[str, Any]:
@@ -225,6 +225,10 @@ def template(record: str, file: str, kind: str | None, language: str) -> None:
     from rayces_core.importing.records import record_of
     from rayces_core.importing.template import write
 
+    if file != "-" and Path(file).exists():
+        raise click.UsageError(f"{file} is there already, and may be filled in; name another file")
+    if file != "-" and kind is None and Path(file).suffix.lower() not in ("", ".csv", ".xlsx"):
+        raise click.UsageError(f"{file}: a template is a .csv or an .xlsx; name it so, or give --format")
     columns = record_of(record).columns
     target: Any = sys.stdout.buffer if file == "-" else file
     write(target, columns, format=kind or ("xlsx" if file.lower().endswith(".xlsx") else "csv"), language=language)

@@ -78,6 +78,7 @@ class Job:
             columns={name: header[place] for name, place in mapping.places.items()},
             unused=tuple(name for name in mapping.unused if name not in mapping.ignored),
             suggestions=mapping.suggestions,
+            ignored=mapping.ignored,
         )
 
 
@@ -111,14 +112,22 @@ def _refuse_tenants(header: tuple[str, ...]) -> None:
         raise ColumnMappingError(f"{named[0]!r} {reason}", unknown=named)
 
 
+def _refuse_ledger(header: tuple[str, ...], record: Record) -> None:
+    """An export of the ledger has purchases, debits and refunds that are there already."""
+    if record.name == "credits" and {"balance_before", "balance_after"} <= {name.strip().lower() for name in header}:
+        reason = "entries of a ledger, not purchases; move them with `rayces export tenant` and `rayces import tenant`"
+        raise ColumnMappingError(f"these are {reason}")
+
+
 def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:
-    given = dict(options.columns or {})
+    _refuse_ledger(header, record)
+    given, known_by = dict(options.columns or {}), record.key.split(", ")
     if options.mapping is None:
-        return propose(header, record.columns, given)
+        return propose(header, record.columns, given, known_by)
     saved = options.mapping
     if not isinstance(saved, ColumnMapping):
         saved = ColumnMapping.load(fspath(saved))
-    return saved.applied_to(header, record.columns, given)
+    return saved.applied_to(header, record.columns, given, known_by)
 
 
 def _reading(options: Options) -> Reading:

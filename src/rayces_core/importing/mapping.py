@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -53,14 +53,18 @@ class ColumnMapping:
         return cls(header, places, ignored=tuple(name for name in header if not table[name]))
 
     def applied_to(
-        self, header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] | None = None
+        self,
+        header: Sequence[str],
+        columns: Sequence[Column],
+        given: Mapping[str, str] | None = None,
+        known_by: Collection[str] = (),
     ) -> ColumnMapping:
         """Bring the mapping to another header, as `propose` does; what is `given` here goes before what was saved.
 
         Raises:
             ColumnMappingError: the header has not all that was saved, or as `propose` raises it.
         """
-        return propose(header, columns, {**self.given(), **(given or {})})
+        return propose(header, columns, {**self.given(), **(given or {})}, known_by)
 
     def given(self) -> dict[str, str]:
         """Give the mapping as `propose` takes it: name in the source → column, or empty."""
@@ -73,14 +77,19 @@ class ColumnMapping:
         Path(path).write_text("\n".join((f"[{_TABLE}]", *lines, "")), encoding="utf-8")
 
 
-def propose(header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] = {}) -> ColumnMapping:
+def propose(
+    header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] = {}, known_by: Collection[str] = ()
+) -> ColumnMapping:
     """Find out which name of a header is which column.
 
     Args:
         given: what the user decided: name in the header → name of the column, or an empty text to leave it out.
+        known_by: columns that say which row is the same; a near miss of one is refused, because without it rows that
+            are there already would not be found again.
 
     Raises:
-        ColumnMappingError: a required column is missing, two names mean the same column, or `given` names what is not
+        ColumnMappingError: a required column is missing or one of `known_by` is nearly there, two names mean the same
+            column, or `given` names what is not
             there.
     """
     problems: list[str] = []
@@ -95,7 +104,8 @@ def propose(header: Sequence[str], columns: Sequence[Column], given: Mapping[str
     unused = tuple(name for name in header if not chosen.get(name))
     open_columns = [column for column in columns if column.name not in places]
     suggestions = {} if not unused else _near([name for name in unused if name not in chosen], open_columns)
-    missing = tuple(column.name for column in open_columns if column.required)
+    near = set(suggestions.values()) & set(known_by)
+    missing = tuple(column.name for column in open_columns if column.required or column.name in near)
     problems += [_missing(name, suggestions, header) for name in missing]
     if problems:
         names = {column.name for column in columns}
@@ -195,9 +205,10 @@ def _did_you_mean(wanted: str, known: Sequence[str]) -> str:
 def _missing(column: str, suggestions: Mapping[str, str], header: Sequence[str]) -> str:
     near = next((name for name, meant in suggestions.items() if meant == column), None)
     if near is not None:
-        return f'{column} is missing; did you mean {near!r:.60}? Then say --map "{near:.60}={column}"'
+        say = f'Then say --map "{near:.60}={column}", else --map "{near:.60}="'
+        return f"{column} is missing; did you mean {near!r:.60}? {say}"
     shown = ", ".join(repr(name)[:60] for name in header[:20])
-    return f'{column} is missing; say which column it is with --map "name={column}"; there are {shown}'
+    return f'{column} is missing; say which header it is with --map "HEADER={column}"; the first row has {shown}'
 
 
 def _quoted(text: str) -> str:

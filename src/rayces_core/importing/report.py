@@ -51,7 +51,7 @@ class Report:
         resumed_after: number of the last row that an earlier run had committed; None where none was asked for.
         problems: the first thousand; `every_problem()` gives all. problem_count: how many there are.
         columns: column → header it was read from. unused: headers that nothing was read from.
-        suggestions: unused header → the column that it may mean.
+        suggestions: unused header → the column that it may mean. ignored: headers that were left out on purpose.
         seconds: how long it took.
     """
 
@@ -69,6 +69,7 @@ class Report:
     columns: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     suggestions: dict[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
     seconds: float = 0.0
     _file: IO[str] | None = field(default=None, repr=False, compare=False)
 
@@ -148,7 +149,16 @@ class Report:
         more = self.problem_count - min(SHOWN, len(self.problems))
         rest = f"<p>and {more} more; to_csv(path) writes all of them</p>" if more > 0 else ""
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
-        return f"<p>{escape(str(self))}</p>{table}{rest}"
+        unread = "".join(f"<p>{escape(line)}</p>" for line in self.not_read())
+        return f"<p>{escape(str(self))}</p>{unread}{table}{rest}"
+
+    def not_read(self) -> list[str]:
+        """Say of each header that nothing was read from, and what it may mean."""
+        meant = self.suggestions
+        return [
+            f"{name!r} is not read" + (f"; did you mean {meant[name]}?" if name in meant else "")
+            for name in self.unused
+        ]
 
     def _overflow(self) -> IO[str]:
         if self._file is None:

@@ -300,7 +300,8 @@ def _phone(written: str, region: str) -> str:
         number = phonenumbers.parse(written, region)
     except phonenumbers.NumberParseException:
         raise ValueError(f"{written!r:.60} is no phone number; write it as +54 11 4321-5678") from None
-    if not phonenumbers.is_possible_number(number):
+    kept_zero = number.italian_leading_zero and not phonenumbers.is_valid_number(number)  # no trunk prefix came off
+    if kept_zero or not phonenumbers.is_possible_number(number):
         raise ValueError(f"{written!r:.60} has too few or too many digits; write it as +54 11 4321-5678")
     bare = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{bare};ext={number.extension}" if number.extension else bare

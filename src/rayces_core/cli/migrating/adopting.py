@@ -57,12 +57,17 @@ def adopt(
         raise click.UsageError("give --organization-name and --subdomain")
     choices = dict(_pair(fix) for fix in fixes)
     with _shown(settings, name, subdomain, old_roles, choices) as adoption:
-        if finish or undo:
-            return _tell(adoption.finish() if finish else adoption.undo(yes=yes), as_json=as_json)
-        report = adoption.report()
-        if only_report or report.open:
-            return _tell_findings(report, as_json=as_json)
-        return _tell(adoption.run(), report.findings, as_json=as_json)
+        report = None if finish or undo else adoption.report()
+        outcome = None
+        if report is None:
+            outcome = adoption.finish() if finish else adoption.undo(yes=yes)
+        elif not (only_report or report.open):
+            outcome = adoption.run()
+    # Told when the progress is gone, or its last line would stay in front of the first word.
+    if report is not None and outcome is None:
+        return _tell_findings(report, as_json=as_json)
+    assert outcome is not None  # noqa: S101 - one of the two there is
+    return _tell(outcome, report.findings if report else (), as_json=as_json)
 
 
 def _refuse_mixture(only_report: bool, finish: bool, undo: bool, *, yes: bool, begins: bool) -> None:

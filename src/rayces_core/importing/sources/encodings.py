@@ -26,6 +26,8 @@ _MARKS: Final = (
 )
 # What spreadsheets and older programs write where the language is English, Spanish or Portuguese.
 _OLDER: Final = ("cp1252", "cp850", "mac_roman")
+# Small letters count twice: a capital in the middle of a name is how a wrong encoding looks.
+_LIKELY: Final = dict.fromkeys("áéíóúüñàãâçêõôºª°¿¡€", 2) | dict.fromkeys("ÁÉÍÓÚÜÑÀÃÂÇÊÕÔ", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,21 @@ def _narrow(utf8: _Utf8Check, sample: bytes, name: str) -> str:
 
 def _older(sample: bytes) -> str:
     """One of the encodings of one byte a letter, by what makes the most likely text."""
+    scores = {encoding: _likely(sample, encoding) for encoding in _OLDER}
+    best_ones = [encoding for encoding in _OLDER if scores[encoding] == max(scores.values())]
+    if len(best_ones) == 1 and scores[best_ones[0]] > 0:
+        return best_ones[0]
     try:
         from charset_normalizer import from_bytes
     except ImportError:
         return _decodable(sample)
     best = from_bytes(sample, cp_isolation=list(_OLDER), enable_fallback=False).best()
     return _decodable(sample) if best is None else best.encoding
+
+
+def _likely(sample: bytes, encoding: str) -> int:
+    """How many letters and signs of Spanish and Portuguese it would have: a short text tells by nothing else."""
+    return sum(_LIKELY.get(character, 0) for character in sample.decode(encoding, "replace"))
 
 
 def _decodable(sample: bytes) -> str:

@@ -94,7 +94,7 @@ def refuse_losses(database: MigrationDatabase, *, yes: bool) -> None:
 def unlike_before(database: MigrationDatabase, before: Before) -> tuple[str, ...]:
     """The lines of the catalogue in which MyHub differs from what it was, each marked + or -."""
     found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line)
-    was = Counter(before.catalogue)
+    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line)  # there from an earlier adoption
     return (*(f"- {line}" for line in (was - found).elements()), *(f"+ {line}" for line in (found - was).elements()))
 
 
