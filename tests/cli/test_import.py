@@ -68,13 +68,13 @@ def test_problems_are_shown_with_row_and_advice_and_nothing_is_written(
     report = tmp_path / "problems.csv"
     ran = migrated("import", "students", bad, "--tenant", "north", "--report", str(report))
     assert (ran.code, ran.err) == (1, "")
-    assert "last_name" in ran.out
-    assert "date_of_birth" in ran.out
+    assert "Apellido" in ran.out
+    assert "Fecha de nacimiento" in ran.out
     assert "nothing was written" in ran.out
     assert names(own_db, north) == []
     assert [line.split(",")[:2] for line in report.read_text("utf-8-sig").splitlines()[1:]] == [
-        ["4", "date_of_birth"],
-        ["4", "last_name"],
+        ["4", "Fecha de nacimiento"],
+        ["4", "Apellido"],
     ]
     ran = migrated("import", "students", bad, "--tenant", "north", "--on-error", "skip", "--json")
     facts = json.loads(ran.out)
@@ -121,7 +121,6 @@ def test_how_a_file_is_read_may_be_said(migrated: Terminal, north: Organization,
     ("words", "said"),
     [
         (("students", "nowhere.csv", "--tenant", "north"), "nowhere.csv"),
-        (("rooms", "{good}", "--tenant", "north"), "rooms"),
         (("students", "{good}", "--tenant", "south"), "south"),
         (("users", "{good}", "--tenant", "north"), "email is missing"),
     ],
@@ -144,7 +143,7 @@ def test_a_template_is_recognised_as_it_is(
     assert migrated("import", "template", kind, path, "--language", language).code == 0
     ran = migrated("import", kind, path, "--tenant", "north", "--check", "--json", "--update")
     facts = json.loads(ran.out)
-    assert (facts["rows"], facts["unused"]) == (1, [])
+    assert (facts["rows"], facts["unused"]) == (3 if kind == "users" else 1, [])
     assert set(facts["columns"]) == set(RECORDS[kind].column_names)
     # What is refused of it are people that are not there.
     advice = ("import the", "bind that one", "name the client")
@@ -195,3 +194,91 @@ def test_a_template_without_a_file_goes_to_stdout(nowhere: Terminal) -> None:
     ran = nowhere("import", "template", "users")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.lstrip("\ufeff").startswith("email,first_name,")
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_the_templates_go_in_one_after_the_other(
+    migrated: Terminal, own_db: Database, north: Organization, tmp_path: Path, language: str
+) -> None:
+    order = ("users", "professionals", "students", "appointments", "credits", "organizations", "posts", "likes")
+    assert set(order) == set(RECORDS)
+    for kind in order:
+        path = tmp_path / f"{kind}.csv"
+        assert migrated("import", "template", kind, str(path), "--language", language).code == 0
+        header = path.read_text("utf-8-sig").splitlines()[0]
+        assert language == "en" or "_" not in header
+        ran = migrated("import", kind, str(path), "--tenant", "north", "--update")
+        assert ran.code == 0, ran.out + ran.err
+    with own_db.tenant(north):
+        assert sorted(user.role.name for user in User.select()) == ["GUARDIAN", "GUARDIAN", "PROFESSIONAL"]
+
+
+def test_problems_are_told_under_the_file_s_own_headers(
+    migrated: Terminal, north: Organization, bad: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "problems.csv"
+    ran = migrated("import", "students", bad, "--tenant", "north", "--report", str(report), "--on-error", "skip")
+    assert "Fecha de nacimiento" in ran.out
+    assert "date_of_birth" not in ran.out
+    assert "all 2 are in" in ran.out
+    assert "1 with 2 problems" in ran.out
+    lines = report.read_text("utf-8-sig").splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["Fecha de nacimiento", "Apellido"]
+
+
+def test_what_is_no_import_of_records_is_a_usage_error(
+    migrated: Terminal, north: Organization, good: str, tmp_path: Path
+) -> None:
+    archive, report = str(tmp_path / "norte.zip"), str(tmp_path / "x.txt")
+    assert migrated("export", "tenant", archive, "--tenant", "north").code == 0
+    for words, said in (
+        (("import", "rooms", good, "--tenant", "north"), "rooms"),
+        (("import", "template", "rooms"), "rooms"),
+        (("import", "students", archive, "--tenant", "north"), f"rayces import tenant {archive}"),
+        (("import", "students", good, "--tenant", "north", "--report", report), ".csv or a .json"),
+        (("import", "template", "users", good), "is there already"),
+        (("import", "template", "users", str(tmp_path / "x.ods")), ".xlsx"),
+        (("import", "template", "users", str(tmp_path / "x.doc")), ".xlsx"),
+    ):
+        ran = migrated(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert said in ran.err
+    assert Path(good).read_bytes() == GOOD.encode("cp1252")
+
+
+@pytest.mark.parametrize("words", [("students",), ("tenant",)])
+def test_an_export_into_no_folder_is_told_in_words(
+    migrated: Terminal, north: Organization, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ran = migrated("export", *words, str(tmp_path / "nodir" / "x.csv"), "--tenant", "north")
+    assert (ran.code, ran.out) == (3, "")
+    assert is_one_sentence(ran.err)
+    assert "no such folder" in ran.err
+    assert "Errno" not in ran.err
+    assert "FileNotFoundError" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("students", "--state", "unknown"), "no state 'unknown'"),
+        (("appointments", "--user", "nobody@example.org"), "no user nobody@example.org"),
+        (("rooms",), "rooms cannot be exported"),
+    ],
+)
+def test_an_export_of_what_is_not_there_is_refused(
+    migrated: Terminal, north: Organization, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    path = tmp_path / "x.csv"
+    ran = migrated("export", words[0], str(path), "--tenant", "north", *words[1:])
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert not path.exists()
+
+
+def test_errors_of_a_source_speak_of_options(migrated: Terminal, north: Organization, good: str) -> None:
+    ran = migrated("import", "students", good, "--tenant", "north", "--format", "xlsx")
+    assert ran.code == 3
+    assert is_one_sentence(ran.err)
+    assert "leave --format out" in ran.err
+    assert "format=" not in ran.err

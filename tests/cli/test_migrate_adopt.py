@@ -40,7 +40,7 @@ def test_a_report_lists_findings_and_choices_and_changes_nothing(myhub: Terminal
 
 def test_without_a_choice_the_code_is_1_and_nothing_is_changed(myhub: Terminal) -> None:
     ran = myhub("migrate", "adopt", *NAMED, "--fix", "emails=rename")
-    assert (ran.code, "1 findings stand in the way" in ran.out) == (1, True)
+    assert (ran.code, "1 finding stands in the way" in ran.out) == (1, True)
     assert myhub("migrate", "adopt", "--undo").code == 3
     assert "adopt --organization-name" in myhub("migrate", "up").err
 

@@ -20,7 +20,7 @@ from rayces_core.archive import reading
 from rayces_core.archive.manifest import VERSION, parsed
 from rayces_core.archive.snapshot import combined
 from rayces_core.models import TENANT_MODELS
-from tests.factory import make_organization, make_user
+from tests.factory import make_organization, make_student, make_user
 
 Files = dict[str, bytes]
 Doctor = Callable[[Callable[[Files], object]], Path]
@@ -171,12 +171,40 @@ def test_what_does_not_agree_with_itself(
         ("state_transitions", lambda rows: rows[0].update(subject_id=10**6), ("state_transitions, row 1",)),
         ("state_transitions", lambda rows: rows[0].update(subject_type="User"), ("state_transitions, row 1",)),
         ("state_transitions", lambda rows: rows[0].update(subject_id=0), ("state_transitions, row 1",)),
+        (
+            "students",
+            lambda rows: _at(rows, "first_name", "mark").update(admission_state="enrolled"),
+            ("leads to applied",),
+        ),
     ],
 )
 def test_rows_that_were_made_up(
     db: Database, doctored: Doctor, table: str, change: Callable[[list[dict[str, Any]]], object], words: tuple[str, ...]
 ) -> None:
     refused(db, doctored(rows(table, change)), *words)
+
+
+def _at(rows: list[dict[str, Any]], column: str, value: str) -> dict[str, Any]:
+    return next(row for row in rows if row[column] == value)
+
+
+def test_a_ledger_that_its_own_manifest_calls_wrong(db: Database, doctored: Doctor) -> None:
+    wrong = rows("credit_balances", lambda found: found[0].update(lifetime_used=99))
+
+    def change(files: Files) -> None:
+        wrong(files)
+        manifest(lambda m: m.update(ledger_discrepancies=1))(files)
+
+    refused(db, doctored(change), "does not add up in 1 places", "rayces credits verify")
+
+
+def test_a_row_that_was_made_in_a_later_state_comes_in(
+    own_db: Database, tmp_path: Path, nothing_is_written: None
+) -> None:
+    with own_db.tenant(make_organization(own_db)):
+        make_student(admission_state="enrolled")
+        archive.write(tmp_path / "born.zip")
+    assert archive.restore(own_db, tmp_path / "born.zip", subdomain="born").rows["students"] == 1
 
 
 def test_the_same_change_and_no_change_are_told_apart(

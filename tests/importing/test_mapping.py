@@ -54,24 +54,31 @@ def test_what_the_user_says_goes_before_what_is_known():
 
 
 def test_everything_wrong_is_said_at_once():
-    error = refused(("Telefono", "Phone"), COLUMNS, {"Fehca": "date_of_birth", "Phone": "phonee"})
+    error = refused(("Telefono", "Teléfono"), COLUMNS, {"Fehca": "date_of_birth", "Teléfono": "phonee"})
 
     assert error.missing == ("first_name", "date_of_birth")
     assert error.unknown == ("Fehca", "phonee")
     for part in (
         "no column 'Fehca'",
         "no column 'phonee'; did you mean 'phone'?",
-        "'Telefono' and 'Phone' both mean phone",
+        "'Telefono' and 'Teléfono' both mean phone",
     ):
         assert part in str(error)
 
 
 def test_two_names_of_one_column_are_refused_until_one_is_left_out():
-    header = ("Nombre", "Birthday", "Teléfono", "phone")
+    header = ("Nombre", "Birthday", "Teléfono", "telefono")
 
-    assert "'Teléfono' and 'phone' both mean phone" in str(refused(header, COLUMNS))
-    mapping = propose(header, COLUMNS, {"phone": ""})
-    assert (mapping.places["phone"], mapping.ignored) == (2, ("phone",))
+    assert "'Teléfono' and 'telefono' both mean phone" in str(refused(header, COLUMNS))
+    mapping = propose(header, COLUMNS, {"telefono": ""})
+    assert (mapping.places["phone"], mapping.ignored) == (2, ("telefono",))
+
+
+def test_a_columns_own_name_goes_before_its_other_names():
+    mapping = propose(("Nombre", "Birthday", "Teléfono", "phone"), COLUMNS)
+
+    assert (mapping.places["phone"], mapping.unused) == (3, ("Teléfono",))
+    assert propose(("Nombre", "Birthday", "Teléfono", "phone"), COLUMNS, {"phone": ""}).places["phone"] == 2
 
 
 def test_a_mapping_is_saved_and_used_for_another_order_of_columns(tmp_path):

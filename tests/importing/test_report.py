@@ -76,3 +76,26 @@ def test_a_header_that_is_nearly_known_is_suggested(db: Database, a: Any) -> Non
     assert report.unused == ("Notas medicass",)
     assert report.suggestions == {"Notas medicass": "medical_notes"}
     assert "did you mean medical_notes?" in report._repr_html_()
+
+
+def test_one_is_told_in_the_singular_and_many_with_commas() -> None:
+    report = Report("users", "people.csv", rows=1, skipped=1)
+    report.add([Problem(1, "email", "x", "is wrong", "correct it")])
+    assert "1 user, " in str(report)
+    assert str(report).endswith("1 with 1 problem")
+    assert "1,200 users, " in str(Report("users", "people.csv", rows=1200))
+
+
+def test_a_resumed_import_says_what_was_there() -> None:
+    report = Report("users", "people.csv", rows=60_000, created=4_000, unchanged=900, skipped=100, resumed_after=55_001)
+    assert str(report).endswith("; 55,000 rows were there from the run before")
+    assert "from the run before" not in str(Report("users", "people.csv", rows=3, resumed_after=0))
+
+
+def test_a_row_known_by_several_columns_is_told_under_all_of_their_headers(tmp_path: Path) -> None:
+    report = Report("students", "x.csv", columns={"first_name": "Nombre", "last_name": "Apellido"})
+    report.add([Problem(2, "first_name, last_name, date_of_birth", "x", "is wrong", "correct it")])
+    assert "<td>Nombre, Apellido, date_of_birth</td>" in report._repr_html_()
+    report.save(tmp_path / "x.json")
+    facts = json.loads((tmp_path / "x.json").read_text("utf-8"))
+    assert facts["problems"][0]["column"] == "first_name, last_name, date_of_birth"

@@ -21,6 +21,13 @@ SUBJECTS: Final = {
     for model in TENANT_MODELS
     if any(isinstance(value, StateMachine) for value in vars(model).values())
 }
+# Model → table and column of its state.
+STATES: Final = {
+    model.__name__: (model._meta.table_name, model._meta.fields[machine.field].column_name)
+    for model in TENANT_MODELS
+    for machine in vars(model).values()
+    if isinstance(machine, StateMachine) and machine.journal is not None
+}
 # Secrets stay behind: tokens that were given out there are none here.
 MADE_ANEW: Final[Mapping[str, Mapping[str, str]]] = {"users": {"jti": "gen_random_uuid()::text"}}
 # A balance is what its last entry says, and the entry needs the balance first.

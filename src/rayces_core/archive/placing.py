@@ -36,6 +36,11 @@ def place(archive: Archive, tables: tuple[Table, ...], progress: Progress | None
             _run(_complete_sql(table, later), organization_id=bound_organization())
 
 
+def place_of(table: str, row_id: int) -> int:
+    """The place in the archive of a row that `place` has written, within the same unit of work."""
+    return int(_run(f"SELECT place FROM {_ids(table)} WHERE id = %(id)s", id=row_id).fetchone()[0])
+
+
 def _stage(archive: Archive, table: Table, progress: Progress | None) -> None:
     columns = ", ".join(_quoted(column) for column in ("id", *table.columns))
     empty = f"SELECT {columns} FROM {_quoted(table.name)} WITH NO DATA"

@@ -1,9 +1,9 @@
 """Brings an archive into an organization that has no rows yet, whole or not at all.
 
 The rows are written by the application's role under row-level security, in one unit of work that ends with the proof:
-the content checksum of what is there now is the archive's. Only making the organization is privileged; should the rows
-be refused, it goes again, and should the process die in between, what is left is an organization without rows, into
-which the archive still goes.
+the content checksum of what is there now is the archive's, its ledger adds up and its journal leads to its states.
+Only making the organization is privileged; should the rows be refused, it goes again, and should the process die in
+between, what is left is an organization without rows, into which the archive still goes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import peewee
 from rayces_core.archive.layout import Table, layout
 from rayces_core.archive.manifest import Manifest
 from rayces_core.archive.placing import place
+from rayces_core.archive.proving import prove, refuse_ledger
 from rayces_core.archive.reading import Archive, opened
-from rayces_core.archive.snapshot import bound_organization, content_checksum
+from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.writing import Progress, last_migration
 from rayces_core.binding import current
-from rayces_core.credits import verify
 from rayces_core.database import Database
 from rayces_core.errors import ArchiveError, ConnectionLostError, ConstraintError, InvalidDataError, UnknownTenantError
 from rayces_core.models import Organization
@@ -45,7 +45,11 @@ class Restored:
 
 
 def restore(
-    db: Database, path: str | os.PathLike[str], *, subdomain: str | None = None, progress: Progress | None = None
+    db: Database,
+    path: str | os.PathLike[str],
+    *,
+    subdomain: str | None = None,
+    progress: Progress | None = None,
 ) -> Restored:
     """Bring the archive at `path` into `db`; ids and tokens are made anew, all else is as it was, to the microsecond.
 
@@ -54,10 +58,12 @@ def restore(
         progress: called as progress(table, rows done, rows in all) after each batch.
 
     Raises:
-        ArchiveError: the archive is damaged, changed, newer or of another schema, the organization has rows, or the
-            database refuses a row. Nothing is written. OSError: the file cannot be read.
+        ArchiveError: the archive is damaged, changed, newer or of another schema, the organization has rows, its ledger
+            does not add up, a row's state is not where its journal leads, or the database refuses a row. Nothing
+            is written. OSError: the file cannot be read.
     """
     with opened(path) as archive:
+        refuse_ledger(archive)
         wanted = subdomain or archive.manifest.organization.subdomain
         with _place_for(db, archive, wanted) as organization, db.tenant(organization):
             tables = _tables_of(archive)
@@ -122,7 +128,7 @@ def _bring_in(archive: Archive, tables: tuple[Table, ...], progress: Progress | 
             _take_over_organization(archive.manifest)
             _refuse_rows(archive, tables)
             place(archive, tables, progress)
-            _prove(archive)
+            prove(archive)
     except (*_REFUSED, peewee.OperationalError) as error:
         code = getattr(error.__cause__, "pgcode", None) or ""
         if isinstance(error, ArchiveError) or not (isinstance(error, _REFUSED) or code.startswith("54")):
@@ -144,13 +150,3 @@ def _refuse_rows(archive: Archive, tables: tuple[Table, ...]) -> None:
                 f"{archive.name}: the organization has rows already (in {table.name}); an archive goes into a new one "
                 "or one without rows"
             )
-
-
-def _prove(archive: Archive) -> None:
-    if content_checksum() != archive.manifest.content_sha256:
-        raise ArchiveError(
-            f"{archive.name}: what came in is not what the archive says of itself; it was changed, take another copy"
-        )
-    found = verify().discrepancies
-    if len(found) != archive.manifest.ledger_discrepancies:
-        raise ArchiveError(f"{archive.name}: the ledger does not add up: {found[0] if found else 'less than it says'}")

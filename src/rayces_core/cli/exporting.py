@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
@@ -104,8 +105,10 @@ def records(
     from rayces_core.exporting import export as export_rows
 
     _refuse_binary_on_a_terminal(file, kind)
+    _refuse_unknown(record, state)
     wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-    with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, _written(file):
+        _refuse_nobody(given["user"], tenant)
         done = export_rows(
             record,
             file,
@@ -123,6 +126,40 @@ def records(
         echo_json(asdict(done), err=to_stderr)
     elif not (quiet and to_stderr):
         click.echo(f"exported {done.rows} {done.record} to {done.target} ({done.format})", err=to_stderr)
+
+
+def _refuse_unknown(record: str, states: tuple[str, ...]) -> None:
+    from rayces_core.exporting.records import RECORDS
+    from rayces_core.models.appointment import AppointmentState
+    from rayces_core.models.credit import TransactionStatus
+    from rayces_core.models.student import AdmissionState
+
+    context = click.get_current_context()
+    if record not in RECORDS:
+        raise click.UsageError(f"{record} cannot be exported; there are {', '.join(RECORDS)}", context)
+    of_type = {"students": AdmissionState, "appointments": AppointmentState, "credits": TransactionStatus}
+    known = [str(state) for state in of_type.get(record, ())]
+    for state in states:
+        if known and state not in known:
+            raise click.UsageError(f"{record} have no state {state!r}; there are {', '.join(known)}", context)
+
+
+def _refuse_nobody(email: str | None, tenant: str) -> None:
+    from rayces_core.models.user import User
+
+    if email is not None and not User.select().where(User.email == email.strip().lower()).exists():
+        raise click.UsageError(f"{tenant} has no user {email}; check the address", click.get_current_context())
+
+
+@contextmanager
+def _written(file: str) -> Iterator[None]:
+    """Say in a sentence why a file cannot be written; a reader of stdout who is gone is none."""
+    try:
+        yield
+    except OSError as error:
+        if file == STDOUT:
+            raise
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _one_or_several(values: list[str]) -> str | list[str]:
@@ -151,7 +188,7 @@ def tenant(settings: Settings, file: str, tenant: str, quiet: bool, as_json: boo
     """
     from rayces_core.exporting import tenant as archive
 
-    with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, _written(file):
         done = archive(file, progress=ticking(settings, stack, quiet=quiet or as_json))
     if as_json:
         from rayces_core.cli.progress import echo_json
@@ -176,7 +213,7 @@ def person(settings: Settings, email: str, file: str, tenant: str, as_json: bool
     """
     from rayces_core.exporting import person as write_person
 
-    with settings.database() as database, database.tenant(tenant):
+    with settings.database() as database, database.tenant(tenant), _written(file):
         counts = write_person(email, file)
     if as_json:
         from rayces_core.cli.progress import echo_json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,6 +101,10 @@ def records(
     for path in (save_mapping, report_file):
         if path is not None and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
             raise click.UsageError(f"{path} cannot be written; name a file in a folder that is there")
+    if report_file is not None and Path(report_file).suffix.lower() not in (".csv", ".json"):
+        raise click.UsageError(f"{report_file}: a report is a .csv or a .json; name it so")
+    _check_record(record)
+    _refuse_archive(file)
     given["sheet"] = int(given["sheet"]) if (given["sheet"] or "").isdecimal() else given["sheet"]
     with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
         progress = _Progress(settings, stack, quiet=quiet or as_json)
@@ -120,16 +125,45 @@ def records(
     return FINDINGS if report.problem_count else 0
 
 
+def _check_record(record: str) -> None:
+    from rayces_core.errors import ConfigurationError
+    from rayces_core.importing.records import record_of
+
+    try:
+        record_of(record)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+
+
+def _refuse_archive(file: str) -> None:
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(file) as archive:
+            is_archive = "manifest.json" in archive.namelist()
+    except (OSError, ValueError, BadZipFile):
+        return  # not one of ours; the source says what it is
+    if is_archive:
+        raise click.UsageError(f"{file} is a tenant's archive; bring it in with `rayces import tenant {file}`")
+
+
 def _run(record: str, file: str, only_check: bool, options: dict[str, Any]) -> tuple[Report, str]:
     from rayces_core import importing
-    from rayces_core.errors import ImportRefusedError
+    from rayces_core.errors import ImportRefusedError, SourceError
 
-    if only_check:
-        return importing.check(file, record, **options), ""
     try:
+        if only_check:
+            return importing.check(file, record, **options), ""
         return importing.run(file, record, **options), ""
     except ImportRefusedError as refused:
         return refused.report, str(refused)
+    except SourceError as error:
+        raise click.ClickException(_in_options(str(error))) from error
+
+
+def _in_options(sentence: str) -> str:
+    """A sentence that names arguments of Python, with the options that they are here."""
+    return re.sub(r"(?<![\w-])(encoding|format|delimiter|sheet)=(?!\w)", r"--\1", sentence)
 
 
 def _save_mapping(report: Report, path: str) -> None:
@@ -157,11 +191,15 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
         shown = table("Row", "Column", "Value", "Problem", "What to do")
         for each in report.problems[:SHOWN]:
             # Nothing of a file may steer the terminal.
-            cells = (str(each.row), each.column, each.value, each.problem, each.advice)
+            cells = report.shown(each)
             shown.add_row(*("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in cell) for cell in cells))
         screen.print(shown)
-        if report.problem_count > SHOWN and saved is None:
-            screen.print(f"and {report.problem_count - SHOWN} more; --report FILE.csv writes all of them")
+        if saved is not None:
+            screen.print(
+                f"all {report.problem_count:,} are in {saved}" if report.problem_count > 1 else f"it is in {saved}"
+            )
+        elif report.problem_count > SHOWN:
+            screen.print(f"and {report.problem_count - SHOWN:,} more; --report FILE.csv writes all of them")
     screen.print(styled(str(report), RED if report.problem_count else GREEN))
     if refusal:
         screen.print(refusal)
@@ -223,12 +261,15 @@ Examples:
 def template(record: str, file: str, kind: str | None, language: str) -> None:
     """Write an example file for RECORD, which passes the check as it is; without FILE to stdout."""
     from rayces_core.importing.records import record_of
-    from rayces_core.importing.template import write
+    from rayces_core.importing.template import examples, write
 
+    _check_record(record)
     if file != "-" and Path(file).exists():
         raise click.UsageError(f"{file} is there already, and may be filled in; name another file")
     if file != "-" and kind is None and Path(file).suffix.lower() not in ("", ".csv", ".xlsx"):
         raise click.UsageError(f"{file}: a template is a .csv or an .xlsx; name it so, or give --format")
-    columns = record_of(record).columns
+    found = record_of(record)
+    rows = examples(found.name, found.columns, language)
     target: Any = sys.stdout.buffer if file == "-" else file
-    write(target, columns, format=kind or ("xlsx" if file.lower().endswith(".xlsx") else "csv"), language=language)
+    kind = kind or ("xlsx" if file.lower().endswith(".xlsx") else "csv")
+    write(target, found.columns, format=kind, language=language, rows=rows)

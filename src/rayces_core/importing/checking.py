@@ -52,3 +52,5 @@ def _ask(staging: Staging, update: bool) -> None:
     staging.note_differences(update)
     if staging.record.conflicts:
         staging.run(staging.record.conflicts)
+    if staging.record.among_themselves is not None:
+        staging.record.among_themselves(staging)

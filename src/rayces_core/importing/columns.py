@@ -38,6 +38,12 @@ class Unreadable:
     reason: str
 
 
+class ExactText(str):
+    """A text that is meant as it stands, where `="00123"` is no spreadsheet's way to write 00123."""
+
+    __slots__ = ()
+
+
 class SheetNumber(float):
     """A number of a spreadsheet, where 43466 may be a date that lost its format."""
 

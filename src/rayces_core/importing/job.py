@@ -21,6 +21,7 @@ from rayces_core.importing.values import fold
 from rayces_core.models.organization import Organization
 
 TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
+LEDGER_HEADERS: Final = {"sequence", "balancebefore", "balanceafter"}
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ def _refuse_tenants(header: tuple[str, ...]) -> None:
 
 def _refuse_ledger(header: tuple[str, ...], record: Record) -> None:
     """An export of the ledger has purchases, debits and refunds that are there already."""
-    if record.name == "credits" and {"balance_before", "balance_after"} <= {name.strip().lower() for name in header}:
-        reason = "entries of a ledger, not purchases; move them with `rayces export tenant` and `rayces import tenant`"
-        raise ColumnMappingError(f"these are {reason}")
+    if record.name == "credits" and LEDGER_HEADERS & {fold(name) for name in header}:
+        reason = "is an export of the ledger, whose entries would be counted twice; entries move in a tenant's archive"
+        raise ColumnMappingError(f"this {reason}: `rayces export tenant` and `rayces import tenant`")
 
 
 def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:

@@ -1,7 +1,7 @@
 """Which column of a source goes to which column of a record type.
 
-Rule: a header is taken where it is a known name but for accents, case, blanks and punctuation; a near miss is only
-suggested. What is wrong is said all at once.
+Rule: a header is taken where it is a known name but for accents, case, blanks and punctuation, and a column's own name
+goes before its other names; a near miss is only suggested. What is wrong is said all at once.
 """
 
 from __future__ import annotations
@@ -89,17 +89,17 @@ def propose(
 
     Raises:
         ColumnMappingError: a required column is missing or one of `known_by` is nearly there, two names mean the same
-            column, or `given` names what is not
-            there.
+            column, or `given` names what is not there.
     """
     problems: list[str] = []
     chosen = _decided(header, columns, given, problems)
     decided = {name for name in chosen.values() if name}
-    known = {fold(name): column.name for column in reversed(columns) for name in (*column.names, column.name)}
-    for name in header:
-        found = known.get(fold(name)) or known.get(fold(_bare(name)))
-        if name not in chosen and found and found not in decided:
-            chosen[name] = found
+    own = {fold(column.name): column.name for column in reversed(columns)}
+    aliases = {fold(name): column.name for column in reversed(columns) for name in column.names}
+    for known in (own, aliases):
+        found = _recognised([name for name in header if name not in chosen], known)
+        chosen |= {name: column for name, column in found.items() if column not in decided}
+        decided |= set(found.values())
     places = _places(header, chosen, problems)
     unused = tuple(name for name in header if not chosen.get(name))
     open_columns = [column for column in columns if column.name not in places]
@@ -112,6 +112,12 @@ def propose(
         unknown = tuple(dict.fromkeys(_unknown(header, names, given)))
         raise ColumnMappingError("; ".join(problems), missing=missing, unknown=unknown)
     return ColumnMapping(tuple(header), places, suggestions, unused, tuple(name for name in chosen if not chosen[name]))
+
+
+def _recognised(header: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Name in the header → column, for the names that are known."""
+    found = {name: known.get(fold(name)) or known.get(fold(_bare(name))) for name in header}
+    return {name: column for name, column in found.items() if column}
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, str]:

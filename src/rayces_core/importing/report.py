@@ -10,14 +10,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from html import escape
-from pathlib import Path
 from typing import IO, Any, Final
 
 from rayces_core.archive.cells import escaped
+from rayces_core.archive.files import OWNER_ONLY
 
 KEPT: Final = 1000
 SHOWN: Final = 20
@@ -98,15 +99,21 @@ class Report:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write every problem to a CSV file in UTF-8; a text that a spreadsheet would run gets a ' before it."""
-        with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
+        with _owned(path, encoding="utf-8-sig", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(HEADINGS)
             for each in self.every_problem():
-                writer.writerow([each.row, *map(escaped, (each.column, each.value, each.problem, each.advice))])
+                writer.writerow([each.row, *map(escaped, self.shown(each)[1:])])
+
+    def shown(self, problem: Problem) -> tuple[str, str, str, str, str]:
+        """A problem as people read it: its column is called by the source's own header."""
+        names = problem.column.split(", ")  # a row is known by several columns
+        column = ", ".join(self.columns.get(name, name) for name in names)
+        return str(problem.row), column, problem.value, problem.problem, problem.advice
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the counts and every problem to a JSON file."""
-        with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with _owned(path, encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(self.summary(), ensure_ascii=False)[:-1] + ', "problems": [')
             for number, each in enumerate(self.every_problem()):
                 file.write((",\n" if number else "\n") + json.dumps(asdict(each), ensure_ascii=False))
@@ -137,13 +144,21 @@ class Report:
     def __str__(self) -> str:
         done = ("created", "updated") if self.written else ("to create", "to update")
         counts = f"{self.created} {done[0]}, {self.updated} {done[1]}, {self.unchanged} unchanged"
-        faulty = f", {self.skipped} with {self.problem_count} problems" if self.problem_count else ""
-        return f"{self.source}: {self.rows} {self.record_type}, {counts}{faulty}"
+        faulty = f", {self.skipped} with {counted(self.problem_count, 'problems')}" if self.problem_count else ""
+        were = "was" if self._there_before == 1 else "were"
+        rows = counted(self._there_before, "rows")
+        before = f"; {rows} {were} there from the run before" if self.resumed_after else ""
+        return f"{self.source}: {counted(self.rows, self.record_type)}, {counts}{faulty}{before}"
+
+    @property
+    def _there_before(self) -> int:
+        """How many rows an earlier run of the same import had committed."""
+        return self.rows - self.created - self.updated - self.unchanged - self.skipped
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in HEADINGS)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in asdict(each).values()) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in self.shown(each)) + "</tr>"
             for each in self.problems[:SHOWN]
         )
         more = self.problem_count - min(SHOWN, len(self.problems))
@@ -164,3 +179,21 @@ class Report:
         if self._file is None:
             self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - ends with the report
         return self._file
+
+
+def counted(number: int, things: str) -> str:
+    """A number with what it counts, whose plural ends in s: "1 user", "1,200 users"."""
+    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+
+
+def _owned(path: str | os.PathLike[str], **how: Any) -> IO[str]:
+    """A text file to write that only its owner may read: it has what rows say about people."""
+    file: IO[str] = open(path, "w", opener=_opened, **how)  # noqa: SIM115 - the caller closes it
+    return file
+
+
+def _opened(path: str, flags: int) -> int:
+    number = os.open(path, flags, OWNER_ONLY)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        os.fchmod(number, OWNER_ONLY)
+    return number

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rayces_core.binding import current
-from rayces_core.errors import ConfigurationError, ImportRefusedError, TransactionFailedError
+from rayces_core.errors import ConfigurationError, ImportRefusedError, InvalidDataError, TransactionFailedError
 from rayces_core.importing import runs
 from rayces_core.importing.checking import check_spooled, read
+from rayces_core.importing.columns import Reading
 from rayces_core.importing.job import Job, Options, prepare
 from rayces_core.importing.newcomers import Newcomers
 from rayces_core.importing.report import Report
@@ -31,7 +33,8 @@ def check(source: Any, record: object, **options: Any) -> Report:
 
     Raises:
         SourceError: the source cannot be read. ColumnMappingError: its columns do not fit.
-        ConfigurationError: there is no such record type or option. TenantNotSetError.
+        ConfigurationError: there is no such record type or option. InvalidDataError: `columns` or `reading` is of
+            another kind. TenantNotSetError.
     """
     started = time.monotonic()
     job = prepare(source, record, _options(options))
@@ -95,9 +98,11 @@ def _check_and_write(job: Job, rows: Spool, report: Report) -> None:
 
 def _refusal(report: Report) -> str:
     first = report.problems[0]
-    rest = f" and {report.problem_count - 1} more problems" if report.problem_count > 1 else ""
+    others = report.problem_count - 1
+    rest = f" and {others:,} more problem{'s' * (others > 1)}" if others else ""
+    place = ", ".join(filter(None, (f"row {first.row}", report.columns.get(first.column, first.column))))
     return (
-        f"{report.source}: row {first.row}, {first.column}: {first.problem}{rest}; nothing was written. Correct the "
+        f"{report.source}: {place}: {first.problem}{rest}; nothing was written. Correct the "
         'source, or leave these rows out with --on-error skip (on_error="skip")'
     )
 
@@ -113,4 +118,15 @@ def _options(given: dict[str, Any]) -> Options:
         raise ConfigurationError(f'on_error is "stop" or "skip", not {options.on_error!r}')
     if not isinstance(options.batch_rows, int) or not 1 <= options.batch_rows <= 100_000:
         raise ConfigurationError("batch_rows is a number from 1 to 100,000")
+    _check_types(options)
     return options
+
+
+def _check_types(options: Options) -> None:
+    columns, reading = options.columns, options.reading
+    if columns is not None and not (
+        isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
+    ):
+        raise InvalidDataError("columns", columns, 'must map headers to columns, such as {"Nombre": "first_name"}')
+    if reading is not None and not isinstance(reading, Reading):
+        raise InvalidDataError("reading", reading, "must be a rayces_core.importing.Reading, or left out")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ from typing import IO, Any, Final
 from rayces_core.archive.cells import unescaped
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields.jsonb import EncodedJson, to_text
-from rayces_core.importing.columns import Column, Reading, Unreadable
+from rayces_core.importing.columns import Column, ExactText, Reading, Unreadable
 from rayces_core.importing.records.record import Record
 from rayces_core.importing.sources import Source
 from rayces_core.importing.sources.delimited import DelimitedSource
+from rayces_core.importing.sources.jsonlines import JsonLinesSource
 from rayces_core.importing.sources.spreadsheet import SheetSource
+from rayces_core.importing.sources.tabular import ParquetSource
 
 NOTHING: Final = r"\N"
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -91,6 +94,7 @@ class _Reader:
         self._rules, self._reading, self._now = record.rules, reading, now
         # An export puts an apostrophe before what a spreadsheet would run; other formats have no need of it.
         self._escapes = isinstance(source, DelimitedSource | SheetSource)
+        self._exact = isinstance(source, JsonLinesSource | ParquetSource)
         self._columns = [
             (column.name, places[column.name], column, _storing(record, column))
             for column in record.columns
@@ -102,11 +106,13 @@ class _Reader:
         values: dict[str, Any] = {}
         cells: list[str] = []
         faults: list[tuple[str, Any, str]] = []
-        reading, escapes = self._reading, self._escapes
+        reading, escapes, exact = self._reading, self._escapes, self._exact
         for name, place, column, storing in self._columns:
             given = row[place]
-            if escapes and type(given) is str and given[:1] == "'":
-                given = unescaped(given)
+            if escapes and type(given) is str and given[:1] == "'" and (bare := unescaped(given)) != given:
+                given = ExactText(bare)
+            elif exact and type(given) is str and given[:2] == '="':
+                given = ExactText(given)
             cell = NOTHING
             try:
                 value = None if given is None or given == "" else column.read(given, reading)
@@ -151,14 +157,12 @@ def _cell(value: Any) -> str:
 
 
 def _once(faults: list[tuple[str, Any, str]]) -> Iterable[tuple[str, Any, str]]:
-    """The faults; a row that cannot be read as a whole has one."""
-    seen: set[int] = set()
+    """The faults; a row that cannot be read as a whole has one, which is no column's."""
+    places = Counter(id(given) for _, given, _ in faults if isinstance(given, Unreadable))
     for name, given, reason in faults:
-        if isinstance(given, Unreadable):
-            if id(given) in seen:
-                continue
-            seen.add(id(given))
-        yield name, given, reason
+        count = places.pop(id(given), 0) if isinstance(given, Unreadable) else 1
+        if count:
+            yield name if count == 1 else "", given, reason
 
 
 def _line(number: int, column: str, given: Any, reason: str) -> str:

@@ -100,11 +100,10 @@ class Staging:
         self.run(
             f"""
             INSERT INTO faults
-            SELECT d.row, %(key)s, d.shown, 'is the same {self.record.name} as row ' || d.first,
+            SELECT d.row, %(key)s, '', 'is the same as row ' || d.first,
                    'leave one of them out'
               FROM (
-                SELECT r.row, min(r.row) OVER (PARTITION BY {self.record.same_key}) AS first,
-                       left(concat_ws(', ', {self.record.same_key}), 80) AS shown
+                SELECT r.row, min(r.row) OVER (PARTITION BY {self.record.same_key}) AS first
                   FROM resolved AS r WHERE NOT r.faulty AND ROW({self.record.same_key}) IS NOT NULL
               ) AS d WHERE d.row > d.first
         """,

@@ -25,9 +25,47 @@ _SPANISH_WORDS: Final = frozenset(
         *("nacimiento", "grado", "sala", "curso", "responsable", "contacto", "estado", "ingreso", "notas"),
         *("documentos", "rol", "activo", "precio", "moneda", "profesional", "alumno", "alumna", "estudiante"),
         *("cliente", "inicio", "hora", "cantidad", "referencia", "motivo", "contenido", "autor", "minutos"),
-        *("horario", "horarios", "especialidad", "tarifa", "zona", "valor"),
+        *("horario", "horarios", "especialidad", "tarifa", "zona", "valor", "subdominio", "horas", "evaluaciones"),
+        *("fechas", "descanso", "acepta", "usuario", "reservado", "vence", "confirmado", "realizado", "ausente"),
+        *("cancelado", "creado"),
     )
 )
+# Record type → what its rows have instead of the columns' own examples. The files pass one after the other, in the
+# order of docs/importing.md: whoever is named in one is in a file before it.
+_ROWS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
+    "users": (
+        {},
+        {
+            "email": "eva.luna@example.org",
+            "first_name": "Eva",
+            "last_name": "Luna",
+            "role": "professional",
+            "phone": "",
+        },
+        {"email": "leo.paz@example.org", "first_name": "Leo", "phone": ""},
+    ),
+    "organizations": ({"subdomain": ""},),  # it would have to be the reader's own
+}
+_IN_SPANISH: Final = {
+    "guardian": "responsable",
+    "professional": "profesional",
+    "enrolled": "inscripta",
+    "executed": "realizado",
+    "yes": "sí",
+    "speech therapy": "fonoaudiología",
+    "transfer": "transferencia",
+    "opening balance": "saldo inicial",
+}
+
+
+def examples(record: str, columns: Sequence[Column], language: str = "en") -> list[dict[str, str]]:
+    """Give the example rows of a record type, column name → value; in Spanish where the values are read in it."""
+    made = [
+        {column.name: row.get(column.name, column.example) for column in columns} for row in _ROWS.get(record, ({},))
+    ]
+    if language == "es":
+        made = [{name: _IN_SPANISH.get(value, value) for name, value in row.items()} for row in made]
+    return made
 
 
 def header(columns: Sequence[Column], language: str = "en") -> tuple[str, ...]:

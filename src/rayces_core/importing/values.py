@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from rayces_core.errors import MissingExtraError
 from rayces_core.fields.text import CURRENCY_CODE, email_problem, unstorable
-from rayces_core.importing.columns import Reading, Unreadable
+from rayces_core.importing.columns import ExactText, Reading, Unreadable
 from rayces_core.importing.dates import date, moment
 
 __all__ = [
@@ -64,7 +64,7 @@ def text(value: Any, _: Reading) -> str:
     Refuses what PostgreSQL cannot store, and characters that turn the direction of reading by force.
     """
     written: str = value if type(value) is str else _as_text(value)
-    while written[:2] == '="' and (forced := _FORCED_TEXT.fullmatch(written)):
+    while written[:2] == '="' and not isinstance(value, ExactText) and (forced := _FORCED_TEXT.fullmatch(written)):
         written = forced[1].replace('""', '"')
     if written.isascii():
         if "\x00" in written:

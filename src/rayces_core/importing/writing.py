@@ -88,7 +88,9 @@ class Writer:
                 staging.run(staging.record.locking)
             problems = self._compare(ranges, careful)
             created, updated, unchanged = staging.outcomes()
-            self._put(created, updated)
+            gone = self._put(created, updated)
+            updated -= len(gone)
+            problems += gone
             counts = (created, updated, unchanged, len({problem.row for problem in problems}))
             runs.move_on(self._run, _number(lines[-1]), counts, job.now)
             seen = self._newcomers.after_batch(ranges, created)
@@ -111,18 +113,36 @@ class Writer:
         staging.drop_faulty()
         return problems
 
-    def _put(self, created: int, updated: int) -> None:
+    def _put(self, created: int, updated: int) -> list[Problem]:
+        """Write the batch; returns a problem for each row that was to be updated and is not there any more."""
         staging, record = self._staging, self._job.record
         if created and record.writer is not None:
             record.writer(staging.parameters)
         elif created:
             staging.run(record.inserting)
-        if updated:
-            changes = ", ".join(f"{name} = {value}" for name, value in record.updating.items())
-            staging.run(
-                f"UPDATE {record.table} AS t SET {changes}, updated_at = %(now)s FROM resolved AS r "
-                f"WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id AND cardinality(r.differs) > 0"
-            )
+        return self._gone() if updated and self._update() < updated else []
+
+    def _update(self) -> int:
+        staging, record = self._staging, self._job.record
+        changes = ", ".join(f"{name} = {value}" for name, value in record.updating.items())
+        found = staging.run(
+            f"UPDATE {record.table} AS t SET {changes}, updated_at = %(now)s FROM resolved AS r "
+            f"WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id AND cardinality(r.differs) > 0"
+        )
+        return int(found.rowcount)
+
+    def _gone(self) -> list[Problem]:
+        staging, record = self._staging, self._job.record
+        there = f"SELECT 1 FROM {record.table} AS t WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id"
+        rows = staging.run(
+            "SELECT r.row FROM resolved AS r WHERE r.existing_id IS NOT NULL AND cardinality(r.differs) > 0 "
+            f"AND NOT EXISTS ({there}) ORDER BY r.row"
+        ).fetchall()
+        what, advice = "was deleted after the check", "import the file again, or leave the row out"
+        problems = [Problem(row, record.key, "", what, advice) for (row,) in rows]
+        if problems and self._job.options.on_error == "stop":
+            raise self._refusal(problems)
+        return problems
 
     def _refusal(self, problems: list[Problem]) -> ImportRefusedError:
         self._report.add(problems)

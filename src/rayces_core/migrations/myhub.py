@@ -19,10 +19,19 @@ SET_ASIDE = "rayces_set_aside"
 ADOPTING, ADOPTED, FINISHED, UNDOING = "adopting", "adopted", "finished", "undoing"
 # The newest migration that an adoption adds something to.
 LAST_TRANSITION = 25
+# The one that makes sequences anew, which have to have their tables' owner.
+_SEQUENCES = 5
 
 _EXISTS = (
     "SELECT true FROM pg_class WHERE relname = %s AND relkind IN ('r', 'p') "
     "AND relnamespace = quote_ident(current_schema())::regnamespace"
+)
+
+
+_OWNED_BY_OTHERS = (
+    "SELECT relname::text, quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user) FROM pg_class "
+    "WHERE relname = ANY (%s) AND relkind = 'r' AND relowner <> quote_ident(current_user)::regrole "
+    "AND relnamespace = quote_ident(current_schema())::regnamespace ORDER BY 1"
 )
 
 
@@ -56,9 +65,23 @@ def refuse_untouched(database: MigrationDatabase, history: dict[str, Any]) -> No
 
 
 def refuse_undoing(database: MigrationDatabase, numbers: Iterable[int]) -> None:
-    """Raise MigrationError where undoing these migrations would leave what an adoption has added to them."""
-    if adoption_stage(database) == ADOPTED and any(number <= LAST_TRANSITION for number in numbers):
+    """Raise MigrationError where undoing these would leave what an adoption has added, or could not be done here."""
+    undone = set(numbers)
+    if adoption_stage(database) == ADOPTED and any(number <= LAST_TRANSITION for number in undone):
         raise MigrationError(
             f"the old application still runs on this MyHub, and migrations up to {LAST_TRANSITION} are part of its "
             "adoption; go back with `rayces migrate adopt --undo`, or end it with `rayces migrate adopt --finish`"
+        )
+    if _SEQUENCES in undone:
+        _refuse_other_owners(database)
+
+
+def _refuse_other_owners(database: MigrationDatabase) -> None:
+    others = database.execute_sql(_OWNED_BY_OTHERS, (list(TABLES),)).fetchall()
+    if others:
+        lines = "".join(f"\n  ALTER TABLE {table} OWNER TO {login};" for table, _, login in others)
+        owners = ", ".join(sorted({owner for _, owner, _ in others}))
+        raise MigrationError(
+            f"undoing migration {_SEQUENCES} makes sequences anew, which only the tables' own login can, and they "
+            f"belong to {owners}; nothing was undone. Change that before:{lines}"
         )

@@ -78,6 +78,19 @@ def test_triggers_of_myhub_see_no_update(myhub: MyHub) -> None:
     assert myhub.sql("SELECT DISTINCT updated_at AT TIME ZONE 'UTC' = '2024-02-01 10:00' FROM posts") == [(True,)]
 
 
+def test_only_users_whose_address_changes_are_written(myhub: MyHub) -> None:
+    myhub.sql("UPDATE users SET email = 'user' || id || '@example.com' WHERE id > 2")
+    myhub.sql("""CREATE TABLE written (id bigint, of text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN INSERT INTO public.written VALUES (NEW.id, TG_TABLE_NAME); RETURN NEW; END $$;
+        CREATE TRIGGER note BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION note();
+        CREATE TRIGGER note BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION note();
+        CREATE TRIGGER note BEFORE UPDATE ON likes FOR EACH ROW EXECUTE FUNCTION note()""")
+    myhub.adoption().run()
+    assert myhub.sql("SELECT of, id FROM written ORDER BY 1, 2") == [("users", 1), ("users", 2)]
+    assert myhub.sql("SELECT count(*) FROM users WHERE organization_id = 1") == [(8,)]
+
+
 def test_an_organization_may_get_another_subdomain(myhub: MyHub) -> None:
     myhub.adoption().run()
     myhub.sql("UPDATE organizations SET subdomain = 'south'")
@@ -160,7 +173,7 @@ def test_what_would_be_lost_or_stand_in_the_way_later_is_found_before(myhub: MyH
 
 def test_rights_that_are_needed_later_are_asked_for_before(myhub: MyHub) -> None:
     myhub.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO CURRENT_USER', current_database()); END $$")
-    with pytest.raises(MigrationError, match="rights: .*tables(.|\n)*btree_gist"):
+    with pytest.raises(MigrationError, match=r"rights: .*tables(.|\n)*btree_gist"):
         myhub.adoption(url=myhub.owner_url).run()
 
 

@@ -118,7 +118,9 @@ def _tell_findings(report: Report, *, as_json: bool) -> int:
         _print({"stage": report.stage, "findings": [_plain(finding) for finding in report.findings]})
     else:
         _show(report.findings)
-        click.echo(f"{len(report.open)} findings stand in the way" if report.open else "nothing stands in the way")
+        count = len(report.open)
+        found = "1 finding stands" if count == 1 else f"{count} findings stand"
+        click.echo(f"{found} in the way" if count else "nothing stands in the way")
     return FINDINGS if report.open else 0
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING
+from rayces_core.importing.records.overlaps import note_overlaps
 from rayces_core.importing.records.record import Fault, Record, fault, folded, missing, no_user, quoted, user
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 
@@ -158,9 +159,6 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
             yield "state", f"is {state}, but the appointment lies ahead", "correct the state or scheduled_at"
         if (ended := row.get(f"{state}_at")) is not None and ended < starts:
             yield f"{state}_at", "is before scheduled_at", "correct one of the two"
-    if row.get("uses_credit") and state in FIRM:
-        advice = "empty it: what was paid before the import is in the opening balances"
-        yield "uses_credit", f"cannot be imported with the state {state}", advice
 
 
 NAMED: Final = "s.student_first_name, s.student_last_name, s.student_date_of_birth"
@@ -211,19 +209,6 @@ CONFLICTS: Final = fault(
     ) AS other
     WHERE r.existing_id IS NULL AND NOT r.faulty AND {TAKES_TIME} AND other.occupied_until > r.scheduled_at""",
 )
-IN_THE_SOURCE: Final = fault(
-    "scheduled_at",
-    WHEN,
-    "'overlaps row ' || r.earlier || ', which holds the professional until ' || "
-    "to_char(r.until AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI') || ', the buffer included'",
-    quoted("move one of them, or leave one out"),
-    f"""FROM (
-        SELECT r.row, r.scheduled_at, lag(r.row) OVER times AS earlier, max(r.occupied_until) OVER before AS until
-          FROM resolved AS r WHERE NOT r.faulty AND r.professional_id IS NOT NULL AND {TAKES_TIME}
-        WINDOW times AS (PARTITION BY r.professional_id ORDER BY r.scheduled_at, r.row),
-               before AS (times ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-    ) AS r WHERE r.until > r.scheduled_at""",
-)
 LENGTH: Final = fault(
     "duration_minutes",
     "r.minutes",
@@ -267,6 +252,15 @@ BUFFER: Final = fault(
     quoted("correct it"),
     "FROM resolved AS r WHERE r.buffer NOT BETWEEN 0 AND 1440",
 )
+# One that is there may have used credit here: it is compared, as its other columns are.
+PAID_BEFORE: Final = fault(
+    "uses_credit",
+    "r.uses_credit",
+    "'cannot be imported with the state ' || r.state",
+    quoted("empty it: what was paid before the import is in the opening balances"),
+    f"""FROM resolved AS r WHERE r.uses_credit AND r.existing_id IS NULL
+        AND r.state IN ({", ".join(f"'{state}'" for state in FIRM)})""",
+)
 
 APPOINTMENTS: Final = Record(
     name="appointments",
@@ -308,11 +302,12 @@ APPOINTMENTS: Final = Record(
         NO_CLIENT,
         LENGTH,
         BUFFER,
-        IN_THE_SOURCE,
+        PAID_BEFORE,
     ),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
     conflicts=CONFLICTS,
+    among_themselves=note_overlaps,
     inserting=INSERTING,
 )

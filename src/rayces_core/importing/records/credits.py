@@ -50,8 +50,8 @@ COLUMNS: Final = (
     Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
 )
 KEY: Final = (
-    "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, "
-    f"'{OPENING}'))"
+    "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
+    f"s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
 )
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
 ROWS: Final = """

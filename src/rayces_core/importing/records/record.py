@@ -42,6 +42,8 @@ class Record:
         fixed: columns that an update leaves alone; why_fixed says why.
         checks: statements that note faults. inserting: writes the new rows, with their journal.
         updating: names in `resolved` that an update writes; empty where there is no update.
+        conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
+            other, given the staging; it is asked last, when it is known which rows are left out.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Record:
     why_fixed: str = ""
     locking: str = ""
     conflicts: str = ""
+    among_themselves: Callable[[Any], None] | None = None
     writer: Callable[[dict[str, Any]], None] | None = None
     after_commit: Callable[[], object] | None = None
 

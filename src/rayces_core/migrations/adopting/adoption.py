@@ -16,6 +16,8 @@ from rayces_core.migrations.adopting import recognition, rows, shaping
 from rayces_core.migrations.adopting import record as memory
 from rayces_core.migrations.adopting.ending import exchange_for_good, refuse_losses, refuse_other_keys, unlike_before
 from rayces_core.migrations.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
+from rayces_core.migrations.adopting.notes import notes
+from rayces_core.migrations.adopting.privileges import taking_back
 from rayces_core.migrations.adopting.record import Record
 from rayces_core.migrations.adopting.transition import AdoptingExecution
 from rayces_core.migrations.execution import Observer
@@ -109,10 +111,10 @@ class Adoption:
         """What was found and what is chosen for it; nothing is changed.
 
         Raises:
-            MigrationError: the database is no MyHub, or is migrated by rayces already.
+            MigrationError: the database is no MyHub, is migrated by rayces already, or other roles were named before.
         """
         with connected(self.database):
-            record = memory.read(self.database)
+            record = self._remembered()
             return Report(record.stage if record else None, tuple(self._findings(record)))
 
     def run(self) -> Outcome:
@@ -128,6 +130,7 @@ class Adoption:
             self.runner.execution.record = record
             if self._applied() < 1:
                 self._prepare(record)
+            self._run(taking_back([self.runner.migrate_table], record.old_roles))
             done = self._migrate(record)
             memory.change(self.database, stage=ADOPTED)
             return self._outcome(ADOPTED, done)
@@ -192,8 +195,9 @@ class Adoption:
             recognition.refuse_foreign(self.database, self.runner.migrate_table)
         applied = self._applied()
         if applied < 1:
-            files, roles = read_directory(None), self._roles(record)
-            found += answered(recognition.findings(self.database, files, roles), choices)
+            roles = self._roles(record)
+            found += answered(recognition.findings(self.database, read_directory(None)), choices)
+            found += notes(self.database, roles)
         readable = not any(finding.kind == "tables" for finding in found)
         if readable and applied < _ROWS_FIT_FROM:
             found += rows.findings(self.database, choices)
@@ -206,15 +210,24 @@ class Adoption:
                 raise MigrationError(f"there is no role {role!r}; name a login of the old application as --old-role")
         return roles
 
+    def _remembered(self) -> Record | None:
+        record, given = memory.read(self.database), (self.database.app_role, self.database.admin_role)
+        if record is not None and given != (record.app_role, record.admin_role):
+            raise MigrationError(
+                f"the adoption was begun with --app-role {record.app_role} --admin-role {record.admin_role}, whom its "
+                f"policies and rights name, not with {given[0]} and {given[1]}; say the same"
+            )
+        return record
+
     def _known(self) -> Record:
-        record = memory.read(self.database)
+        record = self._remembered()
         if record is None:
             raise MigrationError("nothing was adopted in this database; `rayces migrate adopt` begins it")
         return record
 
     def _begun(self) -> Record:
         """The adoption as the database remembers it, begun if it was not; every finding is answered."""
-        record = memory.read(self.database)
+        record = self._remembered()
         if record is None:
             refuse_open(self._findings(None))
             ensure_roles(self.database)
@@ -231,7 +244,8 @@ class Adoption:
             raise InvalidDataError("Organization.name", self.name, "an adoption needs a name and a subdomain")
         roles = self._roles(None)
         before = memory.picture(self.database, roles, recognition.timestamp_indexes(self.database))
-        return Record(ADOPTING, self.name, self.subdomain, roles, self.choices, before)
+        ours = (self.database.app_role, self.database.admin_role)
+        return Record(ADOPTING, self.name, self.subdomain, roles, *ours, self.choices, before)
 
     def _refuse_other(self, record: Record) -> None:
         if record.stage == FINISHED:

@@ -24,7 +24,7 @@ MYHUB_KEYS = {
 REFERENCES = (("posts", "user_id"), ("likes", "user_id"), ("likes", "post_id"))
 RAILS_TABLES = ("schema_migrations", "ar_internal_metadata")
 
-_EXPECTED = {
+EXPECTED = {
     ("users", "email"): "character varying",
     ("users", "uid"): "character varying",
     ("users", "provider"): "character varying",
@@ -56,11 +56,6 @@ SELECT DISTINCT t.relname::text, x.relname::text, pg_describe_object(d.classid, 
             AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'n'))
    AND d.classid <> 'pg_statistic_ext'::regclass
  ORDER BY 1, 3
-"""
-_UNIQUE = f"""
-SELECT x.relname::text
-  FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
- WHERE t.relname = ANY (%s) AND t.relnamespace = {_NAMESPACE} AND i.indisunique AND NOT i.indisprimary ORDER BY 1
 """
 _RIGHTS = """
 SELECT has_schema_privilege(current_schema(), 'CREATE'),
@@ -129,8 +124,8 @@ def refuse_foreign(database: MigrationDatabase, history_table: str) -> None:
         raise MigrationError(f"this is no MyHub: there is no column {', '.join(lacking)}; name the right database")
 
 
-def findings(database: MigrationDatabase, files: Sequence[MigrationFile], old_roles: Sequence[str]) -> list[Finding]:
-    """What is unusual about the shape of this MyHub."""
+def findings(database: MigrationDatabase, files: Sequence[MigrationFile]) -> list[Finding]:
+    """What in the shape of this MyHub stands in the way."""
     found, keys = columns(database), foreign_keys(database)
     return [
         *_rights(database),
@@ -141,7 +136,6 @@ def findings(database: MigrationDatabase, files: Sequence[MigrationFile], old_ro
         *_timestamps(database),
         *_references(found),
         *_foreign_keys(keys),
-        *_notes(database, found, keys, old_roles),
     ]
 
 
@@ -200,7 +194,7 @@ def _columns(
                 f"{table} has a column {name} already, a name that this library's own needs",
                 f"rename it in MyHub: ALTER TABLE {table} RENAME COLUMN {name} TO old_{name};",
             )
-    for (table, name), kind in _EXPECTED.items():
+    for (table, name), kind in EXPECTED.items():
         yield from _unlike(table, name, kind, there.get((table, name)))
     for table, name in elsewhere:
         yield Finding(
@@ -344,54 +338,4 @@ def _foreign_keys(keys: list[ForeignKey]) -> Iterator[Finding]:
             "; ".join(other),
             "keys that are checked at once and delete what hangs on a row take their place",
             count=len(other),
-        )
-
-
-def _notes(
-    database: MigrationDatabase, found: list[Column], keys: list[ForeignKey], old_roles: Sequence[str]
-) -> Iterator[Finding]:
-    for key in keys:
-        if key.table not in TABLES:
-            yield Finding(
-                "other-foreign-keys",
-                "note",
-                f"{key.name} of {key.path} refers to {key.target} ({key.target_columns})",
-                "it holds until `--finish`, which exchanges the primary keys; make it one with organization_id by then",
-            )
-    for (name,) in database.execute_sql(_UNIQUE, (list(TABLES),)).fetchall():
-        yield Finding(
-            "unique-indexes",
-            "note",
-            f"{name} is unique for all organizations together",
-            "once the old application is gone, make it one that begins with organization_id",
-        )
-    known = {"id", *TIMESTAMPS, *(name for _, name in _EXPECTED)}
-    for column in found:
-        if column.not_null and column.default is None and column.name not in known:
-            yield Finding(
-                "required-columns",
-                "note",
-                f"{column.table}.{column.name} is NOT NULL without a default, so this library cannot insert there",
-                f"give it one: ALTER TABLE {column.table} ALTER COLUMN {column.name} SET DEFAULT ...;",
-            )
-    yield from _role_notes(database, old_roles)
-
-
-def _role_notes(database: MigrationDatabase, old_roles: Sequence[str]) -> Iterator[Finding]:
-    for role in old_roles:
-        name = quote_identifier(role)
-        if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", role):
-            yield Finding(
-                "old-roles",
-                "note",
-                f"row-level security does not hold {name}: it is a superuser or has BYPASSRLS",
-                "let the old application log in as another role before a second organization comes",
-            )
-    zone = database.one("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")
-    if zone not in ("UTC", "Etc/UTC", "GMT"):
-        yield Finding(
-            "time-zone",
-            "note",
-            f"sessions are in the time zone {zone} unless they say otherwise",
-            "Rails says UTC; whoever else writes times without a zone has to SET TIME ZONE 'UTC' as well",
         )

@@ -52,7 +52,8 @@ SELECT id FROM (SELECT l.id, m.id <> m.keeper AS merged,
 """
 _UNIQUE_WITH = """
 SELECT x.relname::text, pg_get_expr(i.indpred, i.indrelid),
-       array(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
+       array(SELECT quote_ident(a.attname) FROM pg_attribute a
+              WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
   FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
  WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indexprs IS NULL
 """

@@ -3,6 +3,7 @@
 Rule it guards: each addition is made in the migration's own transaction or as checkpointed steps of it, so there is no
 moment at which the old application meets a table that it cannot use. Each goes with its migration on the way back.
 
+- Whatever table is made: no default privilege gives the old application a right on it.
 - 002 makes the organization; 003 gives the three tables a default for organization_id, and users a trigger that brings
   e-mail addresses to their normal form.
 - 005 keeps the rights on the sequences, which it makes anew.
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrations.adopting.privileges import clearing, taking_back
 from rayces_core.migrations.adopting.recognition import made_tables
 from rayces_core.migrations.adopting.record import Record, organization_id
 from rayces_core.migrations.adopting.rows import PLACEHOLDER_HOST, Settling
@@ -105,8 +107,10 @@ class AdoptingExecution(Execution):
 
     def _steps(self, file: MigrationFile, module: ModuleType, back: bool) -> list[Step]:
         steps = super()._steps(file, module, back)
-        around = (_BACK if back else _FORTH).get(file.number)
-        return around(Transition(self.database, self.record), steps) if around else steps
+        transition, around = Transition(self.database, self.record), (_BACK if back else _FORTH).get(file.number)
+        if not back:
+            steps = transition.without_default_rights(steps)
+        return around(transition, steps) if around else steps
 
 
 class Transition:
@@ -114,6 +118,11 @@ class Transition:
 
     def __init__(self, database: MigrationDatabase, record: Record) -> None:
         self.database, self.record = database, record
+
+    def without_default_rights(self, steps: list[Step]) -> list[Step]:
+        """Wherever a table is made: what default privileges give the old roles on it is taken back."""
+        made = _made(steps)
+        return steps + self._queued([taking_back(made, self.record.old_roles)]) if made else steps
 
     def organization(self, steps: list[Step]) -> list[Step]:
         """002: the organization that everything falls to."""
@@ -155,10 +164,10 @@ class Transition:
         return self.sequence_rights(self._queued(_owned(step.text, owners) for step in steps))
 
     def sequence_rights(self, steps: list[Step]) -> list[Step]:
-        """005 both ways: a sequence that is made anew has lost its grants."""
+        """005 both ways: a sequence that is made anew has lost its grants, and may have got others by default."""
         names = [f"{table}_id_seq" for table in TABLES]
         grants = self.database.execute_sql(_SEQUENCE_GRANTS, (names,)).fetchall()
-        return steps + self._queued(grant for (grant,) in grants)
+        return steps + self._queued([clearing(names), *(grant for (grant,) in grants)])
 
     def settled(self, steps: list[Step]) -> list[Step]:
         """006, 008: what the old application wrote since rows were settled is settled first."""
@@ -202,8 +211,7 @@ class Transition:
 
     def narrowed(self, steps: list[Step]) -> list[Step]:
         """025: a role that also inherits rayces_admin sees no other organization's rows there either."""
-        made = [name for step in steps for name in re.findall(r"CREATE TABLE (\w+)", step.text)]
-        return steps + self._queued(self._narrowed(made))
+        return steps + self._queued(self._narrowed(_made(steps)))
 
     def _narrowed(self, tables: Iterable[str]) -> list[str]:
         roles, key = ", ".join(quote_identifier(role) for role in self.record.old_roles), self._organization_id()
@@ -234,6 +242,10 @@ class Transition:
 def tenant_tables(up_to: int) -> list[str]:
     """Names of the tables beside MyHub's that migrations up to this number make."""
     return made_tables([file for file in read_directory(None) if file.number <= up_to])
+
+
+def _made(steps: list[Step]) -> list[str]:
+    return [name for step in steps for name in re.findall(r"CREATE TABLE (\w+)", step.text)]
 
 
 def _without_primary_keys(text: str) -> str:
