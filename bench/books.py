@@ -9,7 +9,7 @@ import psycopg2
 from bench.facts import Facts
 from bench.filling_ledger import FIGURES, STAND
 from rayces_core import credits
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 
 # What two contenders cannot have in common.
 OWN = ("id", "created_at", "updated_at", "processed_at")

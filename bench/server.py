@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from rayces_core.database import Database
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.database.database import Database
+from rayces_core.embedded.server import EmbeddedServer
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from rayces_core.database import Database
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.database.database import Database
+from rayces_core.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="session")

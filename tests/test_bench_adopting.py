@@ -31,7 +31,7 @@ from bench.adopting.session import KINDS, FailedError, Record, Session
 from click.testing import CliRunner
 from rich.console import Console
 
-from rayces_core.migrations.files import read_directory
+from rayces_core.migrating.files import read_directory
 
 CHECKOUT = Path(__file__).parents[1]
 SIZE = Size(users=200, posts=400, likes=1000)

@@ -19,7 +19,7 @@ from rayces_core.cli import entry
 from rayces_core.cli.migrating.running import _STYLES
 from rayces_core.cli.options import Settings
 from rayces_core.cli.root import rayces
-from rayces_core.migrations.files import read_directory
+from rayces_core.migrating.files import read_directory
 from tests.cli.process import environment, start
 from tests.conftest import on_server
 

@@ -16,8 +16,8 @@ from typing import IO
 import psycopg2
 
 from bench.adopting.lookout import Lookout, Place
-from rayces_core.migrations.catalogue import fingerprint
-from rayces_core.migrations.files import read_directory
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.files import read_directory
 
 ADOPT = ("-m", "rayces_core", "migrate", "adopt", "--organization-name", "MyHub", "--subdomain", "myhub", "--json")
 _POLL_SECONDS = 0.004

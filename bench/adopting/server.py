@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.embedded.server import EmbeddedServer
 
 # fsync is on, as everywhere but in a temporary embedded server.
 SETTINGS = {

@@ -11,7 +11,7 @@ import peewee
 from bench.contender import Contender
 from bench.facts import NOW, Facts
 from rayces_core import credits, scheduling
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from rayces_core.models import Appointment
 
 

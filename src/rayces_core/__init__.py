@@ -19,7 +19,7 @@ from rayces_core._version import __version__
 
 if TYPE_CHECKING:
     from rayces_core import credits, exporting, importing, scheduling
-    from rayces_core.database import Database
+    from rayces_core.database.database import Database
     from rayces_core.errors import (
         AlreadyDebitedError,
         AlreadyRefundedError,
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
         TransactionType,
         User,
     )
-    from rayces_core.tenancy import TenantForeignKey, TenantModel, TimestampedTenantModel
+    from rayces_core.tenancy.model import TenantForeignKey, TenantModel, TimestampedTenantModel
 
 __all__ = [
     "AdmissionState",
@@ -205,9 +205,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in MODULES:
         return import_module(f"rayces_core.{name}")
-    from rayces_core import database, errors, models, tenancy
+    from rayces_core import errors, models
+    from rayces_core.database import database
+    from rayces_core.tenancy import model
 
-    for module in (models, tenancy, database, errors):
+    for module in (models, model, database, errors):
         for public in vars(module).keys() & set(__all__):
             globals().setdefault(public, getattr(module, public))
     return globals()[name]

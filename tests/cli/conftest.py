@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from tests.cli.process import Terminal
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from tests.cli.process import Terminal, is_one_sentence, on_terminal
 from tests.conftest import on_server
 from tests.credits.corruption import corrupt, make_ledger

@@ -12,7 +12,7 @@ from rayces_core import clock
 from rayces_core.cli.demo_data import CENTRES
 from rayces_core.cli.demo_load import load_centres
 from rayces_core.cli.demo_walls import attempts, fingerprint, try_everything
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from rayces_core.models import (
     TENANT_MODELS,
     AdmissionState,

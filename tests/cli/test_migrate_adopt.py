@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.process import Terminal, is_one_sentence
 from tests.conftest import on_server
-from tests.migrations.adopting.myhub import DIRT, ROWS, SCHEMA
+from tests.migrating.adopting.myhub import DIRT, ROWS, SCHEMA
 
 NAMED = ("--organization-name", "North Hub", "--subdomain", "north")
 

@@ -19,7 +19,7 @@ import pytest
 
 from rayces_core.cli.completion import VARIABLE
 from rayces_core.cli.interrupt import interruptible_statements
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from tests.cli.process import Terminal, environment, on_terminal, start
 from tests.conftest import on_server
 
@@ -27,7 +27,7 @@ WAIT = re.compile(
     r"003_\w+( waits for a lock: server process \d+ \(|: canceling statement due to lock timeout; attempt \d+ failed)"
 )
 BACKFILL_AND_INDEX = """
-from rayces_core.migrations.runner import backfill
+from rayces_core.migrations import backfill
 ATOMIC = False
 def migrate(migrator, database, *, fake=False):
     migrator.run(backfill, database, "t", "c = slow(id)", "c IS NULL", batch_rows=20)

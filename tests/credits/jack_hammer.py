@@ -36,7 +36,7 @@ from rayces_core import (
     Role,
     credits,
 )
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.embedded.server import EmbeddedServer
 from tests.credits.jack_worker import HOT, Diary, Site, work_alone
 from tests.factory import START, make_professional, make_student, make_user
 

@@ -116,7 +116,7 @@ def _webhook(site: Site, payment: int) -> int:
 
 
 def _unit(users: list[int], amount: int, key: str) -> list[int]:
-    from rayces_core.binding import current
+    from rayces_core.database.binding import current
 
     with current().engine.atomic():
         return [credits.purchase(user, amount, idempotency_key=f"{key}/{user}").id for user in users]
@@ -127,7 +127,7 @@ class _UndoneError(Exception):
 
 
 def _undone(users: list[int], amount: int) -> None:
-    from rayces_core.binding import current
+    from rayces_core.database.binding import current
 
     with contextlib.suppress(_UndoneError), current().engine.atomic():
         for user in users:

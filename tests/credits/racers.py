@@ -60,7 +60,7 @@ def webhook(user: User) -> None:
 
 
 def webhook_in_a_unit_of_work(user: User) -> None:
-    from rayces_core.binding import current
+    from rayces_core.database.binding import current
 
     for _ in range(5):
         with contextlib.suppress(TransactionFailedError), current().engine.atomic():

@@ -180,7 +180,7 @@ def test_a_posting_alone_is_one_message(alone, post):
 
 def test_a_posting_in_a_unit_of_work_is_one_message_more(alone):
     proxy, ana, _ = alone
-    from rayces_core.binding import current
+    from rayces_core.database.binding import current
 
     credits.debit(ana, 1)  # prepared on the connection
     proxy.sent.clear()

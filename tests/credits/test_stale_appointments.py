@@ -105,7 +105,7 @@ CONFIRM = """
 import sys
 {imports}
 from datetime import timedelta
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 assert "rayces_core.credits" not in sys.modules
 with Database.connect(sys.argv[1]) as db, db.tenant(int(sys.argv[2])):
     appointment = Appointment.get_by_id(int(sys.argv[3]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.embedded.server import EmbeddedServer
 from tests.embedded.processes import TEMPORARY, processes_of, wait_until
 
 

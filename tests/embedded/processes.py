@@ -14,19 +14,19 @@ from typing import Self
 import psutil
 import psycopg2
 
-from rayces_core import embedded, embedded_supervisor
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.embedded import server, supervisor
+from rayces_core.embedded.server import EmbeddedServer
 
 # Creating a cluster's thousand files takes ext4 three times as long where as many have just been deleted.
 MEMORY = Path("/dev/shm")
 HAS_MEMORY = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
 TEMPORARY = {"TMPDIR": str(MEMORY)} if HAS_MEMORY else {}
 
-SOURCE = Path(embedded.__file__).parents[1]
+SOURCE = Path(server.__file__).parents[2]
 PRELUDE = """
 import multiprocessing, os, signal, sys
 import psycopg2
-from rayces_core.embedded import EmbeddedServer
+from rayces_core.embedded.server import EmbeddedServer
 
 signal.alarm(60)  # a process that hangs ends its test
 server = EmbeddedServer(*sys.argv[1:])
@@ -113,7 +113,7 @@ def supervisor_of(path: Path) -> psutil.Process:
     """The supervisor, told by its command line: the parent of an orphaned postmaster is init, which nobody may kill."""
     found = postmaster_of(path).parent()
     assert found is not None
-    assert embedded_supervisor.__file__ in found.cmdline()
+    assert supervisor.__file__ in found.cmdline()
     assert str(path) in found.cmdline()
     return found
 

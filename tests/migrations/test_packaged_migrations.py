@@ -7,12 +7,11 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core import CreditTransaction, Database, credits
 from rayces_core.errors import MigrationError
-from rayces_core.migrations import Runner
-from rayces_core.migrations.catalogue import fingerprint
-from rayces_core.migrations.files import read_directory
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import connected
-
-from .filler import MYHUB, Filler, fill, lost, rows, tables, without_history
+from tests.migrating.filler import MYHUB, Filler, fill, lost, rows, tables, without_history
 
 FILES = read_directory(None)
 

@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-from .filler import STATES, Filler
+from tests.migrating.filler import STATES, Filler
 
 
 def _all(cursor: Any, sql: str, *values: object) -> list[Any]:

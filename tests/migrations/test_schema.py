@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from psycopg2 import errors
 
-from rayces_core.migrations.files import read_directory
-
-from .filler import tables
+from rayces_core.migrating.files import read_directory
+from tests.migrating.filler import tables
 
 TENANT_TABLES = [
     "appointments",

@@ -13,8 +13,8 @@ from playhouse.pool import PooledPostgresqlDatabase
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError
-from rayces_core.migrations import Runner
-from rayces_core.migrations.creating import ensure_database
+from rayces_core.migrating import Runner
+from rayces_core.migrating.creating import ensure_database
 from rayces_core.migrations.session import connected, dedicated, single_runner
 from tests.tenancy.test_walls import run_bouncer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rayces_core.migrations import Runner
+from rayces_core.migrating import Runner
 
 SQUAWK = Path(sys.executable).with_name("squawk")
 OLDEST_SERVER = "15"

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from rayces_core.schemas import WEEKDAYS
+from rayces_core.fields.schemas import WEEKDAYS
 
 MINUTE = timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)

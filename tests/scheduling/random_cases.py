@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from rayces_core.schemas import WEEKDAYS
+from rayces_core.fields.schemas import WEEKDAYS
 from tests.scheduling.oracle import MICROSECOND, Case, utc
 
 # A zone, and a moment near which its clock changes, if it ever does.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError
+from rayces_core.fields.schemas import BlockedPeriod, WeeklySchedule
 from rayces_core.scheduling.calendar import (
     EPOCH,
     Calendar,
@@ -20,7 +21,6 @@ from rayces_core.scheduling.calendar import (
     microseconds,
     refusal,
 )
-from rayces_core.schemas import BlockedPeriod, WeeklySchedule
 from tests.scheduling.oracle import MICROSECOND, Case, blocked_json, every_day, hours, schedule_json, utc
 from tests.scheduling.random_cases import PLACES, cases
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rayces_core import Appointment, Database, Organization, Professional, Role, StateTransition, Student, User
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.scheduling import book, reschedule
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.scheduling.oracle import hours, schedule_json, utc

@@ -14,7 +14,7 @@ import peewee
 from peewee import DQ, JOIN, SQL, ValuesList, fn
 
 from rayces_core import Appointment, Like, Organization, Post, Student, TenantModel, User
-from rayces_core.binding import database
+from rayces_core.database.binding import database
 from rayces_core.fields import StringField
 
 

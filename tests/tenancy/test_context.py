@@ -22,7 +22,7 @@ from rayces_core import (
     TenantSwitchError,
     UnknownTenantError,
 )
-from rayces_core.session import Session
+from rayces_core.database.session import Session
 from tests.factory import make_organization, make_student
 
 
@@ -36,7 +36,7 @@ def bound_id(db: Database) -> int | None:
 @pytest.fixture(autouse=True)
 def allow_reading_the_setting(monkeypatch):
     """The guard refuses SQL that speaks of the setting; these tests only read it."""
-    from rayces_core import connection
+    from rayces_core.database import connection
 
     monkeypatch.setattr(connection, "check", lambda _: None)
 

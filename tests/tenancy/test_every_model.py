@@ -12,7 +12,7 @@ from rayces_core import (
     TenantNotSetError,
 )
 from rayces_core.models import TENANT_MODELS
-from rayces_core.tenancy import TenantForeignKey, TenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 from tests.factory import MAKERS, make_organization
 from tests.tenancy.worlds import World
 

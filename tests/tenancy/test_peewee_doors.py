@@ -15,10 +15,10 @@ from rayces_core import (
     TenantNotSetError,
     User,
 )
-from rayces_core.binding import database
+from rayces_core.database.binding import database
 from rayces_core.fields import StringField, TextField
 from rayces_core.models import TENANT_MODELS
-from rayces_core.tenancy import TenantForeignKey
+from rayces_core.tenancy.model import TenantForeignKey
 from tests.tenancy.read_paths import texts
 from tests.tenancy.test_raw_reads import Plain
 

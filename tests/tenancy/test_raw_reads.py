@@ -21,7 +21,7 @@ from rayces_core import (
     UnsafeSQLError,
     User,
 )
-from rayces_core.binding import database
+from rayces_core.database.binding import database
 from tests.factory import make_student
 from tests.tenancy.read_paths import texts
 from tests.tenancy.worlds import World

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.models import TENANT_MODELS, StateTransition
 from rayces_core.state_machine import StateMachine
-from rayces_core.tenancy import TenantForeignKey, TenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 
 JOURNAL: Final = StateTransition._meta.table_name
 SUBJECTS: Final = {

@@ -12,7 +12,7 @@ from rayces_core.archive.layout import COMPLETED_LATER, MADE_ANEW, SUBJECTS, Tab
 from rayces_core.archive.reading import Archive
 from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.writing import Progress
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
 
 # A table that was filled a moment ago has no statistics, and the planner would join it row by row.

@@ -11,8 +11,8 @@ from rayces_core.archive.layout import JOURNAL, STATES
 from rayces_core.archive.placing import place_of
 from rayces_core.archive.reading import Archive
 from rayces_core.archive.snapshot import bound_organization, content_checksum
-from rayces_core.binding import current
 from rayces_core.credits import verify
+from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
 
 # The first row whose state is not the last one of its journal. A row without a journal was made in its state.

@@ -22,8 +22,8 @@ from rayces_core.archive.proving import prove, refuse_ledger
 from rayces_core.archive.reading import Archive, opened
 from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.writing import Progress, last_migration
-from rayces_core.binding import current
-from rayces_core.database import Database
+from rayces_core.database.binding import current
+from rayces_core.database.database import Database
 from rayces_core.errors import ArchiveError, ConnectionLostError, ConstraintError, InvalidDataError, UnknownTenantError
 from rayces_core.models import Organization
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rayces_core.archive.layout import SUBJECTS, Table, layout
 from rayces_core.archive.streaming import stream
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import TenantNotSetError
 
 # What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.

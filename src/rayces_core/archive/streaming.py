@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import psycopg2
 
-from rayces_core.binding import current
-from rayces_core.constraints import translate
+from rayces_core.database.binding import current
+from rayces_core.database.constraints import translate
 
 BATCH: Final = 2_000
 # A cursor is planned for its first rows, and a table that was filled a moment ago is taken for small: both make the

@@ -18,8 +18,8 @@ from rayces_core.archive.files import whole_file
 from rayces_core.archive.layout import Table, layout
 from rayces_core.archive.manifest import NAME, Manifest, OrganizationEntry, TableEntry, file_of
 from rayces_core.archive.snapshot import batches, bound_organization, combined, joined, organization
-from rayces_core.binding import current
 from rayces_core.credits import verify
+from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
 
 Progress = Callable[[str, int, int], object]

@@ -20,7 +20,7 @@ from rayces_core.cli.options import debug_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rayces_core.database import Database
+    from rayces_core.database.database import Database
     from rayces_core.models import Organization
 
 NOT_REFUSED = 1
@@ -40,7 +40,7 @@ def demo(keep: Path | None) -> int:
     The exit code is 1 if anything was not refused.
     """
     from rayces_core.cli.output import console
-    from rayces_core.database import Database
+    from rayces_core.database.database import Database
 
     screen = console()
     with ExitStack() as stack:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from rayces_core.cli.demo_walls import Outcome
 from rayces_core.cli.output import GREEN, HEADING, RED, styled, table
-from rayces_core.database import Database
+from rayces_core.database.database import Database
+from rayces_core.fields.schemas import WEEKDAYS
 from rayces_core.models import (
     Appointment,
     CreditBalance,
@@ -25,7 +26,6 @@ from rayces_core.models import (
     Student,
     User,
 )
-from rayces_core.schemas import WEEKDAYS
 
 WALL_WIDTH = len("3 composite key")
 

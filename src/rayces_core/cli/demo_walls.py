@@ -13,7 +13,7 @@ from datetime import timedelta
 from peewee import DoesNotExist
 
 from rayces_core import clock
-from rayces_core.database import Database
+from rayces_core.database.database import Database
 from rayces_core.errors import (
     CrossTenantError,
     PermissionDeniedError,

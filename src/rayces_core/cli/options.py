@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from rayces_core.cli.interrupt import Interruption
-    from rayces_core.database import Database
+    from rayces_core.database.database import Database
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ class Settings:
             )
         import rayces_core.models  # noqa: F401 - makes Organization known
         from rayces_core.cli.interrupt import interruptible_statements
-        from rayces_core.database import Database
+        from rayces_core.database.database import Database
 
         database = Database.connect(url, app_role=self.app_role, admin_role=self.admin_role)
         with interruptible_statements() as interruption, database:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, NotPermittedError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
-from rayces_core.scoping import check_reach
+from rayces_core.tenancy.scoping import check_reach
 
 MOST_AT_ONCE: Final = 1_000_000_000
 # What has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes.

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core import clock
-from rayces_core.binding import current
 from rayces_core.credits.arguments import actor_id, appointment_id, check_tenant, payment, text, user_id, whole_credits
 from rayces_core.credits.ledger import lock_balances, undisturbed
 from rayces_core.credits.statements import MOST_CREDITS
+from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
     BalanceTooLargeError,

@@ -14,10 +14,10 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from rayces_core.binding import current
 from rayces_core.credits import statements
 from rayces_core.credits.arguments import check_tenant
 from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, SPENDING
+from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
     AlreadyRefundedError,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from rayces_core import clock
-from rayces_core.binding import current
 from rayces_core.credits.arguments import (
     actor_id,
     needed_text,
@@ -19,6 +18,7 @@ from rayces_core.credits.arguments import (
 )
 from rayces_core.credits.arguments import appointment_id as appointment_id_of
 from rayces_core.credits.ledger import Posting, check_place, lock_balances, open_balance, post, undisturbed
+from rayces_core.database.binding import current
 from rayces_core.errors import (
     DuplicateError,
     InvalidDataError,
@@ -28,7 +28,7 @@ from rayces_core.errors import (
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
-from rayces_core.scoping import check_reach
+from rayces_core.tenancy.scoping import check_reach
 
 
 def purchase(

@@ -10,7 +10,7 @@ from collections.abc import Set
 from functools import lru_cache
 from typing import Final
 
-from rayces_core.messages import Message
+from rayces_core.database.messages import Message
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 
 MOST_CREDITS: Final = 2**31 - 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.organization import Organization
 

@@ -9,12 +9,12 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor
 
-from rayces_core.database import Database
+from rayces_core.database.database import Database
+from rayces_core.database.first_use import OLDEST_SERVER
 from rayces_core.doctor import detours, grants, keys, roles, row_security
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.finding import Check, Finding
 from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
-from rayces_core.first_use import OLDEST_SERVER
 
 CHECKS: Final[tuple[Check, ...]] = (
     *roles.CHECKS,

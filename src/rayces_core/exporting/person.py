@@ -16,7 +16,7 @@ from rayces_core.archive.files import whole_file
 from rayces_core.archive.layout import JOURNAL, SUBJECTS, layout
 from rayces_core.archive.snapshot import bound_organization, organization
 from rayces_core.archive.streaming import stream
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models import User
 

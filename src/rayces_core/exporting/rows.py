@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from rayces_core.archive.files import whole_file
 from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.streaming import stream
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.exporting.formats import Layout, format_of, writer_of
 from rayces_core.exporting.records import record_of

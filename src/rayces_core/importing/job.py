@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from typing import Any, Final
 
 from rayces_core import clock
-from rayces_core.binding import Binding, current
+from rayces_core.database.binding import Binding, current
 from rayces_core.errors import ColumnMappingError, TenantNotSetError
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose

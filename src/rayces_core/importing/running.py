@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import ConfigurationError, ImportRefusedError, InvalidDataError, TransactionFailedError
 from rayces_core.importing import runs
 from rayces_core.importing.checking import check_spooled, read

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import IO, Any, Final
 
-from rayces_core.binding import Binding
+from rayces_core.database.binding import Binding
 from rayces_core.importing.records.record import Record
 from rayces_core.importing.report import Problem
 

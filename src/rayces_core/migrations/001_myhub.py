@@ -4,7 +4,7 @@ Types, names and indexes are those of Active Record, because live databases are 
 end up equal to fresh ones.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

@@ -3,7 +3,7 @@
 Every column is nullable or has a constant default, so no table is rewritten or scanned.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 USER_COLUMNS = {
     "role": "smallint DEFAULT 0 NOT NULL",

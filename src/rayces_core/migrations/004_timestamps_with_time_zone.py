@@ -3,7 +3,7 @@
 Rails stored UTC. The runner's session is in UTC, in which PostgreSQL changes this type without touching a row.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

@@ -1,6 +1,6 @@
 """The ids of users, posts and likes become identity columns; the next id stays what it was."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 # The table is locked before the sequence is read, so no id is given out between reading and setting it.
 TO_IDENTITY = """

@@ -4,7 +4,7 @@ What would not fit is reported before anything is written. Going back keeps the 
 and an address in its normal form is still the same address.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, MigrationError, Migrator, backfill
+from rayces_core.migrations import MigrationDatabase, MigrationError, Migrator, backfill
 
 ATOMIC = False
 

@@ -4,7 +4,7 @@ Each rule binds new rows first (NOT VALID), then the old ones are read under a l
 SET NOT NULL believes a validated CHECK and reads nothing.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator, backfill
+from rayces_core.migrations import MigrationDatabase, Migrator, backfill
 
 ATOMIC = False
 

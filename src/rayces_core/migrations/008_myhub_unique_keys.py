@@ -1,6 +1,6 @@
 """One e-mail, one token and one like of a post for each organization."""
 
-from rayces_core.migrations.runner import MigrationDatabase, MigrationError, Migrator
+from rayces_core.migrations import MigrationDatabase, MigrationError, Migrator
 
 ATOMIC = False
 

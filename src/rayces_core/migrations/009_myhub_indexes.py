@@ -1,6 +1,6 @@
 """Tenant-first indexes of MyHub's tables."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

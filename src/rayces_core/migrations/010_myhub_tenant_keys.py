@@ -4,7 +4,7 @@ The indexes are built beside the running application. Then one short transaction
 is without primary or foreign keys, and the old rows are checked afterwards under a lock that disturbs nobody.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

@@ -1,6 +1,6 @@
 """MyHub's indexes without organization_id go; the tenant-first ones have taken their place."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

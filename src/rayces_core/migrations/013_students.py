@@ -1,6 +1,6 @@
 """Students and their way through admission."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

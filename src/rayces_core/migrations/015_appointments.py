@@ -1,6 +1,6 @@
 """Appointments: their times, their lifecycle, and the rule that a professional is in one place at a time."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Credit balances and the ledger they are the sum of."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Indexes of the booking tables: those of the specification, tenant-first, and one for each foreign key that lacks one."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

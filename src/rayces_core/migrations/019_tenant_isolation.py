@@ -5,7 +5,7 @@ none. It can never change whose a row is: UPDATE is granted by column, without o
 journal are append-only by grant; a ledger row can still be settled while it is pending.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator, quote_identifier
+from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 
 TENANT_TABLES = (
     "users",

@@ -1,6 +1,6 @@
 """What a repeated booking request is known by, and which reminder of an appointment was given out."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator, quote_identifier
+from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 
 
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:

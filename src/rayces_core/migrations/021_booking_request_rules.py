@@ -1,6 +1,6 @@
 """A booking request is carried out once: its key is unique within the organization, and comes with what was asked."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

@@ -1,6 +1,6 @@
 """Each completed entry of the ledger gets its place in the chain of its balance, and what the balance was before it."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator, quote_identifier
+from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 
 ATOMIC = False  # or the rows would be written under the lock that adding columns takes
 

@@ -4,7 +4,7 @@ Foreign keys do it, checked at the end of each statement: a balance that is set 
 entry that starts from another amount than the one before ended with finds no predecessor.
 """
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

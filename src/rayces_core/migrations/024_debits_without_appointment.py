@@ -1,6 +1,6 @@
 """A debit may stand for something else than an appointment; a refund always refers to the one it gives back for."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator
+from rayces_core.migrations import MigrationDatabase, Migrator
 
 ATOMIC = False
 

@@ -1,6 +1,6 @@
 """How far each import has come, so that an interrupted one goes on where it stopped."""
 
-from rayces_core.migrations.runner import MigrationDatabase, Migrator, quote_identifier
+from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 
 BOUND_TENANT = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
 PROGRESS = "last_row, created, updated, unchanged, skipped, finished_at, updated_at"

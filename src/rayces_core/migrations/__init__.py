@@ -1,5 +1,7 @@
-"""Packaged migrations (`NNN_slug.py`, never edited once released) and the `Runner` that applies them."""
+"""Packaged migrations (`NNN_slug.py`, never edited once released) and the few names they are written with."""
 
-from rayces_core.migrations.runner import Runner
+from rayces_core.errors import MigrationError
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.steps import Migrator, backfill
 
-__all__ = ["Runner"]
+__all__ = ["MigrationDatabase", "MigrationError", "Migrator", "backfill", "quote_identifier"]

@@ -9,7 +9,7 @@ from rayces_core.models.professional import Professional
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import AdmissionState, Student
 from rayces_core.models.user import Role, User
-from rayces_core.tenancy import TenantModel
+from rayces_core.tenancy.model import TenantModel
 
 __all__ = [
     "TENANT_MODELS",

@@ -20,6 +20,7 @@ from rayces_core.fields import (
     TextField,
     UTCDateTimeField,
 )
+from rayces_core.fields.schemas import Metadata, OrganizationSettings
 from rayces_core.models.appointment_scopes import AppointmentSelect
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import (
@@ -32,9 +33,8 @@ from rayces_core.models.permissions import (
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.schemas import Metadata, OrganizationSettings
 from rayces_core.state_machine import DatabaseGuard, Guard, Predicate, StateChange, StateMachine, Writes
-from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
 CONFIRMATION_HOURS = OrganizationSettings.model_fields["confirmation_hours"].default
 

@@ -8,7 +8,7 @@ from typing import Any
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.user import User
-from rayces_core.queries import TenantSelect
+from rayces_core.tenancy.queries import TenantSelect
 
 
 class AppointmentSelect(TenantSelect):

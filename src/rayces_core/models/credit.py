@@ -14,13 +14,13 @@ from peewee import SQL, Check, ModelSelect
 
 from rayces_core.errors import BalanceTooLargeError
 from rayces_core.fields import EnumField, IntegerField, JSONField, StateField, StringField, UTCDateTimeField
+from rayces_core.fields.schemas import Metadata
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
-from rayces_core.schemas import Metadata
 from rayces_core.state_machine import DatabaseGuard, Predicate, StateMachine, Writes
-from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
 
 class TransactionType(StrEnum):

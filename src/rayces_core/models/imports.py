@@ -7,7 +7,7 @@ from datetime import datetime
 from peewee import Check
 
 from rayces_core.fields import BigIntegerField, IntegerField, StringField, UTCDateTimeField
-from rayces_core.tenancy import TimestampedTenantModel
+from rayces_core.tenancy.model import TimestampedTenantModel
 
 
 class ImportRun(TimestampedTenantModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rayces_core import clock
 from rayces_core.fields import BigIntegerField, StringField, UTCDateTimeField
 from rayces_core.models.user import User
-from rayces_core.tenancy import TenantForeignKey, TenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 
 
 class StateTransition(TenantModel):

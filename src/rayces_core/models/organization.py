@@ -19,8 +19,8 @@ from rayces_core.fields import (
     TimeZoneField,
     UTCDateTimeField,
 )
-from rayces_core.schemas import OrganizationSettings
-from rayces_core.tenancy import OrganizationScoped
+from rayces_core.fields.schemas import OrganizationSettings
+from rayces_core.tenancy.model import OrganizationScoped
 
 
 class Organization(OrganizationScoped):

@@ -8,9 +8,9 @@ from peewee import Check
 from pydantic import TypeAdapter
 
 from rayces_core.fields import BooleanField, CurrencyField, IntegerField, JSONField, StringField, TextField
+from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
 from rayces_core.models.user import User
-from rayces_core.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
-from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
 _blocked_dates: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayces_core.fields import TextField
 from rayces_core.models.user import User
-from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
 
 class Post(TimestampedTenantModel):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, Check, ModelSelect
 
 from rayces_core.fields import DateField, JSONField, StateField, StringField, TextField
+from rayces_core.fields.schemas import Documents, EmergencyContacts
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
-from rayces_core.schemas import Documents, EmergencyContacts
 from rayces_core.state_machine import Predicate, StateMachine, Writes
-from rayces_core.tenancy import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
 
 class AdmissionState(StrEnum):

@@ -8,7 +8,7 @@ from enum import IntEnum
 from peewee import Check
 
 from rayces_core.fields import EmailField, InetField, IntegerField, IntEnumField, StringField, UTCDateTimeField
-from rayces_core.tenancy import TimestampedTenantModel
+from rayces_core.tenancy.model import TimestampedTenantModel
 
 
 class Role(IntEnum):

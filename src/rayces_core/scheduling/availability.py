@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter, ValidationError
 
 from rayces_core import clock
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, ReferenceNotFoundError, TenantNotSetError
 from rayces_core.fields.jsonb import problems
+from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, OrganizationSettings, WeeklySchedule
 from rayces_core.models.appointment import AppointmentState
 from rayces_core.models.professional import Professional
 from rayces_core.models.user import User
@@ -36,8 +37,7 @@ from rayces_core.scheduling.calendar import (
     listed_starts,
     microseconds,
 )
-from rayces_core.schemas import BlockedDates, BlockedPeriod, OrganizationSettings, WeeklySchedule
-from rayces_core.scoping import check_reach
+from rayces_core.tenancy.scoping import check_reach
 
 LONGEST_RANGE: Final = timedelta(days=366)
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import (
     IdempotencyConflictError,
     InvalidDataError,
@@ -36,8 +36,8 @@ from rayces_core.scheduling.requests import (
     wish_of,
 )
 from rayces_core.scheduling.settling import INSERT, UPDATE, until_settled, write
-from rayces_core.scoping import check_reach
 from rayces_core.state_machine import StateChange
+from rayces_core.tenancy.scoping import check_reach
 
 MOVABLE: Final = (DRAFT, PRE_CONFIRMED, CONFIRMED)
 WRITTEN: Final = {"scheduled_at", "duration_minutes", "buffer_minutes", "expires_at", "reminder_minutes", "updated_at"}

@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from rayces_core.errors import InvalidDataError
-from rayces_core.schemas import WEEKDAYS, BlockedPeriod, WeeklySchedule
+from rayces_core.fields.schemas import WEEKDAYS, BlockedPeriod, WeeklySchedule
 
 Span = tuple[int, int]
 

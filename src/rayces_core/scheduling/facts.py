@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
+from rayces_core.database.messages import Message
 from rayces_core.errors import (
     BookingError,
     BookingWindowError,
@@ -26,7 +27,7 @@ from rayces_core.errors import (
     TenantNotSetError,
     TooSoonError,
 )
-from rayces_core.messages import Message
+from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.student import AdmissionState
 from rayces_core.scheduling.availability import (
@@ -40,7 +41,6 @@ from rayces_core.scheduling.availability import (
     policy_of,
 )
 from rayces_core.scheduling.calendar import Calendar, Refusal, check_duration, refusal
-from rayces_core.schemas import OrganizationSettings
 
 ADMITTED: Final = (AdmissionState.ADMITTED, AdmissionState.ENROLLED)
 LONGEST: Final = timedelta(minutes=480)

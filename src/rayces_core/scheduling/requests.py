@@ -17,7 +17,7 @@ from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import EARLIEST, LATEST, check_duration
 from rayces_core.scheduling.facts import LONGEST, Facts, Wish
-from rayces_core.scoping import check_reach
+from rayces_core.tenancy.scoping import check_reach
 
 LONGEST_KEY: Final = 255
 

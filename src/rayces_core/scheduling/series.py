@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rayces_core import clock
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import BookingError, InvalidDataError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.organization import Organization

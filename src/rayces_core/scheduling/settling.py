@@ -11,9 +11,9 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
+from rayces_core.database.messages import Message
 from rayces_core.errors import DeadlockError, SlotTakenError
-from rayces_core.messages import Message
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.user import User
 from rayces_core.scheduling.facts import BUSY, Facts, Wish

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rayces_core import clock
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.appointment import EXPIRED, Appointment
 

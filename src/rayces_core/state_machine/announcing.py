@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.state_machine.declaration import StateChange
 
 

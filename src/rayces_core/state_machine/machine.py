@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import peewee
 
 from rayces_core import clock
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.errors import (
     ConfigurationError,
     InvalidDataError,

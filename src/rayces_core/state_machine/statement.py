@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import peewee
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
+from rayces_core.database.messages import Message
 from rayces_core.errors import CrossTenantError
-from rayces_core.messages import Message
-from rayces_core.scoping import check_reach, known_tenant_of, tenant_of
 from rayces_core.state_machine.declaration import DatabaseGuard, Transition
+from rayces_core.tenancy.scoping import check_reach, known_tenant_of, tenant_of
 
 TYPES: Final = {
     "organization_id": "bigint",

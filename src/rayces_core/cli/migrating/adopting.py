@@ -13,7 +13,7 @@ from rayces_core.cli.migrating.runners import FINDINGS, progress_shown
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.migrations.adopting import Adoption, Finding, Outcome, Report
+    from rayces_core.migrating.adopting import Adoption, Finding, Outcome, Report
 
 _COLOURS = {"refusal": "bold red", "choice": "yellow", "note": "dim"}
 
@@ -81,7 +81,7 @@ def _refuse_mixture(only_report: bool, finish: bool, undo: bool, *, yes: bool, b
 
 def _pair(fix: str) -> tuple[str, str]:
     kind, equals, word = fix.partition("=")
-    from rayces_core.migrations.adopting.finding import CHOICES
+    from rayces_core.migrating.adopting.finding import CHOICES
 
     if not equals or word not in CHOICES.get(kind, ()):
         known = ", ".join(f"{name}={'|'.join(words)}" for name, words in CHOICES.items())
@@ -97,7 +97,7 @@ def _shown(
     old_roles: tuple[str, ...],
     choices: dict[str, str],
 ) -> Iterator[Adoption]:
-    from rayces_core.migrations.adopting import Adoption
+    from rayces_core.migrating.adopting import Adoption
 
     with progress_shown(settings, "adopting") as (database, on_step, on_progress):
         yield Adoption(

@@ -12,8 +12,8 @@ from rayces_core.cli.migrating.runners import FINDINGS, Which, scratch_option, s
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.migrations.checking import Difference
-    from rayces_core.migrations.runner import Runner
+    from rayces_core.migrating.checking import Difference
+    from rayces_core.migrating.runner import Runner
 
 _COLUMNS = """
 SELECT a.attname::text, a.attnotnull
@@ -38,7 +38,7 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
 
     The exit code is 1 if they differ; extras count with --strict only.
     """
-    from rayces_core.migrations.checking import differences
+    from rayces_core.migrating.checking import differences
 
     with settings.database() as database, scratch_server(scratch_url) as server:
         runner = which.runner(database)
@@ -56,7 +56,7 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
 
 def _of_models(runner: Runner) -> Iterator[Difference]:
     """Columns of the models that the live tables lack, or that are nullable on one side only."""
-    from rayces_core.migrations.checking import Difference
+    from rayces_core.migrating.checking import Difference
     from rayces_core.migrations.session import connected
     from rayces_core.models import TENANT_MODELS, Organization
 

@@ -11,7 +11,7 @@ from rayces_core.cli.migrating.runners import FINDINGS, Which, scratch_option, s
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.migrations.rehearsal import Measurement
+    from rayces_core.migrating.rehearsal import Measurement
 
     Sizes = dict[str, int | None]
 
@@ -74,7 +74,7 @@ def plan(settings: Settings, which: Which, to: str | None, scratch_url: str | No
 def _measured(
     settings: Settings, which: Which, to: str | None, scratch_url: str | None, *, sizes: bool = False, rows: int = 0
 ) -> tuple[list[Measurement], Sizes]:
-    from rayces_core.migrations.rehearsal import rehearse, table_sizes
+    from rayces_core.migrating.rehearsal import rehearse, table_sizes
 
     with settings.database() as database, scratch_server(scratch_url) as server:
         runner = which.runner(database)

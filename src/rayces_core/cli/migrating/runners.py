@@ -13,9 +13,9 @@ import click
 from rayces_core.cli.options import Settings
 
 if TYPE_CHECKING:
-    from rayces_core.database import Database
-    from rayces_core.migrations.execution import Observer
-    from rayces_core.migrations.runner import Runner
+    from rayces_core.database.database import Database
+    from rayces_core.migrating.execution import Observer
+    from rayces_core.migrating.runner import Runner
     from rayces_core.migrations.session import Progress
 
 FINDINGS = 1
@@ -31,7 +31,7 @@ class Which:
 
     def runner(self, database: Any, on_step: Observer | None = None, on_progress: Progress | None = None) -> Runner:
         """The runner of these migrations on a Database."""
-        from rayces_core.migrations.runner import Runner
+        from rayces_core.migrating.runner import Runner
 
         options: dict[str, Any] = {} if self.history_table is None else {"history_table": self.history_table}
         options |= {"app_role": database.app_role, "admin_role": database.admin_role}
@@ -71,7 +71,7 @@ def scratch_server(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    from rayces_core.embedded import EmbeddedServer
+    from rayces_core.embedded.server import EmbeddedServer
 
     with EmbeddedServer() as server:
         yield server.url

@@ -12,7 +12,7 @@ from rayces_core.cli.migrating.runners import FINDINGS, Which, shown_runner, whi
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.migrations.runner import MigrationStatus, Runner
+    from rayces_core.migrating.runner import MigrationStatus, Runner
 
 _STYLES = {"applied": "green", "pending": "yellow", "dirty": "bold red", "changed": "bold red", "missing": "bold red"}
 _ADVICE = {
@@ -141,13 +141,13 @@ def _is_settled(state: MigrationStatus, states: list[MigrationStatus], *, allow_
 
 
 def _created(runner: Runner, other: dict[str, str]) -> bool:
-    from rayces_core.migrations.creating import ensure_database
+    from rayces_core.migrating.creating import ensure_database
 
     return ensure_database(runner.database, **other)
 
 
 def _up_script(runner: Runner, to: str | None, create: bool, other: dict[str, str]) -> str:
-    from rayces_core.migrations.creating import creation_script
+    from rayces_core.migrating.creating import creation_script
 
     statement = creation_script(runner.database, **other) if create else ""
     return f"{_CREATION}{statement}" if statement else runner.up_script(to)

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core import credits
-from rayces_core.binding import current
 from rayces_core.credits.statements import MOST_CREDITS
+from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.records.record import Fault, Record, fault, no_user, quoted, user

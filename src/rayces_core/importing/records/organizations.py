@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rayces_core.binding import current
+from rayces_core.database.binding import current
 from rayces_core.fields import IntegerField
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column

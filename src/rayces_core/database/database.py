@@ -1,0 +1,383 @@
+"""Database: the one object a host application holds. Connects, binds tenants, opens transactions, migrates.
+
+Rule it guards: nothing runs without a tenant, and the tenant cannot change while a transaction is open.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from rayces_core.database import first_use
+from rayces_core.database.binding import Binding, block, bound, current
+from rayces_core.database.connection import TenantConnection
+from rayces_core.database.engine import Engine
+from rayces_core.database.transaction import Atomic
+from rayces_core.errors import (
+    ConfigurationError,
+    InactiveTenantError,
+    RaycesError,
+    TenantSwitchError,
+    TransactionFailedError,
+    UnknownTenantError,
+)
+
+if TYPE_CHECKING:
+    from rayces_core.embedded.server import EmbeddedServer
+    from rayces_core.migrating.runner import MigrationStatus, Runner
+    from rayces_core.models.organization import Organization
+
+logger = logging.getLogger("rayces_core")
+
+URL_VARIABLE = "RAYCES_DATABASE_URL"
+CONNECT_DEFAULTS = {"connect_timeout": "10", "application_name": "rayces-core"}
+Callback = TypeVar("Callback", bound=Callable[[], object])
+_ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class Database:
+    """A tenant-safe PostgreSQL database.
+
+    Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
+    asyncio tasks of a process, each with a connection of its own.
+
+    Attributes:
+        url: the libpq URL, password and connect options included.
+        app_role: role that tenant work runs as. admin_role: role of privileged work.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.app_role = _role(options.pop("app_role", "rayces_app"))
+        self.admin_role = _role(options.pop("admin_role", "rayces_admin"))
+        if self.app_role == self.admin_role:
+            raise ConfigurationError(
+                "app_role and admin_role must be two roles; the second one sees every organization"
+            )
+        self._tenant_cache_seconds = float(options.pop("tenant_cache_seconds", 30.0))
+        self._server: EmbeddedServer | None = options.pop("server", None)
+        max_connections, pool_timeout = options.pop("max_connections", 20), options.pop("pool_timeout", 30.0)
+        self.url = _with_options(url, options)
+        self.engine = Engine(
+            _with_defaults(self.url),
+            max_connections=int(max_connections),
+            pool_timeout=float(pool_timeout),
+            on_first_connection=self._check_first_use,
+        )
+        self._admin = Binding(self.engine, self.admin_role, None)
+        self._bindings: dict[int, Binding] = {}
+
+    # -- making one -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        max_connections: int = 20,
+        pool_timeout: float = 30.0,
+        app_role: str = "rayces_app",
+        admin_role: str = "rayces_admin",
+        tenant_cache_seconds: float = 30.0,
+        **connect_options: Any,
+    ) -> Database:
+        """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
+
+        Args:
+            url: libpq URL or key=value string.
+            max_connections: most connections open at once in this process.
+            pool_timeout: seconds to wait for a free connection before PoolTimeoutError.
+            app_role, admin_role: roles of tenant work and of privileged work; made by `migrate()`.
+            tenant_cache_seconds: how long a subdomain or id, once looked up, is trusted. 0 looks up each time.
+            connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
+
+        Raises:
+            ConfigurationError: the URL or a role name is malformed. Everything else is found at first use:
+                DatabaseUnreachableError, ServerTooOldError, SchemaMissingError, RoleNotHeldError, IsolationInertError.
+        """
+        return cls(
+            url,
+            max_connections=max_connections,
+            pool_timeout=pool_timeout,
+            app_role=app_role,
+            admin_role=admin_role,
+            tenant_cache_seconds=tenant_cache_seconds,
+            **connect_options,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Database:
+        """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`."""
+        url = os.environ.get(URL_VARIABLE, "").strip()
+        if not url:
+            raise ConfigurationError(
+                f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name"
+            )
+        return cls.connect(url, **options)
+
+    @classmethod
+    def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Database:
+        """A Database on a real PostgreSQL that this call starts (extra `embedded`).
+
+        Args:
+            path: folder of the data; processes that name the same one share its server, and the last to close stops it.
+                None makes a private server that leaves nothing behind.
+
+        Raises:
+            MissingExtraError: the wheel is not installed. EmbeddedServerError: it could not be started there.
+        """
+        # A deployment against its own server never needs this part.
+        from rayces_core.embedded.server import EmbeddedServer
+
+        server = EmbeddedServer(path)
+        try:
+            return cls(server.url, server=server, **options)
+        except BaseException:
+            server.stop()
+            raise
+
+    def close(self) -> None:
+        """Close every connection; an embedded server is stopped when this was its last user."""
+        self.engine.pool.close()
+        if self._server is not None:
+            self._server.stop()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        shown = {key: value for key, value in parse_dsn(self.url).items() if key != "password"}
+        return f"<Database {make_dsn(**shown)}>"
+
+    # -- tenants ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def tenant(self, tenant: str | int | Organization) -> Iterator[Organization]:
+        """Bind an organization for the block; yields it. Nests, and restores what was bound before.
+
+        Args:
+            tenant: subdomain, id, or a saved Organization.
+
+        Raises:
+            UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
+            TenantSwitchError: a transaction of another tenant is open here.
+        """
+        organization = self._organization(tenant)
+        with self._bound(self._binding_of(organization.id)):
+            yield organization
+
+    @contextmanager
+    def privileged(self, *, reason: str) -> Iterator[None]:
+        """Work over all organizations for the block, as another role; the reason is logged.
+
+        Rows must then name their organization themselves. A tenant() inside is scoped again.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigurationError('privileged() needs a reason, for example reason="nightly reconcile"')
+        logger.info("privileged work begins: %s", reason)
+        started = time.monotonic()
+        try:
+            with self._bound(self._admin):
+                yield
+        finally:
+            logger.info("privileged work ended after %.3f s: %s", time.monotonic() - started, reason)
+
+    @contextmanager
+    def _bound(self, binding: Binding) -> Iterator[None]:
+        holder = self.engine.holder_of_transaction()
+        if holder is not None and holder is not binding:
+            raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
+        session = self.engine.enter_block()
+        units, mine = len(session.transactions), object()
+        tokens = bound.set(binding), block.set(mine)
+        clean = False
+        try:
+            yield
+            clean = True
+        finally:
+            try:
+                _unbind(mine, tokens)
+            finally:
+                left_open = self.engine.leave_block(session, units)
+            if left_open and clean:
+                raise TransactionFailedError(
+                    "a transaction was still open at the end of the tenant's block; it was undone"
+                )
+
+    def _binding_of(self, organization_id: int) -> Binding:
+        binding = self._bindings.get(organization_id)
+        if binding is None:
+            # setdefault: two threads must end with one binding, since a transaction is known by it.
+            binding = self._bindings.setdefault(organization_id, Binding(self.engine, self.app_role, organization_id))
+        return binding
+
+    def _organization(self, tenant: object) -> Organization:
+        kind = organization_model()
+        if isinstance(tenant, kind):
+            organization = tenant
+            if type(organization.id) is not int or "id" in organization.dirty_field_names:
+                raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
+        elif isinstance(tenant, bool) or not isinstance(tenant, str | int):
+            raise UnknownTenantError(tenant)
+        else:
+            organization = self._looked_up(kind, tenant.strip().lower() if isinstance(tenant, str) else tenant)
+        if not organization.active:
+            raise InactiveTenantError(organization.subdomain)
+        return organization
+
+    def _looked_up(self, kind: type[Organization], key: str | int) -> Organization:
+        remembered = self.engine.organizations
+        expires, data = remembered.get(key, (0.0, None))
+        if data is None or expires < time.monotonic():
+            data = self._look_up(kind, key).__data__
+            remembered[key] = (time.monotonic() + self._tenant_cache_seconds, data)
+        # A copy, since callers may change what they get.
+        organization = kind(__no_default__=1)
+        for name, value in data.items():
+            organization.__data__[name] = copy.deepcopy(value) if isinstance(value, dict) else value
+        return organization
+
+    def _look_up(self, kind: type[Organization], key: str | int) -> Organization:
+        # Inside a transaction only its own tenant can be asked for, and sees its own row.
+        holder = self.engine.holder_of_transaction()
+        with self._bound(holder or self._admin):
+            column = kind.subdomain if isinstance(key, str) else kind.id
+            found: Organization | None = kind.select().where(column == key).get_or_none()
+        if found is not None:
+            return found
+        if holder is not None:
+            raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
+        raise UnknownTenantError(key)
+
+    @property
+    def organization_id(self) -> int | None:
+        """Id of the bound organization; None in privileged work; TenantNotSetError without a binding."""
+        return current().organization_id
+
+    def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Organization:
+        """Insert an organization and return it; `tenant()` accepts it at once.
+
+        Raises:
+            DuplicateError: the subdomain is taken. CheckFailedError, InvalidDataError: a value is malformed.
+        """
+        kind = organization_model()
+        with self._bound(self._admin):
+            return kind.create(name=name, subdomain=subdomain, **columns)
+
+    # -- transactions and raw SQL -----------------------------------------------------------------------------
+
+    def atomic(self, isolation_level: str | None = None) -> Atomic:
+        """A unit of work, as `with` block or decorator; outside one each statement commits by itself."""
+        return self.engine.atomic(isolation_level)
+
+    def on_commit(self, callback: Callback) -> Callback:
+        """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
+
+        A callback that fails is logged, since what was committed stands. Usable as a decorator.
+        """
+        self.engine.after_commit(callback)
+        return callback
+
+    def execute_sql(self, sql: str, params: Sequence[Any] | dict[str, Any] | None = None) -> Any:
+        """Run raw SQL as the bound tenant and return the psycopg2 cursor; row-level security holds it.
+
+        Raises:
+            UnsafeSQLError: the SQL would end the transaction or change the role or tenant.
+        """
+        return self.engine.execute_sql(sql, params)
+
+    # -- migrations -------------------------------------------------------------------------------------------
+
+    def migrate(self, to: int | str | None = None) -> list[str]:
+        """Bring the schema up to the newest migration, or to `to`; returns the names of those applied."""
+        self.engine.checked = False
+        return self._runner().up(to)
+
+    def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
+        """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
+        self.engine.checked = False
+        self.engine.forget_organizations()
+        return self._runner().down(to, count=count)
+
+    def migration_status(self) -> list[MigrationStatus]:
+        """Every migration with its state: applied, pending, dirty, changed or missing."""
+        return self._runner().status()
+
+    def _runner(self) -> Runner:
+        # peewee-migrate is slow to import and needed by deploys only.
+        from rayces_core.migrating.runner import Runner
+
+        return Runner(self.url, app_role=self.app_role, admin_role=self.admin_role)
+
+    def _check_first_use(self, connection: TenantConnection) -> None:
+        first_use.check(connection, self.app_role, self.admin_role)
+
+
+def _unbind(mine: object, tokens: tuple[Token[Any], Token[Any]]) -> None:
+    """Restore what was bound before; where blocks are left in another order than entered, bind nothing."""
+    in_order = block.get() is mine
+    try:
+        bound.reset(tokens[0])
+        block.reset(tokens[1])
+    except ValueError as error:  # another context: what is bound there is somebody else's
+        raise TenantSwitchError("a tenant's block was left in another task or thread than it was entered") from error
+    if not in_order:
+        bound.set(None)
+        block.set(None)
+        raise TenantSwitchError("tenant blocks were left in another order than entered; nothing is bound now")
+
+
+# Organization lives above this layer, so the model makes itself known when it is defined.
+_organization_models: list[type[Organization]] = []
+
+
+def use_organization_model(model: type[Organization]) -> None:
+    """Make `model` the class whose instances tenant() and create_organization() return."""
+    _organization_models[:] = [model]
+
+
+def organization_model() -> type[Organization]:
+    """The Organization model."""
+    if not _organization_models:
+        raise RaycesError("no Organization model is defined yet; import rayces_core")
+    return _organization_models[0]
+
+
+def _role(name: object) -> str:
+    if not isinstance(name, str) or not _ROLE_NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no role name: lower-case letters, digits and _, at most 63")
+    return name
+
+
+def _with_options(url: str, options: dict[str, Any]) -> str:
+    """The URL, checked; with connect options, as one string that migrations and the doctor use as well."""
+    if not isinstance(url, str) or not url.strip():
+        raise ConfigurationError("the database URL is empty; give postgresql://user:password@host/name")
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme and scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"the database URL begins with {scheme}://; only postgresql:// is supported")
+    try:
+        parse_dsn(url)
+    except psycopg2.ProgrammingError as error:
+        raise ConfigurationError(f"the database URL is malformed: {str(error).strip()}") from error
+    try:
+        return make_dsn(url, **options) if options else url
+    except psycopg2.ProgrammingError as error:
+        raise ConfigurationError(f"unknown option: {str(error).strip()}") from error
+
+
+def _with_defaults(url: str) -> str:
+    given = parse_dsn(url)
+    return make_dsn(url, **{name: value for name, value in CONNECT_DEFAULTS.items() if name not in given})

@@ -1,0 +1,198 @@
+"""Transactions and savepoints of one session, and what runs after the outermost commit.
+
+Rule it guards: a unit of work is kept whole or not at all, on the very connection that it began on, whatever leaves
+its block in whatever order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from rayces_core.database.binding import current
+from rayces_core.database.connection import TenantConnection
+from rayces_core.database.constraints import translate
+from rayces_core.database.session import Session
+from rayces_core.errors import ConfigurationError, TenantSwitchError, TransactionFailedError
+
+if TYPE_CHECKING:
+    from rayces_core.database.engine import Engine
+
+logger = logging.getLogger("rayces_core")
+
+ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+
+class Atomic(ContextDecorator):
+    """A unit of work: the outermost one is a transaction, an inner one a savepoint.
+
+    Usable as `with db.atomic():` and as a decorator. An exception undoes the block and goes on.
+    """
+
+    def __init__(self, engine: Engine, isolation: str | None = None) -> None:
+        self._engine, self._isolation = engine, _checked_level(isolation)
+        self._session: Session
+        self._connection: TenantConnection
+        self._savepoint: str | None = None
+        self._callbacks_before = self._restorers_before = 0
+
+    def _recreate_cm(self) -> Atomic:
+        return Atomic(self._engine, self._isolation)
+
+    def __enter__(self) -> Atomic:
+        session = self._engine._state
+        if self in session.transactions:
+            raise TransactionFailedError("this unit of work is open already; make another with db.atomic()")
+        self._session = session
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        session, open_on = self._session, self._session.conn
+        if open_on is None or open_on.holder is None:
+            self._savepoint = None
+            self._connection = begin_on(self._engine, session, self._isolation)
+        elif self._isolation:
+            raise TransactionFailedError("an isolation level is the outermost unit's to choose")
+        else:
+            self._savepoint = f"s{len(session.transactions)}"
+            self._connection = open_on
+            control(self._connection, f'SAVEPOINT "{self._savepoint}"')
+        session.transactions.append(self)
+        self._callbacks_before = len(session.commit_callbacks)
+        self._restorers_before = len(session.restorers)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session = self._session
+        if self._connection.is_foreign:
+            return  # a forked child has nothing to say on its parent's connection
+        self._check_order()
+        session.transactions.pop()
+        callbacks: list[Callable[[], object]] = []
+        try:
+            if kind is None:
+                self._commit()
+                callbacks = self._due_callbacks()
+            else:
+                self._undo()
+        finally:
+            if self._savepoint is None:
+                session.commit_callbacks, session.restorers = [], []
+                self._engine.release(session)
+        run_callbacks(callbacks)
+
+    def _check_order(self) -> None:
+        session = self._session
+        if session.transactions and session.transactions[-1] is self:
+            return
+        undo_all(session)
+        self._engine.release(session)
+        raise TransactionFailedError("units of work were left in another order than entered; all of them were undone")
+
+    def _commit(self) -> None:
+        try:
+            if self._savepoint is not None:
+                control(self._connection, f'RELEASE SAVEPOINT "{self._savepoint}"')
+            else:
+                control(self._connection, "COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        self._session.undo_in_memory(self._callbacks_before, self._restorers_before)
+        if self._connection.closed or self._connection.idle:
+            return
+        undo = "ROLLBACK" if self._savepoint is None else f'ROLLBACK TO SAVEPOINT "{self._savepoint}"'
+        try:
+            control(self._connection, undo)
+        except BaseException:
+            self._connection.close()  # nothing that it had begun may ever be committed
+            raise
+
+    def _due_callbacks(self) -> list[Callable[[], object]]:
+        if self._savepoint is not None:
+            return []
+        return self._session.kept()
+
+    def rollback(self) -> None:
+        """Undo what the block has done so far and go on within a new one."""
+        self._check_order()
+        self._undo()
+        self._restart()
+
+    def commit(self) -> None:
+        """Keep what the block has done so far and go on within a new one."""
+        self._check_order()
+        self._commit()
+        callbacks = self._due_callbacks()
+        self._restart()
+        run_callbacks(callbacks)
+
+    def _restart(self) -> None:
+        self._session.transactions.pop()
+        self._begin()
+
+
+def begin_on(engine: Engine, session: Session, isolation: str | None) -> TenantConnection:
+    """Open the transaction of the bound tenant on the session's connection; returns the connection."""
+    binding = current()
+    if binding.engine is not engine:
+        raise TenantSwitchError("the bound tenant is another database's; open the unit of work on that one")
+    connection = engine.check_out(session)
+    try:
+        connection.begin(binding, isolation)
+    except psycopg2.Error as error:
+        engine.release(session)
+        raise translate(error) from error
+    except BaseException:
+        connection.close()  # whether it has begun is unknown
+        engine.release(session)
+        raise
+    return connection
+
+
+def control(connection: TenantConnection | None, statement: str) -> None:
+    """COMMIT, ROLLBACK and savepoints, which only this library may send."""
+    if connection is None:
+        raise TransactionFailedError("no transaction is open")
+    try:
+        if statement in ("COMMIT", "ROLLBACK"):
+            connection.end(statement)
+        else:
+            connection.plain(statement)
+    except psycopg2.Error as error:
+        raise translate(error) from error
+
+
+def undo_all(session: Session) -> None:
+    """Undo whatever is open in the session, and forget it; the connection is not used again."""
+    session.transactions.clear()
+    session.undo_in_memory()
+    if session.conn is not None and not session.conn.is_foreign:
+        session.conn.close()
+
+
+def run_callbacks(callbacks: list[Callable[[], Any]]) -> None:
+    """Run what waited for the commit; one that fails is logged, since the commit stands."""
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            logger.exception("a callback after the commit failed: %r", callback)
+
+
+def _checked_level(isolation: str | None) -> str | None:
+    if isolation is None:
+        return None
+    level = isolation.upper().strip() if isinstance(isolation, str) else isolation
+    if level not in ISOLATION_LEVELS:
+        raise ConfigurationError(f"{isolation!r} is no isolation level; there are {', '.join(ISOLATION_LEVELS)}")
+    return level

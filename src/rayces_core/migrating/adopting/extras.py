@@ -1,0 +1,55 @@
+"""Lines of the catalogue that an adopted MyHub has and a fresh install has not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rayces_core.migrating.adopting.record import read
+from rayces_core.migrating.myhub import ADOPTED, TABLES
+from rayces_core.migrations.session import MigrationDatabase, connected
+
+_TABLE = "|".join(TABLES)
+# What `--finish` changes: defaults, policies, trigger, function, kept indexes and the primary keys.
+_TRANSITIONAL = re.compile(
+    rf"column ({_TABLE})\.organization_id bigint not null($| default COALESCE\(.*rayces\.organization_id)"
+    rf"|constraint (?P<t>{_TABLE}) (?P=t)_pkey "
+    rf"|index CREATE UNIQUE INDEX (?:{_TABLE})_(?:pkey|organization_id_id_idx) "
+    r"|.*\brayces_adoption"
+)
+_GRANT = re.compile(r"grant (\w+) on (\S+) to (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What was there before an adoption, as lines; empty where nothing was adopted."""
+
+    is_running: bool
+    lines: frozenset[str]
+    app_role: str
+
+    def is_transitional(self, line: str) -> bool:
+        """Whether the line is there, or missing, only as long as the old application runs."""
+        return self.is_running and _TRANSITIONAL.match(line) is not None
+
+    def is_extra(self, line: str) -> bool:
+        """Whether MyHub had it, or it follows from what MyHub had."""
+        grant = _GRANT.fullmatch(line)
+        if line in self.lines:
+            return True
+        if grant is None or grant[3] != self.app_role or grant[1] != "update":
+            return False
+        return any(known.startswith(f"column {grant[2]} ") for known in self.lines)
+
+
+def extras_of(database: MigrationDatabase) -> Extras:
+    """The extras of this database."""
+    with connected(database):
+        record = read(database)
+    if record is None:
+        return Extras(False, frozenset(), database.app_role)
+    granted = {
+        f"grant {str(privilege).lower()} on {table}{f'.{column}' if column else ''} to {role}"
+        for table, privilege, column, role in record.before.role_grants
+    }
+    return Extras(record.stage == ADOPTED, frozenset(record.before.catalogue) | granted, database.app_role)

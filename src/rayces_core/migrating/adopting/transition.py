@@ -1,0 +1,298 @@
+"""What an adoption adds to numbered migrations, so that the old application goes on beside this library.
+
+Rule it guards: each addition is made in the migration's own transaction or as checkpointed steps of it, so there is no
+moment at which the old application meets a table that it cannot use. Each goes with its migration on the way back.
+
+- Whatever table is made: no default privilege gives the old application a right on it.
+- 002 makes the organization; 003 gives the three tables a default for organization_id, and users a trigger that brings
+  e-mail addresses to their normal form.
+- 005 keeps the rights on the sequences, which it makes anew.
+- 006 and 008 settle what the old application wrote meanwhile.
+- 010 leaves the primary keys at (id): PostgreSQL lets a query GROUP BY posts.id and select the rest only by a primary
+  key, Rails reads it at its start, and other tables refer to it. `--finish` exchanges them.
+- 011 finds its indexes under another name, so they survive.
+- 019 lets the old application's roles see the adopted organization, and no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from types import ModuleType
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting.privileges import clearing, taking_back
+from rayces_core.migrating.adopting.recognition import made_tables
+from rayces_core.migrating.adopting.record import Record, organization_id
+from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST, Settling
+from rayces_core.migrating.adopting.shaping import original_timestamps
+from rayces_core.migrating.execution import Execution
+from rayces_core.migrating.files import MigrationFile, read_directory
+from rayces_core.migrating.myhub import RECORD, TABLES
+from rayces_core.migrations.retry import sqlstate
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.steps import Migrator, Step
+
+# The old application's worst wait for a lock; a migration asks for three in a row.
+LOCK_TIMEOUT_MS = 200
+UNIQUE_VIOLATION, UNIQUE_TRIES = "23505", 10
+
+# The index that 011 drops → the name under which it survives.
+KEPT_INDEXES = {
+    "index_posts_on_user_id": "rayces_adoption_posts_user_id",
+    "index_likes_on_user_id": "rayces_adoption_likes_user_id",
+    "index_likes_on_post_id": "rayces_adoption_likes_post_id",
+}
+POLICY, ONLY_POLICY = "rayces_adoption", "rayces_adoption_only"
+NORMALISE = "rayces_adoption_normalise"
+PRIMARY_KEY_INDEX = "organization_id_id_idx"
+
+_FUNCTION = f"""
+CREATE FUNCTION {NORMALISE}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.email := coalesce(nullif(lower(btrim(NEW.email)), ''), 'user-' || NEW.id || '@{PLACEHOLDER_HOST}');
+    RETURN NEW;
+END
+$$
+"""
+# A row that is as it must be costs no call.
+_TRIGGER = f"""
+CREATE TRIGGER {NORMALISE} BEFORE INSERT OR UPDATE OF email ON users FOR EACH ROW
+    WHEN (NEW.email IS NULL OR NEW.email = '' OR NEW.email <> lower(btrim(NEW.email)))
+    EXECUTE FUNCTION {NORMALISE}()
+"""
+_SEQUENCE_GRANTS = """
+SELECT format('GRANT %%s ON SEQUENCE %%I TO %%s%%s', g.privilege_type, c.relname,
+              CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+              CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+  FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS g
+ WHERE c.relname = ANY (%s) AND c.relkind = 'S' AND c.relnamespace = quote_ident(current_schema())::regnamespace
+   AND g.grantee <> c.relowner
+ ORDER BY 1
+"""
+
+_OWNERS = """
+SELECT relname::text, quote_ident(pg_get_userbyid(relowner)) FROM pg_class
+ WHERE relname = ANY (%s) AND relkind = 'r' AND relnamespace = quote_ident(current_schema())::regnamespace
+"""
+
+# In the order in which an insert takes its locks, and all before the first is changed: a lock that is held while the
+# next is waited for stops everybody for as long.
+_LOCK_ALL = "LOCK TABLE likes, posts, users IN ACCESS EXCLUSIVE MODE"
+
+_BARE = "ADD COLUMN organization_id bigint"
+
+Around = Callable[["Transition", list[Step]], list[Step]]
+
+
+class AdoptingExecution(Execution):
+    """Runs migrations with what an adoption adds to them."""
+
+    record: Record
+
+    def run(self, file: MigrationFile, *, back: bool) -> None:
+        """Apply or undo `file`; a row written while a unique index is built is settled like the rest."""
+        for _ in range(UNIQUE_TRIES - 1):
+            try:
+                return super().run(file, back=back)
+            except MigrationError as error:
+                if back or error.__cause__ is None or sqlstate(error.__cause__) != UNIQUE_VIOLATION:
+                    raise
+            Settling(self.database, self.record.choices)()
+        return super().run(file, back=back)
+
+    def _limits(self, module: ModuleType | None) -> tuple[int, int]:
+        lock_ms, statement_ms = super()._limits(module)
+        return min(lock_ms, LOCK_TIMEOUT_MS), statement_ms
+
+    def _steps(self, file: MigrationFile, module: ModuleType, back: bool) -> list[Step]:
+        steps = super()._steps(file, module, back)
+        transition, around = Transition(self.database, self.record), (_BACK if back else _FORTH).get(file.number)
+        if not back:
+            steps = transition.without_default_rights(steps)
+        return around(transition, steps) if around else steps
+
+
+class Transition:
+    """The additions of one adoption, as steps."""
+
+    def __init__(self, database: MigrationDatabase, record: Record) -> None:
+        self.database, self.record = database, record
+
+    def without_default_rights(self, steps: list[Step]) -> list[Step]:
+        """Wherever a table is made: what default privileges give the old roles on it is taken back."""
+        made = _made(steps)
+        return steps + self._queued([taking_back(made, self.record.old_roles)]) if made else steps
+
+    def organization(self, steps: list[Step]) -> list[Step]:
+        """002: the organization that everything falls to."""
+        migrator = Migrator(self.database)
+        migrator.sql(
+            "WITH made AS (INSERT INTO organizations (name, subdomain) VALUES (%s, %s) RETURNING id) "
+            f"UPDATE {RECORD} SET adopted_id = made.id FROM made",
+            self.record.name,
+            self.record.subdomain,
+        )
+        return steps + migrator.steps
+
+    def defaults(self, steps: list[Step]) -> list[Step]:
+        """003: rows written without organization_id fall to the bound organization, or to the adopted one."""
+        bound = "nullif(current_setting('rayces.organization_id', true), '')::bigint"
+        default = f"coalesce({bound}, {self._organization_id():d})"
+        added = [
+            f"ALTER TABLE {table} ALTER COLUMN organization_id SET DEFAULT {default}"
+            for table in ("likes", "posts", "users")
+        ]
+        return self._queued(
+            # Rows that are there get it without being written, so no trigger of MyHub's sees them.
+            [step.text.replace(_BARE, f"{_BARE} DEFAULT {self._organization_id():d}") for step in steps]
+            + [*added, _FUNCTION, _TRIGGER]
+        )
+
+    def without_normalising(self, steps: list[Step]) -> list[Step]:
+        """003 back: the defaults go with their columns."""
+        drops = [f"DROP TRIGGER IF EXISTS {NORMALISE} ON users", f"DROP FUNCTION IF EXISTS {NORMALISE}()"]
+        return self._queued(drops) + steps
+
+    def timestamps(self, steps: list[Step]) -> list[Step]:
+        """004 back: the types and defaults that MyHub had."""
+        return steps + self._queued(original_timestamps(self.record.before))
+
+    def sequences_back(self, steps: list[Step]) -> list[Step]:
+        """005 back: a sequence has to have its table's owner, who need not be the one that migrates."""
+        owners = dict(self.database.execute_sql(_OWNERS, (list(TABLES),)).fetchall())
+        return self.sequence_rights(self._queued(_owned(step.text, owners) for step in steps))
+
+    def sequence_rights(self, steps: list[Step]) -> list[Step]:
+        """005 both ways: a sequence that is made anew has lost its grants, and may have got others by default."""
+        names = [f"{table}_id_seq" for table in TABLES]
+        grants = self.database.execute_sql(_SEQUENCE_GRANTS, (names,)).fetchall()
+        return steps + self._queued([clearing(names), *(grant for (grant,) in grants)])
+
+    def settled(self, steps: list[Step]) -> list[Step]:
+        """006, 008: what the old application wrote since rows were settled is settled first."""
+        migrator = Migrator(self.database)
+        settling = Settling(self.database, self.record.choices)
+
+        def settle_rows() -> None:
+            settling()
+
+        migrator.run(settle_rows)
+        return migrator.steps + steps
+
+    def keys(self, steps: list[Step]) -> list[Step]:
+        """010 both ways: all but the primary keys."""
+        texts = [_without_primary_keys(step.text) for step in steps]
+        return self._queued(text for text in texts if text)
+
+    def kept_indexes(self, steps: list[Step]) -> list[Step]:
+        """011: the old application's indexes survive under another name."""
+        renames = [f"ALTER INDEX IF EXISTS {old} RENAME TO {kept}" for old, kept in KEPT_INDEXES.items()]
+        return self._queued(renames) + steps
+
+    def indexes_again(self, steps: list[Step]) -> list[Step]:
+        """011 back."""
+        renames = [f"ALTER INDEX IF EXISTS {kept} RENAME TO {old}" for old, kept in KEPT_INDEXES.items()]
+        return self._queued(renames) + steps
+
+    def policies(self, steps: list[Step]) -> list[Step]:
+        """019: the moment row-level security holds, the old roles see the adopted organization."""
+        roles = ", ".join(quote_identifier(role) for role in self.record.old_roles)
+        held = f"organization_id = {self._organization_id():d}"
+        # The second one narrows: a role that also inherits rayces_admin would see every organization.
+        added = [
+            f"CREATE POLICY {name} ON {table} {kind} TO {roles} USING ({held}) WITH CHECK ({held})"
+            for table in TABLES
+            for name, kind in ((POLICY, ""), (ONLY_POLICY, "AS RESTRICTIVE"))
+        ]
+        added += self._narrowed(tenant_tables(19))
+        granted = [_grant(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
+        return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
+
+    def narrowed(self, steps: list[Step]) -> list[Step]:
+        """025: a role that also inherits rayces_admin sees no other organization's rows there either."""
+        return steps + self._queued(self._narrowed(_made(steps)))
+
+    def _narrowed(self, tables: Iterable[str]) -> list[str]:
+        roles, key = ", ".join(quote_identifier(role) for role in self.record.old_roles), self._organization_id()
+        return [
+            f"CREATE POLICY {ONLY_POLICY} ON {table} AS RESTRICTIVE TO {roles} "
+            f"USING ({'id' if table == 'organizations' else 'organization_id'} = {key:d})"
+            for table in tables
+        ]
+
+    def without_policies(self, steps: list[Step]) -> list[Step]:
+        """019 back: what everybody had is everybody's again, instead of the old roles'."""
+        drops = [f"DROP POLICY IF EXISTS {name} ON {table}" for table in TABLES for name in (POLICY, ONLY_POLICY)]
+        drops += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {table}" for table in tenant_tables(19)]
+        revoked = [_revoke(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
+        granted = [_grant(right, "PUBLIC") for right in self.record.before.public_grants]
+        return self._queued(drops) + steps + self._queued([*revoked, *granted])
+
+    def _organization_id(self) -> int:
+        return organization_id(self.database)
+
+    def _queued(self, statements: Iterable[str]) -> list[Step]:
+        migrator = Migrator(self.database)
+        for statement in statements:
+            migrator.sql(statement)
+        return migrator.steps
+
+
+def tenant_tables(up_to: int) -> list[str]:
+    """Names of the tables beside MyHub's that migrations up to this number make."""
+    return made_tables([file for file in read_directory(None) if file.number <= up_to])
+
+
+def _made(steps: list[Step]) -> list[str]:
+    return [name for step in steps for name in re.findall(r"CREATE TABLE (\w+)", step.text)]
+
+
+def _without_primary_keys(text: str) -> str:
+    """A statement of 010 without what exchanges primary keys; empty when it is for nothing else."""
+    if "CONCURRENTLY" in text and text.rpartition(" (")[2] == "id)":
+        return ""
+    return ";\n".join(statement for statement in text.split(";\n") if "_pkey" not in statement)
+
+
+def _owned(text: str, owners: dict[str, str]) -> str:
+    for table, owner in owners.items():
+        change = f"ALTER SEQUENCE {table}_id_seq"
+        text = text.replace(
+            f"CREATE SEQUENCE {table}_id_seq OWNED BY {table}.id",
+            f"CREATE SEQUENCE {table}_id_seq; {change} OWNER TO {owner}; {change} OWNED BY {table}.id",
+        )
+    return text
+
+
+def _grant(right: list[str | None], role: str) -> str:
+    return f"GRANT {_right(*right[1:3])} ON {right[0]} TO {role}"
+
+
+def _revoke(right: list[str | None], role: str) -> str:
+    return f"REVOKE {_right(*right[1:3])} ON {right[0]} FROM {role}"
+
+
+def _right(privilege: str | None, column: str | None) -> str:
+    return f"{privilege} ({quote_identifier(column)})" if column else str(privilege)
+
+
+_FORTH: dict[int, Around] = {
+    2: Transition.organization,
+    3: Transition.defaults,
+    5: Transition.sequence_rights,
+    6: Transition.settled,
+    8: Transition.settled,
+    10: Transition.keys,
+    11: Transition.kept_indexes,
+    19: Transition.policies,
+    25: Transition.narrowed,
+}
+_BACK: dict[int, Around] = {
+    3: Transition.without_normalising,
+    4: Transition.timestamps,
+    5: Transition.sequences_back,
+    10: Transition.keys,
+    11: Transition.indexes_again,
+    19: Transition.without_policies,
+}

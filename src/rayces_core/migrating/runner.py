@@ -1,0 +1,370 @@
+"""Runner: applies and undoes the numbered migrations of a directory, one runner at a time, safely on a live database.
+
+Rules it guards: a migration is applied whole or its history says how far it came; nothing that could be skipped,
+edited or half done goes unnoticed; no statement that stops the application waits for a lock longer than half a second.
+
+Files are peewee-migrate's: `NNN_slug.py` with `migrate(migrator, database, *, fake=False)` and `rollback(...)`, which
+queue plain SQL (`migrator.sql`) and calls (`migrator.run`). A module may also say `ATOMIC = False` (each statement
+commits by itself and is a checkpoint; its rollback must then work from any half-done state), `IRREVERSIBLE = "reason"`,
+`LOCK_TIMEOUT_MS` and `STATEMENT_TIMEOUT_MS`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import peewee
+from peewee_migrate.router import BaseRouter
+
+from rayces_core.errors import MigrationError, MigrationFileError
+from rayces_core.migrating.execution import Execution, Observer
+from rayces_core.migrating.files import MigrationFile, read_directory, refuse_irreversible
+from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
+from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
+from rayces_core.migrating.roles import ensure_roles
+from rayces_core.migrating.script import Script
+from rayces_core.migrating.status import MigrationStatus, is_applied, statuses
+from rayces_core.migrations.session import (
+    MigrationDatabase,
+    Progress,
+    connected,
+    dedicated_as,
+    quote_identifier,
+    refuse_proxy,
+    single_runner,
+)
+from rayces_core.migrations.steps import Migrator, backfill
+
+__all__ = [
+    "MigrationDatabase",
+    "MigrationError",
+    "MigrationStatus",
+    "Migrator",
+    "Runner",
+    "backfill",
+    "quote_identifier",
+]
+
+logger = logging.getLogger("rayces_core.migrations")
+
+
+class Runner(BaseRouter):
+    """Applies and undoes the migrations of one directory on one database, over a connection of its own.
+
+    Args:
+        database: a libpq URL, a Peewee PostgresqlDatabase, or an object with `url`. Its connections are not used.
+        directory: where the migrations are; None for those of this package.
+        app_role, admin_role: roles of tenant work and of privileged work, made if they are missing.
+        history_table: what is applied; runners with different tables do not meet.
+        lock_wait_seconds: how long to wait for another runner.
+        retry_seconds: how long to go on asking for the locks of one migration.
+        on_step: called with (migration, step, steps) before each step; what it raises stops the run there.
+        on_progress: called with (what, done, total) by backfills and while an index is built, then from another thread.
+    """
+
+    # A rehearsal runs the same code, measured.
+    _database_kind: type[MigrationDatabase] = MigrationDatabase
+    _execution_kind: type[Execution] = Execution
+    # An adoption may run where a plain run would stop the old application.
+    _is_adoption = False
+
+    def __init__(
+        self,
+        database: str | peewee.Database | Any,
+        directory: str | Path | None = None,
+        *,
+        app_role: str = "rayces_app",
+        admin_role: str = "rayces_admin",
+        history_table: str = "rayces_migrations",
+        lock_wait_seconds: float = 60.0,
+        retry_seconds: float = 120.0,
+        on_step: Observer | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        own = dedicated_as(self._database_kind, database)
+        own.app_role, own.admin_role, own.retry_seconds = app_role, admin_role, retry_seconds
+        own.on_progress = on_progress
+        super().__init__(own, migrate_table=history_table, logger=logger, migrator_class=Migrator)
+        self.database: MigrationDatabase = own
+        self.directory = directory
+        self.lock_wait_seconds = lock_wait_seconds
+        self.history = History(own, history_table)
+        self._execution = self._execution_kind(own, self.history, on_step)
+
+    # -- what is usually wanted -------------------------------------------------------------------------------
+
+    def up(self, to: int | str | None = None) -> list[str]:
+        """Apply what is pending, up to and including `to` (a number or a name), and finish what was stopped half way.
+
+        Returns the names applied, oldest first.
+
+        Raises:
+            MigrationFileError: a file is edited, missing, misnamed, out of order or numbered twice; nothing was run.
+            MissingRoleError: the roles are missing and the login may not create them; nothing was run.
+            MigrationError: a migration failed, or another runner holds the lock.
+        """
+        with self._held() as (files, rows):
+            reverting, pending = self._upwards(files, rows, to)
+            if not pending and not reverting:
+                return []
+            for file in pending:
+                file.load()
+            ensure_roles(self.database)
+            self.history.create()
+            self._run_all(reverting, back=True)
+            return self._run_all(pending, back=False)
+
+    def down(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
+        """Undo the migrations newer than `to` (a number or a name; 0 undoes all), or the newest `count` (default 1).
+
+        Returns the names undone, newest first.
+
+        Raises:
+            IrreversibleMigrationError: one of them has no way back; nothing was run.
+            MigrationFileError, MigrationError: as for `up`.
+        """
+        if to is not None and count is not None:
+            raise MigrationError("give down() either to= or count=, not both")
+        with self._held() as (files, rows):
+            chosen = self._downwards(files, rows, to, count)
+            undone = self._run_all(chosen, back=True)
+            self.history.drop_if_empty()
+            return undone
+
+    def up_script(self, to: int | str | None = None) -> str:
+        """What `up(to)` would do, as a script for psql; nothing is run. Raises as `up` does."""
+        with self._looked_at() as (files, rows):
+            reverting, pending = self._upwards(files, rows, to)
+            return Script(self.database, self.history, rows).text(reverting, pending)
+
+    def down_script(self, to: int | str | None = None, *, count: int | None = None) -> str:
+        """What `down(to, count=count)` would do, as a script for psql; nothing is run. Raises as `down` does."""
+        with self._looked_at() as (files, rows):
+            return Script(self.database, self.history, rows).text(self._downwards(files, rows, to, count), [])
+
+    def status(self) -> list[MigrationStatus]:
+        """Every migration with its state, by number; those whose file is missing come last."""
+        with connected(self.database):
+            rows = self.history.rows()
+        return statuses(read_directory(self.directory), rows)
+
+    def refuse_changes(self) -> None:
+        """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
+        with connected(self.database):
+            _refuse_disagreement(read_directory(self.directory), self.history.rows())
+
+    # -- names that users of peewee-migrate know --------------------------------------------------------------
+
+    @property
+    def model(self) -> type[HistoryRow]:  # type: ignore[override]
+        """The model of the history table, this runner's own."""
+        return self.history.model
+
+    @property
+    def migrator(self) -> Migrator:
+        """A fresh migrator; applied migrations are not replayed."""
+        return Migrator(self.database)
+
+    @property
+    def todo(self) -> list[str]:
+        """Names of all migrations, by number."""
+        return [file.name for file in read_directory(self.directory)]
+
+    @property
+    def done(self) -> list[str]:
+        """Names of the applied migrations, in the order in which they were applied."""
+        with connected(self.database):
+            return [name for name, row in self.history.rows().items() if row.state == APPLIED]
+
+    @property
+    def diff(self) -> list[str]:
+        """Names of the migrations that are not applied, by number."""
+        done = set(self.done)
+        return [name for name in self.todo if name not in done]
+
+    def run(self, name: str | None = None, *, fake: bool = False) -> list[str]:
+        """`up(name)`; with `fake` only the history is written."""
+        if not fake:
+            return self.up(name)
+        with self._held() as (files, rows):
+            last = self._number(files, name, default=len(files))
+            return [self._fake(file) for file in files if file.number <= last and file.name not in rows]
+
+    def rollback(self) -> list[str]:
+        """`down()`: undo the newest migration."""
+        return self.down()
+
+    def read(self, name: str) -> tuple[Any, Any]:
+        """The functions migrate and rollback (None if there is none) of a migration."""
+        module = self._file(read_directory(self.directory), name).load()
+        return module.migrate, getattr(module, "rollback", None)
+
+    def run_one(
+        self,
+        name: str,
+        migrator: object = None,  # noqa: ARG002
+        *,
+        fake: bool = False,
+        downgrade: bool = False,
+        force: bool = False,  # noqa: ARG002
+    ) -> str:
+        """Apply the next migration or undo the newest one, by name; `fake` writes the history only.
+
+        `migrator` and `force` are peewee-migrate's and change nothing.
+        """
+        with self._held() as (files, rows):
+            file = self._file(files, name)
+            self._refuse_out_of_turn(files, rows, file, downgrade=downgrade)
+            if downgrade:
+                refuse_irreversible(file)
+            if fake:
+                return self._fake(file, back=downgrade)
+            if not downgrade:
+                ensure_roles(self.database)
+                self.history.create()
+            self._run_all([file], back=downgrade)
+            return name
+
+    def create(self, *_args: object, **_options: object) -> NoReturn:
+        """Refused: peewee-migrate would write model operations."""
+        raise MigrationError("write the file NNN_what_it_does.py by hand; migrations hold plain SQL")
+
+    def merge(self, *_args: object, **_options: object) -> NoReturn:
+        """Refused: peewee-migrate would delete every migration and lose what it cannot express."""
+        raise MigrationError("migrations are never merged")
+
+    def clear(self) -> NoReturn:
+        """Refused: peewee-migrate would delete the history."""
+        raise MigrationError("the history of migrations is never cleared")
+
+    compile = create
+
+    # -- how ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _held(self) -> Iterator[tuple[list[MigrationFile], dict[str, HistoryRow]]]:
+        """Hold the lock of the only runner; gives the files and the history, which agree."""
+        files = read_directory(self.directory)
+        with single_runner(self.database, self.migrate_table, self.lock_wait_seconds):
+            rows = self._agreed(files)
+            yield files, rows
+
+    @contextmanager
+    def _looked_at(self) -> Iterator[tuple[list[MigrationFile], dict[str, HistoryRow]]]:
+        """The files and the history, which agree, on a connection that writes nothing."""
+        files = read_directory(self.directory)
+        with connected(self.database):
+            refuse_proxy(self.database)
+            rows = self._agreed(files)
+            self.database.command("SET default_transaction_read_only = on")
+            try:
+                yield files, rows
+            finally:
+                self.database.command("RESET default_transaction_read_only")
+
+    def _agreed(self, files: list[MigrationFile]) -> dict[str, HistoryRow]:
+        rows = self.history.rows()
+        _refuse_disagreement(files, rows)
+        if self._is_guarded:
+            refuse_half_adopted(self.database)
+        return rows
+
+    @property
+    def _is_guarded(self) -> bool:
+        return self.directory is None and not self._is_adoption
+
+    def _run_all(self, files: list[MigrationFile], *, back: bool) -> list[str]:
+        for file in files:
+            self._execution.run(file, back=back)
+        return [file.name for file in files]
+
+    def _fake(self, file: MigrationFile, *, back: bool = False) -> str:
+        if back:
+            self.history.undone(file)
+        else:
+            ensure_roles(self.database)
+            self.history.create()
+            self.history.applied(file, attempts=0, duration_ms=0)
+        return file.name
+
+    def _upwards(
+        self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None
+    ) -> tuple[list[MigrationFile], list[MigrationFile]]:
+        """What has to be undone first, because undoing it was stopped half way, and what has to be applied."""
+        if self._is_guarded:
+            refuse_untouched(self.database, rows)
+        last = self._number(files, to, default=len(files))
+        reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
+        return reverting, [file for file in files if file.number <= last and not is_applied(rows, file)]
+
+    def _downwards(
+        self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None
+    ) -> list[MigrationFile]:
+        """What has to be undone, newest first, all of which can be."""
+        recorded = [file for file in reversed(files) if file.name in rows]
+        if to is None:
+            chosen = recorded[: 1 if count is None else max(count, 0)]
+        else:
+            last = self._number(files, to, default=0)
+            chosen = [file for file in recorded if file.number > last]
+        for file in chosen:
+            refuse_irreversible(file)
+        if self._is_guarded:
+            refuse_undoing(self.database, (file.number for file in chosen))
+        return chosen
+
+    def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
+        if target is None:
+            return default
+        if str(target).isdigit():
+            number = int(target)
+            if number > len(files):
+                raise MigrationError(f"there is no migration {number}; the newest is {len(files)}")
+            return number
+        return self._file(files, str(target)).number
+
+    @staticmethod
+    def _file(files: list[MigrationFile], name: str) -> MigrationFile:
+        for file in files:
+            if file.name == name:
+                return file
+        raise MigrationError(f"there is no migration {name!r}")
+
+    @staticmethod
+    def _refuse_out_of_turn(
+        files: list[MigrationFile], rows: dict[str, HistoryRow], file: MigrationFile, *, downgrade: bool
+    ) -> None:
+        if downgrade:
+            recorded = [each for each in files if each.name in rows]
+            expected = recorded[-1] if recorded else None
+        else:
+            expected = next((each for each in files if not is_applied(rows, each)), None)
+        if expected != file:
+            raise MigrationError(f"{file.name} is not next; {expected.name if expected else 'nothing'} is")
+
+
+def _refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]) -> None:
+    """Raise MigrationFileError unless the history is the beginning of the files, none of them edited."""
+    names = {file.name for file in files}
+    gone = [name for name in rows if name not in names]
+    if gone:
+        raise MigrationFileError(
+            f"{', '.join(gone)}: applied to this database, but the file is missing; install the version that has it"
+        )
+    for file in files:
+        row = rows.get(file.name)
+        if row is not None and row.checksum != file.checksum and (row.state == APPLIED or row.steps_done):
+            raise MigrationFileError(
+                f"{file.name} was edited after it was {'applied' if row.state == APPLIED else 'begun'}; restore it "
+                "and put the change into a new migration"
+            )
+    for earlier, later in pairwise(files):
+        if later.name in rows and not is_applied(rows, earlier):
+            raise MigrationFileError(
+                f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
+            )

@@ -1,0 +1,1 @@
+"""Models whose queries and writes are held to the bound tenant."""

@@ -1,0 +1,320 @@
+"""The queries of tenant models: no read serves one tenant's rows to another, every write is stamped and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from operator import is_
+from typing import Any, Self
+
+import peewee
+
+from rayces_core.database.binding import Binding, block, bound, current
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
+from rayces_core.fields import assigned
+from rayces_core.tenancy.hydration import Rows, builder
+from rayces_core.tenancy.joined import joined_builder
+from rayces_core.tenancy.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
+from rayces_core.tenancy.shapes import run_shaped
+
+_BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
+
+
+class ScopedResult:
+    """Keeps a query's result only for the binding it was read under, and builds its rows by template."""
+
+    # What was read, for whom and in which block, in one tuple: queries may be shared between threads.
+    _kept: tuple[Binding, object, Any] | None = None
+    _streams = False
+    _repeats = False  # whether every execute() runs anew, as writing does
+
+    def _execute(self, database: Any) -> Any:
+        kept = None if self._repeats or self._streams else self._valid()
+        if kept is not None:
+            return kept
+        binding, mine = current(), block.get()
+        result = self.clone()._run(database)
+        if isinstance(result, peewee.CursorWrapper):
+            self._kept = binding, mine, result
+        return result
+
+    def clone(self) -> Self:
+        """A copy that has read nothing."""
+        query = super().clone()
+        query._kept = None
+        return query
+
+    def _valid(self) -> Any:
+        kept = self._kept
+        return kept[2] if kept is not None and kept[0] is current() and kept[1] is block.get() else None
+
+    def _run(self, database: Any) -> Any:
+        """Execute this query, which nobody else has."""
+        self._cursor_wrapper = None
+        if database is self._database and self._may_be_shaped():
+            cursor = run_shaped(self)
+            if cursor is not None:
+                self._cursor_wrapper = self._get_cursor_wrapper(cursor)
+        result = super()._execute(database)
+        if isinstance(result, peewee.CursorWrapper) and not isinstance(result, Rows) and not self._streams:
+            # Peewee's own make their instances when looked at, which may be in another tenant's block.
+            result.fill_cache()
+        return result
+
+    def _may_be_shaped(self) -> bool:
+        return False
+
+    def _result(self) -> Any:
+        # Not again in the same block: list() asks for the length too, and this may be an INSERT.
+        kept = self._valid()
+        return self.execute() if kept is None else kept
+
+    def _ensure_execution(self) -> None:
+        self._result()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._result())
+
+    def __getitem__(self, item: int | slice) -> Any:
+        return self._result()[item]
+
+    def __len__(self) -> int:
+        return len(self._result())
+
+    def iterator(self, database: Any = None) -> Iterator[Any]:
+        """Rows one by one, kept nowhere; raises when read on after the tenant's block."""
+        query = self.clone()
+        query._streams = True
+        return _held(super(ScopedResult, query).iterator(database), current())
+
+    def _get_cursor_wrapper(self, cursor: Any) -> Any:
+        row_type = self._row_type or self.default_row_type
+        if row_type not in _BUILT:
+            return super()._get_cursor_wrapper(cursor)
+        joined = row_type == peewee.ROW.MODEL and getattr(self, "_joins", None)
+        build = joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
+        if build is None:
+            return super()._get_cursor_wrapper(cursor)
+        return Rows(cursor, build, current().organization_id)
+
+
+def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:
+    while True:
+        now = bound.get()
+        if now is not binding:
+            if now is None:
+                raise TenantNotSetError("the tenant's block has ended; read the iterator inside it")
+            raise CrossTenantError(
+                "this iterator was begun under another tenant; read it inside that block",
+                bound=now.organization_id,
+                found=binding.organization_id,
+            )
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        yield row
+
+
+class ScopedReading(ScopedResult):
+    """What SELECT and UNION share: what is derived from them is scoped as they are."""
+
+    def scalars(self, database: Any = None) -> Iterator[Any]:
+        """The first column, row by row; raises when read on after the tenant's block."""
+        return _held(super().scalars(database), current())
+
+    def select_from(self, *columns: Any) -> TenantSelect:
+        """A SELECT over this one."""
+        if not columns:
+            raise ValueError("select_from() needs the columns to select")
+        return self.model.select(*columns).from_(self)
+
+    def prefetch(self, *subqueries: Any, prefetch_type: Any = peewee.PREFETCH_TYPE.WHERE) -> list[Any]:
+        """The rows with their relations read in one query for each of `subqueries`."""
+        joinable = prefetch_type in (peewee.PREFETCH_TYPE.WHERE, peewee.PREFETCH_TYPE.JOIN)
+        if subqueries and joinable and current().privileged:
+            return prefetch_by_tenant(self, subqueries, prefetch_type)
+        return super().prefetch(*subqueries, prefetch_type=prefetch_type)
+
+    def with_related(self, *loads: Any) -> Any:
+        """The same query, whose rows come with the relations that `loads` name."""
+        return super().with_related(*map(TenantLoad.of, loads))
+
+    def create_table(self, *_: Any, **__: Any) -> Any:
+        """Refused: nothing would hold the copies, and a temporary table outlives the tenant's block."""
+        raise TenancyError("rows of a tenant are not copied into a table of their own")
+
+    def union_all(self, rhs: Any) -> TenantCompoundSelect:
+        """Rows of both, repeated ones too."""
+        return TenantCompoundSelect(self.model, self, "UNION ALL", rhs)
+
+    def union(self, rhs: Any) -> TenantCompoundSelect:
+        """Rows of both, each once."""
+        return TenantCompoundSelect(self.model, self, "UNION", rhs)
+
+    def intersect(self, rhs: Any) -> TenantCompoundSelect:
+        """Rows that are in both."""
+        return TenantCompoundSelect(self.model, self, "INTERSECT", rhs)
+
+    def except_(self, rhs: Any) -> TenantCompoundSelect:
+        """Rows of this one that are not in the other."""
+        return TenantCompoundSelect(self.model, self, "EXCEPT", rhs)
+
+    __add__, __or__, __and__, __sub__ = union_all, union, intersect, except_
+
+
+class TenantSelect(ScopedReading, peewee.ModelSelect):
+    """SELECT of a tenant model."""
+
+    def _may_be_shaped(self) -> bool:
+        return not self._load_tree
+
+    def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
+        if is_subquery or not self.selects_all():
+            return super().__sql_selection__(ctx, is_subquery)
+        # All columns of a model are most of the text, and the same for every query but for the alias.
+        meta = self.model._meta
+        alias = ctx.alias_manager[meta.table]
+        names = meta.remember(
+            ("selection", alias), lambda: ", ".join(f'"{alias}"."{field.column_name}"' for field in meta.sorted_fields)
+        )
+        return ctx.literal(names)
+
+    def selects_all(self) -> bool:
+        """Whether these are all columns of the model; `_is_default` alone does not tell after columns()."""
+        if not self._is_default or not peewee.is_model(self.model):
+            return False
+        fields = self.model._meta.sorted_fields
+        return len(self._returning) == len(fields) and all(map(is_, self._returning, fields))
+
+    def _normalize_join(self, src: Any, dest: Any, on: Any, attr: str | None) -> Any:
+        named = on.unwrap() if isinstance(on, peewee.Node) else on
+        generated = named is None or isinstance(named, peewee.Field | peewee.Column)
+        on, attr, constructor, context = super()._normalize_join(src, dest, on, attr)
+        mine, theirs = _tenant_column_of(src), _tenant_column_of(dest)
+        if generated and on is not None and mine is not None and theirs is not None:
+            # The key is (organization_id, id): in privileged work, id alone may meet another tenant's row.
+            on = on & (mine == theirs)
+        return on, attr, constructor, context
+
+
+def _tenant_column_of(source: Any) -> Any:
+    model = source.model if isinstance(source, peewee.ModelAlias) else getattr(source, "_model", source)
+    if not peewee.is_model(model) or "organization" not in model._meta.fields:
+        return None
+    return source.organization_id if isinstance(source, peewee.Table) else source.organization
+
+
+class TenantCompoundSelect(ScopedReading, peewee.ModelCompoundSelectQuery):
+    """UNION, INTERSECT or EXCEPT; every arm is scoped by itself."""
+
+    @property
+    def _joins(self) -> Any:
+        return getattr(self.lhs, "_joins", None)
+
+
+class TenantRaw(ScopedResult, peewee.ModelRaw):
+    """Raw SQL read as a tenant model; held by row-level security."""
+
+
+class ScopedWrite:
+    """Adds the tenant to an UPDATE or DELETE when it is compiled, outside the caller's own WHERE."""
+
+    _repeats = True
+
+    def _run(self, database: Any) -> Any:
+        cursor = run_shaped(self) if database is self._database else None
+        written = super()._run(database) if cursor is None else cursor.rowcount
+        if self.model._meta.tenant_column == "id":
+            forget_organizations()
+        return written
+
+    def __sql__(self, ctx: peewee.Context) -> peewee.Context:
+        tenant = tenant_in(ctx)
+        if tenant is None:
+            return super().__sql__(ctx)
+        meta = self.model._meta
+        own = peewee.Expression(meta.fields[meta.tenant_field], peewee.OP.EQ, peewee.Value(tenant, converter=False))
+        query = self.clone()
+        if query._where is not None:
+            # In parentheses: it may be raw SQL with an OR of its own.
+            own = peewee.Expression(own, peewee.OP.AND, peewee.EnclosedNodeList((query._where,)))
+        query._where = own
+        return super(ScopedWrite, query).__sql__(ctx)
+
+
+class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
+    """UPDATE of the tenant's rows; a row never changes its organization."""
+
+    def __init__(self, model: Any, update: Any = None, **options: Any) -> None:
+        for key in update or ():
+            check_writable(model, key)
+        super().__init__(model, update, **options)
+
+
+def forget_organizations() -> None:
+    """Have the next tenant() look again; once more after the commit, since others may look meanwhile."""
+    engine = current().engine
+    engine.forget_organizations()
+    engine.after_commit(engine.forget_organizations)
+
+
+def updates_of(
+    model: Any, instances: Iterable[Any], columns: list[Any], batch_size: int | None
+) -> Iterator[TenantUpdate]:
+    """UPDATEs that write to each of `instances`, by id, its own values of `columns`; one organization each."""
+    rows_of: dict[int | None, list[Any]] = {}
+    for instance in instances:
+        rows_of.setdefault(known_tenant_of(instance), []).append(instance)
+    tenant = model._meta.fields[model._meta.tenant_field]
+    for organization_id, rows in rows_of.items():
+        for batch in peewee.chunked(rows, batch_size or len(rows)):
+            update = _update_each(model, batch, columns)
+            yield update if organization_id is None else update.where(tenant == organization_id)
+
+
+def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdate:
+    key, values = model._meta.primary_key, {}
+    for column in columns:
+        if any(column.name not in row.__data__ for row in rows):
+            raise InvalidDataError(f"{model.__name__}.{column.name}", None, "was not read with every row")
+        given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
+        cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
+        values[column] = peewee.Case(key, cases)
+    update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
+    return update
+
+
+class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
+    """DELETE of the tenant's rows."""
+
+
+def check_writable(model: Any, key: Any) -> None:
+    """Refuse to change a column that never changes, or that only events change."""
+    if names_tenant(model, key):
+        raise TenantImmutableError
+    field = model._meta.combined.get(key if isinstance(key, str) else _column_name(key))
+    if field is not None and is_state(field):
+        raise assigned(field)
+
+
+def is_state(field: Any) -> bool:
+    """Whether only the events of a state machine change this field."""
+    return getattr(field, "by_event_only", False)
+
+
+def names_tenant(model: Any, key: Any) -> bool:
+    """Whether `key`, a name, field or column, is the one that holds the organization."""
+    meta = model._meta
+    if meta.tenant_column == "id":
+        return False
+    if isinstance(key, str):
+        return key in (meta.tenant_field, meta.tenant_column)
+    return _column_name(key) == meta.tenant_column
+
+
+def _column_name(key: Any) -> Any:
+    if isinstance(key, peewee.Field):
+        return key.column_name
+    if isinstance(key, peewee.Column):
+        return key.name
+    return key._path[-1] if isinstance(key, peewee.Entity) else None

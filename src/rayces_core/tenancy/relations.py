@@ -1,0 +1,144 @@
+"""Foreign keys between tenant tables: always (organization_id, x_id) → (organization_id, id).
+
+Peewee sees one column; what makes it composite is the database's constraint, and here that a row of one tenant is
+never followed to, or given, a row of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import peewee
+
+from rayces_core.database.binding import current
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
+from rayces_core.tenancy.scoping import check_reach, known_tenant_of, tenant_of
+
+
+class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
+    """Reads the related row within the row's own organization."""
+
+    def get_rel_instance(self, instance: Any) -> Any:
+        """The related row, read once and kept."""
+        value = instance.__data__.get(self.name)
+        if value is None or self.name in instance.__rel__ or not self.field.lazy_load:
+            return super().get_rel_instance(instance)
+        related = self.rel_model._related(self.field.rel_field, value, known_tenant_of(instance))
+        instance.__rel__[self.name] = related
+        return related
+
+    def __set__(self, instance: Any, related: Any) -> None:
+        if not isinstance(related, self.rel_model):
+            super().__set__(instance, related)
+            return
+        mine, theirs = tenant_of(instance), tenant_of(related)
+        if mine is not None and theirs is not None and mine != theirs:
+            raise CrossTenantError(
+                f"{self.name} must be of organization {mine}, not {theirs}", bound=mine, found=theirs
+            )
+        # The key may itself be a foreign key, whose attribute would be the row behind it.
+        instance.__data__[self.name] = getattr(related, self.field.rel_field.safe_name)
+        instance.__rel__[self.name] = related
+        instance._dirty.add(self.name)
+
+
+class TenantBackrefAccessor(peewee.BackrefAccessor):
+    """The rows that name this one, within its organization."""
+
+    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
+        if instance is None:
+            return self
+        organization_id = known_tenant_of(instance)
+        key = getattr(instance, self.field.rel_field.safe_name)
+        query = self.rel_model.select().where(self.field == key)
+        if current().privileged:
+            query = query.where(self.rel_model.organization == organization_id)
+        return query
+
+
+class TenantForeignKey(peewee.ForeignKeyField):
+    """A reference to a row of another tenant model, of the same organization."""
+
+    accessor_class = TenantForeignKeyAccessor
+    backref_accessor_class = TenantBackrefAccessor
+    field_type = "BIGINT"
+
+    def db_value(self, value: Any) -> Any:
+        """The id of a related row or instance."""
+        if isinstance(value, self.rel_model):
+            value = getattr(value, self.rel_field.safe_name)
+        elif isinstance(value, peewee.Model):
+            wanted = self.rel_model.__name__
+            raise InvalidDataError(
+                f"{self.model.__name__}.{self.name}", value, f"must be a {wanted}, not a {type(value).__name__}"
+            )
+        return self.rel_field.db_value(value)
+
+
+class OrganizationAccessor(peewee.ForeignKeyAccessor):
+    """The organization of a row; set once, never changed."""
+
+    def get_rel_instance(self, instance: Any) -> Any:
+        """The organization, read once and kept."""
+        check_reach(instance)
+        return super().get_rel_instance(instance)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        own = tenant_of(instance)
+        new = value.id if isinstance(value, self.rel_model) else value
+        # Without an id it is no row yet, or what an outer join gives where there is none.
+        if own in (None, new) or (value is None and instance._pk is None):
+            super().__set__(instance, value)
+        elif new is None and _is_partly_read(value):
+            instance.__rel__[self.name] = value
+        else:
+            raise TenantImmutableError
+
+
+def _is_partly_read(value: Any) -> bool:
+    # One that the caller made has its defaults; one that a join read has the selected columns only.
+    return isinstance(value, peewee.Model) and not {f.name for f in value._meta.defaults} <= value.__data__.keys()
+
+
+class OrganizationKey(peewee.ForeignKeyField):
+    """organization_id of every tenant table."""
+
+    accessor_class = OrganizationAccessor
+    field_type = "BIGINT"
+
+
+# -- rows that name others --------------------------------------------------------------------------------------
+
+
+def dependents(row: peewee.Model, *, through_nullable: bool, into_nullable: bool) -> Iterator[tuple[Any, Any]]:
+    """Conditions, with their foreign keys, that find what names `row`, what names that, and so on: leaves first.
+
+    Peewee's own takes the id for what every foreign key refers to, and knows no organization.
+    """
+    organization_id = known_tenant_of(row)
+    found: dict[Any, list[tuple[Any, Any]]] = {}
+    waiting: list[tuple[Any, Any]] = [(type(row), None)]
+    seen = set()
+    while waiting:
+        model, condition = waiting.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        for key, child in model._meta.backrefs.items():
+            if key.null and not through_nullable:
+                continue
+            named = _named(row, key, model, condition)
+            if current().privileged and "organization" in child._meta.fields:
+                named = named & (child.organization == organization_id)
+            found.setdefault(child, []).append((named, key))
+            if into_nullable or not key.null:
+                waiting.append((child, named))
+    for child in reversed(peewee.sort_models(list(found))):
+        yield from found[child]
+
+
+def _named(row: peewee.Model, key: Any, model: Any, condition: Any) -> Any:
+    if condition is None or key.model is type(row):
+        return key == row.__data__[key.rel_field.name]
+    return key << model.select(key.rel_field).where(condition)

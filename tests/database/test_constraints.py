@@ -1,0 +1,306 @@
+"""Every rule of the database, broken on purpose: its name, its error and the columns it speaks of."""
+
+import psycopg2
+import pytest
+
+from rayces_core import (
+    CheckFailedError,
+    CreditTransaction,
+    DuplicateError,
+    OverlapError,
+    ReferenceNotFoundError,
+    SlotTakenError,
+    StillReferencedError,
+    Student,
+)
+from rayces_core.database.constraints import COLUMNS, SENTENCES, columns_of, translate
+from rayces_core.models import TENANT_MODELS
+from tests.factory import (
+    MAKERS,
+    START,
+    make_appointment,
+    make_balance,
+    make_completed,
+    make_like,
+    make_student,
+    make_transaction,
+    make_user,
+)
+
+PENDING = "pre_confirmed_at = now(), expires_at = now()"
+CHECKS = {
+    "appointments_buffer_minutes_check": "buffer_minutes = -1",
+    "appointments_cancellation_reason_check": "cancellation_reason = 'x'",
+    "appointments_cancelled_at_check": "cancelled_at = now()",
+    "appointments_confirmed_at_check": "confirmed_at = now()",
+    "appointments_credits_used_check": "credits_used = -1",
+    "appointments_duration_minutes_check": "duration_minutes = 14",
+    "appointments_executed_at_check": "executed_at = now()",
+    "appointments_expires_at_check": "expires_at = now()",
+    "appointments_metadata_check": "metadata = '[]'",
+    "appointments_no_show_at_check": "no_show_at = now()",
+    "appointments_pre_confirmed_at_check": PENDING,
+    "appointments_reminder_minutes_check": "reminder_minutes = 0",
+    "appointments_request_fingerprint_check": "idempotency_key = 'x'",
+    "appointments_state_check": f"state = 'unknown', {PENDING}",
+    "credit_balances_balance_check": "balance = -1",
+    "credit_balances_last_sequence_check": "balance = 1",
+    "credit_balances_lifetime_purchased_check": "lifetime_purchased = -1",
+    "credit_balances_lifetime_used_check": "lifetime_used = -1",
+    "credit_transactions_amount_check": "amount = -1",
+    "credit_transactions_appointment_id_check": "transaction_type = 'cancellation_refund'",
+    "credit_transactions_balance_after_check": "balance_after = 5",
+    "credit_transactions_balance_before_check": "balance_before = 0",
+    "credit_transactions_created_by_id_check": "transaction_type = 'admin_adjustment', reason = 'x'",
+    "credit_transactions_metadata_check": "metadata = '[]'",
+    "credit_transactions_previous_sequence_check": "previous_sequence = 1",
+    "credit_transactions_processed_at_check": "processed_at = now()",
+    "credit_transactions_reason_check": "transaction_type = 'admin_adjustment', created_by_id = user_id",
+    "credit_transactions_sequence_check": "sequence = 1",
+    "credit_transactions_status_check": "status = 'unknown', processed_at = now()",
+    "credit_transactions_transaction_type_check": "transaction_type = 'unknown'",
+    "import_runs_created_check": "created = -1",
+    "import_runs_last_row_check": "last_row = -1",
+    "import_runs_record_type_check": "record_type = ' '",
+    "organizations_currency_check": "currency = 'ars'",
+    "organizations_name_check": "name = ' '",
+    "organizations_settings_check": "settings = '[]'",
+    "organizations_subdomain_check": "subdomain = 'North'",
+    "organizations_time_zone_check": "time_zone = ''",
+    "professionals_blocked_dates_check": "blocked_dates = '{}'",
+    "professionals_buffer_minutes_check": "buffer_minutes = -1",
+    "professionals_currency_check": "currency = 'pesos'",
+    "professionals_session_duration_minutes_check": "session_duration_minutes = 0",
+    "professionals_session_price_cents_check": "session_price_cents = -1",
+    "professionals_weekly_schedule_check": "weekly_schedule = '[]'",
+    "students_admission_state_check": "admission_state = 'unknown'",
+    "students_documents_check": "documents = '[]'",
+    "students_emergency_contacts_check": "emergency_contacts = '{}'",
+    "students_first_name_check": "first_name = ' '",
+    "students_last_name_check": "last_name = ''",
+    "users_email_check": "email = 'Ana@Example.org'",
+    "users_role_check": "role = 4",
+}
+# A second row that repeats the first: what to copy from it.
+UNIQUES = {
+    "appointments_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
+    "credit_balances_organization_id_id_user_id_key": None,  # id is the primary key already, so that one answers first
+    "credit_balances_organization_id_user_id_key": "user_id",
+    "credit_transactions_chain_key": None,  # the place alone is unique already, so that one answers first
+    "credit_transactions_credit_balance_id_sequence_key": "credit_balance_id user_id sequence balance_before "
+    "balance_after status processed_at",
+    "credit_transactions_organization_id_idempotency_key_key": "idempotency_key",
+    "credit_transactions_payment_method_payment_reference_key": "payment_method payment_reference",
+    "likes_organization_id_user_id_post_id_key": "user_id post_id",
+    "organizations_subdomain_key": "subdomain",
+    "professionals_organization_id_user_id_key": "user_id",
+    "users_organization_id_email_key": "email",
+    "users_organization_id_jti_key": "jti",
+    "idx_no_double_booking": None,  # the overlap is noticed first; see below
+    "index_credit_transactions_on_live_debit": "appointment_id transaction_type amount",
+    "index_credit_transactions_on_live_refund": "appointment_id transaction_type amount",
+}
+
+
+@pytest.fixture
+def superuser(db):
+    """Writes past grants and policies, so that nothing but the constraint answers."""
+    connection = psycopg2.connect(db.url)
+    yield connection.cursor()
+    connection.rollback()
+    connection.close()
+
+
+def table_of(constraint: str) -> str:
+    tables = sorted((model._meta.table_name for model in TENANT_MODELS), key=len, reverse=True)
+    return next((table for table in (*tables, "organizations") if constraint.startswith(f"{table}_")), "")
+
+
+def make(db, organization, table):
+    if table == "organizations":
+        return organization
+    model = next(model for model in TENANT_MODELS if model._meta.table_name == table)
+    with db.tenant(organization):
+        return MAKERS[model]()
+
+
+def refused(cursor, statement, values=()):
+    with pytest.raises(psycopg2.Error) as caught:
+        cursor.execute(statement, values)
+    return translate(caught.value)
+
+
+def catalogue(cursor, kind):
+    cursor.execute(
+        "select conname, conrelid::regclass::text from pg_constraint where contype = %s "
+        "and connamespace = 'public'::regnamespace and conrelid <> 'rayces_migrations'::regclass",
+        (kind,),
+    )
+    return dict(cursor.fetchall())
+
+
+def test_every_check_is_broken_here(superuser):
+    assert set(CHECKS) == set(catalogue(superuser, "c"))
+
+
+def test_every_unique_constraint_and_index_is_broken_here(superuser):
+    superuser.execute(
+        "select indexrelid::regclass::text from pg_index where indisunique and not indisprimary "
+        "and indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace) "
+        "and indrelid <> 'rayces_migrations'::regclass"
+    )
+    assert set(UNIQUES) == {name for (name,) in superuser.fetchall()}
+
+
+@pytest.mark.parametrize("constraint", CHECKS)
+def test_a_row_that_breaks_a_check_is_refused_by_its_name(db, a, superuser, constraint):
+    table = table_of(constraint)
+    row = make(db, a, table)
+
+    error = refused(superuser, f"update {table} set {CHECKS[constraint]} where id = %s", (row.id,))
+
+    assert (type(error), error.constraint, error.table) == (CheckFailedError, constraint, table)
+    assert error.fields == columns_of(constraint, table)
+    assert str(error) == SENTENCES.get(constraint) or constraint in str(error)
+
+
+def two_rows(db, a, b, table, constraint):
+    if table == "organizations":
+        return a, b
+    with db.tenant(a):
+        if "live" in constraint:
+            kind = "appointment_debit" if "debit" in constraint else "cancellation_refund"
+            amount = -1 if "debit" in constraint else 1
+            values = {"appointment": make_appointment(), "transaction_type": kind, "amount": amount}
+            return make_transaction(**values), make_transaction()
+        if "sequence" in constraint:
+            return make_completed(), make_transaction()
+        if table == "credit_transactions":
+            values = {"idempotency_key": "key", "payment_method": "card", "payment_reference": "1"}
+            return make_transaction(**values), make_transaction()
+        if table == "appointments":
+            return make_appointment(idempotency_key="key", request_fingerprint="asked"), make_appointment()
+    return make(db, a, table), make(db, a, table)
+
+
+@pytest.mark.parametrize("constraint", [name for name, columns in UNIQUES.items() if columns])
+def test_a_repeated_row_is_refused_by_the_name_of_its_key(db, a, b, superuser, constraint):
+    table = table_of(constraint) or "credit_transactions"
+    first, second = two_rows(db, a, b, table, constraint)
+    copied = ", ".join(f"{column} = f.{column}" for column in UNIQUES[constraint].split())
+
+    error = refused(
+        superuser, f"update {table} s set {copied} from {table} f where s.id = %s and f.id = %s", (second.id, first.id)
+    )
+
+    assert (type(error), error.constraint) == (DuplicateError, constraint)
+    assert error.fields == columns_of(constraint, table)
+    assert set(error.fields) <= set(UNIQUES[constraint].split())
+    assert "organization" not in str(error) or table == "organizations"
+
+
+def test_a_primary_key_speaks_of_the_id(db, a, superuser):
+    with db.tenant(a):
+        first, second = make_user(), make_user()
+    error = refused(superuser, "update users set id = %s where id = %s", (first.id, second.id))
+    assert (type(error), error.fields) == (DuplicateError, ("id",))
+
+
+def test_an_overlap_is_refused_even_from_raw_sql(db, a):
+    with db.tenant(a):
+        taken = {"state": "pre_confirmed", "pre_confirmed_at": START, "expires_at": START, "scheduled_at": START}
+        first = make_appointment(**taken)
+        with pytest.raises(OverlapError, match="already has an appointment") as caught:
+            make_appointment(professional=first.professional, **taken)
+    assert caught.value.constraint == "appointments_no_overlap"
+    assert caught.value.fields == ("professional_id", "scheduled_at")
+
+
+def test_the_double_booking_index_holds_by_itself(db, a, superuser):
+    with db.tenant(a):
+        first = make_appointment()
+        second = make_appointment(professional=first.professional)
+    superuser.execute("alter table appointments drop constraint appointments_no_overlap")
+    confirmed = "state = 'confirmed', pre_confirmed_at = now(), expires_at = now(), confirmed_at = now()"
+    superuser.execute(f"update appointments set {confirmed} where id = %s", (first.id,))
+
+    same = f"update appointments set {confirmed}, scheduled_at = %s where id = %s"
+    error = refused(superuser, same, (first.scheduled_at, second.id))
+
+    assert (type(error), error.constraint) == (SlotTakenError, "idx_no_double_booking")
+
+
+LINKS = {
+    "credit_balances_last_entry_fkey": "last_sequence = 1, balance = 7",
+    "credit_transactions_previous_fkey": "status = 'completed', processed_at = now(), sequence = 2, "
+    "previous_sequence = 1, balance_before = 1, balance_after = amount + 1",
+}
+
+
+@pytest.mark.parametrize("constraint", LINKS)
+def test_a_link_of_the_ledgers_chain_that_leads_nowhere_is_refused_in_its_own_words(db, a, superuser, constraint):
+    table = table_of(constraint)
+    row = make(db, a, table)
+
+    error = refused(superuser, f"update {table} set {LINKS[constraint]} where id = %s", (row.id,))
+
+    assert (type(error), error.constraint, error.table) == (ReferenceNotFoundError, constraint, table)
+    assert error.fields == COLUMNS[constraint]
+    assert str(error) == SENTENCES[constraint]
+    assert "rayces_core.credits" in str(error)
+
+
+def test_every_foreign_key_refuses_what_is_not_there(db, a, superuser):
+    assert set(LINKS) <= set(catalogue(superuser, "f"))
+    for constraint, table in catalogue(superuser, "f").items():
+        if constraint.endswith("_organization_id_fkey") or constraint in LINKS:
+            continue
+        column = columns_of(constraint, table)[0]
+        row = make(db, a, table)
+        superuser.execute("savepoint s")
+        also = ", state = 'cancelled', cancelled_at = now()" if column == "cancelled_by_id" else ""
+        error = refused(superuser, f"update {table} set {column} = 1000000000000000{also} where id = %s", (row.id,))
+        superuser.execute("rollback to savepoint s")
+        assert type(error) is ReferenceNotFoundError, constraint
+        assert error.constraint == constraint or column == "user_id", constraint
+        assert f"{table}." in str(error)
+
+
+def test_an_organization_with_rows_cannot_be_deleted(db, a, superuser):
+    with db.tenant(a):
+        make_student()
+    error = refused(superuser, "delete from organizations where id = %s", (a.id,))
+    assert type(error) is StillReferencedError
+    assert error.fields == ("organization_id",)
+
+
+def test_what_others_still_name_says_who_they_are(db, a):
+    with db.tenant(a):
+        student = make_appointment().student
+        with pytest.raises(StillReferencedError, match=r"rows of appointments still name this one \(student_id\)"):
+            student.delete_instance()
+        assert Student.get_by_id(student.id) == student
+
+
+def test_an_entry_of_the_ledger_cannot_name_another_users_balance(db, a):
+    with db.tenant(a):
+        balance, other = make_balance(), make_user()
+        with pytest.raises(ReferenceNotFoundError) as caught:
+            CreditTransaction.create(user=other, credit_balance=balance, amount=1, transaction_type="purchase")
+    assert caught.value.fields == ("credit_balance_id", "user_id")
+
+
+def test_deleting_a_user_takes_posts_and_likes_but_never_appointments(db, a):
+    with db.tenant(a):
+        like = make_like()
+        like.user.delete_instance()
+        assert type(like).select().count() == 0
+        client = make_appointment().client
+        with pytest.raises(StillReferencedError):
+            client.delete_instance()
+
+
+def test_every_constraint_named_in_the_code_is_there(superuser):
+    superuser.execute("select conname from pg_constraint union select relname from pg_class where relkind = 'i'")
+    there = {name for (name,) in superuser.fetchall()}
+    assert set(SENTENCES) | set(COLUMNS) <= there

@@ -1,0 +1,199 @@
+"""The doctor says nothing of a healthy database, and finds each mistake, as that mistake and no other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from rayces_core.database.database import Database
+from rayces_core.doctor import CHECKS, Finding, audit, audit_connection
+from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError
+from tests.conftest import on_server
+from tests.doctor.breaks import BREAKS, HELD_TABLE, PARTITION, PARTITIONED, TENANT, Break
+
+
+@dataclass
+class Patient:
+    """A database to break: the superuser's open transaction, undone after the test."""
+
+    connection: Connection
+    login: str
+    database: str
+
+    def run(self, sql: str) -> None:
+        self.connection.cursor().execute(sql.replace("{login}", self.login).replace("{database}", self.database))
+
+    def audit(self) -> list[Finding]:
+        """Audit as a login that is no more than a login."""
+        self.run("SET SESSION AUTHORIZATION {login}")
+        found = audit_connection(self.connection)
+        self.run("RESET SESSION AUTHORIZATION")
+        return found
+
+    def codes(self) -> set[str]:
+        return {finding.check for finding in self.audit()}
+
+
+@pytest.fixture(scope="module")
+def plain_login(server_url: str, template: str) -> Iterator[str]:
+    name = f"login_{uuid.uuid4().hex[:12]}"
+    on_server(server_url, f"CREATE ROLE {name} LOGIN PASSWORD 'plain' IN ROLE rayces_app, rayces_admin")
+    yield name
+    on_server(server_url, f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="module")
+def healthy_url(create_database: Callable[..., str], template: str) -> str:
+    return create_database(template)
+
+
+@pytest.fixture(scope="module")
+def surgeon(healthy_url: str) -> Iterator[Connection]:
+    connection = psycopg2.connect(healthy_url)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def patient(surgeon: Connection, plain_login: str, healthy_url: str) -> Iterator[Patient]:
+    yield Patient(surgeon, plain_login, parse_dsn(healthy_url)["dbname"])
+    surgeon.rollback()
+
+
+def test_a_healthy_database_has_no_findings(healthy_url: str, plain_login: str) -> None:
+    with Database.connect(make_dsn(healthy_url, user=plain_login, password="plain")) as database:
+        assert audit(database) == []
+
+
+def test_the_migrating_superuser_is_told_that_it_is_one(healthy_url: str) -> None:
+    with Database.connect(healthy_url) as database:
+        (finding,) = audit(database)
+    assert (finding.check, finding.severity) == ("login-unrestricted", "warning")
+    assert "is a superuser" in finding.message
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=[f"{each.check}-{number}" for number, each in enumerate(BREAKS)])
+def test_a_mistake_is_found_as_what_it_is_and_its_remedy_mends_it(patient: Patient, broken: Break) -> None:
+    patient.run(broken.sql)
+    found = patient.audit()
+    assert {finding.check for finding in found} == {broken.check} | broken.others
+    meant = [finding for finding in found if finding.check == broken.check]
+    spelled = broken.object.replace("{login}", patient.login)
+    assert {(finding.object, finding.severity) for finding in meant} == {(spelled, broken.severity)}
+    if broken.mends:
+        for finding in found:
+            patient.run(finding.remedy)
+        assert patient.audit() == []
+
+
+def test_every_check_has_a_mistake_that_it_finds() -> None:
+    assert {check.code for check in CHECKS} == {broken.check for broken in BREAKS}
+
+
+def test_every_check_has_a_code_of_its_own() -> None:
+    codes = [check.code for check in CHECKS]
+    assert len(codes) == len(set(codes))
+
+
+def test_a_host_table_that_is_held_has_no_findings(patient: Patient) -> None:
+    patient.run(HELD_TABLE.format(table="invoices", partitioning=""))
+    assert patient.audit() == []
+
+
+def test_a_host_table_with_an_organization_and_nothing_else_is_found_open(patient: Patient) -> None:
+    patient.run("CREATE TABLE invoices (id bigint PRIMARY KEY, organization_id bigint)")
+    assert patient.codes() == {
+        "rls-disabled",
+        "policy-missing",
+        "policy-admin",
+        "tenant-column-nullable",
+        "primary-key-not-tenant-first",
+        "organization-key-missing",
+        "grant-missing",
+    }
+
+
+def test_a_table_of_another_schema_is_audited_when_it_refers_to_organizations(patient: Patient) -> None:
+    patient.run(
+        """CREATE SCHEMA billing;
+           CREATE TABLE billing.invoices (id bigint, organization_id bigint REFERENCES organizations);
+           CREATE TABLE billing.unrelated (id bigint, organization_id bigint)"""
+    )
+    assert {finding.object for finding in patient.audit()} == {"billing.invoices"}
+
+
+def test_a_partition_under_row_level_security_needs_no_policy(patient: Patient) -> None:
+    patient.run(PARTITIONED + PARTITION + "ALTER TABLE visits_0 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    assert patient.audit() == []
+
+
+def test_an_inheriting_table_in_another_schema_is_audited(patient: Patient) -> None:
+    patient.run("CREATE SCHEMA archive; CREATE TABLE archive.posts () INHERITS (posts)")
+    assert ("rls-partition", "archive.posts") in {(finding.check, finding.object) for finding in patient.audit()}
+
+
+def test_a_table_without_an_organization_is_nobodys_concern(patient: Patient) -> None:
+    patient.run("CREATE TABLE holidays (day date PRIMARY KEY); GRANT SELECT ON holidays TO rayces_app, PUBLIC")
+    assert patient.audit() == []
+
+
+def test_a_policy_that_only_narrows_is_welcome(patient: Patient) -> None:
+    patient.run("CREATE POLICY adults ON students AS RESTRICTIVE TO rayces_app USING (date_of_birth < '2008-01-01')")
+    assert patient.audit() == []
+
+
+def test_a_policy_may_leave_the_check_to_its_condition(patient: Patient) -> None:
+    patient.run(f"DROP POLICY rayces_tenant ON students; CREATE POLICY own ON students TO rayces_app USING ({TENANT})")
+    assert patient.audit() == []
+
+
+def test_a_view_that_asks_as_its_user_is_welcome(patient: Patient) -> None:
+    patient.run(
+        "CREATE VIEW names WITH (security_invoker) AS SELECT * FROM students; GRANT SELECT ON names TO rayces_app"
+    )
+    assert patient.audit() == []
+
+
+def test_where_the_login_is_the_application_role_owning_the_tables_is_a_warning(patient: Patient) -> None:
+    patient.run("ALTER ROLE rayces_app LOGIN; ALTER TABLE posts OWNER TO rayces_app; GRANT rayces_admin TO {login}")
+    patient.run("SET SESSION AUTHORIZATION rayces_app")
+    found = {(finding.check, finding.severity) for finding in audit_connection(patient.connection)}
+    assert found == {("role-login", "warning"), ("role-owns-table", "warning"), ("role-not-held", "error")}
+
+
+def test_names_that_need_quotes_are_quoted_in_the_remedy(patient: Patient) -> None:
+    patient.run('CREATE TABLE "Fee; drop" (organization_id bigint)')
+    (finding,) = [each for each in patient.audit() if each.check == "rls-disabled"]
+    assert finding.remedy.startswith('ALTER TABLE "Fee; drop" ENABLE')
+
+
+def test_errors_come_before_warnings(patient: Patient) -> None:
+    patient.run("ALTER ROLE rayces_app LOGIN; ALTER TABLE students DISABLE ROW LEVEL SECURITY")
+    assert [finding.severity for finding in patient.audit()] == ["error", "warning"]
+
+
+def test_a_database_without_schema_is_told_how_to_get_one(make_database: Callable[..., str]) -> None:
+    with Database.connect(make_database()) as database, pytest.raises(SchemaMissingError, match="rayces migrate up"):
+        audit(database)
+
+
+def test_a_server_that_is_not_there_is_one_clear_error() -> None:
+    with Database.connect("postgresql://nobody@127.0.0.1:1/none") as database, pytest.raises(DatabaseUnreachableError):
+        audit(database)
+
+
+def test_other_role_names_are_audited_under_their_names(make_database: Callable[..., str], server_url: str) -> None:
+    url = make_database()
+    with Database.connect(url, app_role="clinic_app", admin_role="clinic_admin") as database:
+        try:
+            database.migrate()
+            assert {finding.check for finding in audit(database)} == {"login-unrestricted"}
+            database.rollback(to=0)
+        finally:
+            on_server(url, "DROP OWNED BY clinic_app, clinic_admin; DROP ROLE clinic_app, clinic_admin")

@@ -1,0 +1,92 @@
+"""MyHubs: databases of a running Rails application, with its own logins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from rayces_core.migrating.adopting import Adoption
+
+from .myhub import ROWS, SCHEMA, OldApplication
+
+
+@dataclass
+class MyHub:
+    """A MyHub: `url` is a superuser's, `owner_url` the login's that owns the tables."""
+
+    url: str
+    owner: str
+    owner_url: str
+    connect: Callable[[str], Any]
+    connection: Any
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        cursor = self.connection.cursor()
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def adoption(self, **options: Any) -> Adoption:
+        facts = {"name": "North Hub", "subdomain": "north", "retry_seconds": 20.0} | options
+        return Adoption(facts.pop("url", self.url), **facts)
+
+    def again(self, **options: Any) -> Adoption:
+        """An adoption that is not told what it was begun with."""
+        return self.adoption(name=None, subdomain=None, **options)
+
+    def application(self, user: str | None = None) -> OldApplication:
+        return OldApplication(self.connect(make_dsn(self.url, user=user or self.owner, password="x")))
+
+
+@pytest.fixture
+def login(fresh_roles: Any, server_url: str) -> Callable[..., str]:
+    """Make a role that may log in."""
+
+    def make(attributes: str = "") -> str:
+        name = fresh_roles()
+        connection = psycopg2.connect(server_url)
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' {attributes}")
+        connection.close()
+        return name
+
+    return make
+
+
+# As a DBA prepares a login that may not create roles.
+ROLES = """
+DO $$
+DECLARE name text; options text := '';
+BEGIN
+    IF current_setting('server_version_num')::int >= 160000 THEN options := ' WITH INHERIT FALSE, SET TRUE'; END IF;
+    FOREACH name IN ARRAY '{{rayces_app,rayces_admin}}'::text[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT NOBYPASSRLS', name);
+        END IF;
+        EXECUTE format('GRANT %I TO {owner}', name) || options;
+    END LOOP;
+END
+$$;
+ALTER DATABASE {database} OWNER TO {owner};
+"""
+
+
+def make_myhub(url: str, owner: str, connect: Callable[[str], Any]) -> MyHub:
+    connection = connect(url)
+    cursor = connection.cursor()
+    cursor.execute(ROLES.format(owner=owner, database=parse_dsn(url)["dbname"]))
+    cursor.execute(f"SET ROLE {owner}; {SCHEMA} {ROWS} RESET ROLE")
+    return MyHub(url, owner, make_dsn(url, user=owner, password="x"), connect, connection)
+
+
+@pytest.fixture
+def myhub(login: Any, make_database: Any, connect: Any) -> Iterator[MyHub]:
+    """A MyHub with a few rows, whose application logs in as the tables' owner."""
+    made = make_myhub(make_database(), login(), connect)
+    yield made
+    made.sql(f"REASSIGN OWNED BY {made.owner} TO CURRENT_USER")
+    made.sql(f"DROP OWNED BY {made.owner} CASCADE")

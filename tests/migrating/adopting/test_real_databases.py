@@ -1,0 +1,202 @@
+"""What a real Rails database has beside the three tables survives an adoption and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrating.catalogue import fingerprint
+
+from .conftest import MyHub
+from .myhub import FIXES
+
+MERGE = FIXES | {"emails": "merge"}
+SAME = "UPDATE users SET email = ' USER1@example.com' WHERE id IN (4, 7);"
+KEY = "fk_rails_5b5ddfd518"
+
+
+class Stopped(Exception):
+    pass
+
+
+# Statement, the table that would lose rows.
+HANGING = {
+    "replies": (
+        (
+            "ALTER TABLE posts ADD parent_id bigint REFERENCES posts ON DELETE CASCADE; "
+            f"ALTER TABLE posts DROP CONSTRAINT {KEY}; UPDATE posts SET user_id = 99 WHERE id = 2; "
+            "DELETE FROM likes WHERE post_id IN (5, 6); UPDATE posts SET parent_id = 2 WHERE id IN (5, 6)"
+        ),
+        "posts",
+        r"orphans: 2 rows of \S*posts refer",
+    ),
+    "notifications": (
+        (
+            f"{SAME} CREATE TABLE notes (id bigserial, like_id bigint REFERENCES likes ON DELETE CASCADE); "
+            "INSERT INTO notes (like_id) SELECT id FROM likes"
+        ),
+        "notes",
+        r"rows of \S*notes refer to rows of likes",
+    ),
+    "profiles": (
+        (
+            f"{SAME} CREATE TABLE profiles (id bigserial, user_id bigint UNIQUE REFERENCES users ON DELETE CASCADE); "
+            "INSERT INTO profiles (user_id) SELECT id FROM users"
+        ),
+        "profiles",
+        r"emails: 2 rows of \S*profiles cannot go to the older user",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HANGING)
+def test_rows_that_would_go_with_others_are_a_refusal_before_anything_is_changed(myhub: MyHub, case: str) -> None:
+    statement, table, message = HANGING[case]
+    myhub.sql(statement)
+    was, catalogue = myhub.sql(f"SELECT count(*) FROM {table}"), fingerprint(myhub.connection)
+    with pytest.raises(MigrationError, match=message):
+        myhub.adoption(choices=MERGE).run()
+    assert myhub.sql(f"SELECT count(*) FROM {table}") == was
+    assert fingerprint(myhub.connection) == catalogue
+
+
+@pytest.mark.parametrize("action", ["", "ON DELETE SET NULL", "ON DELETE CASCADE"])
+def test_a_merge_hands_over_what_users_say_of_users(myhub: MyHub, action: str) -> None:
+    myhub.sql(f"ALTER TABLE users ADD invited_by_id bigint REFERENCES users {action}; {SAME}")
+    myhub.sql("UPDATE users SET invited_by_id = 4 WHERE id = 8")
+    myhub.adoption(choices=MERGE).run()
+    assert myhub.sql("SELECT invited_by_id FROM users WHERE id = 8") == [(1,)]
+
+
+def test_triggers_of_myhub_see_no_update(myhub: MyHub) -> None:
+    myhub.sql("""CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
+        CREATE TRIGGER touch BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION touch()""")
+    myhub.adoption().run()
+    assert myhub.sql("SELECT DISTINCT updated_at AT TIME ZONE 'UTC' = '2024-02-01 10:00' FROM posts") == [(True,)]
+
+
+def test_only_users_whose_address_changes_are_written(myhub: MyHub) -> None:
+    myhub.sql("UPDATE users SET email = 'user' || id || '@example.com' WHERE id > 2")
+    myhub.sql("""CREATE TABLE written (id bigint, of text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN INSERT INTO public.written VALUES (NEW.id, TG_TABLE_NAME); RETURN NEW; END $$;
+        CREATE TRIGGER note BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION note();
+        CREATE TRIGGER note BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION note();
+        CREATE TRIGGER note BEFORE UPDATE ON likes FOR EACH ROW EXECUTE FUNCTION note()""")
+    myhub.adoption().run()
+    assert myhub.sql("SELECT of, id FROM written ORDER BY 1, 2") == [("users", 1), ("users", 2)]
+    assert myhub.sql("SELECT count(*) FROM users WHERE organization_id = 1") == [(8,)]
+
+
+def test_an_organization_may_get_another_subdomain(myhub: MyHub) -> None:
+    myhub.adoption().run()
+    myhub.sql("UPDATE organizations SET subdomain = 'south'")
+    assert myhub.again().run().organization_id == 1
+    assert myhub.again().undo().differences == ()
+
+
+def test_after_another_subdomain_it_can_be_finished(myhub: MyHub) -> None:
+    myhub.adoption().run()
+    myhub.sql("UPDATE organizations SET subdomain = 'south'")
+    assert myhub.again().finish().stage == "finished"
+
+
+def test_a_table_of_myhub_that_gets_organization_id_is_no_loss_on_the_way_back(myhub: MyHub) -> None:
+    myhub.sql(
+        "CREATE TABLE comments (id bigserial, user_id bigint REFERENCES users); INSERT INTO comments VALUES (1, 1)"
+    )
+    myhub.adoption().run()
+    myhub.sql("ALTER TABLE comments ADD organization_id bigint DEFAULT 1, ADD CONSTRAINT both_columns "
+              "FOREIGN KEY (organization_id, user_id) REFERENCES users (organization_id, id)")  # fmt: skip
+    with pytest.raises(MigrationError, match='DROP CONSTRAINT "both_columns"'):
+        myhub.again().undo()
+    myhub.sql("ALTER TABLE comments DROP CONSTRAINT both_columns, DROP organization_id")
+    assert myhub.again().undo().differences == ()
+
+
+@pytest.mark.parametrize("place", range(1, 8))
+def test_stopped_between_two_steps_of_not_null_it_goes_back_whole(myhub: MyHub, place: int) -> None:
+    myhub.sql("ALTER TABLE likes ALTER post_id DROP NOT NULL; ALTER TABLE posts ALTER user_id DROP NOT NULL")
+    catalogue, steps = fingerprint(myhub.connection), iter(range(1, 1000))
+
+    def stop(*_: Any) -> None:
+        if next(steps) == place:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        myhub.adoption(choices=FIXES, on_step=stop).run()
+    assert myhub.again().undo().differences == ()
+    assert fingerprint(myhub.connection) == catalogue
+
+
+def test_finishing_names_the_views_that_need_the_old_primary_key(myhub: MyHub) -> None:
+    myhub.sql("CREATE VIEW v AS SELECT posts.id, content, count(likes.id) FROM posts LEFT JOIN likes "
+              "ON post_id = posts.id GROUP BY posts.id")  # fmt: skip
+    myhub.adoption().run()
+    with pytest.raises(MigrationError, match="view v"):
+        myhub.again().finish()
+
+
+SHAPES = {
+    "set null": (
+        (
+            f"ALTER TABLE posts DROP CONSTRAINT {KEY}, ADD CONSTRAINT {KEY} FOREIGN KEY (user_id) REFERENCES users "
+            "ON DELETE SET NULL"
+        ),
+        "foreign-key-actions",
+    ),
+    "deferrable": (
+        (
+            f"ALTER TABLE posts DROP CONSTRAINT {KEY}, ADD CONSTRAINT {KEY} FOREIGN KEY (user_id) REFERENCES users "
+            "DEFERRABLE INITIALLY DEFERRED"
+        ),
+        "foreign-key-actions",
+    ),
+    "index": (
+        "DROP INDEX index_posts_on_user_id; CREATE INDEX index_posts_on_user_id ON posts (user_id) WHERE content > ''",
+        "indexes",
+    ),
+    "organization": ("CREATE TABLE repos (organization_id varchar)", "taken-columns"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_would_be_lost_or_stand_in_the_way_later_is_found_before(myhub: MyHub, shape: str) -> None:
+    statement, kind = SHAPES[shape]
+    myhub.sql(statement)
+    with pytest.raises(MigrationError, match=kind):
+        myhub.adoption().run()
+
+
+def test_rights_that_are_needed_later_are_asked_for_before(myhub: MyHub) -> None:
+    myhub.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO CURRENT_USER', current_database()); END $$")
+    with pytest.raises(MigrationError, match=r"rights: .*tables(.|\n)*btree_gist"):
+        myhub.adoption(url=myhub.owner_url).run()
+
+
+def test_tables_of_the_same_name_in_another_schema_are_not_the_three(myhub: MyHub) -> None:
+    myhub.sql(f"CREATE SCHEMA archive; CREATE TABLE archive.posts (id bigint, user_id bigint, CONSTRAINT {KEY} "
+              f"FOREIGN KEY (user_id) REFERENCES users); INSERT INTO archive.posts VALUES (1, 4); {SAME}"
+              f"ALTER TABLE posts DROP CONSTRAINT {KEY}")  # fmt: skip
+    assert "foreign-keys" in [finding.kind for finding in myhub.adoption().report().findings]
+    myhub.adoption(choices=MERGE).run()
+    assert myhub.sql("SELECT user_id FROM archive.posts") == [(1,)]
+    assert myhub.again().undo().differences == ()
+    myhub.sql("DROP SCHEMA archive CASCADE")
+
+
+def test_an_old_role_that_inherits_the_admin_role_sees_no_other_organization_anywhere(myhub: MyHub) -> None:
+    myhub.sql(f"GRANT rayces_admin TO {myhub.owner}")
+    if myhub.connection.server_version >= 160000:
+        myhub.sql(f"GRANT rayces_admin TO {myhub.owner} WITH INHERIT TRUE")
+    myhub.adoption().run()
+    myhub.sql("INSERT INTO organizations (name, subdomain) VALUES ('S', 's'); "
+              "INSERT INTO students (organization_id, first_name, last_name) VALUES (2, 'a', 'b')")  # fmt: skip
+    old = myhub.application()
+    assert old.ask("SELECT (SELECT count(*) FROM organizations), (SELECT count(*) FROM students)") == [(1, 0)]
+    assert old.ask("UPDATE students SET first_name = 'x' RETURNING id") == []
+    myhub.sql("DELETE FROM students; DELETE FROM organizations WHERE id = 2")
+    assert myhub.again().undo().differences == ()

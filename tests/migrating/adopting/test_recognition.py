@@ -1,0 +1,154 @@
+"""What is a MyHub, what is none, and each shape that stands in the way of an adoption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.adopting import Adoption
+from rayces_core.migrating.catalogue import fingerprint
+
+from .conftest import MyHub
+from .myhub import contents
+
+# Statement → kind, severity and a word of the finding.
+SHAPES = {
+    "integer ids": ("ALTER TABLE likes ALTER id TYPE integer", "ids", "refusal", "likes.id is integer"),
+    "other sequence": ("ALTER SEQUENCE posts_id_seq RENAME TO p_seq", "ids", "refusal", "p_seq"),
+    "role": ("ALTER TABLE users ADD role integer", "taken-columns", "refusal", "column role"),
+    "jti": ("ALTER TABLE users ADD jti varchar", "taken-columns", "refusal", "RENAME COLUMN jti"),
+    "tenant column": ("ALTER TABLE likes ADD organization_id bigint", "taken-columns", "refusal", "likes"),
+    "table": ("CREATE TABLE students (id bigint)", "taken-tables", "refusal", "students"),
+    "view": ("CREATE VIEW v AS SELECT created_at FROM posts", "timestamps", "refusal", "view v"),
+    "generated": (
+        "ALTER TABLE posts ADD day date GENERATED ALWAYS AS (created_at::date) STORED",
+        "timestamps",
+        "refusal",
+        "day",
+    ),
+    "expression": ("CREATE INDEX by_day ON posts ((created_at::date))", "timestamps", "refusal", "by_day"),
+    "check": ("ALTER TABLE posts ADD CHECK (updated_at >= created_at)", "timestamps", "refusal", "constraint"),
+    "unique": ("ALTER TABLE posts ADD UNIQUE (id, created_at)", "timestamps", "refusal", "constraint"),
+    "index": ("CREATE INDEX by_time ON posts (user_id, created_at)", "timestamp-indexes", "choice", "by_time"),
+    "key missing": (
+        "ALTER TABLE posts DROP CONSTRAINT fk_rails_5b5ddfd518",
+        "foreign-keys",
+        "choice",
+        "no foreign key",
+    ),
+    "key renamed": ("ALTER TABLE likes RENAME CONSTRAINT fk_rails_1e09b5dabf TO fk", "foreign-keys", "choice", "fk of"),
+    "nullable": ("ALTER TABLE likes ALTER post_id DROP NOT NULL", "nullable-references", "choice", "likes.post_id"),
+    "email": ("ALTER TABLE users ALTER email TYPE varchar(255)", "columns", "refusal", "TYPE character varying"),
+    "default": ("ALTER TABLE users ALTER email SET DEFAULT ''", "columns", "refusal", "DROP DEFAULT"),
+    "no uid": ("ALTER TABLE users DROP uid", "columns", "refusal", "ADD COLUMN uid"),
+    "null times": ("ALTER TABLE users ALTER created_at DROP NOT NULL", "columns", "refusal", "users.created_at"),
+    "primary key": ("ALTER TABLE users RENAME CONSTRAINT users_pkey TO pk", "primary-keys", "refusal", "pk PRIMARY"),
+    "row security": ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "tables", "refusal", "row-level security"),
+    "child": ("CREATE TABLE old_posts () INHERITS (posts)", "tables", "refusal", "inherited"),
+    "other key": (
+        "CREATE TABLE comments (id bigserial, user_id bigint REFERENCES users)",
+        "other-foreign-keys",
+        "note",
+        "comments",
+    ),
+    "unique hash": ("CREATE UNIQUE INDEX by_hash ON posts (hash_id)", "unique-indexes", "note", "by_hash"),
+    "required": ("ALTER TABLE likes ADD kind text NOT NULL", "required-columns", "note", "likes.kind"),
+}
+
+
+def test_a_plain_myhub_has_nothing_in_the_way(myhub: MyHub) -> None:
+    catalogue = fingerprint(myhub.connection)
+    report = myhub.adoption().report()
+    assert (report.stage, report.findings) == (None, ())
+    assert fingerprint(myhub.connection) == catalogue
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_unusual_shape_is_a_finding_and_nothing_is_changed_before_it_is_answered(myhub: MyHub, shape: str) -> None:
+    statement, kind, severity, word = SHAPES[shape]
+    if "NOT NULL" in statement:
+        myhub.sql("DELETE FROM likes")
+    myhub.sql(statement)
+    found = [finding for finding in myhub.adoption().report().findings if finding.kind == kind]
+    assert [finding.severity for finding in found] == [severity] * len(found)
+    assert any(word in str(finding) for finding in found), found
+    if severity != "note":
+        catalogue = fingerprint(myhub.connection)
+        with pytest.raises(MigrationError, match=kind):
+            myhub.adoption().run()
+        assert fingerprint(myhub.connection) == catalogue
+
+
+ANSWERED = {
+    "key missing": {"foreign-keys": "complete"},
+    "key renamed": {"foreign-keys": "complete"},
+    "nullable": {"nullable-references": "not-null"},
+    "index": {"timestamp-indexes": "rebuild"},
+    "required": {},
+    "other key": {},
+}
+
+
+@pytest.mark.parametrize("shape", ANSWERED)
+def test_an_answered_shape_is_adopted_and_comes_back(myhub: MyHub, shape: str) -> None:
+    statement, *_ = SHAPES[shape]
+    if shape == "required":
+        myhub.sql("DELETE FROM likes")
+    myhub.sql(statement)
+    catalogue, rows = fingerprint(myhub.connection), contents(myhub.connection)
+    assert myhub.adoption(choices=ANSWERED[shape]).run().stage == "adopted"
+    assert contents(myhub.connection) == rows
+    assert myhub.again().undo().differences == ()
+    assert fingerprint(myhub.connection) == catalogue
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamp(6)", "timestamp(3)"])
+def test_timestamps_of_any_precision_are_adopted_and_come_back(myhub: MyHub, kind: str) -> None:
+    myhub.sql(f"ALTER TABLE posts ALTER created_at TYPE {kind}, ALTER updated_at TYPE {kind}")
+    myhub.sql("ALTER TABLE posts ALTER created_at SET DEFAULT CURRENT_TIMESTAMP")
+    catalogue = fingerprint(myhub.connection)
+    myhub.adoption().run()
+    myhub.again().undo()
+    assert fingerprint(myhub.connection) == catalogue
+
+
+def test_an_index_over_times_is_there_again_after_the_adoption(myhub: MyHub) -> None:
+    myhub.sql("CREATE INDEX by_time ON posts (user_id, created_at DESC)")
+    wanted = "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index WHERE indexrelid = 'by_time'::regclass"
+    was = myhub.sql(wanted)
+    myhub.adoption(choices={"timestamp-indexes": "rebuild"}).run()
+    assert myhub.sql(wanted) == was
+
+
+def test_what_is_no_myhub_is_refused(make_database: Any, connect: Any, myhub: MyHub) -> None:
+    with pytest.raises(MigrationError, match="no table users, posts, likes"):
+        Adoption(make_database(), name="N", subdomain="n").run()
+    ours = make_database()
+    Runner(ours).up(2)
+    with pytest.raises(MigrationError, match="migrated by rayces already"):
+        Adoption(ours, name="N", subdomain="n").report()
+    myhub.sql("ALTER TABLE likes DROP post_id")
+    with pytest.raises(MigrationError, match=r"no column likes\.post_id"):
+        myhub.adoption().run()
+
+
+def test_a_login_that_does_not_own_the_tables_is_refused(myhub: MyHub, login: Any) -> None:
+    other = login()
+    with pytest.raises(MigrationError, match="belongs to"):
+        myhub.adoption(url=myhub.owner_url.replace(myhub.owner, other)).run()
+
+
+def test_an_old_role_that_nothing_holds_is_noted_and_one_that_is_missing_refused(myhub: MyHub, login: Any) -> None:
+    above = login("BYPASSRLS")
+    (note,) = myhub.adoption(old_roles=[above]).report().findings
+    assert (note.kind, note.severity) == ("old-roles", "note")
+    with pytest.raises(MigrationError, match="there is no role 'nobody'"):
+        myhub.adoption(old_roles=["nobody"]).report()
+
+
+def test_sessions_in_another_time_zone_are_noted(myhub: MyHub) -> None:
+    report = myhub.adoption(url=f"{myhub.url} options='-c timezone=America/Lima'").report()
+    assert [finding.kind for finding in report.findings] == ["time-zone"]

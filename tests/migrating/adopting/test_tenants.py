@@ -1,0 +1,141 @@
+"""After an adoption: the old roles see the adopted organization only, this library all that it is bound to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from rayces_core import Database, Post, User
+from rayces_core.errors import MigrationError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.checking import differences
+
+from .conftest import MyHub
+
+
+@pytest.fixture
+def shared(myhub: MyHub) -> MyHub:
+    """An adopted MyHub with a second organization beside it."""
+    myhub.sql("CREATE INDEX by_hash ON posts (hash_id)")
+    myhub.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, likes TO PUBLIC")
+    myhub.adoption(url=myhub.owner_url).run()
+    with Database.connect(myhub.url) as database:
+        south = database.create_organization("South", subdomain="south")
+        with database.tenant(south):
+            author = User.create(email="sol@example.com")
+            Post.create(user=author, content="of the south")
+    return myhub
+
+
+def test_the_old_role_never_sees_the_other_organization(shared: MyHub, login: Any) -> None:
+    application = shared.application()
+    application.works()
+    assert application.one("SELECT count(*) FROM users WHERE email = 'sol@example.com'") == 0
+    assert application.one("SELECT count(*) FROM posts") == 16
+    application.ask("UPDATE users SET name = 'x'")
+    application.ask("DELETE FROM likes")
+    assert shared.sql("SELECT count(*) FROM users WHERE email = 'sol@example.com' AND name IS NULL") == [(1,)]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+        application.ask(
+            "INSERT INTO users (organization_id, email, created_at, updated_at) VALUES (2, 'z@x.org', now(), now())"
+        )
+
+
+def test_an_old_role_that_inherits_the_privileged_one_is_held_all_the_same(shared: MyHub) -> None:
+    shared.sql(f"GRANT rayces_admin TO {shared.owner}")
+    if shared.connection.server_version >= 160_000:
+        shared.sql(f"GRANT rayces_admin TO {shared.owner} WITH INHERIT TRUE")
+    assert shared.sql(f"SELECT pg_has_role('{shared.owner}', 'rayces_admin', 'USAGE')") == [(True,)]
+    assert shared.application().one("SELECT count(*) FROM posts") == 16
+
+
+def test_what_everybody_could_do_the_old_role_still_can(myhub: MyHub, login: Any) -> None:
+    other = login()
+    myhub.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, likes TO PUBLIC")
+    myhub.sql("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO PUBLIC")
+    catalogue = fingerprint(myhub.connection)
+    application = myhub.application(other)
+    myhub.adoption(old_roles=[myhub.owner, other]).run()
+    application.works()
+    assert myhub.sql("SELECT has_table_privilege('public', 'users', 'SELECT')") == [(False,)]
+    myhub.again().undo()
+    assert fingerprint(myhub.connection) == catalogue
+
+
+def test_another_login_is_let_in_by_two_statements(shared: MyHub, login: Any) -> None:
+    reports = login()
+    url = make_dsn(shared.url, user=reports, password="x")
+    name = parse_dsn(shared.url)["dbname"]
+    shared.sql(f"GRANT rayces_app TO {reports}")
+    assert shared.application(reports).one("SELECT count(*) FROM posts") == 0
+    shared.sql(f"ALTER ROLE {reports} IN DATABASE {name} SET rayces.organization_id = '1'")
+    assert shared.application(reports).one("SELECT count(*) FROM posts") == 16
+    assert url
+
+
+def test_this_library_works_beside_the_old_application(shared: MyHub) -> None:
+    with Database.connect(shared.url) as database, database.tenant("north"):
+        user = User.create(email="new@example.com")
+        assert Post.create(user=user, content="from the new side").id
+        assert User.select().count() == 9
+    assert shared.application().one("SELECT count(*) FROM posts") == 17
+
+
+def test_a_finished_adoption_equals_a_fresh_install_but_for_what_myhub_had(
+    shared: MyHub, server_url: str, migrated: str, connect: Any
+) -> None:
+    found = differences(Runner(shared.url), server_url)
+    assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
+    shared.again().finish()
+    fresh = set(fingerprint(connect(migrated)))
+    assert fresh <= set(fingerprint(shared.connection))
+    found = differences(Runner(shared.url), server_url)
+    assert {each.kind for each in found} == {"extra"}
+    lines = {each.line for each in found}
+    assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
+    assert any("by_hash" in line for line in lines)
+    shared.sql("ALTER TABLE users ADD later text")
+    assert [each.line for each in differences(Runner(shared.url), server_url) if each.is_drift] == [
+        "column users.later text"
+    ]
+    assert Runner(shared.url).down() == [Runner(shared.url).todo[-1]]
+
+
+def test_a_finish_waits_for_other_tables_keys(myhub: MyHub) -> None:
+    myhub.sql("CREATE TABLE comments (id bigserial, user_id bigint CONSTRAINT of_user REFERENCES users)")
+    myhub.adoption().run()
+    with pytest.raises(MigrationError, match=r"ALTER TABLE public\.comments DROP CONSTRAINT \"of_user\";"):
+        myhub.again().finish()
+    myhub.application().works()
+    myhub.sql("ALTER TABLE comments DROP CONSTRAINT of_user")
+    assert myhub.again().finish().stage == "finished"
+
+
+def test_going_back_never_mixes_organizations_or_drops_bookings_unasked(shared: MyHub) -> None:
+    with pytest.raises(MigrationError, match=r"other organizations have rows in users \(1\), posts \(1\)"):
+        shared.adoption(name=None, subdomain=None, url=shared.owner_url).undo(yes=True)
+    shared.sql("DELETE FROM posts WHERE organization_id = 2; DELETE FROM users WHERE organization_id = 2")
+    shared.sql(
+        "INSERT INTO professionals (organization_id, user_id, title, specialization) VALUES (1, 1, 'x', 'speech')"
+    )
+    with pytest.raises(MigrationError, match=r"professionals \(1\); --yes says so"):
+        shared.again().undo()
+    assert shared.again().undo(yes=True).differences == ()
+
+
+def test_plain_runs_point_to_the_adoption(myhub: MyHub) -> None:
+    for plain in (Runner(myhub.url).up, Runner(myhub.url).up_script):
+        with pytest.raises(MigrationError, match="rayces migrate adopt --organization-name"):
+            plain()
+    myhub.adoption().run()
+    assert Runner(myhub.url).up() == []
+    with pytest.raises(MigrationError, match="adopt --undo"):
+        Runner(myhub.url).down(10)
+    with pytest.raises(MigrationError, match="being adopted as 'North Hub'"):
+        myhub.adoption(subdomain="south").run()
+    with pytest.raises(MigrationError, match="the old roles"):
+        myhub.adoption(old_roles=["postgres"]).run()

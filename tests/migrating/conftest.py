@@ -1,0 +1,190 @@
+"""Databases at a chosen migration, connections that close themselves, roles of their own, and a PostgreSQL 15."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from .filler import fill
+
+# Back to what template0 holds; whoever is still connected is sent away first, because they may hold locks.
+EMPTY = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+END
+$$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
+POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session")
+def emptied_databases(server_url: str) -> Iterator[list[str]]:
+    """URLs of empty databases to be used again: emptying one is far quicker than making one."""
+    idle: list[str] = []
+    yield idle
+    for url in idle:
+        _run(server_url, f'DROP DATABASE "{parse_dsn(url)["dbname"]}" WITH (FORCE)')
+
+
+@pytest.fixture
+def make_database(server_url: str, emptied_databases: list[str]) -> Iterator[Callable[[], str]]:
+    """Make an empty database and return its URL."""
+    lent: list[str] = []
+
+    def make() -> str:
+        if emptied_databases:
+            url = emptied_databases.pop()
+        else:
+            name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+            _run(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+            url = make_dsn(server_url, dbname=name)
+        lent.append(url)
+        return url
+
+    yield make
+    for url in lent:
+        _run(server_url, f'ALTER DATABASE "{parse_dsn(url)["dbname"]}" OWNER TO CURRENT_USER')
+        _run(url, EMPTY)
+        emptied_databases.append(url)
+
+
+def _run(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Any]]:
+    """Open an autocommitting connection, closed after the test."""
+    opened = []
+
+    def open_one(url: str) -> Any:
+        connection = psycopg2.connect(url)
+        connection.autocommit = True
+        opened.append(connection)
+        return connection
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def fresh_roles(server_url: str) -> Iterator[Callable[[], str]]:
+    """Names of roles that nobody has, dropped after the test; to be asked for before `make_database`."""
+    names = []
+
+    def make() -> str:
+        names.append(f"r_{uuid.uuid4().hex[:12]}")
+        return names[-1]
+
+    yield make
+    connection = psycopg2.connect(server_url)
+    connection.autocommit = True
+    for name in reversed(names):
+        connection.cursor().execute(f'DROP ROLE IF EXISTS "{name}"')
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(create_database: Any, template: str) -> str:
+    """URL of a database with every migration applied, only to be looked at."""
+    return create_database(template)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Callable[..., Path]:
+    """Write migrations: file name without `.py` → its SQL, or its whole source when it defines `migrate`."""
+
+    def write(**files: str) -> Path:
+        folder = tmp_path / "migrations"
+        folder.mkdir(exist_ok=True)
+        for name, text in files.items():
+            source = (
+                text
+                if "def migrate" in text
+                else f"def migrate(migrator, database, *, fake=False):\n    migrator.sql({text!r})\n"
+            )
+            (folder / f"{name.removeprefix('m')}.py").write_text(source)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def filled(create_database: Any, template: str) -> Iterator[Any]:
+    """A connection to a migrated database with two organizations."""
+    connection = psycopg2.connect(create_database(template))
+    fill(connection, 99)
+    connection.commit()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def cursor(filled: Any) -> Iterator[Any]:
+    """A cursor as the schema's owner; what it does is rolled back."""
+    yield filled.cursor()
+    filled.rollback()
+
+
+@pytest.fixture
+def tenant(cursor: Any) -> Any:
+    """The same cursor as the application's role, in the first organization."""
+    cursor.execute("SELECT set_config('rayces.organization_id', min(id)::text, true) FROM organizations")
+    cursor.execute("SET LOCAL ROLE rayces_app")
+    return cursor
+
+
+@pytest.fixture(scope="session")
+def oldest_server_url() -> Iterator[str]:
+    """Superuser URL of a PostgreSQL 15 started from the system's packages."""
+    if not (POSTGRESQL_15 / "initdb").exists():
+        pytest.skip("PostgreSQL 15 is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        data = str(Path(folder) / "data")
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        _as_postgres(
+            "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
+        )
+        _as_postgres(
+            "pg_ctl",
+            "-D",
+            data,
+            "-w",
+            "-o",
+            f"-k {folder} -c listen_addresses= -c fsync=off",
+            "-l",
+            f"{folder}/log",
+            "start",
+        )
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            _as_postgres("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def _as_postgres(program: str, *arguments: str) -> None:
+    user = "postgres" if os.geteuid() == 0 else None
+    command = [str(POSTGRESQL_15 / program), *arguments]
+    subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,0 +1,165 @@
+"""Believable rows for whatever tables a half-migrated database has, and a picture of all rows to compare with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg2.extras import Json
+
+from rayces_core.migrating.catalogue import fingerprint
+
+MYHUB = ("users", "posts", "likes")
+# From here on a row says whose it is.
+TENANTS_FROM = 6
+
+STATES: dict[str, dict[str, Any]] = {
+    "draft": {},
+    "pre_confirmed": {"pre_confirmed_at": "2026-01-01", "expires_at": "2026-01-02"},
+    "confirmed": {"pre_confirmed_at": "2026-01-01", "expires_at": "2026-01-02", "confirmed_at": "2026-01-01"},
+    "executed": {
+        "pre_confirmed_at": "2026-01-01",
+        "expires_at": "2026-01-02",
+        "confirmed_at": "2026-01-01",
+        "executed_at": "2026-02-01",
+    },
+    "no_show": {
+        "pre_confirmed_at": "2026-01-01",
+        "expires_at": "2026-01-02",
+        "confirmed_at": "2026-01-01",
+        "no_show_at": "2026-02-01",
+    },
+    "cancelled": {"cancelled_at": "2026-01-01", "cancellation_reason": "moved away"},
+}
+
+
+class Filler:
+    """Inserts into the tables and columns that are there and passes over the rest."""
+
+    def __init__(self, connection: Any) -> None:
+        self.cursor = connection.cursor()
+        self.cursor.execute(
+            "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns "
+            "WHERE table_schema = current_schema() GROUP BY 1"
+        )
+        self.columns: dict[str, list[str]] = dict(self.cursor.fetchall())
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Insert one row; returns its id, or 0 when the table is not there yet."""
+        if table not in self.columns:
+            return 0
+        if table in MYHUB:
+            values |= {"created_at": "2026-01-01 12:00:00.123456", "updated_at": "2026-01-01 13:00:00"}
+        values = {name: value for name, value in values.items() if name in self.columns[table]}
+        places = ", ".join(["%s"] * len(values))
+        self.cursor.execute(
+            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places}) RETURNING id", list(values.values())
+        )
+        return self.cursor.fetchone()[0]
+
+    def update(self, table: str, organization: int | None, key: int, **values: Any) -> None:
+        """Set the columns of one row that are there; nothing when the table is not."""
+        values = {name: value for name, value in values.items() if name in self.columns.get(table, ())}
+        if values:
+            places = ", ".join(f"{name} = %s" for name in values)
+            self.cursor.execute(
+                f"UPDATE {table} SET {places} WHERE organization_id = %s AND id = %s",
+                [*values.values(), organization, key],
+            )
+
+
+def fill(connection: Any, stage: int, mark: str = "") -> None:
+    """One row at least in every table of a database with `stage` migrations; two organizations once rows have one."""
+    filler = Filler(connection)
+    tenants: list[int | None] = [None]
+    if stage >= TENANTS_FROM:
+        tenants = [
+            filler.insert("organizations", name=f"Clinic {side}{stage}", subdomain=f"clinic-{side}{stage}{mark}")
+            for side in ("north", "south")
+        ]
+    for tenant in tenants:
+        _fill_one(filler, tenant, f"{stage}{mark}-{tenant or 'old'}")
+
+
+def _fill_one(filler: Filler, tenant: int | None, mark: str) -> None:
+    address = f"  Ana.{mark}@Example.COM " if tenant is None else f"ana.{mark}@example.com"
+    whose = {"organization_id": tenant}
+    ana = filler.insert("users", **whose, email=address, uid=f"google-{mark}", provider="google", jti=f"a-{mark}")
+    luis = filler.insert("users", **whose, email=f"luis.{mark}@example.com", role=1, jti=f"l-{mark}")
+    post = filler.insert("posts", **whose, user_id=ana, content=f"50% of {mark}")
+    filler.insert("likes", **whose, user_id=luis, post_id=post)
+    filler.insert("professionals", **whose, user_id=luis, title="Speech therapist", specialization="speech")
+    student = filler.insert("students", **whose, first_name="Mia", last_name="Paz", primary_contact_id=ana)
+    appointment = 0
+    for hour, (state, facts) in enumerate(STATES.items(), start=9):
+        appointment = filler.insert(
+            "appointments",
+            **whose,
+            professional_id=luis,
+            student_id=student,
+            client_id=ana,
+            state=state,
+            scheduled_at=f"2026-02-01 {hour:02}:00+00",
+            **facts,
+        )
+    _fill_ledger(filler, whose, ana, luis, appointment)
+
+
+def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, appointment: int) -> None:
+    balance = filler.insert("credit_balances", **whose, user_id=ana)
+    entries: tuple[dict[str, Any], ...] = (
+        {"transaction_type": "purchase", "amount": 5, "payment_method": "card"},
+        {"transaction_type": "appointment_debit", "amount": -1, "appointment_id": appointment},
+        {"transaction_type": "cancellation_refund", "amount": 1, "appointment_id": appointment},
+        {"transaction_type": "admin_adjustment", "amount": -1, "reason": "x", "created_by_id": luis},
+    )
+    held = 0
+    for sequence, entry in enumerate(entries, start=1):
+        facts = {"user_id": ana, "credit_balance_id": balance, "status": "completed", "processed_at": "2026-01-01"}
+        place = {"sequence": sequence, "previous_sequence": sequence - 1 or None, "balance_before": held}
+        held += entry["amount"]
+        filler.insert(
+            "credit_transactions", **whose, **facts, **place, **entry, balance_after=held, metadata=Json({"k": 1})
+        )
+    figures = {"balance": held, "lifetime_purchased": 5, "lifetime_used": 0, "last_sequence": len(entries)}
+    filler.update("credit_balances", whose["organization_id"], balance, **figures)
+    journal = {"subject_type": "Appointment", "subject_id": appointment, "from_state": "draft", "to_state": "cancelled"}
+    filler.insert("state_transitions", **whose, **journal, event="cancel", actor_id=ana)
+    filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
+
+
+def rows(connection: Any) -> dict[tuple[str, int], dict[str, Any]]:
+    """(table, id) → row, of every table but histories."""
+    cursor = connection.cursor()
+    picture = {}
+    for table in tables(connection):
+        cursor.execute(f"SELECT id, to_jsonb(t) FROM {table} AS t")
+        picture.update({(table, key): row for key, row in cursor.fetchall()})
+    return picture
+
+
+def tables(connection: Any) -> list[str]:
+    """The tables of the current schema, without histories of migrations."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace "
+        "AND relname NOT LIKE '%migrations' ORDER BY 1"
+    )
+    return [name for (name,) in cursor.fetchall()]
+
+
+def without_history(connection: Any) -> list[str]:
+    """The fingerprint of the schema, which the history of the migrations is no part of."""
+    return [line for line in fingerprint(connection) if "rayces_migrations" not in line]
+
+
+def lost(before: dict[tuple[str, int], dict[str, Any]], after: dict[tuple[str, int], dict[str, Any]]) -> Iterator[str]:
+    """What of `before` is not in `after`: columns that were dropped, times and organization_id aside."""
+    for key, row in before.items():
+        for column, value in row.items():
+            kept = after.get(key, {}).get(column)
+            if column == "email" and value is not None:
+                value = value.strip().lower()
+                kept = kept and kept.strip().lower()
+            if (column == "organization_id" and value is None) or (column.endswith("_at") and kept is not None):
+                continue
+            if key not in after or (kept != value and column in after[key]):
+                yield f"{key}.{column}: {value!r} became {kept!r}"

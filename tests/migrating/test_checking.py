@@ -1,0 +1,139 @@
+"""A schema that something else than its migrations has changed is found out, line by line."""
+
+from typing import Any
+
+import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core.errors import MigrationError, MigrationFileError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.checking import Difference, differences
+
+# What somebody did by hand → what is said, without the kinds.
+DRIFT = {
+    "type": ("ALTER TABLE posts ALTER content TYPE varchar", ["missing column", "unexpected column"]),
+    "not null": ("ALTER TABLE users ALTER email DROP NOT NULL", ["missing column", "unexpected column"]),
+    "default": ("ALTER TABLE users ALTER role SET DEFAULT 3", ["missing column", "unexpected column"]),
+    "column": ("ALTER TABLE users ADD image text", ["unexpected column"]),
+    "check": ("ALTER TABLE users DROP CONSTRAINT users_role_check", ["missing constraint"]),
+    "foreign key": (
+        "ALTER TABLE posts DROP CONSTRAINT posts_organization_id_user_id_fkey",
+        ["missing constraint"],
+    ),
+    "index": ("DROP INDEX index_users_on_organization_id_and_role", ["missing index"]),
+    "invalid index": (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'index_users_on_organization_id_and_role'::regclass",
+        ["missing index", "unexpected index"],
+    ),
+    "policy": ("CREATE POLICY open ON users USING (true)", ["unexpected policy"]),
+    "policy gone": ("DROP POLICY rayces_tenant ON posts", ["missing policy"]),
+    "row security": ("ALTER TABLE likes NO FORCE ROW LEVEL SECURITY", ["missing row", "unexpected row"]),
+    "grant": ("GRANT TRUNCATE ON credit_transactions TO rayces_app", ["unexpected grant"]),
+    "table": ("DROP TABLE likes", None),
+    "trigger": (
+        """CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+        CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()""",
+        ["unexpected trigger"],
+    ),
+    "key from outside": (
+        """CREATE TABLE rooms (organization_id bigint, id bigint);
+        CREATE POLICY rooms ON users USING (EXISTS (SELECT FROM rooms))""",
+        ["unexpected policy"],
+    ),
+}
+OTHERS = """
+CREATE TABLE "rooms of ours" (id serial PRIMARY KEY, user_id bigint CHECK (user_id > 0), organization_id bigint,
+    FOREIGN KEY (organization_id, user_id) REFERENCES users (organization_id, id));
+CREATE INDEX ON "rooms of ours" (user_id);
+GRANT SELECT (id) ON "rooms of ours" TO rayces_app;
+ALTER TABLE "rooms of ours" ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON "rooms of ours" USING (true);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER touched BEFORE UPDATE ON "rooms of ours" FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE RULE nothing AS ON DELETE TO "rooms of ours" DO INSTEAD NOTHING;
+CREATE VIEW seen AS SELECT id FROM "rooms of ours";
+GRANT SELECT ON seen TO rayces_app;
+CREATE TYPE mood AS ENUM ('well');
+CREATE SEQUENCE numbers;
+CREATE EXTENSION pg_trgm
+"""
+
+
+@pytest.fixture
+def url(create_database: Any, make_database: Any) -> str:
+    url = make_database()
+    Runner(url).up()
+    return url
+
+
+def _kinds(found: list[Difference]) -> list[str]:
+    return [f"{difference.kind} {difference.line.split()[0]}" for difference in found]
+
+
+def test_a_migrated_database_is_what_its_migrations_make(url: str, server_url: str) -> None:
+    assert differences(Runner(url), server_url, strict=True) == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 15])
+def test_so_is_one_at_an_earlier_state(make_database: Any, server_url: str, number: int) -> None:
+    url = make_database()
+    Runner(url).up(number)
+    assert differences(Runner(url), server_url, strict=True) == []
+
+
+@pytest.mark.parametrize("case", DRIFT)
+def test_a_change_by_hand_is_found(url: str, server_url: str, connect: Any, case: str) -> None:
+    sql, expected = DRIFT[case]
+    connect(url).cursor().execute(sql)
+    found = _kinds(differences(Runner(url), server_url))
+    if expected is None:
+        assert "missing table" in found
+    else:
+        assert sorted(found) == expected
+
+
+def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(
+    url: str, server_url: str, connect: Any
+) -> None:
+    connect(url).cursor().execute(OTHERS)
+    assert differences(Runner(url), server_url) == []
+    found = _kinds(differences(Runner(url), server_url, strict=True))
+    assert set(found) >= {"unexpected table", "unexpected view", "unexpected extension", "unexpected function"}
+
+
+def test_a_hosts_tables_belong_beside_ours(url: str, server_url: str, directory: Any, connect: Any) -> None:
+    host = Runner(url, directory(m001_rooms="CREATE TABLE rooms (id int)"), history_table="Host's history")
+    host.up()
+    assert differences(host, server_url, beside=[Runner(url)], strict=True) == []
+    connect(url).cursor().execute("ALTER TABLE rooms ADD n int")
+    assert _kinds(differences(host, server_url, beside=[Runner(url)])) == ["unexpected column"]
+
+
+def test_a_faked_migration_that_never_happened_is_found(make_database: Any, server_url: str) -> None:
+    url = make_database()
+    Runner(url).run("002_organizations", fake=True)
+    assert "missing table" in _kinds(differences(Runner(url), server_url))
+
+
+def test_what_a_half_done_migration_did_is_found(make_database: Any, server_url: str, directory: Any) -> None:
+    url = make_database()
+    body = "    migrator.sql('{}')\n    migrator.sql('{}')\n"
+    steps = f"ATOMIC = False\ndef migrate(migrator, database, *, fake=False):\n{body}"
+    folder = directory(m001_t="CREATE TABLE t (id int)", m002_n=steps.format("ALTER TABLE t ADD n int", "SELECT 1/0"))
+    with pytest.raises(MigrationError):
+        Runner(url, folder).up()
+    assert [each.line for each in differences(Runner(url, folder), server_url)] == ["column t.n integer"]
+
+
+def test_an_edited_file_is_an_error(make_database: Any, server_url: str, directory: Any) -> None:
+    url = make_database()
+    Runner(url, directory(m001_t="CREATE TABLE t (id int)")).up()
+    with pytest.raises(MigrationFileError, match="001_t was edited"):
+        differences(Runner(url, directory(m001_t="CREATE TABLE u (id int)")), server_url)
+
+
+def test_the_live_database_is_only_read(url: str, server_url: str, connect: Any) -> None:
+    before = fingerprint(connect(url))
+    differences(Runner(make_dsn(url, options="-c default_transaction_read_only=on")), server_url)
+    assert fingerprint(connect(url)) == before

@@ -1,0 +1,371 @@
+"""Rehearsal: what each statement does to tables that were there before is measured, whatever it is written in."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError, MigrationFileError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.files import read_directory
+from rayces_core.migrating.measuring import Measurement
+from rayces_core.migrating.probe import LONGEST_HOLD_SECONDS
+from rayces_core.migrating.rehearsal import rehearse, table_sizes
+
+HEAD = "def migrate(migrator, database, *, fake=False):\n"
+TABLES = """
+CREATE TABLE parents (id int PRIMARY KEY, name varchar(50));
+CREATE TABLE children (id int PRIMARY KEY, parent_id int, done boolean);
+ALTER TABLE children ADD CONSTRAINT done_present CHECK (done IS NOT NULL);
+CREATE INDEX children_parent ON children (parent_id);
+CREATE FUNCTION tighten() RETURNS void LANGUAGE plpgsql AS
+    'BEGIN ALTER TABLE children ALTER COLUMN parent_id SET NOT NULL; END'
+"""
+
+# What a migration does → lock, tables scanned, tables rewritten.
+BLOCKING = {
+    "a foreign key": (
+        "ALTER TABLE children ADD FOREIGN KEY (parent_id) REFERENCES parents",
+        ("SHARE ROW EXCLUSIVE", ("children",), ()),
+    ),
+    "set not null": ("ALTER TABLE children ALTER parent_id SET NOT NULL", ("ACCESS EXCLUSIVE", ("children",), ())),
+    "a check": ("ALTER TABLE children ADD CHECK (id > 0)", ("ACCESS EXCLUSIVE", ("children",), ())),
+    "a check of a new column": (
+        "ALTER TABLE children ADD age int CHECK (age > 0)",
+        ("ACCESS EXCLUSIVE", ("children",), ()),
+    ),
+    "another type": (
+        "ALTER TABLE parents ALTER id TYPE bigint",
+        ("ACCESS EXCLUSIVE", ("parents",), ("parents",)),
+    ),
+    "a volatile default": (
+        "ALTER TABLE parents ADD token uuid DEFAULT gen_random_uuid()",
+        ("ACCESS EXCLUSIVE", ("parents",), ("parents",)),
+    ),
+    "a stored column": (
+        "ALTER TABLE parents ADD twice int GENERATED ALWAYS AS (id * 2) STORED",
+        ("ACCESS EXCLUSIVE", ("parents",), ("parents",)),
+    ),
+    "an identity": (
+        "ALTER TABLE parents ADD n int GENERATED ALWAYS AS IDENTITY",
+        ("ACCESS EXCLUSIVE", ("parents",), ("parents",)),
+    ),
+    "an index": ("CREATE INDEX ON parents (name)", ("SHARE", ("parents",), ())),
+    "a unique constraint": ("ALTER TABLE parents ADD UNIQUE (name)", ("ACCESS EXCLUSIVE", ("parents",), ())),
+    "a DO block": (
+        "DO $$ BEGIN EXECUTE 'ALTER TABLE children ALTER parent_id SET NOT NULL'; END $$",
+        ("ACCESS EXCLUSIVE", ("children",), ()),
+    ),
+    "a function": ("SELECT tighten()", ("ACCESS EXCLUSIVE", ("children",), ())),
+    "a copy under a lock": (
+        "CREATE TABLE copy AS SELECT * FROM parents; LOCK TABLE parents IN SHARE MODE",
+        ("SHARE", ("parents",), ()),
+    ),
+}
+HARMLESS = {
+    "a foreign key that is not checked": (
+        "ALTER TABLE children ADD FOREIGN KEY (parent_id) REFERENCES parents NOT VALID",
+        ("SHARE ROW EXCLUSIVE", (), ()),
+    ),
+    "a nullable column": ("ALTER TABLE children ADD note text", ("ACCESS EXCLUSIVE", (), ())),
+    "a constant default": (
+        "ALTER TABLE children ADD n int DEFAULT 1 NOT NULL, ADD t timestamptz DEFAULT now()",
+        ("ACCESS EXCLUSIVE", (), ()),
+    ),
+    "not null behind a check": ("ALTER TABLE children ALTER done SET NOT NULL", ("ACCESS EXCLUSIVE", (), ())),
+    "a wider type": ("ALTER TABLE parents ALTER name TYPE varchar(80)", ("ACCESS EXCLUSIVE", (), ())),
+    "a table of its own": (
+        "CREATE TABLE more (id int); CREATE INDEX ON more (id); ALTER TABLE more ALTER id TYPE bigint",
+        (None, (), ()),
+    ),
+    "rows read and written": (
+        "UPDATE parents SET name = 'x'; DELETE FROM children WHERE NOT done",
+        ("ROW EXCLUSIVE", ("children", "parents"), ()),
+    ),
+}
+STEPS = {
+    "an index beside the application": (
+        "CREATE INDEX CONCURRENTLY x ON parents (name)",
+        ("SHARE UPDATE EXCLUSIVE", ("parents",), ()),
+    ),
+    "an index dropped beside it": (
+        "DROP INDEX CONCURRENTLY children_parent",
+        ("SHARE UPDATE EXCLUSIVE", (), ()),
+    ),
+    "an index built anew beside it": (
+        "REINDEX INDEX CONCURRENTLY children_parent",
+        ("SHARE UPDATE EXCLUSIVE", ("children",), ()),
+    ),
+}
+
+
+def _source(*statements: str, head: str = HEAD) -> str:
+    return head + "".join(f"    migrator.sql({statement!r})\n" for statement in statements)
+
+
+@pytest.fixture
+def base(make_database: Any, directory: Any) -> tuple[str, Path]:
+    """A database with two tables, and the directory of its migrations."""
+    url, folder = make_database(), directory(m001_tables=TABLES)
+    Runner(url, folder).up()
+    return url, folder
+
+
+def _rehearsed(base: tuple[str, Path], directory: Any, server_url: str, source: str) -> list[Measurement]:
+    url, _ = base
+    return rehearse(Runner(url, directory(m002_change=source)), server_url)
+
+
+def _facts(measurement: Measurement) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    return measurement.lock, measurement.scanned, measurement.rewritten
+
+
+@pytest.mark.parametrize("case", BLOCKING)
+def test_a_table_locked_and_read_or_written_as_a_whole_blocks(
+    base: tuple[str, Path], directory: Any, server_url: str, case: str
+) -> None:
+    sql, (lock, scanned, rewritten) = BLOCKING[case]
+    (found,) = _rehearsed(base, directory, server_url, _source(sql))
+    assert found.blocks
+    assert (found.lock, found.rewritten) == (lock, rewritten)
+    assert set(found.scanned) | set(rewritten) >= set(scanned)
+    assert "nobody can write to" in found.reason
+
+
+@pytest.mark.parametrize("case", HARMLESS)
+def test_a_short_lock_or_a_weak_one_does_not_block(
+    base: tuple[str, Path], directory: Any, server_url: str, case: str
+) -> None:
+    sql, facts = HARMLESS[case]
+    (found,) = _rehearsed(base, directory, server_url, _source(sql))
+    assert (_facts(found), found.reason) == (facts, "")
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_what_runs_beside_the_application_is_measured_from_outside(
+    base: tuple[str, Path], directory: Any, server_url: str, case: str
+) -> None:
+    sql, facts = STEPS[case]
+    began = time.monotonic()
+    (found,) = _rehearsed(base, directory, server_url, _source(sql, head="ATOMIC = False\n" + HEAD))
+    assert (_facts(found), found.blocks) == (facts, False)
+    assert time.monotonic() - began < LONGEST_HOLD_SECONDS
+
+
+def test_vacuum_full_blocks(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    (found,) = _rehearsed(base, directory, server_url, _source("VACUUM FULL parents", head="ATOMIC = False\n" + HEAD))
+    assert (found.lock, found.rewritten, found.blocks) == ("ACCESS EXCLUSIVE", ("parents",), True)
+
+
+TWO = (
+    "ALTER TABLE children ADD FOREIGN KEY (parent_id) REFERENCES parents NOT VALID",
+    "ALTER TABLE children VALIDATE CONSTRAINT children_parent_id_fkey",
+)
+
+
+def test_a_lock_lasts_to_the_end_of_the_transaction(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    together = _rehearsed(base, directory, server_url, _source(*TWO))
+    assert [found.blocks for found in together] == [False, True]
+    apart = _rehearsed(base, directory, server_url, _source(*TWO, head="ATOMIC = False\n" + HEAD))
+    assert [found.blocks for found in apart] == [False, False]
+    assert (apart[1].lock, apart[1].scanned) == ("SHARE UPDATE EXCLUSIVE", ("children",))
+
+
+def test_a_foreign_key_checked_by_way_of_an_index_blocks_too(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    key = "ALTER TABLE children ADD FOREIGN KEY (parent_id) REFERENCES parents"
+    _, found = _rehearsed(base, directory, server_url, _source("SET LOCAL enable_seqscan = off", key))
+    assert found.reason == "reads all of children while nobody can write to children, parents"
+
+
+def test_another_table_read_under_the_lock_blocks_too(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    _, found = _rehearsed(
+        base, directory, server_url, _source("ALTER TABLE parents ADD note text", "SELECT count(*) FROM children")
+    )
+    assert found.reason == "reads all of children while nobody can write to parents"
+
+
+def test_the_statements_of_a_call_are_measured_one_by_one(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    source = (
+        "ATOMIC = False\n"
+        "def tighten(database):\n"
+        "    database.command('ALTER TABLE children ADD note text')\n"
+        "    database.command('ALTER TABLE children ALTER parent_id SET NOT NULL')\n"
+        f"{HEAD}    migrator.run(tighten, database)\n"
+    )
+    first, second = _rehearsed(base, directory, server_url, source)
+    assert (first.step, first.call, first.sql) == (1, "tighten", "ALTER TABLE children ADD note text")
+    assert (first.blocks, second.step, second.blocks) == (False, 1, True)
+
+
+def test_the_update_of_a_backfill_is_measured_without_rows(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    source = (
+        "from rayces_core.migrating.runner import backfill\nATOMIC = False\n"
+        + HEAD
+        + "    migrator.run(backfill, database, 'parents', \"name = '50%'\", 'name IS NULL')\n"
+    )
+    window, update = _rehearsed(base, directory, server_url, source)
+    assert (window.lock, update.lock, update.call) == ("ACCESS SHARE", "ROW EXCLUSIVE", "backfill")
+
+
+def test_the_sizes_are_those_of_the_real_tables(
+    base: tuple[str, Path], directory: Any, server_url: str, connect: Any
+) -> None:
+    url, _ = base
+    cursor = connect(url).cursor()
+    cursor.execute("INSERT INTO parents SELECT n, 'x' FROM generate_series(1, 5000) AS n")
+    runner = Runner(
+        url,
+        directory(m002_t="CREATE TABLE t (id int)", m003_add="ALTER TABLE t ADD n int; ALTER TABLE parents ADD n int"),
+    )
+    sizes = table_sizes(runner, rehearse(runner, server_url))
+    cursor.execute("SELECT pg_total_relation_size('parents')")
+    assert sizes == {"parents": cursor.fetchone()[0], "t": None}
+    assert sizes["parents"] > 100_000
+
+
+def test_a_table_of_an_earlier_pending_migration_counts_as_there(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    directory(m003_index="CREATE INDEX ON later (id)")
+    made, indexed = _rehearsed(base, directory, server_url, _source("CREATE TABLE later (id int)"))
+    assert (made.migration, made.blocks, indexed.migration, indexed.blocks) == ("002_change", False, "003_index", True)
+
+
+def test_nothing_of_the_real_database_is_touched_and_nothing_is_left(
+    base: tuple[str, Path], directory: Any, server_url: str, connect: Any
+) -> None:
+    url, _ = base
+    before = fingerprint(connect(url))
+    _rehearsed(base, directory, server_url, _source("ALTER TABLE parents ADD note text"))
+    with pytest.raises(MigrationError, match="002_change: division by zero"):
+        _rehearsed(base, directory, server_url, _source("SELECT 1/0"))
+    assert fingerprint(connect(url)) == before
+    cursor = connect(server_url).cursor()
+    cursor.execute("SELECT array_agg(datname) FROM pg_database WHERE datname LIKE 'rayces_rehearsal%'")
+    (there,) = cursor.fetchone()
+    deadline = time.monotonic() + 60
+    while there:  # another process of these tests may be rehearsing on the same server; it drops its own
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        cursor.execute("SELECT array_agg(datname) FROM pg_database WHERE datname = ANY (%s)", (there,))
+        (there,) = cursor.fetchone()
+
+
+def test_a_rehearsal_goes_no_further_than_asked(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    url, _ = base
+    folder = directory(m002_more="CREATE TABLE more (id int)", m003_last="CREATE TABLE last (id int)")
+    assert [found.migration for found in rehearse(Runner(url, folder), server_url, to=2)] == ["002_more"]
+
+
+def test_an_applied_migration_that_was_edited_is_refused(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    url, _ = base
+    with pytest.raises(MigrationFileError, match="001_tables was edited"):
+        rehearse(Runner(url, directory(m001_tables="SELECT 1")), server_url)
+
+
+def test_a_hosts_migrations_are_rehearsed_upon_ours(make_database: Any, directory: Any, server_url: str) -> None:
+    url = make_database()
+    ours = Runner(url)
+    ours.up()
+    host = Runner(url, directory(m001_index="CREATE INDEX ON users (phone)"), history_table="host_migrations")
+    (found,) = rehearse(host, server_url, beneath=[ours])
+    assert (found.lock, found.locked, found.blocks) == ("SHARE", ("users",), True)
+
+
+def test_another_schema_is_rehearsed_in_a_schema_of_that_name(
+    make_database: Any, directory: Any, server_url: str, connect: Any
+) -> None:
+    url = make_database()
+    connect(url).cursor().execute('CREATE SCHEMA "North Clinic"')
+    there = make_dsn(url, options=r'-c search_path="North\ Clinic"')
+    folder = directory(m001_table='CREATE TABLE "North Clinic".t (id int)', m002_index="CREATE INDEX ON t (id)")
+    assert [found.blocks for found in rehearse(Runner(there, folder), server_url)] == [False, True]
+
+
+def test_a_login_that_may_not_create_databases_is_told_what_to_ask_for(
+    base: tuple[str, Path], directory: Any, server_url: str, connect: Any, fresh_roles: Any
+) -> None:
+    url, folder = base
+    login = fresh_roles()
+    connect(server_url).cursor().execute(f"CREATE ROLE {login} LOGIN")
+    with pytest.raises(ConfigurationError, match=f'ALTER ROLE "{login}" CREATEDB;'):
+        rehearse(Runner(url, folder), make_dsn(server_url, user=login))
+
+
+def test_a_scratch_server_that_does_not_answer_is_one_clear_error(base: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = base
+    with pytest.raises(DatabaseUnreachableError, match="the scratch database cannot be reached"):
+        rehearse(Runner(url, folder), f"postgresql://nobody@/none?host={tmp_path}")
+
+
+@pytest.mark.parametrize("case", ["set not null", "a volatile default", "an index", "a foreign key"])
+def test_postgresql_15_measures_the_same(oldest_server_url: str, make_database: Any, directory: Any, case: str) -> None:
+    sql, (lock, scanned, rewritten) = BLOCKING[case]
+    folder = directory(m001_tables=TABLES, m002_change=_source(sql))
+    found = rehearse(Runner(make_database(), folder), oldest_server_url)[-1]
+    assert (found.lock, found.rewritten, found.blocks) == (lock, rewritten, True)
+    assert set(found.scanned) | set(rewritten) >= set(scanned)
+
+
+# Number of each packaged migration → the strongest lock on a table that it finds. None of them blocks.
+LOCKS = {
+    **dict.fromkeys((1, 2, 14), None),
+    **dict.fromkeys((6, 9, 11, 18), "SHARE UPDATE EXCLUSIVE"),
+    **dict.fromkeys((12, 13, 15, 16, 17, 25), "SHARE ROW EXCLUSIVE"),
+    **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24), "ACCESS EXCLUSIVE"),
+}
+ORDER = (None, "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE")
+
+
+@pytest.fixture(scope="module")
+def ours(create_database: Any, server_url: str) -> list[Measurement]:
+    """Every packaged migration, rehearsed from the first."""
+    return rehearse(Runner(create_database()), server_url)
+
+
+@pytest.mark.parametrize("file", read_directory(None), ids=lambda file: file.name)
+def test_no_packaged_migration_blocks(ours: list[Measurement], file: Any) -> None:
+    found = [measurement for measurement in ours if measurement.migration == file.name]
+    assert found
+    assert [measurement.reason for measurement in found if measurement.blocks] == []
+    strongest = max(ORDER.index(each.lock) if each.lock in ORDER else len(ORDER) for each in found)
+    assert (*ORDER, "ACCESS EXCLUSIVE")[strongest] == LOCKS[file.number]
+
+
+def test_a_database_stopped_half_way_is_rehearsed_from_the_migration_it_stopped_in(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    url, _ = base
+    source = _source("CREATE TABLE first (id int)", "SELECT 1/0", head="ATOMIC = False\n" + HEAD)
+    folder = directory(m002_steps=source)
+    with pytest.raises(MigrationError):
+        Runner(url, folder).up()
+    with pytest.raises(MigrationError, match="002_steps: division by zero"):
+        rehearse(Runner(url, folder), server_url)
+
+
+def test_the_probe_lets_a_statement_go_that_waits_for_nobody(
+    base: tuple[str, Path], directory: Any, server_url: str
+) -> None:
+    (found,) = _rehearsed(base, directory, server_url, _source("VACUUM parents", head="ATOMIC = False\n" + HEAD))
+    assert not found.blocks
+
+
+def test_a_probe_that_is_sent_away_is_no_good_verdict(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    source = _source("CREATE INDEX CONCURRENTLY x ON parents (name)", head="ATOMIC = False\n" + HEAD)
+    runner = Runner(base[0], directory(m002_change=source))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rayces_core.migrating.probe._WAITS", "SELECT pg_terminate_backend(pg_backend_pid()), %s")
+        with pytest.raises(MigrationError, match="the locks could not be watched"):
+            rehearse(runner, server_url)

@@ -1,0 +1,137 @@
+"""The two roles: made once for a server, held by the login that migrates, never beyond row-level security."""
+
+import threading
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+
+
+def test_missing_roles_are_made_without_login_or_privileges(fresh_roles: Any, make_database: Any, connect: Any) -> None:
+    app, admin, url = fresh_roles(), fresh_roles(), make_database()
+    Runner(url, app_role=app, admin_role=admin).up(1)
+    facts = (
+        "SELECT rolcanlogin, rolinherit, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname IN (%s, %s)"
+    )
+    assert _all(connect(url), facts, app, admin) == [(False, False, False, False, False)] * 2
+
+
+def test_policies_and_rights_are_those_of_the_roles_that_were_named(
+    fresh_roles: Any, make_database: Any, connect: Any
+) -> None:
+    app, admin, url = fresh_roles(), fresh_roles(), make_database()
+    Runner(url, app_role=app, admin_role=admin).up()
+    lines = fingerprint(connect(url))
+    assert not [line for line in lines if " to rayces_" in line]
+    assert [line for line in lines if line.startswith(f"policy users rayces_tenant permissive for all to {app} ")]
+    Runner(url, app_role=app, admin_role=admin).down(0)
+    assert _all(connect(url), "SELECT rolname::text FROM pg_roles WHERE rolname IN (%s, %s)", app, admin) != []
+
+
+def test_a_login_that_may_create_roles_makes_them_and_can_become_them(
+    fresh_roles: Any, make_database: Any, connect: Any
+) -> None:
+    login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
+    url = _owned_by(make_database(), login, connect, "CREATEROLE")
+    Runner(url, app_role=app, admin_role=admin).up()
+    connection = connect(url)
+    connection.cursor().execute(f'SET ROLE "{app}"')
+    assert _all(connection, "SELECT count(*) FROM users") == [(0,)]
+
+
+def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
+    fresh_roles: Any, make_database: Any, connect: Any
+) -> None:
+    login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
+    superuser = make_database()
+    url = _owned_by(superuser, login, connect, "")
+    with pytest.raises(MissingRoleError) as caught:
+        Runner(url, app_role=app, admin_role=admin).up()
+    assert fingerprint(connect(url)) == ["extension plpgsql", *_schema_rights(connect(url))]
+    statements = [line.strip() for line in str(caught.value).splitlines() if line.endswith(";")]
+    assert [statement.split()[:3] for statement in statements] == [
+        ["CREATE", "ROLE", f'"{app}"'],
+        ["GRANT", f'"{app}"', "TO"],
+        ["CREATE", "ROLE", f'"{admin}"'],
+        ["GRANT", f'"{admin}"', "TO"],
+    ]
+    for statement in statements:
+        connect(superuser).cursor().execute(statement)
+    assert Runner(url, app_role=app, admin_role=admin).up(1) == ["001_myhub"]
+
+
+def test_only_the_statements_that_are_needed_are_asked_for(fresh_roles: Any, make_database: Any, connect: Any) -> None:
+    login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
+    superuser = make_database()
+    url = _owned_by(superuser, login, connect, "")
+    connect(superuser).cursor().execute(f'CREATE ROLE "{app}"; GRANT "{app}" TO "{login}"; CREATE ROLE "{admin}"')
+    with pytest.raises(MissingRoleError) as caught:
+        Runner(url, app_role=app, admin_role=admin).up()
+    assert str(caught.value).count(";") == 2
+    assert f'  GRANT "{admin}" TO "{login}"' in str(caught.value)
+
+
+def test_one_role_for_both_is_refused(make_database: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be two roles"):
+        Runner(make_database(), app_role="rayces_app", admin_role="rayces_app").up()
+
+
+@pytest.mark.parametrize("privilege", ["BYPASSRLS", "SUPERUSER"])
+def test_an_application_role_that_row_level_security_does_not_hold_is_refused(
+    fresh_roles: Any, make_database: Any, connect: Any, privilege: str
+) -> None:
+    app, admin, url = fresh_roles(), fresh_roles(), make_database()
+    connect(url).cursor().execute(f'CREATE ROLE "{app}" {privilege}')
+    with pytest.raises(IsolationInertError, match=f'ALTER ROLE "{app}" NOSUPERUSER NOBYPASSRLS;'):
+        Runner(url, app_role=app, admin_role=admin).up()
+    assert Runner(url).done == []
+
+
+def test_an_application_role_that_can_become_the_other_is_refused(
+    fresh_roles: Any, make_database: Any, connect: Any
+) -> None:
+    app, admin, url = fresh_roles(), fresh_roles(), make_database()
+    connect(url).cursor().execute(f'CREATE ROLE "{admin}"; CREATE ROLE "{app}" IN ROLE "{admin}"')
+    with pytest.raises(IsolationInertError, match=f'REVOKE "{admin}" FROM "{app}";'):
+        Runner(url, app_role=app, admin_role=admin).up()
+
+
+def test_databases_of_one_server_migrated_at_once_share_the_roles(fresh_roles: Any, make_database: Any) -> None:
+    app, admin = fresh_roles(), fresh_roles()
+    urls = [make_database() for _ in range(4)]
+    applied: list[list[str]] = []
+    together = threading.Barrier(len(urls))
+
+    def migrate(url: str) -> None:
+        together.wait()
+        applied.append(Runner(url, app_role=app, admin_role=admin).up(2))
+
+    threads = [threading.Thread(target=migrate, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert applied == [["001_myhub", "002_organizations"]] * len(urls)
+
+
+def _owned_by(url: str, login: str, connect: Any, privileges: str) -> str:
+    name = psycopg2.extensions.parse_dsn(url)["dbname"]
+    cursor = connect(url).cursor()
+    cursor.execute(f"CREATE ROLE \"{login}\" LOGIN PASSWORD 'secret' {privileges}")
+    cursor.execute(f'ALTER DATABASE "{name}" OWNER TO "{login}"')
+    return make_dsn(url, user=login, password="secret")
+
+
+def _schema_rights(connection: Any) -> list[str]:
+    return [line for line in fingerprint(connection) if line.startswith("grant usage on schema")]
+
+
+def _all(connection: Any, sql: str, *values: object) -> list[Any]:
+    cursor = connection.cursor()
+    cursor.execute(sql, values or None)
+    return cursor.fetchall()
