@@ -19,7 +19,7 @@ from rayces_core._version import __version__
 
 if TYPE_CHECKING:
     from rayces_core import credits, exporting, importing, scheduling
-    from rayces_core.database.database import Database
+    from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
         AlreadyDebitedError,
         AlreadyRefundedError,
@@ -104,6 +104,8 @@ if TYPE_CHECKING:
         User,
     )
     from rayces_core.tenancy.model import TenantForeignKey, TenantModel, TimestampedTenantModel
+
+    Database = GenericDatabase[Organization]
 
 __all__ = [
     "AdmissionState",

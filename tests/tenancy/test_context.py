@@ -516,7 +516,7 @@ def leave_like_a_failing_child(db: Database) -> None:
             for unit in reversed(list(session.transactions)):
                 unit.__exit__(ValueError, ValueError(), None)
             session.blocks = 0
-            db.engine.release(session)
+            session.release()
         status = 0
     finally:
         os._exit(status)

@@ -7,7 +7,7 @@ import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -156,7 +156,7 @@ def _run(record: str, file: str, only_check: bool, options: dict[str, Any]) -> t
             return importing.check(file, record, **options), ""
         return importing.run(file, record, **options), ""
     except ImportRefusedError as refused:
-        return refused.report, str(refused)
+        return cast("Report", refused.report), str(refused)
     except SourceError as error:
         raise click.ClickException(_in_options(str(error))) from error
 

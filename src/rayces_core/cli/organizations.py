@@ -10,7 +10,7 @@ import click
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.models.organization import Organization
+    from rayces_core.tenancy.organization import Organization
 
 COLUMNS = ("id", "subdomain", "name", "time_zone", "currency", "active", "email", "phone", "address", "created_at")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -62,7 +62,7 @@ def create(settings: Settings, /, name: str, subdomain: str, **columns: str | No
 @click.pass_obj
 def list_(settings: Settings, as_json: bool) -> None:
     """List every organization, by subdomain."""
-    from rayces_core.models.organization import Organization
+    from rayces_core.tenancy.organization import Organization
 
     with settings.database() as database, database.privileged(reason="rayces organizations list"):
         rows = list(Organization.select().order_by(Organization.subdomain))

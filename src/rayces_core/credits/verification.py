@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
-from rayces_core.models.organization import Organization
+from rayces_core.tenancy.organization import Organization
 
 STRETCH: Final = 2_000
 WITHIN: Final = (

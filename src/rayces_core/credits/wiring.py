@@ -14,8 +14,8 @@ from rayces_core.credits.policy import Policy, policy
 from rayces_core.errors import AlreadyDebitedError, AlreadyRefundedError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction, TransactionType
-from rayces_core.models.organization import Organization
 from rayces_core.state_machine import StateChange
+from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import known_tenant_of
 
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import peewee
 
 from rayces_core.errors import TenantNotSetError
-
-if TYPE_CHECKING:
-    from rayces_core.database.engine import Engine
 
 bound: ContextVar[Binding | None] = ContextVar("rayces_binding", default=None)
 # One object for each time a tenant's block is entered: what was read in one is not served in another.
@@ -24,9 +21,12 @@ block: ContextVar[object] = ContextVar("rayces_block", default=None)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """One tenant of one database; `organization_id` is None in privileged work."""
+    """One tenant of one database; `organization_id` is None in privileged work.
 
-    engine: Engine
+    `engine` is the Peewee database that it is a binding of; here it is only handed on.
+    """
+
+    engine: Any
     role: str
     organization_id: int | None
     preamble: str = field(init=False)

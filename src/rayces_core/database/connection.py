@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import psycopg2
 from psycopg2 import errorcodes as code
@@ -30,25 +30,22 @@ from rayces_core.database.messages import Message, Prepared
 from rayces_core.database.sql_guard import check, runs_more_sql
 from rayces_core.errors import TenantNotSetError, TenantSwitchError, TransactionFailedError, UnsafeSQLError
 
-if TYPE_CHECKING:
-    from rayces_core.database.engine import Engine
-
-
 # Somebody has deallocated it, or the tables have changed under it.
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
 
 
 class TenantConnection(PlainConnection):
-    """A connection that knows its engine and, while a transaction is open, whose it is."""
+    """A connection that knows whose bindings it serves and, while a transaction is open, which one's it is."""
 
-    engine: Engine
+    serves: object  # the engine of the bindings that may use it
+    prepares = False  # whether statements may be prepared on it, as no proxy stands between
     holder: Binding | None = None
     has_cursors = False  # named cursors, to be closed with the transaction
     used_up = False  # may carry something of its tenant; not to be used for another
 
-    def open_on(self, engine: Engine) -> None:
+    def open_for(self, serves: object) -> None:
         """Prepare a fresh connection: each statement commits by itself, times come back in UTC."""
-        self.engine, self._process, self.prepared = engine, os.getpid(), Prepared()
+        self.serves, self._process, self.prepared = serves, os.getpid(), Prepared()
         PlainConnection.autocommit.__set__(self, True)  # type: ignore[attr-defined]
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
@@ -123,6 +120,13 @@ class TenantConnection(PlainConnection):
         cursor.execute(statement, values)
         return cursor
 
+    def may_be_lent_again(self) -> bool:
+        """Whether the pool may hand it to somebody else: it is whole, idle, and nothing of its tenant is on it."""
+        if self.closed or not self.idle or self.used_up:
+            return False
+        self.holder = None
+        return True
+
     def begin(self, binding: Binding, isolation: str | None = None) -> None:
         """Open a transaction that is `binding`'s, in one message."""
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
@@ -175,7 +179,7 @@ class TenantCursor(PlainCursor):
         """Run a message of the library's own, by what is prepared on this connection where that may be."""
         connection: TenantConnection = self.connection  # type: ignore[assignment]
         prepared = connection.prepared
-        if not connection.engine.prepares or not prepared.has_room_for(message):
+        if not connection.prepares or not prepared.has_room_for(message):
             self.run(message.plain, values)
             return
         sql, given, new = prepared.form(message, values)
@@ -234,7 +238,7 @@ class TenantCursor(PlainCursor):
     @staticmethod
     def _binding(connection: TenantConnection) -> Binding:
         binding = current()
-        if binding.engine is not connection.engine:
+        if binding.engine is not connection.serves:
             raise TenantSwitchError("this connection belongs to another database than the bound tenant")
         return binding
 

@@ -5,7 +5,6 @@ Rule it guards: nothing runs without a tenant, and the tenant cannot change whil
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import re
@@ -13,20 +12,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
+from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
 from rayces_core.database.binding import Binding, block, bound, current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.engine import Engine
+from rayces_core.database.tenants import Tenant, checked_key, instance_of, organization_model, read_organization
 from rayces_core.database.transaction import Atomic
 from rayces_core.errors import (
     ConfigurationError,
     InactiveTenantError,
-    RaycesError,
     TenantSwitchError,
     TransactionFailedError,
     UnknownTenantError,
@@ -35,17 +35,18 @@ from rayces_core.errors import (
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
     from rayces_core.migrating.runner import MigrationStatus, Runner
-    from rayces_core.models.organization import Organization
 
 logger = logging.getLogger("rayces_core")
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 CONNECT_DEFAULTS = {"connect_timeout": "10", "application_name": "rayces-core"}
 Callback = TypeVar("Callback", bound=Callable[[], object])
+# The model of organizations; it lives above this room, and `rayces_core.Database` names it.
+Org = TypeVar("Org", bound=Tenant, default=Any)
 _ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
-class Database:
+class Database(Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -63,14 +64,15 @@ class Database:
             raise ConfigurationError(
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
-        self._tenant_cache_seconds = float(options.pop("tenant_cache_seconds", 30.0))
         self._server: EmbeddedServer | None = options.pop("server", None)
         max_connections, pool_timeout = options.pop("max_connections", 20), options.pop("pool_timeout", 30.0)
+        tenant_cache_seconds = options.pop("tenant_cache_seconds", 30.0)
         self.url = _with_options(url, options)
         self.engine = Engine(
             _with_defaults(self.url),
             max_connections=int(max_connections),
             pool_timeout=float(pool_timeout),
+            tenant_cache_seconds=float(tenant_cache_seconds),
             on_first_connection=self._check_first_use,
         )
         self._admin = Binding(self.engine, self.admin_role, None)
@@ -89,7 +91,7 @@ class Database:
         admin_role: str = "rayces_admin",
         tenant_cache_seconds: float = 30.0,
         **connect_options: Any,
-    ) -> Database:
+    ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
 
         Args:
@@ -115,7 +117,7 @@ class Database:
         )
 
     @classmethod
-    def from_env(cls, **options: Any) -> Database:
+    def from_env(cls, **options: Any) -> Self:
         """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`."""
         url = os.environ.get(URL_VARIABLE, "").strip()
         if not url:
@@ -125,7 +127,7 @@ class Database:
         return cls.connect(url, **options)
 
     @classmethod
-    def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Database:
+    def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
         """A Database on a real PostgreSQL that this call starts (extra `embedded`).
 
         Args:
@@ -151,7 +153,7 @@ class Database:
         if self._server is not None:
             self._server.stop()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,7 +166,7 @@ class Database:
     # -- tenants ----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def tenant(self, tenant: str | int | Organization) -> Iterator[Organization]:
+    def tenant(self, tenant: str | int | Org) -> Iterator[Org]:
         """Bind an organization for the block; yields it. Nests, and restores what was bound before.
 
         Args:
@@ -223,40 +225,33 @@ class Database:
             binding = self._bindings.setdefault(organization_id, Binding(self.engine, self.app_role, organization_id))
         return binding
 
-    def _organization(self, tenant: object) -> Organization:
-        kind = organization_model()
-        if isinstance(tenant, kind):
-            organization = tenant
+    def _organization(self, tenant: object) -> Org:
+        if isinstance(tenant, organization_model()):
+            organization: Any = tenant
             if type(organization.id) is not int or "id" in organization.dirty_field_names:
                 raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
-        elif isinstance(tenant, bool) or not isinstance(tenant, str | int):
-            raise UnknownTenantError(tenant)
         else:
-            organization = self._looked_up(kind, tenant.strip().lower() if isinstance(tenant, str) else tenant)
+            organization = instance_of(self._looked_up(checked_key(tenant)))
         if not organization.active:
             raise InactiveTenantError(organization.subdomain)
-        return organization
+        found: Org = organization
+        return found
 
-    def _looked_up(self, kind: type[Organization], key: str | int) -> Organization:
+    def _looked_up(self, key: str | int) -> dict[str, Any]:
         remembered = self.engine.organizations
-        expires, data = remembered.get(key, (0.0, None))
-        if data is None or expires < time.monotonic():
-            data = self._look_up(kind, key).__data__
-            remembered[key] = (time.monotonic() + self._tenant_cache_seconds, data)
-        # A copy, since callers may change what they get.
-        organization = kind(__no_default__=1)
-        for name, value in data.items():
-            organization.__data__[name] = copy.deepcopy(value) if isinstance(value, dict) else value
-        return organization
+        values = remembered.find(key)
+        if values is None:
+            values = self._look_up(key)
+            remembered.keep(key, values)
+        return values
 
-    def _look_up(self, kind: type[Organization], key: str | int) -> Organization:
+    def _look_up(self, key: str | int) -> dict[str, Any]:
         # Inside a transaction only its own tenant can be asked for, and sees its own row.
         holder = self.engine.holder_of_transaction()
         with self._bound(holder or self._admin):
-            column = kind.subdomain if isinstance(key, str) else kind.id
-            found: Organization | None = kind.select().where(column == key).get_or_none()
-        if found is not None:
-            return found
+            values = read_organization(key)
+        if values is not None:
+            return values
         if holder is not None:
             raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
         raise UnknownTenantError(key)
@@ -266,7 +261,7 @@ class Database:
         """Id of the bound organization; None in privileged work; TenantNotSetError without a binding."""
         return current().organization_id
 
-    def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Organization:
+    def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:
         """Insert an organization and return it; `tenant()` accepts it at once.
 
         Raises:
@@ -274,7 +269,8 @@ class Database:
         """
         kind = organization_model()
         with self._bound(self._admin):
-            return kind.create(name=name, subdomain=subdomain, **columns)
+            made: Org = kind.create(name=name, subdomain=subdomain, **columns)
+            return made
 
     # -- transactions and raw SQL -----------------------------------------------------------------------------
 
@@ -337,22 +333,6 @@ def _unbind(mine: object, tokens: tuple[Token[Any], Token[Any]]) -> None:
         bound.set(None)
         block.set(None)
         raise TenantSwitchError("tenant blocks were left in another order than entered; nothing is bound now")
-
-
-# Organization lives above this layer, so the model makes itself known when it is defined.
-_organization_models: list[type[Organization]] = []
-
-
-def use_organization_model(model: type[Organization]) -> None:
-    """Make `model` the class whose instances tenant() and create_organization() return."""
-    _organization_models[:] = [model]
-
-
-def organization_model() -> type[Organization]:
-    """The Organization model."""
-    if not _organization_models:
-        raise RaycesError("no Organization model is defined yet; import rayces_core")
-    return _organization_models[0]
 
 
 def _role(name: object) -> str:

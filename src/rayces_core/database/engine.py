@@ -17,6 +17,7 @@ from rayces_core.database.constraints import translate
 from rayces_core.database.messages import Message
 from rayces_core.database.pool import Pool
 from rayces_core.database.session import Session, Sessions
+from rayces_core.database.tenants import Remembered
 from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks, undo_all
 from rayces_core.errors import DatabaseUnreachableError
 
@@ -27,7 +28,6 @@ class Engine(peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
     `on_first_connection` checks the server and the roles once, with the first connection made.
-    `organizations` remembers those looked up: subdomain or id → (when it expires, column values).
     """
 
     def __init__(
@@ -36,15 +36,16 @@ class Engine(peewee.PostgresqlDatabase):
         *,
         max_connections: int,
         pool_timeout: float,
+        tenant_cache_seconds: float,
         on_first_connection: Callable[[TenantConnection], None],
     ) -> None:
-        self._sessions = Sessions()
         self._dsn = dsn
         self._on_first_connection = on_first_connection
         self.checked = False
         self.prepares = False  # whether statements may be prepared, as no proxy stands between
-        self.organizations: dict[object, tuple[float, dict[str, Any]]] = {}
-        self.pool = Pool(self._open, max_connections, pool_timeout)
+        self.organizations = Remembered(tenant_cache_seconds)
+        self.pool: Pool[TenantConnection] = Pool(self._open, max_connections, pool_timeout)
+        self._sessions = Sessions(self.pool, self)
         super().__init__(dsn)
         _ENGINES.add(self)
 
@@ -76,36 +77,14 @@ class Engine(peewee.PostgresqlDatabase):
         return connection
 
     def _prepare(self, connection: TenantConnection) -> None:
-        connection.open_on(self)
+        connection.open_for(self)
         self.server_version = connection.server_version
         if not self.checked:
             self._on_first_connection(connection)
             self.prepares, self.checked = connection.is_direct(), True
+        connection.prepares = self.prepares
 
     # -- connections ------------------------------------------------------------------------------------------
-
-    def check_out(self, session: Session) -> TenantConnection:
-        """The session's connection, replaced if the server dropped it between two transactions."""
-        connection = session.conn
-        if connection is not None:
-            # Within a transaction a broken connection must fail, not be replaced: what came before is lost.
-            if session.transactions or connection.holder is not None or not connection.dropped():
-                return connection
-            self.pool.give_back(connection)
-            session.reset()
-        connection = self.pool.take()
-        session.set_connection(connection)
-        return connection
-
-    def release(self, session: Session) -> None:
-        """Give the connection back unless a block or a transaction still keeps it."""
-        connection = session.conn
-        if connection is None or session.transactions:
-            return
-        if session.blocks and not connection.closed:
-            return
-        session.reset()
-        self.pool.give_back(connection)
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         """Take a connection now; Peewee calls this, applications need not."""
@@ -114,7 +93,7 @@ class Engine(peewee.PostgresqlDatabase):
             if reuse_if_open:
                 return False
             raise peewee.OperationalError("Connection already opened.")
-        self.check_out(session)
+        session.check_out()
         return True
 
     def close(self) -> bool:
@@ -122,10 +101,8 @@ class Engine(peewee.PostgresqlDatabase):
         session = self._state
         if session.transactions:
             raise peewee.OperationalError("a transaction is open; leave its block before closing")
-        connection, was_open = session.conn, session.conn is not None
-        session.reset()
-        if connection is not None:
-            self.pool.give_back(connection)
+        was_open = session.conn is not None
+        session.give_back()
         return was_open
 
     def is_closed(self) -> bool:
@@ -135,11 +112,11 @@ class Engine(peewee.PostgresqlDatabase):
     def connection(self) -> TenantConnection:
         """The psycopg2 connection of this thread or task; its cursors carry the tenant too."""
         current()
-        return self.check_out(self._state)
+        return self._state.check_out()
 
     def cursor(self, named_cursor: str | None = None) -> Any:
         """A cursor whose statements carry the tenant."""
-        connection = self.check_out(self._state)
+        connection = self._state.check_out()
         return connection.cursor(name=named_cursor) if named_cursor else connection.cursor()
 
     # -- statements -------------------------------------------------------------------------------------------
@@ -148,7 +125,7 @@ class Engine(peewee.PostgresqlDatabase):
         """Run one statement as the bound tenant; alone it commits by itself, in one round trip."""
         current()
         session = self._state
-        connection = self.check_out(session)
+        connection = session.check_out()
         started = time.perf_counter() if self.query_hooks else 0.0
         failure: Exception | None = None
         try:
@@ -162,7 +139,7 @@ class Engine(peewee.PostgresqlDatabase):
             if self.query_hooks:
                 self._notify_hooks(sql, params, started, failure)
             if not session.blocks:
-                self.release(session)
+                session.release()
         return cursor
 
     def run_prepared(self, sql: str, params: tuple[Any, ...] | dict[str, Any]) -> Any:
@@ -170,7 +147,7 @@ class Engine(peewee.PostgresqlDatabase):
         if self.query_hooks:
             return self.execute_sql(sql, params)
         session = self._sessions.current()
-        connection = self.check_out(session)
+        connection = session.check_out()
         try:
             self._log_query(sql, params)
             cursor = TenantCursor(connection)
@@ -179,7 +156,7 @@ class Engine(peewee.PostgresqlDatabase):
             raise translate(error) from error
         finally:
             if not session.blocks:
-                self.release(session)
+                session.release()
         return cursor
 
     def run_message(self, message: Message, values: Mapping[str, Any]) -> Any:
@@ -187,7 +164,7 @@ class Engine(peewee.PostgresqlDatabase):
         if self.query_hooks:
             return self.execute_sql(message.plain, values)
         session = self._sessions.current()
-        connection = self.check_out(session)
+        connection = session.check_out()
         try:
             self._log_query(message.plain, values)
             cursor = TenantCursor(connection)
@@ -196,13 +173,13 @@ class Engine(peewee.PostgresqlDatabase):
             raise translate(error) from error
         finally:
             if not session.blocks:
-                self.release(session)
+                session.release()
         return cursor
 
     def copy(self, sql: str, file: IO[bytes]) -> int:
         """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows."""
         current()
-        connection, watched = self.check_out(self._state), _Watched(file)
+        connection, watched = self._state.check_out(), _Watched(file)
         try:
             self._log_query(sql, None)
             cursor = TenantCursor(connection)
@@ -217,17 +194,17 @@ class Engine(peewee.PostgresqlDatabase):
 
     def atomic(self, isolation_level: str | None = None) -> Atomic:
         """A transaction, or a savepoint inside one."""
-        return Atomic(self, isolation_level)
+        return Atomic(self._sessions, isolation_level)
 
     transaction = atomic
 
     def savepoint(self) -> Atomic:
         """A savepoint; outside a transaction, a transaction."""
-        return Atomic(self)
+        return Atomic(self._sessions)
 
     def begin(self, isolation_level: str | None = None) -> None:
         """Open a transaction of the bound tenant."""
-        begin_on(self, self._state, isolation_level)
+        begin_on(self._state, isolation_level)
 
     def commit(self) -> None:
         """Commit the transaction that begin() opened."""
@@ -261,15 +238,15 @@ class Engine(peewee.PostgresqlDatabase):
             session.restorers.append(restore)
 
     def forget_organizations(self) -> None:
-        """Have the next tenant() look again; a look-up under way writes into the old dict, which nobody reads."""
-        self.organizations = {}
+        """Have the next tenant() look again."""
+        self.organizations.forget()
 
     # -- blocks -----------------------------------------------------------------------------------------------
 
     def enter_block(self) -> Session:
         """A tenant block begins: the connection is kept until it ends."""
         session = self._state
-        self._drop_used_up(session)
+        session.drop_used_up()
         session.blocks += 1
         return session
 
@@ -282,17 +259,11 @@ class Engine(peewee.PostgresqlDatabase):
         )
         if left_open:
             undo_all(session)
-            self.release(session)
-        self._drop_used_up(session)
+            session.release()
+        session.drop_used_up()
         if not session.blocks:
-            self.release(session)
+            session.release()
         return left_open
-
-    def _drop_used_up(self, session: Session) -> None:
-        connection = session.conn
-        if connection is not None and connection.used_up and connection.holder is None:
-            session.reset()
-            self.pool.give_back(connection)
 
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""

@@ -10,15 +10,39 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
 
-from rayces_core.database.connection import TenantConnection
 from rayces_core.errors import ConfigurationError, PoolTimeoutError
 
 
-class Pool:
+class Lendable(Protocol):
+    """What a pool lends: it can be closed, and it knows whether it still lives and may be lent again."""
+
+    @property
+    def closed(self) -> int | bool:
+        """Whether it is closed."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process made it."""
+
+    def dropped(self) -> bool:
+        """Whether the server has left."""
+
+    def may_be_lent_again(self) -> bool:
+        """Whether somebody else may have it next."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+L = TypeVar("L", bound=Lendable)
+
+
+class Pool(Generic[L]):
     """At most `max_connections` connections made by `make`, the last used handed out first."""
 
-    def __init__(self, make: Callable[[], TenantConnection], max_connections: int, timeout_seconds: float) -> None:
+    def __init__(self, make: Callable[[], L], max_connections: int, timeout_seconds: float) -> None:
         if max_connections < 1:
             raise ConfigurationError(f"max_connections must be at least 1, not {max_connections}")
         self.max_connections, self.timeout_seconds = max_connections, timeout_seconds
@@ -27,13 +51,13 @@ class Pool:
         _POOLS.add(self)
 
     def _start_empty(self) -> None:
-        self._free: list[TenantConnection] = []
-        self._in_use: set[TenantConnection] = set()
+        self._free: list[L] = []
+        self._in_use: set[L] = set()
         self._opening = 0
         self._changed = threading.Condition()
         self._process = os.getpid()
 
-    def take(self) -> TenantConnection:
+    def take(self) -> L:
         """A live connection; raises PoolTimeoutError when none gets free in time."""
         deadline = time.monotonic() + self.timeout_seconds
         with self._changed:
@@ -52,7 +76,7 @@ class Pool:
                     raise PoolTimeoutError(self.max_connections, self.timeout_seconds)
         return self._open()
 
-    def _open(self) -> TenantConnection:
+    def _open(self) -> L:
         # Outside the lock: a slow handshake must not hold up the threads that only give back.
         connection = None
         try:
@@ -66,7 +90,7 @@ class Pool:
                     self._in_use.add(connection)
         return connection
 
-    def give_back(self, connection: TenantConnection) -> None:
+    def give_back(self, connection: L) -> None:
         """Return a connection; one that is broken, used up or still in a transaction is closed instead."""
         if connection.is_foreign:
             _ABANDONED.append(connection)
@@ -74,8 +98,7 @@ class Pool:
         with self._changed:
             if connection in self._in_use:
                 self._in_use.discard(connection)
-                if not connection.closed and connection.idle and not connection.used_up:
-                    connection.holder = None
+                if connection.may_be_lent_again():
                     self._free.append(connection)
                 elif not connection.closed:
                     connection.close()
@@ -97,9 +120,9 @@ class Pool:
         self._start_empty()
 
 
-_POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
+_POOLS: weakref.WeakSet[Pool[Any]] = weakref.WeakSet()
 # Kept alive, because collecting a connection object would say goodbye on the parent's socket.
-_ABANDONED: list[TenantConnection] = []
+_ABANDONED: list[Any] = []
 
 
 def _after_fork() -> None:

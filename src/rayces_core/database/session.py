@@ -13,16 +13,19 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from rayces_core.database.connection import TenantConnection
+from rayces_core.database.pool import Pool
 
 
 class Session:
     """The connection one thread or task holds, how many blocks keep it, and what runs when its transaction ends.
 
-    Attributes: `commit_callbacks` run after the outermost commit; `restorers` bring objects back when it is undone.
+    Attributes: `serves`, the engine whose bindings it works for; `commit_callbacks` run after the outermost commit;
+    `restorers` bring objects back when it is undone.
     Has the attributes that Peewee expects of a connection state.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool[TenantConnection], serves: object) -> None:
+        self._pool, self.serves = pool, serves
         self.blocks = 0
         self.reset()
 
@@ -30,7 +33,7 @@ class Session:
         # A thread or task that ended with a connection in hand: what it had begun is undone by closing.
         if self.conn is not None and not self.conn.is_foreign:
             self.conn.close()
-            self.conn.engine.pool.give_back(self.conn)
+            self._pool.give_back(self.conn)
 
     def reset(self) -> None:
         """Forget the connection."""
@@ -62,16 +65,44 @@ class Session:
         callbacks, self.commit_callbacks, self.restorers = self.commit_callbacks, [], []
         return callbacks
 
-    def set_connection(self, connection: TenantConnection) -> None:
-        """Take up a connection."""
-        self.conn, self.closed = connection, False
+    def check_out(self) -> TenantConnection:
+        """The connection, replaced if the server dropped it between two transactions."""
+        connection = self.conn
+        if connection is not None:
+            # Within a transaction a broken connection must fail, not be replaced: what came before is lost.
+            if self.transactions or connection.holder is not None or not connection.dropped():
+                return connection
+            self.give_back()
+        self.conn = connection = self._pool.take()
+        self.closed = False
+        return connection
+
+    def release(self) -> None:
+        """Give the connection back unless a block or a transaction still keeps it."""
+        connection = self.conn
+        if connection is None or self.transactions or (self.blocks and not connection.closed):
+            return
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give the connection back, whoever keeps it."""
+        connection = self.conn
+        self.reset()
+        if connection is not None:
+            self._pool.give_back(connection)
+
+    def drop_used_up(self) -> None:
+        """Give the connection back, to be closed, if something of its tenant may be left on it."""
+        if self.conn is not None and self.conn.used_up and self.conn.holder is None:
+            self.give_back()
 
 
 class Sessions(threading.local):
-    """The sessions of one database; `current()` finds the one of the running task or thread."""
+    """The sessions of one engine; `current()` finds the one of the running task or thread."""
 
-    def __init__(self) -> None:
-        self._thread = Session()
+    def __init__(self, pool: Pool[TenantConnection], serves: object) -> None:
+        self._pool, self._serves = pool, serves
+        self._thread = Session(pool, serves)
         self._tasks: WeakKeyDictionary[asyncio.Task[Any], Session] = WeakKeyDictionary()
 
     def current(self) -> Session:
@@ -83,10 +114,10 @@ class Sessions(threading.local):
             return self._thread
         session = self._tasks.get(task)
         if session is None:
-            session = self._tasks[task] = Session()
+            session = self._tasks[task] = Session(self._pool, self._serves)
         return session
 
     def forget(self) -> None:
         """After a fork: the connections are the parent's."""
-        self._thread = Session()
+        self._thread = Session(self._pool, self._serves)
         self._tasks = WeakKeyDictionary()

@@ -10,18 +10,15 @@ import logging
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 
 from rayces_core.database.binding import current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
-from rayces_core.database.session import Session
+from rayces_core.database.session import Session, Sessions
 from rayces_core.errors import ConfigurationError, TenantSwitchError, TransactionFailedError
-
-if TYPE_CHECKING:
-    from rayces_core.database.engine import Engine
 
 logger = logging.getLogger("rayces_core")
 
@@ -34,18 +31,18 @@ class Atomic(ContextDecorator):
     Usable as `with db.atomic():` and as a decorator. An exception undoes the block and goes on.
     """
 
-    def __init__(self, engine: Engine, isolation: str | None = None) -> None:
-        self._engine, self._isolation = engine, _checked_level(isolation)
+    def __init__(self, sessions: Sessions, isolation: str | None = None) -> None:
+        self._sessions, self._isolation = sessions, _checked_level(isolation)
         self._session: Session
         self._connection: TenantConnection
         self._savepoint: str | None = None
         self._callbacks_before = self._restorers_before = 0
 
     def _recreate_cm(self) -> Atomic:
-        return Atomic(self._engine, self._isolation)
+        return Atomic(self._sessions, self._isolation)
 
     def __enter__(self) -> Atomic:
-        session = self._engine._state
+        session = self._sessions.current()
         if self in session.transactions:
             raise TransactionFailedError("this unit of work is open already; make another with db.atomic()")
         self._session = session
@@ -56,7 +53,7 @@ class Atomic(ContextDecorator):
         session, open_on = self._session, self._session.conn
         if open_on is None or open_on.holder is None:
             self._savepoint = None
-            self._connection = begin_on(self._engine, session, self._isolation)
+            self._connection = begin_on(session, self._isolation)
         elif self._isolation:
             raise TransactionFailedError("an isolation level is the outermost unit's to choose")
         else:
@@ -85,7 +82,7 @@ class Atomic(ContextDecorator):
         finally:
             if self._savepoint is None:
                 session.commit_callbacks, session.restorers = [], []
-                self._engine.release(session)
+                session.release()
         run_callbacks(callbacks)
 
     def _check_order(self) -> None:
@@ -93,7 +90,7 @@ class Atomic(ContextDecorator):
         if session.transactions and session.transactions[-1] is self:
             return
         undo_all(session)
-        self._engine.release(session)
+        session.release()
         raise TransactionFailedError("units of work were left in another order than entered; all of them were undone")
 
     def _commit(self) -> None:
@@ -141,20 +138,20 @@ class Atomic(ContextDecorator):
         self._begin()
 
 
-def begin_on(engine: Engine, session: Session, isolation: str | None) -> TenantConnection:
+def begin_on(session: Session, isolation: str | None) -> TenantConnection:
     """Open the transaction of the bound tenant on the session's connection; returns the connection."""
     binding = current()
-    if binding.engine is not engine:
+    if binding.engine is not session.serves:
         raise TenantSwitchError("the bound tenant is another database's; open the unit of work on that one")
-    connection = engine.check_out(session)
+    connection = session.check_out()
     try:
         connection.begin(binding, isolation)
     except psycopg2.Error as error:
-        engine.release(session)
+        session.release()
         raise translate(error) from error
     except BaseException:
         connection.close()  # whether it has begun is unknown
-        engine.release(session)
+        session.release()
         raise
     return connection
 

@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from rayces_core.embedded.supervisor import LOCK_NAMES, OWN_FOLDER, PORT, TEMPOR
 from rayces_core.errors import EmbeddedServerError, MissingExtraError
 
 if os.name == "posix":
+    import fcntl
     import pwd
 
 SYSTEM_USER = "embedded_postgres"
@@ -154,12 +155,24 @@ def _create_system_user() -> Account | None:
         ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
         ["adduser", "-S", "-D", "-H", "-s", "/sbin/nologin", SYSTEM_USER],  # BusyBox
     )
-    for command in commands:
-        program = shutil.which(command[0], path=environment["PATH"])
-        if program:
-            subprocess.run([program, *command[1:]], check=False, capture_output=True, env=environment)  # noqa: S603
-            break
-    return _look_up(SYSTEM_USER)  # there as well where another process was first
+    with _alone():
+        for command in commands:
+            program = shutil.which(command[0], path=environment["PATH"])
+            if program and _look_up(SYSTEM_USER) is None:
+                subprocess.run([program, *command[1:]], check=False, capture_output=True, env=environment)  # noqa: S603
+                break
+        return _look_up(SYSTEM_USER)  # there as well where another process was first
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let no other process make the user meanwhile: the first run of a suite starts several servers at once."""
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _look_up(name: str) -> Account | None:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any, Protocol
 
 from rayces_core.errors.base import RaycesError
 
-if TYPE_CHECKING:
-    from rayces_core.importing.report import Report
+
+class Findings(Protocol):
+    """What a check found; `rayces_core.importing.Report` is one."""
+
+    record_type: str
+    source: str
+    rows: int
+    skipped: int
+    problem_count: int
+    problems: list[Any]
+
+    def every_problem(self) -> Iterator[Any]:
+        """All problems, also those that are not kept in memory."""
+
+    def summary(self) -> dict[str, Any]:
+        """The counts, as plain data."""
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it as JSON to a path that ends in .json, else as CSV."""
 
 
 class ImportingError(RaycesError):
@@ -39,7 +58,7 @@ class ColumnMappingError(ImportingError, ValueError):
 class ImportRefusedError(ImportingError):
     """The check found faults, so nothing was written. Attribute: `report`, with each of them."""
 
-    def __init__(self, reason: str, report: Report) -> None:
+    def __init__(self, reason: str, report: Findings) -> None:
         self.report = report
         super().__init__(reason)
 

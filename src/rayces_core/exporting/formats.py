@@ -9,39 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from importlib import import_module
 from pathlib import PurePath
 from typing import IO, Any, Final
-from zoneinfo import ZoneInfo
 
 from rayces_core.archive.cells import escaped
-from rayces_core.errors import InvalidDataError, MissingExtraError
-from rayces_core.exporting.records import Column, Kind
+from rayces_core.errors import InvalidDataError
+from rayces_core.exporting.layout import Layout, Rows, Write, document, local, wanted
+from rayces_core.exporting.records import Kind
+from rayces_core.exporting.sheets import sheets
 
-Rows = list[tuple[Any, ...]]
-Write = Callable[[Rows], object]
 BYTE_ORDER_MARK: Final = "\ufeff"
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a writer has to know: the record type's name, the columns, the zone of moments, and how CSV is written."""
-
-    name: str
-    columns: Sequence[Column]
-    zone: ZoneInfo
-    delimiter: str | None = None
-    excel: bool = False
-
-    @property
-    def header(self) -> list[str]:
-        """The columns' names."""
-        return [column.name for column in self.columns]
 
 
 def format_of(given: str | None, target: object) -> str:
@@ -106,22 +86,9 @@ def _word(value: bool) -> str:
     return "true" if value else "false"
 
 
-def document(value: Any) -> str:
-    """A document as JSON."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def money(cents: int) -> str:
     """Cents as an amount: 150050 is 1500.50."""
     return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02}"
-
-
-def local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment in the zone; in UTC where the zone would take it out of the calendar."""
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        return moment
 
 
 # -- JSON Lines -------------------------------------------------------------------------------------------------
@@ -175,31 +142,10 @@ def _parquet(layout: Layout, file: IO[bytes]) -> Iterator[Write]:
         yield write
 
 
-# -- Excel ------------------------------------------------------------------------------------------------------
-
-
-def _xlsx(layout: Layout, file: IO[bytes]) -> AbstractContextManager[Write]:
-    # The two know each other, and few exports need it.
-    from rayces_core.exporting.sheets import sheets
-
-    return sheets(layout, file)
-
-
-def wanted(module: str) -> Any:
-    """The module of that name; MissingExtraError where it is not installed."""
-    try:
-        return import_module(module)
-    except ImportError:
-        raise MissingExtraError(
-            f"{module.partition('.')[0]} writes this format and is not installed; "
-            "pip install 'rayces-core[importing]', or export CSV or JSON Lines"
-        ) from None
-
-
 FORMATS: Final[dict[str, Callable[[Layout, IO[bytes]], AbstractContextManager[Write]]]] = {
     "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,
-    "xlsx": _xlsx,
+    "xlsx": sheets,
 }
 _ENDINGS: Final = {"txt": "csv", "ndjson": "jsonl", "json": "jsonl", "pq": "parquet"}

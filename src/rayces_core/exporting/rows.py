@@ -16,7 +16,8 @@ from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.streaming import stream
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
-from rayces_core.exporting.formats import Layout, format_of, writer_of
+from rayces_core.exporting.formats import format_of, writer_of
+from rayces_core.exporting.layout import Layout
 from rayces_core.exporting.records import record_of
 from rayces_core.exporting.selection import Moment, Selection, Where, select
 from rayces_core.models import Organization

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from rayces_core.archive.cells import escaped
 from rayces_core.errors import InvalidDataError
-from rayces_core.exporting.formats import Layout, Rows, document, local, wanted
+from rayces_core.exporting.layout import Layout, Rows, document, local, wanted
 from rayces_core.exporting.records import Column, Kind
 
 SHEET_ROWS: Final = 1_048_576  # the header is one of them

@@ -18,7 +18,7 @@ from rayces_core.importing.report import Report
 from rayces_core.importing.sources import Source, open_source
 from rayces_core.importing.spooling import Progress
 from rayces_core.importing.values import fold
-from rayces_core.models.organization import Organization
+from rayces_core.tenancy.organization import Organization
 
 TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
 LEDGER_HEADERS: Final = {"sequence", "balancebefore", "balanceafter"}

@@ -20,7 +20,7 @@ from rayces_core.archive.cells import unescaped
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields.jsonb import EncodedJson, to_text
 from rayces_core.importing.columns import Column, ExactText, Reading, Unreadable
-from rayces_core.importing.records.record import Record
+from rayces_core.importing.record import Record
 from rayces_core.importing.sources import Source
 from rayces_core.importing.sources.delimited import DelimitedSource
 from rayces_core.importing.sources.jsonlines import JsonLinesSource

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from rayces_core.database.binding import Binding
-from rayces_core.importing.records.record import Record
+from rayces_core.importing.record import Record
 from rayces_core.importing.report import Problem
 
 OWN: Final = "row bigint, existing_id bigint, differs text[] NOT NULL DEFAULT '{}'"

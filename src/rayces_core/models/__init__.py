@@ -1,6 +1,6 @@
 """The models: one noun a file. Their tables are made by the migrations, never from here."""
 
-from rayces_core.models.organization import Organization  # isort: skip - every other model belongs to one
+from rayces_core.tenancy.organization import Organization  # isort: skip - every other model belongs to one
 from rayces_core.models.appointment import Appointment, AppointmentState
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.imports import ImportRun

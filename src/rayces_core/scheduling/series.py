@@ -14,9 +14,9 @@ from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import BookingError, InvalidDataError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
-from rayces_core.models.organization import Organization
 from rayces_core.scheduling.booking import book
 from rayces_core.scheduling.requests import LONGEST_KEY, checked_key
+from rayces_core.tenancy.organization import Organization
 
 WEEK: Final = timedelta(weeks=1)
 MOST: Final = 520  # ten years of weeks

@@ -70,10 +70,10 @@ class StateMachine:
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
         for event in self.transitions:
-            setattr(owner, f"can_{event}", predicate(self, event))
-        owner.available_events = available_events(self)
+            setattr(owner, f"can_{event}", predicate(self.can, event))
+        owner.available_events = available_events(self.can, self.transitions)
         if self.journal is not None:
-            owner.history, owner.actor_of = history(self), actor_of
+            owner.history, owner.actor_of = history(self.journal, owner.__name__), actor_of
 
     # -- declaring --------------------------------------------------------------------------------------------
 

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from rayces_core.state_machine.statement import place_of
 
-if TYPE_CHECKING:
-    from rayces_core.state_machine.machine import StateMachine
+# Whether an event is possible: row, event, user, moment.
+Can = Callable[[Any, str, Any, Any], bool]
 
 
-def predicate(machine: StateMachine, event: str) -> Callable[..., bool]:
+def predicate(possible: Can, event: str) -> Callable[..., bool]:
     """Make a can_<event>() of a model."""
 
     def can(row: Any, *, by: Any = None, now: Any = None) -> bool:
-        return machine.can(row, event, by, now)
+        return possible(row, event, by, now)
 
     can.__name__, can.__doc__ = f"can_{event}", f"Whether {event}() is possible, as far as the row in memory tells."
     return can
 
 
-def available_events(machine: StateMachine) -> Callable[..., list[str]]:
+def available_events(possible: Can, events: Iterable[str]) -> Callable[..., list[str]]:
     """Make what tells a model its possible events."""
 
     def available_events(row: Any, *, by: Any = None, now: Any = None) -> list[str]:
         """The events that are possible now (for the user `by`), as far as the row in memory tells."""
-        return [event for event in machine.transitions if machine.can(row, event, by, now)]
+        return [event for event in events if possible(row, event, by, now)]
 
     return available_events
 
 
-def history(machine: StateMachine) -> Callable[..., Any]:
+def history(journal: Any, subject_type: str) -> Callable[..., Any]:
     """Make what reads a model its journal."""
 
     def history(row: Any) -> Any:
         """Every change of this row's state, as rows of the journal, the first one first."""
-        journal, place = machine.journal, place_of(row)
-        of_this = (journal.subject_type == machine.owner.__name__) & (journal.subject_id == place["id"])
+        place = place_of(row)
+        of_this = (journal.subject_type == subject_type) & (journal.subject_id == place["id"])
         of_this &= journal.organization == place["organization_id"]
         return journal.select().where(of_this).order_by(journal.id)
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import peewee
 
 from rayces_core.database.binding import current
 from rayces_core.errors import CrossTenantError, TenancyError
-
-if TYPE_CHECKING:
-    from rayces_core.tenancy.queries import TenantSelect
 
 
 def tenant_in(ctx: peewee.Context) -> Any:
@@ -50,7 +47,7 @@ class TenantTable(peewee.Table):
             ctx.alias_manager[self] = self._alias
         return self.apply_alias(write_source(ctx, self._model._meta, peewee.Entity(*self._path)))
 
-    def select(self, *columns: Any) -> TenantSelect:
+    def select(self, *columns: Any) -> peewee.ModelSelect[Any]:
         """Rows of the bound tenant."""
         return self._model.select(*columns).from_(self) if columns else self._model.select()
 
@@ -63,7 +60,7 @@ class TenantTable(peewee.Table):
 class TenantAlias(peewee.ModelAlias):
     """A second name for a tenant model within one query; scoped like the model itself."""
 
-    def select(self, *selection: Any) -> TenantSelect:
+    def select(self, *selection: Any) -> peewee.ModelSelect[Any]:
         """Rows of the bound tenant, under this alias."""
         return self.model._select_class(self, selection or self.get_field_aliases())
 

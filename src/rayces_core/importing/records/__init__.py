@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from rayces_core.errors import ConfigurationError
+from rayces_core.importing.record import Record
 from rayces_core.importing.records.appointments import APPOINTMENTS
 from rayces_core.importing.records.credits import CREDITS
 from rayces_core.importing.records.organizations import ORGANIZATIONS
 from rayces_core.importing.records.professionals import PROFESSIONALS
-from rayces_core.importing.records.record import Record
 from rayces_core.importing.records.social import LIKES, POSTS
 from rayces_core.importing.records.students import STUDENTS
 from rayces_core.importing.records.users import USERS

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
+from rayces_core.importing.record import Fault, Record, fault, folded, missing, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING
 from rayces_core.importing.records.overlaps import note_overlaps
-from rayces_core.importing.records.record import Fault, Record, fault, folded, missing, no_user, quoted, user
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 
 STATES: Final = {

@@ -15,7 +15,7 @@ from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Fault, Record, fault, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, fault, no_user, quoted, user
 from rayces_core.models.credit import CreditTransaction
 
 OPENING: Final = "opening balance"

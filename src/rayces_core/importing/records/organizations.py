@@ -8,8 +8,8 @@ from rayces_core.database.binding import current
 from rayces_core.fields import IntegerField
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Record, currency, fault, quoted
-from rayces_core.models.organization import Organization
+from rayces_core.importing.record import Record, currency, fault, quoted
+from rayces_core.tenancy.organization import Organization
 
 HOURS: Final = ("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes")
 TEXTS: Final = ("name", "time_zone", "currency", "email", "phone", "address")

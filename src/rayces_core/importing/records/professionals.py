@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Fault, Record, currency, no_user, user
+from rayces_core.importing.record import Fault, Record, currency, no_user, user
 from rayces_core.models.professional import Professional
 
 COLUMNS: Final = (

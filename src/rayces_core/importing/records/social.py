@@ -6,7 +6,7 @@ from typing import Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Record, fault, missing, no_user, quoted, user
+from rayces_core.importing.record import Record, fault, missing, no_user, quoted, user
 from rayces_core.models.social import Like, Post
 
 AUTHOR: Final = Column(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.records.record import Fault, Record, fault, folded, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {

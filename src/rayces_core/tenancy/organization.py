@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from peewee import Check
 
 from rayces_core import clock
+from rayces_core.database.binding import current
+from rayces_core.database.tenants import use_organization_model
+from rayces_core.errors import TenancyError
 from rayces_core.fields import (
     BooleanField,
     CurrencyField,
@@ -20,11 +24,15 @@ from rayces_core.fields import (
     UTCDateTimeField,
 )
 from rayces_core.fields.schemas import OrganizationSettings
-from rayces_core.tenancy.model import OrganizationScoped
+from rayces_core.tenancy.queries import forget_organizations
+from rayces_core.tenancy.scoped import ScopedModel
 
 
-class Organization(OrganizationScoped):
-    """A centre; its own id is what holds its rows together. Made by `Database.create_organization`."""
+class Organization(ScopedModel):
+    """A centre; its own id is what holds its rows together. Made by `Database.create_organization`.
+
+    In a tenant's block the only one there is is the tenant's own.
+    """
 
     id = IdField()
     name = StringField()
@@ -40,8 +48,10 @@ class Organization(OrganizationScoped):
     updated_at = UTCDateTimeField(default=clock.now)
 
     class Meta:
-        """The table and its rules."""
+        """The table and its rules; the organization's own id is what holds it."""
 
+        tenant_column = "id"
+        tenant_field = "id"
         table_name = "organizations"
         defaults_in_database = True
         constraints = [
@@ -55,6 +65,14 @@ class Organization(OrganizationScoped):
             Check("jsonb_typeof(settings) = 'object'", name="organizations_settings_check"),
         ]
 
+    def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
+        """Write the organization; only privileged work may insert one."""
+        if (force_insert or self._pk is None) and not current().privileged:
+            raise TenancyError("an organization is made by db.create_organization(...) or in a privileged block")
+        written = super().save(force_insert, only)
+        forget_organizations()
+        return written
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone in which the organization's wall clocks, schedules and days are read."""
@@ -67,3 +85,4 @@ class Organization(OrganizationScoped):
 
 
 Organization.add_index(Organization.subdomain, unique=True, name="organizations_subdomain_key")
+use_organization_model(Organization)

@@ -1,0 +1,88 @@
+"""Which organization a subdomain or an id names: read without the models, and remembered for a while.
+
+The model of organizations lives above this room, so it makes itself known when it is defined.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any, Protocol
+
+from rayces_core.database.binding import current
+from rayces_core.errors import RaycesError, UnknownTenantError
+
+
+class Tenant(Protocol):
+    """What this room knows of an organization."""
+
+    id: Any
+    subdomain: Any
+    active: Any
+
+    @property
+    def dirty_field_names(self) -> Any:
+        """Names of the fields that were changed and not saved."""
+
+
+# The model whose instances tenant() and create_organization() return.
+_models: list[Any] = []
+
+
+def use_organization_model(model: Any) -> None:
+    """Make `model` the class whose instances tenant() and create_organization() return."""
+    _models[:] = [model]
+
+
+def organization_model() -> Any:
+    """The Organization model."""
+    if not _models:
+        raise RaycesError("no Organization model is defined yet; import rayces_core")
+    return _models[0]
+
+
+def checked_key(tenant: object) -> str | int:
+    """What a look-up goes by: a subdomain in lower case or an id; raises UnknownTenantError for anything else."""
+    if isinstance(tenant, bool) or not isinstance(tenant, str | int):
+        raise UnknownTenantError(tenant)
+    return tenant.strip().lower() if isinstance(tenant, str) else tenant
+
+
+def read_organization(key: str | int) -> dict[str, Any] | None:
+    """The values of the organization with this subdomain or id, if the current binding sees it."""
+    column = "subdomain" if isinstance(key, str) else "id"
+    cursor = current().engine.execute_sql(f'SELECT * FROM "organizations" WHERE "{column}" = %s', (key,))
+    row = cursor.fetchone()
+    return None if row is None else dict(zip([each[0] for each in cursor.description], row, strict=True))
+
+
+def instance_of(values: dict[str, Any]) -> Any:
+    """An Organization with these values: a copy, since callers may change what they get."""
+    kind = organization_model()
+    organization = kind(__no_default__=1)
+    for name, field in kind._meta.columns.items():
+        if name in values:
+            value = field.python_value(values[name])
+            organization.__data__[field.name] = copy.deepcopy(value) if isinstance(value, dict) else value
+    return organization
+
+
+class Remembered:
+    """Organizations that were looked up: subdomain or id → when to look again, and its values."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._known: dict[str | int, tuple[float, dict[str, Any]]] = {}
+
+    def find(self, key: str | int) -> dict[str, Any] | None:
+        """The values that are still trusted."""
+        expires, values = self._known.get(key, (0.0, None))
+        return values if values is not None and expires > time.monotonic() else None
+
+    def keep(self, key: str | int, values: dict[str, Any]) -> None:
+        """Trust these values for a while."""
+        self._known[key] = (time.monotonic() + self._seconds, values)
+
+    def forget(self) -> None:
+        """Look again; a look-up under way writes into the old dict, which nobody reads."""
+        self._known = {}
