@@ -1,22 +1,23 @@
 """What is bound here: which database, which organization, or privileged work.
 
-The binding is a ContextVar, so a new thread starts without one and fails closed, and an asyncio task
-inherits a snapshot. A Binding holds the SQL that carries the tenant inside each message.
+The binding is a ContextVar, so a new thread starts without one and fails closed, and an asyncio task inherits a
+snapshot. It ends with the `with` statement that made it even where an exception out of a signal handler keeps every
+line of that statement's end from running: the statement holds an object that nobody else does, and where that is gone
+the block counts as left.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+import threading
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 import peewee
 
+from rayces_core.database.runners import runner_here
 from rayces_core.errors import TenantNotSetError
-
-bound: ContextVar[Binding | None] = ContextVar("rayces_binding", default=None)
-# One object for each time a tenant's block is entered: what was read in one is not served in another.
-block: ContextVar[object] = ContextVar("rayces_block", default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,20 +25,16 @@ class Binding:
     """One tenant of one database; `organization_id` is None in privileged work.
 
     `engine` is the Peewee database that it is a binding of; here it is only handed on.
+    `tenant` is the organization's id as the database's setting has it, empty in privileged work.
     """
 
     engine: Any
     role: str
     organization_id: int | None
-    preamble: str = field(init=False)
+    tenant: str = field(init=False)
 
     def __post_init__(self) -> None:
-        tenant = "" if self.organization_id is None else str(int(self.organization_id))
-        # One SELECT of set_config, not SET LOCAL: pg_stat_statements keeps one line for all tenants.
-        carried = (
-            f"SELECT set_config('role', '{self.role}', true), set_config('rayces.organization_id', '{tenant}', true); "
-        )
-        object.__setattr__(self, "preamble", carried)
+        object.__setattr__(self, "tenant", "" if self.organization_id is None else str(int(self.organization_id)))
 
     @property
     def privileged(self) -> bool:
@@ -45,12 +42,66 @@ class Binding:
         return self.organization_id is None
 
 
+class Block:
+    """One time that a block is entered; what was read in one is not served in another."""
+
+    __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer")
+
+    def __init__(self, binding: Binding, outer: Block | None, hold: object) -> None:
+        self.binding, self.outer, self._hold = binding, outer, ref(hold)
+        self._thread, self._entered_by = threading.get_ident(), runner_here()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the statement that made it has ended here; to tasks and threads that inherited it, it goes on."""
+        return self._hold() is None and self._thread == threading.get_ident() and self._entered_by == runner_here()
+
+
+_blocks: ContextVar[Block | None] = ContextVar("rayces_block", default=None)
+
+
+def block_here() -> Block | None:
+    """The innermost block of this context that goes on, if any."""
+    block = _blocks.get()
+    while block is not None and block._hold() is None and block.is_left:
+        block = block.outer
+    return block
+
+
+def bound_here() -> Binding | None:
+    """The binding of this context, if any."""
+    block = block_here()
+    return None if block is None else block.binding
+
+
 def current() -> Binding:
     """The binding of this context; raises TenantNotSetError without one."""
-    binding = bound.get()
+    block = _blocks.get()
+    if block is not None and block._hold() is not None:
+        return block.binding
+    binding = bound_here()
     if binding is None:
         raise TenantNotSetError
     return binding
+
+
+def bind(binding: Binding, hold: object) -> tuple[Block, Token[Block | None]]:
+    """Bind until `unbind` is called with what this returns, or until nobody has the object `hold` any more."""
+    block = Block(binding, block_here(), hold)
+    return block, _blocks.set(block)
+
+
+def unbind(block: Block, token: Token[Block | None]) -> bool:
+    """Restore what was bound before; returns whether blocks are left in the order they were entered, else none is.
+
+    Raises:
+        ValueError: this is another context than the block's.
+    """
+    in_order = _blocks.get() is block
+    _blocks.reset(token)
+    if not in_order:
+        _blocks.set(None)
+    return in_order
 
 
 class BoundDatabase(peewee.DatabaseProxy):
@@ -64,7 +115,7 @@ class BoundDatabase(peewee.DatabaseProxy):
     @property
     def obj(self) -> Any:
         """The database of the current binding, or None."""
-        binding = bound.get()
+        binding = bound_here()
         return None if binding is None else binding.engine
 
     def __getattr__(self, name: str) -> Any:

@@ -36,47 +36,62 @@ if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
     from rayces_core.migrating.runner import MigrationStatus, Runner
 
-logger = logging.getLogger("rayces_core")
-
 URL_VARIABLE = "RAYCES_DATABASE_URL"
-CONNECT_DEFAULTS = {"connect_timeout": "10", "application_name": "rayces-core"}
+ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
 Callback = TypeVar("Callback", bound=Callable[[], object])
 # The model of organizations; it lives above this room, and `rayces_core.Database` names it.
 Org = TypeVar("Org", bound=Tenant, default=Any)
-_ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Database(Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
-    asyncio tasks of a process, each with a connection of its own.
+    asyncio or trio tasks of a process, each with a connection of its own. Tenants' work and privileged work have a pool
+    each, whose connections are of their role.
 
     Attributes:
-        url: the libpq URL, password and connect options included.
-        app_role: role that tenant work runs as. admin_role: role of privileged work.
+        url: the libpq URL of tenants' work, password and connect options included.
+        admin_url: that of privileged work and of migrations; the same one unless given.
+        app_role: role that tenants' work runs as. admin_role: role of privileged work.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self.app_role = _role(options.pop("app_role", "rayces_app"))
-        self.admin_role = _role(options.pop("admin_role", "rayces_admin"))
+    def __init__(self, url: str, *, server: EmbeddedServer | None = None, options: Options | None = None) -> None:
+        given = options or Options()
+        self.app_role, self.admin_role = role_name(given.app_role), role_name(given.admin_role)
         if self.app_role == self.admin_role:
             raise ConfigurationError(
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
-        self._server: EmbeddedServer | None = options.pop("server", None)
-        max_connections, pool_timeout = options.pop("max_connections", 20), options.pop("pool_timeout", 30.0)
-        tenant_cache_seconds = options.pop("tenant_cache_seconds", 30.0)
-        self.url = _with_options(url, options)
-        self.engine = Engine(
-            _with_defaults(self.url),
-            max_connections=int(max_connections),
-            pool_timeout=float(pool_timeout),
-            tenant_cache_seconds=float(tenant_cache_seconds),
-            on_first_connection=self._check_first_use,
-        )
-        self._admin = Binding(self.engine, self.admin_role, None)
+        self._server = server
+        self.url = with_options(url, given.connect_options)
+        self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
+        self._organizations = Remembered(float(given.tenant_cache_seconds))
+        self._tenants = self._engine(self.url, self.app_role, given)
+        self._admins = self._engine(self.admin_url, self.admin_role, given)
+        self._admin = Binding(self._admins, self.admin_role, None)
+        self._nobody = Binding(self._tenants, self.app_role, None)
         self._bindings: dict[int, Binding] = {}
+
+    def _engine(self, url: str, role: str, given: Options) -> Engine:
+        idle = given.idle_in_transaction_seconds
+        return Engine(
+            with_defaults(url),
+            role,
+            home=self,
+            max_connections=int(given.max_connections),
+            pool_timeout=float(given.pool_timeout),
+            idle_limit_ms=None if idle is None else int(float(idle) * 1000),
+            refuses_loops=given.in_event_loop == "refuse",
+            organizations=self._organizations,
+            first_look=lambda connection: first_use.check(connection, role, privileged=role == self.admin_role),
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The Peewee database of what is bound here; that of tenants' work where nothing of this Database is."""
+        binding = bound_here()
+        return self._admins if binding is not None and binding.engine is self._admins else self._tenants
 
     # -- making one -------------------------------------------------------------------------------------------
 
@@ -335,29 +350,3 @@ def _unbind(mine: object, tokens: tuple[Token[Any], Token[Any]]) -> None:
         raise TenantSwitchError("tenant blocks were left in another order than entered; nothing is bound now")
 
 
-def _role(name: object) -> str:
-    if not isinstance(name, str) or not _ROLE_NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no role name: lower-case letters, digits and _, at most 63")
-    return name
-
-
-def _with_options(url: str, options: dict[str, Any]) -> str:
-    """The URL, checked; with connect options, as one string that migrations and the doctor use as well."""
-    if not isinstance(url, str) or not url.strip():
-        raise ConfigurationError("the database URL is empty; give postgresql://user:password@host/name")
-    scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme and scheme not in ("postgresql", "postgres"):
-        raise ConfigurationError(f"the database URL begins with {scheme}://; only postgresql:// is supported")
-    try:
-        parse_dsn(url)
-    except psycopg2.ProgrammingError as error:
-        raise ConfigurationError(f"the database URL is malformed: {str(error).strip()}") from error
-    try:
-        return make_dsn(url, **options) if options else url
-    except psycopg2.ProgrammingError as error:
-        raise ConfigurationError(f"unknown option: {str(error).strip()}") from error
-
-
-def _with_defaults(url: str) -> str:
-    given = parse_dsn(url)
-    return make_dsn(url, **{name: value for name, value in CONNECT_DEFAULTS.items() if name not in given})

@@ -1,4 +1,4 @@
-"""The Peewee database under `Database`: pooled connections, and every statement as the bound tenant."""
+"""The Peewee database under `Database`, for one role: pooled connections, and every statement as the bound tenant."""
 
 from __future__ import annotations
 
@@ -12,40 +12,54 @@ import peewee
 import psycopg2
 
 from rayces_core.database.binding import Binding, current
-from rayces_core.database.connection import TenantConnection, TenantCursor
+from rayces_core.database.connecting import find_footing, open_connection
+from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
+from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
 from rayces_core.database.messages import Message
+from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.pool import Pool
 from rayces_core.database.session import Session, Sessions
+from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
+from rayces_core.database.traces import leaves_traces
 from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks, undo_all
-from rayces_core.errors import DatabaseUnreachableError
 
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
+Send = Callable[[Any, Any, Any], None]
 
 
 class Engine(peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
-    `on_first_connection` checks the server and the roles once, with the first connection made.
+    Attributes:
+        role: that its connections work as. home: the Database that it is an engine of.
+        organizations: those looked up. observers: called with each query that was run.
+        checked: whether server, schema and role were looked at; done with the first connection made.
+        is_cautious: whether tables run functions of the host (triggers, rules, defaults), so that any statement may
+            leave something on its connection.
     """
 
     def __init__(
         self,
         dsn: str,
+        role: str,
         *,
+        home: object,
         max_connections: int,
         pool_timeout: float,
-        tenant_cache_seconds: float,
-        on_first_connection: Callable[[TenantConnection], None],
+        idle_limit_ms: int | None,
+        refuses_loops: bool,
+        organizations: Remembered,
+        first_look: Callable[[TenantConnection], bool],
     ) -> None:
-        self._dsn = dsn
-        self._on_first_connection = on_first_connection
-        self.checked = False
-        self.prepares = False  # whether statements may be prepared, as no proxy stands between
-        self.organizations = Remembered(tenant_cache_seconds)
+        self._dsn, self.role, self.home, self._first_look = dsn, role, home, first_look
+        self._idle_limit_ms = idle_limit_ms
+        self.checked = self.is_cautious = False
+        self.organizations = organizations
+        self.observers: list[Observer] = []
         self.pool: Pool[TenantConnection] = Pool(self._open, max_connections, pool_timeout)
-        self._sessions = Sessions(self.pool, self)
+        self._sessions = Sessions(self.pool, self, refuses_loops)
         super().__init__(dsn)
         _ENGINES.add(self)
 
@@ -58,16 +72,21 @@ class Engine(peewee.PostgresqlDatabase):
     def _state(self, _: object) -> None:
         pass
 
+    @property
+    def session(self) -> Session:
+        """The session of this thread or task."""
+        return self._sessions.current()
+
     def _open(self) -> TenantConnection:
+        connection = open_connection(self._dsn)
         try:
-            connection: TenantConnection = psycopg2.connect(self._dsn, connection_factory=TenantConnection)
-        except psycopg2.OperationalError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise DatabaseUnreachableError(
-                f"no connection to the database: {reason}; check the URL, the server and the login"
-            ) from error
-        try:
-            self._prepare(connection)
+            connection.open_for(self)
+            self.server_version = connection.server_version
+            if not self.checked:
+                self.is_cautious = self._first_look(connection)
+                self._footing = find_footing(connection, self.role, self._idle_limit_ms)
+                self.checked = True
+            connection.stand_on(self._footing)
         except psycopg2.Error as error:
             connection.close()
             raise translate(error) from error
@@ -76,19 +95,11 @@ class Engine(peewee.PostgresqlDatabase):
             raise
         return connection
 
-    def _prepare(self, connection: TenantConnection) -> None:
-        connection.open_for(self)
-        self.server_version = connection.server_version
-        if not self.checked:
-            self._on_first_connection(connection)
-            self.prepares, self.checked = connection.is_direct(), True
-        connection.prepares = self.prepares
-
     # -- connections ------------------------------------------------------------------------------------------
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         """Take a connection now; Peewee calls this, applications need not."""
-        session = self._state
+        session = self.session
         if session.conn is not None:
             if reuse_if_open:
                 return False
@@ -98,7 +109,7 @@ class Engine(peewee.PostgresqlDatabase):
 
     def close(self) -> bool:
         """Give this thread's or task's connection back."""
-        session = self._state
+        session = self.session
         if session.transactions:
             raise peewee.OperationalError("a transaction is open; leave its block before closing")
         was_open = session.conn is not None
@@ -107,88 +118,102 @@ class Engine(peewee.PostgresqlDatabase):
 
     def is_closed(self) -> bool:
         """Whether this thread or task holds no connection."""
-        return self._state.conn is None
+        return self.session.conn is None
 
     def connection(self) -> TenantConnection:
         """The psycopg2 connection of this thread or task; its cursors carry the tenant too."""
         current()
-        return self._state.check_out()
+        return self.session.check_out()
 
     def cursor(self, named_cursor: str | None = None) -> Any:
         """A cursor whose statements carry the tenant."""
-        connection = self._state.check_out()
+        connection = self.session.check_out()
         return connection.cursor(name=named_cursor) if named_cursor else connection.cursor()
 
     # -- statements -------------------------------------------------------------------------------------------
 
+    def execute(self, query: Any, **context_options: Any) -> Any:
+        """Run a query that Peewee compiles."""
+        sql, params = self.get_sql_context(**context_options).sql(query).query()
+        check(sql)
+        kind = StainingSQL if self.is_cautious or leaves_traces(sql) else OwnSQL
+        return self._send(TenantCursor.execute, kind(sql), params)
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run one statement as the bound tenant; alone it commits by itself, in one round trip."""
         current()
-        session = self._state
-        connection = session.check_out()
-        started = time.perf_counter() if self.query_hooks else 0.0
-        failure: Exception | None = None
-        try:
-            self._log_query(sql, params)
-            cursor = TenantCursor(connection)
-            cursor.execute(sql, params or None)
-        except psycopg2.Error as error:
-            failure = translate(error)
-            raise failure from error
-        finally:
-            if self.query_hooks:
-                self._notify_hooks(sql, params, started, failure)
-            if not session.blocks:
-                session.release()
-        return cursor
+        return self._send(TenantCursor.execute, sql, params)
 
     def run_prepared(self, sql: str, params: tuple[Any, ...] | dict[str, Any]) -> Any:
-        """Like execute_sql for SQL rendered once by this library: no second look at its text."""
-        if self.query_hooks:
-            return self.execute_sql(sql, params)
-        session = self._sessions.current()
-        connection = session.check_out()
-        try:
-            self._log_query(sql, params)
-            cursor = TenantCursor(connection)
-            cursor.run(sql, params)
-        except psycopg2.Error as error:
-            raise translate(error) from error
-        finally:
-            if not session.blocks:
-                session.release()
-        return cursor
+        """Like execute_sql for SQL rendered by this library: no second look at its text."""
+        return self._send(TenantCursor.execute, StainingSQL(sql) if self.is_cautious else OwnSQL(sql), params)
+
+    def run_shape(self, sql: str, params: tuple[Any, ...]) -> Any:
+        """Like run_prepared for SQL that is run again and again: the server keeps it, where no proxy stands between."""
+        if self.is_cautious:
+            return self._send(TenantCursor.execute, StainingSQL(sql), params)
+        return self._send(TenantCursor.run_shape, sql, params)
 
     def run_message(self, message: Message, values: Mapping[str, Any]) -> Any:
         """Run a message of the library's own, in one round trip; returns the cursor of its last statement."""
-        if self.query_hooks:
-            return self.execute_sql(message.plain, values)
-        session = self._sessions.current()
-        connection = session.check_out()
-        try:
-            self._log_query(message.plain, values)
-            cursor = TenantCursor(connection)
-            cursor.run_message(message, values)
-        except psycopg2.Error as error:
-            raise translate(error) from error
-        finally:
-            if not session.blocks:
-                session.release()
-        return cursor
+        if self.is_cautious:
+            return self._send(TenantCursor.execute, StainingSQL(message.plain), values)
+        return self._send(TenantCursor.run_message, message, values)
 
     def copy(self, sql: str, file: IO[bytes]) -> int:
         """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows."""
         current()
-        connection, watched = self._state.check_out(), _Watched(file)
+        watched = _Watched(file)
+
+        def send(cursor: Any, statement: str, _: object) -> None:
+            cursor.copy_expert(statement, watched, COPY_BYTES)
+
         try:
-            self._log_query(sql, None)
-            cursor = TenantCursor(connection)
-            cursor.copy_expert(sql, watched, COPY_BYTES)
-        except psycopg2.Error as error:
+            cursor = self._send(send, OwnSQL(sql), None)
+        except Exception as error:
             if watched.failure is not None:
                 raise watched.failure from error
-            raise translate(error) from error
+            raise
         return int(cursor.rowcount)
+
+    def _send(self, send: Send, sql: Any, values: Any) -> Any:
+        session = self._sessions.current()
+        connection = session.check_out()
+        if connection.tracer is None:
+            cursor: Any = TenantCursor(connection)
+        else:
+            cursor, send = connection.tracer(), _traced(send)
+        if self.observers or self.query_hooks:
+            send = self._observed(send)
+        try:
+            self._log_query(sql, values)
+            send(cursor, sql, values)
+        except psycopg2.Error as error:
+            raise translate(error) from error
+        finally:
+            session.release()
+        return cursor
+
+    def _observed(self, send: Send) -> Send:
+        def observed(cursor: Any, sql: Any, values: Any) -> None:
+            binding, started = current(), time.perf_counter()
+            text, failure = getattr(sql, "plain", sql), None
+            try:
+                send(cursor, sql, values)
+            except psycopg2.Error as error:
+                failure = translate(error)
+                raise failure from error
+            finally:
+                seconds = time.perf_counter() - started
+                if self.query_hooks:
+                    self._notify_hooks(text, values, started, failure)
+                rows = cursor.rowcount if failure is None and cursor.rowcount >= 0 else None
+                operation, table = described(str(text))
+                query = Query(operation, table, seconds, binding.organization_id, rows, failure)
+                for observer in self.observers:
+                    observer(query)
+
+        return observed
 
     # -- transactions -----------------------------------------------------------------------------------------
 
@@ -204,11 +229,11 @@ class Engine(peewee.PostgresqlDatabase):
 
     def begin(self, isolation_level: str | None = None) -> None:
         """Open a transaction of the bound tenant."""
-        begin_on(self._state, isolation_level)
+        begin_on(self.session, isolation_level)
 
     def commit(self) -> None:
         """Commit the transaction that begin() opened."""
-        session = self._state
+        session = self.session
         try:
             control(session.conn, "COMMIT")
         except BaseException:
@@ -218,57 +243,63 @@ class Engine(peewee.PostgresqlDatabase):
 
     def rollback(self) -> None:
         """Roll back the transaction that begin() opened."""
-        session = self._state
+        session = self.session
         session.undo_in_memory()
         control(session.conn, "ROLLBACK")
 
+    def session_commit(self) -> bool:
+        """Commit the unit of work that session_start() opened; False without one."""
+        return self._end_unit(keep=True)
+
+    def session_rollback(self) -> bool:
+        """Undo the unit of work that session_start() opened; False without one."""
+        return self._end_unit(keep=False)
+
+    def _end_unit(self, *, keep: bool) -> bool:
+        units = self.session.transactions
+        if not units:
+            return False
+        (units[-1].commit if keep else units[-1].rollback)(begin=False)
+        return True
+
+    def push_transaction(self, transaction: Any) -> None:
+        """Note a unit of work of Peewee's, manual_commit()."""
+        self.session.lease_anyway().transactions.append(transaction)
+
     def after_commit(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Run `callback` after the outermost commit, or at once outside a transaction."""
-        session = self._state
+        session = self.session
         if session.in_transaction:
-            session.commit_callbacks.append(callback)
+            session.lease_anyway().commit_callbacks.append(callback)
         else:
             run_callbacks([callback])
         return callback
 
     def restore_if_undone(self, restore: Callable[[], object]) -> None:
         """Run `restore` should the open transaction, or the savepoint in it, be undone."""
-        session = self._state
+        session = self.session
         if session.in_transaction:
-            session.restorers.append(restore)
+            session.lease_anyway().restorers.append(restore)
 
     def forget_organizations(self) -> None:
         """Have the next tenant() look again."""
         self.organizations.forget()
 
-    # -- blocks -----------------------------------------------------------------------------------------------
-
-    def enter_block(self) -> Session:
-        """A tenant block begins: the connection is kept until it ends."""
-        session = self._state
-        session.drop_used_up()
-        session.blocks += 1
-        return session
-
-    def leave_block(self, session: Session, units: int) -> bool:
-        """A tenant block ends that began within `units` units of work; returns whether one was left open and undone."""
-        session.blocks -= 1
-        connection = session.conn
-        left_open = len(session.transactions) > units or (
-            not units and connection is not None and not connection.closed and connection.in_transaction
-        )
-        if left_open:
-            undo_all(session)
-            session.release()
-        session.drop_used_up()
-        if not session.blocks:
-            session.release()
-        return left_open
-
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
-        connection = self._state.conn
+        connection = self.session.conn
         return connection.holder if connection is not None and not connection.idle else None
+
+
+def _traced(send: Send) -> Send:
+    """The same through a cursor of a monitoring agent, which looks at `execute` alone."""
+    if send is TenantCursor.run_message:
+        return lambda cursor, message, values: cursor.execute(OwnSQL(message.plain), values)
+    if send is TenantCursor.run_shape or send is TenantCursor.execute:
+        return lambda cursor, sql, values: cursor.execute(
+            OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
+        )
+    return send
 
 
 class _Watched:

@@ -8,7 +8,10 @@ would be on another server connection next time; there the message goes out as p
 from __future__ import annotations
 
 import re
+import secrets
+from functools import lru_cache
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final
 
 _NAMED: Final = re.compile(r"%\((\w+)\)s")
@@ -45,7 +48,8 @@ class Message:
 class Prepared:
     """What one connection has prepared: text → name.
 
-    A name is never used twice, since after an error nobody knows whether the statement was prepared.
+    A name is never used twice, since after an error nobody knows whether the statement was prepared, and cannot be
+    guessed, so that no other SQL can put a statement of its own in the place of one of these.
     """
 
     MOST: Final = 300
@@ -53,6 +57,24 @@ class Prepared:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._made = 0
+        self._secret = secrets.token_hex(8)
+
+    def takes(self, sql: str) -> bool:
+        """Whether the statement is prepared, or may be."""
+        return sql in self._names or len(self._names) < self.MOST
+
+    def name_of(self, sql: str) -> tuple[str, str]:
+        """What executes the statement, and what prepares it before where it is not prepared yet."""
+        name = self._names.get(sql)
+        if name is not None:
+            return f"EXECUTE {name}", ""
+        name = self._names[sql] = self._next_name()
+        return f"EXECUTE {name}", f"PREPARE {name} AS {numbered(sql)}; "
+
+    @staticmethod
+    def places(count: int) -> str:
+        """The places of so many values."""
+        return _PLACES[count] if count < len(_PLACES) else f"({', '.join(['%s'] * count)})"
 
     def form(self, message: Message, values: Mapping[str, Any]) -> tuple[str, list[Any], list[str]]:
         """The SQL that executes `message`, its values, and the texts that it prepares on the way."""
@@ -80,4 +102,15 @@ class Prepared:
 
     def _next_name(self) -> str:
         self._made += 1
-        return f"rayces_{self._made}"
+        return f"rayces_{self._secret}_{self._made}"
+
+
+_PLACES: Final = ("", *(f"({', '.join(['%s'] * count)})" for count in range(1, 40)))
+_UNNAMED: Final = re.compile(r"%[s%]")
+
+
+@lru_cache(maxsize=1024)
+def numbered(sql: str) -> str:
+    """SQL with %s for its values, as SQL with $1, $2 …; a doubled percent sign stays doubled, for the driver."""
+    numbers = count(1)
+    return _UNNAMED.sub(lambda found: f"${next(numbers)}" if found[0] == "%s" else found[0], sql)

@@ -1,18 +1,28 @@
 """A bounded pool of connections: waits up to a limit, replaces what the server dropped, pings nobody.
 
-Whether a connection still lives is read off its socket, so taking one costs no round trip.
+Whether a connection still lives is read off its socket, so taking one costs no round trip. Who has one is known by
+weak references: a connection that nobody holds any more, whatever kept its holder from giving it back, is closed by
+Python and its place is free. The lock is a plain one, since an exception out of a signal handler can leave the methods
+of a Condition half done.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from rayces_core.database.runners import loop_runs_here, refuse_late_patching
 from rayces_core.errors import ConfigurationError, PoolTimeoutError
+
+# How long one waits at most before looking again: whoever should have told may have been interrupted.
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class Lendable(Protocol):
@@ -26,6 +36,9 @@ class Lendable(Protocol):
     def is_foreign(self) -> bool:
         """Whether another process made it."""
 
+    def suits(self, whom: object) -> bool:
+        """Whether it can go to `whom` as it is."""
+
     def dropped(self) -> bool:
         """Whether the server has left."""
 
@@ -37,6 +50,23 @@ class Lendable(Protocol):
 
 
 L = TypeVar("L", bound=Lendable)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """A pool at one moment: connections in use and free, threads that wait, the limit, and time-outs so far."""
+
+    in_use: int
+    free: int
+    waiting: int
+    max_connections: int
+    timeouts: int
+
+
+class _Place:
+    """The place of a connection that is being opened."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Pool(Generic[L]):
@@ -52,42 +82,92 @@ class Pool(Generic[L]):
 
     def _start_empty(self) -> None:
         self._free: list[L] = []
-        self._in_use: set[L] = set()
-        self._opening = 0
-        self._changed = threading.Condition()
+        self._in_use: set[weakref.ref[L]] = set()
+        self._opening: set[weakref.ref[_Place]] = set()
+        self._waiting: deque[Any] = deque()
+        self._timeouts = 0
+        self._lock = threading.Lock()
         self._process = os.getpid()
 
-    def take(self) -> L:
-        """A live connection; raises PoolTimeoutError when none gets free in time."""
-        deadline = time.monotonic() + self.timeout_seconds
-        with self._changed:
-            while True:
-                while self._free:
-                    connection = self._free.pop()
-                    if not connection.dropped():
-                        self._in_use.add(connection)
-                        return connection
-                    connection.close()
-                if len(self._in_use) + self._opening < self.max_connections:
-                    self._opening += 1
-                    break
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not self._changed.wait(remaining):
-                    raise PoolTimeoutError(self.max_connections, self.timeout_seconds)
-        return self._open()
+    def take(self, whom: object = None) -> L:
+        """A live connection, rather one that suits `whom` as it is.
 
-    def _open(self) -> L:
+        Raises:
+            PoolTimeoutError: none gets free in time; at once where an event loop would have to stand still for it.
+        """
+        refuse_late_patching(self._lock)
+        deadline = None
+        while True:
+            place = _Place()
+            with self._lock:
+                connection = self._free_one(whom)
+                if connection is None and self._taken() < self.max_connections:
+                    self._opening.add(weakref.ref(place))
+                    break
+            if connection is not None:
+                return connection
+            now = time.monotonic()
+            deadline = self._deadline(now) if deadline is None else deadline
+            self._wait(deadline - now)
+        return self._open(place)
+
+    def _taken(self) -> int:
+        """How many places are taken; those of connections that nobody has any more are not."""
+        for known in (self._in_use, self._opening):
+            for gone in [each for each in known if each() is None]:
+                known.discard(gone)  # type: ignore[attr-defined]
+        return len(self._in_use) + len(self._opening)
+
+    def _free_one(self, whom: object) -> L | None:
+        while self._free:
+            at = len(self._free) - 1
+            while at > 0 and not self._free[at].suits(whom):
+                at -= 1
+            at = at if self._free[at].suits(whom) else len(self._free) - 1
+            connection = self._free.pop(at)
+            if not connection.dropped():
+                self._in_use.add(weakref.ref(connection))
+                return connection
+            connection.close()
+        return None
+
+    def _deadline(self, now: float) -> float:
+        if loop_runs_here():
+            self._timeouts += 1
+            raise PoolTimeoutError(self.max_connections, 0.0, in_event_loop=True)
+        gc.collect()  # a connection may be held by what nobody holds any more, in a circle
+        return now + self.timeout_seconds
+
+    def _wait(self, seconds: float) -> None:
+        if seconds <= 0:
+            self._timeouts += 1
+            raise PoolTimeoutError(self.max_connections, self.timeout_seconds)
+        turn = threading.Lock()
+        turn.acquire()
+        self._waiting.append(turn)
+        try:
+            turn.acquire(timeout=min(seconds, _LOOK_AGAIN_SECONDS))
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def _wake(self) -> None:
+        try:
+            self._waiting.popleft().release()
+        except IndexError:
+            pass
+
+    def _open(self, place: _Place) -> L:
         # Outside the lock: a slow handshake must not hold up the threads that only give back.
-        connection = None
         try:
             connection = self._make()
-        finally:
-            with self._changed:
-                self._opening -= 1
-                if connection is None:
-                    self._changed.notify()
-                else:
-                    self._in_use.add(connection)
+        except BaseException:
+            self._opening.discard(weakref.ref(place))
+            self._wake()
+            raise
+        with self._lock:
+            self._opening.discard(weakref.ref(place))
+            self._in_use.add(weakref.ref(connection))
         return connection
 
     def give_back(self, connection: L) -> None:
@@ -95,29 +175,41 @@ class Pool(Generic[L]):
         if connection.is_foreign:
             _ABANDONED.append(connection)
             return
-        with self._changed:
-            if connection in self._in_use:
-                self._in_use.discard(connection)
-                if connection.may_be_lent_again():
-                    self._free.append(connection)
-                elif not connection.closed:
-                    connection.close()
-                self._changed.notify()
-            else:
-                connection.close()
+        good = connection.may_be_lent_again()
+        with self._lock:
+            lent = weakref.ref(connection) in self._in_use
+            self._in_use.discard(weakref.ref(connection))
+            if good and lent:
+                self._free.append(connection)
+        if not (good and lent) and not connection.closed:
+            connection.close()
+        self._wake()
+
+    def status(self) -> PoolStatus:
+        """How it stands now."""
+        with self._lock:
+            return PoolStatus(
+                self._taken(), len(self._free), len(self._waiting), self.max_connections, self._timeouts
+            )
 
     def close(self) -> None:
         """Close every connection, those in use as well."""
-        with self._changed:
-            for connection in [*self._free, *self._in_use]:
-                connection.close()
+        with self._lock:
+            connections = self._all()
             self._free, self._in_use = [], set()
-            self._changed.notify_all()
+        for connection in connections:
+            connection.close()
+        for _ in range(len(self._waiting)):
+            self._wake()
 
     def forget_in_child(self) -> None:
         """After a fork the sockets are the parent's: drop them without a word to the server."""
-        _ABANDONED.extend([*self._free, *self._in_use])
+        _ABANDONED.extend(self._all())
         self._start_empty()
+
+    def _all(self) -> list[L]:
+        lent = [each() for each in self._in_use]
+        return [*self._free, *(connection for connection in lent if connection is not None)]
 
 
 _POOLS: weakref.WeakSet[Pool[Any]] = weakref.WeakSet()

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Literal, Protocol
 
 from rayces_core.database.binding import current
 from rayces_core.errors import RaycesError, UnknownTenantError
+
+
+Values = dict[str, Any]
 
 
 class Tenant(Protocol):
@@ -68,21 +72,37 @@ def instance_of(values: dict[str, Any]) -> Any:
 
 
 class Remembered:
-    """Organizations that were looked up: subdomain or id → when to look again, and its values."""
+    """Organizations that were looked up, by subdomain or id, those that are not there included.
+
+    At most so many, since a scan of names must not fill the memory; those that are not there for a shorter while, since
+    another process may make one.
+    """
+
+    MOST: Final = 10_000
+    UNKNOWN_SECONDS: Final = 5.0
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._known: dict[str | int, tuple[float, dict[str, Any]]] = {}
+        self._known: dict[str | int, tuple[float, Values | None]] = {}
 
-    def find(self, key: str | int) -> dict[str, Any] | None:
-        """The values that are still trusted."""
-        expires, values = self._known.get(key, (0.0, None))
-        return values if values is not None and expires > time.monotonic() else None
+    def find(self, key: str | int) -> Values | None | Literal[False]:
+        """The values that are still trusted, None for an organization that is not there; False if it is not known."""
+        known = self._known.get(key)
+        return False if known is None or known[0] <= time.monotonic() else known[1]
 
-    def keep(self, key: str | int, values: dict[str, Any]) -> None:
-        """Trust these values for a while."""
-        self._known[key] = (time.monotonic() + self._seconds, values)
+    def look_up(self, key: str | int, look: Callable[[], Values | None]) -> Values | None:
+        """What is known, or what `look()` finds, which is trusted for a while."""
+        known = self.find(key)
+        if known is not False:
+            return known
+        into = self._known  # forget() leaves a look-up under way a dict that nobody reads
+        values = look()
+        trusted = self._seconds if values is not None else min(self._seconds, self.UNKNOWN_SECONDS)
+        while len(into) >= self.MOST:
+            into.pop(next(iter(into)), None)
+        into[key] = (time.monotonic() + trusted, values)
+        return values
 
     def forget(self) -> None:
-        """Look again; a look-up under way writes into the old dict, which nobody reads."""
+        """Look again."""
         self._known = {}

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, suppress
 from types import TracebackType
 from typing import Any
+from weakref import ref
 
 import psycopg2
 
 from rayces_core.database.binding import current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
-from rayces_core.database.session import Session, Sessions
+from rayces_core.database.session import Session, Sessions, open_unit
 from rayces_core.errors import ConfigurationError, TenantSwitchError, TransactionFailedError
 
 logger = logging.getLogger("rayces_core")
@@ -37,6 +38,7 @@ class Atomic(ContextDecorator):
         self._connection: TenantConnection
         self._savepoint: str | None = None
         self._callbacks_before = self._restorers_before = 0
+        self._has_ended = False  # by commit(begin=False) or rollback(begin=False), before its block
 
     def _recreate_cm(self) -> Atomic:
         return Atomic(self._sessions, self._isolation)
@@ -45,7 +47,7 @@ class Atomic(ContextDecorator):
         session = self._sessions.current()
         if self in session.transactions:
             raise TransactionFailedError("this unit of work is open already; make another with db.atomic()")
-        self._session = session
+        self._session, self._has_ended = session, False
         self._begin()
         return self
 
@@ -60,30 +62,45 @@ class Atomic(ContextDecorator):
             self._savepoint = f"s{len(session.transactions)}"
             self._connection = open_on
             control(self._connection, f'SAVEPOINT "{self._savepoint}"')
-        session.transactions.append(self)
-        self._callbacks_before = len(session.commit_callbacks)
-        self._restorers_before = len(session.restorers)
+        lease = session.lease_anyway()
+        lease.transactions.append(self)
+        self._callbacks_before, self._restorers_before = len(lease.commit_callbacks), len(lease.restorers)
+        if self._savepoint is None:
+            self._token = open_unit.set(ref(lease))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session = self._session
-        if self._connection.is_foreign:
+        if self._has_ended or self._connection.is_foreign:
             return  # a forked child has nothing to say on its parent's connection
         self._check_order()
+        self._end(keep=kind is None)
+
+    def _end(self, *, keep: bool) -> None:
+        """Commit or undo, give the connection back where nothing else keeps it, and run what waited for this."""
+        session = self._session
         session.transactions.pop()
         callbacks: list[Callable[[], object]] = []
         try:
-            if kind is None:
-                self._commit()
-                callbacks = self._due_callbacks()
-            else:
-                self._undo()
+            callbacks = self._finish(keep=keep)
         finally:
             if self._savepoint is None:
-                session.commit_callbacks, session.restorers = [], []
+                self._leave_context()
+                session.kept()
                 session.release()
         run_callbacks(callbacks)
+
+    def _finish(self, *, keep: bool) -> list[Callable[[], object]]:
+        """Commit or undo; gives what is due after the outermost commit."""
+        if not keep:
+            self._undo()
+            return []
+        self._commit()
+        return [] if self._savepoint is not None else self._session.kept()
+
+    def _leave_context(self) -> None:
+        with suppress(ValueError):  # left in another task: what its context says is its own
+            open_unit.reset(self._token)
 
     def _check_order(self) -> None:
         session = self._session
@@ -114,28 +131,26 @@ class Atomic(ContextDecorator):
             self._connection.close()  # nothing that it had begun may ever be committed
             raise
 
-    def _due_callbacks(self) -> list[Callable[[], object]]:
-        if self._savepoint is not None:
-            return []
-        return self._session.kept()
+    def rollback(self, begin: bool = True) -> None:
+        """Undo what the block has done so far and go on within a new one; with `begin=False` it has ended."""
+        self._go_on(begin, keep=False)
 
-    def rollback(self) -> None:
-        """Undo what the block has done so far and go on within a new one."""
+    def commit(self, begin: bool = True) -> None:
+        """Keep what the block has done so far and go on within a new one; with `begin=False` it has ended."""
+        self._go_on(begin, keep=True)
+
+    def _go_on(self, begin: bool, *, keep: bool) -> None:
         self._check_order()
-        self._undo()
-        self._restart()
-
-    def commit(self) -> None:
-        """Keep what the block has done so far and go on within a new one."""
-        self._check_order()
-        self._commit()
-        callbacks = self._due_callbacks()
-        self._restart()
-        run_callbacks(callbacks)
-
-    def _restart(self) -> None:
+        if not begin:
+            self._has_ended = True
+            self._end(keep=keep)
+            return
+        callbacks = self._finish(keep=keep)
         self._session.transactions.pop()
+        if self._savepoint is None:
+            self._leave_context()
         self._begin()
+        run_callbacks(callbacks)
 
 
 def begin_on(session: Session, isolation: str | None) -> TenantConnection:

@@ -52,6 +52,10 @@ class Prepared:
 
     def run(self, binding: Binding, *values: Any) -> Any:
         """Execute with the bound tenant and `values`, in the order of their slots; returns the cursor."""
+        return binding.engine.run_shape(self.sql, self._pick((binding.organization_id, *values)))
+
+    def run_once(self, binding: Binding, *values: Any) -> Any:
+        """The same, where the server is not to keep the statement: as parameters its values would be cast."""
         return binding.engine.run_prepared(self.sql, self._pick((binding.organization_id, *values)))
 
 

@@ -24,7 +24,18 @@ MOST_SHAPES = 300  # a model; conditions of ever new lengths must not fill the m
 
 _COMPARISONS = frozenset((peewee.OP.EQ, peewee.OP.NE, peewee.OP.LT, peewee.OP.LTE, peewee.OP.GT, peewee.OP.GTE))
 _CONNECTIVES = frozenset((peewee.OP.AND, peewee.OP.OR))
+_CAST = (float, decimal.Decimal, datetime.date, datetime.time)  # a datetime is a date
 _PLAIN = (str, int, bool, enum.Enum, datetime.date, datetime.time, decimal.Decimal, uuid.UUID)
+
+
+class _Values(list[Any]):
+    """The values of a query, in the order they stand.
+
+    Attributes: `exact`, whether each that a column is compared with is of a type that no cast changes: as a parameter
+    it takes the column's type, and PostgreSQL would round 2.5 to 3, or a moment to its day.
+    """
+
+    exact = True
 
 
 class _Unshapely(Exception):  # noqa: N818 - a signal within this file
@@ -33,7 +44,7 @@ class _Unshapely(Exception):  # noqa: N818 - a signal within this file
 
 def run_shaped(query: Any) -> Any:
     """Run `query` by the SQL kept for its shape and return the cursor; None if it has to be compiled."""
-    values: list[Any] = []
+    values = _Values()
     try:
         key = _shape(query, values)
     except _Unshapely:
@@ -46,10 +57,12 @@ def run_shaped(query: Any) -> Any:
             return None
         kept[key] = _render(query, values, binding)
     statement = kept[key]
-    return None if statement is None else statement.run(binding, *values)
+    if statement is None:
+        return None
+    return statement.run(binding, *values) if values.exact else statement.run_once(binding, *values)
 
 
-def _render(query: Any, values: list[Any], binding: Binding) -> Prepared | None:
+def _render(query: Any, values: _Values, binding: Binding) -> Prepared | None:
     statement = Prepared(query, binding)
     found = [value for value in statement.values if value is not TENANT]
     same = len(found) == len(values) and all(
@@ -58,7 +71,7 @@ def _render(query: Any, values: list[Any], binding: Binding) -> Prepared | None:
     return statement.opened() if same else None
 
 
-def _shape(query: Any, values: list[Any]) -> tuple[Any, ...]:
+def _shape(query: Any, values: _Values) -> tuple[Any, ...]:
     model = query.model
     if not peewee.is_model(model) or query._cte_list or getattr(query, "_alias", None):
         raise _Unshapely
@@ -91,7 +104,7 @@ def _select(query: Any) -> Any:
     return tuple(map(id, query._returning))
 
 
-def _write(query: Any, values: list[Any]) -> Any:
+def _write(query: Any, values: _Values) -> Any:
     if query._returning:
         raise _Unshapely
     update = getattr(query, "_update", None)
@@ -106,7 +119,7 @@ def _write(query: Any, values: list[Any]) -> Any:
     return tuple(map(id, fields))
 
 
-def _condition(node: Any, model: Any, values: list[Any]) -> tuple[Any, ...]:
+def _condition(node: Any, model: Any, values: _Values) -> tuple[Any, ...]:
     if type(node) is not peewee.Expression:
         raise _Unshapely
     if node.op in _CONNECTIVES:
@@ -114,7 +127,9 @@ def _condition(node: Any, model: Any, values: list[Any]) -> tuple[Any, ...]:
     if node.op not in _COMPARISONS:
         raise _Unshapely
     field = _own(node.lhs, model)
-    values.append(_plain(field, node.rhs))
+    values.append(value := _plain(field, node.rhs))
+    if isinstance(value, _CAST):
+        values.exact = False
     return (node.op, node.flat, id(field))
 
 
@@ -139,7 +154,7 @@ def _plain(field: Any, value: Any) -> Any:
     raise _Unshapely
 
 
-def _count(value: Any, values: list[Any]) -> bool:
+def _count(value: Any, values: _Values) -> bool:
     if value is None:
         return False
     if type(value) is not int:

@@ -1,0 +1,73 @@
+"""A connection to the server, also where a monitoring agent has put itself before the driver; and how it stands there.
+
+ddtrace and Elastic APM return a proxy of the connection, OpenTelemetry gives it a cursor class of its own: the library
+works with the connection itself, and sends its statements through the agent's cursors, so that they are seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg2
+from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
+
+from rayces_core.database.connection import Footing, TenantConnection
+from rayces_core.database.cursor import TenantCursor
+from rayces_core.errors import ConfigurationError, DatabaseUnreachableError
+
+# The schema of the library's own tables first, then the others as they are; temporary objects are put last.
+_SEARCH_PATH: Final = """
+SELECT string_agg(quote_ident(name), ', '
+                  ORDER BY name <> coalesce((SELECT relnamespace::regnamespace::text FROM pg_class
+                                              WHERE oid = to_regclass('organizations')), ''), place)
+  FROM unnest(current_schemas(false)) WITH ORDINALITY AS schemas(name, place)
+ WHERE name !~ '^pg_(toast_)?temp_'
+"""
+_IDLE_LIMIT: Final = "SELECT setting = '0' FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+
+
+def open_connection(dsn: str) -> TenantConnection:
+    """Connect.
+
+    Raises:
+        DatabaseUnreachableError: there is no server, no such database, or it refuses the login.
+    """
+    try:
+        made = psycopg2.connect(dsn, connection_factory=TenantConnection, cursor_factory=TenantCursor)
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DatabaseUnreachableError(
+            f"no connection to the database: {reason}; check the URL, the server and the login"
+        ) from error
+    connection = _own(made)
+    if connection is not made:
+        connection.tracer = made.cursor
+    elif connection.cursor_factory is not TenantCursor:
+        connection.tracer = connection.cursor
+    return connection
+
+
+def _own(made: Any) -> TenantConnection:
+    # A proxy calls itself of the class that it stands for, so isinstance() would not tell.
+    connection = made
+    while not issubclass(type(connection), PlainConnection):
+        connection = getattr(connection, "__wrapped__", None)
+    if not issubclass(type(connection), TenantConnection):
+        raise ConfigurationError(
+            f"psycopg2.connect() gives a {type(made).__module__}.{type(made).__qualname__}, not the connection asked "
+            "for; what has replaced it must pass connection_factory on"
+        )
+    found: TenantConnection = connection
+    return found
+
+
+def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | None) -> Footing:
+    """How connections stand on this server: asked with the first one, as the login."""
+    (found,) = connection.plain(_SEARCH_PATH).fetchone() or (None,)
+    (has_no_limit,) = connection.plain(_IDLE_LIMIT).fetchone() or (False,)
+    return Footing(
+        role=role,
+        is_direct=connection.is_direct(),
+        search_path=f"{found}, pg_temp" if found else "pg_temp",
+        idle_limit_ms=idle_limit_ms if has_no_limit else None,
+    )

@@ -1,0 +1,170 @@
+"""The cursor whose every statement carries the bound tenant.
+
+The tenant travels in the message of the statement itself, so there is no way to a cursor that forgets it: a lone
+statement gets its connection's preamble, one inside a transaction must belong to the tenant that began it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+from psycopg2 import errorcodes as code
+from psycopg2 import sql as composable
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, get_wait_callback, set_wait_callback
+from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
+
+from rayces_core.database.binding import Binding, bound_here, current
+from rayces_core.database.connection import TenantConnection
+from rayces_core.database.messages import Message
+from rayces_core.database.sql_guard import check
+from rayces_core.errors import TenantNotSetError, TenantSwitchError, UnsafeSQLError
+
+# Somebody has deallocated it, or the tables have changed under it.
+NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
+
+
+class OwnSQL(str):
+    """SQL that the library has rendered or looked at."""
+
+    __slots__ = ()
+
+
+class StainingSQL(OwnSQL):
+    """Such SQL that may leave something on its connection."""
+
+    __slots__ = ()
+
+
+class TenantCursor(PlainCursor):
+    """A cursor whose every statement carries the bound tenant."""
+
+    carries_tenant = True
+
+    def execute(self, query: Any, values: Any = None) -> None:
+        """Run raw SQL as the bound tenant; SQL that would leave the tenant is refused."""
+        if isinstance(query, OwnSQL):
+            self.run(query, values, stains=type(query) is StainingSQL)
+            return
+        text = self._as_text(query)
+        check(text)
+        self.run(text, values, stains=True)
+
+    def run(self, query: str, values: Any = None, *, stains: bool = False) -> None:
+        """Run SQL that was checked; `stains` says that it may leave something on the connection."""
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+            self._check_holder(connection)
+            preamble = ""
+        elif self.name is not None:
+            raise UnsafeSQLError("a server-side cursor needs a transaction; use `with db.atomic():`")
+        else:
+            preamble = connection.preamble(self._binding(connection))
+        if stains:
+            connection.stained_by = bound_here()
+        super().execute(preamble + query, values or None)
+
+    def run_shape(self, query: str, values: tuple[Any, ...]) -> None:
+        """Run SQL that was rendered once, by what is prepared on this connection where that may be."""
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        prepared = connection.prepared
+        if not connection.footing.is_direct or not prepared.takes(query):
+            self.run(query, values)
+            return
+        self._forget_if_stained(connection)
+        name, preparing = prepared.name_of(query)
+        try:
+            self.run(preparing + name + prepared.places(len(values)), values)
+        except psycopg2.Error as error:
+            self._run_unprepared(connection, error, [query] if preparing else [], query, values)
+
+    def _forget_if_stained(self, connection: TenantConnection) -> None:
+        if connection.stained_by is not None and connection.idle:
+            connection.preamble(self._binding(connection))  # may cleanse it of what is prepared
+
+    def _run_unprepared(
+        self, connection: TenantConnection, error: psycopg2.Error, new: list[str], plain: str, values: Any
+    ) -> None:
+        prepared = connection.prepared
+        prepared.forget(None if error.pgcode in NOT_PREPARED else new)
+        # A lone message has done nothing yet.
+        if error.pgcode not in NOT_PREPARED or not connection.idle:
+            raise error
+        self.run(plain, values)
+
+    def run_message(self, message: Message, values: Mapping[str, Any]) -> None:
+        """Run a message of the library's own, by what is prepared on this connection where that may be."""
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        prepared = connection.prepared
+        if not connection.footing.is_direct or not prepared.has_room_for(message):
+            self.run(message.plain, values)
+            return
+        self._forget_if_stained(connection)
+        sql, given, new = prepared.form(message, values)
+        try:
+            self.run(sql, given)
+        except psycopg2.Error as error:
+            self._run_unprepared(connection, error, new, message.plain, values)
+
+    def executemany(self, query: Any, rows: Any) -> None:
+        """Run `query` once for each of `rows`."""
+        for row in rows:
+            self.execute(query, row)
+
+    def callproc(self, *_: Any, **__: Any) -> Any:
+        """Refused: psycopg2 sends it past the tenant."""
+        raise UnsafeSQLError("callproc would not carry the tenant; use execute('SELECT ...')")
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        """COPY within a transaction of the bound tenant."""
+        self._check_copy(sql)
+        # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
+        waiting = get_wait_callback()
+        set_wait_callback(None)
+        try:
+            super().copy_expert(sql, file, size)
+        finally:
+            set_wait_callback(waiting)
+
+    def copy_from(self, *args: Any, **options: Any) -> None:
+        """COPY … FROM within a transaction of the bound tenant."""
+        self._check_copy("COPY")
+        super().copy_from(*args, **options)
+
+    def copy_to(self, *args: Any, **options: Any) -> None:
+        """COPY … TO within a transaction of the bound tenant."""
+        self._check_copy("COPY")
+        super().copy_to(*args, **options)
+
+    def _check_copy(self, statement: Any) -> None:
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        if not isinstance(statement, OwnSQL):
+            check(self._as_text(statement))
+        if connection.idle:
+            current()
+            raise UnsafeSQLError("COPY needs a transaction; use `with db.atomic():`")
+        self._check_holder(connection)
+        if not isinstance(statement, OwnSQL):
+            connection.stained_by = connection.holder
+
+    def _as_text(self, query: Any) -> str:
+        if isinstance(query, composable.Composable):
+            return query.as_string(self)
+        return query.decode() if isinstance(query, bytes) else str(query)
+
+    @staticmethod
+    def _binding(connection: TenantConnection) -> Binding:
+        binding = current()
+        if binding.engine is not connection.serves:
+            raise TenantSwitchError("this connection belongs to another database than the bound tenant")
+        return binding
+
+    @staticmethod
+    def _check_holder(connection: TenantConnection) -> None:
+        binding = bound_here()
+        if binding is connection.holder:
+            return
+        if binding is None:
+            raise TenantNotSetError
+        raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")
