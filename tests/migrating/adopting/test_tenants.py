@@ -11,8 +11,11 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core import Database, Post, User
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
+from rayces_core.migrating.adopting.transition import Transition
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.checking import differences
+from rayces_core.migrations.session import connected, dedicated
+from rayces_core.migrations.steps import Migrator
 
 from .conftest import MyHub
 
@@ -139,3 +142,18 @@ def test_plain_runs_point_to_the_adoption(myhub: MyHub) -> None:
         myhub.adoption(subdomain="south").run()
     with pytest.raises(MigrationError, match="the old roles"):
         myhub.adoption(old_roles=["postgres"]).run()
+
+
+class Recorded:
+    """What an adoption keeps of itself, as far as narrowing asks for it."""
+
+    old_roles = ("old",)
+
+
+def test_any_table_that_a_migration_after_019_makes_is_narrowed_without_being_listed(shared: MyHub) -> None:
+    database = dedicated(shared.url)
+    with connected(database):
+        migrator = Migrator(database)
+        migrator.sql("CREATE TABLE rooms (organization_id bigint)")
+        steps = Transition(database, Recorded()).narrowed(migrator.steps)  # type: ignore[arg-type]
+    assert [step.text.split(" AS ")[0] for step in steps[1:]] == ["CREATE POLICY rayces_adoption_only ON rooms"]

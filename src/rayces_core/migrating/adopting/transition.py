@@ -46,6 +46,8 @@ KEPT_INDEXES = {
 POLICY, ONLY_POLICY = "rayces_adoption", "rayces_adoption_only"
 NORMALISE = "rayces_adoption_normalise"
 PRIMARY_KEY_INDEX = "organization_id_id_idx"
+# From this migration on row-level security holds; tables that are made later come with theirs.
+HELD_FROM = 19
 
 _FUNCTION = f"""
 CREATE FUNCTION {NORMALISE}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -110,6 +112,8 @@ class AdoptingExecution(Execution):
         transition, around = Transition(self.database, self.record), (_BACK if back else _FORTH).get(file.number)
         if not back:
             steps = transition.without_default_rights(steps)
+            if file.number > HELD_FROM:
+                steps = transition.narrowed(steps)
         return around(transition, steps) if around else steps
 
 
@@ -205,13 +209,14 @@ class Transition:
             for table in TABLES
             for name, kind in ((POLICY, ""), (ONLY_POLICY, "AS RESTRICTIVE"))
         ]
-        added += self._narrowed(tenant_tables(19))
+        added += self._narrowed(tenant_tables(HELD_FROM))
         granted = [_grant(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
         return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
 
     def narrowed(self, steps: list[Step]) -> list[Step]:
-        """025: a role that also inherits rayces_admin sees no other organization's rows there either."""
-        return steps + self._queued(self._narrowed(_made(steps)))
+        """After 019, wherever a table is made: a role that also inherits rayces_admin sees no other organization's rows."""
+        made = _made(steps)
+        return steps + self._queued(self._narrowed(made)) if made else steps
 
     def _narrowed(self, tables: Iterable[str]) -> list[str]:
         roles, key = ", ".join(quote_identifier(role) for role in self.record.old_roles), self._organization_id()
@@ -224,7 +229,7 @@ class Transition:
     def without_policies(self, steps: list[Step]) -> list[Step]:
         """019 back: what everybody had is everybody's again, instead of the old roles'."""
         drops = [f"DROP POLICY IF EXISTS {name} ON {table}" for table in TABLES for name in (POLICY, ONLY_POLICY)]
-        drops += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {table}" for table in tenant_tables(19)]
+        drops += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {table}" for table in tenant_tables(HELD_FROM)]
         revoked = [_revoke(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
         granted = [_grant(right, "PUBLIC") for right in self.record.before.public_grants]
         return self._queued(drops) + steps + self._queued([*revoked, *granted])
@@ -286,7 +291,6 @@ _FORTH: dict[int, Around] = {
     10: Transition.keys,
     11: Transition.kept_indexes,
     19: Transition.policies,
-    25: Transition.narrowed,
 }
 _BACK: dict[int, Around] = {
     3: Transition.without_normalising,
