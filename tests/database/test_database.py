@@ -31,8 +31,11 @@ from tests.factory import make_organization, make_student
 
 
 def first_use(url: str, **options: object) -> None:
-    with Database.connect(url, **options) as database, database.privileged(reason="first use"):
-        Student.select().count()
+    """Of each role: tenants' work first, then privileged work."""
+    with Database.connect(url, **options) as database:
+        assert database.find_tenant("no-such-centre") is None
+        with database.privileged(reason="first use"):
+            Student.select().count()
 
 
 # -- the URL --------------------------------------------------------------------------------------------------
@@ -112,7 +115,7 @@ def test_a_server_older_than_15_is_refused(own_db):
 
     connection = psycopg2.connect(own_db.url, connection_factory=OldConnection)
     with pytest.raises(ServerTooOldError, match="PostgreSQL 14; version 15"):
-        check(connection, "rayces_app", "rayces_admin")
+        check(connection, "rayces_app", privileged=False)
     connection.close()
 
 
@@ -277,8 +280,10 @@ def test_a_block_keeps_its_connection(small):
 
 def test_a_block_that_runs_nothing_takes_no_connection(own_db):
     organization = make_organization(own_db)
-    with Database.connect("postgresql://127.0.0.1:1/nowhere") as database, database.tenant(organization):
-        pass
+    with own_db.tenant(organization):
+        pass  # looked up, and remembered for a while
+    with own_db.tenant(organization):
+        assert own_db.pool_status().in_use == 0
 
 
 def terminate(database: Database, pid: int) -> None:

@@ -45,8 +45,9 @@ def test_a_transaction_sends_its_tenant_with_begin(counted):
         Student.select().count()
 
     assert len(counted.sent) == database_messages_of_plain_psycopg2
-    assert counted.sent[0].startswith("BEGIN; SELECT set_config('role'")
-    assert "set_config" not in counted.sent[1]
+    assert counted.sent[0].startswith("BEGIN; ")
+    assert "rayces.organization_id" in counted.sent[0]
+    assert "rayces." not in counted.sent[1]
 
 
 def test_opening_a_known_tenant_again_sends_nothing(own_db):

@@ -208,7 +208,7 @@ def test_another_tenant_inside_an_open_transaction_is_refused(db, bound, b):
 
 
 def test_the_same_tenant_is_known_inside_its_transaction_without_having_been_looked_up(db, bound):
-    db.engine.organizations.clear()
+    db.engine.organizations.forget()
     with db.atomic(), db.tenant(bound.subdomain):
         pass
 

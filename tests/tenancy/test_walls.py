@@ -53,16 +53,19 @@ def test_row_level_security_is_enabled_and_forced(db, table):
 
 
 @pytest.mark.parametrize("table", [*TABLES, "organizations"])
-def test_one_permissive_policy_with_using_and_check_holds_the_application_role(db, table):
+def test_permissive_policies_with_using_and_check_hold_the_application_role_for_each_command(db, table):
     sql = """
-        select qual, with_check from pg_policies
-         where tablename = %s and 'rayces_app' = any(roles) and permissive = 'PERMISSIVE'
+        select cmd, coalesce(qual, with_check), coalesce(with_check, qual), permissive from pg_policies
+         where tablename = %s and 'rayces_app' = any(roles) and policyname <> 'rayces_lookup'
     """
-    ((using, check),) = catalogue(db, sql, table)
+    found = catalogue(db, sql, table)
     column = "id" if table == "organizations" else "organization_id"
-    assert using == check
-    assert using.startswith(f"({column} = ( SELECT")
-    assert "OR" not in using.split()
+    assert {command for command, *_ in found} in ({"ALL"}, {"SELECT", "INSERT", "UPDATE"})
+    for _, using, check, permissive in found:
+        assert permissive == "PERMISSIVE"
+        for condition in (using, check):
+            assert condition.lstrip("(").startswith(f"{column} = ( SELECT")
+            assert "OR" not in condition.split()
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -276,10 +279,11 @@ def test_the_application_role_without_a_tenant_sees_nothing(db, other_rows):
 
 
 def left_behind(db: Database) -> tuple:
-    """Role and tenant of the one pooled connection, seen past the library."""
+    """Role, tenant and visible rows of the one pooled connection, seen past the library."""
     (connection,) = db.engine.pool._free
     return connection.plain(
-        "select current_user = session_user, nullif(current_setting('rayces.organization_id', true), '')"
+        "select current_user::text, nullif(current_setting('rayces.organization_id', true), ''),"
+        " (select count(*) from organizations), (select count(*) from students)"
     ).fetchone()
 
 
@@ -349,11 +353,11 @@ def after_a_reconnect(database):
     ],
     ids=lambda use: use.__name__,
 )
-def test_the_pooled_connection_carries_no_tenant_and_no_role(single, use):
+def test_the_pooled_connection_carries_no_tenant_and_the_least_role(single, use):
     database, organization = single
     with database.tenant(organization):
         use(database)
-    assert left_behind(database) == (True, None)
+    assert left_behind(database) == ("rayces_app", None, 0, 0)
 
 
 # -- plans ----------------------------------------------------------------------------------------------------

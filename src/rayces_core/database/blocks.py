@@ -89,11 +89,18 @@ class TenantBlock(ContextDecorator, Generic[Given]):
         try:
             self._bind(binding)
         except BaseException:
-            if self._entered.entered is not None:
-                _forget(self._entered.entered)
-            del self.end
+            self._forget()
             raise
         return given
+
+    def _forget(self) -> None:
+        """It was interrupted while being entered: as if it never had been."""
+        entered = self._entered.entered
+        try:
+            if entered is not None:
+                unbind(entered.block, entered.token)
+        finally:
+            del self.end  # with it the lease
 
     def _bind(self, binding: Binding) -> None:
         holder = self._holder()
@@ -171,12 +178,3 @@ def _end_lease(entered: _Entered) -> bool:
     if entered.is_outermost or left_open:
         session.give_back()
     return left_open
-
-
-def _forget(entered: _Entered) -> None:
-    """The block was being entered when it was interrupted: as if it never had been."""
-    try:
-        unbind(entered.block, entered.token)
-    finally:
-        if entered.is_outermost:
-            entered.session.give_back()

@@ -13,7 +13,7 @@ import secrets
 import select
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import psycopg2
 from psycopg2.extensions import (
@@ -72,7 +72,7 @@ class TenantConnection(PlainConnection):
         self.footing = footing
         settings = "SET TIME ZONE 'UTC'; " if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC") else ""
         if footing.is_direct:
-            settings += f"SET search_path TO {footing.search_path}; SET ROLE \"{footing.role}\"; "
+            settings += f'SET search_path TO {footing.search_path}; SET ROLE "{footing.role}"; '
             if footing.idle_limit_ms is not None:
                 settings += f"SET idle_in_transaction_session_timeout TO {footing.idle_limit_ms}; "
         self._sets = footing.is_direct and self.server_version >= NORMALISES_SET
@@ -129,7 +129,7 @@ class TenantConnection(PlainConnection):
         """Refused: what it sets would stay on the pooled connection."""
         _refuse()
 
-    def lobject(self, *_: object, **__: object) -> None:
+    def lobject(self, *_: object, **__: object) -> NoReturn:
         """Refused: large objects know no tenant."""
         raise UnsafeSQLError("large objects are shared by all organizations; store bytes in a column instead")
 

@@ -5,30 +5,38 @@ Rule it guards: nothing runs without a tenant, and the tenant cannot change whil
 
 from __future__ import annotations
 
-import logging
 import os
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import Token
-from typing import TYPE_CHECKING, Any, Generic, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
-import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
-from rayces_core.database.binding import Binding, block, bound, current
-from rayces_core.database.connection import TenantConnection
+from rayces_core.database.binding import Binding, bound_here, current
+from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
-from rayces_core.database.tenants import Tenant, checked_key, instance_of, organization_model, read_organization
+from rayces_core.database.observing import Observer
+from rayces_core.database.options import Options, options_of
+from rayces_core.database.pinging import ping
+from rayces_core.database.pool import PoolStatus
+from rayces_core.database.tenants import (
+    Remembered,
+    Tenant,
+    Values,
+    checked_key,
+    instance_of,
+    organization_model,
+    read_bound,
+    read_by_subdomain,
+)
 from rayces_core.database.transaction import Atomic
+from rayces_core.database.urls import role_name, with_defaults, with_options
 from rayces_core.errors import (
     ConfigurationError,
     InactiveTenantError,
+    TenantNotCachedError,
     TenantSwitchError,
-    TransactionFailedError,
     UnknownTenantError,
 )
 
@@ -100,50 +108,68 @@ class Database(Generic[Org]):
         cls,
         url: str,
         *,
+        admin_url: str | None = None,
         max_connections: int = 20,
         pool_timeout: float = 30.0,
         app_role: str = "rayces_app",
         admin_role: str = "rayces_admin",
         tenant_cache_seconds: float = 30.0,
+        in_event_loop: Literal["allow", "refuse"] = "allow",
+        idle_in_transaction_seconds: float | None = 300.0,
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
 
         Args:
             url: libpq URL or key=value string.
-            max_connections: most connections open at once in this process.
+            admin_url: that of a login which may become the admin role, for privileged work and migrations; then the
+                login of `url` need only become the app role.
+            max_connections: most connections open at once in this process, for tenants' and for privileged work each.
             pool_timeout: seconds to wait for a free connection before PoolTimeoutError.
-            app_role, admin_role: roles of tenant work and of privileged work; made by `migrate()`.
+            app_role, admin_role: roles of tenants' work and of privileged work; made by `migrate()`.
             tenant_cache_seconds: how long a subdomain or id, once looked up, is trusted. 0 looks up each time.
+            in_event_loop: "refuse" raises EventLoopError for every statement in the thread of a running event loop,
+                which would stand still meanwhile. An exhausted pool never makes a loop wait.
+            idle_in_transaction_seconds: a transaction that idles longer is ended by the server, so that whoever
+                forgot it holds no locks; None for no limit. Where the server or login has a limit, that one holds.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
             ConfigurationError: the URL or a role name is malformed. Everything else is found at first use:
                 DatabaseUnreachableError, ServerTooOldError, SchemaMissingError, RoleNotHeldError, IsolationInertError.
         """
-        return cls(
-            url,
+        options = Options(
+            admin_url=admin_url,
             max_connections=max_connections,
             pool_timeout=pool_timeout,
             app_role=app_role,
             admin_role=admin_role,
             tenant_cache_seconds=tenant_cache_seconds,
-            **connect_options,
+            in_event_loop=in_event_loop,
+            idle_in_transaction_seconds=idle_in_transaction_seconds,
+            connect_options=connect_options,
         )
+        return cls(url, options=options)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`."""
+        """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`.
+
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`.
+        """
         url = os.environ.get(URL_VARIABLE, "").strip()
         if not url:
             raise ConfigurationError(
                 f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name"
             )
-        return cls.connect(url, **options)
+        admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip()
+        return cls.connect(url, **({"admin_url": admin_url} if admin_url else {}) | options)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
         """A Database on a real PostgreSQL that this call starts (extra `embedded`).
+
+        `url` is that of a login which can become the app role and nothing else, `admin_url` the superuser's.
 
         Args:
             path: folder of the data; processes that name the same one share its server, and the last to close stops it.
@@ -155,16 +181,19 @@ class Database(Generic[Org]):
         # A deployment against its own server never needs this part.
         from rayces_core.embedded.server import EmbeddedServer
 
+        given = options_of(options)
         server = EmbeddedServer(path)
         try:
-            return cls(server.url, server=server, **options)
+            held = server.held_login(role_name(given.app_role))
+            return cls(held, server=server, options=options_of({"admin_url": server.url} | options))
         except BaseException:
             server.stop()
             raise
 
     def close(self) -> None:
         """Close every connection; an embedded server is stopped when this was its last user."""
-        self.engine.pool.close()
+        self._tenants.pool.close()
+        self._admins.pool.close()
         if self._server is not None:
             self._server.stop()
 
@@ -180,9 +209,8 @@ class Database(Generic[Org]):
 
     # -- tenants ----------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def tenant(self, tenant: str | int | Org) -> Iterator[Org]:
-        """Bind an organization for the block; yields it. Nests, and restores what was bound before.
+    def tenant(self, tenant: str | int | Org) -> TenantBlock[Org]:
+        """Bind an organization for the `with` block; `as` names it. Nests, and restores what was bound before.
 
         Args:
             tenant: subdomain, id, or a saved Organization.
@@ -191,53 +219,33 @@ class Database(Generic[Org]):
             UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
             TenantSwitchError: a transaction of another tenant is open here.
         """
-        organization = self._organization(tenant)
-        with self._bound(self._binding_of(organization.id)):
-            yield organization
+        return TenantBlock(lambda: self._tenant(tenant), self._holder)
 
-    @contextmanager
-    def privileged(self, *, reason: str) -> Iterator[None]:
+    def privileged(self, *, reason: str) -> TenantBlock[None]:
         """Work over all organizations for the block, as another role; the reason is logged.
 
         Rows must then name their organization themselves. A tenant() inside is scoped again.
         """
         if not isinstance(reason, str) or not reason.strip():
             raise ConfigurationError('privileged() needs a reason, for example reason="nightly reconcile"')
-        logger.info("privileged work begins: %s", reason)
-        started = time.monotonic()
-        try:
-            with self._bound(self._admin):
-                yield
-        finally:
-            logger.info("privileged work ended after %.3f s: %s", time.monotonic() - started, reason)
+        return TenantBlock(lambda: (self._admin, None), self._holder, reason)
 
-    @contextmanager
-    def _bound(self, binding: Binding) -> Iterator[None]:
-        holder = self.engine.holder_of_transaction()
-        if holder is not None and holder is not binding:
-            raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
-        session = self.engine.enter_block()
-        units, mine = len(session.transactions), object()
-        tokens = bound.set(binding), block.set(mine)
-        clean = False
-        try:
-            yield
-            clean = True
-        finally:
-            try:
-                _unbind(mine, tokens)
-            finally:
-                left_open = self.engine.leave_block(session, units)
-            if left_open and clean:
-                raise TransactionFailedError(
-                    "a transaction was still open at the end of the tenant's block; it was undone"
-                )
+    def _within(self, binding: Binding) -> TenantBlock[None]:
+        return TenantBlock(lambda: (binding, None), self._holder)
+
+    def _holder(self) -> Binding | None:
+        """Whose transaction is open in this thread or task, if any."""
+        return self._tenants.holder_of_transaction() or self._admins.holder_of_transaction()
+
+    def _tenant(self, tenant: str | int | Org) -> tuple[Binding, Org]:
+        organization = self._organization(tenant)
+        return self._binding_of(organization.id), organization
 
     def _binding_of(self, organization_id: int) -> Binding:
         binding = self._bindings.get(organization_id)
         if binding is None:
             # setdefault: two threads must end with one binding, since a transaction is known by it.
-            binding = self._bindings.setdefault(organization_id, Binding(self.engine, self.app_role, organization_id))
+            binding = self._bindings.setdefault(organization_id, Binding(self._tenants, self.app_role, organization_id))
         return binding
 
     def _organization(self, tenant: object) -> Org:
@@ -245,36 +253,64 @@ class Database(Generic[Org]):
             organization: Any = tenant
             if type(organization.id) is not int or "id" in organization.dirty_field_names:
                 raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
+            values = self._looked_up(organization.id)
         else:
-            organization = instance_of(self._looked_up(checked_key(tenant)))
-        if not organization.active:
+            values = self._looked_up(checked_key(tenant))
+            organization = instance_of(values)
+        if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
         return found
 
-    def _looked_up(self, key: str | int) -> dict[str, Any]:
-        remembered = self.engine.organizations
-        values = remembered.find(key)
+    def _looked_up(self, key: str | int) -> Values:
+        values = self._organizations.look_up(key, lambda: self._look(key))
         if values is None:
-            values = self._look_up(key)
-            remembered.keep(key, values)
+            raise UnknownTenantError(key)
         return values
 
-    def _look_up(self, key: str | int) -> dict[str, Any]:
+    def _look(self, key: str | int) -> Values | None:
         # Inside a transaction only its own tenant can be asked for, and sees its own row.
-        holder = self.engine.holder_of_transaction()
-        with self._bound(holder or self._admin):
-            values = read_organization(key)
-        if values is not None:
-            return values
+        holder = self._holder()
         if holder is not None:
-            raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
-        raise UnknownTenantError(key)
+            with self._within(holder):
+                values = read_bound(key)
+            if values is None:
+                raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
+            return values
+        with self._within(self._nobody if isinstance(key, str) else self._binding_of(key)):
+            return read_by_subdomain(key) if isinstance(key, str) else read_bound(key)
+
+    def find_tenant(self, name: str | int, *, cached_only: bool = False) -> Org | None:
+        """The organization of this subdomain or id, switched off or not; None where there is none.
+
+        Args:
+            cached_only: never ask the database, for an event loop's thread.
+
+        Raises:
+            TenantNotCachedError: `cached_only`, and it has not been looked up here lately.
+        """
+        key = checked_key(name)
+        values = self._organizations.find(key)
+        if values is False:
+            if cached_only:
+                raise TenantNotCachedError(key)
+            values = self._organizations.look_up(key, lambda: self._look(key))
+        found: Org | None = None if values is None else instance_of(values)
+        return found
 
     @property
     def organization_id(self) -> int | None:
         """Id of the bound organization; None in privileged work; TenantNotSetError without a binding."""
         return current().organization_id
+
+    @property
+    def current_tenant(self) -> Org | None:
+        """The organization that is bound here, for log lines and the like; None in privileged work and outside."""
+        binding = bound_here()
+        if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
+            return None
+        found: Org = instance_of(self._looked_up(binding.organization_id))
+        return found
 
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:
         """Insert an organization and return it; `tenant()` accepts it at once.
@@ -283,9 +319,34 @@ class Database(Generic[Org]):
             DuplicateError: the subdomain is taken. CheckFailedError, InvalidDataError: a value is malformed.
         """
         kind = organization_model()
-        with self._bound(self._admin):
+        with self._within(self._admin):
             made: Org = kind.create(name=name, subdomain=subdomain, **columns)
             return made
+
+    # -- health -----------------------------------------------------------------------------------------------
+
+    def ping(self, timeout: float = 5.0) -> float:
+        """Connect as tenants' work does and have the server answer; returns after how many seconds it did.
+
+        On a connection of its own, so that a pool that is busy is still healthy; `pool_status` tells of that.
+
+        Raises:
+            DatabaseUnreachableError: no answer within `timeout` seconds.
+        """
+        return ping(with_defaults(self.url), timeout)
+
+    def pool_status(self) -> PoolStatus:
+        """How the pool of tenants' work stands: connections in use and free, threads that wait, time-outs so far."""
+        return self._tenants.pool.status()
+
+    def on_query(self, observer: Observer) -> Observer:
+        """Call `observer` with each statement that was run: operation, table, seconds, tenant, rows; never its values.
+
+        Usable as a decorator. It runs within the statement's own call: it should be quick, and what it raises goes on.
+        """
+        for engine in (self._tenants, self._admins):
+            engine.observers.append(observer)
+        return observer
 
     # -- transactions and raw SQL -----------------------------------------------------------------------------
 
@@ -313,14 +374,20 @@ class Database(Generic[Org]):
 
     def migrate(self, to: int | str | None = None) -> list[str]:
         """Bring the schema up to the newest migration, or to `to`; returns the names of those applied."""
-        self.engine.checked = False
-        return self._runner().up(to)
+        self._look_again()
+        applied = self._runner().up(to)
+        if self._server is not None:
+            self._server.held_login(self.app_role)  # the role that it may become is there now
+        return applied
 
     def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
         """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
-        self.engine.checked = False
-        self.engine.forget_organizations()
+        self._look_again()
         return self._runner().down(to, count=count)
+
+    def _look_again(self) -> None:
+        self._tenants.checked = self._admins.checked = False
+        self._organizations.forget()
 
     def migration_status(self) -> list[MigrationStatus]:
         """Every migration with its state: applied, pending, dirty, changed or missing."""
@@ -330,23 +397,4 @@ class Database(Generic[Org]):
         # peewee-migrate is slow to import and needed by deploys only.
         from rayces_core.migrating.runner import Runner
 
-        return Runner(self.url, app_role=self.app_role, admin_role=self.admin_role)
-
-    def _check_first_use(self, connection: TenantConnection) -> None:
-        first_use.check(connection, self.app_role, self.admin_role)
-
-
-def _unbind(mine: object, tokens: tuple[Token[Any], Token[Any]]) -> None:
-    """Restore what was bound before; where blocks are left in another order than entered, bind nothing."""
-    in_order = block.get() is mine
-    try:
-        bound.reset(tokens[0])
-        block.reset(tokens[1])
-    except ValueError as error:  # another context: what is bound there is somebody else's
-        raise TenantSwitchError("a tenant's block was left in another task or thread than it was entered") from error
-    if not in_order:
-        bound.set(None)
-        block.set(None)
-        raise TenantSwitchError("tenant blocks were left in another order than entered; nothing is bound now")
-
-
+        return Runner(self.admin_url, app_role=self.app_role, admin_role=self.admin_role)

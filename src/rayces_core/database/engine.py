@@ -23,7 +23,7 @@ from rayces_core.database.session import Session, Sessions
 from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
-from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks, undo_all
+from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks
 
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 Send = Callable[[Any, Any, Any], None]

@@ -26,8 +26,34 @@ SELECT array_agg(c.relname::text ORDER BY c.relname)
 """
 
 
-def check(connection: TenantConnection, app_role: str, admin_role: str) -> None:
-    """Return when tenants are held on this database; raise the ConfigurationError that says what is wrong."""
+# A function of the host that a trigger, rule, default, check or policy of a table runs may leave something on the
+# connection; those of extensions are not the host's.
+_RUNS_FUNCTIONS = """
+SELECT EXISTS (
+    SELECT FROM pg_depend d
+      JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+     WHERE d.classid IN ('pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+                         'pg_rewrite'::regclass, 'pg_policy'::regclass)
+       AND p.oid >= 16384
+       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
+                                                 AND e.deptype = 'e'))
+"""
+
+
+_SEES_ALL = """
+SELECT min(r.rolname::text)
+  FROM pg_policy p CROSS JOIN unnest(p.polroles) AS held(oid) JOIN pg_roles r ON r.oid = held.oid
+ WHERE p.polrelid = to_regclass('organizations') AND p.polpermissive
+   AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+   AND r.rolname <> %s AND pg_has_role(%s, r.oid, 'USAGE')
+"""
+
+
+def check(connection: TenantConnection, role: str, *, privileged: bool) -> bool:
+    """Return when tenants are held on this database; raise the ConfigurationError that says what is wrong.
+
+    Returns whether tables run functions of the host, which may leave something on a connection.
+    """
     if connection.server_version < OLDEST_SERVER * 10000:
         raise ServerTooOldError(
             f"the server is PostgreSQL {connection.server_version // 10000}; version {OLDEST_SERVER} or newer is needed"
@@ -37,23 +63,30 @@ def check(connection: TenantConnection, app_role: str, admin_role: str) -> None:
         raise SchemaMissingError(
             "the database has no rayces schema yet; run `rayces migrate up` (or db.migrate()) first"
         )
-    for role in (app_role, admin_role):
-        _check_role(connection, role, str(login), bypass_allowed=role == admin_role)
-    (inherits,) = _one(connection, "SELECT pg_has_role(%s, %s, 'USAGE')", (app_role, admin_role))
-    if inherits:
-        raise IsolationInertError(
-            f"{app_role} inherits the rights of {admin_role}, which sees every organization; a DBA can mend it: "
-            f'REVOKE "{admin_role}" FROM "{app_role}";'
-        )
+    _check_role(connection, role, str(login), privileged=privileged)
+    if not privileged:
+        _check_inheritance(connection, role)
     (inert,) = _one(connection, _INERT_TABLES)
     if inert:
         raise IsolationInertError(
             f"row-level security is not forced on {', '.join(inert)}, so tenants would see each other's rows; "
             "run `rayces doctor`, then `rayces migrate up`"
         )
+    (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
+    return bool(runs_functions)
 
 
-def _check_role(connection: TenantConnection, role: str, login: str, *, bypass_allowed: bool) -> None:
+def _check_inheritance(connection: TenantConnection, role: str) -> None:
+    # Whatever the admin role is called: it is the one that a policy shows every row to.
+    (seeing,) = _one(connection, _SEES_ALL, (role, role))
+    if seeing:
+        raise IsolationInertError(
+            f"{role} inherits the rights of {seeing}, which sees every organization; a DBA can mend it: "
+            f'REVOKE "{seeing}" FROM "{role}";'
+        )
+
+
+def _check_role(connection: TenantConnection, role: str, login: str, *, privileged: bool) -> None:
     may_set = "SET" if connection.server_version >= 160000 else "MEMBER"
     facts = _one(connection, _ROLE, (may_set, role))
     if not facts:
@@ -63,7 +96,7 @@ def _check_role(connection: TenantConnection, role: str, login: str, *, bypass_a
         raise RoleNotHeldError(
             f'the login {login} cannot become {role}; a DBA can allow it: GRANT "{role}" TO "{login}";'
         )
-    if (superuser or bypasses) and not bypass_allowed:
+    if (superuser or bypasses) and not privileged:
         raise IsolationInertError(
             f'row-level security does not hold {role}; a DBA can mend it: ALTER ROLE "{role}" NOSUPERUSER NOBYPASSRLS;'
         )

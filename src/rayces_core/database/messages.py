@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from functools import lru_cache
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -115,7 +116,7 @@ class Pool(Generic[L]):
         """How many places are taken; those of connections that nobody has any more are not."""
         for known in (self._in_use, self._opening):
             for gone in [each for each in known if each() is None]:
-                known.discard(gone)  # type: ignore[attr-defined]
+                known.discard(gone)
         return len(self._in_use) + len(self._opening)
 
     def _free_one(self, whom: object) -> L | None:
@@ -152,10 +153,8 @@ class Pool(Generic[L]):
                 self._waiting.remove(turn)
 
     def _wake(self) -> None:
-        try:
+        with suppress(IndexError):
             self._waiting.popleft().release()
-        except IndexError:
-            pass
 
     def _open(self, place: _Place) -> L:
         # Outside the lock: a slow handshake must not hold up the threads that only give back.
@@ -188,9 +187,7 @@ class Pool(Generic[L]):
     def status(self) -> PoolStatus:
         """How it stands now."""
         with self._lock:
-            return PoolStatus(
-                self._taken(), len(self._free), len(self._waiting), self.max_connections, self._timeouts
-            )
+            return PoolStatus(self._taken(), len(self._free), len(self._waiting), self.max_connections, self._timeouts)
 
     def close(self) -> None:
         """Close every connection, those in use as well."""

@@ -237,7 +237,7 @@ class Sessions(threading.local):
     """The sessions of one engine; `current()` finds the one of the running task or thread."""
 
     def __init__(self, pool: Pool[TenantConnection], serves: object, refuses_loops: bool) -> None:
-        self._make = lambda: Session(pool, serves, refuses_loops)
+        self._make: Callable[[], Session] = lambda: Session(pool, serves, refuses_loops)
         self.forget()
 
     def current(self) -> Session:

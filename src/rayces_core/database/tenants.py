@@ -13,7 +13,6 @@ from typing import Any, Final, Literal, Protocol
 from rayces_core.database.binding import current
 from rayces_core.errors import RaycesError, UnknownTenantError
 
-
 Values = dict[str, Any]
 
 
@@ -52,10 +51,24 @@ def checked_key(tenant: object) -> str | int:
     return tenant.strip().lower() if isinstance(tenant, str) else tenant
 
 
-def read_organization(key: str | int) -> dict[str, Any] | None:
-    """The values of the organization with this subdomain or id, if the current binding sees it."""
+_BY_SUBDOMAIN = """
+SELECT set_config('rayces.lookup', %(subdomain)s, true);
+SELECT * FROM "organizations" WHERE "subdomain" = %(subdomain)s
+"""
+
+
+def read_by_subdomain(subdomain: str) -> Values | None:
+    """The organization of this subdomain, with nobody bound: a policy shows the one row that is asked for."""
+    return _row(current().engine.run_prepared(_BY_SUBDOMAIN, {"subdomain": subdomain}))
+
+
+def read_bound(key: str | int) -> Values | None:
+    """The bound organization, if it is the one of this subdomain or id."""
     column = "subdomain" if isinstance(key, str) else "id"
-    cursor = current().engine.execute_sql(f'SELECT * FROM "organizations" WHERE "{column}" = %s', (key,))
+    return _row(current().engine.run_prepared(f'SELECT * FROM "organizations" WHERE "{column}" = %s', (key,)))
+
+
+def _row(cursor: Any) -> Values | None:
     row = cursor.fetchone()
     return None if row is None else dict(zip([each[0] for each in cursor.description], row, strict=True))
 
@@ -85,7 +98,7 @@ class Remembered:
         self._seconds = seconds
         self._known: dict[str | int, tuple[float, Values | None]] = {}
 
-    def find(self, key: str | int) -> Values | None | Literal[False]:
+    def find(self, key: str | int) -> Values | Literal[False] | None:
         """The values that are still trusted, None for an organization that is not there; False if it is not known."""
         known = self._known.get(key)
         return False if known is None or known[0] <= time.monotonic() else known[1]

@@ -25,6 +25,7 @@ from typing import Self
 from urllib.parse import quote
 
 from rayces_core.embedded.folder import account_of, find_binaries, lay_out, make_temporary_folder, prepare_folder
+from rayces_core.embedded.login import held_login
 from rayces_core.embedded.supervisor import (
     ACCEPTING,
     CLUSTER_NAME,
@@ -81,6 +82,10 @@ class EmbeddedServer:
                     _leave(self.path, self._let_go)
                 raise
         _open_servers.add(self)
+
+    def held_login(self, role: str) -> str:
+        """The URL of a login that can become `role` and has no other right; it is made when first asked for."""
+        return self.url.replace("//postgres@", f"//{held_login(self.url, role)}@", 1)
 
     def stop(self) -> None:
         """Stop using the server; the last user waits until it is stopped and, without a path, removed. Idempotent.

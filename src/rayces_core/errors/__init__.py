@@ -13,11 +13,14 @@ RaycesError
 │   └── IsolationInertError
 ├── ConnectionLostError            the server closed the connection (peewee.OperationalError)
 ├── PoolTimeoutError               no connection became free in time (TimeoutError)
+├── EventLoopError                 a statement would have stopped an event loop (RuntimeError)
+├── ConcurrentUnitError            begun within another's unit of work, whose connection it cannot share (RuntimeError)
 ├── TransactionFailedError         a unit of work could not be kept (peewee.OperationalError)
 ├── TenancyError
 │   ├── TenantNotSetError          (LookupError)
 │   ├── UnknownTenantError         (LookupError)
 │   ├── InactiveTenantError
+│   ├── TenantNotCachedError       (LookupError)
 │   ├── CrossTenantError
 │   ├── TenantImmutableError
 │   ├── TenantSwitchError
@@ -67,6 +70,7 @@ RaycesError
 
 from rayces_core.errors.base import (
     CheckFailedError,
+    ConcurrentUnitError,
     ConfigurationError,
     ConnectionLostError,
     ConstraintError,
@@ -75,6 +79,7 @@ from rayces_core.errors.base import (
     DeadlockError,
     DuplicateError,
     EmbeddedServerError,
+    EventLoopError,
     InactiveTenantError,
     InvalidDataError,
     IrreversibleMigrationError,
@@ -95,6 +100,7 @@ from rayces_core.errors.base import (
     StillReferencedError,
     TenancyError,
     TenantImmutableError,
+    TenantNotCachedError,
     TenantNotSetError,
     TenantSwitchError,
     TransactionFailedError,
@@ -145,6 +151,7 @@ __all__ = [
     "CheckFailedError",
     "ClientBusyError",
     "ColumnMappingError",
+    "ConcurrentUnitError",
     "ConfigurationError",
     "ConnectionLostError",
     "ConstraintError",
@@ -154,6 +161,7 @@ __all__ = [
     "DeadlockError",
     "DuplicateError",
     "EmbeddedServerError",
+    "EventLoopError",
     "IdempotencyConflictError",
     "ImportRefusedError",
     "ImportingError",
@@ -190,6 +198,7 @@ __all__ = [
     "StudentNotAdmittedError",
     "TenancyError",
     "TenantImmutableError",
+    "TenantNotCachedError",
     "TenantNotSetError",
     "TenantSwitchError",
     "TooSoonError",

@@ -68,14 +68,40 @@ class ConnectionLostError(RaycesError, peewee.OperationalError):
 class PoolTimeoutError(RaycesError, TimeoutError):
     """Every connection stayed in use for the whole waiting time.
 
-    Attributes: `max_connections`, `waited_seconds`.
+    Attributes: `max_connections`, `waited_seconds`; `in_event_loop`, whether it did not wait, since those who could
+    give a connection back are tasks of the loop that would have stood still.
     """
 
-    def __init__(self, max_connections: int, waited_seconds: float) -> None:
+    def __init__(self, max_connections: int, waited_seconds: float, *, in_event_loop: bool = False) -> None:
         self.max_connections, self.waited_seconds = max_connections, waited_seconds
+        self.in_event_loop = in_event_loop
         super().__init__(
-            f"all {max_connections} connections stayed in use for {waited_seconds:g} s; leave tenant blocks sooner, "
-            "or raise max_connections= or pool_timeout="
+            f"all {max_connections} connections are in use, and an event loop runs in this thread, which must not wait "
+            "for them; call the database in threads (asyncio.to_thread), at most as many as max_connections="
+            if in_event_loop
+            else f"all {max_connections} connections stayed in use for {waited_seconds:g} s; leave tenant blocks "
+            "sooner, or raise max_connections= or pool_timeout="
+        )
+
+
+class EventLoopError(RaycesError, RuntimeError):
+    """A statement would have stopped an event loop until its answer came, and the Database was made to refuse that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an event loop runs in this thread and would stand still until the database answers; "
+            "call it in a thread (asyncio.to_thread, anyio.to_thread.run_sync, a plain `def` endpoint)"
+        )
+
+
+class ConcurrentUnitError(RaycesError, RuntimeError):
+    """A task or thread that was begun within an open unit of work asked for a connection of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this task or thread was begun within a unit of work of another one, whose connection it cannot share: "
+            "what it writes would not be part of the unit, and it would wait for the unit's own locks. Call it "
+            "directly (a plain await), or begin it outside `with db.atomic():`"
         )
 
 
@@ -102,6 +128,17 @@ class UnknownTenantError(TenancyError, LookupError):
         super().__init__(
             message or f"there is no organization {tenant!r}; give a subdomain, an id or a saved Organization"
         )
+
+
+class TenantNotCachedError(TenancyError, LookupError):
+    """An organization was to be named without asking the database, and has not been looked up here lately.
+
+    Attribute: `key`, the subdomain or id.
+    """
+
+    def __init__(self, key: object) -> None:
+        self.key = key
+        super().__init__(f"{key!r} has not been looked up here lately; call find_tenant() in a thread")
 
 
 class InactiveTenantError(TenancyError):

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import peewee
 
-from rayces_core.database.binding import Binding, block, bound, current
+from rayces_core.database.binding import Binding, block_here, bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
 from rayces_core.fields import assigned
 from rayces_core.tenancy.hydration import Rows, builder
@@ -31,7 +31,7 @@ class ScopedResult:
         kept = None if self._repeats or self._streams else self._valid()
         if kept is not None:
             return kept
-        binding, mine = current(), block.get()
+        binding, mine = current(), block_here()
         result = self.clone()._run(database)
         if isinstance(result, peewee.CursorWrapper):
             self._kept = binding, mine, result
@@ -45,7 +45,7 @@ class ScopedResult:
 
     def _valid(self) -> Any:
         kept = self._kept
-        return kept[2] if kept is not None and kept[0] is current() and kept[1] is block.get() else None
+        return kept[2] if kept is not None and kept[0] is current() and kept[1] is block_here() else None
 
     def _run(self, database: Any) -> Any:
         """Execute this query, which nobody else has."""
@@ -99,7 +99,7 @@ class ScopedResult:
 
 def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:
     while True:
-        now = bound.get()
+        now = bound_here()
         if now is not binding:
             if now is None:
                 raise TenantNotSetError("the tenant's block has ended; read the iterator inside it")

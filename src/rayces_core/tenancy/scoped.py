@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import peewee
 
 from rayces_core import clock
-from rayces_core.database.binding import bound, current, database
+from rayces_core.database.binding import bound_here, current, database
 from rayces_core.errors import CrossTenantError, InvalidDataError
 from rayces_core.tenancy.hydration import Build, builder
 from rayces_core.tenancy.inserting import TenantInsert
@@ -51,7 +51,7 @@ class ScopedModel(Writable, peewee.Model):
             if not hasattr(type(self), name):
                 raise InvalidDataError(f"{type(self).__name__}.{name}", values[name], "there is no such field")
         super().__init__(*args, **values)
-        if built_from_row and (binding := bound.get()) is not None and not binding.privileged:
+        if built_from_row and (binding := bound_here()) is not None and not binding.privileged:
             self.__data__.setdefault(self._meta.tenant_field, binding.organization_id)
 
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
