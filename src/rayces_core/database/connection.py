@@ -157,9 +157,8 @@ class TenantConnection(PlainConnection):
 
     def preamble(self, binding: Binding) -> str:
         """What makes the rest of a message the work of `binding`; the connection is idle."""
-        stain = self.stained_by
-        if stain is not None and stain is not binding:
-            self.cleanse()
+        if not self.is_clean_for(binding):  # a cursor that was kept from another tenant's block comes this way
+            raise psycopg2.InterfaceError("connection already closed")
         if not self.footing.is_direct or self.stained_by is not None:
             return self._whole_preamble(binding)
         if not binding.tenant:
@@ -178,7 +177,13 @@ class TenantConnection(PlainConnection):
             f"pg_catalog.set_config('rayces.organization_id', '{binding.tenant}', true); "
         )
 
-    def cleanse(self) -> None:
+    def is_clean_for(self, binding: Binding | None) -> bool:
+        """Whether nothing of another tenant is on it, now that it was cleansed if need be; closed where that failed."""
+        if self.stained_by is not None and self.stained_by is not binding:
+            self._cleanse()
+        return not self.closed
+
+    def _cleanse(self) -> None:
         """Have the server forget all that a session can hold, and take up the role again."""
         try:
             if self.footing.is_direct:
@@ -186,6 +191,8 @@ class TenantConnection(PlainConnection):
                 self.prepared.forget()
                 self.stand_on(self.footing)
             self.stained_by = None
+        except psycopg2.Error:  # a time-out of a millisecond may be what it was left with
+            self.close()
         except BaseException:
             self.close()  # nobody knows how far it came
             raise

@@ -72,16 +72,11 @@ class TenantCursor(PlainCursor):
         if not connection.footing.is_direct or not prepared.takes(query):
             self.run(query, values)
             return
-        self._forget_if_stained(connection)
         name, preparing = prepared.name_of(query)
         try:
             self.run(preparing + name + prepared.places(len(values)), values)
         except psycopg2.Error as error:
             self._run_unprepared(connection, error, [query] if preparing else [], query, values)
-
-    def _forget_if_stained(self, connection: TenantConnection) -> None:
-        if connection.stained_by is not None and connection.idle:
-            connection.preamble(self._binding(connection))  # may cleanse it of what is prepared
 
     def _run_unprepared(
         self, connection: TenantConnection, error: psycopg2.Error, new: list[str], plain: str, values: Any
@@ -100,7 +95,6 @@ class TenantCursor(PlainCursor):
         if not connection.footing.is_direct or not prepared.has_room_for(message):
             self.run(message.plain, values)
             return
-        self._forget_if_stained(connection)
         sql, given, new = prepared.form(message, values)
         try:
             self.run(sql, given)

@@ -93,8 +93,9 @@ def _check_role(connection: TenantConnection, role: str, login: str, *, privileg
         raise RoleNotHeldError(f"the role {role} does not exist on this server; run `rayces migrate up` to create it")
     superuser, bypasses, held = facts
     if not held:
+        other = "; or give Database.connect(url, admin_url=…) a login that can" if privileged else ""
         raise RoleNotHeldError(
-            f'the login {login} cannot become {role}; a DBA can allow it: GRANT "{role}" TO "{login}";'
+            f'the login {login} cannot become {role}; a DBA can allow it: GRANT "{role}" TO "{login}"{other}'
         )
     if (superuser or bypasses) and not privileged:
         raise IsolationInertError(

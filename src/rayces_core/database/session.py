@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+from rayces_core.database.binding import bound_here
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.pool import Pool
 from rayces_core.database.runners import Runner, loop_runs_here, runner_here
@@ -131,16 +132,27 @@ class Session:
         connection = lease.connection
         if connection is not None:
             # Within a transaction a broken connection must fail, not be replaced: what came before is lost.
-            if lease.transactions or connection.holder is not None or not connection.dropped():
+            if lease.transactions or connection.holder is not None:
+                return connection
+            if not connection.dropped() and connection.is_clean_for(bound_here()):
                 return connection
             self._return(lease)
         try:
             self._check_runner()
-            lease.connection = connection = self._pool.take(self.serves)
+            lease.connection = connection = self._clean_one()
         except BaseException:
             self._own = None
             raise
         return connection
+
+    def _clean_one(self) -> TenantConnection:
+        """A connection on which nothing of another tenant is; one that cannot be cleansed is replaced."""
+        binding = bound_here()
+        while True:
+            connection = self._pool.take(binding)
+            if connection.is_clean_for(binding):
+                return connection
+            self._pool.give_back(connection)
 
     def _check_runner(self) -> None:
         unit = open_unit.get()

@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Any
 from weakref import ref
 
+import peewee
 import psycopg2
 
 from rayces_core.database.binding import current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.session import Session, Sessions, open_unit
-from rayces_core.errors import ConfigurationError, TenantSwitchError, TransactionFailedError
+from rayces_core.errors import ConfigurationError, RaycesError, TenantSwitchError, TransactionFailedError
 
 logger = logging.getLogger("rayces_core")
 
@@ -116,9 +117,20 @@ class Atomic(ContextDecorator):
                 control(self._connection, f'RELEASE SAVEPOINT "{self._savepoint}"')
             else:
                 control(self._connection, "COMMIT")
-        except BaseException:
-            self._undo()
+        except Exception as error:
+            if isinstance(error, RaycesError | peewee.PeeweeException):
+                self._undo()
+            else:
+                self._abandon()
             raise
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """Interrupted, so nobody knows how far it came: nothing that it had begun may be committed from here on."""
+        self._session.undo_in_memory(self._callbacks_before, self._restorers_before)
+        self._connection.close()
 
     def _undo(self) -> None:
         self._session.undo_in_memory(self._callbacks_before, self._restorers_before)

@@ -1,0 +1,148 @@
+"""An exception out of a signal handler, at any bytecode, leaves no tenant bound and no place of the pool lost."""
+
+import dis
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+import rayces_core.database.database as database_module
+from rayces_core import Database, RaycesError, Student, TenantNotSetError
+from tests.factory import make_organization, make_student
+
+ROOM = str(Path(database_module.__file__).parent)
+
+
+class Interruption(Exception):
+    """What a soft time limit raises."""
+
+
+@pytest.fixture(scope="module")
+def small(create_database: Callable[..., str], template: str) -> Iterator[Any]:
+    """A database with one connection only, and two organizations."""
+    with Database.connect(create_database(template), max_connections=1, pool_timeout=3) as database:
+        yield database, (make_organization(database), make_organization(database))
+
+
+def work(database: Database, organization: Any, name: str) -> None:
+    with database.tenant(organization):
+        assert {row.organization_id for row in Student.select()} <= {organization.id}
+        with database.atomic():
+            make_student(first_name=name)
+            with database.atomic():
+                database.execute_sql("SELECT 1").fetchall()
+
+
+def assert_nothing_is_left(database: Database, organizations: tuple[Any, Any]) -> None:
+    with pytest.raises(TenantNotSetError):
+        Student.select().count()
+    status = database.pool_status()
+    assert (status.in_use, status.waiting) == (0, 0)
+    for organization in organizations:
+        with database.tenant(organization):
+            assert {row.organization_id for row in Student.select()} <= {organization.id}
+    assert database.pool_status().in_use == 0
+
+
+class Interrupter:
+    """Raises at the n-th place, run in the library's own room for the database, at which Python calls signal handlers.
+
+    These are the begin of a function, after a call, and the way back to the begin of a loop; between others, as within
+    `with lock:`, no handler can run.
+    """
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+        self._last: dict[FrameType, str] = {}
+        self.raised = False
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(ROOM):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            here = operation(frame.f_code, frame.f_lasti)
+            last, self._last[frame] = self._last.get(frame, ""), here
+            if last.startswith("CALL") or here in ("RESUME", "JUMP_BACKWARD"):
+                self._count()
+        return self
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.raised = True
+            self._last.clear()
+            raise Interruption
+
+
+@lru_cache(maxsize=10_000)
+def operation(code: CodeType, at: int) -> str:
+    return dis.opname[code.co_code[at]]
+
+
+def interrupted(run: Callable[[], None], at: int) -> bool:
+    """Run it, interrupted at its n-th place; whether it got that far."""
+    interrupter = Interrupter(at)
+    sys.settrace(interrupter)
+    try:
+        run()
+    except (Interruption, RaycesError) as error:
+        sys.settrace(None)
+        if not began_with(error, Interruption):
+            raise
+    finally:
+        sys.settrace(None)
+    return interrupter.raised
+
+
+def began_with(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether it, or what it was raised while handling, is of this kind."""
+    while not isinstance(error, kind) and error.__context__ is not None:
+        error = error.__context__
+    return isinstance(error, kind)
+
+
+def test_an_interruption_at_any_place_leaves_nothing(small):
+    database, organizations = small
+    with database.tenant(organizations[0]), database.tenant(organizations[1]):
+        pass  # looked up
+    work(database, organizations[0], "known")
+    at, step = 1, 3
+    while interrupted(lambda: work(database, organizations[0], "traced"), at):
+        assert_nothing_is_left(database, organizations)
+        at += step
+    assert at > 300
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")
+def test_thousands_of_signals_leave_nothing(small):
+    database, organizations = small
+    chance, interruptions, until = random.Random(5), 0, time.monotonic() + 5
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        while interruptions < 2000 and time.monotonic() < until:
+            signal.setitimer(signal.ITIMER_REAL, 0.00002 + chance.random() * 0.003)
+            try:
+                work(database, organizations[interruptions % 2], "signalled")
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except (Interruption, RaycesError) as error:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                if not began_with(error, Interruption):
+                    raise
+                interruptions += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interruptions > 200
+    assert_nothing_is_left(database, organizations)
