@@ -1,98 +1,93 @@
-"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role, leave rows behind.
+"""Refuses raw SQL that would step out of the tenant: end the transaction, change the role, leave something behind.
 
-It catches accidents and pasted scripts, not an attacker: SQL built at run time inside a function or DO block
-is held by the role and by row-level security alone.
+It reads what PostgreSQL's lexer would read, so no spelling hides a word from it and no literal or comment is taken
+for one. It catches accidents and pasted scripts, not a hostile author: SQL that is put together at run time, in a
+function, a DO block or by `query_to_xml`, is held by the roles and by row-level security alone. It is strict in two
+places: any name `pg_temp` is refused, be it an alias, and a function that is named like one of PostgreSQL's that are
+refused is taken for that one, unless a schema stands before it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Final
 
+from rayces_core.database import sql_lexer
+from rayces_core.database.sql_rules import check_statement, runs_code
 from rayces_core.errors import UnsafeSQLError
 
 CACHED_LENGTH = 4000  # longer texts are bulk inserts: each is new, so remembering them only costs memory
 
-_OPAQUE = re.compile(
-    r"""--[^\n]*                                       # comment
-      | /\*.*?\*/                                      # comment
-      | \b[eE]'(?:[^'\\]|\\.|'')*'                     # string with escapes
-      | '(?:[^']|'')*'                                 # string
-      | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$                # dollar-quoted string
-      | "(?:[^"]|"")*"                                 # identifier
-    """,
-    re.VERBOSE | re.DOTALL,
+_ONE_OF_OURS = re.compile(r"[\s(]*(select|insert|update|delete|with)\b", re.IGNORECASE)
+# A lone statement of ours that has none of these has nothing in it that is refused, however it is written.
+_SUSPICIOUS: Final = ("set_config", "setseed", "advisory", "temp", "lo_", "loread", "lowrite", "pg_settings")
+_HIDES: Final = ("u&", "\0", "ts_stat", "ts_rewrite", "query_to_xml")
+# No comment, no dollar quote, no string with escapes, and each placeholder by itself: values cannot change its shape.
+_PLAIN = re.compile(
+    r"""(?: [^'"$%/-]++ | "[^"%]*+" | (?<![\w&])'(?:[^'%]++|%(?![-+\ \#0-9.(s]))*+'
+          | (?<!\w)%(?:s|\([\w\ ]*\)s)(?![\w'$]) | -(?!-) | /(?!\*) )*+""",
+    re.VERBOSE,
 )
-_ENDS_TRANSACTION = re.compile(
-    r"\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b",
-    re.IGNORECASE,
-)
-_CHANGES_CONNECTION = re.compile(r"\s*(discard|reset|listen|unlisten|load|prepare|deallocate)\b", re.IGNORECASE)
-# A temporary table or a held cursor keeps one tenant's rows on a connection that another gets next.
-_OUTLIVES = re.compile(
-    r"\s*create\s+((global|local)\s+)?temp(orary)?\b(?!.*\bon\s+commit\s+drop\b)"
-    r"|.*\binto\s+((global|local)\s+)?temp(orary)?\b|.*\bpg_temp\b|\s*declare\b.*\bwith\s+hold\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_RUNS_MORE_SQL = re.compile(r"\s*(do|call)\b", re.IGNORECASE)
-_SETS = re.compile(r"\s*set\s+(?P<local>local\s+|session\s+)?(?P<name>[\w.]+(\s+authorization)?)", re.IGNORECASE)
-_HARMLESS_SETS = {"constraints", "transaction"}
-_HELD_SETTINGS = {"role", "session authorization", "authorization", "row_security", "search_path"}
-_ONE_OF_OURS = re.compile(r"\s*\(*\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
-_MAY_OUTLIVE = re.compile(r"\btemp|\bpg_temp", re.IGNORECASE)
-_SESSION_LOCK = re.compile(r"\bpg_(try_)?advisory_lock(_shared)?\s*\(", re.IGNORECASE)
-_CHANGES_TENANT = re.compile(r"\bset_config\s*\(", re.IGNORECASE)
 
 
-def check(sql: str) -> None:
-    """Return when `sql` stays within the bound tenant; raise UnsafeSQLError otherwise."""
-    if len(sql) <= CACHED_LENGTH:
-        _check_cached(sql)
-    else:
-        _check(sql)
+def check(sql: str, filled: Callable[[], str] | None = None) -> None:
+    """Return when `sql` stays within the bound tenant; raise UnsafeSQLError otherwise.
+
+    `filled` gives the text with its values in place. It is asked for where a placeholder stands in a string, a quoted
+    name or a comment, as in `interval '%s days'`: there a value can end what it stands in and go on as SQL.
+    """
+    short = len(sql) <= CACHED_LENGTH
+    (_check_cached if short else _check)(sql)
+    if filled is not None and (_quotes_placeholder_cached if short else _quotes_placeholder)(sql):
+        _check(filled())
 
 
 def runs_more_sql(sql: str) -> bool:
     """Whether `sql` has PostgreSQL run SQL that cannot be looked at here: its connection is not used again."""
-    return _RUNS_MORE_SQL.match(sql) is not None
+    return (_runs_more_cached if len(sql) <= CACHED_LENGTH else _runs_more)(sql)
 
 
 def _check(sql: str) -> None:
-    if _CHANGES_TENANT.search(sql):
-        raise UnsafeSQLError("the tenant is bound by `with db.tenant(...)` only; take set_config out of the SQL")
-    if _SESSION_LOCK.search(sql):
-        raise UnsafeSQLError("a session's advisory lock would stay on the connection; use pg_advisory_xact_lock")
-    if ";" not in sql and _ONE_OF_OURS.match(sql) and not _MAY_OUTLIVE.search(sql):
+    if _needs_no_look(sql):
         return
-    for statement in _OPAQUE.sub(_blank, sql).split(";"):
-        _check_statement(statement)
+    if "\0" in sql:
+        raise UnsafeSQLError("the SQL has a NUL character, where PostgreSQL would stop reading; take it out")
+    for statement in _statements(sql):
+        check_statement(statement)
 
 
-def _blank(opaque: re.Match[str]) -> str:
-    return " " if opaque[0].startswith(("--", "/*")) else " '' "
+def _needs_no_look(sql: str) -> bool:
+    if not _ONE_OF_OURS.match(sql) or ";" in sql.rstrip("; \n"):
+        return False
+    lower = sql.lower()
+    if any(word in lower for word in _HIDES) or any(word in lower for word in _SUSPICIOUS):
+        return False
+    return "%" not in sql or _PLAIN.fullmatch(sql) is not None
 
 
-def _check_statement(statement: str) -> None:
-    if word := _ENDS_TRANSACTION.match(statement):
-        raise UnsafeSQLError(f"{word[1].upper()} is not raw SQL's to run; use `with db.atomic():`")
-    if _OUTLIVES.match(statement):
-        raise UnsafeSQLError("this would leave rows on the connection for whoever gets it next; add ON COMMIT DROP")
-    if word := _CHANGES_CONNECTION.match(statement):
-        raise UnsafeSQLError(
-            f"{word[1].upper()} would change the connection, which others use after this; it is refused"
-        )
-    found = _SETS.match(statement)
-    if found is None:
-        return
-    name = " ".join(found["name"].lower().split())
-    if name in _HARMLESS_SETS:
-        return
-    if name in _HELD_SETTINGS or name.startswith("rayces."):
-        raise UnsafeSQLError(f"SET {name} would step out of the tenant; it is refused")
-    if not (found["local"] or "").lower().startswith("local"):
-        raise UnsafeSQLError(
-            f"SET {name} would stay on the pooled connection; use SET LOCAL inside `with db.atomic():`"
-        )
+def _statements(sql: str) -> Iterator[list[str]]:
+    tokens = sql_lexer.read(sql)
+    start = 0
+    while start < len(tokens):
+        try:
+            end = tokens.index(";", start)
+        except ValueError:
+            end = len(tokens)
+        if end > start:
+            yield tokens[start:end]
+        start = end + 1
+
+
+def _runs_more(sql: str) -> bool:
+    return not _needs_no_look(sql) and any(runs_code(statement) for statement in _statements(sql))
+
+
+def _quotes_placeholder(sql: str) -> bool:
+    return "%" in sql and _PLAIN.fullmatch(sql) is None and sql_lexer.quotes_placeholder(sql)
 
 
 _check_cached = lru_cache(maxsize=2048)(_check)
+_runs_more_cached = lru_cache(maxsize=2048)(_runs_more)
+_quotes_placeholder_cached = lru_cache(maxsize=2048)(_quotes_placeholder)
