@@ -10,7 +10,7 @@ refused is taken for that one, unless a schema stands before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -54,7 +54,7 @@ def _check(sql: str) -> None:
         return
     if "\0" in sql:
         raise UnsafeSQLError("the SQL has a NUL character, where PostgreSQL would stop reading; take it out")
-    for statement in _statements(sql):
+    for statement in sql_lexer.statements(sql):
         check_statement(statement)
 
 
@@ -67,21 +67,8 @@ def _needs_no_look(sql: str) -> bool:
     return "%" not in sql or _PLAIN.fullmatch(sql) is not None
 
 
-def _statements(sql: str) -> Iterator[list[str]]:
-    tokens = sql_lexer.read(sql)
-    start = 0
-    while start < len(tokens):
-        try:
-            end = tokens.index(";", start)
-        except ValueError:
-            end = len(tokens)
-        if end > start:
-            yield tokens[start:end]
-        start = end + 1
-
-
 def _runs_more(sql: str) -> bool:
-    return not _needs_no_look(sql) and any(runs_code(statement) for statement in _statements(sql))
+    return not _needs_no_look(sql) and any(runs_code(statement) for statement in sql_lexer.statements(sql))
 
 
 def _quotes_placeholder(sql: str) -> bool:

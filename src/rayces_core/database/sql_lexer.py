@@ -113,6 +113,20 @@ def read(sql: str) -> list[str]:
     return found
 
 
+def statements(sql: str) -> Iterator[list[str]]:
+    """What `read` gives, statement by statement; one that holds `;` in its body comes in pieces.
+
+    Raises:
+        UnsafeSQLError: as `read`.
+    """
+    found = read(sql)
+    start = 0
+    for end in [*(place for place, token in enumerate(found) if token == ";"), len(found)]:  # noqa: S105
+        if end > start:
+            yield found[start:end]
+        start = end + 1
+
+
 def strings(token: str) -> Iterator[str]:
     """What is written in the strings of one that `read` gave: none, one, or several constants; escapes as they are."""
     if not token.startswith('"'):
