@@ -43,10 +43,11 @@ def test_every_machine_has_its_block():
     assert [name for _, name, _ in BLOCK.findall(written())] == list(MODELS)
 
 
-def test_every_code_of_a_refusal_is_named():
+def test_every_reason_of_a_refusal_is_named():
     guards = {guard for model in MODELS.values() for t in model.lifecycle.transitions.values() for guard in t.guards}
-    assert {guard.code for guard in guards} == {"expired", "not_overdue", "not_begun"}
-    assert [code for code in ("no_reason", *(guard.code for guard in guards)) if f"`{code}`" not in written()] == []
+    assert {guard.reason for guard in guards} == {"expired", "not_overdue", "not_begun"}
+    named = ("no_reason", *(guard.reason for guard in guards))
+    assert [reason for reason in named if f"`{reason}`" not in written()] == []
 
 
 def test_every_error_that_is_named_has_the_facts_that_are_named():

@@ -61,11 +61,11 @@ def test_a_hold_is_confirmed_up_to_its_end_and_expires_after_it(bound):
     assert (appointment.can_confirm(now=end + INSTANT), appointment.can_expire(now=end + INSTANT)) == (False, True)
     with pytest.raises(TransitionRefusedError) as caught:
         appointment.confirm(now=end + INSTANT)
-    assert (caught.value.event, caught.value.code) == ("confirm", "expired")
+    assert (caught.value.event, caught.value.reason) == ("confirm", "expired")
     assert str(caught.value) == "confirm is refused: the hold has expired; book again"
     with pytest.raises(TransitionRefusedError) as caught:
         appointment.expire(now=end)
-    assert (caught.value.event, caught.value.code) == ("expire", "not_overdue")
+    assert (caught.value.event, caught.value.reason) == ("expire", "not_overdue")
     appointment.confirm(now=end)
     assert appointment.state == "confirmed"
 
@@ -154,7 +154,7 @@ def test_a_session_is_recorded_only_once_it_has_begun(bound, event):
     assert not getattr(appointment, f"can_{event}")(now=early)
     with pytest.raises(TransitionRefusedError) as caught:
         getattr(appointment, event)(now=early)
-    assert (caught.value.event, caught.value.code) == (event, "not_begun")
+    assert (caught.value.event, caught.value.reason) == (event, "not_begun")
     getattr(appointment, event)(now=appointment.scheduled_at)
     assert appointment.state.is_final
 
@@ -194,7 +194,7 @@ def test_cancelling_needs_who_or_why(bound, reason):
     appointment = make_appointment()
     with pytest.raises(TransitionRefusedError) as caught:
         appointment.cancel(reason=reason)
-    assert (caught.value.event, caught.value.code) == ("cancel", "no_reason")
+    assert (caught.value.event, caught.value.reason) == ("cancel", "no_reason")
     assert stored(appointment)["state"] == "draft"
 
 

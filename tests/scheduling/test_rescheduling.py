@@ -236,7 +236,7 @@ def test_a_hold_that_has_ended_is_not_moved(centre):
 
     error = centre.refused(TransitionRefusedError, moving(booked, now=ends + INSTANT), scheduled_at=at(12, 10))
 
-    assert (error.event, error.code) == ("reschedule", "expired")
+    assert (error.event, error.reason) == ("reschedule", "expired")
     assert reschedule(booked, at(12, 10), now=ends).scheduled_at == at(12, 10)
 
 

@@ -1,26 +1,39 @@
-"""One place that turns what the database refused into the library's own errors, by SQLSTATE and constraint name."""
+"""One place that turns what server and driver raise into the library's own errors: `translate`.
+
+By the name of the constraint where the database refused a row, else by SQLSTATE, else by what the driver says.
+"""
 
 from __future__ import annotations
 
-import peewee
+import re
+
 import psycopg2
 from psycopg2 import errorcodes as code
+from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
+from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
+from rayces_core.database.places import place_of
+from rayces_core.database.privileges import refused
+from rayces_core.database.sqlstates import kind_of, said
 from rayces_core.errors import (
     CheckFailedError,
-    ConnectionLostError,
     ConstraintError,
-    CrossTenantError,
     DeadlockError,
     DuplicateError,
+    InvalidDataError,
+    LockTimeoutError,
     OverlapError,
-    PermissionDeniedError,
+    RaycesError,
     ReferenceNotFoundError,
     SlotTakenError,
+    StatementCancelledError,
+    StatementError,
+    StatementTimeoutError,
     StillReferencedError,
-    UnknownTableError,
-    ValueRefusedError,
 )
+from rayces_core.errors.connection import caused_by
+
+__all__ = ["COLUMNS", "DRIVER_ERRORS", "KINDS", "SENTENCES", "columns_of", "translate"]
 
 # What a rule says, where the name of its constraint alone would not help.
 SENTENCES = {
@@ -76,34 +89,57 @@ def columns_of(constraint: str, table: str) -> tuple[str, ...]:
     return (body.removeprefix("organization_id_") if body != "organization_id" else body,)
 
 
-def translate(error: psycopg2.Error) -> Exception:
-    """The library's error for a driver's error; Peewee's own class where nothing closer is known."""
-    state = error.pgcode
-    if state is None or (state[:2] in ("08", "57") and state != code.QUERY_CANCELED):
-        return _without_state(error)
+def translate(error: Exception, *, cursor: PlainCursor | None = None, ahead: int | None = None) -> Exception:
+    """The library's error for what a cursor raised (one of DRIVER_ERRORS); it has it as `orig` and as its cause.
+
+    An error of the library's own, and what neither server nor driver can have raised, comes back as it is.
+
+    Args:
+        cursor: the one that raised it, as psycopg2 does not always say; tells a closed one from a lost connection.
+        ahead: how many characters of the message the library put before the caller's SQL; None finds them.
+    """
+    if isinstance(error, RaycesError):
+        return error
+    if not isinstance(error, psycopg2.Error):
+        made = of_pythons_own(error)
+    elif error.pgcode is None:
+        made = without_state(error, cursor)
+    else:
+        made = _of_server(error, error.pgcode, ahead)
+    return made if made is error else caused_by(made, error)
+
+
+def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesError:
     if state[:2] == "23":
         return _integrity(error, state)
-    if state == code.DEADLOCK_DETECTED:
-        return DeadlockError("two units of work waited for each other and the server undid this one; run it again")
     if state == code.INSUFFICIENT_PRIVILEGE:
-        return _privilege(error)
-    if state == code.UNDEFINED_TABLE and "does not exist" in (error.diag.message_primary or ""):
-        return UnknownTableError(
-            f"{error.diag.message_primary}; check the name, or run `rayces migrate up` if the schema is older"
+        return refused(error, ahead)
+    if state == code.QUERY_CANCELED:
+        return _cancelled(error)
+    if state == code.DEADLOCK_DETECTED:
+        return DeadlockError(
+            "two units of work waited for each other and the server undid this one; run it again", table=_table(error)
         )
-    if state[:2] == "22":
-        return ValueRefusedError(
-            error.diag.column_name or "value", None, error.diag.message_primary or str(error).strip()
-        )
-    return _peewee(error)
+    if state == code.LOCK_NOT_AVAILABLE:
+        return LockTimeoutError(f"{said(error)}: somebody else has it; run it again later", table=_table(error))
+    return _by_state(error, ahead)
 
 
-def _without_state(error: psycopg2.Error) -> Exception:
-    lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if lost:
-        return ConnectionLostError(f"the connection to the database was lost ({text}); run the unit of work again")
-    return _peewee(error)
+def _by_state(error: psycopg2.Error, ahead: int | None) -> RaycesError:
+    kind, remedy = kind_of(error)
+    if issubclass(kind, InvalidDataError):
+        return kind(error.diag.column_name or "value", None, said(error))
+    if error.diag.source_function == "errorMissingRTE":  # an alias without its table, not a table that is not there
+        kind, remedy = StatementError, ""
+    sentence = said(error)
+    if issubclass(kind, StatementError):
+        place = place_of(error, ahead)
+        if place is None:
+            return kind("; ".join(filter(None, (sentence, remedy))))
+        where = f"{sentence} (line {place.line}, column {place.column}: {place.excerpt})"
+        hint = remedy or (error.diag.message_hint or "").rstrip(".")
+        return kind("; ".join(filter(None, (where, hint))), line=place.line, column=place.column, excerpt=place.excerpt)
+    return kind("; ".join(filter(None, (sentence, remedy))))
 
 
 def _integrity(error: psycopg2.Error, state: str) -> ConstraintError:
@@ -119,14 +155,19 @@ def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[ty
         return DuplicateError, f"{table} already has a row with this {named or 'value'}"
     if state == code.EXCLUSION_VIOLATION:
         return OverlapError, f"{table} already has a row over this range"
-    if state == code.FOREIGN_KEY_VIOLATION:
-        # The same words whether the row is another organization's or nobody's.
-        if (error.diag.message_primary or "").startswith("update or delete"):
+    if state in (code.FOREIGN_KEY_VIOLATION, code.RESTRICT_VIOLATION):
+        # The same words whether the row is another organization's or nobody's. PostgreSQL 18 has a code for RESTRICT.
+        if state == code.RESTRICT_VIOLATION or (error.diag.message_primary or "").startswith("update or delete"):
             return (
                 StillReferencedError,
                 f"rows of {table} still name this one ({named}); delete or change those first",
             )
         return ReferenceNotFoundError, f"{table}.{named} names a row that does not exist"
+    if state == code.NOT_NULL_VIOLATION and named == "organization_id":
+        return (
+            CheckFailedError,
+            f"the row of {table} names no organization; privileged work has to give organization_id",
+        )
     if state == code.NOT_NULL_VIOLATION:
         return CheckFailedError, f"{table}.{named} must not be empty"
     if state == code.CHECK_VIOLATION:
@@ -134,16 +175,15 @@ def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[ty
     return ConstraintError, error.diag.message_primary or str(error)
 
 
-def _privilege(error: psycopg2.Error) -> Exception:
-    message = error.diag.message_primary or str(error)
-    if "row-level security" in message:
-        return CrossTenantError("the row belongs to another organization than the bound one; nothing was written")
-    return PermissionDeniedError(f"{message}: the tenant's role has no right to do this, by design")
+def _cancelled(error: psycopg2.Error) -> RaycesError:
+    message = said(error)
+    if "statement timeout" in message:
+        return StatementTimeoutError(f"{message}; ask for less at once, or allow it longer")
+    return StatementCancelledError(message)
 
 
-def _peewee(error: psycopg2.Error) -> Exception:
-    for kind in type(error).__mro__:
-        wrapped: type[Exception] | None = getattr(peewee, kind.__name__, None)
-        if wrapped is not None and issubclass(wrapped, peewee.PeeweeException):
-            return wrapped(error, *error.args)
-    return peewee.DatabaseError(error, *error.args)
+def _table(error: psycopg2.Error) -> str:
+    """The table whose row or lock was waited for, where the server names it."""
+    text = f"{said(error)} {error.diag.context or ''}"
+    found = re.search(r'relation "([^"]+)"', text)
+    return found[1] if found else ""

@@ -1,83 +1,118 @@
-"""Every error the library raises, as one tree.
+"""Every error the library raises, as one tree: class, stable `code`, and what else it is.
 
-RaycesError
-├── ConfigurationError             the installation, the URL, a role or the schema is not as it must be
-│   ├── MissingExtraError
-│   ├── EmbeddedServerError
-│   ├── DatabaseUnreachableError
-│   ├── ServerTooOldError
-│   ├── SchemaMissingError
-│   │   └── UnknownTableError      (peewee.ProgrammingError)
-│   ├── MissingRoleError
-│   ├── RoleNotHeldError
-│   └── IsolationInertError
-├── ConnectionLostError            the server closed the connection (peewee.OperationalError)
-├── PoolTimeoutError               no connection became free in time (TimeoutError)
-├── EventLoopError                 a statement would have stopped an event loop (RuntimeError)
-├── ConcurrentUnitError            begun within another's unit of work, whose connection it cannot share (RuntimeError)
-├── TransactionFailedError         a unit of work could not be kept (peewee.OperationalError)
-├── TenancyError
-│   ├── TenantNotSetError          (LookupError)
-│   ├── UnknownTenantError         (LookupError)
-│   ├── InactiveTenantError
-│   ├── TenantNotCachedError       (LookupError)
-│   ├── CrossTenantError
-│   ├── TenantImmutableError
-│   ├── TenantSwitchError
-│   └── UnsafeSQLError
-├── InvalidDataError               a value is refused before any SQL (ValueError)
-│   ├── NaiveDatetimeError
-│   └── ValueRefusedError          refused by the server (peewee.DataError)
-├── ConstraintError                the database refused a row (peewee.IntegrityError)
-│   ├── DuplicateError
-│   ├── ReferenceNotFoundError
-│   ├── StillReferencedError
-│   ├── CheckFailedError
-│   └── OverlapError
-├── PermissionDeniedError          the tenant's role may not do that (peewee.ProgrammingError)
-├── DeadlockError                  the server undid the unit of work to let another go on (peewee.OperationalError)
-├── LifecycleError                 a row's state was not changed
-│   ├── InvalidTransitionError     the event does not start from the state that the row has
-│   ├── TransitionRefusedError     a condition of the event does not hold
-│   └── StateAssignmentError       a state was assigned instead of reached by an event (AttributeError)
-├── NotPermittedError              the acting user may not do that
-├── BookingError                   an appointment was not booked or moved
-│   ├── SlotTakenError             (OverlapError)
-│   ├── OutsideScheduleError
-│   ├── TooSoonError
-│   ├── BookingWindowError
-│   ├── ProfessionalInactiveError
-│   │   └── NewClientsRefusedError
-│   ├── StudentNotAdmittedError
-│   └── StudentBusyError
-│       └── ClientBusyError
-├── CreditError                    credits were not moved
-│   ├── InsufficientCreditsError
-│   ├── BalanceTooLargeError
-│   ├── AlreadyDebitedError
-│   ├── AlreadyRefundedError
-│   └── NothingToRefundError
-├── ImportingError                 records could not be brought in
-│   ├── SourceError                (ValueError)
-│   ├── ColumnMappingError         (ValueError)
-│   ├── ImportRefusedError
-│   └── ArchiveError               (ValueError)
-├── IdempotencyConflictError       an idempotency key came again with another request
-└── MigrationError
-    ├── MigrationFileError
-    └── IrreversibleMigrationError
+What server and driver raise is of Peewee's class too, as it would be without this library. docs/errors.md says of each
+when it comes and what to do.
+
+RaycesError                          error
+├── ConfigurationError               configuration
+│   ├── MissingExtraError            missing_extra
+│   ├── EmbeddedServerError          embedded_server
+│   ├── ServerTooOldError            server_too_old
+│   ├── SchemaMissingError           schema_missing
+│   │   └── UnknownTableError        unknown_table            (StatementError)
+│   ├── MissingRoleError             missing_role
+│   ├── RoleNotHeldError             role_not_held
+│   ├── IsolationInertError          isolation_inert
+│   └── DatabaseUnreachableError     database_unreachable     (peewee.OperationalError)
+│       ├── LoginRefusedError        login_refused
+│       ├── DatabaseMissingError     database_missing         (peewee.ProgrammingError)
+│       ├── TooManyConnectionsError  too_many_connections
+│       └── ServerNotReadyError      server_not_ready
+├── ConnectionLostError              connection_lost          (peewee.OperationalError, peewee.InterfaceError)
+│   └── ServerShutdownError          server_shutdown
+├── PoolTimeoutError                 pool_timeout             (TimeoutError)
+├── EventLoopError                   event_loop               (RuntimeError)
+├── ConcurrentUnitError              concurrent_unit          (RuntimeError)
+├── TimeLimitError                   time_limit
+│   ├── LockTimeoutError             lock_timeout             (peewee.OperationalError)
+│   ├── StatementTimeoutError        statement_timeout        (StatementCancelledError)
+│   ├── TransactionTimeoutError      transaction_timeout      (ConnectionLostError, peewee.InternalError)
+│   ├── IdleTransactionTimeoutError  idle_transaction_timeout (ConnectionLostError, peewee.InternalError)
+│   └── IdleSessionTimeoutError      idle_session_timeout     (ConnectionLostError)
+├── StatementCancelledError          statement_cancelled      (peewee.OperationalError)
+├── TransactionFailedError           transaction_failed       (peewee.OperationalError)
+│   └── TransactionAbortedError      transaction_aborted      (peewee.InternalError)
+├── TransactionStateError            transaction_state        (peewee.InternalError)
+├── DeadlockError                    deadlock                 (peewee.OperationalError)
+├── SerializationError               serialization_failure    (peewee.OperationalError)
+├── SnapshotTooOldError              snapshot_too_old         (peewee.DatabaseError)
+├── ReadOnlyError                    read_only                (peewee.InternalError)
+├── TenancyError                     tenancy
+│   ├── TenantNotSetError            tenant_not_set           (LookupError)
+│   ├── UnknownTenantError           unknown_tenant           (LookupError)
+│   ├── TenantNotCachedError         tenant_not_cached        (LookupError)
+│   ├── InactiveTenantError          inactive_tenant
+│   ├── CrossTenantError             cross_tenant
+│   │   └── OrganizationMissingError organization_missing
+│   ├── TenantImmutableError         tenant_immutable
+│   ├── TenantSwitchError            tenant_switch
+│   └── UnsafeSQLError               unsafe_sql
+├── InvalidDataError                 invalid_data             (ValueError)
+│   ├── NaiveDatetimeError           naive_datetime
+│   ├── ValueRefusedError            value_refused            (peewee.DataError)
+│   │   └── EncodingError            encoding                 (UnicodeError)
+│   └── UnsupportedValueError        unsupported_value        (peewee.ProgrammingError, TypeError)
+├── UnreadableValueError             unreadable_value         (peewee.DataError, ValueError)
+├── ConstraintError                  constraint               (peewee.IntegrityError)
+│   ├── DuplicateError               duplicate
+│   ├── ReferenceNotFoundError       reference_not_found
+│   ├── StillReferencedError         still_referenced
+│   ├── CheckFailedError             check_failed
+│   └── OverlapError                 overlap
+├── StatementError                   statement                (peewee.ProgrammingError)
+│   ├── SQLSyntaxError               sql_syntax
+│   ├── UnknownColumnError           unknown_column
+│   └── UnknownFunctionError         unknown_function
+├── ParametersError                  parameters               (peewee.ProgrammingError, TypeError, ValueError)
+├── CursorError                      cursor                   (peewee.ProgrammingError, peewee.InterfaceError)
+├── PermissionDeniedError            permission_denied        (peewee.ProgrammingError)
+├── FeatureNotSupportedError         feature_not_supported    (peewee.NotSupportedError)
+├── ServerError                      server                   (peewee.DatabaseError)
+│   ├── OperationFailedError         operation_failed         (peewee.OperationalError)
+│   │   ├── ResourcesError           resources
+│   │   │   ├── DiskFullError        disk_full
+│   │   │   └── OutOfMemoryError     out_of_memory
+│   │   ├── ProgramLimitError        program_limit
+│   │   └── StorageError             storage
+│   ├── RoutineError                 routine                  (peewee.InternalError)
+│   └── ServerFaultError             server_fault             (peewee.InternalError)
+│       └── DataCorruptedError       data_corrupted
+├── LifecycleError                   lifecycle
+│   ├── InvalidTransitionError       invalid_transition
+│   ├── TransitionRefusedError       transition_refused
+│   └── StateAssignmentError         state_assignment         (AttributeError)
+├── NotPermittedError                not_permitted
+├── BookingError                     booking
+│   ├── SlotTakenError               slot_taken               (OverlapError)
+│   ├── OutsideScheduleError         outside_schedule
+│   ├── TooSoonError                 too_soon
+│   ├── BookingWindowError           booking_window
+│   ├── ProfessionalInactiveError    professional_inactive
+│   │   └── NewClientsRefusedError   new_clients_refused
+│   ├── StudentNotAdmittedError      student_not_admitted
+│   └── StudentBusyError             student_busy
+│       └── ClientBusyError          client_busy
+├── CreditError                      credit
+│   ├── InsufficientCreditsError     insufficient_credits
+│   ├── BalanceTooLargeError         balance_too_large
+│   ├── AlreadyDebitedError          already_debited
+│   ├── AlreadyRefundedError         already_refunded
+│   └── NothingToRefundError         nothing_to_refund
+├── ImportingError                   importing
+│   ├── SourceError                  source                   (ValueError)
+│   ├── ColumnMappingError           column_mapping           (ValueError)
+│   ├── ImportRefusedError           import_refused
+│   └── ArchiveError                 archive                  (ValueError)
+├── IdempotencyConflictError         idempotency_conflict
+└── MigrationError                   migration
+    ├── MigrationFileError           migration_file
+    └── IrreversibleMigrationError   irreversible_migration
 """
 
 from rayces_core.errors.base import (
-    CheckFailedError,
     ConcurrentUnitError,
     ConfigurationError,
-    ConnectionLostError,
-    ConstraintError,
     CrossTenantError,
-    DatabaseUnreachableError,
-    DeadlockError,
-    DuplicateError,
     EmbeddedServerError,
     EventLoopError,
     InactiveTenantError,
@@ -89,25 +124,36 @@ from rayces_core.errors.base import (
     MissingExtraError,
     MissingRoleError,
     NaiveDatetimeError,
-    OverlapError,
-    PermissionDeniedError,
+    OrganizationMissingError,
     PoolTimeoutError,
     RaycesError,
-    ReferenceNotFoundError,
     RoleNotHeldError,
     SchemaMissingError,
     ServerTooOldError,
-    StillReferencedError,
     TenancyError,
     TenantImmutableError,
     TenantNotCachedError,
     TenantNotSetError,
     TenantSwitchError,
     TransactionFailedError,
-    UnknownTableError,
     UnknownTenantError,
     UnsafeSQLError,
-    ValueRefusedError,
+)
+from rayces_core.errors.connection import (
+    ConnectionLostError,
+    DatabaseMissingError,
+    DatabaseUnreachableError,
+    IdleSessionTimeoutError,
+    IdleTransactionTimeoutError,
+    LockTimeoutError,
+    LoginRefusedError,
+    ServerNotReadyError,
+    ServerShutdownError,
+    StatementCancelledError,
+    StatementTimeoutError,
+    TimeLimitError,
+    TooManyConnectionsError,
+    TransactionTimeoutError,
 )
 from rayces_core.errors.domain import (
     AlreadyDebitedError,
@@ -140,6 +186,43 @@ from rayces_core.errors.records import (
     ImportRefusedError,
     SourceError,
 )
+from rayces_core.errors.server import (
+    CheckFailedError,
+    ConstraintError,
+    CursorError,
+    DataCorruptedError,
+    DeadlockError,
+    DiskFullError,
+    DuplicateError,
+    EncodingError,
+    FeatureNotSupportedError,
+    OperationFailedError,
+    OutOfMemoryError,
+    OverlapError,
+    ParametersError,
+    PermissionDeniedError,
+    ProgramLimitError,
+    ReadOnlyError,
+    ReferenceNotFoundError,
+    ResourcesError,
+    RoutineError,
+    SerializationError,
+    ServerError,
+    ServerFaultError,
+    SnapshotTooOldError,
+    SQLSyntaxError,
+    StatementError,
+    StillReferencedError,
+    StorageError,
+    TransactionAbortedError,
+    TransactionStateError,
+    UnknownColumnError,
+    UnknownFunctionError,
+    UnknownTableError,
+    UnreadableValueError,
+    UnsupportedValueError,
+    ValueRefusedError,
+)
 
 __all__ = [
     "AlreadyDebitedError",
@@ -157,12 +240,20 @@ __all__ = [
     "ConstraintError",
     "CreditError",
     "CrossTenantError",
+    "CursorError",
+    "DataCorruptedError",
+    "DatabaseMissingError",
     "DatabaseUnreachableError",
     "DeadlockError",
+    "DiskFullError",
     "DuplicateError",
     "EmbeddedServerError",
+    "EncodingError",
     "EventLoopError",
+    "FeatureNotSupportedError",
     "IdempotencyConflictError",
+    "IdleSessionTimeoutError",
+    "IdleTransactionTimeoutError",
     "ImportRefusedError",
     "ImportingError",
     "InactiveTenantError",
@@ -172,6 +263,8 @@ __all__ = [
     "IrreversibleMigrationError",
     "IsolationInertError",
     "LifecycleError",
+    "LockTimeoutError",
+    "LoginRefusedError",
     "MigrationError",
     "MigrationFileError",
     "MissingExtraError",
@@ -180,20 +273,39 @@ __all__ = [
     "NewClientsRefusedError",
     "NotPermittedError",
     "NothingToRefundError",
+    "OperationFailedError",
+    "OrganizationMissingError",
+    "OutOfMemoryError",
     "OutsideScheduleError",
     "OverlapError",
+    "ParametersError",
     "PermissionDeniedError",
     "PoolTimeoutError",
     "ProfessionalInactiveError",
+    "ProgramLimitError",
     "RaycesError",
+    "ReadOnlyError",
     "ReferenceNotFoundError",
+    "ResourcesError",
     "RoleNotHeldError",
+    "RoutineError",
+    "SQLSyntaxError",
     "SchemaMissingError",
+    "SerializationError",
+    "ServerError",
+    "ServerFaultError",
+    "ServerNotReadyError",
+    "ServerShutdownError",
     "ServerTooOldError",
     "SlotTakenError",
+    "SnapshotTooOldError",
     "SourceError",
     "StateAssignmentError",
+    "StatementCancelledError",
+    "StatementError",
+    "StatementTimeoutError",
     "StillReferencedError",
+    "StorageError",
     "StudentBusyError",
     "StudentNotAdmittedError",
     "TenancyError",
@@ -201,11 +313,20 @@ __all__ = [
     "TenantNotCachedError",
     "TenantNotSetError",
     "TenantSwitchError",
+    "TimeLimitError",
+    "TooManyConnectionsError",
     "TooSoonError",
+    "TransactionAbortedError",
     "TransactionFailedError",
+    "TransactionStateError",
+    "TransactionTimeoutError",
     "TransitionRefusedError",
+    "UnknownColumnError",
+    "UnknownFunctionError",
     "UnknownTableError",
     "UnknownTenantError",
+    "UnreadableValueError",
     "UnsafeSQLError",
+    "UnsupportedValueError",
     "ValueRefusedError",
 ]

@@ -1,14 +1,25 @@
-"""What installation, connections, tenancy, values, constraints and migrations raise."""
+"""The root of all errors, and what installation, tenancy, values and migrations raise."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import peewee
 
 
 class RaycesError(Exception):
-    """Base of every error of this library."""
+    """Base of every error of this library.
+
+    Attributes:
+        code: stable name of the kind of error, for programs and translations; the sentence may change, this does not.
+        retryable: whether running the whole unit of work again may help.
+        orig: the driver's error that it was made of. sqlstate: that one's five characters. None where there is none.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+    orig: Exception | None = None
+    sqlstate: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders (workers, test runners); their constructors want facts, not args.
@@ -24,45 +35,49 @@ def _rebuild(kind: type[RaycesError], args: tuple[Any, ...]) -> RaycesError:
 class ConfigurationError(RaycesError):
     """The installation, the URL, a role or the schema is not as it must be; the message says what to do."""
 
+    code = "configuration"
+
 
 class MissingExtraError(ConfigurationError):
     """An optional part is not installed; the message names the extra to install."""
+
+    code = "missing_extra"
 
 
 class EmbeddedServerError(ConfigurationError):
     """The embedded PostgreSQL could not be started, joined or stopped."""
 
-
-class DatabaseUnreachableError(ConfigurationError):
-    """No connection to the server could be made: host, port, database, login or password."""
+    code = "embedded_server"
 
 
 class ServerTooOldError(ConfigurationError):
     """The server is older than PostgreSQL 15."""
 
+    code = "server_too_old"
+
 
 class SchemaMissingError(ConfigurationError):
     """The database holds no schema of this library yet; run `rayces migrate up`."""
 
-
-class UnknownTableError(SchemaMissingError, peewee.ProgrammingError):
-    """A statement names a table that is not there."""
+    code = "schema_missing"
 
 
 class MissingRoleError(ConfigurationError):
     """A role is missing and the login may not create it; the message has the statements for a DBA."""
 
+    code = "missing_role"
+
 
 class RoleNotHeldError(ConfigurationError):
     """The login may not become the application's role; the message has the statement that allows it."""
+
+    code = "role_not_held"
 
 
 class IsolationInertError(ConfigurationError):
     """Row-level security would not hold the application's role, so nothing is run with it."""
 
-
-class ConnectionLostError(RaycesError, peewee.OperationalError):
-    """The server closed the connection; the next statement outside a transaction gets a new one."""
+    code = "isolation_inert"
 
 
 class PoolTimeoutError(RaycesError, TimeoutError):
@@ -71,6 +86,9 @@ class PoolTimeoutError(RaycesError, TimeoutError):
     Attributes: `max_connections`, `waited_seconds`; `in_event_loop`, whether it did not wait, since those who could
     give a connection back are tasks of the loop that would have stood still.
     """
+
+    code = "pool_timeout"
+    retryable = True
 
     def __init__(self, max_connections: int, waited_seconds: float, *, in_event_loop: bool = False) -> None:
         self.max_connections, self.waited_seconds = max_connections, waited_seconds
@@ -87,6 +105,8 @@ class PoolTimeoutError(RaycesError, TimeoutError):
 class EventLoopError(RaycesError, RuntimeError):
     """A statement would have stopped an event loop until its answer came, and the Database was made to refuse that."""
 
+    code = "event_loop"
+
     def __init__(self) -> None:
         super().__init__(
             "an event loop runs in this thread and would stand still until the database answers; "
@@ -96,6 +116,8 @@ class EventLoopError(RaycesError, RuntimeError):
 
 class ConcurrentUnitError(RaycesError, RuntimeError):
     """A task or thread that was begun within an open unit of work asked for a connection of its own."""
+
+    code = "concurrent_unit"
 
     def __init__(self) -> None:
         super().__init__(
@@ -108,13 +130,19 @@ class ConcurrentUnitError(RaycesError, RuntimeError):
 class TransactionFailedError(RaycesError, peewee.OperationalError):
     """A unit of work was not kept: a statement in it had failed, or its blocks were left out of order."""
 
+    code = "transaction_failed"
+
 
 class TenancyError(RaycesError):
     """A rule of tenant isolation was about to be broken."""
 
+    code = "tenancy"
+
 
 class TenantNotSetError(TenancyError, LookupError):
     """No tenant is bound; nothing works without one."""
+
+    code = "tenant_not_set"
 
     def __init__(self, message: str = "no tenant is bound here; wrap the code in `with db.tenant(...):`") -> None:
         super().__init__(message)
@@ -122,6 +150,8 @@ class TenantNotSetError(TenancyError, LookupError):
 
 class UnknownTenantError(TenancyError, LookupError):
     """There is no organization of that subdomain or id. Attribute: `tenant`, what was asked for."""
+
+    code = "unknown_tenant"
 
     def __init__(self, tenant: object, message: str | None = None) -> None:
         self.tenant = tenant
@@ -136,6 +166,8 @@ class TenantNotCachedError(TenancyError, LookupError):
     Attribute: `key`, the subdomain or id.
     """
 
+    code = "tenant_not_cached"
+
     def __init__(self, key: object) -> None:
         self.key = key
         super().__init__(f"{key!r} has not been looked up here lately; call find_tenant() in a thread")
@@ -143,6 +175,8 @@ class TenantNotCachedError(TenancyError, LookupError):
 
 class InactiveTenantError(TenancyError):
     """The organization is switched off. Attribute: `tenant`."""
+
+    code = "inactive_tenant"
 
     def __init__(self, tenant: object) -> None:
         self.tenant = tenant
@@ -152,16 +186,27 @@ class InactiveTenantError(TenancyError):
 class CrossTenantError(TenancyError):
     """A row of one tenant met the scope of another.
 
-    Attributes: `bound`, id of the bound organization (None in privileged work); `found`, the other one, if known.
+    Attributes: `bound`, id of the bound organization (None in privileged work); `found`, the other one, if known;
+    `table`, where the database refused it.
     """
 
-    def __init__(self, message: str, *, bound: int | None = None, found: object = None) -> None:
-        self.bound, self.found = bound, found
+    code = "cross_tenant"
+
+    def __init__(self, message: str, *, bound: int | None = None, found: object = None, table: str = "") -> None:
+        self.bound, self.found, self.table = bound, found, table
         super().__init__(message)
+
+
+class OrganizationMissingError(CrossTenantError):
+    """A row names no organization, so it would be nobody's."""
+
+    code = "organization_missing"
 
 
 class TenantImmutableError(TenancyError):
     """A row never changes its organization."""
+
+    code = "tenant_immutable"
 
     def __init__(self, message: str = "a row never changes its organization; create it anew in the other one") -> None:
         super().__init__(message)
@@ -170,13 +215,19 @@ class TenantImmutableError(TenancyError):
 class TenantSwitchError(TenancyError):
     """The tenant cannot change while a transaction is open."""
 
+    code = "tenant_switch"
+
 
 class UnsafeSQLError(TenancyError):
     """Raw SQL that would end the transaction, change the role or the tenant; refused before it is sent."""
 
+    code = "unsafe_sql"
+
 
 class InvalidDataError(RaycesError, ValueError):
     """A value is refused before any SQL. Attributes: `field`, `value`, `reason`."""
+
+    code = "invalid_data"
 
     def __init__(self, field: str, value: object, reason: str) -> None:
         self.field, self.value, self.reason = field, value, reason
@@ -186,62 +237,27 @@ class InvalidDataError(RaycesError, ValueError):
 class NaiveDatetimeError(InvalidDataError):
     """A datetime without a time zone."""
 
+    code = "naive_datetime"
+
     def __init__(self, field: str, value: object) -> None:
         super().__init__(
             field, value, "a datetime needs a time zone; use datetime.now(timezone.utc) or .replace(tzinfo=...)"
         )
 
 
-class ValueRefusedError(InvalidDataError, peewee.DataError):
-    """The server could not take a value: out of range, malformed or not convertible."""
-
-
-class ConstraintError(RaycesError, peewee.IntegrityError):
-    """The database refused a row.
-
-    Attributes: `constraint`, its name; `table`; `fields`, the columns concerned without organization_id.
-    """
-
-    def __init__(self, message: str, *, constraint: str = "", table: str = "", fields: tuple[str, ...] = ()) -> None:
-        self.constraint, self.table, self.fields = constraint, table, fields
-        super().__init__(message)
-
-
-class DuplicateError(ConstraintError):
-    """Another row of the same organization already has these values."""
-
-
-class ReferenceNotFoundError(ConstraintError):
-    """The row names another that is not there; another organization's row is not there either."""
-
-
-class StillReferencedError(ConstraintError):
-    """The row cannot be deleted, because others name it."""
-
-
-class CheckFailedError(ConstraintError):
-    """A value breaks a rule that the database holds."""
-
-
-class OverlapError(ConstraintError):
-    """The professional's time is already taken."""
-
-
-class PermissionDeniedError(RaycesError, peewee.ProgrammingError):
-    """The tenant's role may not do that, by its grants."""
-
-
-class DeadlockError(RaycesError, peewee.OperationalError):
-    """Two units of work waited for each other and the server undid this one; run it again."""
-
-
 class MigrationError(RaycesError):
     """A migration could not be run; nothing of the failing step was kept."""
+
+    code = "migration"
 
 
 class MigrationFileError(MigrationError):
     """A file of the migrations' directory is edited, missing, misnamed or numbered twice; nothing was run."""
 
+    code = "migration_file"
+
 
 class IrreversibleMigrationError(MigrationError):
     """A migration to be rolled back has no way back; nothing was run."""
+
+    code = "irreversible_migration"

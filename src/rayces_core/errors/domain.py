@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from rayces_core.errors.base import OverlapError, RaycesError
+from rayces_core.errors.base import RaycesError
+from rayces_core.errors.server import OverlapError
 
 
 class LifecycleError(RaycesError):
     """A row's state was not changed; nothing was written."""
+
+    code = "lifecycle"
 
 
 class InvalidTransitionError(LifecycleError):
@@ -18,6 +21,8 @@ class InvalidTransitionError(LifecycleError):
     Attributes: `event`; `from_state`, the state that the database has; `allowed`, the events that start from it.
     """
 
+    code = "invalid_transition"
+
     def __init__(self, subject: str, event: str, from_state: str, allowed: tuple[str, ...]) -> None:
         self.event, self.from_state, self.allowed = event, from_state, allowed
         events = f"it allows {', '.join(allowed)}" if allowed else "nothing can follow it"
@@ -25,19 +30,28 @@ class InvalidTransitionError(LifecycleError):
 
 
 class TransitionRefusedError(LifecycleError):
-    """A condition of the event does not hold. Attributes: `event`; `code`, stable; `reason`, a sentence."""
+    """A condition of the event does not hold.
 
-    def __init__(self, event: str, code: str, reason: str) -> None:
-        self.event, self.code, self.reason = event, code, reason
-        super().__init__(f"{event} is refused: {reason}")
+    Attributes: `event`; `reason`, which condition, a stable name such as "expired"; `sentence`, the same in words.
+    """
+
+    code = "transition_refused"
+
+    def __init__(self, event: str, reason: str, sentence: str) -> None:
+        self.event, self.reason, self.sentence = event, reason, sentence
+        super().__init__(f"{event} is refused: {sentence}")
 
 
 class StateAssignmentError(LifecycleError, AttributeError):
     """A state was assigned; call the event that leads to it, such as `appointment.confirm()`."""
 
+    code = "state_assignment"
+
 
 class NotPermittedError(RaycesError):
     """The acting user may not do that. Attributes: `action`; `actor_id`; `allowed`, who may."""
+
+    code = "not_permitted"
 
     def __init__(self, action: str, actor_id: object, allowed: tuple[str, ...]) -> None:
         self.action, self.actor_id, self.allowed = action, actor_id, allowed
@@ -47,6 +61,8 @@ class NotPermittedError(RaycesError):
 class BookingError(RaycesError):
     """An appointment was not booked or moved; nothing was written. Attribute: `scheduled_at`, the start asked for."""
 
+    code = "booking"
+
     scheduled_at: datetime | None = None
 
 
@@ -55,6 +71,8 @@ class SlotTakenError(BookingError, OverlapError):
 
     Attribute: `conflicting_id`, id of the appointment that holds it, where that is known.
     """
+
+    code = "slot_taken"
 
     def __init__(
         self,
@@ -75,6 +93,8 @@ class OutsideScheduleError(BookingError):
     Attributes: `reason`, "outside_schedule" or "blocked_date"; `nearest`, the nearest free Slot, or None.
     """
 
+    code = "outside_schedule"
+
     def __init__(self, message: str, *, reason: str, nearest: Any = None) -> None:
         self.reason, self.nearest = reason, nearest
         super().__init__(message)
@@ -82,6 +102,8 @@ class OutsideScheduleError(BookingError):
 
 class TooSoonError(BookingError):
     """The start has passed or is nearer than the minimum notice. Attribute: `earliest`, the first start allowed."""
+
+    code = "too_soon"
 
     def __init__(self, message: str, *, earliest: datetime) -> None:
         self.earliest = earliest
@@ -91,6 +113,8 @@ class TooSoonError(BookingError):
 class BookingWindowError(BookingError):
     """The start is further ahead than bookings are taken. Attribute: `latest`, the last start allowed."""
 
+    code = "booking_window"
+
     def __init__(self, message: str, *, latest: datetime) -> None:
         self.latest = latest
         super().__init__(message)
@@ -99,13 +123,19 @@ class BookingWindowError(BookingError):
 class ProfessionalInactiveError(BookingError):
     """The professional takes no bookings."""
 
+    code = "professional_inactive"
+
 
 class NewClientsRefusedError(ProfessionalInactiveError):
     """The professional takes no new clients, and the student has had no appointment there."""
 
+    code = "new_clients_refused"
+
 
 class StudentNotAdmittedError(BookingError):
     """The student's admission does not allow a booking. Attribute: `admission_state`."""
+
+    code = "student_not_admitted"
 
     def __init__(self, message: str, *, admission_state: str) -> None:
         self.admission_state = admission_state
@@ -115,6 +145,8 @@ class StudentNotAdmittedError(BookingError):
 class StudentBusyError(BookingError):
     """The student has another appointment at that time. Attribute: `conflicting_id`, that appointment's id."""
 
+    code = "student_busy"
+
     def __init__(self, message: str, *, conflicting_id: int) -> None:
         self.conflicting_id = conflicting_id
         super().__init__(message)
@@ -123,9 +155,13 @@ class StudentBusyError(BookingError):
 class ClientBusyError(StudentBusyError):
     """The client has another appointment at that time, with another student."""
 
+    code = "client_busy"
+
 
 class IdempotencyConflictError(RaycesError):
     """An idempotency key came again with another request. Attribute: `key`."""
+
+    code = "idempotency_conflict"
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -135,9 +171,13 @@ class IdempotencyConflictError(RaycesError):
 class CreditError(RaycesError):
     """Credits were not moved; nothing was written."""
 
+    code = "credit"
+
 
 class InsufficientCreditsError(CreditError):
     """The balance is less than what is to be taken. Attributes: `required`, `available`, whole credits."""
+
+    code = "insufficient_credits"
 
     def __init__(self, *, required: int, available: int) -> None:
         self.required, self.available = required, available
@@ -147,6 +187,8 @@ class InsufficientCreditsError(CreditError):
 class BalanceTooLargeError(CreditError):
     """No balance can hold that much. Attributes: `added`, what was to be added; `balance`, if known."""
 
+    code = "balance_too_large"
+
     def __init__(self, added: int, balance: int | None) -> None:
         self.added, self.balance = added, balance
         super().__init__(f"{added} credits would take the balance beyond 2,147,483,647")
@@ -154,6 +196,8 @@ class BalanceTooLargeError(CreditError):
 
 class AlreadyDebitedError(CreditError):
     """The appointment has been paid with credits. Attributes: `transaction_id`, `appointment_id`."""
+
+    code = "already_debited"
 
     def __init__(self, transaction_id: int, appointment_id: int | None) -> None:
         self.transaction_id, self.appointment_id = transaction_id, appointment_id
@@ -163,6 +207,8 @@ class AlreadyDebitedError(CreditError):
 class AlreadyRefundedError(CreditError):
     """The appointment has been refunded. Attributes: `transaction_id`, `appointment_id`."""
 
+    code = "already_refunded"
+
     def __init__(self, transaction_id: int, appointment_id: int | None) -> None:
         self.transaction_id, self.appointment_id = transaction_id, appointment_id
         super().__init__(f"appointment {appointment_id} has been refunded already, by entry {transaction_id}")
@@ -170,6 +216,8 @@ class AlreadyRefundedError(CreditError):
 
 class NothingToRefundError(CreditError):
     """The appointment was not paid with credits. Attribute: `appointment_id`."""
+
+    code = "nothing_to_refund"
 
     def __init__(self, appointment_id: int) -> None:
         self.appointment_id = appointment_id

@@ -32,12 +32,16 @@ class Findings(Protocol):
 class ImportingError(RaycesError):
     """Records could not be brought in; batches that were committed before stay."""
 
+    code = "importing"
+
 
 class SourceError(ImportingError, ValueError):
     """A source cannot be read as what it is taken for.
 
     Attributes: `source`, what it is called; `row`, the row's number where one is at fault, else None.
     """
+
+    code = "source"
 
     def __init__(self, source: str, reason: str, row: int | None = None) -> None:
         self.source, self.row = source, row
@@ -50,6 +54,8 @@ class ColumnMappingError(ImportingError, ValueError):
     Attributes: `missing`, required columns that nothing is mapped to; `unknown`, names that are no column.
     """
 
+    code = "column_mapping"
+
     def __init__(self, reason: str, missing: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> None:
         self.missing, self.unknown = missing, unknown
         super().__init__(reason)
@@ -58,6 +64,8 @@ class ColumnMappingError(ImportingError, ValueError):
 class ImportRefusedError(ImportingError):
     """The check found faults, so nothing was written. Attribute: `report`, with each of them."""
 
+    code = "import_refused"
+
     def __init__(self, reason: str, report: Findings) -> None:
         self.report = report
         super().__init__(reason)
@@ -65,3 +73,5 @@ class ImportRefusedError(ImportingError):
 
 class ArchiveError(ImportingError, ValueError):
     """An archive of a tenant is damaged, of another kind, or cannot go into this organization."""
+
+    code = "archive"

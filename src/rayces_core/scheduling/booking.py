@@ -213,7 +213,7 @@ def _check_movable(state: AppointmentState, expires_at: Any, now: datetime) -> N
     if state not in MOVABLE:
         raise InvalidTransitionError("Appointment", "reschedule", state, Appointment.lifecycle.events_from(state))
     if state == PRE_CONFIRMED and now > expires_at:
-        raise TransitionRefusedError("reschedule", NOT_EXPIRED.code, NOT_EXPIRED.refusal)
+        raise TransitionRefusedError("reschedule", NOT_EXPIRED.reason, NOT_EXPIRED.refusal)
 
 
 def _announce_booking(appointment: Appointment, by: User | None, now: datetime) -> None:

@@ -20,14 +20,14 @@ class Guard:
     """A condition on the row and the moment, told in Python.
 
     Attributes:
-        code: stable name of the refusal, for programs.
+        reason: stable name of the refusal, for programs.
         condition: what must hold, in words.
         refusal: what is wrong where it does not, as a sentence for people.
         holds: `holds(row, now)`; looks at nothing of the row but the columns in `reads`.
         reads: names of those fields. The statement finds no row where one has changed meanwhile.
     """
 
-    code: str
+    reason: str
     condition: str
     refusal: str
     holds: Callable[[Any, datetime], bool]

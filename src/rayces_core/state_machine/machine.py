@@ -147,13 +147,13 @@ class StateMachine:
         return subscribe
 
     def off(self, listener: Callable[[StateChange], object]) -> None:
-        """Unsubscribe a function from every event."""
+        """Unsubscribe a function from every event, whether `on` or `within` subscribed it."""
         self._announcements.unsubscribe(listener)
 
     def within(
         self, *events: str, when: Callable[[Any], bool] | None = None, reads: Iterable[str] = ()
     ) -> Callable[[Listener], Listener]:
-        """Have the decorated function run in the transition's transaction: if it fails, the transition is undone.
+        """Have the decorated function run in the transaction of these events, or of all: if it fails, all is undone.
 
         Args:
             when: rows that it runs for, `when(row)`; others keep their single statement.
@@ -291,7 +291,7 @@ class StateMachine:
             return NotPermittedError(f"{transition.event} this {self.owner.__name__}", move.actor._pk, who)
         for guard in transition.guards:
             if not guard.holds(row, move.now):
-                return TransitionRefusedError(transition.event, guard.code, guard.refusal)
+                return TransitionRefusedError(transition.event, guard.reason, guard.refusal)
         return None
 
     def _invalid(self, row: Any, transition: Transition) -> InvalidTransitionError:
