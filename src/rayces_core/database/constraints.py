@@ -6,6 +6,7 @@ By the name of the constraint where the database refused a row, else by SQLSTATE
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes as code
@@ -131,15 +132,13 @@ def _by_state(error: psycopg2.Error, ahead: int | None) -> RaycesError:
         return kind(error.diag.column_name or "value", None, said(error))
     if error.diag.source_function == "errorMissingRTE":  # an alias without its table, not a table that is not there
         kind, remedy = StatementError, ""
-    sentence = said(error)
-    if issubclass(kind, StatementError):
-        place = place_of(error, ahead)
-        if place is None:
-            return kind("; ".join(filter(None, (sentence, remedy))))
-        where = f"{sentence} (line {place.line}, column {place.column}: {place.excerpt})"
-        hint = remedy or (error.diag.message_hint or "").rstrip(".")
-        return kind("; ".join(filter(None, (where, hint))), line=place.line, column=place.column, excerpt=place.excerpt)
-    return kind("; ".join(filter(None, (sentence, remedy))))
+    advice = remedy or (error.diag.message_hint or "").rstrip(".")
+    place = place_of(error, ahead) if issubclass(kind, StatementError) else None
+    if place is None:
+        return kind("; ".join(filter(None, (said(error), advice))))
+    where = f"{said(error)} (line {place.line}, column {place.column}: {place.excerpt})"
+    facts: dict[str, Any] = {"line": place.line, "column": place.column, "excerpt": place.excerpt}
+    return kind("; ".join(filter(None, (where, advice))), **facts)
 
 
 def _integrity(error: psycopg2.Error, state: str) -> ConstraintError:
