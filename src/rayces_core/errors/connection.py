@@ -120,7 +120,7 @@ class IdleSessionTimeoutError(TimeLimitError, ConnectionLostError):
 
 # The driver gives no SQLSTATE while it connects, only the server's words.
 _REFUSALS: Final[dict[type[DatabaseUnreachableError], str]] = {
-    ServerNotReadyError: r"the database system is |not accepting connections|not yet accepting",
+    ServerNotReadyError: r"the database system is |not (?:yet |currently )?accepting connections",
     TooManyConnectionsError: r"too many clients|too many connections|connection slots are reserved|"
     r"connection limit exceeded|no more connections allowed",
     DatabaseMissingError: r'database ".*" does not exist',
