@@ -1,5 +1,6 @@
 """Every rule of the database, broken on purpose: its name, its error and the columns it speaks of."""
 
+import peewee
 import psycopg2
 import pytest
 
@@ -160,6 +161,7 @@ def test_a_row_that_breaks_a_check_is_refused_by_its_name(db, a, superuser, cons
     error = refused(superuser, f"update {table} set {CHECKS[constraint]} where id = %s", (row.id,))
 
     assert (type(error), error.constraint, error.table) == (CheckFailedError, constraint, table)
+    assert (error.code, error.sqlstate, error.orig.diag.constraint_name) == ("check_failed", "23514", constraint)
     assert error.fields == columns_of(constraint, table)
     assert str(error) == SENTENCES.get(constraint) or constraint in str(error)
 
@@ -298,6 +300,28 @@ def test_deleting_a_user_takes_posts_and_likes_but_never_appointments(db, a):
         client = make_appointment().client
         with pytest.raises(StillReferencedError):
             client.delete_instance()
+
+
+def test_the_drivers_error_is_behind_each_as_peewee_would_have_it(db, a):
+    with db.tenant(a):
+        user = make_user()
+        with pytest.raises(peewee.IntegrityError) as caught:
+            make_user(email=user.email)
+    error = caught.value
+    assert (type(error), error.sqlstate, error.code) == (DuplicateError, "23505", "duplicate")
+    assert type(error.orig) is psycopg2.errors.UniqueViolation
+    assert error.__cause__ is error.orig
+
+
+def test_a_reference_with_restrict_is_told_by_either_code(superuser):
+    superuser.execute(
+        "CREATE TEMP TABLE rooms (id int PRIMARY KEY);"
+        "CREATE TEMP TABLE chairs (room_id int CONSTRAINT chairs_room_id_fkey REFERENCES rooms ON DELETE RESTRICT);"
+        "INSERT INTO rooms VALUES (1); INSERT INTO chairs VALUES (1)"
+    )
+    error = refused(superuser, "DELETE FROM rooms")
+    assert error.sqlstate in ("23001", "23503")  # PostgreSQL 18, and those before it
+    assert (type(error), error.table, error.fields) == (StillReferencedError, "chairs", ("room_id",))
 
 
 def test_every_constraint_named_in_the_code_is_there(superuser):
