@@ -324,6 +324,22 @@ def test_a_reference_with_restrict_is_told_by_either_code(superuser):
     assert (type(error), error.table, error.fields) == (StillReferencedError, "chairs", ("room_id",))
 
 
+SPOKEN = {
+    "update o delete en «users» viola la llave foránea «posts_user_id_fkey» en la tabla «posts»": StillReferencedError,
+    "inserción o actualización en la tabla «posts» viola la llave foránea «posts_user_id_fkey»": ReferenceNotFoundError,
+}
+
+
+@pytest.mark.parametrize("sentence", SPOKEN)
+def test_a_server_of_another_language_is_understood(superuser, sentence):
+    raising = (
+        "DO $$BEGIN RAISE EXCEPTION USING ERRCODE = '23503', CONSTRAINT = 'posts_user_id_fkey', TABLE = 'posts', "
+        f"MESSAGE = '{sentence}'; END$$"
+    )
+    error = refused(superuser, raising)
+    assert (type(error), error.table, error.fields) == (SPOKEN[sentence], "posts", ("user_id",))
+
+
 def test_every_constraint_named_in_the_code_is_there(superuser):
     superuser.execute("select conname from pg_constraint union select relname from pg_class where relkind = 'i'")
     there = {name for (name,) in superuser.fetchall()}

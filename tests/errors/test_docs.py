@@ -65,11 +65,12 @@ def test_the_example_runs_a_unit_again_until_it_is_kept(db, a):
         def unit():
             tried.append(1)
             if len(tried) == 2:
-                holder.close()
+                holder.rollback()
             list(Student.select().where(Student.id == student.id).for_update(nowait=True))
             return "kept"
 
         assert names["again"](unit) == "kept"
         with pytest.raises(errors.ValueRefusedError):
             names["again"](lambda: tried.append(1) or db.execute_sql("SELECT 1/0"))
+    holder.close()
     assert len(tried) == 3

@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
 from rayces_core.database.places import place_of
 from rayces_core.database.privileges import refused
-from rayces_core.database.sqlstates import kind_of, said
+from rayces_core.database.sqlstates import kind_of, quoted, said
 from rayces_core.errors import (
     CheckFailedError,
     ConstraintError,
@@ -75,6 +75,8 @@ COLUMNS = {
     "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),
 }
 
+# "insert or update on table X violates Y", in the server's language; "update or delete" names the other table as well.
+_NAMES_OF_A_NEW_ROW = 2
 _SUFFIXES = ("_check", "_key", "_fkey", "_not_null")
 
 
@@ -156,7 +158,7 @@ def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[ty
         return OverlapError, f"{table} already has a row over this range"
     if state in (code.FOREIGN_KEY_VIOLATION, code.RESTRICT_VIOLATION):
         # The same words whether the row is another organization's or nobody's. PostgreSQL 18 has a code for RESTRICT.
-        if state == code.RESTRICT_VIOLATION or (error.diag.message_primary or "").startswith("update or delete"):
+        if state == code.RESTRICT_VIOLATION or len(quoted(said(error))) > _NAMES_OF_A_NEW_ROW:
             return (
                 StillReferencedError,
                 f"rows of {table} still name this one ({named}); delete or change those first",

@@ -12,7 +12,7 @@ import psycopg2
 
 from rayces_core.database.binding import bound_here
 from rayces_core.database.places import own_sql, without_literals
-from rayces_core.database.sqlstates import said
+from rayces_core.database.sqlstates import quoted, said
 from rayces_core.errors import CrossTenantError, OrganizationMissingError, PermissionDeniedError, RaycesError
 
 
@@ -22,7 +22,7 @@ def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
     if error.diag.source_function != "ExecWithCheckOptions" and "row-level security" not in message:
         return PermissionDeniedError(f"{message}: the tenant's role has no right to do this, by design")
     # The server says no more than the table's name, behind the policy's if that has one.
-    table = _last_quoted(message)
+    table = next(iter(reversed(quoted(message))), "")
     binding = bound_here()
     organization = None if binding is None else binding.organization_id
     if _names_no_organization(own_sql(error, ahead), table):
@@ -48,7 +48,3 @@ def _names_no_organization(sql: str, table: str) -> bool:
     found = re.findall(lists, bare, re.IGNORECASE)
     everywhere = len(re.findall(into, bare, re.IGNORECASE))
     return bool(found) and len(found) == everywhere and not any("organization_id" in each.lower() for each in found)
-
-
-def _last_quoted(message: str) -> str:
-    return next(iter(reversed(re.findall(r'["«„“]([^"»“”]+)["»“”]', message))), "")

@@ -6,6 +6,7 @@ that the driver takes it for.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg2
@@ -105,3 +106,8 @@ def kind_of(error: psycopg2.Error) -> tuple[type[errors.RaycesError], str]:
 def said(error: psycopg2.Error) -> str:
     """The server's own sentence, without the details: they repeat what the row holds."""
     return error.diag.message_primary or str(error).strip()
+
+
+def quoted(sentence: str) -> list[str]:
+    """The names that a sentence of the server's has in quotes, in the quotes of its language."""
+    return re.findall(r'["«„“]([^"»“”]+)["»“”]', sentence)
