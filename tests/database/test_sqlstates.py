@@ -13,7 +13,7 @@ from rayces_core import Database, Student, errors
 from rayces_core.database.constraints import translate
 from tests.factory import make_student
 
-# Those that a statement cannot end with: they say that all went well, or are no errors to RAISE.
+# All but the one that says that all went well.
 STATES = {
     value: name
     for name, value in vars(errorcodes).items()
@@ -24,7 +24,7 @@ LATER = {"22ZZZ": "DataError", "42ZZZ": "ProgrammingError", "55ZZZ": "Operationa
 
 @pytest.fixture(scope="module")
 def raised(db):
-    """Raises an error of that code on the server, inside the bound tenant's own statement."""
+    """Has the server raise an error of that code, and gives the driver's."""
     with contextlib.closing(psycopg2.connect(db.url)) as connection:
         connection.cursor().execute(
             "CREATE FUNCTION pg_temp.fail(state text) RETURNS void LANGUAGE plpgsql AS "
