@@ -13,7 +13,8 @@ from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - ps
 
 from rayces_core.database.connection import Footing, TenantConnection
 from rayces_core.database.cursor import TenantCursor
-from rayces_core.errors import ConfigurationError, DatabaseUnreachableError
+from rayces_core.errors import ConfigurationError
+from rayces_core.errors.connection import unreachable
 
 # The schema of the library's own tables first, then the others as they are; temporary objects are put last.
 _SEARCH_PATH: Final = """
@@ -35,10 +36,7 @@ def open_connection(dsn: str) -> TenantConnection:
     try:
         made = psycopg2.connect(dsn, connection_factory=TenantConnection, cursor_factory=TenantCursor)
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DatabaseUnreachableError(
-            f"no connection to the database: {reason}; check the URL, the server and the login"
-        ) from error
+        raise unreachable(error) from error
     connection = _own(made)
     if connection is not made:
         connection.tracer = made.cursor

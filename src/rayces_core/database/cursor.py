@@ -6,10 +6,10 @@ statement gets its connection's preamble, one inside a transaction must belong t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import psycopg2
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, get_wait_callback, set_wait_callback
@@ -17,9 +17,10 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.connection import TenantConnection
+from rayces_core.database.constraints import DRIVER_ERRORS, translate
 from rayces_core.database.messages import Message
 from rayces_core.database.sql_guard import check
-from rayces_core.errors import TenantNotSetError, TenantSwitchError, UnsafeSQLError
+from rayces_core.errors import RaycesError, TenantNotSetError, TenantSwitchError, UnsafeSQLError
 
 # Somebody has deallocated it, or the tables have changed under it.
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
@@ -63,7 +64,10 @@ class TenantCursor(PlainCursor):
             preamble = connection.preamble(self._binding(connection))
         if stains:
             connection.stained_by = bound_here()
-        super().execute(preamble + query, values or None)
+        try:
+            super().execute(preamble + query, values or None)
+        except DRIVER_ERRORS as error:
+            raise translate(error, cursor=self, ahead=len(preamble)) from error
 
     def run_shape(self, query: str, values: tuple[Any, ...]) -> None:
         """Run SQL that was rendered once, by what is prepared on this connection where that may be."""
@@ -75,16 +79,16 @@ class TenantCursor(PlainCursor):
         name, preparing = prepared.name_of(query)
         try:
             self.run(preparing + name + prepared.places(len(values)), values)
-        except psycopg2.Error as error:
+        except RaycesError as error:
             self._run_unprepared(connection, error, [query] if preparing else [], query, values)
 
     def _run_unprepared(
-        self, connection: TenantConnection, error: psycopg2.Error, new: list[str], plain: str, values: Any
+        self, connection: TenantConnection, error: RaycesError, new: list[str], plain: str, values: Any
     ) -> None:
         prepared = connection.prepared
-        prepared.forget(None if error.pgcode in NOT_PREPARED else new)
+        prepared.forget(None if error.sqlstate in NOT_PREPARED else new)
         # A lone message has done nothing yet.
-        if error.pgcode not in NOT_PREPARED or not connection.idle:
+        if error.sqlstate not in NOT_PREPARED or not connection.idle:
             raise error
         self.run(plain, values)
 
@@ -98,8 +102,29 @@ class TenantCursor(PlainCursor):
         sql, given, new = prepared.form(message, values)
         try:
             self.run(sql, given)
-        except psycopg2.Error as error:
+        except RaycesError as error:
             self._run_unprepared(connection, error, new, message.plain, values)
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        return self._driven(super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """The next rows, at most `size` of them."""
+        return self._driven(super().fetchmany, *(() if size is None else (size,)))
+
+    def fetchall(self) -> Any:
+        """The rows that are left."""
+        return self._driven(super().fetchall)
+
+    def __next__(self) -> Any:
+        return self._driven(super().__next__)
+
+    def _driven(self, act: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return act(*given)
+        except DRIVER_ERRORS as error:
+            raise translate(error, cursor=self) from error
 
     def executemany(self, query: Any, rows: Any) -> None:
         """Run `query` once for each of `rows`."""
@@ -117,19 +142,19 @@ class TenantCursor(PlainCursor):
         waiting = get_wait_callback()
         set_wait_callback(None)
         try:
-            super().copy_expert(sql, file, size)
+            self._driven(super().copy_expert, sql, file, size)
         finally:
             set_wait_callback(waiting)
 
     def copy_from(self, *args: Any, **options: Any) -> None:
         """COPY … FROM within a transaction of the bound tenant."""
         self._check_copy("COPY")
-        super().copy_from(*args, **options)
+        self._driven(partial(super().copy_from, *args, **options))
 
     def copy_to(self, *args: Any, **options: Any) -> None:
         """COPY … TO within a transaction of the bound tenant."""
         self._check_copy("COPY")
-        super().copy_to(*args, **options)
+        self._driven(partial(super().copy_to, *args, **options))
 
     def _check_copy(self, statement: Any) -> None:
         connection: TenantConnection = self.connection  # type: ignore[assignment]

@@ -24,6 +24,7 @@ from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
 from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks
+from rayces_core.errors import RaycesError
 
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 Send = Callable[[Any, Any, Any], None]
@@ -200,6 +201,9 @@ class Engine(peewee.PostgresqlDatabase):
             text, failure = getattr(sql, "plain", sql), None
             try:
                 send(cursor, sql, values)
+            except RaycesError as error:
+                failure = error
+                raise
             except psycopg2.Error as error:
                 failure = translate(error)
                 raise failure from error
