@@ -104,6 +104,10 @@ def unbind(block: Block, token: Token[Block | None]) -> bool:
     return in_order
 
 
+# What fields ask of their database when a class is made; there is one dialect and one driver. Connects to nothing.
+DIALECT = peewee.PostgresqlDatabase(None)
+
+
 class BoundDatabase(peewee.DatabaseProxy):
     """Stands in every model for the database of the current binding, found anew at each use."""
 
@@ -120,6 +124,17 @@ class BoundDatabase(peewee.DatabaseProxy):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(current().engine, name)
+
+    def attach_callback(self, callback: Any) -> Any:
+        """Call back at once: what a database hook wants to know is the same whichever database is bound."""
+        callback(DIALECT)
+        return callback
+
+    def execute(self, query: Any, named_cursor: bool = False, array_size: int | None = None, **options: Any) -> Any:
+        """Run a query; `named_cursor` has it stay on the server and be fetched in pieces, as ServerSide() asks."""
+        if named_cursor:
+            return query.open_on_server(array_size)
+        return current().engine.execute(query, **options)
 
     def atomic(self, *args: Any, **options: Any) -> Any:
         """A unit of work of the bound tenant."""

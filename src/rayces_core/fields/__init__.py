@@ -4,13 +4,14 @@ Rule: validation sits in `db_value`, which Peewee calls for every way a value tr
 bulk_update, upserts, comparisons), so no path goes round it. A comparison with a value the column could never hold
 raises as well, instead of quietly matching nothing.
 
-Every class says with `reads_driver_value` whether psycopg2 already gives the right Python value; where it is False,
-`python_value` has to be called for what is not NULL.
+`reading` tells which `python_value`s only give back what psycopg2 read, so that rows are built without calling them;
+`in_place` notices changes inside a value.
 """
 
 from rayces_core.fields.base import TypedField
 from rayces_core.fields.choices import EnumField, IntEnumField, StateField, assigned
-from rayces_core.fields.jsonb import JSONField, note_changes_in_place
+from rayces_core.fields.in_place import note_changes_in_place
+from rayces_core.fields.jsonb import JSONField
 from rayces_core.fields.moments import DateField, GeneratedDateTimeField, UTCDateTimeField
 from rayces_core.fields.network import InetField
 from rayces_core.fields.numbers import BigIntegerField, BooleanField, IdField, IntegerField, SmallIntegerField

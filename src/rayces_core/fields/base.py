@@ -1,4 +1,4 @@
-"""What every column type shares: the value's type, the reading flag, the error and the text operators."""
+"""What every column type shares: the value's type, what the driver may be trusted with, the error, text operators."""
 
 # mypy: disable-error-code="no-overload-impl"
 
@@ -22,15 +22,13 @@ class NormalisingAccessor(peewee.FieldAccessor):
 
 
 class TypedField(Generic[V]):
-    """What the fields below share: the value's type for type checkers, the reading flag and the error.
+    """What the fields below share: the value's type for type checkers and the error.
 
     Attributes:
-        reads_driver_value: psycopg2 gives the right Python value, so a row is read without `python_value`.
         generated: the database computes the column; it is never written.
         by_event_only: given to a new row, then changed by the events of a state machine only.
     """
 
-    reads_driver_value: ClassVar[bool] = True
     generated: ClassVar[bool] = False
     by_event_only: ClassVar[bool] = False
 

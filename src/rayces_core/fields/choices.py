@@ -31,7 +31,6 @@ class _ChoiceField(PatternOperators, TypedField[V], peewee.Field):
         members: stored value to member, NULL to None; what rows are read with.
     """
 
-    reads_driver_value = False
     accessor_class = NormalisingAccessor
     stored_type: ClassVar[type] = str
 

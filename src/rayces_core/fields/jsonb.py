@@ -15,11 +15,11 @@ from psycopg2.extras import Json
 from pydantic import TypeAdapter, ValidationError
 
 from rayces_core.fields.base import TypedField, V
+from rayces_core.fields.in_place import watch
 
 MAX_JSON_BYTES: Final = 1_048_576
 SHOWN_PROBLEMS: Final = 5
 ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-SEEN: Final = "_json_seen"
 PARTIAL_CHANGE: Final = "cannot be changed in part, which would go round its validation; assign the whole value"
 
 to_text = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -57,39 +57,6 @@ class JSONPath(peewee.JSONPath):
     set = insert = append = remove = replace  # type: ignore[assignment]
 
 
-class JSONAccessor(peewee.FieldAccessor):
-    """Remembers what a document was when first read from an instance, so that a change inside it is noticed."""
-
-    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
-        value = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
-        if instance is not None and isinstance(value, dict | list):
-            seen = instance.__dict__.setdefault(SEEN, {})
-            if self.name not in seen:
-                seen[self.name] = _fingerprint(value)
-        return value
-
-
-def note_changes_in_place(instance: Any) -> None:
-    """Mark as changed every JSON column whose document was altered in place since it was read from the instance.
-
-    For models that save changed columns only: an assignment is seen by itself, `settings["key"] = 1` is not.
-    """
-    seen = instance.__dict__.get(SEEN, {})
-    for name, before in seen.items():
-        after = _fingerprint(instance.__data__.get(name))
-        if after != before:
-            instance._dirty.add(name)
-            seen[name] = after
-
-
-def _fingerprint(value: object) -> object:
-    try:
-        return json.dumps(value, default=repr)
-    except (TypeError, ValueError, RecursionError):
-        # Nothing that could be stored: equal to no other, so that a save meets the check of db_value.
-        return object()
-
-
 class JSONField(TypedField[V], peewee.JSONField):
     """JSONB held to a schema: what is written is validated and normalised, what is read is plain dicts and lists.
 
@@ -97,8 +64,6 @@ class JSONField(TypedField[V], peewee.JSONField):
         schema: a Pydantic model or any type that Pydantic understands; its JSON form is what is stored.
         default: a callable, or a value of which each instance gets its own copy.
     """
-
-    accessor_class = JSONAccessor
 
     if TYPE_CHECKING:
 
@@ -116,6 +81,16 @@ class JSONField(TypedField[V], peewee.JSONField):
     def bind(self, model: type[peewee.Model], name: str, set_attribute: bool = True) -> None:
         """Bind without asking which database it is: there is one dialect."""
         peewee.Field.bind(self, model, name, set_attribute)
+        if set_attribute:
+            watch(model, self)
+
+    def fingerprint(self, value: object) -> object:
+        """Give a text by which a change inside a document is noticed, without checking it against the schema."""
+        try:
+            return json.dumps(value, default=repr)
+        except (TypeError, ValueError, RecursionError):
+            # Nothing that could be stored: equal to no other, so that a save meets the check of db_value.
+            return object()
 
     def db_value(self, value: Any) -> Any:
         """Give validated data for psycopg2; raises `InvalidDataError` naming the place and what is wrong there."""

@@ -34,6 +34,16 @@ class IntegerField(TypedField[V], peewee.IntegerField):
             raise self.refuse(value, f"must lie between {low} and {high}, got {shown(number)}")
         return number
 
+    def python_value(self, value: Any) -> Any:
+        """Give the number as read; a whole one that SQL made a text or a numeric, as an int."""
+        if value is None or type(value) is int:
+            return value
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError):
+            return value
+        return number if isinstance(value, str) or number == value else value
+
     def _whole(self, value: Any) -> int:
         if isinstance(value, bool):
             raise self.refuse(value, f"needs a whole number, got the bool {value}")

@@ -40,6 +40,10 @@ class StringField(PatternOperators, TypedField[V], peewee.TextField):
             raise self.refuse(value, problem)
         return text
 
+    def python_value(self, value: Any) -> Any:
+        """Give the text as read; what SQL made of it that is no text, as text."""
+        return value if value is None or isinstance(value, str) else self.adapt(value)
+
     def problem(self, text: str) -> str | None:  # noqa: ARG002
         """Say what keeps a storable text out of this column, or None."""
         return None

@@ -2,17 +2,18 @@
 
 Peewee resolves the columns of each result and builds every instance through __init__ and setattr; a generated
 function with the names spelled out does the same in a fifth of the time. psycopg2 already returns the right
-Python value for most columns, so only fields that say otherwise are converted.
+Python value for most columns, so `python_value` is called only where it would give something else.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import peewee
 
+from rayces_core.fields.reading import is_as_read, members_of
 from rayces_core.tenancy.collector import undisturbed
 
 Build = Callable[[list[tuple[Any, ...]], Any], list[Any]]
@@ -68,8 +69,10 @@ def builder(query: Any, cursor: Any, row_type: int) -> Build:
     if isinstance(model, peewee.ModelAlias):
         model = model.model
     builders = model._meta.builders
-    # Raw SQL selects by name alone.
-    key = (row_type, *map(id, selection)) if selection else (row_type, *(column[0] for column in cursor.description))
+    key = (row_type, *map(id, selection))
+    if not _reads_its_table(query):
+        # Raw SQL selects by name alone; of a sub-query or an arm of a union, a column may have another type.
+        key = (*key, *(column[:2] for column in cursor.description))
     known = builders.get(key)
     if known is not None:
         return known[0]
@@ -78,6 +81,14 @@ def builder(query: Any, cursor: Any, row_type: int) -> Build:
     if len(builders) < MOST_BUILDERS and all(is_permanent(node) for node in selection):
         builders[key] = (build, selection)
     return build
+
+
+def _reads_its_table(query: Any) -> bool:
+    """Whether what is selected comes from the model's own table, so that its columns have their own types."""
+    sources = getattr(query, "_from_list", None)
+    if sources is None:
+        return isinstance(query, peewee.ModelUpdate | peewee.ModelInsert | peewee.ModelDelete)
+    return len(sources) == 1 and sources[0] is query.model
 
 
 def is_permanent(node: Any) -> bool:
@@ -90,10 +101,8 @@ def is_permanent(node: Any) -> bool:
 
 
 def _write(model: type[peewee.Model], cursor: Any, selection: Any, row_type: int) -> Build:
-    names, fields, converters, _, _ = peewee._resolve_model_columns(cursor, model, selection)
-    values = [
-        Column(f"c{i}", field, converter) for i, (field, converter) in enumerate(zip(fields, converters, strict=True))
-    ]
+    names, _, converters, _, _ = peewee._resolve_model_columns(cursor, model, selection)
+    values = columns_of(cursor, converters)
     if row_type == peewee.ROW.TUPLE:
         return _tuples(values)
     unique = peewee.CursorWrapper(cursor).dedupe_columns(names, valid_identifiers=row_type != peewee.ROW.DICT)
@@ -105,32 +114,29 @@ def _write(model: type[peewee.Model], cursor: Any, selection: Any, row_type: int
     return _models(model, unique, values)
 
 
+def columns_of(cursor: Any, converters: Iterable[Callable[[Any], Any] | None]) -> list[Column]:
+    """The columns of a result, each with what turns its values into the field's, if anything does."""
+    read = zip(cursor.description, converters, strict=True)
+    return [Column(f"c{i}", description[1], converter) for i, (description, converter) in enumerate(read)]
+
+
 class Column:
     """One column of a result: the local variable it is unpacked into and the expression for its Python value."""
 
-    def __init__(self, variable: str, field: Any, converter: Callable[[Any], Any] | None) -> None:
+    def __init__(self, variable: str, type_code: int | None, converter: Callable[[Any], Any] | None) -> None:
         self.variable = variable
         self.helpers: dict[str, Any] = {}
         self.expression = variable
-        if converter is None or _driver_is_right(field):
+        if converter is None or is_as_read(converter, type_code):
             return
-        helper = f"f_{variable}"
-        members = getattr(getattr(field, "field", field), "members", None)
-        if members is not None:
-            self.helpers[helper], self.expression = members, f"{helper}[{variable}]"
-        else:
-            self.helpers[helper], self.expression = converter, f"{helper}({variable})"
+        helper, members = f"f_{variable}", members_of(converter)
+        self.helpers[helper] = converter if members is None else members
+        self.expression = f"{helper}({variable})" if members is None else f"{helper}[{variable}]"
 
 
-_DRIVER_IS_RIGHT = (peewee.IntegerField, peewee.BigIntegerField, peewee.TextField, peewee.BooleanField)
-
-
-def _driver_is_right(field: Any) -> bool:
-    field = getattr(field, "field", field) if isinstance(field, peewee.FieldAlias) else field
-    while isinstance(field, peewee.ForeignKeyField):
-        field = field.rel_field
-    says = getattr(field, "reads_driver_value", None)
-    return bool(says) if says is not None else isinstance(field, _DRIVER_IS_RIGHT)
+def written_back(cursor: Any, fields: list[peewee.Field]) -> Build:
+    """The function that turns rows of `fields`, as RETURNING gave them to `cursor`, into tuples of their values."""
+    return _tuples(columns_of(cursor, [field.python_value for field in fields]))
 
 
 def _tuples(values: list[Column]) -> Build:

@@ -25,6 +25,9 @@ class TenantInsert(ScopedResult, peewee.ModelInsert):
         """The defaults of columns that a row does not name."""
         return super().get_default_data() if self._fills_defaults else {}
 
+    def _gives_rows(self) -> bool:
+        return self._return_cursor or not self._as_rowcount  # the ids, if nothing else was asked for
+
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
         meta = self.model._meta
         query = self.clone()

@@ -11,7 +11,7 @@ from typing import Any
 import peewee
 
 from rayces_core.errors import CrossTenantError
-from rayces_core.tenancy.hydration import MOST_BUILDERS, Build, Column, compile_builder, is_permanent, pairs
+from rayces_core.tenancy.hydration import MOST_BUILDERS, Build, Column, columns_of, compile_builder, is_permanent, pairs
 
 
 def joined_builder(query: Any, cursor: Any) -> Build | None:
@@ -39,10 +39,7 @@ def joined_builder(query: Any, cursor: Any) -> Build | None:
 def _write(query: Any, cursor: Any) -> Build:
     plan = peewee.ModelCursorWrapper(cursor, query.model, query._returning, query._from_list, query._joins)
     plan.initialize()
-    columns = [
-        Column(f"c{i}", field, converter)
-        for i, (field, converter) in enumerate(zip(plan.fields, plan.converters, strict=True))
-    ]
+    columns = columns_of(cursor, plan.converters)
     models = list(plan.key_to_constructor)
     place = {model: number for number, model in enumerate(models)}
     held: list[dict[str, Column]] = [{} for _ in models]

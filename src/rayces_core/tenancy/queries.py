@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from operator import is_
-from typing import Any, Self
+from typing import Any
 
 import peewee
 
-from rayces_core.database.binding import Binding, block_here, bound_here, current
-from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
+from rayces_core.database.binding import Binding, block_here, current
+from rayces_core.errors import InvalidDataError, TenancyError, TenantImmutableError
 from rayces_core.fields import assigned
-from rayces_core.tenancy.hydration import Rows, builder
+from rayces_core.tenancy.hydration import Build, Rows, builder
 from rayces_core.tenancy.joined import joined_builder
 from rayces_core.tenancy.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
 from rayces_core.tenancy.shapes import run_shaped
+from rayces_core.tenancy.streaming import ServerCursor, Stream, built, held
 
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
@@ -24,24 +26,33 @@ class ScopedResult:
 
     # What was read, for whom and in which block, in one tuple: queries may be shared between threads.
     _kept: tuple[Binding, object, Any] | None = None
+    _wrapper: Any = None
     _streams = False
     _repeats = False  # whether every execute() runs anew, as writing does
+
+    @property
+    def _cursor_wrapper(self) -> Any:
+        return self._wrapper
+
+    @_cursor_wrapper.setter
+    def _cursor_wrapper(self, wrapper: Any) -> None:
+        # Peewee drops its own so wherever it copies a query or changes one in place; what we keep goes with it.
+        self._wrapper = wrapper
+        if wrapper is None:
+            self._kept = None
 
     def _execute(self, database: Any) -> Any:
         kept = None if self._repeats or self._streams else self._valid()
         if kept is not None:
             return kept
         binding, mine = current(), block_here()
-        result = self.clone()._run(database)
-        if isinstance(result, peewee.CursorWrapper):
-            self._kept = binding, mine, result
+        query = self.clone()
+        result = query._run(database)
+        # Of an INSERT the result is the new id, and its rows are kept beside.
+        rows = result if isinstance(result, peewee.CursorWrapper) else query._cursor_wrapper
+        if isinstance(rows, peewee.CursorWrapper):
+            self._kept = binding, mine, rows
         return result
-
-    def clone(self) -> Self:
-        """A copy that has read nothing."""
-        query = super().clone()
-        query._kept = None
-        return query
 
     def _valid(self) -> Any:
         kept = self._kept
@@ -55,18 +66,41 @@ class ScopedResult:
             if cursor is not None:
                 self._cursor_wrapper = self._get_cursor_wrapper(cursor)
         result = super()._execute(database)
-        if isinstance(result, peewee.CursorWrapper) and not isinstance(result, Rows) and not self._streams:
+        rows = self._cursor_wrapper
+        if isinstance(rows, peewee.CursorWrapper) and not isinstance(rows, Rows) and not self._streams:
             # Peewee's own make their instances when looked at, which may be in another tenant's block.
-            result.fill_cache()
+            rows.fill_cache()
         return result
 
     def _may_be_shaped(self) -> bool:
         return False
 
+    def open_on_server(self, size: int | None) -> ServerCursor:
+        """A cursor on the server that gives this query's rows, `size` at a time; in a unit of work only."""
+        if self._repeats:
+            raise TenancyError("a write cannot stay on the server; call execute()")
+        return ServerCursor(self, size)
+
     def _result(self) -> Any:
         # Not again in the same block: list() asks for the length too, and this may be an INSERT.
         kept = self._valid()
-        return self.execute() if kept is None else kept
+        if kept is not None:
+            return kept
+        if self._repeats:
+            self._check_rows()
+        result = self.execute()
+        kept = self._valid()
+        return result if kept is None else kept
+
+    def _check_rows(self) -> None:
+        """Refuse to write only because the rows of a write were asked for, where that is no first time or none come."""
+        if self._kept is not None:
+            raise TenancyError("this was written in another block; execute() writes it again, in this one")
+        if not self._gives_rows():
+            raise TenancyError("this write gives no rows; name them with .returning(...), or call execute()")
+
+    def _gives_rows(self) -> bool:
+        return bool(self._returning)
 
     def _ensure_execution(self) -> None:
         self._result()
@@ -81,38 +115,31 @@ class ScopedResult:
         return len(self._result())
 
     def iterator(self, database: Any = None) -> Iterator[Any]:
-        """Rows one by one, kept nowhere; raises when read on after the tenant's block."""
+        """Rows built a few at a time and kept nowhere; raises when read on after the tenant's block.
+
+        The driver has the whole result by then, as rows of its own. ServerSide(query) inside db.atomic() leaves it on
+        the server. Of a write it gives the rows that it returns.
+        """
+        if self._repeats:
+            return held(iter(self._result()), current())
         query = self.clone()
         query._streams = True
-        return _held(super(ScopedResult, query).iterator(database), current())
+        return held(super(ScopedResult, query).iterator(database), current())
 
     def _get_cursor_wrapper(self, cursor: Any) -> Any:
+        build = self._builder(cursor)
+        if isinstance(cursor, ServerCursor):
+            rows = super()._get_cursor_wrapper(cursor).iterator if build is None else None
+            return Stream(rows or partial(built, cursor, build, current().organization_id), cursor)
+        return super()._get_cursor_wrapper(cursor) if build is None else Rows(cursor, build, current().organization_id)
+
+    def _builder(self, cursor: Any) -> Build | None:
+        """What builds the rows; None where Peewee's own does."""
         row_type = self._row_type or self.default_row_type
         if row_type not in _BUILT:
-            return super()._get_cursor_wrapper(cursor)
+            return None
         joined = row_type == peewee.ROW.MODEL and getattr(self, "_joins", None)
-        build = joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
-        if build is None:
-            return super()._get_cursor_wrapper(cursor)
-        return Rows(cursor, build, current().organization_id)
-
-
-def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:
-    while True:
-        now = bound_here()
-        if now is not binding:
-            if now is None:
-                raise TenantNotSetError("the tenant's block has ended; read the iterator inside it")
-            raise CrossTenantError(
-                "this iterator was begun under another tenant; read it inside that block",
-                bound=now.organization_id,
-                found=binding.organization_id,
-            )
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        yield row
+        return joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
 
 
 class ScopedReading(ScopedResult):
@@ -120,7 +147,7 @@ class ScopedReading(ScopedResult):
 
     def scalars(self, database: Any = None) -> Iterator[Any]:
         """The first column, row by row; raises when read on after the tenant's block."""
-        return _held(super().scalars(database), current())
+        return held(super().scalars(database), current())
 
     def select_from(self, *columns: Any) -> TenantSelect:
         """A SELECT over this one."""

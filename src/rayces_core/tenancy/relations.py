@@ -68,7 +68,8 @@ class TenantForeignKey(peewee.ForeignKeyField):
         """The id of a related row or instance."""
         if isinstance(value, self.rel_model):
             value = getattr(value, self.rel_field.safe_name)
-        elif isinstance(value, peewee.Model):
+        elif isinstance(value, peewee.Model) and not isinstance(self.rel_field, peewee.ForeignKeyField):
+            # A key that is itself a foreign key takes the row that it names, and says itself whether it is one.
             wanted = self.rel_model.__name__
             raise InvalidDataError(
                 f"{self.model.__name__}.{self.name}", value, f"must be a {wanted}, not a {type(value).__name__}"
@@ -82,7 +83,12 @@ class OrganizationAccessor(peewee.ForeignKeyAccessor):
     def get_rel_instance(self, instance: Any) -> Any:
         """The organization, read once and kept."""
         check_reach(instance)
-        return super().get_rel_instance(instance)
+        if self.name not in instance.__rel__:
+            value = instance.__data__.get(self.name)
+            if value is None:
+                raise self.rel_model.DoesNotExist(f"this {type(instance).__name__} has no organization yet")
+            instance.__rel__[self.name] = self.rel_model.get(self.field.rel_field == value)
+        return instance.__rel__[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
         own = tenant_of(instance)
@@ -102,10 +108,17 @@ def _is_partly_read(value: Any) -> bool:
 
 
 class OrganizationKey(peewee.ForeignKeyField):
-    """organization_id of every tenant table."""
+    """organization_id of every tenant table.
+
+    `row.organization` is read when it is asked for, though Peewee is told otherwise: model_to_dict(row) then gives its
+    id, and does not read and show the whole organization, settings and all.
+    """
 
     accessor_class = OrganizationAccessor
     field_type = "BIGINT"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"lazy_load": False})
 
 
 # -- rows that name others --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import peewee
 from rayces_core import clock
 from rayces_core.database.binding import bound_here, current, database
 from rayces_core.errors import CrossTenantError, InvalidDataError
+from rayces_core.fields.in_place import remember_saved
 from rayces_core.tenancy.hydration import Build, builder
 from rayces_core.tenancy.inserting import TenantInsert
 from rayces_core.tenancy.prepared import prepared, slots
@@ -148,6 +149,7 @@ class ScopedModel(Writable, peewee.Model):
         for instance, values in zip(batch, made, strict=True):
             instance._take_up(values)
             instance._dirty.clear()
+            remember_saved(instance, cls._insertable_names())
 
     @classmethod
     def bulk_update(cls, model_list: Iterable[Any], fields: Iterable[Any], batch_size: int | None = None) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 
 import peewee
 
-from rayces_core.database.binding import current
+from rayces_core.database.binding import DIALECT, current
 from rayces_core.errors import CrossTenantError, TenancyError
+from rayces_core.fields.in_place import watch
 
 
 def tenant_in(ctx: peewee.Context) -> Any:
@@ -89,6 +90,16 @@ class TenantMetadata(peewee.Metadata):
         super().__init__(*args, **options)
         self.prepared: dict[Any, Any] = {}
         self.builders: dict[Any, Any] = {}
+
+    def add_field(self, field_name: str, field: Any, set_attribute: bool = True) -> None:
+        """Take up a field; what it wants to know of its database it is told at once, as there is one dialect."""
+        known = len(self._db_hooks)
+        super().add_field(field_name, field, set_attribute)
+        # Outside a block Peewee has just told it that there is none.
+        for hook in self._db_hooks[known:]:
+            hook(DIALECT)
+        if set_attribute:
+            watch(self.model, field)
 
     @property
     def table(self) -> TenantTable:

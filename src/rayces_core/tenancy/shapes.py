@@ -149,9 +149,13 @@ def _own(node: Any, model: Any) -> Any:
 
 
 def _plain(field: Any, value: Any) -> Any:
-    if isinstance(value, _PLAIN) or (isinstance(field, peewee.ForeignKeyField) and isinstance(value, field.rel_model)):
-        return field.db_value(value)
-    raise _Unshapely
+    named = isinstance(field, peewee.ForeignKeyField) and isinstance(value, field.rel_model)
+    if not (named or isinstance(value, _PLAIN)):
+        raise _Unshapely
+    stored = field.db_value(value)
+    if isinstance(stored, peewee.Node):
+        raise _Unshapely
+    return stored
 
 
 def _count(value: Any, values: _Values) -> bool:

@@ -13,8 +13,11 @@ import peewee
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
-from rayces_core.fields import note_changes_in_place
+from rayces_core.fields import assigned, note_changes_in_place
+from rayces_core.fields.in_place import remember_saved
+from rayces_core.tenancy.hydration import written_back
 from rayces_core.tenancy.prepared import prepared, slots
+from rayces_core.tenancy.queries import is_state
 from rayces_core.tenancy.relations import dependents
 from rayces_core.tenancy.scoping import check_reach, known_tenant_of
 
@@ -54,6 +57,7 @@ class Writable:
         self._take_up(self._insert_values(self._without_defaults(data)))
         self._dirty -= set(data)
         self._dirty.discard(self._meta.tenant_field)
+        remember_saved(self, data)
         return 1
 
     def _known(self, only: Iterable[Any]) -> list[Any]:
@@ -95,11 +99,11 @@ class Writable:
 
     def _insert_values(self, data: dict[str, Any]) -> tuple[Any, ...]:
         cls, binding = type(self), current()
-        if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
+        stored = self._stored(data)
+        if stored is None:
             insert = cls.insert(data).returning(*cls._made_by_database())
             insert._fills_defaults = False
             return tuple(insert.tuples().execute()[0])
-        fields = cls._meta.fields
 
         def query() -> Any:
             open_values = dict(zip(data, slots(len(data)), strict=True))
@@ -108,8 +112,24 @@ class Writable:
             return insert
 
         statement = prepared(cls, ("insert", *data), query)
-        cursor = statement.run(binding, *(fields[name].db_value(value) for name, value in data.items()))
-        return tuple(cursor.fetchone())
+        cursor = statement.run(binding, *stored)
+        build = cls._meta.remember("written back", lambda: written_back(cursor, cls._made_by_database()))
+        return tuple(build(cursor.fetchall(), None)[0])
+
+    def _stored(self, data: dict[str, Any]) -> list[Any] | None:
+        """What the columns of `data` hold, for SQL that is rendered already; None where a value is SQL of its own.
+
+        A value may be SQL, and so may be what its field makes of it.
+        """
+        fields, stored = self._meta.fields, []
+        for name, value in data.items():
+            if isinstance(value, peewee.Node) and not isinstance(value, peewee.Model):
+                return None
+            held = fields[name].db_value(value)
+            if isinstance(held, peewee.Node):
+                return None
+            stored.append(held)
+        return stored
 
     def _update_row(self, only: Iterable[Any] | None) -> int | bool:
         cls, key = type(self), self._meta.primary_key
@@ -119,32 +139,42 @@ class Writable:
         self._fill_in_relations(data)
         if self._meta.tenant_field in data:
             data.pop(self._meta.tenant_field)
-        if not data:
+        states = {name: data.pop(name) for name in cls._by_event_only() if name in data}
+        if not data and not states:
             self._dirty.clear()
             return False
         if "updated_at" in cls._meta.fields and "updated_at" not in data:
             data["updated_at"] = clock.now()
-        count = self._update_values(data)
+        count = self._update_as_it_stands(data, states) if states else self._update_values(data)
         for name in data:
             self.__data__[name] = data[name]
-        self._dirty -= set(data)
+        self._dirty -= {*data, *states}
+        remember_saved(self, data)
+        return count
+
+    def _update_as_it_stands(self, data: dict[str, Any], states: dict[str, Any]) -> int:
+        """Write where the row is in the state that was given with its values, as in a form that posts all of them."""
+        cls, fields = type(self), self._meta.fields
+        same = [fields[name] == value for name, value in states.items()]
+        count = int(cls.update(data).where(self._pk_expr(), *same).execute())
+        if not count and cls.select().where(self._pk_expr()).exists():
+            raise assigned(fields[next(iter(states))])
         return count
 
     def _update_values(self, data: dict[str, Any]) -> int:
         cls, binding = type(self), current()
-        key, fields = cls._meta.primary_key, cls._meta.fields
-        own = known_tenant_of(self)
-        if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
+        key = cls._meta.primary_key
+        own, stored, pk = known_tenant_of(self), self._stored(data), key.db_value(self._pk)
+        if stored is None or isinstance(pk, peewee.Node):
             return int(cls.update(data).where(self._pk_expr()).execute())
 
         def query() -> Any:
-            *values, pk, tenant = slots(len(data) + 2)
-            statement = cls.update(dict(zip(data, values, strict=True))).where(key == pk)
+            *values, own_key, tenant = slots(len(data) + 2)
+            statement = cls.update(dict(zip(data, values, strict=True))).where(key == own_key)
             return statement.where(cls._tenant_field() == tenant) if binding.privileged else statement
 
         statement = prepared(cls, ("update", *data), query)
-        given = [fields[name].db_value(value) for name, value in data.items()]
-        return int(statement.run(binding, *given, self._pk, own).rowcount)
+        return int(statement.run(binding, *stored, pk, own).rowcount)
 
     def delete_instance(self, recursive: bool = False, delete_nullable: bool = False) -> int:
         """DELETE the row; `recursive` deletes what names it as well, all or nothing.
@@ -185,6 +215,11 @@ class Writable:
     @classmethod
     def _insertable_names(cls) -> set[str]:
         return cls._meta.remember("insertable names", lambda: {field.name for field in cls._insertable()})
+
+    @classmethod
+    def _by_event_only(cls) -> list[str]:
+        fields = cls._meta.sorted_fields
+        return cls._meta.remember("by event only", lambda: [field.name for field in fields if is_state(field)])
 
     @classmethod
     def _made_by_database(cls) -> list[peewee.Field]:
