@@ -12,6 +12,7 @@ from rayces_core import Database
 from rayces_core.models import TENANT_MODELS
 from tests.conftest import on_server
 from tests.factory import make_organization
+from tests.tenancy.beside import Beside, make_tables
 from tests.tenancy.worlds import World, populate, start_of_ids
 
 WALLS = ["all walls", "wall 1 alone"]
@@ -64,3 +65,14 @@ def _world(database: Database, ours: int = 2, theirs: int = 3) -> World:
     with database.tenant(made.b):
         populate(database, "theirs", made.base, theirs)
     return made
+
+
+@pytest.fixture(scope="session")
+def beside(create_database: Callable[..., str], template: str) -> Iterator[Beside]:
+    """Tenant models beside plain ones with the same fields and rows."""
+    url = create_database(template)
+    make_tables(url)
+    with Database.connect(url, pool_timeout=10) as database:
+        made = Beside(database)
+        yield made
+        made.plain.close()

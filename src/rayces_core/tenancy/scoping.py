@@ -14,6 +14,7 @@ import peewee
 
 from rayces_core.database.binding import DIALECT, current
 from rayces_core.errors import CrossTenantError, TenancyError
+from rayces_core.fields.hstore import read_as_dict
 from rayces_core.fields.in_place import watch
 
 
@@ -94,6 +95,7 @@ class TenantMetadata(peewee.Metadata):
     def add_field(self, field_name: str, field: Any, set_attribute: bool = True) -> None:
         """Take up a field; what it wants to know of its database it is told at once, as there is one dialect."""
         known = len(self._db_hooks)
+        read_as_dict(field)
         super().add_field(field_name, field, set_attribute)
         # Outside a block Peewee has just told it that there is none.
         for hook in self._db_hooks[known:]:
