@@ -324,3 +324,18 @@ def shown(value: Any) -> Any:
     if isinstance(value, int | float | decimal.Decimal | None | bytes | datetime.date | datetime.time | uuid.UUID):
         return f"{type(value).__name__} {value!r}"
     return repr(value)
+
+
+def is_a_result(value: Any) -> bool:
+    """Whether a case gave something: two equal errors would say nothing of the results."""
+    return not (isinstance(value, str) and value.endswith(("Error", "Exception")))
+
+
+def names(rows: Any) -> list[str]:
+    """Rooms by name, in their order."""
+    return [row.name for row in rows]
+
+
+def public(kind: type) -> set[str]:
+    """The public names of a class."""
+    return {name for name in dir(kind) if not name.startswith("_")}

@@ -121,7 +121,7 @@ def test_an_alias_that_is_no_field_is_refused_as_any_name_that_is_none(beside):
     with beside.db.tenant(beside.organization), pytest.raises(InvalidDataError, match="there is no such field"):
         act(*PAIRS["tenant"])
     with beside.db.tenant(beside.organization):
-        _, room, seat = PAIRS["tenant"]
+        _, room, _ = PAIRS["tenant"]
         query = room.select(room.id, room.name.alias("value")) + room.select(room.id, room.name.alias("value"))
         assert all(row.value for row in query)  # a query of one model gives it
 
