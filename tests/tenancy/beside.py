@@ -213,6 +213,8 @@ PlainSeat = model(
 
 Badge = model("badges", TenantModel, code=peewee.IPField(primary_key=True), name=peewee.TextField())
 Labelled = model("labelled", TenantModel, labels=postgres_ext.HStoreField(null=True))
+Keyed = model("keyed", TenantModel, room=TenantForeignKey(Room, primary_key=True))
+Marked = model("marked", TenantModel, keyed=TenantForeignKey(Keyed))
 
 PAIRS = {"tenant": (Kind, Room, Seat), "plain": (PlainKind, PlainRoom, PlainSeat)}
 COLUMNS = {
@@ -220,6 +222,8 @@ COLUMNS = {
     "rooms": "name text NOT NULL, size integer NOT NULL DEFAULT 1",
     "seats": "room_id bigint, label text NOT NULL",
     "labelled": "labels hstore",
+    "keyed": "room_id bigint NOT NULL",
+    "marked": "keyed_id bigint NOT NULL",
     "badges": "code bigint NOT NULL, name text NOT NULL",
 }
 UNIQUE = {"rooms": ["name"]}

@@ -43,7 +43,7 @@ def _db_value(_: Any, value: Any) -> Any:
 
 def _python_value(_: Any, value: Any) -> Any:
     try:
-        return HstoreAdapter.parse(value, None) if isinstance(value, str) else value
+        return HstoreAdapter.parse(value, None) if isinstance(value, str) else value  # type: ignore[no-untyped-call]
     except psycopg2.InterfaceError:
         return value  # what a function made of the column
 
