@@ -213,7 +213,7 @@ PlainSeat = model(
 
 Badge = model("badges", TenantModel, code=peewee.IPField(primary_key=True), name=peewee.TextField())
 Labelled = model("labelled", TenantModel, labels=postgres_ext.HStoreField(null=True))
-Keyed = model("keyed", TenantModel, room=TenantForeignKey(Room, primary_key=True))
+Keyed = model("keyed", TenantModel, room=TenantForeignKey(Room, primary_key=True, backref="+"))
 Marked = model("marked", TenantModel, keyed=TenantForeignKey(Keyed))
 
 PAIRS = {"tenant": (Kind, Room, Seat), "plain": (PlainKind, PlainRoom, PlainSeat)}

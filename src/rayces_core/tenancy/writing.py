@@ -139,7 +139,8 @@ class Writable:
         self._fill_in_relations(data)
         if self._meta.tenant_field in data:
             data.pop(self._meta.tenant_field)
-        states = {name: data.pop(name) for name in cls._by_event_only() if name in data}
+        # One that is named to be written is refused further on, as in every UPDATE.
+        states = {name: data.pop(name) for name in cls._by_event_only() if name in data and only is None}
         if not data and not states:
             self._dirty.clear()
             return False
