@@ -20,6 +20,28 @@ from rayces_core.database.runners import runner_here
 from rayces_core.errors import TenantNotSetError
 
 
+class Home:
+    """Which database a row is of, within this process: one object a Database, whatever engines it has.
+
+    A copy of a row keeps it; a row that was pickled knows no database any more.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __copy__(self) -> Home:
+        return self
+
+    def __deepcopy__(self, _: object) -> Home:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nowhere, ()
+
+
+def _nowhere() -> None:
+    """What a Home is in another process."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """One tenant of one database; `organization_id` is None in privileged work.

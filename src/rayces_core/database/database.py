@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
-from rayces_core.database.binding import Binding, bound_here, current
+from rayces_core.database.binding import Binding, Home, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.observing import Observer
@@ -71,7 +71,7 @@ class Database(Generic[Org]):
             raise ConfigurationError(
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
-        self._server = server
+        self._server, self._home = server, Home()
         self.url = with_options(url, given.connect_options)
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
@@ -86,7 +86,7 @@ class Database(Generic[Org]):
         return Engine(
             with_defaults(url),
             role,
-            home=self,
+            home=self._home,
             max_connections=int(given.max_connections),
             pool_timeout=float(given.pool_timeout),
             idle_limit_ms=None if idle is None else int(float(idle) * 1000),
@@ -251,16 +251,25 @@ class Database(Generic[Org]):
     def _organization(self, tenant: object) -> Org:
         if isinstance(tenant, organization_model()):
             organization: Any = tenant
+            if organization._home not in (None, self._home):
+                raise UnknownTenantError(
+                    tenant, "this Organization was read from another database; give its subdomain to find this one's"
+                )
             if type(organization.id) is not int or "id" in organization.dirty_field_names:
                 raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
             values = self._looked_up(organization.id)
         else:
             values = self._looked_up(checked_key(tenant))
-            organization = instance_of(values)
+            organization = self._instance(values)
         if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
         return found
+
+    def _instance(self, values: Values) -> Any:
+        organization = instance_of(values)
+        organization._home = self._home
+        return organization
 
     def _looked_up(self, key: str | int) -> Values:
         values = self._organizations.look_up(key, lambda: self._look(key))
@@ -295,7 +304,7 @@ class Database(Generic[Org]):
             if cached_only:
                 raise TenantNotCachedError(key)
             values = self._organizations.look_up(key, lambda: self._look(key))
-        found: Org | None = None if values is None else instance_of(values)
+        found: Org | None = None if values is None else self._instance(values)
         return found
 
     @property
@@ -309,7 +318,7 @@ class Database(Generic[Org]):
         binding = bound_here()
         if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
             return None
-        found: Org = instance_of(self._looked_up(binding.organization_id))
+        found: Org = self._instance(self._looked_up(binding.organization_id))
         return found
 
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:

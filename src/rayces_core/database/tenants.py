@@ -22,6 +22,7 @@ class Tenant(Protocol):
     id: Any
     subdomain: Any
     active: Any
+    _home: Any
 
     @property
     def dirty_field_names(self) -> Any:

@@ -67,6 +67,7 @@ def _instance(number: int, model: Any, held: dict[str, Column]) -> list[str]:
         f"    {row}.__data__ = {{{pairs(list(held), list(held.values()))}}}",
         f"    {row}.__rel__ = {{}}",
         f"    {row}._dirty = set()",
+        f"    {row}._home = home",
         f"    s{number} = " + (" or ".join(f"{column.variable} is not None" for column in there) or "False"),
     ]
     tenant_field = getattr(meta, "tenant_field", None)

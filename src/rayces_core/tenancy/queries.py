@@ -11,9 +11,17 @@ import peewee
 from rayces_core.database.binding import Binding, block_here, bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
 from rayces_core.fields import assigned
+from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.hydration import Rows, builder
 from rayces_core.tenancy.joined import joined_builder
-from rayces_core.tenancy.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
+from rayces_core.tenancy.scoping import (
+    TenantLoad,
+    check_database,
+    home_of,
+    known_tenant_of,
+    prefetch_by_tenant,
+    tenant_in,
+)
 from rayces_core.tenancy.shapes import run_shaped
 
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
@@ -28,6 +36,7 @@ class ScopedResult:
     _repeats = False  # whether every execute() runs anew, as writing does
 
     def _execute(self, database: Any) -> Any:
+        check_database(database)
         kept = None if self._repeats or self._streams else self._valid()
         if kept is not None:
             return kept
@@ -94,7 +103,8 @@ class ScopedResult:
         build = joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
         if build is None:
             return super()._get_cursor_wrapper(cursor)
-        return Rows(cursor, build, current().organization_id)
+        binding = current()
+        return Rows(cursor, build, binding.organization_id, home_of(binding))
 
 
 def _held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:
@@ -121,6 +131,16 @@ class ScopedReading(ScopedResult):
     def scalars(self, database: Any = None) -> Iterator[Any]:
         """The first column, row by row; raises when read on after the tenant's block."""
         return _held(super().scalars(database), current())
+
+    def count(self, database: Any = None, clear_limit: bool = False) -> int:
+        """How many rows there are; `clear_limit` counts those beyond the limit as well."""
+        check_database(database or self._database)
+        return super().count(database, clear_limit)
+
+    def exists(self, database: Any = None) -> bool:
+        """Whether there is a row."""
+        check_database(database or self._database)
+        return super().exists(database)
 
     def select_from(self, *columns: Any) -> TenantSelect:
         """A SELECT over this one."""
@@ -169,7 +189,7 @@ class TenantSelect(ScopedReading, peewee.ModelSelect):
         return not self._load_tree
 
     def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
-        if is_subquery or not self.selects_all():
+        if is_subquery or not self.selects_all() or not are_written_plainly(self.model):
             return super().__sql_selection__(ctx, is_subquery)
         # All columns of a model are most of the text, and the same for every query but for the alias.
         meta = self.model._meta

@@ -13,7 +13,7 @@ import peewee
 
 from rayces_core.database.binding import current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
-from rayces_core.tenancy.scoping import check_reach, known_tenant_of, tenant_of
+from rayces_core.tenancy.scoping import check_home, check_reach, known_tenant_of, share_home, tenant_of
 
 
 class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
@@ -37,6 +37,7 @@ class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
             raise CrossTenantError(
                 f"{self.name} must be of organization {mine}, not {theirs}", bound=mine, found=theirs
             )
+        share_home(instance, related)
         # The key may itself be a foreign key, whose attribute would be the row behind it.
         instance.__data__[self.name] = getattr(related, self.field.rel_field.safe_name)
         instance.__rel__[self.name] = related
@@ -62,11 +63,17 @@ class TenantForeignKey(peewee.ForeignKeyField):
 
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor
-    field_type = "BIGINT"
+
+    @property
+    def field_type(self) -> str:
+        """The type of the key that it names."""
+        own = self.rel_field.field_type
+        return "BIGINT" if own.startswith("BIG") else super().field_type
 
     def db_value(self, value: Any) -> Any:
         """The id of a related row or instance."""
         if isinstance(value, self.rel_model):
+            check_home(value)
             value = getattr(value, self.rel_field.safe_name)
         elif isinstance(value, peewee.Model):
             wanted = self.rel_model.__name__
@@ -85,6 +92,8 @@ class OrganizationAccessor(peewee.ForeignKeyAccessor):
         return super().get_rel_instance(instance)
 
     def __set__(self, instance: Any, value: Any) -> None:
+        if isinstance(value, peewee.Model):
+            share_home(instance, value)
         own = tenant_of(instance)
         new = value.id if isinstance(value, self.rel_model) else value
         # Without an id it is no row yet, or what an outer join gives where there is none.
@@ -106,6 +115,11 @@ class OrganizationKey(peewee.ForeignKeyField):
 
     accessor_class = OrganizationAccessor
     field_type = "BIGINT"
+
+    def db_value(self, value: Any) -> Any:
+        """The id of an organization or instance."""
+        check_home(value)
+        return super().db_value(value)
 
 
 # -- rows that name others --------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields import note_changes_in_place
+from rayces_core.tenancy.constant import is_constant
 from rayces_core.tenancy.prepared import prepared, slots
 from rayces_core.tenancy.relations import dependents
-from rayces_core.tenancy.scoping import check_reach, known_tenant_of
+from rayces_core.tenancy.scoping import check_reach, home_of, known_tenant_of
 
 
 class Writable:
@@ -95,7 +96,9 @@ class Writable:
 
     def _insert_values(self, data: dict[str, Any]) -> tuple[Any, ...]:
         cls, binding = type(self), current()
-        if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
+        if not is_constant(cls, "insert") or any(
+            isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()
+        ):
             insert = cls.insert(data).returning(*cls._made_by_database())
             insert._fills_defaults = False
             return tuple(insert.tuples().execute()[0])
@@ -134,7 +137,9 @@ class Writable:
         cls, binding = type(self), current()
         key, fields = cls._meta.primary_key, cls._meta.fields
         own = known_tenant_of(self)
-        if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()):
+        if not is_constant(cls, "update") or any(
+            isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in data.values()
+        ):
             return int(cls.update(data).where(self._pk_expr()).execute())
 
         def query() -> Any:
@@ -169,6 +174,7 @@ class Writable:
         return own & (self._tenant_field() == known_tenant_of(self))
 
     def _take_up(self, values: Iterable[Any]) -> None:
+        self._home = home_of(current())
         for field, value in zip(self._made_by_database(), values, strict=True):
             self.__data__[field.name] = value
 
