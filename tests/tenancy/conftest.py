@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rayces_core import Database
+from rayces_core import Database, Organization
 from rayces_core.models import TENANT_MODELS
 from tests.conftest import on_server
 from tests.factory import make_organization
+from tests.tenancy.host_tables import TABLES
 from tests.tenancy.worlds import World, populate, start_of_ids
 
 WALLS = ["all walls", "wall 1 alone"]
@@ -64,3 +65,24 @@ def _world(database: Database, ours: int = 2, theirs: int = 3) -> World:
     with database.tenant(made.b):
         populate(database, "theirs", made.base, theirs)
     return made
+
+
+@pytest.fixture(scope="session")
+def host_db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """A database that has tables of a host's own as well."""
+    url = create_database(template)
+    on_server(url, TABLES)
+    with Database.connect(url, pool_timeout=10) as database:
+        yield database
+
+
+@pytest.fixture
+def north(host_db: Database) -> Organization:
+    """An organization beside those tables."""
+    return make_organization(host_db, settings={"language": "es"})
+
+
+@pytest.fixture
+def south(host_db: Database) -> Organization:
+    """Another one."""
+    return make_organization(host_db, settings={"language": "pt"})

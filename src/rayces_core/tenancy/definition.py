@@ -17,7 +17,7 @@ from rayces_core.tenancy.constant import root_of
 from rayces_core.tenancy.links import TenantManyToManyAccessor, through_model
 from rayces_core.tenancy.queries import TenantSelect
 from rayces_core.tenancy.relations import OrganizationKey, TenantBackrefAccessor, TenantForeignKeyAccessor
-from rayces_core.tenancy.scoping import TenantMetadata, TenantTable
+from rayces_core.tenancy.scoping import TenantMetadata
 
 # What the root decides for all: a base that is no tenant model has Peewee's defaults for these.
 _OF_THE_ROOT = ("legacy_table_names", "model_metadata_class", "only_save_dirty", "tenant_column", "tenant_field")
@@ -28,7 +28,12 @@ _NO_SINGLE_KEY = (
 
 
 class CheckedMetadata(TenantMetadata):
-    """Metadata that lets in no field that would take a wall away, and gives plain keys and links theirs."""
+    """Metadata that lets in no field that would take a wall away, and gives plain keys and links theirs.
+
+    Attribute: `complete`, whether the class is made and was not refused.
+    """
+
+    complete = False
 
     def add_field(self, field_name: str, field: Any, set_attribute: bool = True) -> None:
         """Take up a field; raises TenancyError for one that is, or would hide, the organization."""
@@ -49,10 +54,15 @@ class CheckedMetadata(TenantMetadata):
     def _check_organization(self, name: str, field: Any) -> None:
         named = {name, field.column_name} & {self.tenant_field, self.tenant_column}
         if named and not isinstance(field, OrganizationKey):
-            raise TenancyError(
+            raise self._refused(
                 f"{self.model.__name__}.{name}: every tenant model has `organization` and `organization_id` already; "
                 "leave the field out, or call it something else"
             )
+
+    def _refused(self, reason: str) -> TenancyError:
+        if not self.complete:
+            _withdraw(self.model)
+        return TenancyError(reason)
 
     def _hold_links(self, field: Any) -> None:
         field.accessor_class = TenantManyToManyAccessor
@@ -61,7 +71,7 @@ class CheckedMetadata(TenantMetadata):
         if field._through_model is None:
             field._through_model = through_model(self.model, field)
         if not _is_tenants(field._through_model):
-            raise TenancyError(
+            raise self._refused(
                 f"{self.model.__name__}: {field._through_model.__name__} links rows of tenants, so it has to be a "
                 "TenantModel; leave through_model out, or write it with two TenantForeignKeys"
             )
@@ -96,6 +106,7 @@ class ScopedType(peewee.ModelBase):
         except TenancyError:
             _withdraw(made)
             raise
+        made._meta.complete = True
         return made
 
 
@@ -123,8 +134,9 @@ def _checked_meta(name: str, given: Any, base: Any, *, free: bool) -> type:
             f"{name} finds its database through the bound tenant; leave `database` out of its Meta "
             "and use `with db.tenant(...):`"
         )
-    if not issubclass(own.get("model_metadata_class", CheckedMetadata), CheckedMetadata):
-        raise _other_metadata(name, own["model_metadata_class"])
+    kind = own.get("model_metadata_class", CheckedMetadata)
+    if not issubclass(kind, CheckedMetadata) or kind.table is not TenantMetadata.table:
+        raise _other_metadata(name, kind)
     if getattr(given, "primary_key", None) is False or isinstance(
         getattr(given, "primary_key", None), peewee.CompositeKey
     ):
@@ -161,8 +173,6 @@ def _check(made: Any, root: Any) -> None:
     meta, name = made._meta, made.__name__
     if meta.primary_key is False or meta.composite_key:
         raise TenancyError(_NO_SINGLE_KEY.format(name=name))
-    if not isinstance(meta, CheckedMetadata) or not isinstance(meta.table, TenantTable):
-        raise _other_metadata(name, type(meta))
     abstract = made.__module__.startswith("rayces_core.tenancy.")
     if not abstract and meta.tenant_column != "id" and meta.tenant_field not in meta.fields:
         raise TenancyError(f"{name}.validate_model() has to call super().validate_model(), which adds the organization")

@@ -24,6 +24,7 @@ from rayces_core.tenancy.scoping import (
 )
 from rayces_core.tenancy.shapes import run_shaped
 
+_TEXTS = ("VARCHAR", "CHAR", "TEXT")
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
 
@@ -299,9 +300,19 @@ def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdat
             raise InvalidDataError(f"{model.__name__}.{column.name}", None, "was not read with every row")
         given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
         cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
-        values[column] = peewee.Case(key, cases)
+        values[column] = _typed(column, [value for _, value in given], peewee.Case(key, cases))
     update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
     return update
+
+
+def _typed(column: Any, values: list[Any], cases: Any) -> Any:
+    """Cases as the column's type, where PostgreSQL would take them for text: nothing but NULLs and quoted values."""
+    if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in values):
+        return cases
+    stored = [column.db_value(value) for value in values]
+    untyped = all(value is None or isinstance(value, str) for value in stored)
+    datatype = getattr(column.ddl_datatype(current().engine.get_sql_context()), "sql", None) or "TEXT"
+    return cases.cast(datatype) if untyped and not datatype.startswith(_TEXTS) else cases
 
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
