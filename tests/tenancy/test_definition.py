@@ -114,7 +114,7 @@ def test_a_class_that_would_lead_round_a_wall_is_not_made(what):
 
 def test_a_rayces_database_in_meta_is_refused_as_well(db):
     for named in (db, db.engine):
-        with pytest.raises(TenancyError, match="with db.tenant"):
+        with pytest.raises(TenancyError, match="and use `with"):
             model(meta={"database": named})
 
 
@@ -256,5 +256,3 @@ def test_noop_and_plain_tables_read_nothing_of_another_tenant(host_db, north, so
     with host_db.tenant(north):
         assert list(room.noop()) == []
         assert [row["name"] for row in plain.select(plain.name)] == []
-
-

@@ -146,7 +146,9 @@ def test_a_counted_key_may_have_another_name(host_db, north, south):
 
 
 @pytest.mark.parametrize(
-    "room, bed, backref", [(Room, PlainKeyBed, "plain_beds"), (LateRoom, DeferredBed, "late_beds")], ids=["plain", "deferred"]
+    "room, bed, backref",
+    [(Room, PlainKeyBed, "plain_beds"), (LateRoom, DeferredBed, "late_beds")],
+    ids=["plain", "deferred"],
 )
 def test_a_plain_or_deferred_foreign_key_stays_within_the_organization(host_db, north, south, room, bed, backref):
     """Ids coincide, so privileged work would find the other organization's rows by id alone."""

@@ -148,7 +148,9 @@ def test_a_read_by_id_takes_the_filter_as_it_is_now(host_db, north, room, how):
             assert [found(READS[how], room, one) is not None for one in rooms] == [mine == 1, mine == 2]
 
 
-@pytest.mark.parametrize("room", [BranchRoom, ByQueryClassRoom, ByRenderingRoom, InheritedRoom], ids=lambda r: r.__name__)
+@pytest.mark.parametrize(
+    "room", [BranchRoom, ByQueryClassRoom, ByRenderingRoom, InheritedRoom], ids=lambda r: r.__name__
+)
 @pytest.mark.parametrize("how", IN_LISTS)
 def test_every_other_read_takes_the_filter_as_it_is_now(host_db, north, room, how):
     with host_db.tenant(north):

@@ -51,7 +51,7 @@ def are_written_plainly(model: Any) -> bool:
 
 def is_compared_plainly(field: Any) -> bool:
     """Whether `field == value` is what it is for every column."""
-    return type(field).__eq__ is peewee.Field.__eq__
+    return getattr(type(field), "__eq__", None) is getattr(peewee.Field, "__eq__", None)
 
 
 def is_constant(model: Any, name: str) -> bool:

@@ -5,9 +5,9 @@ Rule it guards: a class that exists is held by all three walls; nothing is found
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
@@ -19,6 +19,7 @@ from rayces_core.tenancy.queries import TenantSelect
 from rayces_core.tenancy.relations import OrganizationKey, TenantBackrefAccessor, TenantForeignKeyAccessor
 from rayces_core.tenancy.scoping import TenantMetadata
 
+M = TypeVar("M", bound=peewee.Model)
 # What the root decides for all: a base that is no tenant model has Peewee's defaults for these.
 _OF_THE_ROOT = ("legacy_table_names", "model_metadata_class", "only_save_dirty", "tenant_column", "tenant_field")
 _NO_SINGLE_KEY = (
@@ -92,7 +93,13 @@ def _is_tenants(model: Any) -> bool:
 class ScopedType(peewee.ModelBase):
     """The class of scoped models: checks what the host wrote before Peewee acts on it, and what came of it."""
 
-    def __new__(mcs, name: str, bases: tuple[Any, ...], attrs: dict[str, Any], **options: Any) -> Any:  # noqa: N804
+    if TYPE_CHECKING:
+
+        def __iter__(cls: type[M]) -> Iterator[M]: ...
+        def __getitem__(cls: type[M], key: Any) -> M: ...
+
+    def __new__(mcs, name: str, bases: tuple[Any, ...], attrs: dict[str, Any], **options: Any) -> Any:
+        """Make the class, or raise TenancyError with what to write instead."""
         scoped = [base for base in bases if isinstance(base, ScopedType)]
         if not scoped:  # the root itself
             return super().__new__(mcs, name, bases, attrs, **options)
@@ -177,7 +184,9 @@ def _check(made: Any, root: Any) -> None:
     if not abstract and meta.tenant_column != "id" and meta.tenant_field not in meta.fields:
         raise TenancyError(f"{name}.validate_model() has to call super().validate_model(), which adds the organization")
     if not (isinstance(made._select_class, type) and issubclass(made._select_class, TenantSelect)):
-        raise TenancyError(f"{name}._select_class has to be a subclass of TenantSelect, which keeps rows to their tenant")
+        raise TenancyError(
+            f"{name}._select_class has to be a subclass of TenantSelect, which keeps rows to their tenant"
+        )
     if made._schema._database not in (None, database):
         raise TenancyError(f"{name}: tables are made by migrations; leave `database` out of schema_options")
     _check_order(made, root)

@@ -172,7 +172,13 @@ def compile_builder(values: list[Column], result: str, body: list[str] | None = 
     if body is None:
         lines = ["def build(rows, tenant, home):", f"  return [{result} for {unpack} in rows]"]
     else:
-        lines = ["def build(rows, tenant, home):", "  out = []", "  append = out.append", f"  for {unpack} in rows:", *body]
+        lines = [
+            "def build(rows, tenant, home):",
+            "  out = []",
+            "  append = out.append",
+            f"  for {unpack} in rows:",
+            *body,
+        ]
         lines += [f"    append({result})", "  return out"]
     for value in values:
         scope |= value.helpers

@@ -51,9 +51,7 @@ class TenantManyToManyQuery(TenantSelect, peewee.ManyToManyQuery):
     def __init__(self, instance: Any, accessor: Any, rel: Any, *args: Any, **options: Any) -> None:
         peewee.ManyToManyQuery.__init__(self, instance, accessor, rel, *args, **options)
         # The key may itself be a foreign key, whose attribute would be the row behind it.
-        self._src_attr, self._dest_attr = (
-            key.rel_field.safe_name for key in (accessor.src_fk, accessor.dest_fk)
-        )
+        self._src_attr, self._dest_attr = (key.rel_field.safe_name for key in (accessor.src_fk, accessor.dest_fk))
 
     def _id_list(self, given: Any) -> list[Any]:
         for row in given:
@@ -62,7 +60,7 @@ class TenantManyToManyQuery(TenantSelect, peewee.ManyToManyQuery):
         return [getattr(row, self._dest_attr) if isinstance(row, peewee.Model) else row for row in given]
 
     def add(self, value: Any, clear_existing: bool = False) -> Any:
-        """Link these rows, ids or what a query selects; `clear_existing` parts all others first, or none if it fails."""
+        """Link these rows, ids or what a query selects; `clear_existing` parts the others, or none if that fails."""
         self._check_tenant()
         with current().engine.atomic():
             return super().add(value, clear_existing)

@@ -1,12 +1,15 @@
 """The queries of tenant models: no read serves one tenant's rows to another, every write is stamped and checked."""
 
+# mypy: disable-error-code="no-overload-impl"
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import is_
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import peewee
+from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantImmutableError, TenantNotSetError
@@ -24,6 +27,7 @@ from rayces_core.tenancy.scoping import (
 )
 from rayces_core.tenancy.shapes import run_shaped
 
+Row = TypeVar("Row", bound=peewee.Model, default=Any)
 _TEXTS = ("VARCHAR", "CHAR", "TEXT")
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
@@ -183,8 +187,37 @@ class ScopedReading(ScopedResult):
     __add__, __or__, __and__, __sub__ = union_all, union, intersect, except_
 
 
-class TenantSelect(ScopedReading, peewee.ModelSelect):
-    """SELECT of a tenant model."""
+if TYPE_CHECKING:
+
+    class _ModelSelect(peewee.ModelSelect[Row]):
+        def dicts(self, as_dict: bool = True) -> TenantSelect[Any]: ...
+        def tuples(self, as_tuple: bool = True) -> TenantSelect[Any]: ...
+        def namedtuples(self, as_namedtuple: bool = True) -> TenantSelect[Any]: ...
+        def objects(self, constructor: Any = None) -> TenantSelect[Any]: ...
+else:
+
+    class _ModelSelect(peewee.ModelSelect, Generic[Row]):
+        pass
+
+
+class TenantSelect(ScopedReading, _ModelSelect[Row]):
+    """SELECT of a tenant model; gives its rows."""
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Row]: ...
+        @overload
+        def __getitem__(self, item: int) -> Row: ...
+        @overload
+        def __getitem__(self, item: slice) -> list[Row]: ...
+        @overload
+        def first(self, database: Any = None, n: Literal[1] = 1) -> Row | None: ...
+        @overload
+        def first(self, database: Any = None, *, n: int) -> list[Row] | None: ...
+        @overload
+        def peek(self, database: Any = None, n: Literal[1] = 1) -> Row | None: ...
+        @overload
+        def peek(self, database: Any = None, *, n: int) -> list[Row] | None: ...
 
     def _may_be_shaped(self) -> bool:
         return not self._load_tree

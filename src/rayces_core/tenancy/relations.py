@@ -4,16 +4,21 @@ Peewee sees one column; what makes it composite is the database's constraint, an
 never followed to, or given, a row of another.
 """
 
+# mypy: disable-error-code="no-overload-impl"
+
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import peewee
 
 from rayces_core.database.binding import current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
 from rayces_core.tenancy.scoping import check_home, check_reach, known_tenant_of, share_home, tenant_of
+
+M = TypeVar("M", bound=peewee.Model)
+Related = TypeVar("Related")
 
 
 class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
@@ -58,8 +63,27 @@ class TenantBackrefAccessor(peewee.BackrefAccessor):
         return query
 
 
-class TenantForeignKey(peewee.ForeignKeyField):
+class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
     """A reference to a row of another tenant model, of the same organization."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(
+            cls, model: type[M], *args: Any, null: Literal[True], **options: Any
+        ) -> TenantForeignKey[M | None]: ...
+        @overload
+        def __new__(
+            cls, model: type[M], *args: Any, null: Literal[False] = ..., **options: Any
+        ) -> TenantForeignKey[M]: ...
+        @overload
+        def __new__(cls, model: Literal["self"], *args: Any, **options: Any) -> TenantForeignKey[Any]: ...
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Related: ...
+        def __set__(self, instance: object, value: Any) -> None: ...
 
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor

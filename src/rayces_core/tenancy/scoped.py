@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import peewee
 
@@ -86,10 +86,20 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     def _names_field(cls, key: Any) -> bool:
         return not isinstance(key, str) or key in cls._meta.combined
 
+    if TYPE_CHECKING:
+
+        @classmethod
+        def filter(cls, *nodes: Any, **filters: Any) -> TenantSelect[Self]:
+            """Rows of the bound tenant that match; `student__grade_level="3"` follows a foreign key."""
+
+        @classmethod
+        def get_or_create(cls, **values: Any) -> tuple[Self, bool]:
+            """The row with these values, and whether it was made; `defaults=` says what else a new one gets."""
+
     # -- queries ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def select(cls, *fields: Any) -> peewee.ModelSelect[Self]:
+    def select(cls, *fields: Any) -> TenantSelect[Self]:
         """Rows of the bound tenant."""
         return cls._select_class(cls, fields or cls._meta.sorted_fields, is_default=not fields)
 
@@ -274,7 +284,6 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     @classmethod
     def _from_rows(cls, description: Any, rows: list[tuple[Any, ...]]) -> list[Self]:
         """Instances of `rows`, which hold all columns in the order of the fields; `description` is the cursor's."""
-
         binding = current()
 
         def made() -> Build:
