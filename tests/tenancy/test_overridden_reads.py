@@ -342,3 +342,25 @@ def test_only_reads_that_stay_the_same_are_rendered_once(host_db, north):
             assert room.get_by_id(key).name == "r"
     assert kept(Room)
     assert not any(kept(room) for room in list(BEDS)[1:] if room is not ByGetRoom)
+
+
+def test_a_select_that_is_replaced_later_is_heard(host_db, north):
+    class Early(Room):
+        class Meta:
+            table_name = "rooms"
+
+    class Child(Early):
+        class Meta:
+            table_name = "rooms"
+
+    with host_db.tenant(north):
+        key = Room.create(name="r", branch=1).id
+        assert Child.get_by_id(key) is not None
+        Early.select = classmethod(
+            lambda cls, *fields: Room.select.__func__(cls, *fields).where(cls.branch == branch.get())
+        )
+        for mine in (1, 2, 1):
+            branch.set(mine)
+            assert [found(READS["get_by_id"], each, Room(id=key)) is not None for each in (Early, Child)] == [
+                mine == 1
+            ] * 2

@@ -24,8 +24,12 @@ def root_of(model: Any) -> Any:
 
 def keeps(model: Any, name: str) -> bool:
     """Whether `model` and its bases leave the class method `name` as the library has it."""
-    own = getattr(getattr(model, name), "__func__", None)
-    return own is not None and own is getattr(root_of(model), name).__func__
+
+    def found() -> bool:
+        own = getattr(getattr(model, name), "__func__", None)
+        return own is not None and own is getattr(root_of(model), name).__func__
+
+    return bool(model._meta.remember(("keeps", name), found))
 
 
 def only_adds(kind: type, base: type) -> bool:

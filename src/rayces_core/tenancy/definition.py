@@ -22,6 +22,7 @@ from rayces_core.tenancy.scoping import TenantMetadata
 M = TypeVar("M", bound=peewee.Model)
 # What the root decides for all: a base that is no tenant model has Peewee's defaults for these.
 _OF_THE_ROOT = ("legacy_table_names", "model_metadata_class", "only_save_dirty", "tenant_column", "tenant_field")
+_DECIDES_SQL = frozenset(("select", "get", "insert", "update", "_select_class"))
 _NO_SINGLE_KEY = (
     "{name} needs one column as its key: leave primary_key out of Meta, which gives it `id`, and say what else is "
     "unique in the migration, as UNIQUE (organization_id, …)"
@@ -115,6 +116,18 @@ class ScopedType(peewee.ModelBase):
             raise
         made._meta.complete = True
         return made
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _DECIDES_SQL and "_meta" in vars(cls):
+            _forget_rendered(cls)
+
+
+def _forget_rendered(model: Any) -> None:
+    """Have all SQL of `model`, and of the models made from it, compiled anew: what it begins with was replaced."""
+    del model._meta.table
+    for child in model.__subclasses__():
+        _forget_rendered(child)
 
 
 def _check_bases(name: str, bases: Sequence[Any]) -> None:
