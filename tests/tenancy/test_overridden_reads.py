@@ -356,11 +356,9 @@ def test_a_select_that_is_replaced_later_is_heard(host_db, north):
     with host_db.tenant(north):
         key = Room.create(name="r", branch=1).id
         assert Child.get_by_id(key) is not None
-        Early.select = classmethod(
-            lambda cls, *fields: Room.select.__func__(cls, *fields).where(cls.branch == branch.get())
-        )
+        narrow = Room.select.__func__
+        Early.select = classmethod(lambda cls, *fields: narrow(cls, *fields).where(cls.branch == branch.get()))
         for mine in (1, 2, 1):
             branch.set(mine)
-            assert [found(READS["get_by_id"], each, Room(id=key)) is not None for each in (Early, Child)] == [
-                mine == 1
-            ] * 2
+            for each in (Early, Child):
+                assert (found(READS["get_by_id"], each, Room(id=key)) is not None) == (mine == 1)
