@@ -24,6 +24,7 @@ from rayces_core.database.tenants import (
     Remembered,
     Tenant,
     Values,
+    check_saved,
     checked_key,
     instance_of,
     organization_model,
@@ -251,25 +252,15 @@ class Database(Generic[Org]):
     def _organization(self, tenant: object) -> Org:
         if isinstance(tenant, organization_model()):
             organization: Any = tenant
-            if organization._home not in (None, self._home):
-                raise UnknownTenantError(
-                    tenant, "this Organization was read from another database; give its subdomain to find this one's"
-                )
-            if type(organization.id) is not int or "id" in organization.dirty_field_names:
-                raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
+            check_saved(organization, self._home)
             values = self._looked_up(organization.id)
         else:
             values = self._looked_up(checked_key(tenant))
-            organization = self._instance(values)
+            organization = instance_of(self._home, values)
         if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
         return found
-
-    def _instance(self, values: Values) -> Any:
-        organization = instance_of(values)
-        organization._home = self._home
-        return organization
 
     def _looked_up(self, key: str | int) -> Values:
         values = self._organizations.look_up(key, lambda: self._look(key))
@@ -304,7 +295,7 @@ class Database(Generic[Org]):
             if cached_only:
                 raise TenantNotCachedError(key)
             values = self._organizations.look_up(key, lambda: self._look(key))
-        found: Org | None = None if values is None else self._instance(values)
+        found: Org | None = None if values is None else instance_of(self._home, values)
         return found
 
     @property
@@ -318,7 +309,7 @@ class Database(Generic[Org]):
         binding = bound_here()
         if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
             return None
-        found: Org = self._instance(self._looked_up(binding.organization_id))
+        found: Org = instance_of(self._home, self._looked_up(binding.organization_id))
         return found
 
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:

@@ -32,7 +32,7 @@ def joined_builder(query: Any, cursor: Any) -> Build | None:
     if not all(is_permanent(node) for node in selection) or len(builders) >= MOST_BUILDERS:
         return None
     build = _write(query, cursor)
-    builders[key] = (build, selection)
+    builders[key] = (build, selection, joins)  # what goes by its id in the key must stay
     return build
 
 
