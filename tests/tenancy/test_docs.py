@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rayces_core import CrossTenantError
-from rayces_core.tenancy.definition import CheckedMetadata
+from rayces_core.tenancy.definition import CheckedMetadata, withdraw
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
 from tests.tenancy.host_tables import held, table
@@ -25,7 +25,10 @@ def shown():
     names = {"__name__": __name__}
     for block in blocks("python"):
         exec(compile(block, PAGE.name, "exec"), names)
-    return names
+    yield names
+    # Student would else be deleted together with notes that no other test's database has.
+    for model in (names["Tag"].notes.get_through_model(), names["Note"]):
+        withdraw(model)
 
 
 def test_the_models_and_tables_of_the_page_work_together(own_db, shown):

@@ -314,3 +314,11 @@ def test_a_unit_of_one_is_undone_without_the_others(eu, ar):
         assert made.delete_instance() == 1
     with eu.db.tenant("twin"):
         assert Student.select().count() == 1
+
+
+def test_two_objects_of_one_database_share_its_rows(eu):
+    with Database.connect(eu.db.url, application_name="another") as again, again.tenant(eu.organization):
+        assert Student.get_by_id(eu.student.id) == eu.student
+        with again.atomic() as unit:
+            assert changed(copy.copy(eu.student)).save() == 1
+            unit.rollback()

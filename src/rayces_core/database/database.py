@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
-from rayces_core.database.binding import Binding, Home, bound_here, current
+from rayces_core.database.binding import Binding, bound_here, current, home_at
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.observing import Observer
@@ -72,8 +72,8 @@ class Database(Generic[Org]):
             raise ConfigurationError(
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
-        self._server, self._home = server, Home()
         self.url = with_options(url, given.connect_options)
+        self._server, self._home = server, home_at(self.url)
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
         self._tenants = self._engine(self.url, self.app_role, given)

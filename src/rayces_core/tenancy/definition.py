@@ -63,7 +63,7 @@ class CheckedMetadata(TenantMetadata):
 
     def _refused(self, reason: str) -> TenancyError:
         if not self.complete:
-            _withdraw(self.model)
+            withdraw(self.model)
         return TenancyError(reason)
 
     def _hold_links(self, field: Any) -> None:
@@ -112,7 +112,7 @@ class ScopedType(peewee.ModelBase):
         try:
             _check(made, root)
         except TenancyError:
-            _withdraw(made)
+            withdraw(made)
             raise
         made._meta.complete = True
         return made
@@ -218,7 +218,7 @@ def _check_order(made: Any, root: Any) -> None:
             )
 
 
-def _withdraw(made: Any) -> None:
+def withdraw(made: Any) -> None:
     """Take back what other models know of a class that is refused."""
     for key in list(made._meta.refs):
         made._meta.remove_ref(key)
