@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rayces_core import Database
+from rayces_core import Database, Organization
 from rayces_core.models import TENANT_MODELS
 from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.tenancy.beside import Beside, make_tables
+from tests.tenancy.host_tables import TABLES
 from tests.tenancy.worlds import World, populate, start_of_ids
 
 WALLS = ["all walls", "wall 1 alone"]
@@ -76,3 +77,24 @@ def beside(create_database: Callable[..., str], template: str) -> Iterator[Besid
         made = Beside(database)
         yield made
         made.plain.close()
+
+
+@pytest.fixture(scope="session")
+def host_db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """A database that has tables of a host's own as well."""
+    url = create_database(template)
+    on_server(url, TABLES)
+    with Database.connect(url, pool_timeout=10) as database:
+        yield database
+
+
+@pytest.fixture
+def north(host_db: Database) -> Organization:
+    """An organization beside those tables."""
+    return make_organization(host_db, settings={"language": "es"})
+
+
+@pytest.fixture
+def south(host_db: Database) -> Organization:
+    """Another one."""
+    return make_organization(host_db, settings={"language": "pt"})

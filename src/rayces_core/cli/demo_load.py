@@ -157,7 +157,7 @@ def _book(organization: Organization, people: People, session: Session, now: dat
     appointment = scheduling.book(
         student=student,
         professional=profile,
-        client=student.primary_contact,
+        client=student.primary_contact or people.desk,
         scheduled_at=starts,
         uses_credit=session.paid,
         draft=session.state == AppointmentState.DRAFT,

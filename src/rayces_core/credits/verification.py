@@ -13,6 +13,7 @@ from typing import Any, Final
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.tenancy.organization import Organization
+from rayces_core.tenancy.scoping import check_home
 
 STRETCH: Final = 2_000
 WITHIN: Final = (
@@ -170,6 +171,7 @@ def verify(
     binding = current()
     tenant = binding.organization_id
     if organization is not None:
+        check_home(organization)
         wanted = organization.id if isinstance(organization, Organization) else organization
         if tenant is not None and wanted != tenant:
             raise InvalidDataError("organization", wanted, "another tenant is bound; verify it in its own block")

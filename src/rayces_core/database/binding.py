@@ -12,12 +12,45 @@ import threading
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 import peewee
+from psycopg2.extensions import parse_dsn
 
 from rayces_core.database.runners import runner_here
 from rayces_core.errors import TenantNotSetError
+
+
+class Home:
+    """Which database a row is of, within this process: one object for each, whatever engines and logins it has.
+
+    A copy of a row keeps it; a row that was pickled knows no database any more.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __copy__(self) -> Home:
+        return self
+
+    def __deepcopy__(self, _: object) -> Home:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nowhere, ()
+
+
+def _nowhere() -> None:
+    """What a Home is in another process."""
+
+
+_homes: WeakValueDictionary[tuple[str | None, ...], Home] = WeakValueDictionary()
+
+
+def home_at(url: str) -> Home:
+    """The Home of the database at this address; two Database objects may lead to one, by logins of their own."""
+    given = parse_dsn(url)
+    port = given.get("port") or "5432"
+    return _homes.setdefault((port, *(given.get(part) for part in ("service", "host", "hostaddr", "dbname"))), Home())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
-from rayces_core.database.binding import Binding, bound_here, current
+from rayces_core.database.binding import Binding, bound_here, current, home_at
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.observing import Observer
@@ -24,6 +24,7 @@ from rayces_core.database.tenants import (
     Remembered,
     Tenant,
     Values,
+    check_saved,
     checked_key,
     instance_of,
     organization_model,
@@ -71,8 +72,8 @@ class Database(Generic[Org]):
             raise ConfigurationError(
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
-        self._server = server
         self.url = with_options(url, given.connect_options)
+        self._server, self._home = server, home_at(self.url)
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
         self._tenants = self._engine(self.url, self.app_role, given)
@@ -86,7 +87,7 @@ class Database(Generic[Org]):
         return Engine(
             with_defaults(url),
             role,
-            home=self,
+            home=self._home,
             max_connections=int(given.max_connections),
             pool_timeout=float(given.pool_timeout),
             idle_limit_ms=None if idle is None else int(float(idle) * 1000),
@@ -251,12 +252,11 @@ class Database(Generic[Org]):
     def _organization(self, tenant: object) -> Org:
         if isinstance(tenant, organization_model()):
             organization: Any = tenant
-            if type(organization.id) is not int or "id" in organization.dirty_field_names:
-                raise UnknownTenantError(tenant, "the Organization is not saved yet; use db.create_organization(...)")
+            check_saved(organization, self._home)
             values = self._looked_up(organization.id)
         else:
             values = self._looked_up(checked_key(tenant))
-            organization = instance_of(values)
+            organization = instance_of(self._home, values)
         if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
@@ -295,7 +295,7 @@ class Database(Generic[Org]):
             if cached_only:
                 raise TenantNotCachedError(key)
             values = self._organizations.look_up(key, lambda: self._look(key))
-        found: Org | None = None if values is None else instance_of(values)
+        found: Org | None = None if values is None else instance_of(self._home, values)
         return found
 
     @property
@@ -309,7 +309,7 @@ class Database(Generic[Org]):
         binding = bound_here()
         if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
             return None
-        found: Org = instance_of(self._looked_up(binding.organization_id))
+        found: Org = instance_of(self._home, self._looked_up(binding.organization_id))
         return found
 
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:

@@ -34,7 +34,7 @@ class Engine(peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
     Attributes:
-        role: that its connections work as. home: the Database that it is an engine of.
+        role: that its connections work as. home: the Database that it is an engine of, as its rows know it.
         organizations: those looked up. observers: called with each query that was run.
         checked: whether server, schema and role were looked at; done with the first connection made.
         is_cautious: whether tables run functions of the host (triggers, rules, defaults), so that any statement may

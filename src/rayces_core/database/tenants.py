@@ -22,6 +22,7 @@ class Tenant(Protocol):
     id: Any
     subdomain: Any
     active: Any
+    _home: Any
 
     @property
     def dirty_field_names(self) -> Any:
@@ -73,10 +74,20 @@ def _row(cursor: Any) -> Values | None:
     return None if row is None else dict(zip([each[0] for each in cursor.description], row, strict=True))
 
 
-def instance_of(values: dict[str, Any]) -> Any:
-    """An Organization with these values: a copy, since callers may change what they get."""
+def check_saved(organization: Any, home: object) -> None:
+    """Raise UnknownTenantError unless an Organization is stored in the database that is this home."""
+    if organization._home not in (None, home):
+        reason = "this Organization was read from another database; give its subdomain to find this one's"
+        raise UnknownTenantError(organization, reason)
+    if type(organization.id) is not int or "id" in organization.dirty_field_names:
+        raise UnknownTenantError(organization, "the Organization is not saved yet; use db.create_organization(...)")
+
+
+def instance_of(home: object, values: Values) -> Any:
+    """An Organization of this home with these values: a copy, since callers may change what they get."""
     kind = organization_model()
     organization = kind(__no_default__=1)
+    organization._home = home
     for name, field in kind._meta.columns.items():
         if name in values:
             value = field.python_value(values[name])

@@ -19,6 +19,7 @@ from rayces_core.archive.streaming import stream
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models import User
+from rayces_core.tenancy.scoping import check_home
 
 SECRETS: Final = ("jti",)
 # Whose contact the user is is looked at as well: a child does not ask for itself.
@@ -54,6 +55,7 @@ def person(user: User | str, target: str | os.PathLike[str]) -> dict[str, int]:
 
 
 def _id_of(user: User | str) -> int:
+    check_home(user)
     address = user.email if isinstance(user, User) else str(user)
     found = User.get_or_none(User.email == address)
     if found is None:

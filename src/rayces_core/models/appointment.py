@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from peewee import SQL, Check, ModelSelect
 
@@ -35,6 +35,7 @@ from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.state_machine import DatabaseGuard, Guard, Predicate, StateChange, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 CONFIRMATION_HOURS = OrganizationSettings.model_fields["confirmation_hours"].default
 
@@ -144,6 +145,9 @@ class Appointment(TimestampedTenantModel):
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
     reminder_minutes = IntegerField(null=True)
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        credit_transactions: TenantSelect[Any]
 
     _select_class = AppointmentSelect
 
@@ -329,7 +333,7 @@ class Appointment(TimestampedTenantModel):
 
     def conflicting_id(self) -> int | None:
         """Id of an appointment that holds the professional's time over this one's; None if there is none."""
-        others = Appointment._all().occupying(self.scheduled_at, self.scheduled_at + self.occupies)
+        others = Appointment.select().occupying(self.scheduled_at, self.scheduled_at + self.occupies)
         others = others.for_professional(self.professional_id).where(Appointment.id != self.id)
         if self.organization_id is not None:
             # In privileged work another organization's user may have the professional's id.
@@ -342,28 +346,28 @@ class Appointment(TimestampedTenantModel):
         """How long the professional's time is taken: the session and the buffer."""
         return timedelta(minutes=self.duration_minutes + self.buffer_minutes)
 
+    if TYPE_CHECKING:
+
+        @classmethod
+        def select(cls, *fields: Any) -> AppointmentSelect[Self]:
+            """Appointments of the bound tenant, with the scopes below."""
+
     # -- scopes -----------------------------------------------------------------------------------------------
 
     @classmethod
-    def upcoming(cls, now: datetime | None = None) -> AppointmentSelect:
+    def upcoming(cls, now: datetime | None = None) -> AppointmentSelect[Self]:
         """Appointments that hold time and begin at `now` or later, the next one first."""
-        return cls._all().upcoming(now)
+        return cls.select().upcoming(now)
 
     @classmethod
-    def in_state(cls, *states: AppointmentState | str) -> AppointmentSelect:
+    def in_state(cls, *states: AppointmentState | str) -> AppointmentSelect[Self]:
         """Appointments in one of these states."""
-        return cls._all().in_state(*states)
+        return cls.select().in_state(*states)
 
     @classmethod
-    def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect:
+    def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect[Self]:
         """Appointments with a professional: the profile, its user, or the user's id."""
-        return cls._all().for_professional(professional)
-
-    @classmethod
-    def _all(cls) -> AppointmentSelect:
-        chosen = cls.select()
-        assert isinstance(chosen, AppointmentSelect)  # noqa: S101 - tells the type checker what _select_class makes
-        return chosen
+        return cls.select().for_professional(professional)
 
 
 @Student.lifecycle.within("discharge")

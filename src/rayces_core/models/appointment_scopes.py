@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.user import User
-from rayces_core.tenancy.queries import TenantSelect
+from rayces_core.tenancy.queries import Row, TenantSelect
+from rayces_core.tenancy.scoping import check_home
 
 
-class AppointmentSelect(TenantSelect):
+class AppointmentSelect(TenantSelect[Row]):
     """SELECT of appointments."""
 
     model: Any
 
-    def upcoming(self, now: datetime | None = None) -> AppointmentSelect:
+    def upcoming(self, now: datetime | None = None) -> Self:
         """Those that hold time and begin at `now` or later, the next one first."""
         moment = clock.moment(now)
         begins = self.model.scheduled_at
         return self.in_state("pre_confirmed", "confirmed").where(begins >= moment).order_by(begins, self.model.id)
 
-    def in_state(self, *states: str) -> AppointmentSelect:
+    def in_state(self, *states: str) -> Self:
         """Those in one of these states; at least one is needed."""
         if not states:
             raise InvalidDataError("states", states, "needs at least one state")
@@ -30,21 +31,22 @@ class AppointmentSelect(TenantSelect):
             return self.where(self.model.state == states[0])
         return self.where(self.model.state.in_(states))
 
-    def for_professional(self, professional: Any) -> AppointmentSelect:
+    def for_professional(self, professional: Any) -> Self:
         """Those with a professional: the profile, its user, or the user's id."""
+        check_home(professional)
         if isinstance(professional, User):
             return self.where(self.model.professional == professional.id)
         return self.where(self.model.professional == getattr(professional, "user_id", professional))
 
-    def for_student(self, student: Any) -> AppointmentSelect:
+    def for_student(self, student: Any) -> Self:
         """Those of a student, or of the student with this id."""
         return self.where(self.model.student == student)
 
-    def for_client(self, client: Any) -> AppointmentSelect:
+    def for_client(self, client: Any) -> Self:
         """Those that a user, or the user with this id, booked."""
         return self.where(self.model.client == client)
 
-    def occupying(self, start: datetime, end: datetime) -> AppointmentSelect:
+    def occupying(self, start: datetime, end: datetime) -> Self:
         """Those that hold the professional's time, buffer included, somewhere between `start` and `end`."""
         model = self.model
         taken = model.state.in_(["pre_confirmed", "confirmed", "executed", "no_show"])

@@ -21,6 +21,7 @@ from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.state_machine import DatabaseGuard, Predicate, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 
 class TransactionType(StrEnum):
@@ -92,6 +93,9 @@ class CreditBalance(TimestampedTenantModel):
     lifetime_purchased = IntegerField(default=0)
     lifetime_used = IntegerField(default=0)
     last_sequence = IntegerField(null=True)
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        transactions: TenantSelect[Any]
 
     class Meta:
         """The table and its rules."""

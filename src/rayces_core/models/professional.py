@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peewee import Check
 from pydantic import TypeAdapter
@@ -11,6 +11,7 @@ from rayces_core.fields import BooleanField, CurrencyField, IntegerField, JSONFi
 from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 _blocked_dates: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
 
@@ -32,6 +33,9 @@ class Professional(TimestampedTenantModel):
     accepts_new_clients = BooleanField(default=True)
     session_price_cents = IntegerField(null=True)
     currency = CurrencyField(default="ARS")
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        appointments: TenantSelect[Any]
 
     class Meta:
         """The table and its rules."""

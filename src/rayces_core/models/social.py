@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from rayces_core.fields import TextField
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 
 class Post(TimestampedTenantModel):
@@ -13,6 +16,9 @@ class Post(TimestampedTenantModel):
     user = TenantForeignKey(User, backref="posts", on_delete="CASCADE")
     user_id: int
     content = TextField(null=True)
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        likes: TenantSelect[Any]
 
     class Meta:
         """The table."""

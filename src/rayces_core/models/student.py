@@ -16,6 +16,7 @@ from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.state_machine import Predicate, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 
 class AdmissionState(StrEnum):
@@ -54,6 +55,9 @@ class Student(TimestampedTenantModel):
     admission_date = DateField(null=True)
     discharge_date = DateField(null=True)
     documents: JSONField[dict[str, Any]] = JSONField(Documents, default=dict)
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        appointments: TenantSelect[Any]
 
     class Meta:
         """The table and its rules."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 from peewee import Check
 
 from rayces_core.fields import EmailField, InetField, IntegerField, IntEnumField, StringField, UTCDateTimeField
 from rayces_core.tenancy.model import TimestampedTenantModel
+from rayces_core.tenancy.queries import TenantSelect
 
 
 class Role(IntEnum):
@@ -41,6 +43,19 @@ class User(TimestampedTenantModel):
     last_sign_in_at = UTCDateTimeField(null=True)
     current_sign_in_ip = InetField(null=True)
     last_sign_in_ip = InetField(null=True)
+
+    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
+        posts: TenantSelect[Any]
+        likes: TenantSelect[Any]
+        professional_profiles: TenantSelect[Any]
+        students_as_primary_contact: TenantSelect[Any]
+        students_as_secondary_contact: TenantSelect[Any]
+        booked_appointments: TenantSelect[Any]
+        cancelled_appointments: TenantSelect[Any]
+        credit_balances: TenantSelect[Any]
+        credit_transactions: TenantSelect[Any]
+        created_credit_transactions: TenantSelect[Any]
+        state_transitions: TenantSelect[Any]
 
     class Meta:
         """The table and its rules."""

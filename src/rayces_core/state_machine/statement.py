@@ -141,7 +141,7 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
 
 
 def _type_of(field: peewee.Field) -> str:
-    return "bigint" if isinstance(field, peewee.ForeignKeyField) else str(field.field_type)
+    return str(field.field_type)
 
 
 def _rows_sql(

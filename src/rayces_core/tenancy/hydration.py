@@ -16,7 +16,8 @@ import peewee
 from rayces_core.fields.reading import is_as_read, members_of
 from rayces_core.tenancy.collector import undisturbed
 
-Build = Callable[[list[tuple[Any, ...]], Any], list[Any]]
+# From rows, the bound organization's id and the database they are of.
+Build = Callable[[list[tuple[Any, ...]], Any, Any], list[Any]]
 
 CHUNK_ROWS = 1000  # so few that the driver's rows are still in the processor's cache when they are converted
 MOST_BUILDERS = 500  # a model; raw SQL with ever new column names must not fill the memory
@@ -25,9 +26,9 @@ MOST_BUILDERS = 500  # a model; raw SQL with ever new column names must not fill
 class Rows(peewee.CursorWrapper):
     """The result of a query; rows become objects when first asked for."""
 
-    def __init__(self, cursor: Any, build: Build, tenant: int | None) -> None:
+    def __init__(self, cursor: Any, build: Build, tenant: int | None, home: Any) -> None:
         super().__init__(cursor)
-        self._build, self._tenant = build, tenant
+        self._build, self._tenant, self._home = build, tenant, home
 
     def fill_cache(self, _: float = 0) -> None:
         """Build all rows; asking for a few costs no less, since the driver has them all."""
@@ -39,14 +40,14 @@ class Rows(peewee.CursorWrapper):
 
     def _all(self) -> list[Any]:
         if self.cursor.rowcount <= CHUNK_ROWS:
-            return self._build(self.cursor.fetchall(), self._tenant)
+            return self._build(self.cursor.fetchall(), self._tenant, self._home)
         built: list[Any] = []
         while rows := undisturbed(self._chunk):
             built += rows
         return built
 
     def _chunk(self) -> list[Any]:
-        return self._build(self.cursor.fetchmany(CHUNK_ROWS), self._tenant)
+        return self._build(self.cursor.fetchmany(CHUNK_ROWS), self._tenant, self._home)
 
     def __iter__(self) -> Iterator[Any]:
         self.fill_cache()
@@ -141,7 +142,7 @@ def written_back(cursor: Any, fields: list[peewee.Field]) -> Build:
 
 def _tuples(values: list[Column]) -> Build:
     if all(value.expression == value.variable for value in values):
-        return lambda rows, _: rows
+        return lambda rows, *_: rows
     return compile_builder(values, f"({', '.join(value.expression for value in values)},)")
 
 
@@ -155,6 +156,7 @@ def _models(model: type[peewee.Model], names: list[str], values: list[Column]) -
         f"    row.__data__ = {{{literal}}}",
         "    row.__rel__ = {}",
         "    row._dirty = set()",
+        "    row._home = home",
         *(f"    setattr(row, {name!r}, {value.expression})" for name, value in others),
         *(["    row._dirty.clear()"] if others else []),
     ]
@@ -174,9 +176,15 @@ def compile_builder(values: list[Column], result: str, body: list[str] | None = 
     """Compile a function over rows: an expression for each, or statements that leave `result`."""
     unpack = f"({', '.join(value.variable for value in values)},)"
     if body is None:
-        lines = ["def build(rows, tenant):", f"  return [{result} for {unpack} in rows]"]
+        lines = ["def build(rows, tenant, home):", f"  return [{result} for {unpack} in rows]"]
     else:
-        lines = ["def build(rows, tenant):", "  out = []", "  append = out.append", f"  for {unpack} in rows:", *body]
+        lines = [
+            "def build(rows, tenant, home):",
+            "  out = []",
+            "  append = out.append",
+            f"  for {unpack} in rows:",
+            *body,
+        ]
         lines += [f"    append({result})", "  return out"]
     for value in values:
         scope |= value.helpers

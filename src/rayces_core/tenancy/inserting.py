@@ -10,7 +10,7 @@ import peewee
 
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantNotSetError
 from rayces_core.tenancy.queries import ScopedResult, check_writable, names_tenant
-from rayces_core.tenancy.scoping import tenant_in
+from rayces_core.tenancy.scoping import check_home, tenant_in
 
 _NO_ROW = object()
 
@@ -124,6 +124,7 @@ def _tells_tenant(model: Any, row: Any, at: int | None) -> bool:
 
 
 def _check_value(model: Any, value: Any, tenant: Any) -> None:
+    check_home(value)
     given = getattr(value, "id", value)
     if given is not None and given is not tenant and given != tenant:
         raise CrossTenantError(

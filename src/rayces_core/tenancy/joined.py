@@ -32,7 +32,7 @@ def joined_builder(query: Any, cursor: Any) -> Build | None:
     if not all(is_permanent(node) for node in selection) or len(builders) >= MOST_BUILDERS:
         return None
     build = _write(query, cursor)
-    builders[key] = (build, selection)
+    builders[key] = (build, selection, joins)  # what goes by its id in the key must stay
     return build
 
 
@@ -64,6 +64,7 @@ def _instance(number: int, model: Any, held: dict[str, Column]) -> list[str]:
         f"    {row}.__data__ = {{{pairs(list(held), list(held.values()))}}}",
         f"    {row}.__rel__ = {{}}",
         f"    {row}._dirty = set()",
+        f"    {row}._home = home",
         f"    s{number} = " + (" or ".join(f"{column.variable} is not None" for column in there) or "False"),
     ]
     tenant_field = getattr(meta, "tenant_field", None)

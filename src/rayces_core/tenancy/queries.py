@@ -1,23 +1,36 @@
 """The queries of tenant models: no read serves one tenant's rows to another, every write is stamped and checked."""
 
+# mypy: disable-error-code="no-overload-impl"
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 import peewee
+from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, current
 from rayces_core.errors import InvalidDataError, TenancyError, TenantImmutableError
 from rayces_core.fields import assigned
+from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.hydration import Build, Rows, builder
 from rayces_core.tenancy.joined import joined_builder
-from rayces_core.tenancy.scoping import TenantLoad, known_tenant_of, prefetch_by_tenant, tenant_in
+from rayces_core.tenancy.scoping import (
+    TenantLoad,
+    check_database,
+    home_of,
+    known_tenant_of,
+    prefetch_by_tenant,
+    tenant_in,
+)
 from rayces_core.tenancy.shapes import run_shaped
 from rayces_core.tenancy.streaming import ServerCursor, Stream, built, held
 
+Row = TypeVar("Row", bound=peewee.Model, default=Any)
+_TEXTS = ("VARCHAR", "CHAR", "TEXT")
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
 
@@ -42,6 +55,7 @@ class ScopedResult:
             self._kept = None
 
     def _execute(self, database: Any) -> Any:
+        check_database(database)
         kept = None if self._repeats or self._streams else self._valid()
         if kept is not None:
             return kept
@@ -127,11 +141,13 @@ class ScopedResult:
         return held(super(ScopedResult, query).iterator(database), current())
 
     def _get_cursor_wrapper(self, cursor: Any) -> Any:
-        build = self._builder(cursor)
+        build, binding = self._builder(cursor), current()
         if isinstance(cursor, ServerCursor):
             rows = super()._get_cursor_wrapper(cursor).iterator if build is None else None
-            return Stream(rows or partial(built, cursor, build, current().organization_id), cursor)
-        return super()._get_cursor_wrapper(cursor) if build is None else Rows(cursor, build, current().organization_id)
+            return Stream(rows or partial(built, cursor, build, binding.organization_id, home_of(binding)), cursor)
+        if build is None:
+            return super()._get_cursor_wrapper(cursor)
+        return Rows(cursor, build, binding.organization_id, home_of(binding))
 
     def _builder(self, cursor: Any) -> Build | None:
         """What builds the rows; None where Peewee's own does."""
@@ -148,6 +164,16 @@ class ScopedReading(ScopedResult):
     def scalars(self, database: Any = None) -> Iterator[Any]:
         """The first column, row by row; raises when read on after the tenant's block."""
         return held(super().scalars(database), current())
+
+    def count(self, database: Any = None, clear_limit: bool = False) -> int:
+        """How many rows there are; `clear_limit` counts those beyond the limit as well."""
+        check_database(database or self._database)
+        return super().count(database, clear_limit)
+
+    def exists(self, database: Any = None) -> bool:
+        """Whether there is a row."""
+        check_database(database or self._database)
+        return super().exists(database)
 
     def select_from(self, *columns: Any) -> TenantSelect:
         """A SELECT over this one."""
@@ -189,14 +215,43 @@ class ScopedReading(ScopedResult):
     __add__, __or__, __and__, __sub__ = union_all, union, intersect, except_
 
 
-class TenantSelect(ScopedReading, peewee.ModelSelect):
-    """SELECT of a tenant model."""
+if TYPE_CHECKING:
+
+    class _ModelSelect(peewee.ModelSelect[Row]):
+        def dicts(self, as_dict: bool = True) -> TenantSelect[Any]: ...
+        def tuples(self, as_tuple: bool = True) -> TenantSelect[Any]: ...
+        def namedtuples(self, as_namedtuple: bool = True) -> TenantSelect[Any]: ...
+        def objects(self, constructor: Any = None) -> TenantSelect[Any]: ...
+else:
+
+    class _ModelSelect(peewee.ModelSelect, Generic[Row]):
+        pass
+
+
+class TenantSelect(ScopedReading, _ModelSelect[Row]):
+    """SELECT of a tenant model; gives its rows."""
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Row]: ...
+        @overload
+        def __getitem__(self, item: int) -> Row: ...
+        @overload
+        def __getitem__(self, item: slice) -> list[Row]: ...
+        @overload
+        def first(self, database: Any = None, n: Literal[1] = 1) -> Row | None: ...
+        @overload
+        def first(self, database: Any = None, *, n: int) -> list[Row] | None: ...
+        @overload
+        def peek(self, database: Any = None, n: Literal[1] = 1) -> Row | None: ...
+        @overload
+        def peek(self, database: Any = None, *, n: int) -> list[Row] | None: ...
 
     def _may_be_shaped(self) -> bool:
         return not self._load_tree
 
     def __sql_selection__(self, ctx: peewee.Context, is_subquery: bool = False) -> peewee.Context:
-        if is_subquery or not self.selects_all():
+        if is_subquery or not self.selects_all() or not are_written_plainly(self.model):
             return super().__sql_selection__(ctx, is_subquery)
         # All columns of a model are most of the text, and the same for every query but for the alias.
         meta = self.model._meta
@@ -306,9 +361,19 @@ def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdat
             raise InvalidDataError(f"{model.__name__}.{column.name}", None, "was not read with every row")
         given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
         cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
-        values[column] = peewee.Case(key, cases)
+        values[column] = _typed(column, [value for _, value in given], peewee.Case(key, cases))
     update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
     return update
+
+
+def _typed(column: Any, values: list[Any], cases: Any) -> Any:
+    """Cases as the column's type, where PostgreSQL would take them for text: nothing but NULLs and quoted values."""
+    if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in values):
+        return cases
+    stored = [column.db_value(value) for value in values]
+    untyped = all(value is None or isinstance(value, str) for value in stored)
+    datatype = getattr(column.ddl_datatype(current().engine.get_sql_context()), "sql", None) or "TEXT"
+    return cases.cast(datatype) if untyped and not datatype.startswith(_TEXTS) else cases
 
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):

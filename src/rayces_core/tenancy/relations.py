@@ -4,16 +4,21 @@ Peewee sees one column; what makes it composite is the database's constraint, an
 never followed to, or given, a row of another.
 """
 
+# mypy: disable-error-code="no-overload-impl"
+
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import peewee
 
 from rayces_core.database.binding import current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
-from rayces_core.tenancy.scoping import check_reach, known_tenant_of, tenant_of
+from rayces_core.tenancy.scoping import check_home, check_reach, known_tenant_of, share_home, tenant_of
+
+M = TypeVar("M", bound=peewee.Model)
+Related = TypeVar("Related")
 
 
 class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
@@ -37,6 +42,7 @@ class TenantForeignKeyAccessor(peewee.ForeignKeyAccessor):
             raise CrossTenantError(
                 f"{self.name} must be of organization {mine}, not {theirs}", bound=mine, found=theirs
             )
+        share_home(instance, related)
         # The key may itself be a foreign key, whose attribute would be the row behind it.
         instance.__data__[self.name] = getattr(related, self.field.rel_field.safe_name)
         instance.__rel__[self.name] = related
@@ -57,16 +63,41 @@ class TenantBackrefAccessor(peewee.BackrefAccessor):
         return query
 
 
-class TenantForeignKey(peewee.ForeignKeyField):
+class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
     """A reference to a row of another tenant model, of the same organization."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(
+            cls, model: type[M], *args: Any, null: Literal[True], **options: Any
+        ) -> TenantForeignKey[M | None]: ...
+        @overload
+        def __new__(
+            cls, model: type[M], *args: Any, null: Literal[False] = ..., **options: Any
+        ) -> TenantForeignKey[M]: ...
+        @overload
+        def __new__(cls, model: Literal["self"], *args: Any, **options: Any) -> TenantForeignKey[Any]: ...
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Related: ...
+        def __set__(self, instance: object, value: Any) -> None: ...
 
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor
-    field_type = "BIGINT"
+
+    @property
+    def field_type(self) -> str:
+        """The type of the key that it names."""
+        own = self.rel_field.field_type
+        return "BIGINT" if own.startswith("BIG") else super().field_type
 
     def db_value(self, value: Any) -> Any:
         """The id of a related row or instance."""
         if isinstance(value, self.rel_model):
+            check_home(value)
             value = getattr(value, self.rel_field.safe_name)
         elif isinstance(value, peewee.Model) and not isinstance(self.rel_field, peewee.ForeignKeyField):
             # A key that is itself a foreign key takes the row that it names, and says itself whether it is one.
@@ -91,6 +122,8 @@ class OrganizationAccessor(peewee.ForeignKeyAccessor):
         return instance.__rel__[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
+        if isinstance(value, peewee.Model):
+            share_home(instance, value)
         own = tenant_of(instance)
         new = value.id if isinstance(value, self.rel_model) else value
         # Without an id it is no row yet, or what an outer join gives where there is none.
@@ -119,6 +152,11 @@ class OrganizationKey(peewee.ForeignKeyField):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"lazy_load": False})
+
+    def db_value(self, value: Any) -> Any:
+        """The id of an organization or instance."""
+        check_home(value)
+        return super().db_value(value)
 
 
 # -- rows that name others --------------------------------------------------------------------------------------

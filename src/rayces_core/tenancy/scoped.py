@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import peewee
 
 from rayces_core import clock
-from rayces_core.database.binding import bound_here, current, database
+from rayces_core.database.binding import bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError
 from rayces_core.fields.in_place import remember_saved
+from rayces_core.tenancy.constant import is_compared_plainly, is_constant, keeps
+from rayces_core.tenancy.definition import CheckedMetadata, ScopedType
 from rayces_core.tenancy.hydration import Build, builder
 from rayces_core.tenancy.inserting import TenantInsert
 from rayces_core.tenancy.prepared import prepared, slots
@@ -25,20 +27,21 @@ from rayces_core.tenancy.queries import (
     TenantUpdate,
     updates_of,
 )
-from rayces_core.tenancy.scoping import TenantAlias, TenantMetadata, check_reach
+from rayces_core.tenancy.scoping import TenantAlias, check_home, check_reach, home_of, tenant_of
 from rayces_core.tenancy.writing import Writable
 
 
-class ScopedModel(Writable, peewee.Model):
+class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     """What tenant models and Organization share: queries that are scoped, instances that are held to their tenant."""
 
     _select_class: ClassVar[type] = TenantSelect
+    # Which database the row is of, once it was read from or written to one.
+    _home: Any = None
 
     class Meta:
         """Settings that every scoped model inherits."""
 
-        database = database
-        model_metadata_class = TenantMetadata
+        model_metadata_class = CheckedMetadata
         legacy_table_names = False
         only_save_dirty = True
         tenant_column = "organization_id"
@@ -52,10 +55,22 @@ class ScopedModel(Writable, peewee.Model):
             if not hasattr(type(self), name):
                 raise InvalidDataError(f"{type(self).__name__}.{name}", values[name], "there is no such field")
         super().__init__(*args, **values)
-        if built_from_row and (binding := bound_here()) is not None and not binding.privileged:
-            self.__data__.setdefault(self._meta.tenant_field, binding.organization_id)
+        if built_from_row and (binding := bound_here()) is not None:
+            self._home = home_of(binding)
+            if not binding.privileged:
+                self.__data__.setdefault(self._meta.tenant_field, binding.organization_id)
+
+    def __eq__(self, other: object) -> bool:
+        # An id alone may be that of rows of two organizations, or of two databases.
+        if not super().__eq__(other):
+            return False
+        mine, theirs = (self._home, tenant_of(self)), (other._home, tenant_of(other))
+        return all(one == another or None in (one, another) for one, another in zip(mine, theirs, strict=True))
+
+    __hash__ = peewee.Model.__hash__
 
     def __sql__(self, ctx: peewee.Context) -> peewee.Context:
+        check_home(self)
         # Peewee takes the id where a foreign key refuses the instance, and so compares with a row of another table.
         if ctx.state.converter is not None and ctx.state.is_fk_expr:
             return ctx.sql(peewee.Value(self, converter=ctx.state.converter))
@@ -72,10 +87,20 @@ class ScopedModel(Writable, peewee.Model):
     def _names_field(cls, key: Any) -> bool:
         return not isinstance(key, str) or key in cls._meta.combined
 
+    if TYPE_CHECKING:
+
+        @classmethod
+        def filter(cls, *nodes: Any, **filters: Any) -> TenantSelect[Self]:
+            """Rows of the bound tenant that match; `student__grade_level="3"` follows a foreign key."""
+
+        @classmethod
+        def get_or_create(cls, **values: Any) -> tuple[Self, bool]:
+            """The row with these values, and whether it was made; `defaults=` says what else a new one gets."""
+
     # -- queries ----------------------------------------------------------------------------------------------
 
     @classmethod
-    def select(cls, *fields: Any) -> peewee.ModelSelect[Self]:
+    def select(cls, *fields: Any) -> TenantSelect[Self]:
         """Rows of the bound tenant."""
         return cls._select_class(cls, fields or cls._meta.sorted_fields, is_default=not fields)
 
@@ -169,12 +194,18 @@ class ScopedModel(Writable, peewee.Model):
         if len(query) == 1 and not filters:
             key = cls._id_in(query[0])
             if key is not None:
-                return cls.get_by_id(key)
+                return cls._by_id(key)
         return super().get(*query, **filters)
 
     @classmethod
     def get_by_id(cls, pk: Any) -> Self:
         """The row with this id; raises the model's DoesNotExist."""
+        if not keeps(cls, "get"):
+            return cls.get(cls._meta.primary_key == pk)
+        return cls._by_id(pk)
+
+    @classmethod
+    def _by_id(cls, pk: Any) -> Self:
         key = cls._meta.primary_key
         row = cls._find(key, key.db_value(pk))
         if row is None:
@@ -219,6 +250,8 @@ class ScopedModel(Writable, peewee.Model):
 
     @classmethod
     def _find(cls, field: peewee.Field, value: Any, organization_id: int | None = None) -> Self | None:
+        if not (is_constant(cls, "select") and is_compared_plainly(field)):
+            return cls._find_anew(field, value, organization_id)
         binding = current()
         within = binding.privileged and organization_id is not None
         open_values = slots(2 if within else 1)
@@ -241,20 +274,32 @@ class ScopedModel(Writable, peewee.Model):
         return cls._from_rows(cursor.description, rows)[0]
 
     @classmethod
-    def _from_rows(cls, description: Any, rows: list[tuple[Any, ...]]) -> list[Self]:
-        """Instances of `rows`, which hold all columns in the order of the fields; `description` is the cursor's."""
-
-        def made() -> Build:
-            return builder(cls._whole(), SimpleNamespace(description=description), peewee.ROW.MODEL)
-
-        return cls._meta.remember("build", made)(rows, current().organization_id)
+    def _find_anew(cls, field: peewee.Field, value: Any, organization_id: int | None) -> Self | None:
+        query = cls.select().where(field == peewee.Value(value, converter=False))
+        if current().privileged and organization_id is not None:
+            query = query.where(cls._tenant_field() == organization_id)
+        rows = list(query.limit(2 if current().privileged else 1))
+        if len(rows) > 1:
+            raise cls._ambiguous()
+        return rows[0] if rows else None
 
     @classmethod
-    def _whole(cls) -> TenantSelect:
-        return cls._meta.remember("whole", cls.select)
+    def _from_rows(cls, description: Any, rows: list[tuple[Any, ...]]) -> list[Self]:
+        """Instances of `rows`, which hold all columns in the order of the fields; `description` is the cursor's."""
+        binding = current()
+
+        def made() -> Build:
+            # Not select(), which the model may have narrowed: these are all its columns.
+            whole = TenantSelect(cls, cls._meta.sorted_fields, is_default=True)
+            return builder(whole, SimpleNamespace(description=description), peewee.ROW.MODEL)
+
+        return cls._meta.remember("build", made)(rows, binding.organization_id, home_of(binding))
 
     @classmethod
     def _related(cls, field: peewee.Field, value: Any, organization_id: int | None) -> Self:
+        if not keeps(cls, "get"):
+            own = (cls._tenant_field() == organization_id,) if current().privileged else ()
+            return cls.get(field == value, *own)
         found = cls._find(field, value, organization_id)
         if found is None:
             raise cls.DoesNotExist(f"there is no {cls.__name__} with {field.name} {value!r}")

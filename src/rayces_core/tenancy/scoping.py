@@ -12,7 +12,8 @@ from typing import Any
 
 import peewee
 
-from rayces_core.database.binding import DIALECT, current
+from rayces_core.database.binding import DIALECT, Binding, bound_here, current
+from rayces_core.database.binding import database as bound_database
 from rayces_core.errors import CrossTenantError, TenancyError
 from rayces_core.fields.hstore import read_as_dict
 from rayces_core.fields.in_place import watch
@@ -104,6 +105,26 @@ class TenantMetadata(peewee.Metadata):
             watch(self.model, field)
 
     @property
+    def database(self) -> Any:
+        """The database of whatever tenant is bound; no model has another."""
+        return bound_database
+
+    @database.setter
+    def database(self, given: Any) -> None:
+        if given not in (None, bound_database):
+            self.set_database(given)
+
+    @property
+    def table_name(self) -> str:
+        """Name of the table; what was rendered with another is forgotten."""
+        return self._table_name
+
+    @table_name.setter
+    def table_name(self, name: str) -> None:
+        self._table_name = name
+        del self.table
+
+    @property
     def table(self) -> TenantTable:
         """The table, as a source that scopes itself."""
         if self._table is None:
@@ -127,9 +148,10 @@ class TenantMetadata(peewee.Metadata):
             return self.prepared.setdefault(key, make())
 
     def set_database(self, _: Any) -> None:
-        """Refused: Model.bind() and bind_ctx() would take the model away from the bound tenant."""
+        """Refused: Meta.database, Model.bind() and bind_ctx() would take the model away from the bound tenant."""
         raise TenancyError(
-            f"{self.model.__name__} finds its database through the bound tenant; use `with db.tenant(...):`"
+            f"{self.model.__name__} finds its database through the bound tenant: "
+            "name none in Meta and bind none; use `with db.tenant(...):`"
         )
 
 
@@ -142,9 +164,48 @@ def tenant_of(row: peewee.Model) -> int | None:
     return value
 
 
+def home_of(binding: Binding) -> Any:
+    """Which database a binding is of; the engines of one Database are one home."""
+    return getattr(binding.engine, "home", binding.engine)
+
+
+def check_home(row: Any) -> None:
+    """Raise where `row` was read from, or written to, another database than the bound one: its id means nothing here.
+
+    A row that is new, or was pickled, knows no database; then its organization alone counts.
+    """
+    home, binding = getattr(row, "_home", None), bound_here()
+    if home is not None and binding is not None and home is not home_of(binding):
+        raise CrossTenantError(
+            f"this {type(row).__name__} is of another database than the bound one; read it there, or write a new one",
+            bound=binding.organization_id,
+        )
+
+
+def share_home(row: Any, related: Any) -> None:
+    """Let a row that names `related` be of its database; raise where it is of another already."""
+    mine, theirs = getattr(row, "_home", None), getattr(related, "_home", None)
+    if theirs is None:
+        return
+    if mine is None:
+        row._home = theirs
+    elif mine is not theirs:
+        raise CrossTenantError(f"this {type(related).__name__} is of another database than the {type(row).__name__}")
+
+
+def check_database(database: Any) -> None:
+    """Raise where a query would run on another database than the bound one, with none of its walls."""
+    if database is not bound_database and getattr(database, "home", database) is not home_of(current()):
+        raise TenancyError(
+            "the query of a tenant model runs where its tenant is bound; leave the database out, "
+            "and bind the tenant of the one that you mean: `with other.tenant(...):`"
+        )
+
+
 def check_reach(row: peewee.Model) -> int | None:
     """Raise unless `row` belongs to the bound tenant or is new; returns its organization's id, if it has one."""
     own, binding = tenant_of(row), current()
+    check_home(row)
     if binding.organization_id is not None and own is not None and own != binding.organization_id:
         raise CrossTenantError(
             f"this {type(row).__name__} belongs to organization {own}, but {binding.organization_id} is bound",

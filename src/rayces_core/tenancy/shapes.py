@@ -18,7 +18,9 @@ from typing import Any
 import peewee
 
 from rayces_core.database.binding import Binding, current
+from rayces_core.tenancy.constant import are_written_plainly, only_adds
 from rayces_core.tenancy.prepared import TENANT, Prepared
+from rayces_core.tenancy.scoping import check_home
 
 MOST_SHAPES = 300  # a model; conditions of ever new lengths must not fill the memory
 
@@ -75,11 +77,19 @@ def _shape(query: Any, values: _Values) -> tuple[Any, ...]:
     model = query.model
     if not peewee.is_model(model) or query._cte_list or getattr(query, "_alias", None):
         raise _Unshapely
+    if not model._meta.remember(("shapely", type(query)), lambda: _renders_plainly(query)):
+        raise _Unshapely
     head = _select(query) if isinstance(query, peewee.Select) else _write(query, values)
     where = None if query._where is None else _condition(query._where, model, values)
     order = tuple(_ordering(node, model) for node in query._order_by or ())
     ends = tuple(_count(value, values) for value in (query._limit, query._offset))
     return (type(query), head, where, order, ends)
+
+
+def _renders_plainly(query: Any) -> bool:
+    """Whether the query's class and the model's fields leave it to the library how they are written."""
+    own = next(kind for kind in type(query).__mro__ if kind.__module__ == "rayces_core.tenancy.queries")
+    return only_adds(type(query), own) and are_written_plainly(query.model)
 
 
 def _select(query: Any) -> Any:
@@ -152,6 +162,8 @@ def _plain(field: Any, value: Any) -> Any:
     named = isinstance(field, peewee.ForeignKeyField) and isinstance(value, field.rel_model)
     if not (named or isinstance(value, _PLAIN)):
         raise _Unshapely
+    if named:
+        check_home(value)
     stored = field.db_value(value)
     if isinstance(stored, peewee.Node):
         raise _Unshapely

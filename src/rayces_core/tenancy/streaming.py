@@ -84,10 +84,10 @@ class Stream:
         return held(self._rows(), self._binding)
 
 
-def built(cursor: ServerCursor, build: Build, tenant: int | None) -> Iterator[Any]:
+def built(cursor: ServerCursor, build: Build, tenant: int | None, home: Any) -> Iterator[Any]:
     """The rows of `cursor` as the objects that `build` makes of them."""
     for rows in cursor.pieces():
-        yield from build(rows, tenant)
+        yield from build(rows, tenant, home)
 
 
 def held(rows: Iterator[Any], binding: Binding) -> Iterator[Any]:

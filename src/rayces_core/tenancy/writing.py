@@ -15,11 +15,12 @@ from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields import assigned, note_changes_in_place
 from rayces_core.fields.in_place import remember_saved
+from rayces_core.tenancy.constant import is_constant
 from rayces_core.tenancy.hydration import written_back
 from rayces_core.tenancy.prepared import prepared, slots
 from rayces_core.tenancy.queries import is_state
 from rayces_core.tenancy.relations import dependents
-from rayces_core.tenancy.scoping import check_reach, known_tenant_of
+from rayces_core.tenancy.scoping import check_reach, home_of, known_tenant_of
 
 
 class Writable:
@@ -100,7 +101,7 @@ class Writable:
     def _insert_values(self, data: dict[str, Any]) -> tuple[Any, ...]:
         cls, binding = type(self), current()
         stored = self._stored(data)
-        if stored is None:
+        if stored is None or not is_constant(cls, "insert"):
             insert = cls.insert(data).returning(*cls._made_by_database())
             insert._fills_defaults = False
             return tuple(insert.tuples().execute()[0])
@@ -166,7 +167,7 @@ class Writable:
         cls, binding = type(self), current()
         key = cls._meta.primary_key
         own, stored, pk = known_tenant_of(self), self._stored(data), key.db_value(self._pk)
-        if stored is None or isinstance(pk, peewee.Node):
+        if stored is None or isinstance(pk, peewee.Node) or not is_constant(cls, "update"):
             return int(cls.update(data).where(self._pk_expr()).execute())
 
         def query() -> Any:
@@ -200,6 +201,7 @@ class Writable:
         return own & (self._tenant_field() == known_tenant_of(self))
 
     def _take_up(self, values: Iterable[Any]) -> None:
+        self._home = home_of(current())
         for field, value in zip(self._made_by_database(), values, strict=True):
             self.__data__[field.name] = value
 
