@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, keys, roles, row_security
+from rayces_core.doctor import detours, grants, keys, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.finding import Check, Finding
 from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
@@ -22,10 +22,13 @@ CHECKS: Final[tuple[Check, ...]] = (
     *keys.CHECKS,
     *grants.CHECKS,
     *detours.CHECKS,
+    *shared.CHECKS,
 )
 
 _START: Final = """
 SELECT to_regclass('organizations') IS NOT NULL AS has_schema,
+       coalesce((SELECT pg_has_role(l.oid, r.oid, %(may_set)s) FROM pg_roles l, pg_roles r
+                  WHERE l.rolname = session_user AND r.rolname = %(app_role)s), false) AS may_be_app,
        quote_ident(%(app_role)s) AS app_role, quote_ident(%(admin_role)s) AS admin_role
 """
 
@@ -62,17 +65,27 @@ def audit_connection(
     if connection.server_version < OLDEST_SERVER * 10_000:
         version = connection.server_version // 10_000
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
-    may_set = "SET" if connection.server_version >= 160_000 else "MEMBER"
-    values = {"app_role": app_role, "admin_role": admin_role, "may_set": may_set}
+    modern = connection.server_version >= 160_000
+    values = {"app_role": app_role, "admin_role": admin_role, "may_set": "SET" if modern else "MEMBER"}
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(_START, values)
-        names: dict[str, Any] = dict(cursor.fetchone() or {})
-        if not names.pop("has_schema"):
+        names = _names(cursor, values)
+        if not names["has_schema"] and names["may_be_app"]:
+            # Where the schema is not everybody's, a login that inherits nothing sees it only once it is the role.
+            cursor.execute(f"SET LOCAL ROLE {names['app_role']}")
+            names = _names(cursor, values)
+        if not names["has_schema"]:
             raise SchemaMissingError("the database has no rayces schema yet; run `rayces migrate up` first")
+        # Before PostgreSQL 16 whether a role inherits is its own, not the membership's.
+        names["without_inheriting"] = " WITH INHERIT FALSE, SET TRUE" if modern else ""
         cursor.execute(_EVERYTHING, values)
         checks = {check.code: check for check in CHECKS}
         found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
     return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+
+
+def _names(cursor: Any, values: dict[str, str]) -> dict[str, Any]:
+    cursor.execute(_START, values)
+    return dict(cursor.fetchone() or {})
 
 
 def _connect(url: str) -> Connection:

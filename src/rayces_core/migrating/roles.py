@@ -18,6 +18,13 @@ _RACES = ("42710", "23505", "XX000")
 _TRIES = 20
 _PAUSE_SECONDS = 0.05
 _PRIVILEGE = "42501"
+_INHERITS = "SELECT rolinherit AND NOT rolsuper FROM pg_roles WHERE rolname = current_user"
+# What the login would lose on PostgreSQL 15, unless it says SET ROLE.
+_OTHERS = """
+SELECT string_agg(quote_ident(r.rolname), ', ')
+  FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+ WHERE m.member = current_user::regrole AND r.rolname NOT IN (%s, %s)
+"""
 
 
 def ensure_roles(database: MigrationDatabase) -> None:
@@ -35,6 +42,7 @@ def ensure_roles(database: MigrationDatabase) -> None:
         if not statements:
             _refuse_bypass(database)
             return
+        _keep_other_memberships(database, statements)
         for statement in statements:
             _execute(database, statement, statements)
         time.sleep(_PAUSE_SECONDS)
@@ -42,7 +50,11 @@ def ensure_roles(database: MigrationDatabase) -> None:
 
 
 def missing_statements(database: MigrationDatabase) -> list[str]:
-    """The statements that make both roles and let the login become them; none when all is well."""
+    """The statements that make both roles and let the login become them; none when all is well.
+
+    The login inherits neither: it sees rows only once it has become the role. Since PostgreSQL 16 a membership says so;
+    before, the login does, and then inherits none of its other memberships either.
+    """
     statements = []
     for role in (database.app_role, database.admin_role):
         name = quote_identifier(role)
@@ -51,7 +63,19 @@ def missing_statements(database: MigrationDatabase) -> list[str]:
             statements.append(f"CREATE ROLE {name} NOLOGIN NOINHERIT NOBYPASSRLS")
         if not there or not _held(database, role):
             statements.append(_grant(database, name))
+    if not _modern(database) and statements and database.one(_INHERITS):
+        statements.insert(0, f"ALTER ROLE {_login(database)} NOINHERIT")
     return statements
+
+
+def _keep_other_memberships(database: MigrationDatabase, statements: list[str]) -> None:
+    others = database.one(_OTHERS, database.app_role, database.admin_role)
+    if others and any(statement.endswith(" NOINHERIT") for statement in statements):
+        raise MissingRoleError(
+            f"the login inherits {others}, and on PostgreSQL 15 a login that must not inherit the roles of tenants "
+            "inherits none. Migrate with a login of its own, or have it say SET ROLE for the others and run:\n"
+            + "".join(f"  {needed};\n" for needed in statements)
+        )
 
 
 def _modern(database: MigrationDatabase) -> bool:
@@ -65,9 +89,12 @@ def _held(database: MigrationDatabase, role: str) -> bool:
 
 
 def _grant(database: MigrationDatabase, role: str) -> str:
-    # Without INHERIT the login itself stays outside the policies: it sees rows only once it has become the role.
     options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
-    return f"GRANT {role} TO {quote_identifier(database.one('SELECT current_user::text'))}{options}"
+    return f"GRANT {role} TO {_login(database)}{options}"
+
+
+def _login(database: MigrationDatabase) -> str:
+    return quote_identifier(database.one("SELECT current_user::text"))
 
 
 def _execute(database: MigrationDatabase, statement: str, all_statements: list[str]) -> None:
