@@ -96,7 +96,7 @@ def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool
     superuser, bypasses, held, login, inherits = facts
     if not held:
         modern = connection.server_version >= 160000
-        # Inheriting nothing, the login reads no row unless it has become the role.
+        # Inheriting nothing, the login reads no row unless it has become the role. Before 16 that is its own attribute.
         first = "" if modern or not inherits else f'ALTER ROLE "{login}" NOINHERIT; '
         options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
         raise RoleNotHeldError(

@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, keys, roles, row_security, shared
+from rayces_core.doctor import detours, grants, hardening, keys, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.finding import Check, Finding
 from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
@@ -23,6 +23,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *grants.CHECKS,
     *detours.CHECKS,
     *shared.CHECKS,
+    *hardening.CHECKS,
 )
 
 _START: Final = """
@@ -31,6 +32,10 @@ SELECT to_regclass('organizations') IS NOT NULL AS has_schema,
                   WHERE l.rolname = session_user AND r.rolname = %(app_role)s), false) AS may_be_app,
        quote_ident(%(app_role)s) AS app_role, quote_ident(%(admin_role)s) AS admin_role
 """
+
+_IS_HARDENED: Final = (
+    f"WITH root AS (SELECT to_regclass('organizations') AS oid), {hardening.HARDENING} SELECT open = 0 FROM hardening"
+)
 
 # One statement, so that the facts are gathered once and every check sees the same catalogue.
 _EVERYTHING: Final = FACTS + " UNION ALL ".join(
@@ -54,6 +59,18 @@ def audit(database: Database) -> list[Finding]:
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         return audit_connection(connection, app_role=database.app_role, admin_role=database.admin_role)
+    finally:
+        connection.close()
+
+
+def is_hardened(database: Database) -> bool:
+    """Whether every role of the server has lost what `rayces migrate harden` takes away; connects as `audit` does."""
+    connection = _connect(database.url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_HARDENED)
+            (hardened,) = cursor.fetchone() or (False,)
+            return bool(hardened)
     finally:
         connection.close()
 

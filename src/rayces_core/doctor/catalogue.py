@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rayces_core.doctor.hardening import HARDENING
 from rayces_core.doctor.policies import POLICIES
 
 # What the tenants' role can use, in any schema. Through a role whose rights it has it counts as well.
@@ -122,4 +123,4 @@ view_over_tenants AS (
       FROM over_tenants JOIN pg_class c USING (oid)
 )"""
 
-FACTS: Final = "WITH RECURSIVE" + ",".join((_REACHABLE, _TENANT_TABLES, _ROLES, _GRANTS, POLICIES, _VIEWS))
+FACTS: Final = "WITH RECURSIVE" + ",".join((_REACHABLE, _TENANT_TABLES, _ROLES, _GRANTS, POLICIES, _VIEWS, HARDENING))
