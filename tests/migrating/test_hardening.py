@@ -16,6 +16,7 @@ from psycopg2.extensions import make_dsn
 from rayces_core import Appointment, Database, User, credits, exporting, importing, scheduling
 from rayces_core.doctor import audit, audit_connection, is_hardened
 from rayces_core.errors import ConfigurationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrating import Runner
 from rayces_core.migrating.hardening import FUNCTIONS, SET_CONFIG, Hardening
 from rayces_core.migrations.session import dedicated
 from tests.exporting.worlds import fill
@@ -31,6 +32,15 @@ UNION ALL
 SELECT c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
   FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'pg_catalog'::regnamespace
 ORDER BY 1, 2, 3
+"""
+
+ROOMS = """
+def migrate(migrator, database, *, fake=False):
+    migrator.sql("CREATE TABLE rooms (id int)")
+
+
+def rollback(migrator, database, *, fake=False):
+    migrator.sql("DROP TABLE rooms")
 """
 
 
@@ -149,9 +159,17 @@ def test_everything_the_library_does_works_on_it(hardened: Fortress, tmp_path: P
             assert importing.run(tmp_path / "users.csv", "users").created == 0
         with database.privileged(reason="test"):
             assert credits.verify().is_clean
-        assert database.migrate() == []
         assert is_hardened(database)
         assert audit(database) == []
+
+
+def test_migrations_run_on_it_as_a_login_that_owns_its_tables(hardened: Fortress, directory: Any) -> None:
+    hardened.sql(f"GRANT CREATE ON SCHEMA public TO {hardened.login}")
+    folder = directory(m001_rooms=ROOMS)
+    runner = Runner(hardened.login_url, folder, history_table="guard_migrations")
+    assert runner.up() == ["001_rooms"]
+    assert runner.down(0) == ["001_rooms"]
+    hardened.sql(f"DROP TABLE IF EXISTS guard_migrations; REVOKE CREATE ON SCHEMA public FROM {hardened.login}")
 
 
 def test_nothing_of_what_was_taken_is_left_to_tenants(hardened: Fortress) -> None:
