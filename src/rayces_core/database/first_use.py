@@ -40,13 +40,30 @@ SELECT array_agg(c.oid::regclass::text ORDER BY c.oid::regclass::text)
 """
 
 
-def check(connection: TenantConnection, role: str, admin_role: str | None = None, *, privileged: bool = False) -> None:
+# A function of the host that a trigger, rule, default, check or policy of a table runs may leave something on the
+# connection; those of extensions are not the host's.
+_RUNS_FUNCTIONS = """
+SELECT EXISTS (
+    SELECT FROM pg_depend d
+      JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+     WHERE d.classid IN ('pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+                         'pg_rewrite'::regclass, 'pg_policy'::regclass)
+       AND p.oid >= 16384
+       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
+                                                 AND e.deptype = 'e'))
+"""
+
+
+def check(connection: TenantConnection, role: str, *, privileged: bool = False) -> bool:
     """Return when a connection can work as `role`; raise the ConfigurationError that says what is wrong.
 
     Args:
-        connection: logged in as whoever the URL names.
-        role: the one that is worked as. admin_role: another one that the login must be able to become as well.
+        connection: logged in as whoever the URL names, who need not be able to become any other role.
+        role: the one that is worked as.
         privileged: `role` is that of privileged work, which no policy needs to hold.
+
+    Returns:
+        Whether tables run functions of the host, which may leave something on a connection.
     """
     if connection.server_version < OLDEST_SERVER * 10000:
         raise ServerTooOldError(
