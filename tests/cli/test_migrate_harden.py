@@ -32,7 +32,7 @@ def test_there_and_back(migrated: Terminal) -> None:
     assert migrated("migrate", "harden", "--yes").out.startswith("hardened, in ")
     assert not is_open(migrated)
     assert migrated("migrate", "harden", "--yes").out == "nothing to do: the database is hardened\n"
-    assert "Hardened: tenants' SQL has no set_config" in migrated("doctor").out
+    assert "Hardened: tenants' SQL has no pg_settings" in migrated("doctor").out
     assert migrated("migrate", "harden", "--undo", "--yes").out == "what was taken is given back\n"
     assert is_open(migrated)
     ran = migrated("migrate", "harden", "--undo")

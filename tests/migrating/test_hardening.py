@@ -17,7 +17,7 @@ from rayces_core import Appointment, Database, User, credits, exporting, importi
 from rayces_core.doctor import audit, audit_connection, is_hardened
 from rayces_core.errors import ConfigurationError, MissingRoleError, SchemaMissingError
 from rayces_core.migrating import Runner
-from rayces_core.migrating.hardening import FUNCTIONS, SET_CONFIG, Hardening
+from rayces_core.migrating.hardening import FUNCTIONS, ROLES_CALL_IT_BEFORE, SET_CONFIG, Hardening
 from rayces_core.migrations.session import dedicated
 from tests.exporting.worlds import fill
 from tests.factory import make_organization
@@ -62,8 +62,8 @@ class Fortress:
         return bool(self.connection.server_version >= 160_000)
 
     @property
-    def binds_by_set(self) -> bool:
-        return bool(self.connection.server_version >= 180_000)
+    def roles_keep_set_config(self) -> bool:
+        return bool(self.connection.server_version < ROLES_CALL_IT_BEFORE)
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         cursor = self.connection.cursor()
@@ -149,6 +149,8 @@ def test_everything_the_library_does_works_on_it(hardened: Fortress, tmp_path: P
                 credits.purchase(client, 5)
                 assert credits.debit(client, 2).balance_after >= 3
             booked.confirm(by=professional.user)
+            for _ in range(2):  # raw SQL, and what comes after it on the same connection
+                assert database.execute_sql("SELECT count(*) FROM appointments").fetchone()[0] > 0
             assert Appointment.get_by_id(booked.id).state == "confirmed"
             archived = exporting.tenant(tmp_path / "north.tar")
         restored = importing.tenant(database, tmp_path / "north.tar", subdomain="restored")
@@ -188,9 +190,9 @@ def test_nothing_of_what_was_taken_is_left_to_tenants(hardened: Fortress) -> Non
         "DO $$ BEGIN PERFORM set_config('rayces.organization_id', '2', false); END $$",
     }
     assert [statement for statement in takes if not hardened.refuses(statement)] == []
-    # Before 18 the library itself binds the tenant by set_config, as the tenants' role.
+    # Where the library itself calls it as the tenants' role, it is the role's.
     left = {statement for statement in sets if not hardened.refuses(statement)}
-    assert left == (set() if hardened.binds_by_set else sets)
+    assert left == (sets if hardened.roles_keep_set_config else set())
     assert not hardened.refuses("SELECT pg_advisory_xact_lock(1)")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rayces_core.doctor import Finding
 
 FINDINGS = 1
-_HARDENED = "Hardened: tenants' SQL has no set_config, large objects or session's locks."
+_HARDENED = "Hardened: tenants' SQL has no pg_settings to write, large objects or session's locks."
 _NOT_HARDENED = (
     "Not hardened. For a database that is rayces' alone: rayces migrate harden says what it does and breaks."
 )

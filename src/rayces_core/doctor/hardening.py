@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from rayces_core.doctor.finding import Check
-from rayces_core.migrating.hardening import BINDS_BY_SET, FUNCTIONS, MARK, SET_CONFIG, SETTINGS
+from rayces_core.migrating.hardening import FUNCTIONS, MARK, ROLES_CALL_IT_BEFORE, SET_CONFIG, SETTINGS
 
 _NAMES: Final = ", ".join(f"('pg_catalog.{name}'::regprocedure)" for name in FUNCTIONS)
 _TO_PUBLIC: Final = "a.grantee = 0 AND a.privilege_type = "
-_BINDS: Final = f"current_setting('server_version_num')::int < {BINDS_BY_SET}"
+_BINDS: Final = f"current_setting('server_version_num')::int < {ROLES_CALL_IT_BEFORE}"
 
 # `open` is what PUBLIC still has; `marked` whether the database says that it was hardened.
 HARDENING: Final = f"""

@@ -36,8 +36,9 @@ FOR_LOGINS: Final = (SET_CONFIG, *_LOCKS)
 FUNCTIONS: Final = (*FOR_LOGINS, *_LARGE_OBJECTS)
 SETTINGS: Final = "pg_settings"
 MARK: Final = "rayces: hardened "
-# Before this version a tenant is bound by set_config as the tenants' role, so that pg_stat_statements does not fill up.
-BINDS_BY_SET: Final = 180_000
+# Before this version of the server the library calls set_config as the two roles, so they are given it too. Binding a
+# tenant needs that up to 17; the look-up of a subdomain, and a connection that raw SQL ran on, need it everywhere.
+ROLES_CALL_IT_BEFORE: Final = 10_000_000
 
 BREAKS: Final = """\
 In this database, for every role but superusers and the logins named above, this breaks:
@@ -174,7 +175,7 @@ class Hardening:
     def _needing(self, function: str, logins: Sequence[str]) -> list[str]:
         if function not in FOR_LOGINS:
             return []
-        binding = function == SET_CONFIG and self.database.server.server_version < BINDS_BY_SET
+        binding = function == SET_CONFIG and self.database.server.server_version < ROLES_CALL_IT_BEFORE
         roles = [self.database.app_role, self.database.admin_role] if binding else []
         return list(dict.fromkeys([*logins, *roles]))
 
