@@ -19,7 +19,12 @@ HELD_TABLE = f"""
     GRANT SELECT, INSERT, UPDATE (content), DELETE ON {{table}} TO rayces_app, rayces_admin;
 """
 PARTITIONED = HELD_TABLE.format(table="visits", partitioning="PARTITION BY HASH (organization_id)")
+EACH_DROPPED = "".join(f"DROP POLICY {{0}}_{verb} ON credit_transactions; " for verb in ("select", "insert", "update"))
 PARTITION = "CREATE TABLE visits_0 PARTITION OF visits FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+TRIGGER = """
+    CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN {body}; END $$;
+    CREATE TRIGGER noted BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION noted();
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,20 @@ BREAKS = [
     ),
     Break("role-owns-table", "ALTER TABLE posts OWNER TO rayces_app", "posts", mends=False),
     Break("role-not-held", "REVOKE rayces_app FROM {login}", "rayces_app"),
-    Break("role-not-held", "REVOKE rayces_admin FROM {login}", "rayces_admin"),
+    Break("role-inherited", "GRANT rayces_admin TO {login} WITH INHERIT TRUE", "{login}"),
+    Break("role-inherited", "GRANT rayces_app TO {login} WITH INHERIT TRUE", "{login}", "warning"),
+    Break("role-inherited", "CREATE ROLE reports LOGIN; GRANT rayces_admin TO reports", "reports"),
+    Break(
+        "role-inherited",
+        "CREATE ROLE staff; GRANT rayces_admin TO staff; CREATE ROLE reports LOGIN; GRANT staff TO reports",
+        "staff",
+    ),
+    Break(
+        "role-inherited",
+        "CREATE ROLE clerk CREATEROLE; GRANT rayces_admin TO clerk WITH ADMIN TRUE, INHERIT FALSE; "
+        "CREATE ROLE reports LOGIN; GRANT rayces_admin TO reports GRANTED BY clerk",
+        "reports",
+    ),
     Break("login-unrestricted", "ALTER ROLE {login} SUPERUSER", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER ROLE {login} BYPASSRLS", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER TABLE posts OWNER TO {login}", "{login}", "warning", mends=False),
@@ -87,10 +105,28 @@ BREAKS = [
         "students",
     ),
     Break(
-        "policy-command",
+        "policy-missing",
         f"DROP POLICY rayces_tenant ON students; "
         f"CREATE POLICY rayces_tenant ON students FOR SELECT TO rayces_app USING ({TENANT})",
         "students",
+    ),
+    Break("policy-missing", "DROP POLICY rayces_tenant_insert ON credit_transactions", "credit_transactions"),
+    Break("policy-missing", EACH_DROPPED.format("rayces_tenant"), "credit_transactions"),
+    Break("policy-missing", "ALTER POLICY rayces_tenant ON students TO rayces_admin", "students"),
+    Break(
+        "policy-expression",
+        "ALTER POLICY rayces_tenant_select ON credit_transactions USING (true)",
+        "credit_transactions",
+    ),
+    Break(
+        "policy-expression",
+        "ALTER POLICY rayces_tenant_update ON credit_transactions USING (status = 'pending')",
+        "credit_transactions",
+    ),
+    Break(
+        "policy-expression",
+        "ALTER POLICY rayces_tenant_update ON credit_transactions WITH CHECK (true)",
+        "credit_transactions",
     ),
     Break("policy-extra", "CREATE POLICY everybody ON students USING (true)", "students"),
     Break("policy-extra", "CREATE POLICY second ON students FOR SELECT TO rayces_app USING (true)", "students"),
@@ -99,8 +135,40 @@ BREAKS = [
         "CREATE ROLE clerk; GRANT clerk TO rayces_app; CREATE POLICY clerks ON students TO clerk USING (true)",
         "students",
     ),
+    Break("policy-extra", "CREATE POLICY second ON credit_transactions FOR DELETE USING (true)", "credit_transactions"),
+    Break("policy-extra", "CREATE POLICY every ON students TO rayces_app, PUBLIC USING (true)", "students"),
+    Break(
+        "policy-extra",
+        "ALTER POLICY rayces_lookup ON organizations USING (true)",
+        "organizations",
+        others=frozenset({"policy-lookup"}),
+    ),
+    Break(
+        "policy-extra",
+        "ALTER POLICY rayces_lookup ON organizations USING (subdomain = current_setting('rayces.lookup', true))",
+        "organizations",
+        others=frozenset({"policy-lookup"}),
+    ),
+    Break("policy-lookup", "DROP POLICY rayces_lookup ON organizations", "organizations", "warning"),
+    Break("policy-lookup", "ALTER POLICY rayces_lookup ON organizations TO rayces_admin", "organizations", "warning"),
     Break("policy-admin", "DROP POLICY rayces_admin ON students", "students"),
-    Break("policy-settled", "DROP POLICY rayces_pending_only ON credit_transactions", "credit_transactions"),
+    Break("policy-admin", "ALTER POLICY rayces_admin ON students USING (false)", "students"),
+    Break("policy-admin", "DROP POLICY rayces_admin_update ON credit_transactions", "credit_transactions"),
+    Break("policy-admin", EACH_DROPPED.format("rayces_admin"), "credit_transactions"),
+    Break(
+        "policy-settled",
+        f"ALTER POLICY rayces_tenant_update ON credit_transactions USING ({TENANT})",
+        "credit_transactions",
+    ),
+    Break(
+        "policy-settled", "ALTER POLICY rayces_admin_update ON credit_transactions USING (true)", "credit_transactions"
+    ),
+    Break(
+        "policy-settled",
+        EACH_DROPPED.format("rayces_tenant")
+        + f"CREATE POLICY rayces_tenant ON credit_transactions TO rayces_app USING ({TENANT})",
+        "credit_transactions",
+    ),
     # keys
     Break(
         "tenant-column-nullable",
@@ -176,6 +244,18 @@ BREAKS = [
     # grants
     Break("grant-missing", "REVOKE SELECT ON students FROM rayces_app", "students", "warning"),
     Break("grant-missing", "REVOKE SELECT ON students FROM rayces_admin", "students", "warning"),
+    Break("grant-missing", "REVOKE INSERT ON students FROM rayces_app", "students", "warning"),
+    Break("grant-missing", "REVOKE DELETE ON likes FROM rayces_app", "likes", "warning"),
+    Break("grant-missing", "REVOKE UPDATE (state, notes) ON appointments FROM rayces_app", "appointments", "warning"),
+    Break("grant-missing", "REVOKE ALL ON credit_transactions FROM rayces_app", "credit_transactions", "warning"),
+    Break("grant-missing", "REVOKE UPDATE, DELETE ON organizations FROM rayces_admin", "organizations", "warning"),
+    Break("schema-usage-missing", "REVOKE USAGE ON SCHEMA public FROM PUBLIC, rayces_admin", "public"),
+    Break(
+        "sequence-usage-missing",
+        HELD_TABLE.format(table="visits", partitioning="") + "ALTER TABLE visits ADD number serial",
+        "visits_number_seq",
+        "warning",
+    ),
     Break("grant-dangerous", "GRANT TRUNCATE ON students TO rayces_app", "students"),
     Break("grant-dangerous", "GRANT TRIGGER ON students TO rayces_app", "students"),
     Break("grant-dangerous", "GRANT REFERENCES (id) ON students TO rayces_app", "students"),
@@ -236,6 +316,82 @@ BREAKS = [
         "scans",
         mends=False,
     ),
+    Break(
+        "foreign-table",
+        "CREATE FOREIGN DATA WRAPPER files; CREATE SERVER files FOREIGN DATA WRAPPER files; CREATE SCHEMA clinic; "
+        "CREATE FOREIGN TABLE clinic.scans (organization_id bigint, path text) SERVER files; "
+        "GRANT USAGE ON SCHEMA clinic TO rayces_app; GRANT SELECT ON clinic.scans TO rayces_app",
+        "clinic.scans",
+        mends=False,
+    ),
+    Break("trigger-as-owner", TRIGGER.format(table="students", body="RETURN NEW"), "students"),
+    Break("trigger-as-owner", TRIGGER.format(table="posts", body="DELETE FROM public.likes; RETURN NEW"), "posts"),
+    Break(
+        "trigger-as-owner",
+        "CREATE ROLE clerk; GRANT USAGE, CREATE ON SCHEMA public TO clerk; "
+        + TRIGGER.format(table="likes", body="RETURN NEW")
+        + "ALTER FUNCTION noted() OWNER TO clerk",
+        "likes",
+        "warning",
+    ),
+    Break("rule-as-owner", "CREATE RULE copied AS ON INSERT TO posts DO ALSO NOTIFY posts", "posts"),
+    # what belongs to no organization
+    Break(
+        "shared-relation", "CREATE TABLE jobs (id int); GRANT SELECT, INSERT ON jobs TO rayces_app", "jobs", "warning"
+    ),
+    Break(
+        "shared-relation", "CREATE TABLE days (day date); GRANT SELECT ON days TO rayces_app, PUBLIC", "days", "warning"
+    ),
+    Break("shared-relation", "CREATE TABLE days (day date); GRANT SELECT (day) ON days TO PUBLIC", "days", "warning"),
+    Break(
+        "shared-relation",
+        "CREATE ROLE clerk; GRANT clerk TO rayces_app WITH INHERIT TRUE; CREATE TABLE jobs (id int); "
+        "GRANT SELECT ON jobs TO clerk",
+        "jobs",
+        "warning",
+    ),
+    Break(
+        "shared-relation",
+        "CREATE TABLE jobs (id int); CREATE VIEW open_jobs AS TABLE jobs; GRANT SELECT ON open_jobs TO rayces_app",
+        "open_jobs",
+        "warning",
+    ),
+    Break(
+        "shared-relation",
+        "CREATE TABLE jobs (id int); CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM jobs; "
+        "GRANT SELECT ON counted TO rayces_app",
+        "counted",
+        "warning",
+    ),
+    Break(
+        "shared-relation",
+        "CREATE SCHEMA queue; GRANT USAGE ON SCHEMA queue TO rayces_app; CREATE TABLE queue.jobs (args jsonb); "
+        "GRANT SELECT ON queue.jobs TO rayces_app",
+        "queue.jobs",
+        "warning",
+    ),
+    Break(
+        "shared-relation",
+        "CREATE FOREIGN DATA WRAPPER files; CREATE SERVER files FOREIGN DATA WRAPPER files; "
+        "CREATE FOREIGN TABLE scans (path text) SERVER files; GRANT SELECT ON scans TO rayces_app",
+        "scans",
+        "warning",
+    ),
+    Break(
+        "shared-function",
+        "CREATE TABLE jobs (id int); CREATE FUNCTION next_job() RETURNS bigint LANGUAGE sql SECURITY DEFINER "
+        "AS 'SELECT count(*) FROM public.jobs'",
+        "next_job()",
+        "warning",
+    ),
+    Break(
+        "shared-function",
+        "CREATE PROCEDURE tick() LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "tick()",
+        "warning",
+    ),
+    # settings
+    Break("setting-default", "ALTER ROLE {login} SET rayces.lookup = 'north'", "{login}"),
     Break("setting-default", "ALTER ROLE {login} SET rayces.organization_id = '1'", "{login}"),
     Break("setting-default", "ALTER ROLE ALL SET row_security = off", "ALL"),
     Break("setting-default", "ALTER ROLE {login} IN DATABASE {database} SET role = 'rayces_admin'", "{login}"),

@@ -1,4 +1,4 @@
-"""Migration 026: what the app role sees of organizations before a tenant is bound, and of a settled ledger."""
+"""Migration 026: what the application sees of organizations before a tenant is bound, and a ledger that stands."""
 
 from typing import Any
 

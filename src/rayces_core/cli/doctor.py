@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rayces_core.doctor import Finding
 
 FINDINGS = 1
+_HARDENED = "Hardened: tenants' SQL has no pg_settings to write, large objects or session's locks."
+_NOT_HARDENED = (
+    "Not hardened. For a database that is rayces' alone: rayces migrate harden says what it does and breaks."
+)
 
 
 @click.command(epilog="\b\nExamples:\n  rayces doctor\n  rayces doctor --strict\n  rayces doctor --json")
@@ -28,16 +32,18 @@ def doctor(settings: Settings, strict: bool, as_json: bool) -> int:
 
     The exit code is 1 if there is an error.
     """
-    from rayces_core.doctor import audit
+    from rayces_core.doctor import audit, is_hardened
 
     with settings.database() as database:
         found = audit(database)
+        hardened = is_hardened(database)
     if as_json:
         from rayces_core.cli.output import print_json
 
         print_json(asdict(finding) for finding in found)
     else:
         _show(found)
+        click.echo(_HARDENED if hardened else _NOT_HARDENED)
     return FINDINGS if any(strict or finding.severity == "error" for finding in found) else 0
 
 

@@ -9,19 +9,33 @@ from rayces_core.errors import IsolationInertError, RoleNotHeldError, SchemaMiss
 
 OLDEST_SERVER = 15
 
-_SCHEMA = "SELECT to_regclass('organizations') IS NOT NULL, session_user::text"
+_SCHEMA = "SELECT to_regclass('organizations') IS NOT NULL"
 
 _ROLE = """
-SELECT rolsuper, rolbypassrls, pg_has_role(session_user, oid, %s) FROM pg_roles WHERE rolname = %s
+SELECT r.rolsuper, r.rolbypassrls, pg_has_role(l.oid, r.oid, %s), l.rolname::text, l.rolinherit
+  FROM pg_roles r, pg_roles l WHERE r.rolname = %s AND l.rolname = session_user
 """
 
+# The role that every row of organizations is open to is the admin role, whatever its name.
+_INHERITED = """
+SELECT min(r.rolname::text)
+  FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+ WHERE p.polrelid = to_regclass('organizations') AND p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+   AND r.rolname <> %s AND pg_has_role(%s, r.oid, 'USAGE')
+"""
+
+# In the schema of organizations every table counts, in the others of the search path those that the role can use.
 _INERT_TABLES = """
-SELECT array_agg(c.relname::text ORDER BY c.relname)
-  FROM pg_class c
- WHERE c.relkind IN ('r', 'p')
-   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('organizations'))
-   AND (c.oid = to_regclass('organizations')
-        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'))
+SELECT array_agg(c.oid::regclass::text ORDER BY c.oid::regclass::text)
+  FROM pg_class c JOIN pg_class root ON root.oid = to_regclass('organizations')
+ WHERE (c.oid = root.oid
+        OR EXISTS (SELECT FROM pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped))
+   AND (c.relkind IN ('r', 'p') AND c.relnamespace = root.relnamespace
+        OR c.relkind IN ('r', 'p', 'm', 'f')
+           AND c.relnamespace IN (SELECT quote_ident(name)::regnamespace FROM unnest(current_schemas(false)) AS name)
+           AND (has_any_column_privilege(%(role)s, c.oid, 'SELECT, INSERT, UPDATE')
+                OR has_table_privilege(%(role)s, c.oid, 'DELETE')))
    AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 """
 
@@ -40,68 +54,82 @@ SELECT EXISTS (
 """
 
 
-_SEES_ALL = """
-SELECT min(r.rolname::text)
-  FROM pg_policy p CROSS JOIN unnest(p.polroles) AS held(oid) JOIN pg_roles r ON r.oid = held.oid
- WHERE p.polrelid = to_regclass('organizations') AND p.polpermissive
-   AND pg_get_expr(p.polqual, p.polrelid) = 'true'
-   AND r.rolname <> %s AND pg_has_role(%s, r.oid, 'USAGE')
-"""
+def check(connection: TenantConnection, role: str, *, privileged: bool = False) -> bool:
+    """Return when a connection can work as `role`; raise the ConfigurationError that says what is wrong.
 
+    Args:
+        connection: logged in as whoever the URL names, who need not be able to become any other role.
+        role: the one that is worked as.
+        privileged: `role` is that of privileged work, which no policy needs to hold.
 
-def check(connection: TenantConnection, role: str, *, privileged: bool) -> bool:
-    """Return when tenants are held on this database; raise the ConfigurationError that says what is wrong.
-
-    Returns whether tables run functions of the host, which may leave something on a connection.
+    Returns:
+        Whether tables run functions of the host, which may leave something on a connection.
     """
     if connection.server_version < OLDEST_SERVER * 10000:
         raise ServerTooOldError(
             f"the server is PostgreSQL {connection.server_version // 10000}; version {OLDEST_SERVER} or newer is needed"
         )
-    there, login = _one(connection, _SCHEMA)
-    if not there:
+    (there,) = _one(connection, _SCHEMA)
+    if not there and not _sees_schema(connection, role):
         raise SchemaMissingError(
             "the database has no rayces schema yet; run `rayces migrate up` (or db.migrate()) first"
         )
-    _check_role(connection, role, str(login), privileged=privileged)
+    _check_role(connection, role, bypass_allowed=privileged)
     if not privileged:
         _check_inheritance(connection, role)
-    (inert,) = _one(connection, _INERT_TABLES)
+    _check_tables(connection, role)
+    (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
+    return bool(runs_functions)
+
+
+def _sees_schema(connection: TenantConnection, role: str) -> bool:
+    # Where a schema is not everybody's, a login that inherits nothing does not see it, but becomes a role that does.
+    facts = _one(connection, _ROLE, (_may_set(connection), role))
+    return bool(facts and facts[2] and _one(connection, f'SET LOCAL ROLE "{role}"; {_SCHEMA}')[0])
+
+
+def _check_inheritance(connection: TenantConnection, role: str) -> None:
+    (inherited,) = _one(connection, f'SET LOCAL ROLE "{role}"; {_INHERITED}', (role, role))
+    if inherited:
+        raise IsolationInertError(
+            f"{role} inherits the rights of {inherited}, which sees every organization; a DBA can mend it: "
+            f'REVOKE "{inherited}" FROM "{role}";'
+        )
+
+
+def _check_tables(connection: TenantConnection, role: str) -> None:
+    (inert,) = _one(connection, f'SET LOCAL ROLE "{role}"; {_INERT_TABLES}', {"role": role})
     if inert:
         raise IsolationInertError(
             f"row-level security is not forced on {', '.join(inert)}, so tenants would see each other's rows; "
             "run `rayces doctor`, then `rayces migrate up`"
         )
-    (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
-    return bool(runs_functions)
 
 
-def _check_inheritance(connection: TenantConnection, role: str) -> None:
-    # Whatever the admin role is called: it is the one that a policy shows every row to.
-    (seeing,) = _one(connection, _SEES_ALL, (role, role))
-    if seeing:
-        raise IsolationInertError(
-            f"{role} inherits the rights of {seeing}, which sees every organization; a DBA can mend it: "
-            f'REVOKE "{seeing}" FROM "{role}";'
-        )
-
-
-def _check_role(connection: TenantConnection, role: str, login: str, *, privileged: bool) -> None:
-    may_set = "SET" if connection.server_version >= 160000 else "MEMBER"
-    facts = _one(connection, _ROLE, (may_set, role))
+def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool) -> None:
+    facts = _one(connection, _ROLE, (_may_set(connection), role))
     if not facts:
         raise RoleNotHeldError(f"the role {role} does not exist on this server; run `rayces migrate up` to create it")
-    superuser, bypasses, held = facts
+    superuser, bypasses, held, login, inherits = facts
     if not held:
-        other = "; or give Database.connect(url, admin_url=…) a login that can" if privileged else ""
+        modern = connection.server_version >= 160000
+        # Inheriting nothing, the login reads no row unless it has become the role. Before 16 that is its own attribute.
+        first = "" if modern or not inherits else f'ALTER ROLE "{login}" NOINHERIT; '
+        options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
+        other = " Or give Database.connect(url, admin_url=…) a login that can." if bypass_allowed else ""
         raise RoleNotHeldError(
-            f'the login {login} cannot become {role}; a DBA can allow it: GRANT "{role}" TO "{login}"{other}'
+            f'the login {login} cannot become {role}; a DBA can allow it: {first}GRANT "{role}" TO "{login}"{options};'
+            + other
         )
-    if (superuser or bypasses) and not privileged:
+    if (superuser or bypasses) and not bypass_allowed:
         raise IsolationInertError(
             f'row-level security does not hold {role}; a DBA can mend it: ALTER ROLE "{role}" NOSUPERUSER NOBYPASSRLS;'
         )
 
 
-def _one(connection: TenantConnection, statement: str, values: tuple[object, ...] | None = None) -> tuple[Any, ...]:
+def _may_set(connection: TenantConnection) -> str:
+    return "SET" if connection.server_version >= 160000 else "MEMBER"
+
+
+def _one(connection: TenantConnection, statement: str, values: Any = None) -> tuple[Any, ...]:
     return connection.plain(statement, values).fetchone() or ()

@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, keys, roles, row_security
+from rayces_core.doctor import detours, grants, hardening, keys, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.finding import Check, Finding
 from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
@@ -22,12 +22,20 @@ CHECKS: Final[tuple[Check, ...]] = (
     *keys.CHECKS,
     *grants.CHECKS,
     *detours.CHECKS,
+    *shared.CHECKS,
+    *hardening.CHECKS,
 )
 
 _START: Final = """
 SELECT to_regclass('organizations') IS NOT NULL AS has_schema,
+       coalesce((SELECT pg_has_role(l.oid, r.oid, %(may_set)s) FROM pg_roles l, pg_roles r
+                  WHERE l.rolname = session_user AND r.rolname = %(app_role)s), false) AS may_be_app,
        quote_ident(%(app_role)s) AS app_role, quote_ident(%(admin_role)s) AS admin_role
 """
+
+_IS_HARDENED: Final = (
+    f"WITH root AS (SELECT to_regclass('organizations') AS oid), {hardening.HARDENING} SELECT open = 0 FROM hardening"
+)
 
 # One statement, so that the facts are gathered once and every check sees the same catalogue.
 _EVERYTHING: Final = FACTS + " UNION ALL ".join(
@@ -55,6 +63,18 @@ def audit(database: Database) -> list[Finding]:
         connection.close()
 
 
+def is_hardened(database: Database) -> bool:
+    """Whether every role of the server has lost what `rayces migrate harden` takes away; connects as `audit` does."""
+    connection = _connect(database.url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_HARDENED)
+            (hardened,) = cursor.fetchone() or (False,)
+            return bool(hardened)
+    finally:
+        connection.close()
+
+
 def audit_connection(
     connection: Connection, *, app_role: str = "rayces_app", admin_role: str = "rayces_admin"
 ) -> list[Finding]:
@@ -62,17 +82,27 @@ def audit_connection(
     if connection.server_version < OLDEST_SERVER * 10_000:
         version = connection.server_version // 10_000
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
-    may_set = "SET" if connection.server_version >= 160_000 else "MEMBER"
-    values = {"app_role": app_role, "admin_role": admin_role, "may_set": may_set}
+    modern = connection.server_version >= 160_000
+    values = {"app_role": app_role, "admin_role": admin_role, "may_set": "SET" if modern else "MEMBER"}
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(_START, values)
-        names: dict[str, Any] = dict(cursor.fetchone() or {})
-        if not names.pop("has_schema"):
+        names = _names(cursor, values)
+        if not names["has_schema"] and names["may_be_app"]:
+            # Where the schema is not everybody's, a login that inherits nothing sees it only once it is the role.
+            cursor.execute(f"SET LOCAL ROLE {names['app_role']}")
+            names = _names(cursor, values)
+        if not names["has_schema"]:
             raise SchemaMissingError("the database has no rayces schema yet; run `rayces migrate up` first")
+        # Before PostgreSQL 16 whether a role inherits is its own, not the membership's.
+        names["without_inheriting"] = " WITH INHERIT FALSE, SET TRUE" if modern else ""
         cursor.execute(_EVERYTHING, values)
         checks = {check.code: check for check in CHECKS}
         found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
     return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+
+
+def _names(cursor: Any, values: dict[str, str]) -> dict[str, Any]:
+    cursor.execute(_START, values)
+    return dict(cursor.fetchone() or {})
 
 
 def _connect(url: str) -> Connection:

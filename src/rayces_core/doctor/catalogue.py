@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from typing import Final
 
-# The schema is the one whose organizations the search_path finds. A host's table in another schema is ours to audit
-# when it refers to organizations; a partition or child table always is, whatever its schema.
-_TENANT_TABLES: Final = """
+from rayces_core.doctor.hardening import HARDENING
+from rayces_core.doctor.policies import POLICIES
+
+# What the tenants' role can use, in any schema. Through a role whose rights it has it counts as well.
+_REACHABLE: Final = """
+server AS (SELECT current_setting('server_version_num')::int >= 160000 AS modern),
 root AS (SELECT oid, relnamespace FROM pg_class WHERE oid = to_regclass('organizations')),
+reachable AS (
+    SELECT c.oid, c.relkind, c.relowner, has_any_column_privilege(app.oid, c.oid, 'SELECT') AS readable
+      FROM app, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+       AND has_schema_privilege(app.oid, n.oid, 'USAGE')
+       AND (has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE')
+            OR has_table_privilege(app.oid, c.oid, 'DELETE, TRUNCATE'))
+)"""
+
+# The schema is the one whose organizations the search_path finds. A host's table in another schema is ours to audit
+# when it refers to organizations or the tenants' role can reach it; a partition or child table always is.
+_TENANT_TABLES: Final = """
 tenant_oid(oid) AS (
     SELECT oid FROM root
     UNION
@@ -19,7 +35,8 @@ tenant_oid(oid) AS (
       FROM root, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
      WHERE a.attname = 'organization_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
        AND (c.relnamespace = root.relnamespace
-            OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.confrelid = root.oid))
+            OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.confrelid = root.oid)
+            OR c.oid IN (SELECT oid FROM reachable))
     UNION
     SELECT i.inhrelid FROM pg_inherits i JOIN tenant_oid t ON t.oid = i.inhparent
 ),
@@ -27,6 +44,8 @@ tenant AS (
     SELECT c.oid, c.oid::regclass::text AS object, c.relname, c.relkind, c.relowner, c.relacl,
            c.relrowsecurity, c.relforcerowsecurity, c.oid = root.oid AS is_root, a.attnum AS tenant_column,
            quote_ident(a.attname) AS tenant_column_name, a.attnotnull, a.atttypid,
+           c.relnamespace = root.relnamespace AS is_home,
+           c.relnamespace = root.relnamespace AND c.relname = 'credit_transactions' AS is_ledger,
            EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AS is_child
       FROM root, tenant_oid JOIN pg_class c USING (oid)
       JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
@@ -81,37 +100,12 @@ kept_for_ever(relname, privilege, columns, also_admin) AS (
            ('appointments', 'DELETE', '{}', false)
 )"""
 
-# How PostgreSQL prints the condition that the migrations give, without the blanks, brackets and casts that vary.
-_POLICIES: Final = r"""
-policy AS (
-    SELECT p.polrelid, quote_ident(p.polname) AS name, p.polcmd, p.polpermissive,
-           coalesce((SELECT oid FROM app) = ANY (p.polroles), false) AS names_app,
-           0 = ANY (p.polroles) OR EXISTS (SELECT FROM grantee WHERE grantee.oid = ANY (p.polroles)) AS reaches_app,
-           coalesce((SELECT oid FROM admin) = ANY (p.polroles), false) AS names_admin,
-           printed.using_, coalesce(printed.check_, printed.using_) AS check_, expected.condition
-      FROM pg_policy p JOIN tenant t ON t.oid = p.polrelid,
-           LATERAL (SELECT regexp_replace(pg_get_expr(p.polqual, p.polrelid),
-                                          '[\s()]|::text|::character varying|AS "nullif"', '', 'g') AS using_,
-                           regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid),
-                                          '[\s()]|::text|::character varying|AS "nullif"', '', 'g') AS check_) printed,
-           LATERAL (SELECT t.tenant_column_name
-                           || '=SELECTNULLIFcurrent_setting''rayces.organization_id'',true,''''::bigint'
-                           AS condition) expected
-),
-app_policy AS (
-    SELECT *, row_number() OVER (
-               PARTITION BY polrelid
-               ORDER BY names_app DESC, (using_ = condition AND check_ = condition) IS TRUE DESC,
-                        polcmd = '*' DESC, name
-           ) = 1 AND names_app AS is_the_one
-      FROM policy WHERE polpermissive AND reaches_app
-)"""
-
 # A view with security_invoker asks in the name of who asks it, so what is beneath it decides.
 _VIEWS: Final = """
 reads(view, relation) AS (
     SELECT DISTINCT r.ev_class, d.refobjid
       FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+      JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
 ),
 over_tenants(oid) AS (
@@ -119,14 +113,14 @@ over_tenants(oid) AS (
     UNION
     SELECT reads.view FROM reads JOIN over_tenants o ON o.oid = reads.relation
 ),
+invoker(oid) AS (
+    SELECT c.oid FROM pg_class c, pg_options_to_table(c.reloptions) o
+     WHERE c.relkind = 'v' AND o.option_name = 'security_invoker' AND o.option_value::boolean
+),
 view_over_tenants AS (
-    SELECT c.oid::regclass::text AS object, c.relkind,
-           coalesce((SELECT option_value::boolean FROM pg_options_to_table(c.reloptions)
-                      WHERE option_name = 'security_invoker'), false) AS as_invoker,
-           CASE WHEN (SELECT has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE')
-                             OR has_table_privilege(app.oid, c.oid, 'DELETE') FROM app)
-                THEN 'error' ELSE 'warning' END AS severity
+    SELECT c.oid::regclass::text AS object, c.relkind, c.oid IN (SELECT oid FROM invoker) AS as_invoker,
+           CASE WHEN c.oid IN (SELECT oid FROM reachable) THEN 'error' ELSE 'warning' END AS severity
       FROM over_tenants JOIN pg_class c USING (oid)
 )"""
 
-FACTS: Final = "WITH RECURSIVE" + ",".join((_TENANT_TABLES, _ROLES, _GRANTS, _POLICIES, _VIEWS))
+FACTS: Final = "WITH RECURSIVE" + ",".join((_REACHABLE, _TENANT_TABLES, _ROLES, _GRANTS, POLICIES, _VIEWS, HARDENING))

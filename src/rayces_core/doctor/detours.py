@@ -30,7 +30,8 @@ CHECKS = (
                        THEN 'error' ELSE 'warning' END AS severity
              FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
              JOIN tenant t ON p.prosrc || coalesce(pg_get_function_sqlbody(p.oid), '') ~* ('\\m' || t.relname || '\\M')
-            WHERE p.prosecdef AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+            WHERE p.prosecdef AND p.oid NOT IN (SELECT tgfoid FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM tenant))
+              AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
               AND (o.rolsuper OR o.rolbypassrls
                    OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin))
             GROUP BY p.oid, o.rolname""",
@@ -41,12 +42,35 @@ CHECKS = (
         "foreign-table",
         "error",
         """SELECT c.oid::regclass::text AS object,
-                  CASE WHEN (SELECT has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE') FROM app)
-                       THEN 'error' ELSE 'warning' END AS severity
-             FROM root JOIN pg_class c ON c.relnamespace = root.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-            WHERE c.relkind = 'f' AND a.attname = 'organization_id' AND NOT a.attisdropped""",
+                  CASE WHEN c.oid IN (SELECT oid FROM reachable) THEN 'error' ELSE 'warning' END AS severity
+             FROM root, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relkind = 'f' AND a.attname = 'organization_id' AND NOT a.attisdropped
+              AND (c.relnamespace = root.relnamespace OR c.oid IN (SELECT oid FROM reachable))""",
         "the foreign table holds tenants' rows, and row-level security cannot hold it",
         "REVOKE ALL ON {object} FROM {app_role}, PUBLIC;",
+    ),
+    # What a tenant writes sets them off, with the rights of somebody else.
+    Check(
+        "trigger-as-owner",
+        "error",
+        """SELECT t.object, quote_ident(g.tgname) AS name, p.oid::regprocedure::text AS function,
+                  quote_ident(o.rolname) AS owner,
+                  CASE WHEN o.rolsuper OR o.rolbypassrls OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin)
+                       THEN 'error' ELSE 'warning' END AS severity
+             FROM tenant t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+             JOIN pg_proc p ON p.oid = g.tgfoid AND p.prosecdef JOIN pg_roles o ON o.oid = p.proowner""",
+        "trigger {name} runs {function} as {owner}, whatever tenant writes the row",
+        "ALTER FUNCTION {function} SECURITY INVOKER;",
+    ),
+    Check(
+        "rule-as-owner",
+        "error",
+        """SELECT t.object, quote_ident(r.rulename) AS name, quote_ident(o.rolname) AS owner,
+                  CASE WHEN o.rolsuper OR o.rolbypassrls OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin)
+                       THEN 'error' ELSE 'warning' END AS severity
+             FROM tenant t JOIN pg_rewrite r ON r.ev_class = t.oid JOIN pg_roles o ON o.oid = t.relowner""",
+        "rule {name} writes with the rights of the table's owner {owner}, whatever tenant sets it off",
+        "DROP RULE {name} ON {object};",
     ),
     Check(
         "setting-default",
@@ -56,7 +80,7 @@ CHECKS = (
                        ELSE '' END AS place
              FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
             WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-              AND setting ~ '^(rayces[.]organization_id|role|row_security)='""",
+              AND setting ~ '^(rayces[.](organization_id|lookup)|role|row_security)='""",
         "sessions begin with {name} already set, so one that binds no organization is not refused",
         "ALTER ROLE {object}{place} RESET {name};",
     ),

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from rayces_core.doctor import needed
 from rayces_core.doctor.finding import Check
 
 CHECKS = (
+    # Of the tables that this library's models stand for, every right that they need; of others, that they can be read.
     Check(
         "grant-missing",
         "warning",
-        """SELECT t.object, quote_ident(r.rolname) AS role
-             FROM tenant t, (SELECT oid, rolname FROM app UNION ALL SELECT oid, rolname FROM admin) r
-            WHERE NOT t.is_child AND NOT has_any_column_privilege(r.oid, t.oid, 'SELECT')""",
-        "{role} may not read the table, so every query of it fails",
-        "GRANT SELECT ON {object} TO {role};",
+        f"""SELECT object, quote_ident(rolname) AS role, string_agg(privilege, ', ' ORDER BY place, privilege) AS rights
+             FROM ({needed.MISSING}) AS missing(object, rolname, place, privilege) GROUP BY object, rolname""",
+        "{role} has no {rights}, so what needs it fails",
+        "GRANT {rights} ON {object} TO {role};",
+    ),
+    Check(
+        "schema-usage-missing",
+        "error",
+        f"""SELECT n.oid::regnamespace::text AS object, quote_ident(r.rolname) AS role
+             FROM {needed.ROLES} r, root JOIN pg_namespace n ON n.oid = root.relnamespace
+            WHERE NOT has_schema_privilege(r.oid, n.oid, 'USAGE')""",
+        "{role} may not use the schema, so it finds no table",
+        "GRANT USAGE ON SCHEMA {object} TO {role};",
+    ),
+    Check(
+        "sequence-usage-missing",
+        "warning",
+        f"""SELECT s.oid::regclass::text AS object, quote_ident(r.rolname) AS role, t.object AS table
+             FROM {needed.ROLES} r, tenant t JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'a'
+             JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+            WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+              AND has_any_column_privilege(r.oid, t.oid, 'INSERT')
+              AND NOT has_sequence_privilege(r.oid, s.oid, 'USAGE')""",
+        "{role} may insert into {table}, but not take the next number for it",
+        "GRANT USAGE ON SEQUENCE {object} TO {role};",
     ),
     # None of these three asks row-level security; a grant option passes on what is held to who is not.
     Check(

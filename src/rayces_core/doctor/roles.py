@@ -1,4 +1,4 @@
-"""The roles: the application's is held by row-level security, and the login can become both."""
+"""The roles: the application's is held by row-level security, the login becomes it, and nobody inherits one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ def _attribute(code: str, column: str, severity: Severity, message: str, option:
     query = f"SELECT quote_ident(rolname) AS object FROM {'app_role' if column == 'rolsuper' else 'app'} WHERE {column}"
     return Check(code, severity, query, message, f"ALTER ROLE {{object}} {option};")
 
+
+# Before PostgreSQL 16 whether a role inherits is its own attribute, not the membership's. Taken from one that owns a
+# database or is a member of others, it would lose more than this; such a one holds the two through a third role.
+_INHERITED = """
+WITH holders(name) AS (SELECT left(regexp_replace(%(admin_role)s, '_admin$', ''), 55) || '_holders'),
+edge AS (
+    SELECT m.oid, m.rolname, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor,
+           EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
+           OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
+                       WHERE b.member = m.oid AND o.rolname NOT IN (%(app_role)s, %(admin_role)s)) AS has_others
+      FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+      JOIN (SELECT oid, rolname, false AS is_admin FROM app_role UNION ALL SELECT oid, rolname, true FROM admin) r
+           ON r.oid = a.roleid
+     WHERE coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit) AND NOT m.rolsuper
+       AND m.rolname NOT IN (%(app_role)s, %(admin_role)s)
+),
+inherited AS (
+    SELECT *, dense_rank() OVER (PARTITION BY has_others ORDER BY rolname) = 1
+              AND NOT EXISTS (SELECT FROM pg_roles, holders WHERE rolname = holders.name) AS is_first
+      FROM edge
+)"""
 
 CHECKS = (
     Check(
@@ -41,14 +62,44 @@ CHECKS = (
         "{app_role} owns the table, so it can switch its row-level security off",
         "ALTER TABLE {object} OWNER TO ...; to the role that runs the migrations",
     ),
+    # A login that is only the application's is all a web process needs; privileged work has a login of its own.
+    # A login that is only the application's is all a web process needs; privileged work has a login of its own.
     Check(
         "role-not-held",
         "error",
-        """SELECT quote_ident(r.rolname) AS object, quote_ident(login.rolname) AS login
-             FROM login, (SELECT oid, rolname FROM app_role UNION SELECT oid, rolname FROM admin) r
-            WHERE NOT pg_has_role(login.oid, r.oid, %(may_set)s)""",
-        "the login {login} cannot become this role, so the library cannot work with this URL",
-        "GRANT {object} TO {login};",
+        """SELECT quote_ident(app_role.rolname) AS object, quote_ident(login.rolname) AS login,
+                  CASE WHEN NOT modern AND login.rolinherit
+                       THEN format('ALTER ROLE %%I NOINHERIT; ', login.rolname) ELSE '' END AS first
+             FROM server, login, app_role WHERE NOT pg_has_role(login.oid, app_role.oid, %(may_set)s)""",
+        "the login {login} cannot become this role, so nothing can be done for a tenant with this URL",
+        "{first}GRANT {object} TO {login}{without_inheriting};",
+    ),
+    # What a role inherits it has without becoming the other one: outside any tenant, and after a RESET ROLE.
+    Check(
+        "role-inherited",
+        "error",
+        f"""{_INHERITED}
+           SELECT quote_ident(i.rolname) AS object, string_agg(quote_ident(i.role), ' and ' ORDER BY i.role) AS roles,
+                  CASE WHEN bool_or(is_admin) THEN 'error' ELSE 'warning' END AS severity,
+                  CASE WHEN bool_or(is_admin) THEN 'the rows of every organization'
+                       ELSE 'the rows of any organization that it names' END AS reach,
+                  coalesce((SELECT ' (and with it ' || string_agg(quote_ident(l.rolname), ', ') || ')'
+                              FROM pg_roles l WHERE l.oid <> i.oid AND l.rolcanlogin AND NOT l.rolsuper
+                               AND pg_has_role(l.oid, i.oid, 'USAGE')), '') AS others,
+                  CASE WHEN (SELECT modern FROM server) THEN
+                            string_agg(format('GRANT %%I TO %%I WITH INHERIT FALSE, SET TRUE GRANTED BY %%I;',
+                                              i.role, i.rolname, i.grantor), ' ' ORDER BY i.role)
+                       WHEN NOT i.has_others THEN format('ALTER ROLE %%I NOINHERIT;', i.rolname)
+                       ELSE CASE WHEN i.is_first THEN format('CREATE ROLE %%1$I NOLOGIN NOINHERIT; '
+                                                             'GRANT %%2$I, %%3$I TO %%1$I; ',
+                                                             h.name, %(app_role)s::text, %(admin_role)s::text)
+                                 ELSE '' END
+                            || string_agg(format('REVOKE %%I FROM %%I; ', i.role, i.rolname), '' ORDER BY i.role)
+                            || format('GRANT %%I TO %%I;', h.name, i.rolname) END AS mend
+             FROM inherited i, holders h
+            GROUP BY i.oid, i.rolname, i.has_others, i.is_first, h.name""",
+        "the role{others} inherits {roles}, so without becoming it, it reads {reach}",
+        "{mend}",
     ),
     # RESET ROLE in raw SQL would give such a login back what the role took away; only the library refuses it then.
     Check(
@@ -61,7 +112,9 @@ CHECKS = (
                   SELECT bool_or(pg_has_role(login.oid, t.relowner, 'MEMBER')) AS owner FROM login, tenant t
                    WHERE t.relowner NOT IN (SELECT oid FROM app_role)) o
             WHERE rolsuper OR rolbypassrls OR owner""",
-        "the login of the URL {what}; raw SQL that left the role would be held by the library alone",
-        "Run the application as a login of its own: CREATE ROLE ... LOGIN; GRANT {app_role}, {admin_role} TO ...;",
+        "the login of the URL {what}; raw SQL that left the role would be held by the library alone. Keep it for "
+        "migrations, and let the application log in as others: the first one in `url`, the second in `admin_url`",
+        "CREATE ROLE clinic_web LOGIN NOINHERIT; GRANT {app_role} TO clinic_web{without_inheriting}; "
+        "CREATE ROLE clinic_admin LOGIN NOINHERIT; GRANT {admin_role} TO clinic_admin{without_inheriting};",
     ),
 )

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.policies import LOOKED_UP
 
-BOUND_TENANT = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
 _FORCE = "ALTER TABLE {object} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
-_REPLACE = (
-    "DROP POLICY {name} ON {object}; CREATE POLICY rayces_tenant ON {object} TO {app_role} "
-    f"USING ({{column}} = {BOUND_TENANT}) WITH CHECK ({{column}} = {BOUND_TENANT});"
-)
+
+# Where nothing is decided at all, one statement makes what the migrations make; else what is missing, by command.
+_MISSING = """
+SELECT w.object, string_agg(lower(c.privilege), ', ' ORDER BY c.privilege) AS commands,
+       CASE WHEN {nothing} THEN (SELECT sql FROM proper p WHERE p.oid = w.oid AND p.is_admin = w.is_admin
+                                    AND p.command = '*')
+            ELSE string_agg((SELECT sql FROM proper p WHERE p.oid = w.oid AND p.is_admin = w.is_admin
+                                AND p.command = w.command), ' ' ORDER BY w.command) END AS mend
+  FROM wanted w JOIN command c USING (command)
+ WHERE {which} AND NOT EXISTS (SELECT FROM {decided} d WHERE d.polrelid = w.oid AND d.command = w.command {right})
+ GROUP BY w.oid, w.is_admin, w.object
+"""
 
 CHECKS = (
     Check(
@@ -37,55 +45,68 @@ CHECKS = (
     Check(
         "policy-missing",
         "error",
-        """SELECT object, tenant_column_name AS column FROM tenant t, app
-            WHERE NOT is_child AND NOT EXISTS (SELECT FROM app_policy p WHERE p.polrelid = t.oid AND p.is_the_one)""",
-        "no policy lets {app_role} see the bound organization",
-        "CREATE POLICY rayces_tenant ON {object} TO {app_role} "
-        f"USING ({{column}} = {BOUND_TENANT}) WITH CHECK ({{column}} = {BOUND_TENANT});",
+        _MISSING.format(
+            which="NOT w.is_admin",
+            decided="deciding",
+            right="AND d.is_the_one",
+            nothing="NOT EXISTS (SELECT FROM deciding d WHERE d.polrelid = w.oid AND d.is_the_one)",
+        ),
+        "no policy lets {app_role} {commands} rows of the bound organization",
+        "{mend}",
     ),
     Check(
         "policy-expression",
         "error",
-        """SELECT t.object, t.tenant_column_name AS column, p.name FROM app_policy p JOIN tenant t ON t.oid = p.polrelid
-            WHERE p.is_the_one AND (p.using_ = p.condition AND p.check_ = p.condition) IS NOT TRUE""",
+        """SELECT p.object, p.name, t.tenant_column_name AS column, s.sql AS again
+             FROM app_policy p JOIN tenant t ON t.oid = p.polrelid
+             JOIN proper s ON s.oid = p.polrelid AND s.command = p.polcmd AND NOT s.is_admin
+            WHERE p.is_the_one AND NOT p.is_right""",
         "the condition of policy {name} is not that {column} is the bound organization",
-        _REPLACE,
-    ),
-    Check(
-        "policy-command",
-        "error",
-        """SELECT t.object, t.tenant_column_name AS column, p.name FROM app_policy p JOIN tenant t ON t.oid = p.polrelid
-            WHERE p.is_the_one AND p.polcmd <> '*'""",
-        "policy {name} is for one command only, not FOR ALL",
-        _REPLACE,
+        "DROP POLICY {name} ON {object}; {again}",
     ),
     Check(
         "policy-extra",
         "error",
-        """SELECT t.object, p.name FROM app_policy p JOIN tenant t ON t.oid = p.polrelid WHERE NOT p.is_the_one""",
+        "SELECT object, name FROM app_policy WHERE NOT is_the_one",
         "policy {name} is permissive and reaches {app_role}; permissive policies add up, so it opens the table further",
         "DROP POLICY {name} ON {object};",
     ),
     Check(
         "policy-admin",
         "error",
-        """SELECT object FROM tenant t, admin
-            WHERE NOT is_child AND NOT EXISTS (
-                  SELECT FROM policy p WHERE p.polrelid = t.oid AND p.polpermissive AND p.names_admin
-                     AND p.polcmd = '*' AND p.using_ = 'true' AND p.check_ = 'true')""",
-        "no policy opens the table to {admin_role}, so privileged work sees nothing",
-        "CREATE POLICY rayces_admin ON {object} TO {admin_role} USING (true) WITH CHECK (true);",
+        _MISSING.format(
+            which="w.is_admin",
+            decided="admin_policy",
+            right="",
+            nothing="NOT EXISTS (SELECT FROM admin_policy d WHERE d.polrelid = w.oid)",
+        ),
+        "no policy lets {admin_role} {commands} rows of every organization, as privileged work does",
+        "{mend}",
     ),
+    # Up to migration 025 a restrictive policy did it.
     Check(
         "policy-settled",
         "error",
-        """SELECT object FROM tenant t, root, app, pg_class c
-            WHERE c.oid = t.oid AND c.relnamespace = root.relnamespace AND t.relname = 'credit_transactions'
-              AND NOT EXISTS (
-                  SELECT FROM policy p WHERE p.polrelid = t.oid AND NOT p.polpermissive AND p.names_app
-                     AND p.polcmd IN ('w', '*') AND p.using_ = 'status=''pending''')""",
-        "settled ledger rows can be changed: no restrictive policy keeps updates to pending ones",
-        "CREATE POLICY rayces_pending_only ON {object} AS RESTRICTIVE FOR UPDATE TO {app_role} "
-        "USING (status = 'pending') WITH CHECK (true);",
+        """SELECT p.object, p.name, CASE WHEN p.names_admin THEN {admin} ELSE {app} END AS role,
+                  (SELECT sql FROM proper s WHERE s.oid = p.polrelid AND s.is_admin = p.names_admin
+                      AND s.command = p.polcmd) AS again
+             FROM policy p
+            WHERE p.is_ledger AND p.polpermissive AND (p.names_app OR p.names_admin) AND p.polcmd IN ('w', '*')
+              AND p.using_ IN (p.condition, 'true')
+              AND NOT EXISTS (SELECT FROM policy r WHERE r.polrelid = p.polrelid AND NOT r.polpermissive
+                                 AND r.polcmd IN ('w', '*') AND r.using_ = 'status=''pending''')""".format(
+            admin="(SELECT quote_ident(rolname) FROM admin)", app="(SELECT quote_ident(rolname) FROM app)"
+        ),
+        "settled ledger rows can be changed by {role}: policy {name} does not keep updates to pending ones",
+        "DROP POLICY {name} ON {object}; {again}",
+    ),
+    Check(
+        "policy-lookup",
+        "warning",
+        """SELECT object FROM tenant t, app
+            WHERE t.is_root AND NOT EXISTS (SELECT FROM policy WHERE is_lookup AND names_app)""",
+        "no policy shows {app_role} an organization that is looked up, so only {admin_role} finds a tenant by its name",
+        "DROP POLICY IF EXISTS rayces_lookup ON {object}; "
+        f"CREATE POLICY rayces_lookup ON {{object}} FOR SELECT TO {{app_role}} USING ({LOOKED_UP});",
     ),
 )

@@ -18,6 +18,11 @@ _RACES = ("42710", "23505", "XX000")
 _TRIES = 20
 _PAUSE_SECONDS = 0.05
 _PRIVILEGE = "42501"
+_INHERITS = "SELECT rolinherit FROM pg_roles WHERE rolname = current_user"
+_IS_MEMBER = """
+SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
+                WHERE r.rolname = %s AND l.rolname = %s)
+"""
 
 
 def ensure_roles(database: MigrationDatabase) -> None:
@@ -42,16 +47,42 @@ def ensure_roles(database: MigrationDatabase) -> None:
 
 
 def missing_statements(database: MigrationDatabase) -> list[str]:
-    """The statements that make both roles and let the login become them; none when all is well."""
-    statements = []
-    for role in (database.app_role, database.admin_role):
-        name = quote_identifier(role)
-        there = database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)
-        if not there:
-            statements.append(f"CREATE ROLE {name} NOLOGIN NOINHERIT NOBYPASSRLS")
-        if not there or not _held(database, role):
-            statements.append(_grant(database, name))
+    """The statements that make both roles and let the login become them; none when all is well.
+
+    The login inherits neither: it sees rows only once it has become the role. Since PostgreSQL 16 its membership says
+    so. Before, a role does: the login is let in through one that inherits nothing. The login itself could be the one,
+    but would lose its other memberships, and as the owner of a database the right to create tables in `public`.
+    """
+    statements, login = [], database.one("SELECT current_user::text")
+    roles = (database.app_role, database.admin_role)
+    there = [role for role in roles if database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)]
+    wanted = [role for role in roles if role not in there or not _held(database, role)]
+    for role in roles:
+        if role not in there:
+            statements.append(f"CREATE ROLE {quote_identifier(role)} NOLOGIN NOINHERIT NOBYPASSRLS")
+        if role in wanted and (_modern(database) or not database.one(_INHERITS)):
+            options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
+            statements.append(f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}")
+    if wanted and not _modern(database) and database.one(_INHERITS):
+        statements += _through_holders(database, wanted, login)
     return statements
+
+
+def holders_of(admin_role: str) -> str:
+    """Name of the role through which logins of PostgreSQL 15 hold the two others without inheriting them."""
+    return f"{admin_role.removesuffix('_admin')[:55]}_holders"
+
+
+def _through_holders(database: MigrationDatabase, wanted: list[str], login: str) -> list[str]:
+    holders = holders_of(database.admin_role)
+    there = database.one("SELECT true FROM pg_roles WHERE rolname = %s", holders)
+    steps = [] if there else [f"CREATE ROLE {quote_identifier(holders)} NOLOGIN NOINHERIT NOBYPASSRLS"]
+    pairs = [*((role, holders) for role in wanted), (holders, login)]
+    return steps + [
+        f"GRANT {quote_identifier(role)} TO {quote_identifier(member)}"
+        for role, member in pairs
+        if not database.one(_IS_MEMBER, role, member)
+    ]
 
 
 def _modern(database: MigrationDatabase) -> bool:
@@ -62,12 +93,6 @@ def _held(database: MigrationDatabase, role: str) -> bool:
     # Since PostgreSQL 16 one can be a member without the right to SET ROLE.
     privilege = "SET" if _modern(database) else "MEMBER"
     return bool(database.one("SELECT pg_has_role(current_user, %s, %s)", role, privilege))
-
-
-def _grant(database: MigrationDatabase, role: str) -> str:
-    # Without INHERIT the login itself stays outside the policies: it sees rows only once it has become the role.
-    options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
-    return f"GRANT {role} TO {quote_identifier(database.one('SELECT current_user::text'))}{options}"
 
 
 def _execute(database: MigrationDatabase, statement: str, all_statements: list[str]) -> None:

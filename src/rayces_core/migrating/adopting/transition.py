@@ -214,7 +214,7 @@ class Transition:
         return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
 
     def narrowed(self, steps: list[Step]) -> list[Step]:
-        """After 019, wherever a table is made: a role that inherits rayces_admin too sees no other organization's rows."""
+        """After 019, wherever a table is made: a role that inherits rayces_admin too sees no other organization."""
         made = _made(steps)
         return steps + self._queued(self._narrowed(made)) if made else steps
 

@@ -1,0 +1,66 @@
+"""The rights without which this library's models do not work, table by table.
+
+Rule it guards: a right that a migration grants is listed here, so that the doctor misses it when it is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Table → what the application's role may write there; UPDATE by column, so that whose a row is never changes.
+WRITES: Final[dict[str, str]] = {
+    "organizations": "name time_zone currency settings email phone address updated_at",
+    "users": "INSERT DELETE email uid provider created_at updated_at role first_name last_name phone jti sign_in_count "
+    "current_sign_in_at last_sign_in_at current_sign_in_ip last_sign_in_ip",
+    "posts": "INSERT DELETE user_id content created_at updated_at",
+    "likes": "INSERT DELETE user_id post_id created_at updated_at",
+    "professionals": "INSERT DELETE user_id title specialization bio license_number weekly_schedule blocked_dates "
+    "session_duration_minutes buffer_minutes active accepts_new_clients session_price_cents currency created_at "
+    "updated_at",
+    "students": "INSERT DELETE first_name last_name date_of_birth grade_level primary_contact_id secondary_contact_id "
+    "medical_notes educational_notes emergency_contacts admission_state admission_date discharge_date documents "
+    "created_at updated_at",
+    "appointments": "INSERT professional_id student_id client_id scheduled_at duration_minutes buffer_minutes state "
+    "pre_confirmed_at expires_at confirmed_at executed_at no_show_at cancelled_at cancelled_by_id cancellation_reason "
+    "notes professional_notes uses_credit credits_used metadata created_at updated_at reminder_minutes",
+    "credit_balances": "INSERT balance lifetime_purchased lifetime_used updated_at last_sequence",
+    "credit_transactions": "INSERT status processed_at balance_before balance_after sequence previous_sequence "
+    "metadata updated_at",
+    "state_transitions": "INSERT",
+    "import_runs": "INSERT last_row created updated unchanged skipped finished_at updated_at",
+}
+# What is kept as it was written the admin role cannot change either.
+_KEPT: Final = ("credit_transactions", "state_transitions")
+
+ROLES: Final = """(SELECT oid, rolname, false AS is_admin FROM app
+                    UNION ALL SELECT oid, rolname, true FROM admin WHERE NOT rolsuper)"""
+
+
+def _rows(is_admin: bool) -> str:
+    rows = []
+    for table, words in WRITES.items():
+        held = words if not is_admin or table in _KEPT else "INSERT UPDATE DELETE"
+        privileges = ["SELECT", *(word for word in held.split() if word.isupper())]
+        columns = [word for word in held.split() if word.islower()]
+        rows.append(f"('{table}', {is_admin}, '{{{','.join(privileges)}}}'::text[], '{{{','.join(columns)}}}'::text[])")
+    return ", ".join(rows)
+
+
+# One row for each right that is not there: the table, the role, a number to sort by, the right as GRANT spells it.
+MISSING: Final = f"""
+WITH needed(relname, is_admin, privileges, columns) AS (VALUES {_rows(False)}, {_rows(True)})
+SELECT t.object, r.rolname, 1, privilege
+  FROM {ROLES} r JOIN needed n USING (is_admin) JOIN tenant t ON t.is_home AND t.relname = n.relname,
+       unnest(n.privileges) AS privilege
+ WHERE NOT has_table_privilege(r.oid, t.oid, privilege)
+UNION ALL
+SELECT t.object, r.rolname, 2, 'UPDATE (' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'
+  FROM {ROLES} r JOIN needed n USING (is_admin) JOIN tenant t ON t.is_home AND t.relname = n.relname
+  JOIN pg_attribute a ON a.attrelid = t.oid AND NOT a.attisdropped AND a.attname::text = ANY (n.columns)
+ WHERE NOT has_column_privilege(r.oid, t.oid, a.attnum, 'UPDATE') GROUP BY 1, 2
+UNION ALL
+SELECT t.object, r.rolname, 1, 'SELECT'
+  FROM {ROLES} r, tenant t
+ WHERE NOT t.is_child AND NOT (t.is_home AND t.relname IN (SELECT relname FROM needed))
+   AND NOT has_any_column_privilege(r.oid, t.oid, 'SELECT')
+"""

@@ -1,0 +1,100 @@
+"""Facts of wall 2: which policy decides about which command, and how it would be spelled right.
+
+Permissive policies add up, so for each command there is exactly one that lets the application's role see the bound
+organization. One FOR ALL does for a table; the ledger has one for each command, as settled entries are not changed. On
+organizations a second one shows the row that is looked up by its subdomain while no tenant is bound.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BOUND_TENANT: Final = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+LOOKED_UP: Final = (
+    "subdomain = nullif(current_setting('rayces.lookup', true), '') "
+    "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"
+)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# How PostgreSQL prints these conditions, without the blanks, brackets and casts that vary.
+_VARIES: Final = r"""'[\s()]|::text|::character varying|AS "nullif"'"""
+_PRINTED_TENANT: Final = "=SELECTNULLIFcurrent_setting'rayces.organization_id',true,''::bigint"
+_PRINTED_LOOKUP: Final = (
+    "subdomain=NULLIFcurrent_setting'rayces.lookup',true,''"
+    "ANDNULLIFcurrent_setting'rayces.organization_id',true,''ISNULL"
+)
+PENDING: Final = "ANDstatus=''pending''"
+
+POLICIES: Final = f"""
+policy AS (
+    SELECT p.polrelid, t.object, t.is_ledger, quote_ident(p.polname) AS name, p.polcmd::text AS polcmd, p.polpermissive,
+           coalesce((SELECT oid FROM app) = ANY (p.polroles), false) AS names_app,
+           0 = ANY (p.polroles) OR EXISTS (SELECT FROM grantee WHERE grantee.oid = ANY (p.polroles)) AS reaches_app,
+           coalesce((SELECT oid FROM admin) = ANY (p.polroles), false) AS names_admin,
+           printed.using_, coalesce(printed.check_, printed.using_) AS check_,
+           t.tenant_column_name || {_literal(_PRINTED_TENANT)} AS condition,
+           t.is_root AND p.polcmd = 'r' AND printed.using_ = {_literal(_PRINTED_LOOKUP)} AS is_lookup
+      FROM pg_policy p JOIN tenant t ON t.oid = p.polrelid,
+           LATERAL (SELECT pg_get_expr(p.polqual, p.polrelid) AS u, pg_get_expr(p.polwithcheck, p.polrelid) AS c) e,
+           LATERAL (SELECT regexp_replace(e.u, {_VARIES}, '', 'g') AS using_,
+                           regexp_replace(e.c, {_VARIES}, '', 'g') AS check_) printed
+),
+command(command, verb, privilege) AS (
+    VALUES ('r', 'select', 'SELECT'), ('a', 'insert', 'INSERT'), ('w', 'update', 'UPDATE'), ('d', 'delete', 'DELETE')
+),
+deciding AS (
+    SELECT p.*, c.command,
+           row_number() OVER (
+               PARTITION BY p.polrelid, c.command
+               ORDER BY p.names_app DESC, r.is_right IS TRUE DESC, p.polcmd = '*' DESC, p.name
+           ) = 1 AND p.names_app AS is_the_one, r.is_right IS TRUE AS is_right
+      FROM policy p JOIN command c ON p.polcmd IN ('*', c.command),
+           LATERAL (SELECT (c.command = 'a' OR p.using_ = p.condition
+                            OR p.is_ledger AND c.command = 'w' AND p.using_ = p.condition || '{PENDING}')
+                           AND (c.command IN ('r', 'd') OR p.check_ = p.condition) AS is_right) r
+     WHERE p.polpermissive AND p.reaches_app AND NOT p.is_lookup
+),
+app_policy AS (
+    SELECT polrelid, object, name, polcmd, bool_and(is_the_one) AS is_the_one, bool_and(is_right) AS is_right
+      FROM deciding GROUP BY 1, 2, 3, 4
+),
+admin_policy AS (
+    SELECT p.polrelid, c.command
+      FROM policy p JOIN command c ON p.polcmd IN ('*', c.command)
+     WHERE p.polpermissive AND p.names_admin AND (c.command IN ('r', 'd') OR p.check_ = 'true')
+       AND (c.command = 'a' OR p.using_ = 'true' OR p.is_ledger AND c.command = 'w' AND p.using_ = 'status=''pending''')
+),
+wanted AS (
+    SELECT t.oid, t.object, r.is_admin, c.command
+      FROM tenant t, command c, (SELECT oid, false AS is_admin FROM app UNION ALL SELECT oid, true FROM admin) r
+     WHERE NOT t.is_child AND NOT (t.is_ledger AND c.command = 'd')
+       AND (c.command = 'r' OR CASE WHEN c.command = 'd' THEN has_table_privilege(r.oid, t.oid, 'DELETE')
+                                    ELSE has_any_column_privilege(r.oid, t.oid, c.privilege) END)
+),
+spelled AS (
+    SELECT t.oid, r.is_admin, c.command, t.is_ledger,
+           format('DROP POLICY IF EXISTS %%1$s ON %%2$s; CREATE POLICY %%1$s ON %%2$s FOR %%3$s TO %%4$I%%5$s%%6$s;',
+                  r.name || CASE WHEN c.verb = 'all' THEN '' ELSE '_' || c.verb END, t.object, c.verb, r.rolname,
+                  CASE WHEN c.verb <> 'insert' THEN ' USING (' || h.held ||
+                       CASE WHEN NOT t.is_ledger OR c.verb <> 'update' THEN '' WHEN r.is_admin THEN ''
+                            ELSE ' AND status = ''pending''' END || ')' END,
+                  CASE WHEN c.verb NOT IN ('select', 'delete') THEN ' WITH CHECK (' || h.checked || ')' END) AS sql
+      FROM tenant t, (SELECT command, verb FROM command UNION ALL VALUES ('*', 'all')) c,
+           (SELECT rolname, false AS is_admin, 'rayces_tenant' AS name FROM app
+             UNION ALL SELECT rolname, true, 'rayces_admin' FROM admin) r,
+           LATERAL (SELECT t.tenant_column_name || {_literal(" = " + BOUND_TENANT)} AS own) o,
+           LATERAL (SELECT CASE WHEN NOT r.is_admin THEN o.own
+                                WHEN t.is_ledger AND c.verb = 'update' THEN 'status = ''pending'''
+                                ELSE 'true' END AS held,
+                           CASE WHEN r.is_admin THEN 'true' ELSE o.own END AS checked) h
+),
+proper AS (
+    SELECT oid, is_admin, command, sql FROM spelled WHERE NOT is_ledger OR command <> '*'
+    UNION ALL
+    SELECT oid, is_admin, '*', string_agg(sql, ' ' ORDER BY command DESC) FROM spelled
+     WHERE is_ledger AND command IN ('r', 'a', 'w') GROUP BY oid, is_admin
+)"""

@@ -1,0 +1,313 @@
+"""A hardened database: the library works on it, tenants' SQL has less, and it is undone exactly. On 18 and on 15."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+from psycopg2.extensions import make_dsn
+
+from rayces_core import Appointment, Database, User, credits, exporting, importing, scheduling
+from rayces_core.doctor import audit, audit_connection, is_hardened
+from rayces_core.errors import ConfigurationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrating import Runner
+from rayces_core.migrating.hardening import FUNCTIONS, ROLES_CALL_IT_BEFORE, SET_CONFIG, Hardening
+from rayces_core.migrations.session import dedicated
+from tests.exporting.worlds import fill
+from tests.factory import make_organization
+from tests.importing.world import make_centre
+from tests.scheduling.agenda import DAY, HOUR, NOW, make_one, make_student
+
+ACLS = """
+SELECT p.oid::regprocedure::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+  FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+ WHERE p.pronamespace = 'pg_catalog'::regnamespace
+UNION ALL
+SELECT c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+  FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'pg_catalog'::regnamespace
+ORDER BY 1, 2, 3
+"""
+
+ROOMS = """
+def migrate(migrator, database, *, fake=False):
+    migrator.sql("CREATE TABLE rooms (id int)")
+
+
+def rollback(migrator, database, *, fake=False):
+    migrator.sql("DROP TABLE rooms")
+"""
+
+
+@dataclass
+class Fortress:
+    """A migrated database: `url` is a superuser's; `login` holds the two roles and inherits neither."""
+
+    url: str
+    login: str
+    connection: Any
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def login_url(self) -> str:
+        return make_dsn(self.url, user=self.login, password="x")
+
+    @property
+    def modern(self) -> bool:
+        return bool(self.connection.server_version >= 160_000)
+
+    @property
+    def roles_keep_set_config(self) -> bool:
+        return bool(self.connection.server_version < ROLES_CALL_IT_BEFORE)
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        cursor = self.connection.cursor()
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def make_login(self, name: str) -> str:
+        options = " WITH INHERIT FALSE, SET TRUE" if self.modern else ""
+        self.sql(f"CREATE ROLE {name} LOGIN NOINHERIT PASSWORD 'x'")
+        self.sql(f"GRANT rayces_app, rayces_admin TO {name}{options}")
+        self.made.append(name)
+        return name
+
+    def hardening(self, url: str | None = None, **options: Any) -> Hardening:
+        own = dedicated(url or self.url)
+        own.app_role, own.admin_role = "rayces_app", "rayces_admin"
+        return Hardening(own, **options)
+
+    def harden(self, **options: Any) -> None:
+        self.hardening(**options).run()
+
+    def checks(self) -> set[str]:
+        with Database.connect(self.login_url) as database:
+            return {finding.check for finding in audit(database)}
+
+    def refuses(self, statement: str, role: str = "rayces_app") -> bool:
+        """Whether a session of the login, once it is `role`, is denied this."""
+        connection = psycopg2.connect(self.login_url)
+        connection.cursor().execute(f"SET ROLE {role}")
+        try:
+            connection.cursor().execute(statement)
+        except errors.InsufficientPrivilege:
+            return True
+        finally:
+            connection.close()
+        return False
+
+
+@pytest.fixture(scope="module", params=["embedded", "oldest"])
+def fortress(request: pytest.FixtureRequest) -> Iterator[Fortress]:
+    server = request.getfixturevalue("server_url" if request.param == "embedded" else "oldest_server_url")
+    outside = psycopg2.connect(server)
+    outside.autocommit = True
+    outside.cursor().execute("CREATE DATABASE fortress TEMPLATE template0")
+    url = make_dsn(server, dbname="fortress")
+    with Database.connect(url) as database:
+        database.migrate()
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    made = Fortress(url, "guard", connection)
+    made.make_login("guard")
+    yield made
+    connection.close()
+    outside.cursor().execute("DROP DATABASE fortress WITH (FORCE)")
+    for name in made.made:
+        outside.cursor().execute(f"DROP ROLE IF EXISTS {name}")
+    outside.close()
+
+
+@pytest.fixture
+def hardened(fortress: Fortress) -> Iterator[Fortress]:
+    fortress.harden()
+    yield fortress
+    fortress.hardening().run(undo=True)
+    assert fortress.checks() == set()
+
+
+def test_everything_the_library_does_works_on_it(hardened: Fortress, tmp_path: Path) -> None:
+    with Database.connect(hardened.login_url) as database:
+        north = make_organization(database)
+        with database.tenant(north.subdomain):
+            fill()
+            professional, student, client = make_one(), make_student(), User.select().first()
+            booked = scheduling.book(
+                professional=professional,
+                student=student,
+                client=client,
+                scheduled_at=DAY + 12 * HOUR,
+                by=client,
+                now=NOW,
+            )
+            with database.atomic():
+                credits.purchase(client, 5)
+                assert credits.debit(client, 2).balance_after >= 3
+            booked.confirm(by=professional.user)
+            for _ in range(2):  # raw SQL, and what comes after it on the same connection
+                assert database.execute_sql("SELECT count(*) FROM appointments").fetchone()[0] > 0
+            assert Appointment.get_by_id(booked.id).state == "confirmed"
+            archived = exporting.tenant(tmp_path / "north.tar")
+        restored = importing.tenant(database, tmp_path / "north.tar", subdomain="restored")
+        assert restored.content_sha256 == archived.content_sha256
+        with database.tenant(make_organization(database)):
+            make_centre()
+            exporting.export("users", tmp_path / "users.csv")
+            assert importing.run(tmp_path / "users.csv", "users").created == 0
+        with database.privileged(reason="test"):
+            assert credits.verify().is_clean
+        assert is_hardened(database)
+        assert audit(database) == []
+
+
+def test_migrations_run_on_it_as_a_login_that_owns_its_tables(hardened: Fortress, directory: Any) -> None:
+    hardened.sql(f"GRANT CREATE ON SCHEMA public TO {hardened.login}")
+    folder = directory(m001_rooms=ROOMS)
+    runner = Runner(hardened.login_url, folder, history_table="guard_migrations")
+    assert runner.up() == ["001_rooms"]
+    assert runner.down(0) == ["001_rooms"]
+    hardened.sql(f"DROP TABLE IF EXISTS guard_migrations; REVOKE CREATE ON SCHEMA public FROM {hardened.login}")
+
+
+def test_nothing_of_what_was_taken_is_left_to_tenants(hardened: Fortress) -> None:
+    takes = {
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_try_advisory_lock_shared(1, 2)",
+        "SELECT lo_create(0)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT loread(lo_open(1, 262144), 10)",
+        "UPDATE pg_settings SET setting = 'x' WHERE name = 'application_name'",
+        """SELECT "lo_creat"(1)""",
+    }
+    sets = {
+        """SELECT "set_config"('rayces.organization_id', '2', true)""",
+        """SELECT U&"set\\005fconfig"('rayces.organization_id', '2', true) UNION ALL SELECT last_name FROM students""",
+        "DO $$ BEGIN PERFORM set_config('rayces.organization_id', '2', false); END $$",
+    }
+    assert [statement for statement in takes if not hardened.refuses(statement)] == []
+    # Where the library itself calls it as the tenants' role, it is the role's.
+    left = {statement for statement in sets if not hardened.refuses(statement)}
+    assert left == (sets if hardened.roles_keep_set_config else set())
+    assert not hardened.refuses("SELECT pg_advisory_xact_lock(1)")
+
+
+def test_another_login_of_the_server_has_nothing_of_it(hardened: Fortress) -> None:
+    stranger = hardened.make_login("stranger_within")
+    hardened.sql(f"REVOKE rayces_app, rayces_admin FROM {stranger}")
+    connection = psycopg2.connect(make_dsn(hardened.url, user=stranger, password="x"))
+    with pytest.raises(errors.InsufficientPrivilege, match="set_config"):
+        connection.cursor().execute("SELECT set_config('search_path', '', false)")
+    connection.close()
+
+
+def test_undone_it_is_exactly_as_it_was(fortress: Fortress) -> None:
+    # A right that somebody gave before is neither taken nor forgotten.
+    fortress.sql(f"GRANT EXECUTE ON FUNCTION lo_creat(integer), pg_advisory_lock(bigint) TO {fortress.login}")
+    before = fortress.sql(ACLS)
+    assert fortress.hardening().run().statements
+    assert fortress.sql(ACLS) != before
+    assert fortress.hardening().run().statements == ()
+    fortress.hardening().run(undo=True)
+    assert fortress.sql(ACLS) == before
+    fortress.sql(f"REVOKE EXECUTE ON FUNCTION lo_creat(integer), pg_advisory_lock(bigint) FROM {fortress.login}")
+    with pytest.raises(ConfigurationError, match="nothing to undo"):
+        fortress.hardening().run(undo=True)
+
+
+def test_what_was_closed_before_stays_closed_when_it_is_undone(fortress: Fortress) -> None:
+    fortress.sql("REVOKE EXECUTE ON FUNCTION lo_unlink(oid) FROM PUBLIC")
+    before = fortress.sql(ACLS)
+    fortress.harden()
+    fortress.hardening().run(undo=True)
+    assert fortress.sql(ACLS) == before
+    fortress.sql("GRANT EXECUTE ON FUNCTION lo_unlink(oid) TO PUBLIC")
+
+
+def test_a_login_made_later_is_found_and_running_it_again_lets_it_in(hardened: Fortress) -> None:
+    newcomer = hardened.make_login("newcomer")
+    assert hardened.checks() == {"hardening-login"}
+    with pytest.raises(Exception, match="permission denied for function set_config"):
+        psycopg2.connect(make_dsn(hardened.url, user=newcomer, password="x")).cursor().execute(
+            "SELECT set_config('search_path', '', false)"
+        )
+    hardened.harden()
+    assert hardened.checks() == set()
+    hardened.sql(f"DROP OWNED BY {newcomer}")
+
+
+def test_a_login_that_is_named_keeps_what_it_has(fortress: Fortress) -> None:
+    fortress.sql("CREATE ROLE backup_login LOGIN")
+    fortress.made.append("backup_login")
+    fortress.harden(logins=["backup_login"])
+    assert fortress.sql(f"SELECT has_function_privilege('backup_login', '{SET_CONFIG}', 'EXECUTE')") == [(True,)]
+    fortress.hardening().run(undo=True)
+    assert "backup_login" not in {role for _, role, *_ in fortress.sql(ACLS)}
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        ("GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC", "hardening-incomplete"),
+        ("GRANT UPDATE ON pg_settings TO PUBLIC", "hardening-incomplete"),
+        ("COMMENT ON POLICY rayces_tenant ON organizations IS NULL", "hardening-incomplete"),
+        ("GRANT EXECUTE ON FUNCTION lo_create(oid) TO rayces_app", "hardening-bypassed"),
+        (
+            "; ".join(f"GRANT EXECUTE ON FUNCTION {name} TO PUBLIC" for name in FUNCTIONS)
+            + "; GRANT UPDATE ON pg_settings TO PUBLIC",
+            "hardening-undone",
+        ),
+    ],
+    ids=["one function", "the settings", "without its mark", "given to the role", "as after a restore"],
+)
+def test_what_is_no_longer_so_is_found_and_its_remedy_mends_it(hardened: Fortress, change: str, check: str) -> None:
+    hardened.sql(change)
+    with Database.connect(hardened.login_url) as database:
+        (finding,) = audit(database)
+    assert finding.check == check
+    if finding.remedy.startswith("rayces migrate harden --yes"):
+        hardened.harden()
+    else:
+        hardened.sql(finding.remedy)
+    assert hardened.checks() == set()
+
+
+def test_only_a_superuser_can_and_is_told_so(fortress: Fortress) -> None:
+    with pytest.raises(MissingRoleError, match="--sql"):
+        fortress.hardening(fortress.login_url).run()
+    assert fortress.hardening(fortress.login_url).plan().script.startswith("BEGIN;\nREVOKE EXECUTE")
+    assert fortress.hardening().plan().statements
+
+
+def test_the_printed_script_does_the_same(fortress: Fortress) -> None:
+    fortress.sql(fortress.hardening(fortress.login_url).plan().script)
+    assert fortress.hardening().plan().statements == ()
+    fortress.sql(fortress.hardening(fortress.login_url).plan(undo=True).script)
+    assert len(fortress.hardening().plan().statements) > len(FUNCTIONS)
+
+
+def test_a_dump_of_a_listed_login_and_of_a_superuser_still_works(hardened: Fortress) -> None:
+    program = Path("/usr/lib/postgresql/15/bin/pg_dump")
+    if hardened.modern or not program.exists():
+        pytest.skip("there is no pg_dump of this version")
+    done = subprocess.run([program, "--schema-only", hardened.url], capture_output=True, text=True, check=True)
+    assert "REVOKE ALL ON FUNCTION pg_catalog.set_config" in done.stdout
+    assert "rayces: hardened" in done.stdout
+
+
+def test_an_unknown_login_or_no_schema_is_an_error_before_anything(fortress: Fortress) -> None:
+    with pytest.raises(ConfigurationError, match="no login nobody_here"):
+        fortress.harden(logins=["nobody_here"])
+    with pytest.raises(SchemaMissingError):
+        fortress.hardening(make_dsn(fortress.url, dbname="template1")).plan()
+
+
+def test_a_database_that_was_never_hardened_has_no_finding_of_it(fortress: Fortress) -> None:
+    assert fortress.checks() == set()
+    with Database.connect(fortress.login_url) as database:
+        assert not is_hardened(database)
+    assert {finding.check for finding in audit_connection(fortress.connection)} == {"login-unrestricted"}
