@@ -13,13 +13,18 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo test lint format bench bench-adopt soak clean stale
+.PHONY: demo test test-all lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
 
+# Half of what a test takes is the server's work, so more workers than processors gain nothing.
 test: .venv/installed-dev
-	$(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not exhaustive" $(TEST_ARGS)
+
+# Every walk whole, with new random examples: what CI runs.
+test-all: .venv/installed-dev
+	RAYCES_TESTS=all $(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
 
 lint: .venv/installed-dev
 	$(PY) -m ruff check .

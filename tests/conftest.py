@@ -5,6 +5,7 @@ by using organizations of their own; a test that looks at the whole database tak
 """
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,11 @@ from psycopg2.extensions import make_dsn
 from rayces_core.database.database import Database
 from rayces_core.embedded.server import EmbeddedServer
 
+# Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
+# compiled lies in __pycache__, which the checkout ignores.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
@@ -24,7 +30,16 @@ def server_url() -> Iterator[str]:
         yield named
         return
     with EmbeddedServer() as server:
+        for setting in SPARING:
+            on_server(server.url, f"ALTER SYSTEM SET {setting}")
+        on_server(server.url, "SELECT pg_reload_conf()")
         yield server.url
+
+
+# A run makes hundreds of databases that live for a second: nobody has to keep their statistics, or compile for them.
+SPARING = ("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '4GB'")
+# Copying the files of a template takes a third of the work of logging every block of it.
+COPIED = "STRATEGY FILE_COPY"
 
 
 def on_server(url: str, statement: str) -> None:
@@ -49,7 +64,7 @@ def create_database(server_url: str) -> Iterator[Callable[..., str]]:
 
     def create(template: str = "template0") -> str:
         name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
         made.append(name)
         return named_database(server_url, name)
 
@@ -65,7 +80,7 @@ def make_database(server_url: str) -> Iterator[Callable[..., str]]:
 
     def create(template: str = "template0") -> str:
         name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
         made.append(name)
         return named_database(server_url, name)
 

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from rayces_core import (
@@ -25,6 +25,7 @@ from rayces_core import (
 )
 from tests.credits.ledger import NOW, amounts, entries, figures, nothing_written, still_usable
 from tests.factory import START, make_appointment, make_organization, make_professional, make_student, make_user
+from tests.sizes import examples
 from tests.wire import wire
 
 
@@ -216,7 +217,7 @@ def is_kept(db, run):
     return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=st.lists(st.integers(0, 12), min_size=3, max_size=3), earlier=ROWS, rows=ROWS, takes=st.booleans())
 def test_many_at_once_leave_what_one_by_one_leaves(db, starts, earlier, rows, takes):
     if not takes:
