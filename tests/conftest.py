@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import psycopg2
 import pytest
@@ -57,36 +58,29 @@ def named_database(url: str, name: str) -> str:
     return make_dsn(url, dbname=name)
 
 
+@contextmanager
+def cloned(url: str, template: str) -> Iterator[str]:
+    """A database of its own for the block, made from `template`; gives its URL."""
+    name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+    on_server(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
+    try:
+        yield named_database(url, name)
+    finally:
+        on_server(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
 @pytest.fixture(scope="session")
 def create_database(server_url: str) -> Iterator[Callable[..., str]]:
     """Make a database (a clone of `template`, if given) and return its URL; dropped at the end of the run."""
-    made: list[str] = []
-
-    def create(template: str = "template0") -> str:
-        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
-        made.append(name)
-        return named_database(server_url, name)
-
-    yield create
-    for name in reversed(made):
-        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with ExitStack() as made:
+        yield lambda template="template0": made.enter_context(cloned(server_url, template))
 
 
 @pytest.fixture
 def make_database(server_url: str) -> Iterator[Callable[..., str]]:
     """Like create_database, dropped after the test."""
-    made: list[str] = []
-
-    def create(template: str = "template0") -> str:
-        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
-        made.append(name)
-        return named_database(server_url, name)
-
-    yield create
-    for name in made:
-        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with ExitStack() as made:
+        yield lambda template="template0": made.enter_context(cloned(server_url, template))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 
 EVERYTHING = os.environ.get("RAYCES_TESTS") == "all"
@@ -19,6 +20,11 @@ Size = TypeVar("Size")
 def quick_or_whole(quick: Size, whole: Size) -> Size:
     """The size for this run."""
     return whole if EVERYTHING else quick
+
+
+def exhaustive(*values: Any) -> list[Any]:
+    """Parameters for `make test-all` only, beside those that `make test` keeps."""
+    return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
 
 
 def examples(quick: int, whole: int, **options: Any) -> settings:
