@@ -86,6 +86,9 @@ def make_database(server_url: str) -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="session")
 def template(create_database: Callable[..., str]) -> str:
     """Name of a database that is migrated and empty; nobody is connected to it."""
+    named = os.environ.get("RAYCES_TEST_TEMPLATE")
+    if named:
+        return named
     url = create_database()
     with Database.connect(url) as database:
         database.migrate()
