@@ -63,6 +63,7 @@ def test_the_plan_shows_the_sizes_and_finds_nothing_wrong(
 
 
 NOTHING = {(): "nothing is pending\n", ("--json",): "[]\n"}
+# `make test` keeps each command and each form once.
 SAID = [("plan", ()), ("rehearse", ("--json",)), *exhaustive(("plan", ("--json",)), ("rehearse", ()))]
 
 

@@ -82,6 +82,7 @@ def test_a_migrated_database_is_what_its_migrations_make(url: str, server_url: s
     assert differences(Runner(url), server_url, strict=True) == []
 
 
+# `make test` keeps nothing at all and one in the middle.
 @pytest.mark.parametrize("number", [0, 7, *exhaustive(1, 15)])
 def test_so_is_one_at_an_earlier_state(make_database: Any, server_url: str, number: int) -> None:
     url = make_database()

@@ -17,6 +17,7 @@ from tests.sizes import exhaustive
 FILES = read_directory(None)
 
 
+# The filled one stays in `make test`: it compares the catalogue too.
 @pytest.mark.parametrize("filled", [True, *exhaustive(False)], ids=["filled", "empty"])
 def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
     make_database: Any, connect: Any, filled: bool

@@ -85,7 +85,8 @@ def test_stopped_before_every_step_it_ends_as_if_it_had_not_been(
     other.sql("DROP OWNED BY " + other.owner + " CASCADE")
 
 
-@pytest.mark.parametrize("stop", [1, 6, 11, *exhaustive(3, 8, 10, 19)])
+# `make test` keeps a whole run, one stopped within what has no transaction and one within what has.
+@pytest.mark.parametrize("stop", [1, 6, 19, *exhaustive(3, 8, 10, 11)])
 def test_from_any_migration_there_is_a_way_back(myhub: MyHub, stop: int) -> None:
     catalogue, rows = fingerprint(myhub.connection), contents(myhub.connection)
 

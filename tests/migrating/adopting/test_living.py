@@ -37,6 +37,7 @@ class Watching:
             application.finds_by_index()
 
 
+# The owner stays in `make test`: it may less than a superuser.
 @pytest.mark.parametrize("as_owner", [True, *exhaustive(False)], ids=["owner adopts", "superuser adopts"])
 def test_the_old_application_works_before_each_step_there_and_back(myhub: MyHub, login: Any, as_owner: bool) -> None:
     other = login()
