@@ -46,6 +46,7 @@ ROOMS = {
             "state_machine/test_stale_objects.py",
             "state_machine/test_rollback.py",
             "state_machine/test_assignment.py",
+            "scheduling/test_sweeps.py",
         ],
     ),
     "scheduling": (
