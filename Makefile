@@ -6,6 +6,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 IMPORT_ARGS ?=
+MUTANTS_ARGS ?=
 SOAK_ARGS ?= --seconds 600
 
 # A checkout that was moved or copied must not run the code of its old place.
@@ -13,13 +14,30 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo test lint format bench bench-adopt soak clean stale
+.PHONY: demo test test-all coverage mutants lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
 
+# Half of what a test takes is the server's work, so more workers than processors gain nothing.
 test: .venv/installed-dev
-	$(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not exhaustive" $(TEST_ARGS)
+
+# Every walk whole, with new random examples: what CI runs.
+test-all: .venv/installed-dev
+	RAYCES_TESTS=all $(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+
+# Branches that the suite takes, in the terminal and in build/coverage/index.html.
+coverage: .venv/installed-dev
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -n 2 --dist worksteal -m "not exhaustive" $(TEST_ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage html --quiet
+	@$(PY) -m coverage report
+
+# What no test notices in the modules of the promises: make mutants MUTANTS_ARGS="credits --most 40".
+mutants: .venv/installed-dev
+	@$(PY) -m tests.mutants $(MUTANTS_ARGS)
 
 lint: .venv/installed-dev
 	$(PY) -m ruff check .

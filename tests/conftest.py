@@ -5,8 +5,10 @@ by using organizations of their own; a test that looks at the whole database tak
 """
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import psycopg2
 import pytest
@@ -14,6 +16,11 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core.database.database import Database
 from rayces_core.embedded.server import EmbeddedServer
+
+# Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
+# compiled lies in __pycache__, which the checkout ignores.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +31,16 @@ def server_url() -> Iterator[str]:
         yield named
         return
     with EmbeddedServer() as server:
+        for setting in SPARING:
+            on_server(server.url, f"ALTER SYSTEM SET {setting}")
+        on_server(server.url, "SELECT pg_reload_conf()")
         yield server.url
+
+
+# A run makes hundreds of databases that live for a second: nobody has to keep their statistics, or compile for them.
+SPARING = ("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '4GB'")
+# Copying the files of a template takes a third of the work of logging every block of it.
+COPIED = "STRATEGY FILE_COPY"
 
 
 def on_server(url: str, statement: str) -> None:
@@ -42,41 +58,37 @@ def named_database(url: str, name: str) -> str:
     return make_dsn(url, dbname=name)
 
 
+@contextmanager
+def cloned(url: str, template: str) -> Iterator[str]:
+    """A database of its own for the block, made from `template`; gives its URL."""
+    name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+    on_server(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
+    try:
+        yield named_database(url, name)
+    finally:
+        on_server(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
 @pytest.fixture(scope="session")
 def create_database(server_url: str) -> Iterator[Callable[..., str]]:
     """Make a database (a clone of `template`, if given) and return its URL; dropped at the end of the run."""
-    made: list[str] = []
-
-    def create(template: str = "template0") -> str:
-        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        made.append(name)
-        return named_database(server_url, name)
-
-    yield create
-    for name in reversed(made):
-        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with ExitStack() as made:
+        yield lambda template="template0": made.enter_context(cloned(server_url, template))
 
 
 @pytest.fixture
 def make_database(server_url: str) -> Iterator[Callable[..., str]]:
     """Like create_database, dropped after the test."""
-    made: list[str] = []
-
-    def create(template: str = "template0") -> str:
-        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        made.append(name)
-        return named_database(server_url, name)
-
-    yield create
-    for name in made:
-        on_server(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with ExitStack() as made:
+        yield lambda template="template0": made.enter_context(cloned(server_url, template))
 
 
 @pytest.fixture(scope="session")
 def template(create_database: Callable[..., str]) -> str:
     """Name of a database that is migrated and empty; nobody is connected to it."""
+    named = os.environ.get("RAYCES_TEST_TEMPLATE")
+    if named:
+        return named
     url = create_database()
     with Database.connect(url) as database:
         database.migrate()

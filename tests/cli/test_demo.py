@@ -29,8 +29,9 @@ from rayces_core.models import (
 )
 from tests.cli.process import Terminal
 from tests.conftest import on_server
+from tests.sizes import quick_or_whole
 
-DAYS = [datetime(2026, 3, day, 2 + 21 * (day % 2), 5, tzinfo=UTC) for day in range(2, 9)]
+DAYS = [datetime(2026, 3, day, 2 + 21 * (day % 2), 5, tzinfo=UTC) for day in quick_or_whole((2, 5, 7), range(2, 9))]
 
 
 # The demonstration imports nothing.

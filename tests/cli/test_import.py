@@ -14,6 +14,7 @@ from rayces_core import Database, Organization, Student, User
 from rayces_core.importing.records import RECORDS
 from tests.cli.process import Terminal, is_one_sentence, on_terminal, start
 from tests.factory import make_organization
+from tests.sizes import quick_or_whole
 
 GOOD = "Nombre;Apellido;Fecha de nacimiento;Nota\nLuz;Sosa;31/12/2019;a\nTeo;Río;01/02/2020;b\n"
 BAD = GOOD + "Sol;;31/31/2020;c\n"
@@ -156,7 +157,7 @@ def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
     migrated: Terminal, own_db: Database, north: Organization, tmp_path: Path
 ) -> None:
     path = tmp_path / "users.csv"
-    rows = 60_000
+    rows = quick_or_whole(25_000, 60_000)
     path.write_text("email,first_name\n" + "".join(f"p{number}@example.org,Ana\n" for number in range(rows)))
     words = ("import", "users", str(path), "--tenant", "north")
     process = start(*words, "--database-url", own_db.url)

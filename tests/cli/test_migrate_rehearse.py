@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.process import Terminal, is_one_sentence
+from tests.sizes import exhaustive
 
 MIGRATION = "def migrate(migrator, database, *, fake=False):\n    migrator.sql({0!r})\n"
 
@@ -61,10 +62,15 @@ def test_the_plan_shows_the_sizes_and_finds_nothing_wrong(
     assert facts[1]["bytes"]["users"] >= 8192
 
 
-def test_nothing_pending_is_said(migrated: Terminal, server_url: str) -> None:
-    for command in ("plan", "rehearse"):
-        assert migrated("migrate", command, "--scratch-url", server_url).out == "nothing is pending\n"
-        assert migrated("migrate", command, "--scratch-url", server_url, "--json").out == "[]\n"
+NOTHING = {(): "nothing is pending\n", ("--json",): "[]\n"}
+# `make test` keeps each command and each form once.
+SAID = [("plan", ()), ("rehearse", ("--json",)), *exhaustive(("plan", ("--json",)), ("rehearse", ()))]
+
+
+@pytest.mark.parametrize("said", SAID, ids=str)
+def test_nothing_pending_is_said(migrated: Terminal, server_url: str, said: tuple[str, tuple[str, ...]]) -> None:
+    command, options = said
+    assert migrated("migrate", command, "--scratch-url", server_url, *options).out == NOTHING[options]
 
 
 def test_a_hosts_migrations_have_a_history_of_their_own(migrated: Terminal, host: tuple[str, ...]) -> None:

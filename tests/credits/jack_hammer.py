@@ -115,7 +115,7 @@ def run_workers(
     working = {number: start(number) for number in range(processes)}
     try:
         while working:
-            time.sleep(0.2)
+            time.sleep(0.1)
             for number, process in list(working.items()):
                 if process.exitcode is None:
                     continue

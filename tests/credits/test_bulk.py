@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from rayces_core import (
@@ -25,6 +25,7 @@ from rayces_core import (
 )
 from tests.credits.ledger import NOW, amounts, entries, figures, nothing_written, still_usable
 from tests.factory import START, make_appointment, make_organization, make_professional, make_student, make_user
+from tests.sizes import examples, quick_or_whole
 from tests.wire import wire
 
 
@@ -216,7 +217,7 @@ def is_kept(db, run):
     return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=st.lists(st.integers(0, 12), min_size=3, max_size=3), earlier=ROWS, rows=ROWS, takes=st.booleans())
 def test_many_at_once_leave_what_one_by_one_leaves(db, starts, earlier, rows, takes):
     if not takes:
@@ -266,18 +267,21 @@ def facts(user):
 # -- size --------------------------------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_rows(bound):
+LONG = quick_or_whole(2_000, 10_000)
+
+
+def test_thousands_of_rows(bound):
     users = [make_user().id for _ in range(40)]
-    rows = [{"user": users[n * 7 % 40], "credits": 1 + n % 5, "idempotency_key": f"row {n}"} for n in range(10_000)]
+    rows = [{"user": users[n * 7 % 40], "credits": 1 + n % 5, "idempotency_key": f"row {n}"} for n in range(LONG)]
     report = credits.purchase_many(rows)
-    assert [row.number for row in report] == list(range(10_000))
+    assert [row.number for row in report] == list(range(LONG))
     assert sum(credits.balance(user) for user in users) == sum(row["credits"] for row in rows)
     running = dict.fromkeys(users, 0)
     for row, posted in zip(rows, report, strict=True):
         running[row["user"]] += row["credits"]
         assert posted.balance_after == running[row["user"]]
     assert {row.outcome for row in credits.purchase_many(rows)} == {"repeated"}
-    assert len(credits.debit_many([{"user": row["user"], "credits": row["credits"]} for row in rows])) == 10_000
+    assert len(credits.debit_many([{"user": row["user"], "credits": row["credits"]} for row in rows])) == LONG
     assert {credits.balance(user) for user in users} == {0}
     assert credits.verify().is_clean
 

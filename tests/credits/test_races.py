@@ -18,9 +18,10 @@ from rayces_core import (
 from tests.credits import racers
 from tests.credits.ledger import amounts, early, entries, figures, held_appointment
 from tests.factory import make_user
+from tests.sizes import quick_or_whole
 from tests.state_machine.racers import race
 
-ROUNDS = 6
+ROUNDS = quick_or_whole(3, 6)
 
 
 def raced(db, bound, rows, work):

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from rayces_core import credits
 from tests.credits.ledger import NOW, entries
 from tests.factory import make_user
+from tests.sizes import examples
 
 HOUR = timedelta(hours=1)
 
@@ -78,7 +79,7 @@ def test_others_are_not_counted(db, bound, b, ana):
     assert credits.statement(other, NOW, NOW + HOUR).closing_balance == 5
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     posted=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["buy", "spend", "wait", "complete"])), max_size=15),
     spans=st.lists(st.tuples(st.integers(-1, 13), st.integers(1, 8)), min_size=1, max_size=4),

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -21,6 +20,7 @@ from rayces_core import (
     credits,
 )
 from tests.factory import make_appointment, make_professional, make_student, make_user
+from tests.sizes import examples, quick_or_whole
 
 USERS, APPOINTMENTS = 3, 4
 
@@ -196,4 +196,5 @@ def next_number():
 
 def test_whatever_is_done_the_ledger_agrees_with_the_rules(db):
     Walk.db = db
-    run_state_machine_as_test(Walk, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
+    steps = quick_or_whole(15, 25)
+    run_state_machine_as_test(Walk, settings=examples(8, 25, stateful_step_count=steps))

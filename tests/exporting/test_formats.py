@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.parquet
 import pytest
 import python_calamine
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError, MissingExtraError
@@ -24,6 +24,7 @@ from rayces_core.archive.cells import escaped, unescaped
 from rayces_core.exporting import formats, sheets
 from rayces_core.exporting.formats import Layout, format_of, money, writer_of
 from rayces_core.exporting.records import Column, Kind
+from tests.sizes import examples
 
 COLUMNS = tuple(Column(kind.value, "", kind) for kind in Kind)
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
@@ -47,7 +48,7 @@ values = {
 }
 rows = st.tuples(*(st.none() | values[kind] for kind in Kind))
 tables = st.lists(rows, max_size=5)
-quick = settings(max_examples=60, deadline=None)
+some = examples(20, 60)
 
 
 def written(kind: str, table: list[tuple[Any, ...]], **options: Any) -> bytes:
@@ -98,7 +99,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 # -- each format ----------------------------------------------------------------------------------------------
 
 
-@quick
+@some
 @given(tables, st.sampled_from([{}, {"excel": True}, {"delimiter": "\t"}, {"delimiter": "|"}, {"delimiter": "'"}]))
 def test_csv_comes_back(table: list[tuple[Any, ...]], options: dict[str, Any]) -> None:
     text = written("csv", table, **options).decode("utf-8-sig" if options.get("excel") else "utf-8")
@@ -109,7 +110,7 @@ def test_csv_comes_back(table: list[tuple[Any, ...]], options: dict[str, Any]) -
     assert not any(cell.startswith(tuple(DANGEROUS)) for row in found for cell in row[:1])
 
 
-@quick
+@some
 @given(tables)
 def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
     found = [json.loads(line) for line in written("jsonl", table).split(b"\n")[:-1]]
@@ -120,7 +121,7 @@ def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
             assert (plain(kind, line[kind.value]) if kind in readable else line[kind.value]) == value
 
 
-@quick
+@some
 @given(tables)
 def test_parquet_comes_back_typed(table: list[tuple[Any, ...]]) -> None:
     found = pyarrow.parquet.read_table(io.BytesIO(written("parquet", table)))
@@ -156,7 +157,7 @@ def of_cell(kind: Kind, cell: Any) -> Any:
 cell_texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn"), exclude_characters="_"), max_size=60)
 
 
-@quick
+@some
 @given(
     st.lists(
         st.tuples(st.none() | cell_texts.filter(bool), *(st.none() | values[k] for k in list(Kind)[1:6])), max_size=4

@@ -10,12 +10,14 @@ import pytest
 
 from rayces_core import Database
 from tests.factory import make_organization
+from tests.sizes import exhaustive
 
 ROWS = 60_000
 MOST_MEGABYTES = 40
 
 
-@pytest.mark.parametrize("birth", ["01/02/2020", "31/31/2020"], ids=["good rows", "bad rows"])
+# Bad rows stay in `make test`: they are read as good ones are, and their problems are counted besides.
+@pytest.mark.parametrize("birth", ["31/31/2020", *exhaustive("01/02/2020")], ids=["bad rows", "good rows"])
 def test_a_large_file_needs_no_more_memory_than_a_batch(own_db: Database, tmp_path: Path, birth: str) -> None:
     path = tmp_path / "students.csv"
     with path.open("w") as file:

@@ -12,7 +12,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from rayces_core import SourceError
 from rayces_core.importing.columns import SheetNumber, Unreadable
 from rayces_core.importing.sources import open_source
+from tests.sizes import examples
 
 FILES = Path(__file__).parent / "files"
 HEADER = ("Nombre", "Apellido", "Fecha de nacimiento", "Correo del responsable", "Legajo", "Cuota", "Activo")
@@ -243,7 +244,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 tables = st.lists(st.lists(cells, min_size=3, max_size=3), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25, 60)
 @given(tables, st.sampled_from(",;\t|"), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]))
 def test_any_text_survives_a_csv_of_any_delimiter_and_encoding(tmp_path_factory, table, delimiter, encoding):
     path = tmp_path_factory.mktemp("csv") / "rows.csv"

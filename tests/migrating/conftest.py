@@ -13,6 +13,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from tests.conftest import COPIED
+
 from .filler import fill
 
 # Back to what template0 holds; whoever is still connected is sent away first, because they may hold locks.
@@ -53,7 +55,7 @@ def make_database(server_url: str, emptied_databases: list[str]) -> Iterator[Cal
             url = emptied_databases.pop()
         else:
             name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-            _run(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+            _run(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0 {COPIED}')
             url = make_dsn(server_url, dbname=name)
         lent.append(url)
         return url

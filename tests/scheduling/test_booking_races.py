@@ -26,15 +26,17 @@ from tests.scheduling.worlds import (
     noted,
     open_centre,
 )
+from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = 20, 50
+ROUNDS, WORKERS = quick_or_whole((4, 20), (20, 50))
+FEW = quick_or_whole(2, 5)
 LONGEST_WAIT = 2.0
 WEEK = timedelta(weeks=1)
 
 
 @pytest.fixture(scope="module")
 def race(db):
-    """A centre that works day and night, fifty families, and fifty processes."""
+    """A centre that works day and night, many families, and as many processes."""
     with open_centre(db, weekly_schedule=ALWAYS) as centre, racing.crew(db, WORKERS) as crew:
         yield centre, crew, [another_family() for _ in range(WORKERS)]
 
@@ -86,9 +88,9 @@ def overlaps():
 
 
 @pytest.mark.parametrize(
-    "options, rounds", [({}, ROUNDS), ({"confirm": True}, 4), ({"allow_overlap": True}, 4)], ids=str
+    "options, rounds", [({}, ROUNDS), ({"confirm": True}, FEW), ({"allow_overlap": True}, FEW)], ids=str
 )
-def test_of_fifty_that_book_the_same_slot_one_wins_each_round(race, options, rounds):
+def test_of_many_that_book_the_same_slot_one_wins_each_round(race, options, rounds):
     centre, crew, families = race
     for number in range(rounds):
         outcomes = crew.race(asks(centre, families, scheduled_at=at(number), **options))
@@ -100,7 +102,7 @@ def test_of_fifty_that_book_the_same_slot_one_wins_each_round(race, options, rou
     assert Appointment.in_state("pre_confirmed", "confirmed").count() == rounds
 
 
-def test_of_fifty_that_book_overlapping_slots_of_mixed_lengths_one_wins_each_round(race):
+def test_of_many_that_book_overlapping_slots_of_mixed_lengths_one_wins_each_round(race):
     centre, crew, families = race
     lengths = (15, 30, 45, 60, 90, 120, 240, 480)
     for number in range(ROUNDS):
@@ -119,7 +121,7 @@ def test_of_fifty_that_book_overlapping_slots_of_mixed_lengths_one_wins_each_rou
 
 def test_some_of_a_chain_of_overlapping_slots_win_and_never_two_that_overlap(race):
     centre, crew, families = race
-    for number in range(5):
+    for number in range(FEW):
         starts = [at(0, number) + place * 20 * MINUTE for place in range(WORKERS)]
         deeds = []
         for family, start in zip(families, starts, strict=True):
@@ -132,7 +134,7 @@ def test_some_of_a_chain_of_overlapping_slots_win_and_never_two_that_overlap(rac
     assert overlaps() == []
 
 
-def test_fifty_that_book_different_slots_all_win(race):
+def test_many_that_book_different_slots_all_win(race):
     centre, crew, families = race
     deeds = []
     for hour, family in enumerate(families):
@@ -143,10 +145,10 @@ def test_fifty_that_book_different_slots_all_win(race):
     assert (len(won), losses) == (WORKERS, [])
 
 
-def test_of_fifty_professionals_one_gets_the_student(race):
+def test_of_many_professionals_one_gets_the_student(race):
     centre, crew, families = race
     professionals = [make_working(weekly_schedule=ALWAYS) for _ in range(WORKERS)]
-    for number in range(5):
+    for number in range(FEW):
         deeds = []
         for family, professional in zip(families, professionals, strict=True):
             of = {"professional": professional.user_id, "student": centre.student.id}
@@ -156,9 +158,9 @@ def test_of_fifty_professionals_one_gets_the_student(race):
         assert {loss.conflicting_id for loss in losses} == {winner}
 
 
-def test_of_fifty_drafts_of_a_slot_one_is_pre_confirmed(race):
+def test_of_many_drafts_of_a_slot_one_is_pre_confirmed(race):
     centre, crew, families = race
-    for number in range(3):
+    for number in range(FEW):
         drafts = [centre.book(at(number), draft=True, **family).id for family in families]
         deeds = [(racing.fire, {"appointment_id": draft, "event": "pre_confirm", "now": NOW}) for draft in drafts]
 
@@ -260,7 +262,7 @@ def values_of(outcomes):
 
 def test_of_series_that_meet_one_is_booked_and_the_others_not_at_all(race):
     centre, crew, families = race
-    for number in range(5):
+    for number in range(FEW):
         deeds = [
             (
                 racing.book_series,

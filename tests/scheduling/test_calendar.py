@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError
@@ -23,6 +23,7 @@ from rayces_core.scheduling.calendar import (
 )
 from tests.scheduling.oracle import MICROSECOND, Case, blocked_json, every_day, hours, schedule_json, utc
 from tests.scheduling.random_cases import PLACES, cases
+from tests.sizes import examples
 
 ALL_DAY = (0, 24)
 
@@ -82,13 +83,13 @@ def local_day(zone, *day, **changes):
 
 
 @given(cases())
-@settings(max_examples=250, deadline=None)
+@examples(40, 250)
 def test_what_is_listed_is_what_the_wall_clock_says(case):
     assert listed(case) == case.listed()
 
 
 @given(cases(), st.data())
-@settings(max_examples=250, deadline=None)
+@examples(40, 250)
 def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
     edges = {case.start, case.end, case.now, case.now + timedelta(days=case.window_days)}
     edges |= {edge for span in (*case.busy, *allowed(case)) for edge in span}
@@ -101,7 +102,7 @@ def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None)
+@examples(25, 100)
 def test_allowed_ranges_are_exact_to_the_microsecond_and_apart(case):
     ranges = allowed(case)
 

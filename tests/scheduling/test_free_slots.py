@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayces_core import (
@@ -23,6 +23,7 @@ from tests.factory import make_organization, make_professional, make_student, ma
 from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
 from tests.scheduling.oracle import Case, blocked_json, every_day, schedule_json
 from tests.scheduling.random_cases import cases
+from tests.sizes import examples
 
 # -- what takes time --------------------------------------------------------------------------------------------------
 
@@ -294,7 +295,7 @@ def booked_cases(draw):
 
 
 @given(booked_cases(), st.data())
-@settings(max_examples=60, deadline=None)
+@examples(15, 60)
 def test_what_is_listed_from_the_database_is_what_the_wall_clock_says(db, booked, data):
     case, taken = booked
     policy = {"minimum_notice_minutes": case.notice_minutes, "booking_window_days": case.window_days}

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
 from rayces_core import (
@@ -24,6 +24,7 @@ from tests.scheduling.agenda import take
 from tests.scheduling.oracle import MICROSECOND, MINUTE, blocked_json, schedule_json
 from tests.scheduling.random_cases import cases
 from tests.scheduling.worlds import open_centre
+from tests.sizes import examples
 
 TELLS = {
     TooSoonError: "too_soon",
@@ -120,9 +121,9 @@ seen: Counter[str] = Counter()
 
 
 # Not made smaller when it fails: that takes minutes, as each example is dozens of bookings.
-@settings(
-    max_examples=40,
-    deadline=None,
+@examples(
+    12,
+    40,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

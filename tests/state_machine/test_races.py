@@ -18,11 +18,13 @@ from rayces_core import (
     Student,
 )
 from tests.factory import START, make_appointment, make_balance, make_professional, make_transaction
+from tests.sizes import quick_or_whole
 from tests.state_machine import racers
 from tests.state_machine.racers import race, worker
 from tests.state_machine.rules import fire, make_in, replayed, stored
 
-ROUNDS = 20
+ROUNDS = quick_or_whole(6, 20)
+MANY = quick_or_whole(8, 20)
 
 
 def held(count, **columns):
@@ -36,12 +38,12 @@ def events_of(row):
     return [change.event for change in row.history()]
 
 
-def test_of_twenty_that_confirm_one_wins_and_the_others_are_told(db, bound):
+def test_of_many_that_confirm_one_wins_and_the_others_are_told(db, bound):
     rows = held(3)
-    outcomes = race(db, bound, rows, [racers.confirm] * 20)
+    outcomes = race(db, bound, rows, [racers.confirm] * MANY)
     for row, outcome in zip(rows, zip(*outcomes, strict=True), strict=True):
         errors = [error for error in outcome if error is not None]
-        assert len(errors) == 19
+        assert len(errors) == MANY - 1
         told = {(type(error), error.event, error.from_state, error.allowed) for error in errors}
         assert told == {(InvalidTransitionError, "confirm", "confirmed", ("execute", "mark_no_show", "cancel"))}
         assert events_of(row) == ["pre_confirm", "confirm"]
@@ -61,16 +63,16 @@ def test_confirm_racing_cancel_leaves_a_story_that_fits(db, bound):
         assert (after["confirmed_at"] is not None) == won
 
 
-def test_of_twenty_that_take_one_slot_one_wins_and_the_others_know_which(db, bound):
+def test_of_many_that_take_one_slot_one_wins_and_the_others_know_which(db, bound):
     professional = make_professional()
-    drafts = [make_appointment(professional=professional, scheduled_at=START) for _ in range(20)]
+    drafts = [make_appointment(professional=professional, scheduled_at=START) for _ in range(MANY)]
     began = time.monotonic()
     outcomes = race(db, bound, drafts[:1], [racers.Taking(draft.id) for draft in drafts])
     assert time.monotonic() - began < 20
     (winner,) = Appointment.select().where(Appointment.professional == professional, Appointment.state != "draft")
     assert (winner.state, events_of(winner)) == ("pre_confirmed", ["pre_confirm"])
     errors = [error for (error,) in outcomes if error is not None]
-    assert Counter(map(type, errors)) == {SlotTakenError: 19}
+    assert Counter(map(type, errors)) == {SlotTakenError: MANY - 1}
     assert {error.conflicting_id for error in errors} == {winner.id}
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -367,3 +367,12 @@ def test_tasks_of_one_thread_undo_their_own_only(db, a):
 
     asyncio.run(both())
     assert (kept.admission_state, dropped.admission_state) == ("applied", "prospect")
+
+
+def test_a_day_that_is_given_and_one_that_the_database_works_out_are_told_apart(bound):
+    """The same event with the same columns: what is remembered of the one is not said for the other."""
+    now, day = datetime(2031, 3, 3, 12, tzinfo=UTC), date(2030, 1, 2)
+    for on in (None, day, None):
+        student = make_in(Student, "applied")
+        student.admit(on=on, now=now)
+        assert stored(student)["admission_date"] == (date(2031, 3, 3) if on is None else day)

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from rayces_core import Appointment, InvalidTransitionError, LifecycleError, Student
 from rayces_core.models import TENANT_MODELS
 from tests.factory import START, make_appointment, make_student
+from tests.sizes import examples
 from tests.state_machine.rules import (
     KEEPING,
     RULES,
@@ -95,7 +96,7 @@ def test_an_event_that_never_happened_has_no_actor(bound):
 
 
 # One test holds the database for all its examples, each of which has a row of its own.
-walks = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+walks = examples(15, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 choices = st.lists(
     st.tuples(st.integers(0, 20), st.integers(-9, 3), st.booleans(), st.booleans(), st.sampled_from(["keep", "undo"])),
     min_size=1,

@@ -31,14 +31,21 @@ def wall_1_db(create_database: Callable[..., str], template: str) -> Iterator[Da
         yield database
 
 
-def _database(request: pytest.FixtureRequest) -> Database:
-    return request.getfixturevalue("db" if request.param == "all walls" else "wall_1_db")
+@pytest.fixture(scope="session")
+def quiet_db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
+    """A database with few rows: privileged work reads all of them, and its cross joins the square of that."""
+    with Database.connect(create_database(template), pool_timeout=10) as database:
+        yield database
+
+
+def _database(request: pytest.FixtureRequest, all_walls: str) -> Database:
+    return request.getfixturevalue(all_walls if request.param == "all walls" else "wall_1_db")
 
 
 @pytest.fixture(scope="module", params=WALLS)
 def world(request: pytest.FixtureRequest) -> World:
     """Two populated tenants, for tests that change nothing."""
-    return _world(_database(request))
+    return _world(_database(request, "quiet_db"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def walled(db: Database) -> World:
 @pytest.fixture(params=WALLS)
 def pair(request: pytest.FixtureRequest) -> World:
     """Two tenants of the test's own, with one row of each kind."""
-    return _world(_database(request), ours=1, theirs=1)
+    return _world(_database(request, "db"), ours=1, theirs=1)
 
 
 @pytest.fixture

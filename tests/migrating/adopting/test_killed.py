@@ -18,6 +18,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import is_atomic, read_directory
+from tests.sizes import exhaustive, quick_or_whole
 
 from .conftest import MyHub, make_myhub
 from .myhub import DIRT, FIXES, contents
@@ -30,16 +31,21 @@ class Stopped(Exception):
     """The run ends here."""
 
 
-class Stopping:
-    """Stops a run before every step, once; of one transaction the last step stands for all."""
+EVERY = quick_or_whole(9, 1)
 
-    def __init__(self) -> None:
+
+class Stopping:
+    """Stops a run before every step (every ninth in `make test`), once; of one transaction the last stands for all."""
+
+    def __init__(self, every: int = EVERY) -> None:
         self.seen: set[tuple[str, int]] = set()
+        self.every = every
 
     def __call__(self, name: str, step: int, steps: int) -> None:
         if (name, step) not in self.seen and (name not in ATOMIC or step == steps):
             self.seen.add((name, step))
-            raise Stopped
+            if len(self.seen) % self.every == 0:
+                raise Stopped
 
 
 def dirty(myhub: MyHub) -> None:
@@ -67,19 +73,20 @@ def test_stopped_before_every_step_it_ends_as_if_it_had_not_been(
     catalogue = fingerprint(myhub.connection)
     other.adoption(choices=FIXES).run()
     adoption = myhub.adoption(choices=FIXES, on_step=Stopping())
-    assert until_done(adoption.run) > 80
+    assert until_done(adoption.run) > 80 // EVERY
     assert fingerprint(myhub.connection) == fingerprint(other.connection)
     assert contents(myhub.connection) == contents(other.connection)
     kept = "SELECT table_name, row, reason FROM rayces_set_aside ORDER BY table_name, row ->> 'id', reason"
     assert myhub.sql(kept) == other.sql(kept)
 
-    assert until_done(myhub.again(on_step=Stopping()).undo) > 50
+    assert until_done(myhub.again(on_step=Stopping()).undo) > 50 // EVERY
     assert [line for line in fingerprint(myhub.connection) if "rayces_set_aside" not in line] == catalogue
     assert {row[0] for row in before["posts"]} - {row[0] for row in contents(myhub.connection)["posts"]} == {2}
     other.sql("DROP OWNED BY " + other.owner + " CASCADE")
 
 
-@pytest.mark.parametrize("stop", [1, 3, 6, 8, 10, 11, 19])
+# `make test` keeps a whole run, one stopped within what has no transaction and one within what has.
+@pytest.mark.parametrize("stop", [1, 6, 19, *exhaustive(3, 8, 10, 11)])
 def test_from_any_migration_there_is_a_way_back(myhub: MyHub, stop: int) -> None:
     catalogue, rows = fingerprint(myhub.connection), contents(myhub.connection)
 
@@ -123,6 +130,9 @@ def killed_after(command: list[str], steps: int, seconds: float) -> bool:
     return running.returncode == -signal.SIGKILL
 
 
+STEPS, MOST = quick_or_whole(((2, 60), 6), ((2, 25), 400))
+
+
 def test_a_process_killed_at_any_moment_is_gone_on_with(myhub: MyHub, make_database: Any, connect: Any) -> None:
     other = make_myhub(make_database(), myhub.owner, connect)
     for each in (myhub, other):
@@ -131,7 +141,7 @@ def test_a_process_killed_at_any_moment_is_gone_on_with(myhub: MyHub, make_datab
     chance = random.Random(7)
     command = [sys.executable, "-c", KILLED, myhub.url, *(f"{kind}={word}" for kind, word in FIXES.items())]
     kills = 0
-    while killed_after(command, chance.randint(2, 25), chance.random() / 50):
+    while kills < MOST and killed_after(command, chance.randint(*STEPS), chance.random() / 50):
         kills += 1
     assert kills >= 3
     assert myhub.adoption(choices=FIXES).run().stage == "adopted"
@@ -142,6 +152,6 @@ def test_a_process_killed_at_any_moment_is_gone_on_with(myhub: MyHub, make_datab
 
 def test_a_finish_stopped_before_every_step_is_gone_on_with(myhub: MyHub) -> None:
     myhub.adoption().run()
-    assert until_done(myhub.again(on_step=Stopping()).finish) == 4
+    assert until_done(myhub.again(on_step=Stopping(every=1)).finish) == 4
     assert myhub.sql("SELECT stage FROM rayces_adoption") == [("finished",)]
     assert myhub.again().finish().stage == "finished"
