@@ -53,6 +53,10 @@ def home_at(url: str) -> Home:
     return _homes.setdefault((port, *(given.get(part) for part in ("service", "host", "hostaddr", "dbname"))), Home())
 
 
+# pg_stat_statements tells one SET from another by its value on older servers, and would fill up.
+NORMALISES_SET = 180000
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """One tenant of one database; `organization_id` is None in privileged work.

@@ -60,8 +60,9 @@ def _own(made: Any) -> TenantConnection:
 
 
 def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | None) -> Footing:
-    """How connections stand on this server: asked with the first one, as the login."""
-    (found,) = connection.plain(_SEARCH_PATH).fetchone() or (None,)
+    """How connections stand on this server: asked with the first one."""
+    # As the role, since a schema that the login may not use is not in its search path.
+    (found,) = connection.plain(f'SET LOCAL ROLE "{role}"; {_SEARCH_PATH}').fetchone() or (None,)
     (has_no_limit,) = connection.plain(_IDLE_LIMIT).fetchone() or (False,)
     return Footing(
         role=role,

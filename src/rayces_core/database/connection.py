@@ -24,13 +24,11 @@ from psycopg2.extensions import (
 from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 
-from rayces_core.database.binding import Binding
+from rayces_core.database.binding import NORMALISES_SET, Binding
 from rayces_core.database.casts import read_fast
 from rayces_core.database.messages import Prepared
 from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 
-# pg_stat_statements tells one SET from another by its value on older servers, and would fill up.
-NORMALISES_SET = 180000
 # What a proxy's connection may have kept of whoever had it before; rows and locks, since settings are the proxy's.
 _TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
@@ -168,6 +166,11 @@ class TenantConnection(PlainConnection):
         return f"EXECUTE {self._carrier}('{binding.tenant}'); "
 
     def _whole_preamble(self, binding: Binding) -> str:
+        if self._sets:  # without a function that `rayces migrate harden` takes away
+            return (
+                f'SET LOCAL search_path TO {self.footing.search_path}; SET LOCAL ROLE "{binding.role}"; '
+                f"SET LOCAL rayces.organization_id TO '{binding.tenant}'; "
+            )
         # One SELECT of set_config, not SET LOCAL: pg_stat_statements keeps one line for all tenants.
         path = self.footing.search_path.replace("'", "''")
         tidy = "" if self.footing.is_direct else _TIDY

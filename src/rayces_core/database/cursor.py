@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, get_wait_callback, set_wait_callback
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, encodings, get_wait_callback, set_wait_callback
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.database.binding import Binding, bound_here, current
@@ -49,7 +49,7 @@ class TenantCursor(PlainCursor):
             self.run(query, values, stains=type(query) is StainingSQL)
             return
         text = self._as_text(query)
-        check(text)
+        check(text, partial(self._filled, text, values) if values else None)
         self.run(text, values, stains=True)
 
     def run(self, query: str, values: Any = None, *, stains: bool = False) -> None:
@@ -166,6 +166,12 @@ class TenantCursor(PlainCursor):
         self._check_holder(connection)
         if not isinstance(statement, OwnSQL):
             connection.stained_by = connection.holder
+
+    def _filled(self, text: str, values: Any) -> str:
+        try:
+            return self.mogrify(text, values).decode(encodings[self.connection.encoding])
+        except DRIVER_ERRORS as error:
+            raise translate(error, cursor=self) from error
 
     def _as_text(self, query: Any) -> str:
         if isinstance(query, composable.Composable):

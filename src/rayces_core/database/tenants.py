@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
 
-from rayces_core.database.binding import current
+from rayces_core.database.binding import NORMALISES_SET, current
 from rayces_core.errors import RaycesError, UnknownTenantError
 
 Values = dict[str, Any]
@@ -52,15 +52,17 @@ def checked_key(tenant: object) -> str | int:
     return tenant.strip().lower() if isinstance(tenant, str) else tenant
 
 
-_BY_SUBDOMAIN = """
-SELECT set_config('rayces.lookup', %(subdomain)s, true);
-SELECT * FROM "organizations" WHERE "subdomain" = %(subdomain)s
-"""
+_NAMING = "SET LOCAL rayces.lookup TO %(subdomain)s"
+_NAMING_BY_FUNCTION = "SELECT set_config('rayces.lookup', %(subdomain)s, true)"
+_BY_SUBDOMAIN = 'SELECT * FROM "organizations" WHERE "subdomain" = %(subdomain)s'
 
 
 def read_by_subdomain(subdomain: str) -> Values | None:
     """The organization of this subdomain, with nobody bound: a policy shows the one row that is asked for."""
-    return _row(current().engine.run_prepared(_BY_SUBDOMAIN, {"subdomain": subdomain}))
+    engine = current().engine
+    engine.connection()  # its first one tells the server's version
+    naming = _NAMING if engine.server_version >= NORMALISES_SET else _NAMING_BY_FUNCTION
+    return _row(engine.run_prepared(f"{naming}; {_BY_SUBDOMAIN}", {"subdomain": subdomain}))
 
 
 def read_bound(key: str | int) -> Values | None:

@@ -36,9 +36,9 @@ FOR_LOGINS: Final = (SET_CONFIG, *_LOCKS)
 FUNCTIONS: Final = (*FOR_LOGINS, *_LARGE_OBJECTS)
 SETTINGS: Final = "pg_settings"
 MARK: Final = "rayces: hardened "
-# Before this version of the server the library calls set_config as the two roles, so they are given it too. Binding a
-# tenant needs that up to 17; the look-up of a subdomain, and a connection that raw SQL ran on, need it everywhere.
-ROLES_CALL_IT_BEFORE: Final = 10_000_000
+# Before this version of the server the library calls set_config as the two roles, so they are given it too; from it on
+# SET LOCAL does the same, without filling pg_stat_statements.
+ROLES_CALL_IT_BEFORE: Final = 180_000
 
 BREAKS: Final = """\
 In this database, for every role but superusers and the logins named above, this breaks:
