@@ -192,7 +192,7 @@ def test_the_demo_runs_twice_in_one_folder_and_admits_a_broken_wall(
     assert timeless(first.out) == timeless(second.out)
     assert f'Database.embedded("{folder}")' in first.out
     with Database.embedded(folder) as database:
-        on_server(database.url, "CREATE POLICY everybody ON students TO rayces_app USING (true)")
+        on_server(database.admin_url, "CREATE POLICY everybody ON students TO rayces_app USING (true)")
     broken = terminal("demo", "--keep", str(folder))
     assert broken.code == 1
     assert "NOT REFUSED" in broken.out

@@ -181,13 +181,14 @@ def answer(site: Site, diary: Diary, asked: dict[str, Any] | None) -> None:
     return diary.note({"told": [], "outcome": "failed", "failure": f"{asked['kind']}: no answer after 100 attempts"})
 
 
-_desks: dict[int, User] = {}
+_desks: dict[tuple[str, int], User] = {}
 
 
 def _desk(site: Site) -> User:
-    if site.desk not in _desks:
-        _desks[site.desk] = User.get_by_id(site.desk)
-    return _desks[site.desk]
+    place = (site.url, site.desk)
+    if place not in _desks:
+        _desks[place] = User.get_by_id(site.desk)
+    return _desks[place]
 
 
 class Diary:

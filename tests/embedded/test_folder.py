@@ -175,9 +175,8 @@ class OrdinaryUser:
     def _copy_modules(self) -> None:
         own = self._modules / "rayces_core"
         own.mkdir(parents=True)
-        for source in Path(embedded.__file__).parent.glob("e*.py"):
-            shutil.copy(source, own)
-        shutil.copytree(Path(embedded.__file__).parent / "errors", own / "errors")
+        for room in ("embedded", "errors"):
+            shutil.copytree(Path(embedded.__file__).parents[1] / room, own / room)
         shutil.copy(peewee.__file__, self._modules)
         package = find_binaries().parents[1]
         for folder in (package, package.with_name(f"{package.name}.libs")):

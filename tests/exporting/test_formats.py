@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError, MissingExtraError
 from rayces_core.archive.cells import escaped, unescaped
-from rayces_core.exporting import formats, sheets
-from rayces_core.exporting.formats import Layout, format_of, money, writer_of
+from rayces_core.exporting import layout, sheets
+from rayces_core.exporting.formats import format_of, money, writer_of
+from rayces_core.exporting.layout import Layout
 from rayces_core.exporting.records import Column, Kind
 from tests.sizes import examples
 
@@ -260,7 +261,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, 
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(formats, "import_module", missing)
+    monkeypatch.setattr(layout, "import_module", missing)
     with pytest.raises(MissingExtraError, match=rf"{module}.*rayces-core\[importing\]"):
         written(kind, [])
 

@@ -39,7 +39,7 @@ def allow_reading_the_setting(monkeypatch):
     """The guard refuses SQL that speaks of the setting; these tests only read it."""
     from rayces_core.database import cursor
 
-    monkeypatch.setattr(cursor, "check", lambda _: None)
+    monkeypatch.setattr(cursor, "check", lambda *_: None)
 
 
 # -- what can be bound ----------------------------------------------------------------------------------------

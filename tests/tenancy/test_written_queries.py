@@ -3,14 +3,16 @@
 import pytest
 
 from rayces_core import TenancyError
+from tests.factory import make_organization
 from tests.tenancy.beside import Room
 
 
 @pytest.fixture(autouse=True)
 def rooms(beside):
-    with beside.db.tenant(beside.organization), beside.db.atomic() as unit:
+    organization = make_organization(beside.db)
+    with beside.db.tenant(organization), beside.db.atomic() as unit:
         Room.insert_many([(f"w{i}",) for i in range(5)], fields=[Room.name]).execute()
-        yield
+        yield organization
         unit.rollback()
 
 
@@ -82,10 +84,10 @@ def test_a_write_that_gives_no_rows_is_refused_before_it_is_written(reading):
     assert not Room.select().where((Room.size == 9) | (Room.name == "never")).exists()
 
 
-def test_the_rows_of_a_write_are_not_asked_for_in_another_block(beside):
+def test_the_rows_of_a_write_are_not_asked_for_in_another_block(beside, rooms):
     query = Room.insert(name="new")
     query.execute()
-    with beside.db.tenant(beside.organization), pytest.raises(TenancyError, match="another block"):
+    with beside.db.tenant(rooms), pytest.raises(TenancyError, match="another block"):
         list(query)
     assert Room.select().where(Room.name == "new").count() == 1
 

@@ -96,7 +96,7 @@ def _tell_how_to_go_on(screen: Console, database: Database, folder: Path) -> Non
 
     code = (
         f"from rayces_core import Database; db = Database.embedded({json.dumps(str(folder.resolve()))}); "
-        'print(db.url); input("Enter stops it ")'
+        'print(db.admin_url); input("Enter stops it ")'
     )
     python = shlex.quote(sys.executable)
     rayces = "rayces" if shutil.which("rayces") else f"{python} -m rayces_core"
@@ -104,4 +104,4 @@ def _tell_how_to_go_on(screen: Console, database: Database, folder: Path) -> Non
     screen.print("Its server runs as long as somebody uses it, so it stops with this command. To start and hold it:\n")
     screen.print(f"  {python} -c {shlex.quote(code)}\n", soft_wrap=True)
     screen.print("and meanwhile, in another terminal:\n")
-    screen.print(f"  RAYCES_DATABASE_URL={shlex.quote(database.url)} {rayces} doctor", soft_wrap=True)
+    screen.print(f"  RAYCES_DATABASE_URL={shlex.quote(database.admin_url)} {rayces} doctor", soft_wrap=True)

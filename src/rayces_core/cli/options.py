@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rayces_core.database.database import Database
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
+ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -32,6 +33,8 @@ class Settings:
     def database(self) -> Iterator[Database]:
         """The database that --database-url or RAYCES_DATABASE_URL names; connects when first used, closed at the end.
 
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is the URL of privileged work and of migrations.
+
         Within the block Ctrl-C ends a statement that the server is still working on.
 
         Raises:
@@ -47,7 +50,10 @@ class Settings:
         from rayces_core.cli.interrupt import interruptible_statements
         from rayces_core.database.database import Database
 
-        database = Database.connect(url, app_role=self.app_role, admin_role=self.admin_role)
+        admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip() or None
+        if self.database_url:
+            admin_url = None  # it belongs to the other variable
+        database = Database.connect(url, admin_url=admin_url, app_role=self.app_role, admin_role=self.admin_role)
         with interruptible_statements() as interruption, database:
             self.interruption = interruption
             yield database

@@ -46,7 +46,13 @@ GIVEN: Final = {
     "updated_at": "now",
     **OPTIONAL,
 }
-DESCRIPTION: Final = [(name,) for name in NAMES]
+# As the driver describes a result; the values are those it gives for columns of these types.
+TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184}
+TEXT: Final = 25
+DESCRIPTION: Final = [
+    (column.column_name, TYPE_CODES.get(column.field_type.upper(), TEXT))
+    for column in CreditTransaction._meta.sorted_fields
+]
 IN_ORDER: Final = itemgetter(*(GIVEN.get(name, name) for name in NAMES))
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from weakref import WeakValueDictionary, ref
 
 import peewee
-from psycopg2.extensions import parse_dsn
 
 from rayces_core.database.runners import runner_here
 from rayces_core.errors import TenantNotSetError
@@ -43,14 +42,12 @@ def _nowhere() -> None:
     """What a Home is in another process."""
 
 
-_homes: WeakValueDictionary[tuple[str | None, ...], Home] = WeakValueDictionary()
+_homes: WeakValueDictionary[tuple[Any, ...], Home] = WeakValueDictionary()
 
 
-def home_at(url: str) -> Home:
-    """The Home of the database at this address; two Database objects may lead to one, by logins of their own."""
-    given = parse_dsn(url)
-    port = given.get("port") or "5432"
-    return _homes.setdefault((port, *(given.get(part) for part in ("service", "host", "hostaddr", "dbname"))), Home())
+def home_known_as(*identity: Any) -> Home:
+    """The Home of the database that the server knows so; several Database objects may lead to one, by any address."""
+    return _homes.setdefault(identity, Home())
 
 
 # pg_stat_statements tells one SET from another by its value on older servers, and would fill up.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg2
 from psycopg2.extensions import connection as PlainConnection  # noqa: N812 - psycopg2 names its classes in lower case
 
+from rayces_core.database.binding import Home, home_known_as
 from rayces_core.database.connection import Footing, TenantConnection
 from rayces_core.database.cursor import TenantCursor
 from rayces_core.errors import ConfigurationError
@@ -23,6 +24,9 @@ SELECT string_agg(quote_ident(name), ', '
                                               WHERE oid = to_regclass('organizations')), ''), place)
   FROM unnest(current_schemas(false)) WITH ORDINALITY AS schemas(name, place)
  WHERE name !~ '^pg_(toast_)?temp_'
+"""
+_IDENTITY: Final = """
+SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()
 """
 _IDLE_LIMIT: Final = "SELECT setting = '0' FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 
@@ -57,6 +61,11 @@ def _own(made: Any) -> TenantConnection:
         )
     found: TenantConnection = connection
     return found
+
+
+def find_home(connection: TenantConnection) -> Home:
+    """Which database this is, whatever address leads to it: the cluster's own number, and the database's within it."""
+    return home_known_as(*(connection.plain(_IDENTITY).fetchone() or (object(),)))
 
 
 def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | None) -> Footing:

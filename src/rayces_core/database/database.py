@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar
 
 from rayces_core.database import first_use
-from rayces_core.database.binding import Binding, bound_here, current, home_at
+from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.observing import Observer
@@ -73,7 +73,7 @@ class Database(Generic[Org]):
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
         self.url = with_options(url, given.connect_options)
-        self._server, self._home = server, home_at(self.url)
+        self._server = server
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
         self._tenants = self._engine(self.url, self.app_role, given)
@@ -87,7 +87,6 @@ class Database(Generic[Org]):
         return Engine(
             with_defaults(url),
             role,
-            home=self._home,
             max_connections=int(given.max_connections),
             pool_timeout=float(given.pool_timeout),
             idle_limit_ms=None if idle is None else int(float(idle) * 1000),
@@ -252,11 +251,11 @@ class Database(Generic[Org]):
     def _organization(self, tenant: object) -> Org:
         if isinstance(tenant, organization_model()):
             organization: Any = tenant
-            check_saved(organization, self._home)
+            check_saved(organization, self._tenants.home)
             values = self._looked_up(organization.id)
         else:
             values = self._looked_up(checked_key(tenant))
-            organization = instance_of(self._home, values)
+            organization = instance_of(self._tenants.home, values)
         if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
@@ -295,7 +294,7 @@ class Database(Generic[Org]):
             if cached_only:
                 raise TenantNotCachedError(key)
             values = self._organizations.look_up(key, lambda: self._look(key))
-        found: Org | None = None if values is None else instance_of(self._home, values)
+        found: Org | None = None if values is None else instance_of(self._tenants.home, values)
         return found
 
     @property
@@ -309,7 +308,7 @@ class Database(Generic[Org]):
         binding = bound_here()
         if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
             return None
-        found: Org = instance_of(self._home, self._looked_up(binding.organization_id))
+        found: Org = instance_of(self._tenants.home, self._looked_up(binding.organization_id))
         return found
 
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:

@@ -11,8 +11,8 @@ from typing import IO, Any, Final
 import peewee
 import psycopg2
 
-from rayces_core.database.binding import Binding, current
-from rayces_core.database.connecting import find_footing, open_connection
+from rayces_core.database.binding import Binding, Home, current
+from rayces_core.database.connecting import find_footing, find_home, open_connection
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
@@ -34,7 +34,7 @@ class Engine(peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
     Attributes:
-        role: that its connections work as. home: the Database that it is an engine of, as its rows know it.
+        role: that its connections work as. home: the database, as its rows know it.
         organizations: those looked up. observers: called with each query that was run.
         checked: whether server, schema and role were looked at; done with the first connection made.
         is_cautious: whether tables run functions of the host (triggers, rules, defaults), so that any statement may
@@ -46,7 +46,6 @@ class Engine(peewee.PostgresqlDatabase):
         dsn: str,
         role: str,
         *,
-        home: object,
         max_connections: int,
         pool_timeout: float,
         idle_limit_ms: int | None,
@@ -54,7 +53,8 @@ class Engine(peewee.PostgresqlDatabase):
         organizations: Remembered,
         first_look: Callable[[TenantConnection], bool],
     ) -> None:
-        self._dsn, self.role, self.home, self._first_look = dsn, role, home, first_look
+        self._dsn, self.role, self._first_look = dsn, role, first_look
+        self._home: Home | None = None
         self._idle_limit_ms = idle_limit_ms
         self.checked = self.is_cautious = False
         self.organizations = organizations
@@ -74,6 +74,14 @@ class Engine(peewee.PostgresqlDatabase):
         pass
 
     @property
+    def home(self) -> Home:
+        """The database, as its rows know it; the server is asked if there was no connection yet."""
+        if self._home is None:
+            self.pool.give_back(self.pool.take())
+        assert self._home is not None  # noqa: S101 - found with the first connection
+        return self._home
+
+    @property
     def session(self) -> Session:
         """The session of this thread or task."""
         return self._sessions.current()
@@ -85,6 +93,7 @@ class Engine(peewee.PostgresqlDatabase):
             self.server_version = connection.server_version
             if not self.checked:
                 self.is_cautious = self._first_look(connection)
+                self._home = find_home(connection)
                 self._footing = find_footing(connection, self.role, self._idle_limit_ms)
                 self.checked = True
             connection.stand_on(self._footing)

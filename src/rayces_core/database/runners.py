@@ -25,10 +25,8 @@ def runner_here() -> Runner:
 
 
 def _trio_task(trio: Any) -> Runner:
-    try:
-        return trio.lowlevel.current_task()
-    except (RuntimeError, AttributeError):  # trio is loaded, or half loaded, and does not run in this thread
-        return None
+    lowlevel = getattr(trio, "lowlevel", None)  # not there while trio is being loaded
+    return lowlevel.current_task() if lowlevel is not None and lowlevel.in_trio_task() else None
 
 
 def loop_runs_here() -> bool:

@@ -25,7 +25,6 @@ from typing import Self
 from urllib.parse import quote
 
 from rayces_core.embedded.folder import account_of, find_binaries, lay_out, make_temporary_folder, prepare_folder
-from rayces_core.embedded.login import held_login
 from rayces_core.embedded.supervisor import (
     ACCEPTING,
     CLUSTER_NAME,
@@ -85,6 +84,9 @@ class EmbeddedServer:
 
     def held_login(self, role: str) -> str:
         """The URL of a login that can become `role` and has no other right; it is made when first asked for."""
+        # A server alone needs no driver.
+        from rayces_core.embedded.login import held_login
+
         return self.url.replace("//postgres@", f"//{held_login(self.url, role)}@", 1)
 
     def stop(self) -> None:

@@ -115,7 +115,7 @@ class Writable:
         statement = prepared(cls, ("insert", *data), query)
         cursor = statement.run(binding, *stored)
         build = cls._meta.remember("written back", lambda: written_back(cursor, cls._made_by_database()))
-        return tuple(build(cursor.fetchall(), None)[0])
+        return tuple(build(cursor.fetchall(), None, None)[0])
 
     def _stored(self, data: dict[str, Any]) -> list[Any] | None:
         """What the columns of `data` hold, for SQL that is rendered already; None where a value is SQL of its own.

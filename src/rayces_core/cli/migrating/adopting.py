@@ -101,7 +101,7 @@ def _shown(
 
     with progress_shown(settings, "adopting") as (database, on_step, on_progress):
         yield Adoption(
-            database.url,
+            database.admin_url,
             name=name,
             subdomain=subdomain,
             old_roles=old_roles,

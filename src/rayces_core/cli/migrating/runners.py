@@ -35,7 +35,7 @@ class Which:
 
         options: dict[str, Any] = {} if self.history_table is None else {"history_table": self.history_table}
         options |= {"app_role": database.app_role, "admin_role": database.admin_role}
-        return Runner(database.url, self.directory, on_step=on_step, on_progress=on_progress, **options)
+        return Runner(database.admin_url, self.directory, on_step=on_step, on_progress=on_progress, **options)
 
     def beneath(self, database: Any) -> list[Runner]:
         """The runners whose migrations come before: this library's, where a host's are asked for."""
