@@ -105,6 +105,8 @@ def remember_saved(instance: Any, names: Iterable[str]) -> None:
 
 def _fingerprint(field: Any, value: object) -> object:
     """What would be stored, in a form that later changes do not reach."""
+    if not value and type(value) in (dict, list):
+        return type(value)  # most documents of a new row
     own = getattr(field, "fingerprint", None)
     if own is not None:
         return own(value)

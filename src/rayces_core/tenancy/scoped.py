@@ -254,9 +254,9 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
             return cls._find_anew(field, value, organization_id)
         binding = current()
         within = binding.privileged and organization_id is not None
-        open_values = slots(2 if within else 1)
 
         def query() -> Any:
+            open_values = slots(2 if within else 1)
             found = cls.select().where(field == open_values[0])
             if within:
                 found = found.where(cls._tenant_field() == open_values[1])
