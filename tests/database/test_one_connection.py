@@ -208,7 +208,7 @@ def test_a_cursor_kept_from_another_tenants_block_is_cleansed_too(own):
     with database.tenant(north):
         cursor = database.engine.connection().cursor()
         unguarded(database, "CREATE TEMP TABLE kept_by_cursor AS SELECT * FROM students")
-    with database.tenant(south), pytest.raises(psycopg2.errors.UndefinedTable):
+    with database.tenant(south), pytest.raises(UnknownTableError):
         cursor.execute("SELECT * FROM kept_by_cursor")
 
 

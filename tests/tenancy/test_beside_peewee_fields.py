@@ -134,7 +134,14 @@ def test_a_value_is_written_as_peewee_writes_it(beside, name):
         # Peewee's bulk_create takes None for no bits, where its create() stores NULL; ours stores it in both.
         assert tenant.pop("bulk_create")[1] == ["\\x0203", "NoneType None"]
         assert plain.pop("bulk_create")[1] == ["\\x0203", "\\x"]
+    if name in CAST_BY_US:
+        assert tenant.pop("bulk_update")[0].startswith("int 1")
+        assert plain.pop("bulk_update")[0] == "ProgrammingError"
     assert tenant == plain
+
+
+# Peewee's bulk_update says nothing of the column's type, and PostgreSQL takes the values of its CASE for text.
+CAST_BY_US = ("vector", "uid")
 
 
 @each_kind
@@ -145,7 +152,8 @@ def test_what_was_read_is_written_back_as_it_was(beside, name):
         setattr(row, name, getattr(row, name))
         row.save()
         saved = stored_form(name)(kind)
-        kind.bulk_update(list(kind.select()), [name])
+        if name not in CAST_BY_US:
+            kind.bulk_update(list(kind.select()), [name])
         return saved, stored_form(name)(kind), [getattr(each, name) for each in kind.select()]
 
     tenant, plain = beside.both(act)

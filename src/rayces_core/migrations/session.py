@@ -91,7 +91,7 @@ def dedicated_as(kind: type[Kind], source: str | peewee.Database | Any) -> Kind:
     if isinstance(source, peewee.Proxy):
         source = source.obj
     if not isinstance(source, peewee.Database):
-        source = getattr(source, "admin_url", source)
+        source = getattr(source, "admin_url", None) or getattr(source, "url", source)
     options: dict[str, Any] = {}
     if isinstance(source, peewee.PostgresqlDatabase):
         options = {name: value for name, value in source.connect_params.items() if name not in _NOT_OURS}
