@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from rayces_core.database import sql_lexer
-from rayces_core.database.sql_rules import check_statement, runs_code
+from rayces_core.database.sql_rules import check_statement
 from rayces_core.errors import UnsafeSQLError
 
 CACHED_LENGTH = 4000  # longer texts are bulk inserts: each is new, so remembering them only costs memory
@@ -44,11 +44,6 @@ def check(sql: str, filled: Callable[[], str] | None = None) -> None:
         _check(filled())
 
 
-def runs_more_sql(sql: str) -> bool:
-    """Whether `sql` has PostgreSQL run SQL that cannot be looked at here: its connection is not used again."""
-    return (_runs_more_cached if len(sql) <= CACHED_LENGTH else _runs_more)(sql)
-
-
 def _check(sql: str) -> None:
     if _needs_no_look(sql):
         return
@@ -67,14 +62,9 @@ def _needs_no_look(sql: str) -> bool:
     return "%" not in sql or _PLAIN.fullmatch(sql) is not None
 
 
-def _runs_more(sql: str) -> bool:
-    return not _needs_no_look(sql) and any(runs_code(statement) for statement in sql_lexer.statements(sql))
-
-
 def _quotes_placeholder(sql: str) -> bool:
     return "%" in sql and _PLAIN.fullmatch(sql) is None and sql_lexer.quotes_placeholder(sql)
 
 
 _check_cached = lru_cache(maxsize=2048)(_check)
-_runs_more_cached = lru_cache(maxsize=2048)(_runs_more)
 _quotes_placeholder_cached = lru_cache(maxsize=2048)(_quotes_placeholder)

@@ -109,11 +109,6 @@ def check_code(code: str) -> None:
                 raise UnsafeSQLError(f"SET {name} would step out of the tenant; it is refused")
 
 
-def runs_code(words: Words) -> bool:
-    """Whether the statement runs SQL that is not in it: DO, CALL, or a function that runs what it is given."""
-    return words[0] in {"do", "call"} or any(True for _ in _calls(words, set(words) & _RUN_A_STRING.keys()))
-
-
 def _without_explain(words: Words) -> Words:
     """What EXPLAIN explains, and with ANALYZE runs."""
     if words[0] != "explain":

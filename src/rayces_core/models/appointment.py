@@ -146,9 +146,6 @@ class Appointment(TimestampedTenantModel):
     request_fingerprint = StringField(null=True)
     reminder_minutes = IntegerField(null=True)
 
-    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
-        credit_transactions: TenantSelect[Any]
-
     _select_class = AppointmentSelect
 
     class Meta:
@@ -347,6 +344,7 @@ class Appointment(TimestampedTenantModel):
         return timedelta(minutes=self.duration_minutes + self.buffer_minutes)
 
     if TYPE_CHECKING:
+        credit_transactions: TenantSelect[Any]  # rows of a model that knows this one, and not the other way round
 
         @classmethod
         def select(cls, *fields: Any) -> AppointmentSelect[Self]:

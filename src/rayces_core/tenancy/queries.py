@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
@@ -13,7 +13,7 @@ import peewee
 from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, current
-from rayces_core.errors import InvalidDataError, TenancyError, TenantImmutableError
+from rayces_core.errors import TenancyError, TenantImmutableError
 from rayces_core.fields import assigned
 from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.hydration import Build, Rows, builder
@@ -22,7 +22,6 @@ from rayces_core.tenancy.scoping import (
     TenantLoad,
     check_database,
     home_of,
-    known_tenant_of,
     prefetch_by_tenant,
     tenant_in,
 )
@@ -30,7 +29,6 @@ from rayces_core.tenancy.shapes import run_shaped
 from rayces_core.tenancy.streaming import ServerCursor, Stream, built, held
 
 Row = TypeVar("Row", bound=peewee.Model, default=Any)
-_TEXTS = ("VARCHAR", "CHAR", "TEXT")
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
 
@@ -338,42 +336,6 @@ def forget_organizations() -> None:
     engine = current().engine
     engine.forget_organizations()
     engine.after_commit(engine.forget_organizations)
-
-
-def updates_of(
-    model: Any, instances: Iterable[Any], columns: list[Any], batch_size: int | None
-) -> Iterator[TenantUpdate]:
-    """UPDATEs that write to each of `instances`, by id, its own values of `columns`; one organization each."""
-    rows_of: dict[int | None, list[Any]] = {}
-    for instance in instances:
-        rows_of.setdefault(known_tenant_of(instance), []).append(instance)
-    tenant = model._meta.fields[model._meta.tenant_field]
-    for organization_id, rows in rows_of.items():
-        for batch in peewee.chunked(rows, batch_size or len(rows)):
-            update = _update_each(model, batch, columns)
-            yield update if organization_id is None else update.where(tenant == organization_id)
-
-
-def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdate:
-    key, values = model._meta.primary_key, {}
-    for column in columns:
-        if any(column.name not in row.__data__ for row in rows):
-            raise InvalidDataError(f"{model.__name__}.{column.name}", None, "was not read with every row")
-        given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
-        cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
-        values[column] = _typed(column, [value for _, value in given], peewee.Case(key, cases))
-    update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
-    return update
-
-
-def _typed(column: Any, values: list[Any], cases: Any) -> Any:
-    """Cases as the column's type, where PostgreSQL would take them for text: nothing but NULLs and quoted values."""
-    if any(isinstance(value, peewee.Node) and not isinstance(value, peewee.Model) for value in values):
-        return cases
-    stored = [column.db_value(value) for value in values]
-    untyped = all(value is None or isinstance(value, str) for value in stored)
-    datatype = getattr(column.ddl_datatype(current().engine.get_sql_context()), "sql", None) or "TEXT"
-    return cases.cast(datatype) if untyped and not datatype.startswith(_TEXTS) else cases
 
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):

@@ -15,6 +15,7 @@ from rayces_core import clock
 from rayces_core.database.binding import bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError
 from rayces_core.fields.in_place import remember_saved
+from rayces_core.tenancy.bulk import updates_of
 from rayces_core.tenancy.constant import is_compared_plainly, is_constant, keeps
 from rayces_core.tenancy.definition import CheckedMetadata, ScopedType
 from rayces_core.tenancy.hydration import Build, builder
@@ -25,7 +26,6 @@ from rayces_core.tenancy.queries import (
     TenantRaw,
     TenantSelect,
     TenantUpdate,
-    updates_of,
 )
 from rayces_core.tenancy.scoping import TenantAlias, check_home, check_reach, home_of, tenant_of
 from rayces_core.tenancy.writing import Writable
