@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rayces_core import Appointment, CreditTransaction, Student
-from tests.factory import START, make_appointment, make_student, make_transaction
+from tests.factory import NUMBERS, START, make_appointment, make_student, make_transaction
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_in(model: Any, state: str, **columns: Any) -> Any:
     if model is CreditTransaction:
         settled = {} if state == "pending" else {"processed_at": datetime.fromisoformat("2031-01-01T00:00Z")}
         return make_transaction(status=state, **settled, **columns)
-    columns.setdefault("scheduled_at", START + timedelta(hours=2 * next(_numbers)))
+    columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
     stamps = {name: columns["scheduled_at"] - timedelta(days=1) for name in REACHED[state]}
     why = {"cancellation_reason": "moved away"} if state == "cancelled" else {}
     return make_appointment(**{"state": state, **stamps, **why, **columns})
