@@ -58,8 +58,11 @@ ROOMS = {
             "scheduling/test_series.py",
         ],
     ),
-    "tenancy": (["tenancy/scoping.py", "tenancy/inserting.py", "tenancy/queries.py"], ["tenancy"]),
-    "database": (["database/connection.py", "database/binding.py", "database/sql_guard.py"], ["database"]),
+    "tenancy": (["tenancy/scoping.py", "tenancy/inserting.py", "tenancy/queries.py", "tenancy/writing.py"], ["tenancy"]),
+    "database": (
+        [f"database/{module}.py" for module in ("connection", "cursor", "binding", "session", "blocks", "sql_rules")],
+        ["database"],
+    ),
 }
 MUTMUT = [sys.executable, "-m", "mutmut"]
 KILLED = 1  # what mutmut notes: the exit code of pytest, and codes of its own for what did not come to a test
