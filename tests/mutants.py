@@ -58,7 +58,7 @@ ROOMS = {
             "scheduling/test_series.py",
         ],
     ),
-    "tenancy": (["tenancy/scoping.py", "tenancy/inserting.py", "tenancy/queries.py", "tenancy/writing.py"], ["tenancy"]),
+    "tenancy": ([f"tenancy/{module}.py" for module in ("scoping", "inserting", "queries", "writing")], ["tenancy"]),
     "database": (
         [f"database/{module}.py" for module in ("connection", "cursor", "binding", "session", "blocks", "sql_rules")],
         ["database"],
