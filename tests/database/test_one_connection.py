@@ -261,6 +261,20 @@ def test_a_login_that_holds_the_app_role_alone_has_nothing_to_fall_back_on(own, 
         on_server(server_url, f"DROP ROLE {login}")
 
 
+def test_a_login_that_may_not_ask_for_the_clusters_number_works_all_the_same(own_db, server_url):
+    organization = make_organization(own_db)
+    login = f"asks_{organization.id}_{organization.subdomain[-6:]}".replace("-", "_")
+    on_server(own_db.url, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    on_server(server_url, f"CREATE ROLE {login} LOGIN NOINHERIT; GRANT rayces_app TO {login}")
+    try:
+        with Database.connect(psycopg2.extensions.make_dsn(own_db.url, user=login)) as web:
+            with web.tenant(organization.subdomain):
+                make_student()
+                assert Student.select().count() == 1
+    finally:
+        on_server(server_url, f"DROP ROLE {login}")
+
+
 def test_the_embedded_servers_url_is_that_of_a_login_without_rights(tmp_path):
     with Database.embedded() as database:
         database.migrate()

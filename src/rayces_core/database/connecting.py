@@ -65,7 +65,11 @@ def _own(made: Any) -> TenantConnection:
 
 def find_home(connection: TenantConnection) -> Home:
     """Which database this is, whatever address leads to it: the cluster's own number, and the database's within it."""
-    return home_known_as(*(connection.plain(_IDENTITY).fetchone() or (object(),)))
+    try:
+        return home_known_as(*(connection.plain(_IDENTITY).fetchone() or (object(),)))
+    except psycopg2.errors.InsufficientPrivilege:  # a host may have taken the function from PUBLIC: then by address
+        info = connection.info
+        return home_known_as(info.host, info.port, info.dbname)
 
 
 def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | None) -> Footing:
