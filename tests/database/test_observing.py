@@ -6,16 +6,20 @@ import time
 from typing import Any
 
 import pytest
+from psycopg2.extensions import make_dsn
 
 from rayces_core import (
     ConfigurationError,
     Database,
+    DatabaseMissingError,
     DatabaseUnreachableError,
     InactiveTenantError,
+    LoginRefusedError,
     Organization,
     RaycesError,
     Student,
     TenantNotCachedError,
+    TransactionFailedError,
     UnknownTenantError,
     credits,
 )
@@ -115,6 +119,24 @@ def test_a_ping_of_a_server_that_is_not_there_is_a_clear_error():
         Database.connect("postgresql://127.0.0.1:1/nowhere").ping(timeout=2)
     with pytest.raises(ConfigurationError, match="above zero"):
         Database.connect("postgresql://127.0.0.1:1/nowhere").ping(timeout=0)
+
+
+def test_a_ping_says_what_the_server_said_as_every_other_connection_does(own_db):
+    with pytest.raises(DatabaseMissingError, match="check its name in the URL"):
+        Database.connect(make_dsn(own_db.url, dbname="no_such_database")).ping(timeout=10)
+    with pytest.raises(LoginRefusedError):
+        Database.connect(make_dsn(own_db.url, user="no_such_login")).ping(timeout=10)
+
+
+def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_library(own_db):
+    with own_db.tenant(make_organization(own_db)):
+        engine = Student._meta.database
+        with own_db.atomic(), pytest.raises(TransactionFailedError, match="leave its block"):
+            engine.close()
+        engine.connect(reuse_if_open=True)
+        with pytest.raises(TransactionFailedError, match="reuse_if_open"):
+            engine.connect()
+        assert engine.close()
 
 
 def test_a_transaction_that_idles_is_ended_by_the_server(own_db):

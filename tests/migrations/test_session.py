@@ -1,5 +1,6 @@
 """The runner's connection: its own, in UTC, direct, and one runner's at a time."""
 
+import os
 import shutil
 import socket
 import threading
@@ -8,11 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import peewee
+import psycopg2
 import pytest
 from playhouse.pool import PooledPostgresqlDatabase
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError
+from rayces_core.errors import (
+    ConfigurationError,
+    DatabaseMissingError,
+    DatabaseUnreachableError,
+    LoginRefusedError,
+    MigrationError,
+    RoleNotHeldError,
+)
 from rayces_core.migrating import Runner
 from rayces_core.migrating.creating import ensure_database
 from rayces_core.migrations.session import connected, dedicated, single_runner
@@ -55,6 +64,27 @@ def test_the_session_is_in_utc_whatever_the_login_prefers(make_database: Any) ->
 def test_an_unreachable_server_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError, match="cannot be reached"):
         Runner(f"postgresql://nobody@/none?host={tmp_path}").up()
+
+
+def test_a_server_that_refuses_says_why_in_an_error_of_its_own(server_url: str) -> None:
+    with pytest.raises(DatabaseMissingError, match="make it with `rayces migrate up --create-database`"):
+        Runner(make_dsn(server_url, dbname="no_such_database")).up()
+    with pytest.raises(LoginRefusedError, match="user and password"):
+        Runner(make_dsn(server_url, user="no_such_login")).up()
+
+
+def test_a_login_that_may_not_read_what_was_applied_is_told_whose_it_is(make_database: Any) -> None:
+    url, login = make_database(), f"rayces_reader_{os.getpid()}"
+    Runner(url).up(1)
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute(f"CREATE ROLE {login} LOGIN")
+    try:
+        with pytest.raises(RoleNotHeldError, match=f"{login} may not read rayces_migrations.*act as its owner"):
+            Runner(make_dsn(url, user=login)).up()
+    finally:
+        connection.cursor().execute(f"DROP ROLE {login}")
+        connection.close()
 
 
 def test_a_search_path_without_a_schema_is_one_clear_error(make_database: Any) -> None:

@@ -24,7 +24,7 @@ from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
 from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks
-from rayces_core.errors import RaycesError
+from rayces_core.errors import RaycesError, TransactionFailedError
 
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 Send = Callable[[Any, Any, Any], None]
@@ -113,7 +113,7 @@ class Engine(peewee.PostgresqlDatabase):
         if session.conn is not None:
             if reuse_if_open:
                 return False
-            raise peewee.OperationalError("Connection already opened.")
+            raise TransactionFailedError("this thread or task holds a connection already; connect(reuse_if_open=True)")
         session.check_out()
         return True
 
@@ -121,7 +121,7 @@ class Engine(peewee.PostgresqlDatabase):
         """Give this thread's or task's connection back."""
         session = self.session
         if session.transactions:
-            raise peewee.OperationalError("a transaction is open; leave its block before closing")
+            raise TransactionFailedError("a transaction is open; leave its block before closing")
         was_open = session.conn is not None
         session.give_back()
         return was_open

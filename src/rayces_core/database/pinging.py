@@ -8,7 +8,8 @@ import time
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from rayces_core.errors import ConfigurationError, DatabaseUnreachableError
+from rayces_core.errors import ConfigurationError
+from rayces_core.errors.connection import unreachable
 
 
 def ping(dsn: str, timeout: float) -> float:
@@ -26,13 +27,11 @@ def ping(dsn: str, timeout: float) -> float:
     try:
         connection = psycopg2.connect(make_dsn(within, options=limits))
     except psycopg2.OperationalError as error:
-        raise DatabaseUnreachableError(
-            f"no connection to the database: {str(error).strip().splitlines()[0]}"
-        ) from error
+        raise unreachable(error) from error
     try:
         connection.cursor().execute("SELECT 1")
     except psycopg2.Error as error:
-        raise DatabaseUnreachableError(f"the server does not answer: {str(error).strip().splitlines()[0]}") from error
+        raise unreachable(error, "the server does not answer") from error
     finally:
         connection.close()
     return time.monotonic() - started

@@ -14,7 +14,8 @@ from rayces_core.database.first_use import OLDEST_SERVER
 from rayces_core.doctor import detours, grants, hardening, keys, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.finding import Check, Finding
-from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError, ServerTooOldError
+from rayces_core.errors import SchemaMissingError, ServerTooOldError
+from rayces_core.errors.connection import unreachable
 
 CHECKS: Final[tuple[Check, ...]] = (
     *roles.CHECKS,
@@ -110,8 +111,5 @@ def _connect(url: str) -> Connection:
     try:
         connection: Connection = psycopg2.connect(**parameters)
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DatabaseUnreachableError(
-            f"no connection to the database: {reason}; check the URL, the server and the login"
-        ) from error
+        raise unreachable(error) from error
     return connection

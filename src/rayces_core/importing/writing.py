@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Final
 
-from rayces_core.errors import ConstraintError, DeadlockError, ImportRefusedError, RaycesError
+from rayces_core.errors import (
+    ConstraintError,
+    DeadlockError,
+    ImportRefusedError,
+    LockTimeoutError,
+    RaycesError,
+    SerializationError,
+)
 from rayces_core.importing import runs
 from rayces_core.importing.job import Job
 from rayces_core.importing.newcomers import Newcomers, Range
@@ -73,7 +80,7 @@ class Writer:
                 if careful:
                     raise self._refusal(_lost(lines, error)) from error
                 careful = True
-            except DeadlockError:
+            except (DeadlockError, LockTimeoutError, SerializationError):
                 if attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")

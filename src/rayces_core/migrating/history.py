@@ -7,6 +7,7 @@ from typing import Any
 import peewee
 
 from rayces_core._version import __version__
+from rayces_core.errors import RoleNotHeldError
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -28,6 +29,8 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 # Of a role that does not exist yet there is nothing to be said, so it is NULL.
 _MAY_READ = "SELECT has_table_privilege(oid, %s, 'SELECT') FROM pg_roles WHERE rolname = %s"
+_MAY_READ_MYSELF = "SELECT has_table_privilege(%s, 'SELECT')"
+_LOGIN_AND_OWNER = "SELECT session_user, pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s::regclass"
 
 
 class HistoryRow(peewee.Model):
@@ -88,10 +91,25 @@ class History:
             self.database.command(f"DROP TABLE {quote_identifier(self.table)}")
 
     def rows(self) -> dict[str, HistoryRow]:
-        """Migration name → row, in the order of application; empty when there is no table."""
+        """Migration name → row, in the order of application; empty when there is no table.
+
+        Raises:
+            RoleNotHeldError: the login may not read it.
+        """
         if not self.exists:
             return {}
+        if not self.database.one(_MAY_READ_MYSELF, quote_identifier(self.table)):
+            raise self._refusal()
         return {row.name: row for row in self.model.select().order_by(self.model.id)}
+
+    def _refusal(self) -> RoleNotHeldError:
+        cursor = self.database.server.cursor()
+        cursor.execute(_LOGIN_AND_OWNER, (quote_identifier(self.table),))
+        me, owner = cursor.fetchone()
+        return RoleNotHeldError(
+            f"the login {me} may not read {self.table}, the record of migrations; "
+            f"run the command with a login that may act as its owner, {owner}"
+        )
 
     def begin(self, file: MigrationFile, state: str) -> int:
         """Note that a run without a transaction starts; returns the steps that an earlier run of it has finished."""

@@ -14,7 +14,8 @@ from typing import Any, cast
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError
+from rayces_core.errors import ConfigurationError, MigrationError
+from rayces_core.errors.connection import unreachable
 from rayces_core.migrating.filling import MadeUpRows
 from rayces_core.migrating.measuring import MeasuredDatabase, MeasuredExecution, Measurement
 from rayces_core.migrating.runner import Runner
@@ -133,7 +134,7 @@ def _session(url: str) -> Any:
     try:
         session = psycopg2.connect(_dsn(url))
     except psycopg2.OperationalError as error:
-        raise DatabaseUnreachableError(f"the scratch database cannot be reached: {str(error).strip()}") from error
+        raise unreachable(error, "the scratch database cannot be reached") from error
     session.autocommit = True
     return session
 

@@ -14,7 +14,8 @@ import peewee
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 from psycopg2.extensions import parse_dsn
 
-from rayces_core.errors import ConfigurationError, DatabaseUnreachableError, MigrationError, ServerTooOldError
+from rayces_core.errors import ConfigurationError, MigrationError, ServerTooOldError
+from rayces_core.errors.connection import unreachable
 
 logger = logging.getLogger("rayces_core.migrations")
 
@@ -113,7 +114,7 @@ def connected(database: MigrationDatabase) -> Iterator[None]:
     try:
         database.connect()
     except peewee.OperationalError as error:
-        raise DatabaseUnreachableError(f"the database cannot be reached: {str(error).strip()}") from error
+        raise unreachable(error, "the database cannot be reached") from error
     try:
         _prepare(database)
         yield
