@@ -105,7 +105,7 @@ class History:
     def _refusal(self) -> RoleNotHeldError:
         cursor = self.database.server.cursor()
         cursor.execute(_LOGIN_AND_OWNER, (quote_identifier(self.table),))
-        me, owner = cursor.fetchone()
+        me, owner = cursor.fetchall()[0]
         return RoleNotHeldError(
             f"the login {me} may not read {self.table}, the record of migrations; "
             f"run the command with a login that may act as its owner, {owner}"
