@@ -25,8 +25,8 @@ from rayces_core.embedded.server import EmbeddedServer
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A database is 300 files and a cluster 1,000: a disk may take 0.3 s to make the former, memory takes 0.02 s. Here all that
-# is temporary lies there, for the processes that tests start as well, unless TMPDIR says where.
+# A database is 300 files and a cluster 1,000: a disk may take 0.3 s to make the former, memory takes 0.02 s. So all
+# that is temporary lies there, also that of the processes that tests start, unless TMPDIR says where.
 MEMORY, ENOUGH = Path("/dev/shm"), 3 * 1024**3
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
@@ -136,6 +136,6 @@ def b(db: Database) -> object:
 
 @pytest.fixture
 def own_pool(db: Database) -> Iterator[Database]:
-    """The shared database, by connections of the test's own: for a test that counts them, closes them or reads what they do."""
+    """The shared database with a pool of the test's own, which it may count, observe, exhaust and close."""
     with Database.connect(db.url, pool_timeout=10) as database:
         yield database

@@ -70,10 +70,10 @@ def test_a_pool_needs_at_least_one_connection():
         Database.connect("postgresql://localhost/x", max_connections=0)
 
 
-def test_from_env_reads_the_variable(own_db, monkeypatch):
-    monkeypatch.setenv("RAYCES_DATABASE_URL", own_db.url)
+def test_from_env_reads_the_variable(own_pool, monkeypatch):
+    monkeypatch.setenv("RAYCES_DATABASE_URL", own_pool.url)
     with Database.from_env() as database:
-        assert database.url == own_db.url
+        assert database.url == own_pool.url
 
 
 @pytest.mark.parametrize("value", [None, "", " "])
@@ -109,11 +109,11 @@ def test_a_database_that_does_not_exist_is_one_clear_error(server_url):
         first_use(make_dsn(server_url, dbname="rayces_no_such_database"))
 
 
-def test_a_server_older_than_15_is_refused(own_db):
+def test_a_server_older_than_15_is_refused(own_pool):
     class OldConnection(TenantConnection):
         server_version = 140012
 
-    connection = psycopg2.connect(own_db.url, connection_factory=OldConnection)
+    connection = psycopg2.connect(own_pool.url, connection_factory=OldConnection)
     with pytest.raises(ServerTooOldError, match="PostgreSQL 14; version 15"):
         check(connection, "rayces_app", privileged=False)
     connection.close()
@@ -124,48 +124,48 @@ def test_a_database_without_the_schema_says_what_to_run(make_database):
         first_use(make_database())
 
 
-def test_a_role_that_does_not_exist_is_named(own_db):
+def test_a_role_that_does_not_exist_is_named(own_pool):
     with pytest.raises(RoleNotHeldError, match="rayces_no_such_role"):
-        first_use(own_db.url, app_role="rayces_no_such_role")
+        first_use(own_pool.url, app_role="rayces_no_such_role")
 
 
 @pytest.fixture
-def role(own_db, request):
-    """A new login role without any rights, and its URL on own_db."""
+def role(own_pool, request):
+    """A new login role without any rights, and its URL on own_pool."""
     name = f"login_{os.getpid()}_{threading.get_native_id()}"
-    on_server(own_db.url, f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
+    on_server(own_pool.url, f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
     yield name
-    on_server(own_db.url, f"DROP OWNED BY {name}; DROP ROLE {name}")
+    on_server(own_pool.url, f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 def url_as(url: str, login: str) -> str:
     return make_dsn(url, user=login, password="pw")
 
 
-def test_a_login_that_cannot_become_the_application_role_is_told_the_grant(own_db, role):
+def test_a_login_that_cannot_become_the_application_role_is_told_the_grant(own_pool, role):
     with pytest.raises(RoleNotHeldError, match=f'GRANT "rayces_app" TO "{role}"'):
-        first_use(url_as(own_db.url, role))
+        first_use(url_as(own_pool.url, role))
 
 
-def test_a_plain_login_that_holds_the_roles_works(own_db, role):
-    on_server(own_db.url, f"GRANT rayces_app, rayces_admin TO {role}")
-    organization = make_organization(own_db)
-    with Database.connect(url_as(own_db.url, role)) as database, database.tenant(organization):
+def test_a_plain_login_that_holds_the_roles_works(own_pool, role):
+    on_server(own_pool.url, f"GRANT rayces_app, rayces_admin TO {role}")
+    organization = make_organization(own_pool)
+    with Database.connect(url_as(own_pool.url, role)) as database, database.tenant(organization):
         make_student()
         assert Student.select().count() == 1
 
 
 @pytest.mark.parametrize("attribute", ["BYPASSRLS", "SUPERUSER"])
-def test_an_application_role_that_row_level_security_does_not_hold_is_refused(own_db, role, attribute):
-    on_server(own_db.url, f"ALTER ROLE {role} {attribute}")
+def test_an_application_role_that_row_level_security_does_not_hold_is_refused(own_pool, role, attribute):
+    on_server(own_pool.url, f"ALTER ROLE {role} {attribute}")
     with pytest.raises(IsolationInertError, match="NOBYPASSRLS"):
-        first_use(own_db.url, app_role=role)
+        first_use(own_pool.url, app_role=role)
 
 
-def test_an_application_role_that_inherits_the_admin_role_is_refused(own_db, role):
-    on_server(own_db.url, f"GRANT rayces_admin TO {role}")
+def test_an_application_role_that_inherits_the_admin_role_is_refused(own_pool, role):
+    on_server(own_pool.url, f"GRANT rayces_admin TO {role}")
     with pytest.raises(IsolationInertError, match='REVOKE "rayces_admin"'):
-        first_use(own_db.url, app_role=role)
+        first_use(own_pool.url, app_role=role)
 
 
 def test_the_login_itself_can_be_the_application_role(make_database, server_url, role):
@@ -219,10 +219,10 @@ def test_an_unmigrated_database_works_once_it_is_migrated(make_database):
 
 
 @pytest.fixture
-def small(own_db):
+def small(own_pool):
     """A database with two connections and a short wait, and an organization."""
-    with Database.connect(own_db.url, max_connections=2, pool_timeout=0.2) as database:
-        yield database, make_organization(own_db)
+    with Database.connect(own_pool.url, max_connections=2, pool_timeout=0.2) as database:
+        yield database, make_organization(own_pool)
 
 
 def backend(database: Database) -> int:
@@ -256,9 +256,9 @@ def test_an_exhausted_pool_waits_and_then_says_so(small):
         assert Student.select().count() == 0
 
 
-def test_a_waiting_thread_gets_the_connection_that_becomes_free(own_db):
-    organization = make_organization(own_db)
-    with Database.connect(own_db.url, max_connections=1, pool_timeout=30) as database:
+def test_a_waiting_thread_gets_the_connection_that_becomes_free(own_pool):
+    organization = make_organization(own_pool)
+    with Database.connect(own_pool.url, max_connections=1, pool_timeout=30) as database:
 
         def work(_: int) -> int:
             with database.tenant(organization), database.atomic():
@@ -278,12 +278,12 @@ def test_a_block_keeps_its_connection(small):
         assert len({backend(database) for _ in range(5)}) == 1
 
 
-def test_a_block_that_runs_nothing_takes_no_connection(own_db):
-    organization = make_organization(own_db)
-    with own_db.tenant(organization):
+def test_a_block_that_runs_nothing_takes_no_connection(own_pool):
+    organization = make_organization(own_pool)
+    with own_pool.tenant(organization):
         pass  # looked up, and remembered for a while
-    with own_db.tenant(organization):
-        assert own_db.pool_status().in_use == 0
+    with own_pool.tenant(organization):
+        assert own_pool.pool_status().in_use == 0
 
 
 def terminate(database: Database, pid: int) -> None:
@@ -329,25 +329,25 @@ def test_a_connection_lost_at_commit_says_so(small):
         assert Student.select().count() == 0
 
 
-def test_closing_a_database_closes_its_connections(own_db):
-    organization = make_organization(own_db)
-    database = Database.connect(own_db.url, application_name="closing-test")
+def test_closing_a_database_closes_its_connections(own_pool):
+    organization = make_organization(own_pool)
+    database = Database.connect(own_pool.url, application_name="closing-test")
     with database.tenant(organization):
         Student.select().count()
     database.close()
 
     left = "select count(*) from pg_stat_activity where application_name = 'closing-test'"
-    with own_db.privileged(reason="test"):
+    with own_pool.privileged(reason="test"):
         for _ in range(200):
-            if own_db.execute_sql(left).fetchone()[0] == 0:
+            if own_pool.execute_sql(left).fetchone()[0] == 0:
                 return
     pytest.fail("the connection stays open")
 
 
-def test_a_database_closed_within_a_block_opens_a_connection_anew(own_db):
-    with own_db.tenant(make_organization(own_db)):
+def test_a_database_closed_within_a_block_opens_a_connection_anew(own_pool):
+    with own_pool.tenant(make_organization(own_pool)):
         make_student()
-        own_db.close()
+        own_pool.close()
         assert Student.select().count() == 1
 
 
@@ -362,10 +362,10 @@ def test_a_broken_transaction_stays_broken_until_its_end(small):
         assert Student.select().count() == 0
 
 
-def test_a_closed_database_may_be_used_again(own_db):
-    organization = make_organization(own_db)
-    own_db.close()
-    with own_db.tenant(organization):
+def test_a_closed_database_may_be_used_again(own_pool):
+    organization = make_organization(own_pool)
+    own_pool.close()
+    with own_pool.tenant(organization):
         assert Student.select().count() == 0
 
 

@@ -16,8 +16,11 @@ import pytest
 import rayces_core.database.database as database_module
 from rayces_core import Database, RaycesError, Student, TenantNotSetError
 from tests.factory import make_organization, make_student
+from tests.sizes import quick_or_whole
 
 ROOM = str(Path(database_module.__file__).parent)
+
+MOST = quick_or_whole(300, 2000)
 
 
 class Interruption(Exception):
@@ -115,7 +118,7 @@ def test_an_interruption_at_any_place_leaves_nothing(small):
     with database.tenant(organizations[0]), database.tenant(organizations[1]):
         pass  # looked up
     work(database, organizations[0], "known")
-    at, step = 1, 3
+    at, step = 1, quick_or_whole(11, 3)
     while interrupted(lambda: work(database, organizations[0], "traced"), at):
         assert_nothing_is_left(database, organizations)
         at += step
@@ -132,7 +135,7 @@ def test_thousands_of_signals_leave_nothing(small):
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        while interruptions < 2000 and time.monotonic() < until:
+        while interruptions < MOST and time.monotonic() < until:
             signal.setitimer(signal.ITIMER_REAL, 0.00002 + chance.random() * 0.003)
             try:
                 work(database, organizations[interruptions % 2], "signalled")
@@ -145,5 +148,5 @@ def test_thousands_of_signals_leave_nothing(small):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert interruptions > 200
+    assert interruptions > MOST / 10
     assert_nothing_is_left(database, organizations)

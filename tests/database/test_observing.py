@@ -24,16 +24,17 @@ from rayces_core import (
     credits,
 )
 from tests.factory import make_organization, make_student, make_user
+from tests.sizes import exhaustive
 from tests.wire import wire
 
 
 @pytest.fixture
-def observed(own_db: Database) -> Any:
-    organization, seen = make_organization(own_db), []
-    with own_db.tenant(organization):
+def observed(own_pool: Database) -> Any:
+    organization, seen = make_organization(own_pool), []
+    with own_pool.tenant(organization):
         make_user()  # the server and the tenant are known
-    own_db.on_query(seen.append)
-    return own_db, organization, seen
+    own_pool.on_query(seen.append)
+    return own_pool, organization, seen
 
 
 # -- on_query -------------------------------------------------------------------------------------------------
@@ -81,9 +82,9 @@ def test_what_failed_is_told_with_its_error(observed):
     assert query.rows is None
 
 
-def test_an_observer_costs_no_message(own_db):
-    organization = make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def test_an_observer_costs_no_message(own_pool):
+    organization = make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         with database.tenant(organization):
             Student.select().count()
             Student.get_or_none(Student.id == 0)
@@ -98,18 +99,18 @@ def test_an_observer_costs_no_message(own_db):
 # -- pool and health ------------------------------------------------------------------------------------------
 
 
-def test_the_pool_tells_how_it_stands(own_db):
-    organization = make_organization(own_db)
-    with own_db.tenant(organization):
+def test_the_pool_tells_how_it_stands(own_pool):
+    organization = make_organization(own_pool)
+    with own_pool.tenant(organization):
         Student.select().count()
-        inside = own_db.pool_status()
-    outside = own_db.pool_status()
+        inside = own_pool.pool_status()
+    outside = own_pool.pool_status()
     assert (inside.in_use, inside.free, outside.in_use, outside.free) == (1, 0, 0, 1)
     assert inside.max_connections == 20
 
 
-def test_a_ping_answers_in_seconds_and_needs_no_place_of_the_pool(own_db):
-    with Database.connect(own_db.url, max_connections=1) as database, database.tenant(make_organization(own_db)):
+def test_a_ping_answers_in_seconds_and_needs_no_place_of_the_pool(own_pool):
+    with Database.connect(own_pool.url, max_connections=1) as database, database.tenant(make_organization(own_pool)):
         Student.select().count()
         assert 0 < database.ping(timeout=10) < 10
 
@@ -121,17 +122,17 @@ def test_a_ping_of_a_server_that_is_not_there_is_a_clear_error():
         Database.connect("postgresql://127.0.0.1:1/nowhere").ping(timeout=0)
 
 
-def test_a_ping_says_what_the_server_said_as_every_other_connection_does(own_db):
+def test_a_ping_says_what_the_server_said_as_every_other_connection_does(own_pool):
     with pytest.raises(DatabaseMissingError, match="check its name in the URL"):
-        Database.connect(make_dsn(own_db.url, dbname="no_such_database")).ping(timeout=10)
+        Database.connect(make_dsn(own_pool.url, dbname="no_such_database")).ping(timeout=10)
     with pytest.raises(LoginRefusedError):
-        Database.connect(make_dsn(own_db.url, user="no_such_login")).ping(timeout=10)
+        Database.connect(make_dsn(own_pool.url, user="no_such_login")).ping(timeout=10)
 
 
-def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_library(own_db):
-    with own_db.tenant(make_organization(own_db)):
+def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_library(own_pool):
+    with own_pool.tenant(make_organization(own_pool)):
         engine = Student._meta.database
-        with own_db.atomic(), pytest.raises(TransactionFailedError, match="leave its block"):
+        with own_pool.atomic(), pytest.raises(TransactionFailedError, match="leave its block"):
             engine.close()
         engine.connect(reuse_if_open=True)
         with pytest.raises(TransactionFailedError, match="reuse_if_open"):
@@ -139,9 +140,9 @@ def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_librar
         assert engine.close()
 
 
-def test_a_transaction_that_idles_is_ended_by_the_server(own_db):
-    organization = make_organization(own_db)
-    with Database.connect(own_db.url, idle_in_transaction_seconds=0.2) as database:
+def test_a_transaction_that_idles_is_ended_by_the_server(own_pool):
+    organization = make_organization(own_pool)
+    with Database.connect(own_pool.url, idle_in_transaction_seconds=0.2) as database:
         with pytest.raises(RaycesError), database.tenant(organization), database.atomic():
             make_student()
             time.sleep(0.6)
@@ -151,41 +152,41 @@ def test_a_transaction_that_idles_is_ended_by_the_server(own_db):
 
 
 @pytest.mark.parametrize(("given", "shown"), [({}, "5min"), ({"idle_in_transaction_seconds": None}, "0")])
-def test_the_limit_for_idle_transactions_is_there_by_default(own_db, given, shown):
-    organization = make_organization(own_db)
-    with Database.connect(own_db.url, **given) as database, database.tenant(organization):
+def test_the_limit_for_idle_transactions_is_there_by_default(own_pool, given, shown):
+    organization = make_organization(own_pool)
+    with Database.connect(own_pool.url, **given) as database, database.tenant(organization):
         assert database.execute_sql("SHOW idle_in_transaction_session_timeout").fetchone() == (shown,)
 
 
-def test_the_hosts_own_limit_for_idle_transactions_holds(own_db):
-    organization = make_organization(own_db)
+def test_the_hosts_own_limit_for_idle_transactions_holds(own_pool):
+    organization = make_organization(own_pool)
     options = "-c idle_in_transaction_session_timeout=7000"
-    with Database.connect(own_db.url, options=options) as database, database.tenant(organization):
+    with Database.connect(own_pool.url, options=options) as database, database.tenant(organization):
         assert database.execute_sql("SHOW idle_in_transaction_session_timeout").fetchone() == ("7s",)
 
 
 # -- tenants --------------------------------------------------------------------------------------------------
 
 
-def test_the_bound_tenant_can_be_named(own_db):
-    organization = make_organization(own_db)
-    assert own_db.current_tenant is None
-    with own_db.tenant(organization.id):
-        assert own_db.current_tenant.subdomain == organization.subdomain
-    with own_db.privileged(reason="test"):
-        assert own_db.current_tenant is None
+def test_the_bound_tenant_can_be_named(own_pool):
+    organization = make_organization(own_pool)
+    assert own_pool.current_tenant is None
+    with own_pool.tenant(organization.id):
+        assert own_pool.current_tenant.subdomain == organization.subdomain
+    with own_pool.privileged(reason="test"):
+        assert own_pool.current_tenant is None
 
 
-def test_a_tenant_is_found_without_being_bound(own_db):
-    organization = make_organization(own_db)
-    assert own_db.find_tenant(organization.subdomain).id == organization.id
-    assert own_db.find_tenant(organization.id).subdomain == organization.subdomain
-    assert own_db.find_tenant("no-such-centre") is None
+def test_a_tenant_is_found_without_being_bound(own_pool):
+    organization = make_organization(own_pool)
+    assert own_pool.find_tenant(organization.subdomain).id == organization.id
+    assert own_pool.find_tenant(organization.id).subdomain == organization.subdomain
+    assert own_pool.find_tenant("no-such-centre") is None
 
 
-def test_a_tenant_can_be_found_without_asking_the_database(own_db):
-    organization = make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def test_a_tenant_can_be_found_without_asking_the_database(own_pool):
+    organization = make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         with pytest.raises(TenantNotCachedError):
             database.find_tenant(organization.subdomain, cached_only=True)
         assert proxy.sent == []
@@ -197,9 +198,9 @@ def test_a_tenant_can_be_found_without_asking_the_database(own_db):
         assert proxy.sent == []
 
 
-def test_unknown_tenants_are_remembered_for_a_while_and_bounded(own_db):
-    make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def test_unknown_tenants_are_remembered_for_a_while_and_bounded(own_pool):
+    make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         database.find_tenant("warm")
         proxy.sent.clear()
         for _ in range(5):
@@ -212,20 +213,20 @@ def test_unknown_tenants_are_remembered_for_a_while_and_bounded(own_db):
         assert len(remembered._known) == remembered.MOST
 
 
-def test_an_organization_made_here_is_known_at_once_though_it_was_unknown(own_db):
-    assert own_db.find_tenant("brand-new") is None
-    own_db.create_organization("Brand New", subdomain="brand-new")
-    with own_db.tenant("brand-new") as organization:
+def test_an_organization_made_here_is_known_at_once_though_it_was_unknown(own_pool):
+    assert own_pool.find_tenant("brand-new") is None
+    own_pool.create_organization("Brand New", subdomain="brand-new")
+    with own_pool.tenant("brand-new") as organization:
         assert organization.name == "Brand New"
 
 
-def test_a_kept_organization_is_looked_at_again(own_db):
-    organization = make_organization(own_db)
-    with Database.connect(own_db.url, tenant_cache_seconds=0) as database:
+def test_a_kept_organization_is_looked_at_again(own_pool):
+    organization = make_organization(own_pool)
+    with Database.connect(own_pool.url, tenant_cache_seconds=0) as database:
         kept = database.find_tenant(organization.id)
         with database.tenant(kept):
             pass
-        with own_db.privileged(reason="another process switches it off"):
+        with own_pool.privileged(reason="another process switches it off"):
             Organization.update(active=False).where(Organization.id == organization.id).execute()
         with pytest.raises(InactiveTenantError), database.tenant(kept):
             pass
@@ -302,11 +303,11 @@ ddtrace.patch(psycopg=True)
 }
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-def test_a_monitoring_agent_sees_the_librarys_statements_and_they_work(own_db, agent):
-    organization = make_organization(own_db)
+@pytest.mark.parametrize("agent", ["OpenTelemetry", *exhaustive("Elastic APM", "ddtrace")])
+def test_a_monitoring_agent_sees_the_librarys_statements_and_they_work(own_pool, agent):
+    organization = make_organization(own_pool)
     before, after = AGENTS[agent]
-    work = WORK.format(url=own_db.url, subdomain=organization.subdomain)
+    work = WORK.format(url=own_pool.url, subdomain=organization.subdomain)
     program = f"{before}\n{work}\n{after}\nprint('SEEN', sum('students' in name for name in names))"
     command = [sys.executable, "-W", "ignore", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -8,9 +8,9 @@ from tests.wire import wire
 
 
 @pytest.fixture
-def counted(own_db):
-    organization = make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def counted(own_pool):
+    organization = make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         with database.tenant(organization):
             Student.select().count()  # opens the connection
             proxy.sent.clear()
@@ -50,9 +50,9 @@ def test_a_transaction_sends_its_tenant_with_begin(counted):
     assert "rayces." not in counted.sent[1]
 
 
-def test_opening_a_known_tenant_again_sends_nothing(own_db):
-    organization = make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def test_opening_a_known_tenant_again_sends_nothing(own_pool):
+    organization = make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         with database.tenant(organization.subdomain):
             pass
         proxy.sent.clear()
@@ -63,11 +63,11 @@ def test_opening_a_known_tenant_again_sends_nothing(own_db):
         assert proxy.sent == []
 
 
-def test_nesting_the_same_tenant_costs_nothing(counted, own_db):
+def test_nesting_the_same_tenant_costs_nothing(counted, own_pool):
     from rayces_core.database.binding import current
 
     binding = current()
-    with own_db.tenant(binding.organization_id):
+    with own_pool.tenant(binding.organization_id):
         pass
 
     assert counted.sent == []

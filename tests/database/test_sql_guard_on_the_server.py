@@ -1,7 +1,7 @@
 """The guard and the server agree on what a text does: pglast is its parser, and the handed ways out are run on it."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from peewee import PeeweeException
 from pglast.parser import ParseError
@@ -10,6 +10,7 @@ from rayces_core.database.sql_guard import check
 from rayces_core.errors import RaycesError, UnsafeSQLError
 from tests.database import server_reading, spellings
 from tests.factory import make_student
+from tests.sizes import examples
 
 CALLS = [
     "<set_config> ( ? , ? , true )", "<pg_catalog> . <set_config> ( ? , ? , true )", "<pg_advisory_lock> ( 1 )",
@@ -69,7 +70,7 @@ def texts(draw, patterns):
 calls = st.builds(str.format, st.sampled_from(AROUND), st.sampled_from(CALLS))
 
 
-@settings(max_examples=120, deadline=None)
+@examples(25, 120)
 @given(texts(st.one_of(calls, st.sampled_from(DANGEROUS))))
 def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql):
     try:
@@ -81,7 +82,7 @@ def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql
         check(sql)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(20, 80)
 @given(texts(st.sampled_from(HARMLESS)))
 def test_what_the_server_reads_as_harmless_passes_whatever_it_says(sql):
     try:

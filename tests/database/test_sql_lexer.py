@@ -2,13 +2,14 @@
 
 import pglast
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pglast.parser import ParseError, scan
 
 from rayces_core.database import sql_lexer
 from rayces_core.errors import UnsafeSQLError
 from tests.database import server_reading, spellings
+from tests.sizes import examples
 
 PIECES = [
     "'", "''", '"', '""', "E'", "e'", "U&'", 'U&"', 'u&"', "B'", "x'", "N'", "\\", "\\'", "$$", "$a$", "$a", "$",
@@ -19,7 +20,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(40, 300)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("select a$b$; set role x; select c$b$")
 @example("/* /* */ ' */ set local role x; --'")
@@ -39,7 +40,7 @@ def test_tokens_begin_and_end_where_the_server_sees_them_do(sql):
     assert [(start, end) for _, start, end in ours] == theirs
 
 
-@settings(max_examples=150, deadline=None)
+@examples(25, 150)
 @given(st.text(alphabet="aZé_\"\\0!+'$ 41;", min_size=1, max_size=8), st.sampled_from(["", "uescape '!'"]))
 @example('a""b', "")
 @example("\\0041\\+000042", "")
@@ -57,7 +58,7 @@ def test_a_quoted_name_is_decoded_to_what_it_means(text, uescape):
     assert sql_lexer.read(sql) == ["select", '"' + field.sval]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(20, 100)
 @given(st.text(alphabet="abzAZéK\u017f\u0130_$09", min_size=1, max_size=8))
 def test_a_word_is_folded_as_the_server_folds_it(text):
     try:
@@ -93,7 +94,7 @@ def scripts(draw):
     return "".join(draw(st.sampled_from(["", *spellings.GAPS])) + text for text in texts), chosen
 
 
-@settings(max_examples=120, deadline=None)
+@examples(25, 120)
 @given(scripts())
 def test_it_sees_as_many_statements_of_the_same_kinds(script):
     sql, chosen = script

@@ -12,6 +12,7 @@ from psycopg2 import errorcodes
 from rayces_core import Database, Student, errors
 from rayces_core.database.constraints import translate
 from tests.factory import make_student
+from tests.walking import walked
 
 # All but the one that says that all went well.
 STATES = {
@@ -67,7 +68,7 @@ def test_the_walk_has_all_of_postgresqls_classes():
     }
 
 
-@pytest.mark.parametrize("state", [*STATES, *LATER])
+@walked("state", [*STATES, *LATER])
 def test_every_sqlstate_is_an_error_of_the_librarys_and_of_peewees_kind(raised, state):
     theirs = raised(state)
 

@@ -21,6 +21,7 @@ from rayces_core.models import (
     User,
 )
 from rayces_core.tenancy.model import TenantModel, TimestampedTenantModel
+from tests.walking import walked
 
 MOMENT = datetime(2026, 5, 25, 14, 30, tzinfo=UTC)
 ALL_MODELS = (Organization, *TENANT_MODELS)
@@ -44,18 +45,18 @@ def test_every_tenant_model_is_listed_and_exported():
     assert all(hasattr(models, name) for name in models.__all__)
 
 
-@pytest.mark.parametrize("field", COLUMNS, ids=label)
+@walked("field", COLUMNS)
 def test_every_column_but_keys_checks_its_values(field):
     assert isinstance(field, TypedField | peewee.ForeignKeyField | peewee.IdentityField)
 
 
-@pytest.mark.parametrize("field", [field for field in COLUMNS if field.default is not None], ids=label)
+@walked("field", [field for field in COLUMNS if field.default is not None])
 def test_every_default_is_a_value_that_its_column_accepts(field):
     default = field.default() if callable(field.default) else field.default
     assert field.db_value(default) is not None
 
 
-@pytest.mark.parametrize("field", [field for field in COLUMNS if isinstance(field, JSONField)], ids=label)
+@walked("field", [field for field in COLUMNS if isinstance(field, JSONField)])
 def test_no_two_instances_share_a_json_default(field):
     assert getattr(field.model(), field.name) is not getattr(field.model(), field.name)
 

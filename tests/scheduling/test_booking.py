@@ -352,8 +352,8 @@ def test_booking_needs_a_tenant(db, centre):
 
 
 @pytest.fixture
-def counted(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def counted(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         yield centre, proxy.sent
 
 

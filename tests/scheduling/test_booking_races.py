@@ -28,8 +28,8 @@ from tests.scheduling.worlds import (
 )
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((4, 20), (20, 50))
-FEW = quick_or_whole(2, 5)
+ROUNDS, WORKERS = quick_or_whole((3, 8), (20, 50))
+FEW = quick_or_whole(1, 5)
 LONGEST_WAIT = 2.0
 WEEK = timedelta(weeks=1)
 

@@ -49,11 +49,11 @@ def test_a_search_is_narrowed_by_specialization_and_by_professionals(here):
     assert found(professionals=[tutor, other], specialization="speech") == {other.user_id}
 
 
-def test_one_statement_answers_for_any_number_of_professionals_and_days(own_db):
-    organization = make_organization(own_db)
-    with own_db.tenant(organization):
+def test_one_statement_answers_for_any_number_of_professionals_and_days(own_pool):
+    organization = make_organization(own_pool)
+    with own_pool.tenant(organization):
         one = make_one()
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
         free(one)  # opens the connection
         for days in (1, 60):
             proxy.sent.clear()

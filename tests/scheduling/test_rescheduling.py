@@ -339,8 +339,8 @@ def test_the_new_start_needs_a_time_zone(centre):
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
-def test_moving_takes_two_messages(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_moving_takes_two_messages(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         booked = centre.book(at(10))
         proxy.sent.clear()
 

@@ -148,8 +148,8 @@ def test_each_batch_is_committed_by_itself(centre, monkeypatch):
     assert expire_overdue(OVERDUE, batch_size=3) == 6
 
 
-def test_a_batch_is_one_statement(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_a_batch_is_one_statement(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         hold(centre, 7)
         proxy.sent.clear()
 
@@ -328,8 +328,8 @@ def test_the_nearest_come_first_where_there_is_a_limit(centre):
     assert due_reminders(ONE_DAY, at(9), limit=2) == [booked[0]]
 
 
-def test_reminders_are_one_message_and_no_state_changes(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_reminders_are_one_message_and_no_state_changes(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         booked = centre.book(at(10))
         proxy.sent.clear()
 

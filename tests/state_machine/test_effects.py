@@ -42,10 +42,10 @@ def test_it_runs_for_the_rows_that_when_says(bound, ran):
     assert ran == ["bring the file"]
 
 
-def test_rows_that_when_excludes_keep_their_single_statement(own_db, within):
-    organization = make_organization(own_db)
+def test_rows_that_when_excludes_keep_their_single_statement(own_pool, within):
+    organization = make_organization(own_pool)
     within(Appointment.lifecycle, "cancel", lambda change: None, when=is_noted, reads=("notes",))
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
         bare, noted = (
             Appointment.get_by_id(row.id) for row in (make_appointment(), make_appointment(notes="bring the file"))
         )

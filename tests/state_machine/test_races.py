@@ -23,8 +23,8 @@ from tests.state_machine import racers
 from tests.state_machine.racers import race, worker
 from tests.state_machine.rules import fire, make_in, replayed, stored
 
-ROUNDS = quick_or_whole(6, 20)
-MANY = quick_or_whole(8, 20)
+ROUNDS = quick_or_whole(4, 20)
+MANY = quick_or_whole(6, 20)
 
 
 def held(count, **columns):

@@ -23,6 +23,7 @@ from tests.state_machine.rules import (
     steps,
     stored,
 )
+from tests.walking import walked
 
 
 class Undone(Exception):
@@ -46,10 +47,9 @@ def test_the_declaration_is_the_rule_book(model):
     assert [field.name for field in state_fields(model)] == [machine.field]
 
 
-@pytest.mark.parametrize(
-    ("model", "state", "event"), [pytest.param(*step, id="-".join((step[0].__name__, *step[1:]))) for step in steps()]
-)
-def test_an_event_leads_where_the_rule_book_says_or_nowhere(bound, admin, model, state, event):
+@walked("step", steps())
+def test_an_event_leads_where_the_rule_book_says_or_nowhere(bound, admin, step):
+    model, state, event = step
     row, rule = make_in(model, state), RULES[model][event]
     before, remembered = stored(row), in_memory(row)
 

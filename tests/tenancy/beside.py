@@ -278,18 +278,18 @@ class Beside:
     def both(self, act: Callable[..., Any]) -> tuple[Any, Any]:
         """What `act` gives on the tenant's models, and on the plain ones."""
         with self.db.tenant(self.organization):
-            tenant = self._one(act, *PAIRS["tenant"])
-        return tenant, self._one(act, *PAIRS["plain"])
+            self.db.execute_sql(FRESH.format(plain="", key="organization_id, ", value=f"{self.organization.id}, "))
+            tenant = outcome(lambda: act(*PAIRS["tenant"]))
+        self.plain.execute_sql(FRESH.format(plain="plain_", key="", value=""))
+        return tenant, outcome(lambda: act(*PAIRS["plain"]))
 
-    @staticmethod
-    def _one(act: Callable[..., Any], kind: Any, room: Any, seat: Any) -> Any:
-        for each in (seat, room, kind):
-            each.delete().execute()
-        rooms = [(i, f"r{i}", i * 10) for i in range(1, 6)]
-        room.insert_many(rooms, [room.id, room.name, room.size]).execute()
-        seats = [(i, (i + 1) // 2, [i]) for i in range(1, 5)] + [(5, None, [])]
-        seat.insert_many(seats, [seat.id, seat.room, seat.label]).execute()
-        return outcome(lambda: act(kind, room, seat))
+
+FRESH = """
+DELETE FROM {plain}seats; DELETE FROM {plain}rooms; DELETE FROM {plain}kinds;
+INSERT INTO {plain}rooms ({key}id, name, size) SELECT {value}i, 'r' || i, i * 10 FROM generate_series(1, 5) i;
+INSERT INTO {plain}seats ({key}id, room_id, label)
+SELECT {value}i, (i + 1) / 2, '[' || i || ']' FROM generate_series(1, 4) i UNION ALL SELECT {value}5, NULL, '[]'
+"""
 
 
 def outcome(act: Callable[[], Any]) -> Any:

@@ -14,7 +14,7 @@ from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.tenancy.beside import Beside, make_tables
 from tests.tenancy.host_tables import TABLES
-from tests.tenancy.worlds import World, populate, start_of_ids
+from tests.tenancy.worlds import World, populate, several_pairs, start_of_ids
 
 WALLS = ["all walls", "wall 1 alone"]
 
@@ -54,16 +54,29 @@ def walled(db: Database) -> World:
     return _world(db)
 
 
+@pytest.fixture(scope="session")
+def take_pair() -> Callable[[Database], World]:
+    """Gives two tenants that nobody has had before."""
+    stock: dict[int, list[World]] = {}
+
+    def take(database: Database) -> World:
+        if not stock.get(id(database)):
+            stock[id(database)] = several_pairs(database, 16)
+        return stock[id(database)].pop()
+
+    return take
+
+
 @pytest.fixture(params=WALLS)
-def pair(request: pytest.FixtureRequest) -> World:
+def pair(request: pytest.FixtureRequest, take_pair: Callable[[Database], World]) -> World:
     """Two tenants of the test's own, with one row of each kind."""
-    return _world(_database(request, "db"), ours=1, theirs=1)
+    return take_pair(_database(request, "db"))
 
 
 @pytest.fixture
-def walled_pair(db: Database) -> World:
+def walled_pair(db: Database, take_pair: Callable[[Database], World]) -> World:
     """The same with all walls up."""
-    return _world(db, ours=1, theirs=1)
+    return take_pair(db)
 
 
 def _world(database: Database, ours: int = 2, theirs: int = 3) -> World:

@@ -4,11 +4,11 @@ A method that a new Peewee brings fails here until it is tried, or listed.
 """
 
 import peewee
-import pytest
 from peewee import SQL, fn
 from playhouse import postgres_ext
 
 from tests.tenancy.beside import KINDS, is_a_result, names, public
+from tests.walking import walked
 
 
 def selected(room, *conditions):
@@ -179,20 +179,20 @@ KNOWN = {type(make()) for make, *_ in KINDS.values()}
 CLASSES = [kind for kind in KNOWN if kind.__module__.startswith(("peewee", "playhouse"))]
 
 
-@pytest.mark.parametrize("kind", sorted(CLASSES, key=repr), ids=lambda kind: kind.__name__)
+@walked("kind", sorted(CLASSES, key=repr))
 def test_every_public_method_of_a_class_of_fields_is_tried_or_listed(kind):
     tried = {each.split(".")[1].split(",")[0] for each in OF_ONE_CLASS if each.startswith(f"{kind.__name__}.")}
     assert public(kind) - public(peewee.Field) - tried - OTHERS.get(kind.__name__, set()) == set()
 
 
-@pytest.mark.parametrize("name", FIELD)
+@walked("name", FIELD)
 def test_a_field_gives_what_peewees_gives(beside, name):
     tenant, plain = beside.both(FIELD[name])
     assert tenant == plain
     assert is_a_result(plain)
 
 
-@pytest.mark.parametrize("name", OF_ONE_CLASS)
+@walked("name", OF_ONE_CLASS)
 def test_a_class_of_fields_gives_what_peewees_gives(beside, name):
     tenant, plain = beside.both(OF_ONE_CLASS[name])
     assert tenant == plain

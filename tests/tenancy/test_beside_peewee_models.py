@@ -14,6 +14,7 @@ from psycopg2.extensions import parse_dsn
 
 from rayces_core import TenantForeignKey, TenantModel
 from tests.conftest import on_server
+from tests.walking import walked
 
 PLAIN_TABLES = """
     CREATE SCHEMA plain;
@@ -352,12 +353,13 @@ def test_every_public_method_of_peewees_model_is_listed():
     assert public(peewee.Model) | {"DoesNotExist"} == set(CASES)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=f"{name} {n}") for name, cases in CASES.items() for n, case in enumerate(cases, 1)]
-    + [pytest.param(case, id=f"relation {n}") for n, case in enumerate(RELATIONS, 1)],
+@walked(
+    "named",
+    [(f"{name} {n}", case) for name, cases in CASES.items() for n, case in enumerate(cases, 1)]
+    + [(f"relation {n}", case) for n, case in enumerate(RELATIONS, 1)],
 )
-def test_a_tenant_model_does_what_a_plain_model_does(beside, case):
+def test_a_tenant_model_does_what_a_plain_model_does(beside, named):
+    _, case = named
     run = case.case if isinstance(case, Differs) else case
     plain = outcome(beside.plain, run)
     with beside.db.tenant(beside.organization):

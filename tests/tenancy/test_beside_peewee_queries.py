@@ -10,6 +10,7 @@ import pytest
 from peewee import SQL, Window, fn
 
 from tests.tenancy.beside import Room, is_a_result, names, outcome, public
+from tests.walking import walked
 
 
 def written(query, room):
@@ -351,14 +352,15 @@ OF_A_SELECT = ("limit", "offset", "order_by", "order_by_extend", "paginate")
 REFUSED_ON_BOTH = {peewee.ModelUpdate: OF_A_SELECT, peewee.ModelDelete: OF_A_SELECT}
 
 
-@pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.__name__)
+@walked("kind", CASES)
 def test_every_public_method_of_a_query_is_tried_or_listed(kind):
     assert public(kind) - set(CASES[kind]) - INNER - set(ELSEWHERE) == set()
     assert set(CASES[kind]) - public(kind) == set()
 
 
-@pytest.mark.parametrize(("kind", "name"), EACH, ids=[f"{kind.__name__}.{name}" for kind, name in EACH])
-def test_a_query_gives_what_peewee_gives(beside, kind, name):
+@walked("case", EACH)
+def test_a_query_gives_what_peewee_gives(beside, case):
+    kind, name = case
     tenant, plain = beside.both(CASES[kind][name])
     assert tenant == plain
     assert is_a_result(plain) or name in REFUSED_ON_BOTH.get(kind, ())

@@ -193,10 +193,10 @@ def test_a_thread_that_is_given_the_context_has_the_tenant_and_a_connection_of_i
     assert theirs[1] == a.id
 
 
-def test_ten_threads_that_switch_fifty_times_never_mix(own_db):
-    organizations = [make_organization(own_db) for _ in range(5)]
+def test_ten_threads_that_switch_fifty_times_never_mix(own_pool):
+    organizations = [make_organization(own_pool) for _ in range(5)]
     for number, organization in enumerate(organizations, 1):
-        with own_db.tenant(organization):
+        with own_pool.tenant(organization):
             for _ in range(number):
                 make_student(first_name=organization.subdomain)
 
@@ -204,12 +204,12 @@ def test_ten_threads_that_switch_fifty_times_never_mix(own_db):
         mismatches = 0
         for turn in range(50):
             index = (seed * 7 + turn * 3) % 5
-            with own_db.tenant(organizations[index]):
+            with own_pool.tenant(organizations[index]):
                 names = {student.first_name for student in Student.select()}
-                with own_db.atomic():
+                with own_pool.atomic():
                     inside = {student.first_name for student in Student.select()}
                 mismatches += names != {organizations[index].subdomain} or inside != names
-                mismatches += bound_id(own_db) != organizations[index].id
+                mismatches += bound_id(own_pool) != organizations[index].id
         return mismatches
 
     with ThreadPoolExecutor(10) as pool:
@@ -279,11 +279,11 @@ def test_a_child_task_does_not_share_the_parents_transaction(db, a):
     assert asyncio.run(main()) == 1
 
 
-def test_a_cancelled_task_restores_and_gives_its_connection_back(own_db):
-    organization = make_organization(own_db)
+def test_a_cancelled_task_restores_and_gives_its_connection_back(own_pool):
+    organization = make_organization(own_pool)
 
     async def work() -> None:
-        with own_db.tenant(organization), own_db.atomic():
+        with own_pool.tenant(organization), own_pool.atomic():
             make_student()
             await asyncio.sleep(60)
 
@@ -295,21 +295,21 @@ def test_a_cancelled_task_restores_and_gives_its_connection_back(own_db):
             await task
 
     asyncio.run(main())
-    assert own_db.engine.pool._in_use == set()
-    with own_db.tenant(organization):
+    assert own_pool.engine.pool._in_use == set()
+    with own_pool.tenant(organization):
         assert Student.select().count() == 0
 
 
-def test_tasks_without_a_block_give_their_connections_back(own_db):
-    organization = make_organization(own_db)
+def test_tasks_without_a_block_give_their_connections_back(own_pool):
+    organization = make_organization(own_pool)
 
     async def main() -> None:
-        with own_db.tenant(organization):
+        with own_pool.tenant(organization):
             tasks = [asyncio.create_task(asyncio.to_thread(Student.select().count)) for _ in range(30)]
             await asyncio.gather(*tasks)
 
     asyncio.run(main())
-    assert own_db.engine.pool._in_use == set()
+    assert own_pool.engine.pool._in_use == set()
 
 
 # -- generators -----------------------------------------------------------------------------------------------
@@ -392,9 +392,9 @@ def test_blocks_left_out_of_order_leave_nothing_bound(db, a, b):
         second.__exit__(None, None, None)
 
 
-def test_a_block_left_in_another_thread_gives_its_connection_back(own_db):
-    organization = make_organization(own_db)
-    holding = own_db.tenant(organization)
+def test_a_block_left_in_another_thread_gives_its_connection_back(own_pool):
+    organization = make_organization(own_pool)
+    holding = own_pool.tenant(organization)
 
     def enter() -> None:
         holding.__enter__()
@@ -408,14 +408,14 @@ def test_a_block_left_in_another_thread_gives_its_connection_back(own_db):
         thread = threading.Thread(target=step)
         thread.start()
         thread.join()
-    assert own_db.engine.pool._in_use == set()
+    assert own_pool.engine.pool._in_use == set()
 
 
-def test_an_abandoned_async_generator_gives_its_connection_back(own_db):
-    organization = make_organization(own_db)
+def test_an_abandoned_async_generator_gives_its_connection_back(own_pool):
+    organization = make_organization(own_pool)
 
     async def rows():
-        with own_db.tenant(organization):
+        with own_pool.tenant(organization):
             for number in range(3):
                 make_student(first_name=str(number))
                 yield number
@@ -426,34 +426,34 @@ def test_an_abandoned_async_generator_gives_its_connection_back(own_db):
 
     asyncio.run(main())
     gc.collect()
-    assert own_db.engine.pool._in_use == set()
+    assert own_pool.engine.pool._in_use == set()
 
 
-def test_a_thread_that_ends_with_a_connection_in_hand_gives_it_back(own_db):
-    with own_db.tenant(make_organization(own_db)):
-        for _ in range(own_db.engine.pool.max_connections + 2):
+def test_a_thread_that_ends_with_a_connection_in_hand_gives_it_back(own_pool):
+    with own_pool.tenant(make_organization(own_pool)):
+        for _ in range(own_pool.engine.pool.max_connections + 2):
             context = contextvars.copy_context()
-            thread = threading.Thread(target=context.run, args=(own_db.engine.connection,))
+            thread = threading.Thread(target=context.run, args=(own_pool.engine.connection,))
             thread.start()
             thread.join()
     gc.collect()
-    assert own_db.engine.pool._in_use == set()
+    assert own_pool.engine.pool._in_use == set()
 
 
-def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_db):
-    north, south = make_organization(own_db), make_organization(own_db)
+def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_pool):
+    north, south = make_organization(own_pool), make_organization(own_pool)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
         async def holder() -> None:
-            with own_db.tenant(north), own_db.atomic():
+            with own_pool.tenant(north), own_pool.atomic():
                 make_student(first_name="held")
                 await loop.create_future()
 
         task = loop.create_task(holder())
         await asyncio.sleep(0)
-        with own_db.tenant(south), own_db.atomic():
+        with own_pool.tenant(south), own_pool.atomic():
             make_student(first_name="half-1")
             loop.set_exception_handler(lambda *_: None)
             del task
@@ -463,23 +463,23 @@ def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_db):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         asyncio.run(main())
-    with own_db.tenant(south):
+    with own_pool.tenant(south):
         assert Student.select().count() == 2
-    with own_db.tenant(north):
+    with own_pool.tenant(north):
         assert Student.select().count() == 0
 
 
-def test_a_query_object_shared_by_threads_gives_each_its_own_rows(own_db):
-    organizations = [make_organization(own_db) for _ in range(2)]
+def test_a_query_object_shared_by_threads_gives_each_its_own_rows(own_pool):
+    organizations = [make_organization(own_pool) for _ in range(2)]
     for organization in organizations:
-        with own_db.tenant(organization):
+        with own_pool.tenant(organization):
             make_student(first_name=organization.subdomain)
     shared = Student.select().where(Student.id > 0)
 
     def work(number: int) -> int:
         organization, wrong = organizations[number % 2], 0
         for _ in range(150):
-            with own_db.tenant(organization):
+            with own_pool.tenant(organization):
                 names = {student.first_name for student in shared}
                 wrong += names != {organization.subdomain} or len(shared) != 1 or shared[0].first_name not in names
         return wrong
@@ -498,16 +498,16 @@ def test_a_query_object_reads_anew_in_the_next_block_of_the_same_tenant(db, a):
         assert len(query) == 1
 
 
-def test_a_forked_child_that_leaves_the_block_does_not_touch_the_parents_connection(own_db):
-    organization = make_organization(own_db)
-    with own_db.tenant(organization), own_db.atomic():
+def test_a_forked_child_that_leaves_the_block_does_not_touch_the_parents_connection(own_pool):
+    organization = make_organization(own_pool)
+    with own_pool.tenant(organization), own_pool.atomic():
         make_student()
         child = os.fork()
         if child == 0:
-            leave_like_a_failing_child(own_db)
+            leave_like_a_failing_child(own_pool)
         assert os.waitpid(child, 0)[1] == 0
         make_student()
-    with own_db.tenant(organization):
+    with own_pool.tenant(organization):
         assert Student.select().count() == 2
 
 

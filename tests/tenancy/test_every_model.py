@@ -15,8 +15,9 @@ from rayces_core.models import TENANT_MODELS
 from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 from tests.factory import MAKERS, make_organization
 from tests.tenancy.worlds import World
+from tests.walking import walked
 
-each_model = pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+each_model = walked("model", TENANT_MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_every_tenant_model_has_a_maker():
 
 
 @each_model
-@pytest.mark.parametrize("how", READS)
+@walked("how", READS)
 def test_a_read_gives_the_bound_tenants_rows_only(filled, model, how):
     for organization in (filled.a, filled.b):
         with filled.db.tenant(organization):
@@ -99,7 +100,7 @@ def test_a_read_gives_the_bound_tenants_rows_only(filled, model, how):
 
 
 @each_model
-@pytest.mark.parametrize("how", READS)
+@walked("how", READS)
 def test_a_read_raises_without_a_tenant(walled, model, how):
     with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         READS[how](model)

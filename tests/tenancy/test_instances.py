@@ -20,6 +20,7 @@ from rayces_core import (
 from rayces_core.models import TENANT_MODELS
 from tests.factory import make_post, make_student
 from tests.tenancy.write_paths import BULK_KEYS, TENANT_KEYS, Pupil
+from tests.walking import walked
 
 READS = {
     "by id": lambda base: Student.get_by_id(base),
@@ -57,8 +58,8 @@ def bulk_created():
     return row
 
 
-@pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("read", READS)
+@walked("write", WRITES)
+@walked("read", READS)
 def test_an_instance_of_b_is_not_written_under_a(shared, read, write):
     row = shared.rows[read]
     row.first_name = "changed"

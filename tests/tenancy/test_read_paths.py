@@ -9,8 +9,9 @@ from rayces_core import TenancyError, TenantNotSetError
 from tests.tenancy import relation_paths  # noqa: F401 - adds its paths
 from tests.tenancy.read_paths import PATHS
 from tests.tenancy.worlds import forget_rendered_sql
+from tests.walking import walked
 
-each_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+each_path = walked("path", PATHS)
 
 
 @each_path

@@ -2,13 +2,14 @@
 
 import peewee
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from rayces_core import Appointment, AppointmentState, InvalidDataError, Student, User
 from rayces_core.tenancy import prepared as prepared_module
 from rayces_core.tenancy.shapes import MOST_SHAPES
 from tests.factory import START, make_appointment, make_student, make_user
+from tests.sizes import examples
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def selects(draw):
     return query.offset(draw(st.integers(0, 3))) if draw(st.booleans()) else query
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=selects())
 def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     sent.clear()
@@ -90,7 +91,7 @@ def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     assert again.fetchone() == (len(rows),)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=conditions(), grade=st.text("abc", max_size=3))
 def test_a_kept_update_is_what_the_compiler_writes(db, bound, sent, condition, grade):
     query = Student.update(grade_level=grade, medical_notes="x").where(condition)

@@ -235,10 +235,10 @@ def test_bulk_helpers_of_psycopg2_carry_the_tenant(db, a, other_rows):
 
 
 @pytest.mark.parametrize("nested", [True, False], ids=["nested", "after"])
-def test_what_a_block_of_code_may_have_left_goes_with_its_connection(own_db, nested):
-    first, second = make_organization(own_db), make_organization(own_db)
+def test_what_a_block_of_code_may_have_left_goes_with_its_connection(own_pool, nested):
+    first, second = make_organization(own_pool), make_organization(own_pool)
     leave = "do $$ begin execute 'create temp table students as select 1 as id'; end $$"
-    with Database.connect(own_db.url, max_connections=1) as database:
+    with Database.connect(own_pool.url, max_connections=1) as database:
         with database.tenant(first):
             database.execute_sql(leave)
             if nested:
@@ -288,9 +288,9 @@ def left_behind(db: Database) -> tuple:
 
 
 @pytest.fixture
-def single(own_db):
-    with Database.connect(own_db.url, max_connections=1) as database:
-        yield database, make_organization(own_db)
+def single(own_pool):
+    with Database.connect(own_pool.url, max_connections=1) as database:
+        yield database, make_organization(own_pool)
 
 
 def after_a_lone_statement(database):

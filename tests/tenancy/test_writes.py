@@ -17,6 +17,7 @@ from rayces_core import (
 from tests.factory import make_student
 from tests.tenancy.worlds import forget_rendered_sql
 from tests.tenancy.write_paths import INSERTS, INSERTS_FROM_QUERIES, REACHES, SWEEPS
+from tests.walking import walked
 
 new = Student.first_name == "new"
 ALL_INSERTS = {**INSERTS, **INSERTS_FROM_QUERIES}
@@ -50,8 +51,8 @@ def test_an_insert_may_name_the_bound_tenant(pair, how):
     assert new_rows(pair, pair.in_a) == [("new", pair.a.id)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("how", INSERTS)
+@walked("name", NAMES)
+@walked("how", INSERTS)
 def test_an_insert_that_names_another_tenant_is_refused_before_any_sql(walled, how, name):
     allowed = {"get_or_create", "get_or_create with defaults"}  # They look first.
     with walled.in_a(), walled.statements() as sent, pytest.raises(CrossTenantError):
@@ -65,7 +66,7 @@ def test_an_insert_from_a_query_that_names_another_tenant_is_refused_by_the_data
         INSERTS_FROM_QUERIES[how]({"organization": walled_pair.b})
 
 
-@pytest.mark.parametrize("how", ALL_INSERTS)
+@walked("how", ALL_INSERTS)
 def test_an_insert_raises_without_a_tenant_before_any_sql(walled, how):
     with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         ALL_INSERTS[how]({})
@@ -241,7 +242,7 @@ def test_a_write_built_and_run_under_a_writes_bs_rows_when_run_under_b(pair, how
     assert pair.snapshot()["ours"] == ours
 
 
-@pytest.mark.parametrize("how", {**SWEEPS, **REACHES})
+@walked("how", {**SWEEPS, **REACHES})
 def test_a_write_raises_without_a_tenant_before_any_sql(walled, how):
     with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         {**SWEEPS, **REACHES}[how](walled).execute()

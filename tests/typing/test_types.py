@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sizes import exhaustive
+
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = Path(__file__).parent / "examples.py"
 
@@ -47,7 +49,7 @@ def by_pyright() -> dict[int, str]:
     return {line: short(said.rpartition('" is "')[2].rstrip('"')) for line, said in found.items()}
 
 
-@pytest.fixture(scope="session", params=[by_mypy, by_pyright], ids=["mypy", "pyright"])
+@pytest.fixture(scope="session", params=[by_mypy, *exhaustive(by_pyright)])
 def revealed(request) -> dict[int, str]:
     return request.param()
 

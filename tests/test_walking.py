@@ -1,0 +1,32 @@
+"""A walk of many cases fails where one of them does, and says which."""
+
+import pytest
+
+from tests.walking import walked
+
+
+def test_every_case_is_walked_and_each_that_fails_is_named():
+    seen = []
+
+    @walked("case", [1, 2, 3, 4])
+    def walk(fixture, case):
+        seen.append((fixture, case))
+        assert case != 2
+        with pytest.raises(ValueError, match="x"):
+            if case != 3:
+                raise ValueError("x")
+
+    with pytest.raises(BaseExceptionGroup, match="2 of 4 cases fail") as caught:
+        walk(fixture="f")
+
+    assert seen == [("f", case) for case in (1, 2, 3, 4)]
+    assert [error.__notes__[-1] for error in caught.value.exceptions] == ["Case: 2", "Case: 3"]
+
+
+def test_a_walk_takes_the_fixtures_of_its_test_only():
+    @walked("case", [])
+    def walk(request, case): ...
+
+    import inspect
+
+    assert list(inspect.signature(walk).parameters) == ["request"]
