@@ -12,8 +12,9 @@ from tests.tenancy.beside import Room, Seat
 MANY = 3000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def streamed(beside):
+    """A tenant of many rooms, which every test leaves as they are."""
     organization = make_organization(beside.db)
     with beside.db.tenant(organization):
         Room.insert_many([(f"s{i}", i) for i in range(MANY)], fields=[Room.name, Room.size]).execute()
