@@ -4,6 +4,7 @@ import psycopg2
 import pytest
 
 from rayces_core.database.casts import read_fast
+from tests.sizes import exhaustive
 
 ZONES = ["UTC", "America/Argentina/Buenos_Aires", "Asia/Kathmandu", "Africa/Monrovia"]
 MOMENTS = """
@@ -54,7 +55,7 @@ def outcome(connection, *query):
             return type(error), str(error)
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", [ZONES[0], *exhaustive(*ZONES[1:])])
 def test_moments_of_ten_thousand_years_are_read_as_the_driver_does(both, zone):
     both(f"SET TIME ZONE '{zone}'; SELECT 1")
     plain, fast = both(MOMENTS)

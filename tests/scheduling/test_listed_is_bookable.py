@@ -122,7 +122,7 @@ seen: Counter[str] = Counter()
 
 # Not made smaller when it fails: that takes minutes, as each example is dozens of bookings.
 @examples(
-    12,
+    4,
     40,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
