@@ -35,7 +35,7 @@ coverage: .venv/installed-dev
 	@$(PY) -m coverage html --quiet
 	@$(PY) -m coverage report
 
-# What no test notices in the modules of the promises: make mutants MUTANTS_ARGS="credits --most 40".
+# What no test notices in the modules of the promises, a dozen changes of each room; MUTANTS_ARGS="credits --most 40" for one.
 mutants: .venv/installed-dev
 	@$(PY) -m tests.mutants $(MUTANTS_ARGS)
 

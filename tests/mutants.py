@@ -3,6 +3,7 @@
 A room's modules are mutated by mutmut in a copy under build/mutants, and each mutant meets the quick tests of its room
 that run through the changed function. All share one server and one migrated template, so that a mutant costs seconds.
 
+    python -m tests.mutants                      # a dozen of every room
     python -m tests.mutants credits --most 40
     python -m tests.mutants state_machine "*statement*"
 """
@@ -64,26 +65,34 @@ ROOMS = {
         ["database"],
     ),
 }
+A_FEW = 12  # of each room, where none is named
 MUTMUT = [sys.executable, "-m", "mutmut"]
 KILLED = 1  # what mutmut notes: the exit code of pytest, and codes of its own for what did not come to a test
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("room", choices=ROOMS, help="whose modules are mutated")
+    parser.add_argument("room", nargs="?", choices=ROOMS, help="whose modules are mutated; a sample of each without")
     parser.add_argument("names", nargs="*", help="mutants by name, with wildcards; all without")
-    parser.add_argument("--most", type=int, default=0, help="a sample of so many, always the same")
+    parser.add_argument("--most", type=int, default=0, help="a sample of so many of a room, always the same")
     given = parser.parse_args()
-    place = prepared(given.room)
+    if given.room:
+        return mutated(given.room, given.names, given.most)
+    return max([mutated(room, [], given.most or A_FEW) for room in ROOMS])
+
+
+def mutated(room: str, names: list[str], most: int) -> int:
+    """Run the mutants of the room that are named, a sample of `most`, or all, and tell what came of them."""
+    print(f"{room}:", flush=True)
+    place = prepared(room)
     with EmbeddedServer() as server:
         on_server(server.url, f"CREATE DATABASE {TEMPLATE}")
         with Database.connect(make_dsn(server.url, dbname=TEMPLATE)) as database:
             database.migrate()
         environment = os.environ | {"RAYCES_TEST_DATABASE_URL": server.url, "RAYCES_TEST_TEMPLATE": TEMPLATE}
-        names = given.names
-        if given.most:
+        if most:
             made = sorted(generated(place))
-            names = random.Random(1).sample(made, min(given.most, len(made)))
+            names = random.Random(1).sample(made, min(most, len(made)))
         with (place / "mutmut.log").open("w") as log:
             command = [*MUTMUT, "run", "--max-children", "1", *names]
             subprocess.run(command, cwd=place, env=environment, stdout=log, stderr=log, check=False)

@@ -1,8 +1,10 @@
 """A walk of many cases fails where one of them does, and says which."""
 
+import inspect
+
 import pytest
 
-from tests.walking import walked
+from tests.walking import MOST_FAILURES, walked
 
 
 def test_every_case_is_walked_and_each_that_fails_is_named():
@@ -27,6 +29,14 @@ def test_a_walk_takes_the_fixtures_of_its_test_only():
     @walked("case", [])
     def walk(request, case): ...
 
-    import inspect
-
     assert list(inspect.signature(walk).parameters) == ["request"]
+
+
+def test_a_walk_of_which_everything_fails_does_not_go_on_for_ever():
+    @walked("case", range(1000))
+    def walk(case):
+        assert case < 0
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        walk()
+    assert len(caught.value.exceptions) == MOST_FAILURES

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
+MOST_FAILURES = 10
+
 
 def walked(name: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Like `pytest.mark.parametrize(name, cases)`, but one test that walks all cases and names each that fails.
 
-    The cases share the test's fixtures, so they have to leave them as they were.
+    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were.
     """
     every = list(cases)
 
     def walking(test: Callable[..., None]) -> Callable[..., None]:
         def whole(**fixtures: Any) -> None:
-            failed = [error for case in every if (error := _failure(test, {**fixtures, name: case}, case))]
+            failures = (_failure(test, {**fixtures, name: case}, case) for case in every)
+            failed = list(itertools.islice(filter(None, failures), MOST_FAILURES))
             if failed:
                 raise BaseExceptionGroup(f"{len(failed)} of {len(every)} cases fail", failed)
 
