@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -51,20 +52,61 @@ class Lookout:
     def __init__(self, database: MigrationDatabase) -> None:
         self.database = database
         self.seen: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+        self._watched: _Watch | None = None
+        self._relieved: threading.Event | None = None
+
+    @contextmanager
+    def on_duty(self) -> Iterator[None]:
+        """For the block one thread looks on; outside of it every watch has to start its own, which takes longer."""
+        if self._relieved is not None:
+            yield
+            return
+        relieved = self._relieved = threading.Event()
+        thread = threading.Thread(target=self._stand, args=(relieved,), name="rayces_core lookout", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._relieved = None
+            relieved.set()
+            thread.join(LONGEST_GOODBYE_SECONDS)
 
     @contextmanager
     def watching(self, label: str) -> Iterator[None]:
         """For the block, log who blocks the connection; `seen` begins empty."""
         self.seen = ()
-        done = threading.Event()
-        watch = _Watch(self.database.server.get_backend_pid(), label, done, self._note, self.database.on_progress)
-        thread = threading.Thread(target=watch.run, args=(self._connect,), name="rayces_core lookout", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join(LONGEST_GOODBYE_SECONDS)
+        watch = _Watch(self.database.server.get_backend_pid(), label, self._note, self.database.on_progress)
+        with self.on_duty():
+            with self._lock:
+                self._watched = watch
+            try:
+                yield
+            finally:
+                with self._lock:
+                    was_taken, self._watched = self._watched is not watch, None
+                if was_taken:
+                    watch.end()
+
+    def _stand(self, relieved: threading.Event) -> None:
+        # Nobody wakes it: whatever is watched next is due no sooner than it looks again by itself.
+        deaf_to_signals()
+        while not relieved.wait(self._pause_seconds()):
+            watch = self._due()
+            if watch is not None:
+                watch.run(self._connect)
+
+    def _pause_seconds(self) -> float:
+        watch = self._watched
+        return FIRST_LOOK_SECONDS if watch is None else max(0.0, watch.due - time.monotonic())
+
+    def _due(self) -> _Watch | None:
+        with self._lock:
+            watch = self._watched
+            if watch is None or time.monotonic() < watch.due:
+                return None
+            self._watched = None
+            return watch
 
     def _connect(self) -> Any:
         facts = {**self.database.connect_params, "application_name": "rayces_core lookout"}
@@ -78,31 +120,34 @@ class _Watch:
     """One look after another from a connection of its own, until it is told to end."""
 
     def __init__(
-        self,
-        pid: int,
-        label: str,
-        done: threading.Event,
-        note: Callable[[tuple[str, ...]], None],
-        on_progress: Progress | None,
+        self, pid: int, label: str, note: Callable[[tuple[str, ...]], None], on_progress: Progress | None
     ) -> None:
-        self.pid, self.label, self.done, self.note = pid, label, done, note
+        self.pid, self.label, self.note = pid, label, note
         self.on_progress = on_progress
+        self.due = time.monotonic() + FIRST_LOOK_SECONDS
         self.told: frozenset[int] = frozenset()
+        self._done, self._gone = threading.Event(), threading.Event()
 
     def run(self, connect: Callable[[], Any]) -> None:
-        """Look until `done` is set; a lookout that cannot connect or is sent away says nothing."""
-        deaf_to_signals()
-        if self.done.wait(FIRST_LOOK_SECONDS):
-            return
-        with suppress(psycopg2.Error), closing(connect()) as connection:
-            connection.autocommit = True
-            cursor = connection.cursor()
-            while True:
-                cursor.execute(_BLOCKERS, (self.pid,))
-                self._tell(cursor.fetchall())
-                self._report(cursor)
-                if self.done.wait(PAUSE_SECONDS):
-                    return
+        """Look until the end; a lookout that cannot connect or is sent away says nothing."""
+        try:
+            with suppress(psycopg2.Error), closing(connect()) as connection:
+                connection.autocommit = True
+                self._look(connection.cursor())
+        finally:
+            self._gone.set()
+
+    def end(self) -> None:
+        """End the looking and wait until it has ended."""
+        self._done.set()
+        self._gone.wait(LONGEST_GOODBYE_SECONDS)
+
+    def _look(self, cursor: Any) -> None:
+        while not self._done.is_set():
+            cursor.execute(_BLOCKERS, (self.pid,))
+            self._tell(cursor.fetchall())
+            self._report(cursor)
+            self._done.wait(PAUSE_SECONDS)
 
     def _report(self, cursor: Any) -> None:
         if self.on_progress is None:

@@ -34,11 +34,11 @@ UNLIMITED = 0
 Observer = Callable[[str, int, int], None]
 
 _INVALID_INDEX = """
-SELECT c.relname
+SELECT c.oid
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE NOT i.indisvalid AND c.relname = %s AND c.relnamespace = quote_ident(current_schema())::regnamespace
-   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
 """
+_IS_BEING_BUILT = "SELECT true FROM pg_stat_progress_create_index WHERE index_relid = %s"
 
 
 class Execution:
@@ -47,7 +47,7 @@ class Execution:
     def __init__(self, database: MigrationDatabase, history: History, observer: Observer | None) -> None:
         self.database, self.history = database, history
         self._observer = observer or _unobserved
-        self._lookout = Lookout(database)
+        self.lookout = Lookout(database)
         self.alone_steps = 0
 
     def run(self, file: MigrationFile, *, back: bool) -> None:
@@ -63,7 +63,7 @@ class Execution:
         """Run a step that belongs to no migration, watched and retried as any other; it must bear being repeated."""
 
         def attempt(_number: int) -> None:
-            with self._lookout.watching(label):
+            with self.lookout.watching(label):
                 self._run_bounded(step, self._limits(None), step, lambda: None)
 
         self.alone_steps += 1
@@ -87,7 +87,7 @@ class Execution:
 
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
-            with self._lookout.watching(file.name), self.database.atomic():
+            with self.lookout.watching(file.name), self.database.atomic():
                 self._limit(*self._limits(module), local=True)
                 steps = self._steps(file, module, back)
                 for position, step in enumerate(steps, start=1):
@@ -107,7 +107,7 @@ class Execution:
             label = f"{file.name}, step {position}"
 
             def attempt(number: int, step: Step = step, position: int = position, label: str = label) -> int:
-                with self._lookout.watching(label):
+                with self.lookout.watching(label):
                     self._run_step(file, module, step, position)
                 return number
 
@@ -159,7 +159,8 @@ class Execution:
 
     def _drop_invalid(self, index: str) -> None:
         """Drop what an interrupted build of this index left, or IF NOT EXISTS would take it for the finished one."""
-        if self.database.one(_INVALID_INDEX, index):
+        invalid = self.database.one(_INVALID_INDEX, index)
+        if invalid and not self.database.one(_IS_BEING_BUILT, invalid):
             logger.warning("dropping the unfinished index %s", index)
             self.database.command(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(index)}")
 
@@ -175,7 +176,7 @@ class Execution:
             raise MigrationError(f"{name}: {str(error).strip()}{advice}") from error
 
     def _in_the_way(self) -> str:
-        who = "".join(f"\n  {sentence}" for sentence in self._lookout.seen)
+        who = "".join(f"\n  {sentence}" for sentence in self.lookout.seen)
         return (
             f"\nAnother session was in the way for {self.database.retry_seconds:g} s; try again once it is done"
             f"{':' if who else '.'}{who}"

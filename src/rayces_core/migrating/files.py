@@ -12,9 +12,11 @@ import importlib.util
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 from rayces_core.errors import IrreversibleMigrationError, MigrationFileError
 
@@ -115,6 +117,16 @@ class _SourceLoader(importlib.abc.SourceLoader):
 
     def get_data(self, path: str | bytes) -> bytes:  # noqa: ARG002
         return self._file.source
+
+    def source_to_code(self, data: Any, path: Any) -> CodeType:  # type: ignore[override]
+        return _compiled(data, path)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: bytes, filename: str) -> CodeType:
+    # A run loads each file twice, and a process that goes up and down many times.
+    code: CodeType = compile(source, filename, "exec", dont_inherit=True)
+    return code
 
 
 def _import(file: MigrationFile) -> ModuleType:

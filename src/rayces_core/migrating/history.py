@@ -125,7 +125,9 @@ class History:
 
     def checkpoint(self, file: MigrationFile, steps_done: int) -> None:
         """Note that the first `steps_done` steps are finished."""
-        self._change(file, steps_done=steps_done)
+        # By hand: it comes after every step, and building the query took longer than running it.
+        table = quote_identifier(self.table).replace("%", "%%")
+        self.database.execute_sql(f"UPDATE {table} SET steps_done = %s WHERE name = %s", (steps_done, file.name))
 
     def applied(self, file: MigrationFile, *, attempts: int, duration_ms: int) -> None:
         """Note that the migration is applied."""

@@ -252,7 +252,8 @@ class Runner(BaseRouter):
         files = read_directory(self.directory)
         with single_runner(self.database, self.migrate_table, self.lock_wait_seconds):
             rows = self._agreed(files)
-            yield files, rows
+            with self._execution.lookout.on_duty():
+                yield files, rows
 
     @contextmanager
     def _looked_at(self) -> Iterator[tuple[list[MigrationFile], dict[str, HistoryRow]]]:

@@ -181,7 +181,8 @@ class Adoption:
     def _alone(self) -> Iterator[None]:
         with single_runner(self.database, self.runner.migrate_table, self.runner.lock_wait_seconds):
             self.runner.execution.alone_steps = 0
-            yield
+            with self.runner.execution.lookout.on_duty():
+                yield
 
     def _applied(self) -> int:
         """The number of the newest migration that the history knows of as applied."""
