@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.process import Terminal
 from tests.conftest import on_server
+
+
+@pytest.fixture
+def begun(empty: Terminal) -> Terminal:
+    """A command line on a database of two migrations, which are quickly made anew."""
+    assert empty("migrate", "up", "--to", "2").code == 0
+    return empty
 
 
 def test_a_migrated_database_passes_on_an_embedded_server(migrated: Terminal) -> None:
@@ -13,12 +22,12 @@ def test_a_migrated_database_passes_on_an_embedded_server(migrated: Terminal) ->
     assert (ran.code, ran.out) == (0, "the schema is what its migrations make\n")
 
 
-def test_a_difference_is_a_finding(migrated: Terminal, server_url: str) -> None:
-    on_server(str(migrated.url), "ALTER TABLE users ADD image text")
-    ran = migrated("migrate", "check", "--scratch-url", server_url)
+def test_a_difference_is_a_finding(begun: Terminal, server_url: str) -> None:
+    on_server(str(begun.url), "ALTER TABLE users ADD image text")
+    ran = begun("migrate", "check", "--scratch-url", server_url)
     assert ran.code == 1
     assert "unexpected   column users.image text" in ran.out
-    found = json.loads(migrated("migrate", "check", "--json", "--scratch-url", server_url).out)
+    found = json.loads(begun("migrate", "check", "--json", "--scratch-url", server_url).out)
     assert found == [{"kind": "unexpected", "line": "column users.image text"}]
 
 
@@ -31,12 +40,12 @@ def test_the_models_are_compared_too(migrated: Terminal, server_url: str) -> Non
     ]
 
 
-def test_other_tables_are_found_when_asked_for(migrated: Terminal, server_url: str) -> None:
-    on_server(str(migrated.url), "CREATE TABLE rooms (id int)")
-    assert migrated("migrate", "check", "--scratch-url", server_url).code == 0
-    assert migrated("migrate", "check", "--scratch-url", server_url, "--strict").code == 1
+def test_other_tables_are_found_when_asked_for(begun: Terminal, server_url: str) -> None:
+    on_server(str(begun.url), "CREATE TABLE rooms (id int)")
+    assert begun("migrate", "check", "--scratch-url", server_url).code == 0
+    assert begun("migrate", "check", "--scratch-url", server_url, "--strict").code == 1
 
 
-def test_an_edited_file_is_the_databases_refusal(migrated: Terminal, server_url: str) -> None:
-    on_server(str(migrated.url), "UPDATE rayces_migrations SET checksum = 'other' WHERE id = 1")
-    assert migrated("migrate", "check", "--scratch-url", server_url).code == 3
+def test_an_edited_file_is_the_databases_refusal(begun: Terminal, server_url: str) -> None:
+    on_server(str(begun.url), "UPDATE rayces_migrations SET checksum = 'other' WHERE id = 1")
+    assert begun("migrate", "check", "--scratch-url", server_url).code == 3

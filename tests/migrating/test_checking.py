@@ -9,8 +9,8 @@ from psycopg2.extensions import make_dsn
 from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import Difference, differences
-from tests.conftest import cloned
+from rayces_core.migrating.checking import Catalogue, Difference, differences, unlike, what_they_make
+from rayces_core.migrations.session import connected
 from tests.sizes import exhaustive
 
 # What somebody did by hand → what is said, without the kinds.
@@ -63,66 +63,76 @@ CREATE EXTENSION pg_trgm
 """
 
 
-# Those that can be there together: `make test` finds them in one look, `make test-all` one by one as well.
+# Those that can be there together.
 TOGETHER = [case for case in DRIFT if case not in ("index", "table")]
 
 
+@pytest.fixture(scope="module")
+def made(migrated: str, server_url: str) -> Catalogue:
+    """What the packaged migrations make."""
+    return what_they_make([Runner(migrated)], server_url)
+
+
 @pytest.fixture
-def url(server_url: str, template: str) -> Iterator[str]:
-    """A migrated database of the test's own."""
-    with cloned(server_url, template) as url:
-        yield url
+def drifting(migrated: str) -> Iterator[Runner]:
+    """A runner whose session is in a transaction on a migrated database; what is done in it is rolled back."""
+    runner = Runner(migrated)
+    with connected(runner.database), runner.database.atomic() as transaction:
+        yield runner
+        transaction.rollback()
 
 
 def _kinds(found: list[Difference]) -> list[str]:
     return [f"{difference.kind} {difference.line.split()[0]}" for difference in found]
 
 
-def test_a_migrated_database_is_what_its_migrations_make(url: str, server_url: str) -> None:
-    assert differences(Runner(url), server_url, strict=True) == []
+def test_a_migrated_database_is_what_its_migrations_make(migrated: str, made: Catalogue) -> None:
+    assert unlike(Runner(migrated), made, strict=True) == []
 
 
-# `make test` keeps nothing at all and one in the middle.
-@pytest.mark.parametrize("number", [0, 7, *exhaustive(1, 15)])
+@pytest.mark.parametrize("number", [0, 7, *exhaustive(1, 15)])  # nothing at all, and one in the middle
 def test_so_is_one_at_an_earlier_state(make_database: Any, server_url: str, number: int) -> None:
     url = make_database()
     Runner(url).up(number)
     assert differences(Runner(url), server_url, strict=True) == []
 
 
-def test_changes_by_hand_are_all_found_at_once(url: str, server_url: str, connect: Any) -> None:
+def test_changes_by_hand_are_all_found_at_once(drifting: Runner, made: Catalogue) -> None:
     for case in TOGETHER:
-        connect(url).cursor().execute(DRIFT[case][0])
+        drifting.database.command(DRIFT[case][0])
     expected = [kind for case in TOGETHER for kind in DRIFT[case][1] or ()]
-    assert sorted(_kinds(differences(Runner(url), server_url))) == sorted(expected)
+    assert sorted(_kinds(unlike(drifting, made))) == sorted(expected)
 
 
-@pytest.mark.parametrize("case", ["index", "table", *exhaustive(*TOGETHER)])
-def test_a_change_by_hand_is_found(url: str, server_url: str, connect: Any, case: str) -> None:
+@pytest.mark.parametrize("case", DRIFT)
+def test_a_change_by_hand_is_found(drifting: Runner, made: Catalogue, case: str) -> None:
     sql, expected = DRIFT[case]
-    connect(url).cursor().execute(sql)
-    found = _kinds(differences(Runner(url), server_url))
+    drifting.database.command(sql)
+    found = _kinds(unlike(drifting, made))
     if expected is None:
         assert "missing table" in found
     else:
         assert sorted(found) == expected
 
 
-def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(
-    url: str, server_url: str, connect: Any
-) -> None:
-    connect(url).cursor().execute(OTHERS)
-    assert differences(Runner(url), server_url) == []
-    found = _kinds(differences(Runner(url), server_url, strict=True))
+def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(drifting: Runner, made: Catalogue) -> None:
+    drifting.database.command(OTHERS)
+    assert unlike(drifting, made) == []
+    found = _kinds(unlike(drifting, made, strict=True))
     assert set(found) >= {"unexpected table", "unexpected view", "unexpected extension", "unexpected function"}
 
 
-def test_a_hosts_tables_belong_beside_ours(url: str, server_url: str, directory: Any, connect: Any) -> None:
-    host = Runner(url, directory(m001_rooms="CREATE TABLE rooms (id int)"), history_table="Host's history")
+def test_a_hosts_tables_belong_beside_ours(make_database: Any, server_url: str, directory: Any, connect: Any) -> None:
+    url = make_database()
+    ours, host = Runner(url), Runner(url, directory(m001_rooms="CREATE TABLE rooms (id int)"), history_table="Host's history")
+    ours.up(3)
     host.up()
-    assert differences(host, server_url, beside=[Runner(url)], strict=True) == []
-    connect(url).cursor().execute("ALTER TABLE rooms ADD n int")
-    assert _kinds(differences(host, server_url, beside=[Runner(url)])) == ["unexpected column"]
+    assert differences(host, server_url, beside=[ours], strict=True) == []
+    connect(url).cursor().execute("ALTER TABLE rooms ADD n int; ALTER TABLE users ADD m int")
+    assert [each.line for each in differences(host, server_url, beside=[ours])] == [
+        "column rooms.n integer",
+        "column users.m integer",
+    ]
 
 
 def test_a_faked_migration_that_never_happened_is_found(make_database: Any, server_url: str) -> None:
@@ -148,7 +158,9 @@ def test_an_edited_file_is_an_error(make_database: Any, server_url: str, directo
         differences(Runner(url, directory(m001_t="CREATE TABLE u (id int)")), server_url)
 
 
-def test_the_live_database_is_only_read(url: str, server_url: str, connect: Any) -> None:
+def test_the_live_database_is_only_read(make_database: Any, server_url: str, connect: Any) -> None:
+    url = make_database()
+    Runner(url).up(3)
     before = fingerprint(connect(url))
     differences(Runner(make_dsn(url, options="-c default_transaction_read_only=on")), server_url)
     assert fingerprint(connect(url)) == before

@@ -52,7 +52,9 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class _Catalogue:
+class Catalogue:
+    """What a database has: the lines of its catalogue, and the names of its tables, views and sequences."""
+
     lines: Counter[str]
     relations: set[str]
 
@@ -75,14 +77,24 @@ def differences(
     Raises:
         MigrationFileError: a file was edited or is missing. ConfigurationError: no database may be made there.
     """
-    runners = [*beside, runner]
-    with scratch_database(scratch_url, schema_of(runner)) as url:
+    return unlike(runner, what_they_make([*beside, runner], scratch_url), beside=beside, strict=strict)
+
+
+def what_they_make(runners: Sequence[Runner], scratch_url: str) -> Catalogue:
+    """The catalogue that the applied migrations of these runners make, one after the other, on a scratch database."""
+    with scratch_database(scratch_url, schema_of(runners[-1])) as url:
         for each in runners:
             stand_in(each, url).up(applied_number(each))
-        expected = _read(stand_in(runner, url))
+        return _read(stand_in(runners[-1], url))
+
+
+def unlike(
+    runner: Runner, expected: Catalogue, *, beside: Sequence[Runner] = (), strict: bool = False
+) -> list[Difference]:
+    """Where the live schema differs from `expected`, which `what_they_make` has found out; else as `differences`."""
     found = _read(runner)
     # The table of a history is made once there is something to note, and belongs to the runner.
-    histories = _about(each.history.table for each in runners)
+    histories = _about(each.history.table for each in (*beside, runner))
     others = _about(set() if strict else found.relations - expected.relations)
     missing = [line for line in (expected.lines - found.lines).elements() if not histories(line)]
     unexpected = [
@@ -105,10 +117,10 @@ def _explained(difference: Difference, extras: Extras) -> Difference:
     return difference
 
 
-def _read(runner: Runner) -> _Catalogue:
+def _read(runner: Runner) -> Catalogue:
     with connected(runner.database):
         relations = {name for (name,) in runner.database.execute_sql(_RELATIONS).fetchall()}
-        return _Catalogue(Counter(fingerprint(runner.database)), relations)
+        return Catalogue(Counter(fingerprint(runner.database)), relations)
 
 
 class _about:  # noqa: N801 - used as a function
