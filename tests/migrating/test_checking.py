@@ -124,7 +124,10 @@ def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(drift
 
 def test_a_hosts_tables_belong_beside_ours(make_database: Any, server_url: str, directory: Any, connect: Any) -> None:
     url = make_database()
-    ours, host = Runner(url), Runner(url, directory(m001_rooms="CREATE TABLE rooms (id int)"), history_table="Host's history")
+    ours, host = (
+        Runner(url),
+        Runner(url, directory(m001_rooms="CREATE TABLE rooms (id int)"), history_table="Host's history"),
+    )
     ours.up(3)
     host.up()
     assert differences(host, server_url, beside=[ours], strict=True) == []
