@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.migrating.adopting import Adoption
+from tests.conftest import cloned, on_server
 
 from .myhub import ROWS, SCHEMA, OldApplication
 
@@ -81,6 +84,60 @@ def make_myhub(url: str, owner: str, connect: Callable[[str], Any]) -> MyHub:
     cursor.execute(ROLES.format(owner=owner, database=parse_dsn(url)["dbname"]))
     cursor.execute(f"SET ROLE {owner}; {SCHEMA} {ROWS} RESET ROLE")
     return MyHub(url, owner, make_dsn(url, user=owner, password="x"), connect, connection)
+
+
+@pytest.fixture(scope="module")
+def old_owner(server_url: str) -> Iterator[str]:
+    """A login that owns the tables of several databases of one module."""
+    name = f"r_{uuid.uuid4().hex[:12]}"
+    on_server(server_url, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    yield name
+    on_server(server_url, f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="module")
+def prepared(server_url: str, old_owner: str) -> Iterator[Callable[..., str]]:
+    """Make a MyHub of that owner, let it be prepared, and return the name of the template that it is then."""
+    with ExitStack() as made:
+
+        def prepare(prepare_it: Callable[[MyHub], object]) -> str:
+            url = made.enter_context(cloned(server_url, "template0"))
+            with ExitStack() as opened:
+
+                def connect(to: str) -> Any:
+                    connection = opened.enter_context(closing(psycopg2.connect(to)))
+                    connection.autocommit = True
+                    return connection
+
+                prepare_it(make_myhub(url, old_owner, connect))
+            return str(parse_dsn(url)["dbname"])
+
+        yield prepare
+
+
+@pytest.fixture(scope="module")
+def adopted_template(prepared: Callable[..., str]) -> str:
+    """An adopted MyHub, made once for a module."""
+    return prepared(lambda myhub: myhub.adoption().run())
+
+
+@pytest.fixture
+def copy_of(server_url: str, old_owner: str, connect: Any) -> Iterator[Callable[[str], MyHub]]:
+    """A MyHub of the test's own, copied from a template."""
+    with ExitStack() as copies:
+
+        def copy(template: str) -> MyHub:
+            url = copies.enter_context(cloned(server_url, template))
+            on_server(url, f'ALTER DATABASE "{parse_dsn(url)["dbname"]}" OWNER TO {old_owner}')
+            return MyHub(url, old_owner, make_dsn(url, user=old_owner, password="x"), connect, connect(url))
+
+        yield copy
+
+
+@pytest.fixture
+def adopted(adopted_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
+    """An adopted MyHub."""
+    return copy_of(adopted_template)
 
 
 @pytest.fixture

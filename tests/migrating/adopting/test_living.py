@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
@@ -12,16 +13,18 @@ import pytest
 from rayces_core.migrating.adopting import Adoption
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import is_atomic, read_directory
-from tests.sizes import exhaustive
+from tests.sizes import exhaustive, quick_or_whole
 
 from .conftest import MyHub
 from .myhub import OldApplication, contents
 
 ATOMIC = {file.name for file in read_directory(None) if is_atomic(file.load())}
 
+EVERY = quick_or_whole(4, 1)
+
 
 class Watching:
-    """Lets the old applications work before each step at which no lock is held."""
+    """Lets the old applications work before each step at which no lock is held (each fourth in `make test`)."""
 
     def __init__(self, *applications: OldApplication) -> None:
         self.applications, self.steps = applications, 0
@@ -29,7 +32,8 @@ class Watching:
     def __call__(self, name: str, step: int, _steps: int) -> None:
         if step == 1 or name not in ATOMIC:
             self.steps += 1
-            self.let_them()
+            if self.steps % EVERY == 0:
+                self.let_them()
 
     def let_them(self) -> None:
         for application in self.applications:
@@ -58,24 +62,41 @@ def test_the_old_application_works_before_each_step_there_and_back(myhub: MyHub,
     assert fingerprint(myhub.connection) == catalogue
 
 
+class LettingGo(logging.Handler):
+    """Ends a transaction once a run has tried twice in vain."""
+
+    def __init__(self, holder: Any) -> None:
+        super().__init__()
+        self.holder, self.done = holder, threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "attempt 2 failed" in record.getMessage():
+            self.holder.rollback()
+            self.done.set()
+
+
 def test_a_lock_that_is_not_free_never_holds_the_old_application_up_for_long(myhub: MyHub) -> None:
     holder, visitor = myhub.connect(myhub.url), myhub.application()
     holder.autocommit = False
     holder.cursor().execute("SELECT count(*) FROM likes")
     waits: list[float] = []
+    letting_go, logger = LettingGo(holder), logging.getLogger("rayces_core.migrations")
 
     def visit() -> None:
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
+        while not letting_go.done.is_set():
             started = time.monotonic()
             visitor.one("SELECT count(*) FROM likes WHERE id = 1")
             waits.append(time.monotonic() - started)
-        holder.rollback()
 
     visits = threading.Thread(target=visit)
+    logger.addHandler(letting_go)
     visits.start()
-    myhub.adoption().run()
-    visits.join()
+    try:
+        myhub.adoption().run()
+    finally:
+        logger.removeHandler(letting_go)
+        letting_go.done.set()
+        visits.join()
     attempts = myhub.sql("SELECT max(attempts) FROM rayces_migrations")
     assert attempts > [(1,)]
     assert 0.1 < max(waits) < 1

@@ -67,30 +67,27 @@ def test_rights_that_the_login_gives_itself_are_its_own(myhub: MyHub) -> None:
 
 
 @pytest.mark.parametrize("which", ["app_role", "admin_role"])
-def test_the_roles_that_it_was_begun_with_are_the_only_ones(myhub: MyHub, which: str) -> None:
-    myhub.adoption().run()
-    other = myhub.again(**{which: "somebody_else"})
+def test_the_roles_that_it_was_begun_with_are_the_only_ones(adopted: MyHub, which: str) -> None:
+    other = adopted.again(**{which: "somebody_else"})
     for action in (other.report, other.run, other.finish, other.undo):
         with pytest.raises(MigrationError, match="--app-role rayces_app --admin-role rayces_admin"):
             action()
-    assert myhub.sql("SELECT true FROM pg_roles WHERE rolname = 'somebody_else'") == []
-    assert myhub.again().finish().stage == "finished"
+    assert adopted.sql("SELECT true FROM pg_roles WHERE rolname = 'somebody_else'") == []
+    assert adopted.again().finish().stage == "finished"
 
 
-def test_undoing_past_the_sequences_is_for_the_tables_owner(myhub: MyHub) -> None:
-    myhub.adoption().run()
-    myhub.again().finish()
-    plain = Runner(myhub.url)
-    with pytest.raises(MigrationError, match=f"belong to {myhub.owner}; nothing was undone") as refused:
+def test_undoing_past_the_sequences_is_for_the_tables_owner(adopted: MyHub) -> None:
+    adopted.again().finish()
+    plain = Runner(adopted.url)
+    with pytest.raises(MigrationError, match=f"belong to {adopted.owner}; nothing was undone") as refused:
         plain.down(4)
     assert plain.diff == []
     for statement in str(refused.value).splitlines()[1:]:
-        myhub.sql(statement)
+        adopted.sql(statement)
     assert plain.down(4)[-1] == "005_identity_columns"
-    myhub.sql("INSERT INTO users (organization_id, email) VALUES (1, 'after@example.com')")
+    adopted.sql("INSERT INTO users (organization_id, email) VALUES (1, 'after@example.com')")
 
 
-def test_undoing_down_to_the_sequences_asks_for_no_owner(myhub: MyHub) -> None:
-    myhub.adoption().run()
-    myhub.again().finish()
-    assert Runner(myhub.url).down(5)[-1] == "006_assign_organization"
+def test_undoing_down_to_the_sequences_asks_for_no_owner(adopted: MyHub) -> None:
+    adopted.again().finish()
+    assert Runner(adopted.url).down(5)[-1] == "006_assign_organization"

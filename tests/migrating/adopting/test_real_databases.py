@@ -8,6 +8,7 @@ import pytest
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.catalogue import fingerprint
+from tests.sizes import exhaustive
 
 from .conftest import MyHub
 from .myhub import FIXES
@@ -62,7 +63,7 @@ def test_rows_that_would_go_with_others_are_a_refusal_before_anything_is_changed
     assert fingerprint(myhub.connection) == catalogue
 
 
-@pytest.mark.parametrize("action", ["", "ON DELETE SET NULL", "ON DELETE CASCADE"])
+@pytest.mark.parametrize("action", ["ON DELETE CASCADE", *exhaustive("", "ON DELETE SET NULL")])
 def test_a_merge_hands_over_what_users_say_of_users(myhub: MyHub, action: str) -> None:
     myhub.sql(f"ALTER TABLE users ADD invited_by_id bigint REFERENCES users {action}; {SAME}")
     myhub.sql("UPDATE users SET invited_by_id = 4 WHERE id = 8")
@@ -91,17 +92,15 @@ def test_only_users_whose_address_changes_are_written(myhub: MyHub) -> None:
     assert myhub.sql("SELECT count(*) FROM users WHERE organization_id = 1") == [(8,)]
 
 
-def test_an_organization_may_get_another_subdomain(myhub: MyHub) -> None:
-    myhub.adoption().run()
-    myhub.sql("UPDATE organizations SET subdomain = 'south'")
-    assert myhub.again().run().organization_id == 1
-    assert myhub.again().undo().differences == ()
+def test_an_organization_may_get_another_subdomain(adopted: MyHub) -> None:
+    adopted.sql("UPDATE organizations SET subdomain = 'south'")
+    assert adopted.again().run().organization_id == 1
+    assert adopted.again().undo().differences == ()
 
 
-def test_after_another_subdomain_it_can_be_finished(myhub: MyHub) -> None:
-    myhub.adoption().run()
-    myhub.sql("UPDATE organizations SET subdomain = 'south'")
-    assert myhub.again().finish().stage == "finished"
+def test_after_another_subdomain_it_can_be_finished(adopted: MyHub) -> None:
+    adopted.sql("UPDATE organizations SET subdomain = 'south'")
+    assert adopted.again().finish().stage == "finished"
 
 
 def test_a_table_of_myhub_that_gets_organization_id_is_no_loss_on_the_way_back(myhub: MyHub) -> None:
@@ -117,7 +116,7 @@ def test_a_table_of_myhub_that_gets_organization_id_is_no_loss_on_the_way_back(m
     assert myhub.again().undo().differences == ()
 
 
-@pytest.mark.parametrize("place", range(1, 8))
+@pytest.mark.parametrize("place", [3, *exhaustive(1, 2, 4, 5, 6, 7)])
 def test_stopped_between_two_steps_of_not_null_it_goes_back_whole(myhub: MyHub, place: int) -> None:
     myhub.sql("ALTER TABLE likes ALTER post_id DROP NOT NULL; ALTER TABLE posts ALTER user_id DROP NOT NULL")
     catalogue, steps = fingerprint(myhub.connection), iter(range(1, 1000))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.catalogue import fingerprint
+from tests.sizes import exhaustive
 
 from .conftest import MyHub
 from .myhub import DIRT, FIXES, contents
@@ -25,27 +27,29 @@ def kept(myhub: MyHub) -> dict[tuple[str, int], dict[str, Any]]:
     return {(table, row["id"]): row for table, row, _ in myhub.sql(KEPT)}
 
 
-@pytest.mark.parametrize("kind", DIRT)
-def test_each_kind_alone_is_counted_and_stops_an_adoption_without_a_choice(myhub: MyHub, kind: str) -> None:
-    myhub.sql(DIRT[kind])
-    found = [finding for finding in myhub.adoption().report().open if finding.kind == kind]
-    for finding, (count, examples) in zip(found, EXPECTED[kind], strict=True):
-        assert finding.examples[: len(examples)] == examples
-        assert finding.count == count or (kind, count) == ("orphans", 4)
+def see_counted(myhub: MyHub, *kinds: str) -> None:
+    """Each kind is counted, and stops an adoption for which nothing was chosen."""
+    findings = myhub.adoption().report().open
+    for kind in kinds:
+        found = [finding for finding in findings if finding.kind == kind]
+        for finding, (count, examples) in zip(found, EXPECTED[kind], strict=True):
+            assert finding.examples[: len(examples)] == examples
+            assert finding.count == count or (kind, count) == ("orphans", 4)
     before, catalogue = contents(myhub.connection), fingerprint(myhub.connection)
-    with pytest.raises(MigrationError, match=f"{kind}.*--fix {kind}="):
+    with pytest.raises(MigrationError) as refused:
         myhub.adoption().run()
+    for kind in kinds:
+        assert re.search(f"{kind}.*--fix {kind}=", str(refused.value))
     assert (contents(myhub.connection), fingerprint(myhub.connection)) == (before, catalogue)
 
 
-@pytest.mark.parametrize("kind", DIRT)
-def test_each_kind_alone_is_settled_and_every_row_is_there_or_set_aside(myhub: MyHub, kind: str) -> None:
-    myhub.sql(DIRT[kind])
+def see_settled(myhub: MyHub, *kinds: str) -> None:
+    """Each row is there after the adoption, or set aside."""
     before = {
         (table, row["id"]): row for table in ("users", "posts", "likes")
         for (row,) in myhub.sql(f"SELECT to_jsonb(t) FROM {table} AS t")
     }  # fmt: skip
-    choices = {kind: FIXES[kind]} | ({"foreign-keys": "complete"} if kind == "orphans" else {})
+    choices = {kind: FIXES[kind] for kind in kinds} | ({"foreign-keys": "complete"} if "orphans" in kinds else {})
     outcome = myhub.adoption(choices=choices).run()
     aside = kept(myhub)
     assert sum(outcome.set_aside.values()) == len(aside) > 0
@@ -56,6 +60,20 @@ def test_each_kind_alone_is_settled_and_every_row_is_there_or_set_aside(myhub: M
             ((now,),) = myhub.sql(f"SELECT to_jsonb(t) FROM {table} AS t WHERE id = {number}")
             unlike = {name for name, value in row.items() if now[name] != value}
             assert unlike <= {"email", "created_at", "updated_at"}
+
+
+def test_all_kinds_together_are_counted_and_settled(myhub: MyHub) -> None:
+    for statement in DIRT.values():
+        myhub.sql(statement)
+    see_counted(myhub, "emails", "missing-emails", "orphans")
+    see_settled(myhub, *DIRT)
+
+
+@pytest.mark.parametrize("kind", ["repeated-likes", *exhaustive("emails", "missing-emails", "orphans")])
+def test_each_kind_alone_is_counted_and_settled(myhub: MyHub, kind: str) -> None:
+    myhub.sql(DIRT[kind])
+    see_counted(myhub, kind)
+    see_settled(myhub, kind)
 
 
 def test_the_oldest_keeps_its_address_and_others_are_renamed(myhub: MyHub) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
@@ -13,16 +14,15 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.adopting.transition import Transition
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import differences
+from rayces_core.migrating.checking import unlike, what_they_make
 from rayces_core.migrations.session import connected, dedicated
 from rayces_core.migrations.steps import Migrator
 
 from .conftest import MyHub
 
 
-@pytest.fixture
-def shared(myhub: MyHub) -> MyHub:
-    """An adopted MyHub with a second organization beside it."""
+def share(myhub: MyHub) -> None:
+    """Adopt it, and put a second organization beside it."""
     myhub.sql("CREATE INDEX by_hash ON posts (hash_id)")
     myhub.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, likes TO PUBLIC")
     myhub.adoption(url=myhub.owner_url).run()
@@ -31,7 +31,17 @@ def shared(myhub: MyHub) -> MyHub:
         with database.tenant(south):
             author = User.create(email="sol@example.com")
             Post.create(user=author, content="of the south")
-    return myhub
+
+
+@pytest.fixture(scope="module")
+def shared_template(prepared: Callable[..., str]) -> str:
+    return prepared(share)
+
+
+@pytest.fixture
+def shared(shared_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
+    """An adopted MyHub with a second organization beside it."""
+    return copy_of(shared_template)
 
 
 def test_the_old_role_never_sees_the_other_organization(shared: MyHub, login: Any) -> None:
@@ -91,31 +101,29 @@ def test_this_library_works_beside_the_old_application(shared: MyHub) -> None:
 def test_a_finished_adoption_equals_a_fresh_install_but_for_what_myhub_had(
     shared: MyHub, server_url: str, migrated: str, connect: Any
 ) -> None:
-    found = differences(Runner(shared.url), server_url)
+    made = what_they_make([Runner(shared.url)], server_url)
+    found = unlike(Runner(shared.url), made)
     assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
     shared.again().finish()
     fresh = set(fingerprint(connect(migrated)))
     assert fresh <= set(fingerprint(shared.connection))
-    found = differences(Runner(shared.url), server_url)
+    found = unlike(Runner(shared.url), made)
     assert {each.kind for each in found} == {"extra"}
     lines = {each.line for each in found}
     assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
     assert any("by_hash" in line for line in lines)
     shared.sql("ALTER TABLE users ADD later text")
-    assert [each.line for each in differences(Runner(shared.url), server_url) if each.is_drift] == [
-        "column users.later text"
-    ]
+    assert [each.line for each in unlike(Runner(shared.url), made) if each.is_drift] == ["column users.later text"]
     assert Runner(shared.url).down() == [Runner(shared.url).todo[-1]]
 
 
-def test_a_finish_waits_for_other_tables_keys(myhub: MyHub) -> None:
-    myhub.sql("CREATE TABLE comments (id bigserial, user_id bigint CONSTRAINT of_user REFERENCES users)")
-    myhub.adoption().run()
+def test_a_finish_waits_for_other_tables_keys(adopted: MyHub) -> None:
+    adopted.sql("CREATE TABLE comments (id bigserial, user_id bigint CONSTRAINT of_user REFERENCES users)")
     with pytest.raises(MigrationError, match=r"ALTER TABLE public\.comments DROP CONSTRAINT \"of_user\";"):
-        myhub.again().finish()
-    myhub.application().works()
-    myhub.sql("ALTER TABLE comments DROP CONSTRAINT of_user")
-    assert myhub.again().finish().stage == "finished"
+        adopted.again().finish()
+    adopted.application().works()
+    adopted.sql("ALTER TABLE comments DROP CONSTRAINT of_user")
+    assert adopted.again().finish().stage == "finished"
 
 
 def test_going_back_never_mixes_organizations_or_drops_bookings_unasked(shared: MyHub) -> None:
@@ -134,14 +142,16 @@ def test_plain_runs_point_to_the_adoption(myhub: MyHub) -> None:
     for plain in (Runner(myhub.url).up, Runner(myhub.url).up_script):
         with pytest.raises(MigrationError, match="rayces migrate adopt --organization-name"):
             plain()
-    myhub.adoption().run()
-    assert Runner(myhub.url).up() == []
+
+
+def test_plain_runs_and_other_adoptions_point_to_the_one_that_was_begun(adopted: MyHub) -> None:
+    assert Runner(adopted.url).up() == []
     with pytest.raises(MigrationError, match="adopt --undo"):
-        Runner(myhub.url).down(10)
+        Runner(adopted.url).down(10)
     with pytest.raises(MigrationError, match="being adopted as 'North Hub'"):
-        myhub.adoption(subdomain="south").run()
+        adopted.adoption(subdomain="south").run()
     with pytest.raises(MigrationError, match="the old roles"):
-        myhub.adoption(old_roles=["postgres"]).run()
+        adopted.adoption(old_roles=["postgres"]).run()
 
 
 class Recorded:
