@@ -175,7 +175,7 @@ def oldest_server_url() -> Iterator[str]:
             data,
             "-w",
             "-o",
-            f"-k {folder} -c listen_addresses= -c fsync=off",
+            f"-k {folder} -c listen_addresses= -c fsync=off -c synchronous_commit=off -c jit=off -c autovacuum=off",
             "-l",
             f"{folder}/log",
             "start",

@@ -287,10 +287,10 @@ def test_another_schema_of_the_search_path_takes_the_tables(make_database: Any, 
     connection = connect(url)
     connection.cursor().execute("CREATE SCHEMA clinic")
     runner = Runner(make_dsn(url, options="-c search_path=clinic"))
-    runner.up()
+    runner.up(quick_or_whole(3, len(FILES)))
     assert tables(connection) == []
     connection.cursor().execute("SET search_path = clinic")
-    assert "appointments" in tables(connection)
+    assert "organizations" in tables(connection)
     runner.down(0)
     assert [line for line in fingerprint(connection) if not line.startswith("extension")] == []
 

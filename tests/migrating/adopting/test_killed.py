@@ -37,7 +37,7 @@ EVERY = quick_or_whole(20, 1)
 
 
 class Stopping:
-    """Stops a run before every step (`make test`: every twentieth), once; of one transaction the last stands for all."""
+    """Stops a run before every step (or each twentieth), once; of one transaction the last stands for all."""
 
     def __init__(self, every: int = EVERY) -> None:
         self.seen: set[tuple[str, int]] = set()
