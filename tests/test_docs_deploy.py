@@ -15,7 +15,7 @@ import pytest
 import yaml
 from psycopg2.extensions import make_dsn
 
-from rayces_core.cli import entry
+from rayces_core.cli import entry, run
 from rayces_core.cli.migrating.running import _STYLES
 from rayces_core.cli.options import Settings
 from rayces_core.cli.root import rayces
@@ -159,36 +159,45 @@ def started(manifest, url, **variables):
     return start(*container["command"][1:], env=environment(**values))
 
 
-def ended(process):
-    process.communicate(timeout=120)
-    return process.returncode
+@pytest.fixture
+def ended(monkeypatch):
+    """Run the first container's command in this process, with its environment; gives its exit code."""
+
+    def run_it(manifest, url):
+        container = containers(manifest)[0]
+        with monkeypatch.context() as changed:
+            for each in container["env"]:
+                changed.setenv(each["name"], each.get("value", url))
+            return run(container["command"][1:])
+
+    return run_it
 
 
-def test_the_manifests_lead_from_nothing_to_a_schema_and_back(missing):
-    assert ended(started(DEPLOYMENT, missing)) == entry.DATABASE
+def test_the_manifests_lead_from_nothing_to_a_schema_and_back(missing, ended):
+    assert ended(DEPLOYMENT, missing) == entry.DATABASE
     both = [started(UP, missing), started(UP, missing)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     names = [file.name for file in read_directory(None)]
     assert sorted(re.findall(r"^applied (.*)$", "".join(outputs), re.MULTILINE)) == names
     assert "".join(outputs).count("created database") == 1
-    assert ended(started(DEPLOYMENT, missing)) == 0
-    assert ended(started(DOWN, missing)) == 0
-    assert ended(started(DEPLOYMENT, missing)) == 1
+    assert ended(DEPLOYMENT, missing) == 0
+    assert ended(DOWN, missing) == 0
+    assert ended(DEPLOYMENT, missing) == 1
 
 
 def test_down_leads_to_a_migration_that_is_there():
     assert 0 < int(containers(DOWN)[0]["command"][-1]) < len(read_directory(None))
 
 
-def test_a_pod_of_an_older_version_starts_while_the_newer_schema_is_there(own_db):
+def test_a_pod_of_an_older_version_starts_while_the_newer_schema_is_there(own_db, ended):
     newer = "INSERT INTO rayces_migrations (name, checksum, state, version) VALUES ('999_newer', '', 'applied', '')"
     on_server(own_db.url, newer)
-    assert ended(started(DEPLOYMENT, own_db.url)) == 0
-    assert ended(start("migrate", "status", "--database-url", own_db.url)) == 1
-    assert ended(started(UP, own_db.url)) == entry.DATABASE
+    assert ended(DEPLOYMENT, own_db.url) == 0
+    assert run(["migrate", "status", "--database-url", own_db.url]) == 1
+    assert ended(UP, own_db.url) == entry.DATABASE
     on_server(own_db.url, newer.replace("999_newer", "003_another"))
-    assert ended(started(DEPLOYMENT, own_db.url)) == 1
+    assert ended(DEPLOYMENT, own_db.url) == 1
 
 
 def test_the_server_notices_that_a_pod_is_gone(missing, tmp_path):

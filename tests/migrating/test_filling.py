@@ -166,6 +166,8 @@ def test_rows_that_are_there_stay_and_the_history_gets_none(filled: Callable[...
     assert (cursor.fetchall(), _count(cursor, "history")) == ([(7,)], 0)
 
 
+# Each of them without rows is test_rehearsal.py's.
+@pytest.mark.exhaustive
 def test_packaged_migrations_pass_with_a_row_in_every_table_that_can_have_one(
     make_database: Callable[[], str], server_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
