@@ -17,8 +17,8 @@ def begun(empty: Terminal) -> Terminal:
     return empty
 
 
-def test_a_migrated_database_passes_on_an_embedded_server(migrated: Terminal) -> None:
-    ran = migrated("migrate", "check")
+def test_a_migrated_database_passes_on_an_embedded_server(begun: Terminal) -> None:
+    ran = begun("migrate", "check")
     assert (ran.code, ran.out) == (0, "the schema is what its migrations make\n")
 
 

@@ -86,16 +86,16 @@ def make_myhub(url: str, owner: str, connect: Callable[[str], Any]) -> MyHub:
     return MyHub(url, owner, make_dsn(url, user=owner, password="x"), connect, connection)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def old_owner(server_url: str) -> Iterator[str]:
-    """A login that owns the tables of several databases of one module."""
+    """A login that owns the tables of several databases."""
     name = f"r_{uuid.uuid4().hex[:12]}"
     on_server(server_url, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
     yield name
     on_server(server_url, f"DROP ROLE {name}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prepared(server_url: str, old_owner: str) -> Iterator[Callable[..., str]]:
     """Make a MyHub of that owner, let it be prepared, and return the name of the template that it is then."""
     with ExitStack() as made:
@@ -115,9 +115,9 @@ def prepared(server_url: str, old_owner: str) -> Iterator[Callable[..., str]]:
         yield prepare
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def adopted_template(prepared: Callable[..., str]) -> str:
-    """An adopted MyHub, made once for a module."""
+    """An adopted MyHub, made once."""
     return prepared(lambda myhub: myhub.adoption().run())
 
 

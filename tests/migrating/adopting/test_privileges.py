@@ -10,6 +10,7 @@ import pytest
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.checking import differences
+from tests.sizes import exhaustive
 
 from .conftest import MyHub
 
@@ -28,7 +29,9 @@ def generous(myhub: MyHub) -> MyHub:
     return myhub
 
 
-def test_default_privileges_give_the_old_role_nothing_of_this_library(generous: MyHub, server_url: str) -> None:
+def test_default_privileges_give_the_old_role_nothing_of_this_library_and_are_there_after_the_way_back(
+    generous: MyHub, server_url: str
+) -> None:
     (note,) = [each for each in generous.adoption().report().findings if each.kind == "default-privileges"]
     assert (note.severity, generous.owner in note.what) == ("note", True)
     generous.adoption().run()
@@ -40,10 +43,6 @@ def test_default_privileges_give_the_old_role_nothing_of_this_library(generous: 
             application.ask(f"TRUNCATE {table} CASCADE")
     assert application.one("SELECT stage FROM rayces_adoption") == "adopted"
     assert {each.kind for each in differences(Runner(generous.url), server_url)} == {"extra", "transitional"}
-
-
-def test_with_default_privileges_the_way_back_ends_where_it_began(generous: MyHub) -> None:
-    generous.adoption().run()
     assert generous.again().undo().differences == ()
 
 
@@ -66,7 +65,7 @@ def test_rights_that_the_login_gives_itself_are_its_own(myhub: MyHub) -> None:
     assert "default-privileges" not in [each.kind for each in myhub.again(url=myhub.owner_url).report().findings]
 
 
-@pytest.mark.parametrize("which", ["app_role", "admin_role"])
+@pytest.mark.parametrize("which", ["app_role", *exhaustive("admin_role")])
 def test_the_roles_that_it_was_begun_with_are_the_only_ones(adopted: MyHub, which: str) -> None:
     other = adopted.again(**{which: "somebody_else"})
     for action in (other.report, other.run, other.finish, other.undo):
@@ -88,6 +87,7 @@ def test_undoing_past_the_sequences_is_for_the_tables_owner(adopted: MyHub) -> N
     adopted.sql("INSERT INTO users (organization_id, email) VALUES (1, 'after@example.com')")
 
 
+@pytest.mark.exhaustive  # the one before goes further
 def test_undoing_down_to_the_sequences_asks_for_no_owner(adopted: MyHub) -> None:
     adopted.again().finish()
     assert Runner(adopted.url).down(5)[-1] == "006_assign_organization"

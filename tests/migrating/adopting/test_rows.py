@@ -137,6 +137,7 @@ def test_what_the_old_application_writes_meanwhile_is_settled_too(myhub: MyHub) 
     assert [key for key in kept(myhub) if key[0] == "likes"]
 
 
+@pytest.mark.exhaustive  # a moment later than the one before
 def test_what_is_written_while_a_unique_index_is_built_is_settled_too(myhub: MyHub) -> None:
     written: set[int] = set()
 
