@@ -150,9 +150,21 @@ def own_pool(db: Database) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture
+def on_the_runs_server(make_database: Callable[..., str], template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Database.embedded()` of a document's example is a new database of the server that runs already.
+
+    Starting a server and migrating take most of the time of an example, and the README's does both.
+    """
+    monkeypatch.setattr(Database, "embedded", lambda: Database.connect(make_database(template)))
+
+
 # -- processes that race: all of them are forked from one that has loaded what any of them needs ----------------------
 
 RACING = (
+    "bench.contenders.by_hand",
+    "bench.contenders.rayces",
+    "bench.crowd",
     "rayces_core.models",
     "rayces_core.credits",
     "rayces_core.scheduling",
