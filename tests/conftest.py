@@ -17,15 +17,22 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from hypothesis import settings
 from psycopg2.extensions import make_dsn
 
 from rayces_core.database.database import Database
 from rayces_core.embedded.server import EmbeddedServer
+from tests.sizes import EVERYTHING
 
 # Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
 # compiled lies in __pycache__, which the checkout ignores.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Without a size of its own a property is tried with few examples, always the same; with all and new ones by test-all.
+if not EVERYTHING:
+    settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
+    settings.load_profile("quick")
 
 # A database is 300 files and a cluster 1,000: a disk may take 0.3 s to make the former, memory takes 0.02 s. So all
 # that is temporary lies there, also that of the processes that tests start, unless TMPDIR says where.

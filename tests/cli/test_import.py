@@ -14,7 +14,7 @@ from rayces_core import Database, Organization, Student, User
 from rayces_core.importing.records import RECORDS
 from tests.cli.process import SHOWN, Terminal, is_one_sentence, on_terminal, start
 from tests.factory import make_organization
-from tests.sizes import quick_or_whole
+from tests.sizes import exhaustive, quick_or_whole
 
 GOOD = "Nombre;Apellido;Fecha de nacimiento;Nota\nLuz;Sosa;31/12/2019;a\nTeo;Río;01/02/2020;b\n"
 BAD = GOOD + "Sol;;31/31/2020;c\n"
@@ -136,7 +136,7 @@ def test_what_cannot_be_is_one_sentence(
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", ["en", *exhaustive("es")])
 def test_a_template_is_recognised_as_it_is(
     bare: Terminal, north: Organization, tmp_path: Path, kind: str, language: str
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_template_without_a_file_goes_to_stdout(nowhere: Terminal) -> None:
     assert ran.out.lstrip("\ufeff").startswith("email,first_name,")
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", ["es", *exhaustive("en")])
 def test_the_templates_go_in_one_after_the_other(
     bare: Terminal, bare_db: Database, north: Organization, tmp_path: Path, language: str
 ) -> None:
