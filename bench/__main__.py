@@ -65,9 +65,14 @@ def main(
         raise click.UsageError(f"no such operation: {', '.join(operations)}; there are {names}")
     plan = Plan(rows or (10_000 if quick else 100_000), rounds or 5, 0.03 if quick else 0.08)
     kinds = installed(only or (MODULES if not quick else (BASELINE, "rayces_core")))
-    began = monotonic()
     with migrated_database(database_url) as url:
-        results, facts, heading = _measured(url, plan, kinds, todo)
+        carry_out(plan, url, kinds, todo, file)
+
+
+def carry_out(plan: Plan, url: str, kinds: list[type[Contender]], todo: list[Operation], file: Path | None) -> None:
+    """Measure in the migrated, empty database of `url`, print the table and write the figures to `file`."""
+    began = monotonic()
+    results, facts, heading = _measured(url, plan, kinds, todo)
     console = Console() if sys.stdout.isatty() else Console(width=160, no_color=True)
     show(results, facts, f"{heading}, {monotonic() - began:.0f} s", console)
     if file is not None:

@@ -5,26 +5,34 @@ by using organizations of their own; a test that looks at the whole database tak
 """
 
 import gc
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg2
 import pytest
+from hypothesis import settings
 from psycopg2.extensions import make_dsn
 
 from rayces_core.database.database import Database
 from rayces_core.embedded.server import EmbeddedServer
+from tests.sizes import EVERYTHING
 
 # Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
 # compiled lies in __pycache__, which the checkout ignores.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Without a size of its own a property is tried with few examples, always the same; with all and new ones by test-all.
+if not EVERYTHING:
+    settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
+    settings.load_profile("quick")
 
 # A database is 300 files and a cluster 1,000: a disk may take 0.3 s to make the former, memory takes 0.02 s. So all
 # that is temporary lies there, also that of the processes that tests start, unless TMPDIR says where.
@@ -146,4 +154,65 @@ def b(db: Database) -> object:
 def own_pool(db: Database) -> Iterator[Database]:
     """The shared database with a pool of the test's own, which it may count, observe, exhaust and close."""
     with Database.connect(db.url, pool_timeout=10) as database:
+        yield database
+
+
+@pytest.fixture
+def on_the_runs_server(make_database: Callable[..., str], template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Database.embedded()` of a document's example is a new database of the server that runs already.
+
+    Starting a server and migrating take most of the time of an example, and the README's does both.
+    """
+    monkeypatch.setattr(Database, "embedded", lambda: Database.connect(make_database(template)))
+
+
+# -- processes that race: all of them are forked from one that has loaded what any of them needs ----------------------
+
+RACING = (
+    "bench.contenders.by_hand",
+    "bench.contenders.rayces",
+    "bench.crowd",
+    "rayces_core.models",
+    "rayces_core.credits",
+    "rayces_core.scheduling",
+    "tests.credits.jack_worker",
+    "tests.credits.racers",
+    "tests.scheduling.racing",
+    "tests.state_machine.racers",
+)
+
+
+def pytest_collection_finish() -> None:
+    """Modules of tests name what they need themselves, and the last one that is collected would have it alone."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(RACING))
+
+
+# -- a database that is emptied instead of made: a tenth of the time ---------------------------------------------------
+
+HISTORY = "rayces_migrations"
+EMPTIED = """
+SELECT 'SET session_replication_role = replica; '
+    || (SELECT string_agg(format('DELETE FROM %%I', tablename), '; ') FROM pg_tables
+        WHERE schemaname = current_schema() AND tablename <> %s)
+    || '; ' || (SELECT string_agg(format('ALTER SEQUENCE %%I RESTART', sequencename), '; ') FROM pg_sequences
+        WHERE schemaname = current_schema())
+"""
+
+
+@pytest.fixture(scope="session")
+def bare_url(create_database: Callable[..., str], template: str) -> str:
+    """URL of the migrated database that is emptied again and again; see `bare_db`."""
+    return create_database(template)
+
+
+@pytest.fixture
+def bare_db(bare_url: str) -> Iterator[Database]:
+    """A migrated database without a row, for a test that looks at the whole of it and leaves schema and grants alone.
+
+    Whoever changes the schema, or holds connections beyond the test, takes `own_db`.
+    """
+    with closing(psycopg2.connect(bare_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(EMPTIED, (HISTORY,))
+        cursor.execute(cursor.fetchone()[0])
+    with Database.connect(bare_url, pool_timeout=10) as database:
         yield database

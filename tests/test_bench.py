@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
 import pytest
+from bench.__main__ import Plan, carry_out
 from bench.books import Books, UnequalResultsError
 from bench.checking import check_equal
-from bench.contenders import by_hand_credits
+from bench.contenders import by_hand_credits, installed
 from bench.contenders.by_hand import ByHand
 from bench.contenders.rayces import Rayces
 from bench.crowd import Crowd
-from bench.facts import NOW
+from bench.facts import NOW, Facts
 from bench.filling import fill
 from bench.measuring import Samples
-from bench.operations import CROWD, HOT, MANY_OF_ALL, MANY_OF_FEW, OPERATIONS, SPREAD
+from bench.operations import CROWD, HOT, MANY_OF_ALL, MANY_OF_FEW, OPERATIONS, SPREAD, chosen
 from psycopg2.extensions import parse_dsn
 
-from rayces_core import credits, scheduling
-from tests.conftest import cloned
-from tests.sizes import exhaustive
+from rayces_core import Database, credits, scheduling
+from tests.sizes import EVERYTHING, exhaustive, quick_or_whole
 
 CHECKOUT = Path(__file__).parents[1]
 CONTENDERS = ("psycopg2", "rayces_core")
+# What is run; in `make test`, an operation of each kind, a crowd among them.
+SOME = [o for o in chosen(("point", "book", "find", "debit", "open")) if o.processes == 1 or o.title == HOT]
+RUN = quick_or_whole(SOME, list(OPERATIONS))
 
 
 @pytest.fixture(scope="module")
-def quick_run(tmp_path_factory, server_url):
+def quick_run(tmp_path_factory, server_url, create_database, template):
+    """What the benchmark prints and writes: as a command of its own in `make test-all`."""
     file = tmp_path_factory.mktemp("bench") / "figures.json"
+    if EVERYTHING:
+        return as_command(server_url, file)
+    plan = Plan(rows=500, rounds=1, batch_seconds=0.005)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        carry_out(plan, create_database(template), installed(CONTENDERS), RUN, file)
+    return printed.getvalue(), json.loads(file.read_text())
+
+
+def as_command(server_url, file):
     scale = ("--quick", "--rounds", "1", "--rows", "500", "--only", ",".join(CONTENDERS))
     command = [sys.executable, "-m", "bench", *scale, "--json", str(file), "--database-url", server_url]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False)
@@ -45,14 +61,14 @@ def test_every_operation_has_a_figure_of_both_contenders(quick_run):
     _, figures = quick_run
 
     found = {(r["operation"], r["contender"]): r for r in figures["results"]}
-    assert set(found) == {(o.title, name) for o in OPERATIONS for name in CONTENDERS}
+    assert set(found) == {(o.title, name) for o in RUN for name in CONTENDERS}
     assert all(r["operations_per_second"] > 0 and r["client_cpu_microseconds"] > 0 for r in found.values())
 
 
 def test_the_table_shows_every_operation_and_its_target(quick_run):
     printed, _ = quick_run
 
-    for operation in OPERATIONS:
+    for operation in RUN:
         block = printed.split(operation.title)[1]
         assert "rayces_core" in block
         assert operation.target is None or f"({operation.target:.2f})" in block.splitlines()[1]
@@ -127,8 +143,30 @@ def test_the_share_of_the_database_in_free_slots_is_told(quick_run):
     assert all(f"{share:.0%}" in line for share in shares.values())
 
 
-def test_slots_are_counted_and_there_are_some_but_not_all(own_db):
-    facts, _ = fill(own_db.url, 2000)
+@dataclass(frozen=True)
+class Filled:
+    """A database with few rows, to be cloned, and what is known of it."""
+
+    template: str
+    facts: Facts
+    sample: Facts
+
+
+@pytest.fixture(scope="module")
+def filled(create_database, template):
+    url = create_database(template)
+    return Filled(parse_dsn(url)["dbname"], *fill(url, 500))
+
+
+@pytest.fixture
+def own_db(make_database, filled):
+    """A filled database of the test's own."""
+    with Database.connect(make_database(filled.template)) as database:
+        yield database
+
+
+def test_slots_are_counted_and_there_are_some_but_not_all(own_db, filled):
+    facts = filled.facts
     with own_db.tenant(facts.agenda.subdomain):
         own_db.execute_sql(
             "UPDATE appointments SET state = 'draft', confirmed_at = NULL, pre_confirmed_at = NULL, "
@@ -139,10 +177,8 @@ def test_slots_are_counted_and_there_are_some_but_not_all(own_db):
     assert 0 < facts.agenda.slots < len(undisturbed)
 
 
-def test_both_contenders_return_and_write_the_same_rows(own_db):
-    _, sample = fill(own_db.url, 500)
-
-    check_equal([ByHand, Rayces], list(OPERATIONS), own_db.url, sample)
+def test_both_contenders_return_and_write_the_same_rows(own_db, filled):
+    check_equal([ByHand, Rayces], list(OPERATIONS), own_db.url, filled.sample)
 
 
 CHECKED = (
@@ -162,17 +198,8 @@ FIRST = {o.method: o for o in reversed(OPERATIONS) if o.method in CHECKED}.value
 OTHERS = [o for o in OPERATIONS if o.method in CHECKED and o not in FIRST]
 
 
-@pytest.fixture(scope="module")
-def filled(create_database, template):
-    """A database with few rows, to be cloned, and what is asked of it."""
-    url = create_database(template)
-    return parse_dsn(url)["dbname"], fill(url, 500)[1]
-
-
 @pytest.mark.parametrize("operation", [*FIRST, *exhaustive(*OTHERS)], ids=lambda o: o.title)
-def test_a_contender_that_returns_or_writes_other_rows_is_found_out(server_url, filled, operation):
-    template, sample = filled
-
+def test_a_contender_that_returns_or_writes_other_rows_is_found_out(own_db, filled, operation):
     class Wrong(ByHand):
         name = "wrong"
 
@@ -205,12 +232,12 @@ def test_a_contender_that_returns_or_writes_other_rows_is_found_out(server_url, 
         def purchases(self, rows):
             return super().purchases(rows[::-1])
 
-    with cloned(server_url, template) as url, pytest.raises(UnequalResultsError, match="wrong"):
-        check_equal([ByHand, Wrong], [operation], url, sample)
+    with pytest.raises(UnequalResultsError, match="wrong"):
+        check_equal([ByHand, Wrong], [operation], own_db.url, filled.sample)
 
 
-def test_the_ledger_that_is_filled_adds_up_and_is_there_again_when_tidied(own_db):
-    facts, _ = fill(own_db.url, 500)
+def test_the_ledger_that_is_filled_adds_up_and_is_there_again_when_tidied(own_db, filled):
+    facts = filled.facts
     ledger, state = facts.ledger, "SELECT * FROM credit_balances ORDER BY id"
 
     with closing(Books(own_db.url, facts)) as books, own_db.tenant(ledger.subdomain):
@@ -227,8 +254,8 @@ def test_the_ledger_that_is_filled_adds_up_and_is_there_again_when_tidied(own_db
         assert {row[3] for row in filled} == {credits.balance(ledger.users[3])}
 
 
-def test_an_entry_that_no_caller_was_told_of_and_a_balance_that_is_no_sum_are_found_out(own_db):
-    facts, _ = fill(own_db.url, 500)
+def test_an_entry_that_no_caller_was_told_of_and_a_balance_that_is_no_sum_are_found_out(own_db, filled):
+    facts = filled.facts
     ledger = facts.ledger
 
     with closing(Books(own_db.url, facts)) as books:
@@ -247,8 +274,8 @@ def test_an_entry_that_no_caller_was_told_of_and_a_balance_that_is_no_sum_are_fo
 
 
 @pytest.mark.parametrize("kind", [ByHand, Rayces])
-def test_a_crowd_works_at_once_and_what_it_says_it_did_is_in_the_ledger(own_db, kind):
-    facts, _ = fill(own_db.url, 500)
+def test_a_crowd_works_at_once_and_what_it_says_it_did_is_in_the_ledger(own_db, filled, kind):
+    facts = filled.facts
     ledger = facts.ledger
 
     with (
@@ -264,8 +291,8 @@ def test_a_crowd_works_at_once_and_what_it_says_it_did_is_in_the_ledger(own_db, 
         assert batch.cpu > 0
 
 
-def test_what_fails_in_a_crowd_fails_in_the_benchmark(own_db):
-    facts, _ = fill(own_db.url, 500)
+def test_what_fails_in_a_crowd_fails_in_the_benchmark(own_db, filled):
+    facts = filled.facts
 
     with closing(Crowd(ByHand, own_db.url, facts, facts.ledger.subdomain, 2)) as crowd:
         with pytest.raises(ValueError, match="not enough values"):

@@ -1,6 +1,7 @@
 """What the documents say is run or checked."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@functools.cache
 def code_blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
@@ -27,7 +29,7 @@ def test_the_readmes_example_runs_as_it_stands(capsys):
 
 
 @pytest.mark.parametrize("document", ["scheduling.md", "credits.md"])
-def test_the_example_of_a_document_runs_as_it_stands(document, capsys):
+def test_the_example_of_a_document_runs_as_it_stands(document, capsys, on_the_runs_server):
     example, _ = code_blocks(ROOT / "docs" / document, "python")
 
     exec(compile(example, document, "exec"), {})

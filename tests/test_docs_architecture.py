@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import rayces_core
@@ -21,6 +22,7 @@ def drawn() -> dict[str, set[str]]:
     return arrows
 
 
+@cache
 def imported() -> dict[str, set[str]]:
     arrows: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):

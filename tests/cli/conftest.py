@@ -32,3 +32,9 @@ def empty(capsys: pytest.CaptureFixture[str], make_database: Callable[..., str])
 def migrated(capsys: pytest.CaptureFixture[str], own_db: Database) -> Terminal:
     """A command line on a migrated database."""
     return Terminal(capsys, own_db.url)
+
+
+@pytest.fixture
+def bare(capsys: pytest.CaptureFixture[str], bare_db: Database) -> Terminal:
+    """A command line on a migrated database without a row, for commands that change neither schema nor grants."""
+    return Terminal(capsys, bare_db.url)

@@ -12,6 +12,13 @@ import pytest
 
 from rayces_core.cli import run
 
+# Options of a command on a terminal, and whether its progress is shown there; each is a process of its own. That the
+# quiet see none, `make test` tries with `rayces import` alone.
+SHOWN = [
+    ([], True),
+    *(pytest.param([option], False, marks=pytest.mark.exhaustive) for option in ("--quiet", "--json")),
+]
+
 
 @dataclass
 class Ran:

@@ -28,8 +28,8 @@ def test_migrations_go_up_and_down_and_show_where_they_are(empty: Terminal) -> N
     assert empty("migrate", "down").out == "nothing to undo\n"
 
 
-def test_the_status_is_json_for_programs(migrated: Terminal) -> None:
-    ran = migrated("migrate", "status", "--json")
+def test_the_status_is_json_for_programs(bare: Terminal) -> None:
+    ran = bare("migrate", "status", "--json")
     states = json.loads(ran.out)
     assert ran.code == 0
     assert [state["number"] for state in states] == list(range(1, len(states) + 1))
@@ -62,16 +62,16 @@ def test_other_role_names_are_used_throughout(empty: Terminal) -> None:
         on_server(str(empty.url), "DROP OWNED BY cli_app, cli_admin; DROP ROLE cli_app, cli_admin")
 
 
-def test_an_organization_is_made_with_its_columns_and_listed(migrated: Terminal) -> None:
-    assert "no organizations yet" in migrated("organizations", "list").out
-    made = migrated(
+def test_an_organization_is_made_with_its_columns_and_listed(bare: Terminal) -> None:
+    assert "no organizations yet" in bare("organizations", "list").out
+    made = bare(
         *("organizations", "create", "Centro Añasco", "--subdomain", "anasco", "--time-zone", "America/Montevideo"),
         *("--currency", "UYU", "--email", "Hola@Anasco.example.org", "--phone", "+598 2 410", "--address", "Calle 1"),
     )
     assert (made.code, made.err) == (0, "")
     assert made.out == "created organization 1: Centro Añasco (subdomain anasco)\n"
-    assert re.search(r"anasco +Centro Añasco +America/Montevideo +UYU +yes", migrated("organizations", "list").out)
-    (row,) = json.loads(migrated("organizations", "list", "--json").out)
+    assert re.search(r"anasco +Centro Añasco +America/Montevideo +UYU +yes", bare("organizations", "list").out)
+    (row,) = json.loads(bare("organizations", "list", "--json").out)
     assert row.pop("created_at").endswith("+00:00")
     assert row == {
         "id": 1,
@@ -86,9 +86,9 @@ def test_an_organization_is_made_with_its_columns_and_listed(migrated: Terminal)
     }
 
 
-def test_a_subdomain_that_is_taken_is_refused_by_the_database(migrated: Terminal) -> None:
-    assert migrated("organizations", "create", "North", "--subdomain", "north").code == 0
-    ran = migrated("organizations", "create", "Other", "--subdomain", "north")
+def test_a_subdomain_that_is_taken_is_refused_by_the_database(bare: Terminal) -> None:
+    assert bare("organizations", "create", "North", "--subdomain", "north").code == 0
+    ran = bare("organizations", "create", "Other", "--subdomain", "north")
     assert (ran.code, ran.out) == (3, "")
     assert is_one_sentence(ran.err)
     assert "subdomain" in ran.err
@@ -99,16 +99,16 @@ def test_a_subdomain_that_is_taken_is_refused_by_the_database(migrated: Terminal
     [("--currency", "pesos"), ("--time-zone", "Mars/Olympus"), ("--email", "nobody")],
     ids=lambda words: words[0],
 )
-def test_a_malformed_value_is_wrong_usage(wrong: tuple[str, str], migrated: Terminal) -> None:
-    ran = migrated("organizations", "create", "North", "--subdomain", "north", *wrong)
+def test_a_malformed_value_is_wrong_usage(wrong: tuple[str, str], bare: Terminal) -> None:
+    ran = bare("organizations", "create", "North", "--subdomain", "north", *wrong)
     assert ran.code == 2
     assert is_one_sentence(ran.err)
-    assert json.loads(migrated("organizations", "list", "--json").out) == []
+    assert json.loads(bare("organizations", "list", "--json").out) == []
 
 
-def test_what_looks_like_markup_in_a_name_is_shown_as_it_is(migrated: Terminal) -> None:
-    migrated("organizations", "create", "[red]North[/red] :smile:", "--subdomain", "north")
-    assert "[red]North[/red] :smile:" in migrated("organizations", "list").out
+def test_what_looks_like_markup_in_a_name_is_shown_as_it_is(bare: Terminal) -> None:
+    bare("organizations", "create", "[red]North[/red] :smile:", "--subdomain", "north")
+    assert "[red]North[/red] :smile:" in bare("organizations", "list").out
 
 
 def test_a_database_without_schema_says_what_to_run(empty: Terminal) -> None:
@@ -130,8 +130,8 @@ def test_the_doctor_finds_errors_and_gives_the_remedy(migrated: Terminal) -> Non
     assert migrated("doctor").code == 0
 
 
-def test_warnings_alone_are_well_unless_the_doctor_is_strict(migrated: Terminal) -> None:
-    ran = migrated("doctor")
+def test_warnings_alone_are_well_unless_the_doctor_is_strict(bare: Terminal) -> None:
+    ran = bare("doctor")
     assert ran.code == 0
     assert "login-unrestricted" in ran.out
-    assert migrated("doctor", "--strict").code == 1
+    assert bare("doctor", "--strict").code == 1

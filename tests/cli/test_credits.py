@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from rayces_core.database.database import Database
-from tests.cli.process import Terminal, is_one_sentence, on_terminal
+from tests.cli.process import SHOWN, Terminal, is_one_sentence, on_terminal
 from tests.conftest import on_server
 from tests.credits.corruption import corrupt, make_ledger
 from tests.factory import make_organization
@@ -18,25 +18,25 @@ WRONG = "UPDATE credit_balances SET balance = 1000 WHERE id = {balance}"
 
 
 @pytest.fixture
-def ledger(own_db: Database) -> SimpleNamespace:
+def ledger(bare_db: Database) -> SimpleNamespace:
     """A ledger in the organization `north`, beside one in `south`."""
-    with own_db.tenant(make_organization(own_db, subdomain="south")):
+    with bare_db.tenant(make_organization(bare_db, subdomain="south")):
         make_ledger()
-    with own_db.tenant(make_organization(own_db, subdomain="north")):
+    with bare_db.tenant(make_organization(bare_db, subdomain="north")):
         return make_ledger()
 
 
-def test_a_clean_ledger_is_0(migrated: Terminal, ledger: SimpleNamespace) -> None:
-    ran = migrated("credits", "verify")
+def test_a_clean_ledger_is_0(bare: Terminal, ledger: SimpleNamespace) -> None:
+    ran = bare("credits", "verify")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "4 balances and 4 appointments: every balance is the sum of its ledger\n"
-    assert migrated("credits", "verify", "--organization", "north").out.startswith("2 balances and 2 appointments")
-    assert migrated("credits", "verify", "--json").out.strip() == "[]"
+    assert bare("credits", "verify", "--organization", "north").out.startswith("2 balances and 2 appointments")
+    assert bare("credits", "verify", "--json").out.strip() == "[]"
 
 
-def test_a_finding_is_1_and_shown_with_its_place(migrated: Terminal, own_db: Database, ledger: SimpleNamespace) -> None:
-    corrupt(own_db.url, WRONG, ledger)
-    ran = migrated("credits", "verify")
+def test_a_finding_is_1_and_shown_with_its_place(bare: Terminal, bare_db: Database, ledger: SimpleNamespace) -> None:
+    corrupt(bare_db.url, WRONG, ledger)
+    ran = bare("credits", "verify")
     assert (ran.code, ran.err) == (1, "")
     row = rf"{ledger.organization} +balance +8 +1000 +balance {ledger.balance}\b"
     assert re.search(row, ran.out)
@@ -45,10 +45,10 @@ def test_a_finding_is_1_and_shown_with_its_place(migrated: Terminal, own_db: Dat
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"], ["-q"]])
 def test_findings_are_json_for_programs(
-    migrated: Terminal, own_db: Database, ledger: SimpleNamespace, quiet: list[str]
+    bare: Terminal, bare_db: Database, ledger: SimpleNamespace, quiet: list[str]
 ) -> None:
-    corrupt(own_db.url, WRONG + "; UPDATE appointments SET credits_used = 9 WHERE id = {kept}", ledger)
-    ran = migrated("credits", "verify", "--json", *quiet)
+    corrupt(bare_db.url, WRONG + "; UPDATE appointments SET credits_used = 9 WHERE id = {kept}", ledger)
+    ran = bare("credits", "verify", "--json", *quiet)
     assert (ran.code, ran.err) == (1, "")
     facts = {"organization_id": ledger.organization, "balance_id": None, "entry_id": None, "appointment_id": None}
     assert json.loads(ran.out) == [
@@ -58,16 +58,16 @@ def test_findings_are_json_for_programs(
 
 
 def test_one_organization_is_asked_for_by_subdomain_or_id(
-    migrated: Terminal, own_db: Database, ledger: SimpleNamespace
+    bare: Terminal, bare_db: Database, ledger: SimpleNamespace
 ) -> None:
-    corrupt(own_db.url, WRONG, ledger)
+    corrupt(bare_db.url, WRONG, ledger)
     for name, code in (("north", 1), (str(ledger.organization), 1), ("south", 0)):
-        assert migrated("credits", "verify", "--organization", name).code == code
+        assert bare("credits", "verify", "--organization", name).code == code
 
 
 @pytest.mark.parametrize("name", ["nowhere", "999"])
-def test_an_organization_that_is_not_there_is_3(migrated: Terminal, ledger: SimpleNamespace, name: str) -> None:
-    ran = migrated("credits", "verify", "--organization", name)
+def test_an_organization_that_is_not_there_is_3(bare: Terminal, ledger: SimpleNamespace, name: str) -> None:
+    ran = bare("credits", "verify", "--organization", name)
     assert (ran.code, ran.out) == (3, "")
     assert is_one_sentence(ran.err)
     assert name in ran.err
@@ -79,18 +79,19 @@ def test_a_database_without_schema_is_3(empty: Terminal) -> None:
     assert "rayces migrate up" in ran.err
 
 
-def test_it_changes_nothing(migrated: Terminal, own_db: Database, ledger: SimpleNamespace) -> None:
-    corrupt(own_db.url, WRONG, ledger)
+def test_it_changes_nothing(migrated: Terminal, own_db: Database) -> None:
+    with own_db.tenant(make_organization(own_db)):
+        corrupt(own_db.url, WRONG, make_ledger())
     on_server(own_db.url, "REVOKE INSERT, UPDATE ON ALL TABLES IN SCHEMA public FROM rayces_app, rayces_admin")
     assert migrated("credits", "verify").code == 1
     assert migrated("credits", "verify").code == 1
 
 
-@pytest.mark.parametrize(("options", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
+@pytest.mark.parametrize(("options", "shown"), SHOWN)
 def test_progress_is_for_terminals_and_not_for_the_quiet(
-    own_db: Database, ledger: SimpleNamespace, options: list[str], shown: bool
+    bare_db: Database, ledger: SimpleNamespace, options: list[str], shown: bool
 ) -> None:
-    bar, out, code = on_terminal("credits", "verify", "--database-url", own_db.url, *options)
+    bar, out, code = on_terminal("credits", "verify", "--database-url", bare_db.url, *options)
     assert code == 0
     assert ("credit_balances" in bar) is shown
     assert ("appointments" in bar) is shown

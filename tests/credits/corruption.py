@@ -81,7 +81,7 @@ CORRUPTIONS = [
     ),
     Corruption(
         "balance_before",
-        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_balance_before_check; "
+        "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_balance_before_check; "
         "UPDATE credit_transactions SET balance_before = 100 WHERE id = {last}",
         (("balance_before", "last", "10", "100"),),
     ),
@@ -139,7 +139,7 @@ CORRUPTIONS = [
     Corruption(
         "refunded twice",
         "DROP INDEX index_credit_transactions_on_live_refund; "
-        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_balance_before_check; "
+        "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_balance_before_check; "
         "UPDATE credit_transactions SET amount = 1, balance_after = 8 WHERE id = {refund}; "
         "UPDATE credit_transactions SET balance_before = 8, balance_after = 6 WHERE id = {last}; "
         + ENTRY.format(user="{ana}", amount=1, before=6, place=5, like="{refund}")
@@ -160,7 +160,7 @@ CORRUPTIONS = [
         "UPDATE credit_transactions SET sequence = 3, previous_sequence = 2, balance_before = 7, balance_after = 5 "
         "WHERE id = {last}; "
         "UPDATE credit_balances SET balance = 5, last_sequence = 3, lifetime_used = 5 WHERE id = {balance}; "
-        "ALTER TABLE credit_balances DROP CONSTRAINT credit_balances_lifetime_used_check; "
+        "ALTER TABLE credit_balances DROP CONSTRAINT IF EXISTS credit_balances_lifetime_used_check; "
         "UPDATE credit_balances SET balance = 9, last_sequence = 2, lifetime_used = -3 WHERE id = {other}",
         (("refund_to_another", "refunded", "1", "2"),),
     ),

@@ -40,7 +40,7 @@ from rayces_core.embedded.server import EmbeddedServer
 from tests.credits.jack_worker import HOT, Diary, Site, work_alone
 from tests.factory import START, make_professional, make_student, make_user
 
-SPREAD, APPOINTMENTS = 60, 1000
+SPREAD = 60
 SPAWNING = multiprocessing.get_context("forkserver")
 SPAWNING.set_forkserver_preload(["rayces_core.models", "rayces_core.credits", "tests.credits.jack_worker"])
 
@@ -70,12 +70,19 @@ class Report:
 
 
 def hammer(
-    url: str, *, processes: int = 20, operations: int = 1000, seconds: float = 0, seed: int = 0, harm: bool = True
+    url: str,
+    *,
+    processes: int = 20,
+    operations: int = 1000,
+    seconds: float = 0,
+    seed: int = 0,
+    harm: bool = True,
+    appointments: int = 1000,
 ) -> Report:
     """Run the workers on a migrated database, harm them, and see whether everything adds up."""
     report, dice = Report(), random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, Database.connect(url) as database:
-        site = build_site(database, folder)
+        site = build_site(database, folder, appointments)
         started = time.monotonic()
         deadline = time.time() + seconds if seconds else None
         run_workers(site, processes, operations, deadline, seed, dice, report, harm)
@@ -86,15 +93,15 @@ def hammer(
     return report
 
 
-def build_site(database: Database, folder: str) -> Site:
+def build_site(database: Database, folder: str, appointments: int = 1000) -> Site:
     organization = database.create_organization("Hammered", subdomain=f"hammered-{uuid.uuid4().hex[:12]}")
     with database.tenant(organization):
         desk = make_user(role=Role.STAFF)
         users = tuple(make_user().id for _ in range(HOT + SPREAD))
         people = {"professional": make_professional(), "student": make_student(), "client": users[0]}
-        drafts = [people | {"scheduled_at": START}] * APPOINTMENTS
-        appointments = tuple(key for (key,) in Appointment.insert_many(drafts).execute())
-    return Site(database.url, organization.id, desk.id, users, appointments, folder)
+        drafts = [people | {"scheduled_at": START}] * appointments
+        booked = tuple(key for (key,) in Appointment.insert_many(drafts).execute())
+    return Site(database.url, organization.id, desk.id, users, booked, folder)
 
 
 def run_workers(

@@ -13,15 +13,15 @@ PAID = {"payment_method": "mp", "payment_reference": "1"}
 
 
 @pytest.fixture
-def organization(own_db):
-    name = parse_dsn(own_db.url)["dbname"]
-    on_server(own_db.url, f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '300ms'")
-    return own_db.create_organization("Waiting", subdomain="waiting")
+def organization(bare_db):
+    name = parse_dsn(bare_db.url)["dbname"]
+    on_server(bare_db.url, f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '300ms'")
+    return bare_db.create_organization("Waiting", subdomain="waiting")
 
 
 @pytest.fixture
-def two(own_db, organization):
-    with own_db.tenant(organization):
+def two(bare_db, organization):
+    with bare_db.tenant(organization):
         users = [make_user(), make_user()]
         credits.purchase_many([{"user": user, "credits": 9} for user in users])
         yield users
@@ -36,14 +36,14 @@ SAME = {
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a unit of work"])
 @pytest.mark.parametrize("same", SAME)
-def test_one_key_for_two_users_is_a_conflict_that_names_the_row(own_db, organization, two, same, alone):
+def test_one_key_for_two_users_is_a_conflict_that_names_the_row(bare_db, organization, two, same, alone):
     post, post_many, key = SAME[same]
     one, other = two
     rows = [{"user": other, "credits": 1}, {"user": other, "credits": 2, **key}]
-    with own_db.atomic():
+    with bare_db.atomic():
         post(one, 2, **key)
-        many = Meanwhile(own_db, organization, lambda: post_many(rows), alone=alone)
-        until_somebody_waits(own_db)
+        many = Meanwhile(bare_db, organization, lambda: post_many(rows), alone=alone)
+        until_somebody_waits(bare_db)
     error = many.ended()
     assert isinstance(error, IdempotencyConflictError)
     assert error.__notes__ == ["row 1, counted from 0"]
@@ -51,7 +51,7 @@ def test_one_key_for_two_users_is_a_conflict_that_names_the_row(own_db, organiza
     assert credits.verify().is_clean
 
 
-def test_the_callers_unit_of_work_goes_on_after_such_a_conflict(own_db, organization, two):
+def test_the_callers_unit_of_work_goes_on_after_such_a_conflict(bare_db, organization, two):
     one, other = two
 
     def buy():
@@ -60,39 +60,39 @@ def test_the_callers_unit_of_work_goes_on_after_such_a_conflict(own_db, organiza
             credits.purchase_many([{"user": other, "credits": 2, "idempotency_key": "k"}])
         return credits.purchase(other, 1).balance_after
 
-    with own_db.atomic():
+    with bare_db.atomic():
         credits.purchase(one, 2, idempotency_key="k")
-        many = Meanwhile(own_db, organization, buy)
-        until_somebody_waits(own_db)
+        many = Meanwhile(bare_db, organization, buy)
+        until_somebody_waits(bare_db)
     assert many.ended() == 11
 
 
-def test_an_appointment_that_is_debited_meanwhile_names_the_row(own_db, organization, two):
+def test_an_appointment_that_is_debited_meanwhile_names_the_row(bare_db, organization, two):
     one, other = two
     appointment = make_appointment()
-    with own_db.atomic():
+    with bare_db.atomic():
         first = credits.debit(one, 2, appointment=appointment)
         row = {"user": other, "credits": 2, "appointment": appointment}
-        many = Meanwhile(own_db, organization, lambda: credits.debit_many([row]), alone=True)
-        until_somebody_waits(own_db)
+        many = Meanwhile(bare_db, organization, lambda: credits.debit_many([row]), alone=True)
+        until_somebody_waits(bare_db)
     error = many.ended()
     assert isinstance(error, AlreadyDebitedError)
     assert (error.transaction_id, error.__notes__) == (first.id, ["row 0, counted from 0"])
 
 
-def test_one_that_is_undone_meanwhile_leaves_the_key_to_the_rows(own_db, organization, two):
+def test_one_that_is_undone_meanwhile_leaves_the_key_to_the_rows(bare_db, organization, two):
     one, other = two
-    with own_db.atomic() as unit:
+    with bare_db.atomic() as unit:
         credits.purchase(one, 2, idempotency_key="k")
         rows = [{"user": other, "credits": 2, "idempotency_key": "k"}]
-        many = Meanwhile(own_db, organization, lambda: credits.purchase_many(rows), alone=True)
-        until_somebody_waits(own_db)
+        many = Meanwhile(bare_db, organization, lambda: credits.purchase_many(rows), alone=True)
+        until_somebody_waits(bare_db)
         unit.rollback()
     assert [row.balance_after for row in many.ended()] == [11]
 
 
 @pytest.mark.parametrize("what", ["transfer", "purchase_many"])
-def test_a_balance_that_is_opened_out_of_order_ends_in_no_deadlock(own_db, organization, two, what):
+def test_a_balance_that_is_opened_out_of_order_ends_in_no_deadlock(bare_db, organization, two, what):
     """Who opens the balance waits for the lock of another user, who wants to open it too."""
     one, _ = two
     desk, new = make_user(role=2), make_user()
@@ -102,10 +102,10 @@ def test_a_balance_that_is_opened_out_of_order_ends_in_no_deadlock(own_db, organ
             return credits.transfer(one, new, 1, reason="x", by=desk)
         return credits.purchase_many([{"user": user, "credits": 1} for user in (one, new)])
 
-    with own_db.atomic():
+    with bare_db.atomic():
         credits.purchase(one, 5)
-        other = Meanwhile(own_db, organization, act, alone=True)
-        until_somebody_waits(own_db)
+        other = Meanwhile(bare_db, organization, act, alone=True)
+        until_somebody_waits(bare_db)
         credits.purchase(new, 5)
     assert len(other.ended()) == 2
     assert (figures(one)[0], figures(new)[0]) == ((13, 6) if what == "transfer" else (15, 6))

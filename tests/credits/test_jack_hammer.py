@@ -1,18 +1,21 @@
 """The short run of the jack-hammer, and that its audit would notice."""
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
-from rayces_core import CreditTransaction, credits
+from rayces_core import CreditTransaction, Database, credits
 from tests.conftest import on_server
 from tests.credits.jack_hammer import Report, audit, build_site, hammer, read_diaries
 from tests.credits.jack_worker import work
 from tests.sizes import quick_or_whole
 
-PROCESSES, OPERATIONS = quick_or_whole((8, 150), (20, 1000))
+# Few appointments where there are few operations, so that some of them are paid and given back all the same.
+PROCESSES, OPERATIONS, APPOINTMENTS = quick_or_whole((6, 70, 60), (20, 1000, 1000))
 
 
 def test_whatever_is_killed_or_cut_everything_adds_up(own_db):
-    report = hammer(own_db.url, processes=PROCESSES, operations=OPERATIONS, seed=20310303)
+    size = {"processes": PROCESSES, "operations": OPERATIONS, "appointments": APPOINTMENTS}
+    report = hammer(own_db.url, **size, seed=20310303)
     assert report.failures == []
     assert report.operations == PROCESSES * OPERATIONS
     assert report.entries > report.operations / 2
@@ -21,18 +24,27 @@ def test_whatever_is_killed_or_cut_everything_adds_up(own_db):
     assert set(report.outcomes) >= {"purchase", "debit", "webhook", "refund", "transfer", "InsufficientCreditsError"}
 
 
+@pytest.fixture(scope="module")
+def worked(create_database, template, tmp_path_factory):
+    """Name of a database in which one worker did its work, to be cloned, and what it was told."""
+    url, report = create_database(template), Report()
+    with Database.connect(url) as database:
+        site = build_site(database, str(tmp_path_factory.mktemp("site")))
+        work(site, 0, 1, 150, None)
+        told = read_diaries(site.folder, report)
+        assert report.operations == 150
+        assert report.failures == []
+        audit(database, site, told, report)
+    assert report.failures == []
+    return parse_dsn(url)["dbname"], site, told
+
+
 @pytest.fixture
-def run(own_db, tmp_path):
-    """What one worker did and was told."""
-    site = build_site(own_db, str(tmp_path))
-    work(site, 0, 1, 150, None)
-    report = Report()
-    told = read_diaries(site.folder, report)
-    assert report.operations == 150
-    assert report.failures == []
-    audit(own_db, site, told, report)
-    assert report.failures == []
-    return own_db, site, told
+def run(make_database, worked):
+    """A clone of it, and what the worker did and was told."""
+    name, site, told = worked
+    with Database.connect(make_database(name)) as database:
+        yield database, site, told
 
 
 def found(run, told):

@@ -146,10 +146,10 @@ def test_two_users_and_two_tenants_have_their_own(db, bound, b, ana):
 
 
 @pytest.fixture
-def alone(own_db):
+def alone(bare_db):
     """Sends of a tenant with a user who has a balance, and somebody at the desk."""
-    organization = make_organization(own_db)
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
+    organization = make_organization(bare_db)
+    with wire(bare_db.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):
         ana, desk = make_user(), make_user(role=2)
         credits.purchase(ana, 100)
         yield proxy, ana, desk

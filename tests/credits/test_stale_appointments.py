@@ -19,6 +19,7 @@ from tests.credits.ledger import (
     held_appointment,
 )
 from tests.factory import make_appointment, make_user
+from tests.sizes import exhaustive
 from tests.state_machine.rules import columns
 
 # -- objects that fell behind ------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ with Database.connect(sys.argv[1]) as db, db.tenant(int(sys.argv[2])):
 
 @pytest.mark.parametrize(
     "imports",
-    ["from rayces_core.models import Appointment", "from rayces_core import Appointment"],
+    ["from rayces_core.models import Appointment", *exhaustive("from rayces_core import Appointment")],
     ids=["models alone", "the root's name alone"],
 )
 def test_a_program_that_never_mentions_credits_is_charged(db, bound, rich, imports):

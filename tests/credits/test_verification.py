@@ -1,15 +1,17 @@
 """Verification finds every corruption, exactly, says where it is, and changes nothing."""
 
 import contextlib
+from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
 
-from rayces_core import InvalidDataError, TenantNotSetError, credits
+from rayces_core import Database, InvalidDataError, TenantNotSetError, credits
 from rayces_core.cli.demo_load import load_centres
 from rayces_core.credits import verification
-from tests.credits.corruption import CORRUPTIONS, corrupt, expected, facts, make_ledger
+from tests.credits.corruption import CORRUPTIONS, Corruption, corrupt, expected, facts, make_ledger
 from tests.credits.ledger import NOW, picture
 from tests.factory import make_organization, make_user
 
@@ -21,16 +23,34 @@ def short_stretches(monkeypatch):
     monkeypatch.setattr(verification, "STRETCH", 1)
 
 
-@pytest.fixture
-def ledger(own_db):
-    """A small ledger in a database of its own, its neighbour's too."""
-    with own_db.tenant(make_organization(own_db)):
-        make_ledger()
-    with own_db.tenant(make_organization(own_db)):
-        ledger = make_ledger()
-    with own_db.tenant(make_organization(own_db)):
-        make_ledger()
-    return ledger
+@dataclass(frozen=True)
+class Corrupted:
+    """A database with a small ledger for each corruption, which has befallen it, and clean ones among them."""
+
+    db: Database
+    ledgers: dict[str, SimpleNamespace]
+    clean: list[int]
+
+    def of(self, corruption: Corruption) -> SimpleNamespace:
+        return self.ledgers[corruption.name]
+
+
+@pytest.fixture(scope="module")
+def corrupted(create_database, template):
+    with Database.connect(create_database(template)) as db:
+        ledgers, clean = {}, [_ledger(db).organization]
+        for number, corruption in enumerate(CORRUPTIONS, 1):
+            ledgers[corruption.name] = _ledger(db)
+            if number % 6 == 0 or number == len(CORRUPTIONS):
+                clean.append(_ledger(db).organization)
+        for corruption in CORRUPTIONS:
+            corrupt(db.url, corruption.sql, ledgers[corruption.name])
+        yield Corrupted(db, ledgers, clean)
+
+
+def _ledger(db):
+    with db.tenant(make_organization(db)):
+        return make_ledger()
 
 
 def test_every_kind_is_corrupted_here_and_has_its_words():
@@ -39,9 +59,9 @@ def test_every_kind_is_corrupted_here_and_has_its_words():
 
 
 @every_corruption
-def test_a_corruption_is_found_exactly_and_nothing_is_changed(own_db, ledger, corruption):
-    corrupt(own_db.url, corruption.sql, ledger)
-    with own_db.tenant(ledger.organization):
+def test_a_corruption_is_found_exactly_and_nothing_is_changed(corrupted, corruption):
+    ledger = corrupted.of(corruption)
+    with corrupted.db.tenant(ledger.organization):
         before = picture()
         report = credits.verify()
         assert picture() == before
@@ -51,28 +71,36 @@ def test_a_corruption_is_found_exactly_and_nothing_is_changed(own_db, ledger, co
 
 
 @every_corruption
-def test_it_is_found_among_all_organizations_and_in_short_stretches(own_db, ledger, corruption, short_stretches):
-    corrupt(own_db.url, corruption.sql, ledger)
-    with own_db.privileged(reason="test"):
-        everywhere, here = credits.verify(), credits.verify(ledger.organization)
-    assert facts(everywhere) == facts(here) == expected(corruption, ledger)
-    assert (everywhere.balances, everywhere.appointments) == (6, 6)
+def test_it_is_found_in_its_organization_and_in_short_stretches(corrupted, corruption, short_stretches):
+    ledger = corrupted.of(corruption)
+    with corrupted.db.privileged(reason="test"):
+        here = credits.verify(ledger.organization)
+    assert facts(here) == expected(corruption, ledger)
     assert (here.balances, here.appointments) == (2, 2)
 
 
-@every_corruption
-def test_neighbours_are_clean(own_db, ledger, corruption):
-    corrupt(own_db.url, corruption.sql, ledger)
-    with own_db.privileged(reason="test"):
-        for other in (ledger.organization - 1, ledger.organization + 1):
+@pytest.mark.parametrize("stretch", [1, 5, verification.STRETCH])
+def test_all_are_found_among_all_organizations_and_nothing_else_is(corrupted, monkeypatch, stretch):
+    monkeypatch.setattr(verification, "STRETCH", stretch)
+    with corrupted.db.privileged(reason="test"):
+        everywhere = credits.verify()
+    assert facts(everywhere) == {fact for each in CORRUPTIONS for fact in expected(each, corrupted.of(each))}
+    assert len(everywhere.discrepancies) == sum(len(corruption.findings) for corruption in CORRUPTIONS)
+    rows = 2 * (len(corrupted.ledgers) + len(corrupted.clean))
+    assert (everywhere.balances, everywhere.appointments) == (rows, rows)
+
+
+def test_neighbours_are_clean(corrupted):
+    for other in corrupted.clean:
+        with corrupted.db.privileged(reason="test"):
             assert credits.verify(other).is_clean
-    with own_db.tenant(ledger.organization + 1):
-        assert credits.verify().is_clean
+        with corrupted.db.tenant(other):
+            assert credits.verify().is_clean
 
 
-def test_what_is_found_says_where_and_what(own_db, ledger):
-    corrupt(own_db.url, "UPDATE credit_balances SET balance = 1000 WHERE id = {balance}", ledger)
-    with own_db.tenant(ledger.organization):
+def test_what_is_found_says_where_and_what(corrupted):
+    ledger = corrupted.ledgers["balance"]
+    with corrupted.db.tenant(ledger.organization):
         (found,) = credits.verify().discrepancies
     assert found.place == f"balance {ledger.balance}"
     assert str(found) == (
@@ -81,33 +109,33 @@ def test_what_is_found_says_where_and_what(own_db, ledger):
     )
 
 
-def test_a_real_ledger_is_clean(own_db):
-    for organization in load_centres(own_db):
-        with own_db.tenant(organization):
+def test_a_real_ledger_is_clean(bare_db):
+    for organization in load_centres(bare_db):
+        with bare_db.tenant(organization):
             report = credits.verify()
             assert report.discrepancies == ()
             assert report.balances > 0
             assert report.appointments > 0
-    with own_db.privileged(reason="test"):
+    with bare_db.privileged(reason="test"):
         assert credits.verify().is_clean
 
 
-def test_nothing_at_all_is_clean(own_db):
-    with own_db.tenant(make_organization(own_db)):
+def test_nothing_at_all_is_clean(db):
+    with db.tenant(make_organization(db)):
         report = credits.verify()
     assert (report.balances, report.appointments, report.is_clean) == (0, 0, True)
 
 
 @pytest.mark.parametrize("stretch", [1, 2, 3, 7, 100])
-def test_each_row_is_looked_at_once_whatever_the_stretch(own_db, monkeypatch, stretch):
+def test_each_row_is_looked_at_once_whatever_the_stretch(bare_db, monkeypatch, stretch):
     monkeypatch.setattr(verification, "STRETCH", stretch)
-    organization = make_organization(own_db)
+    organization = make_organization(bare_db)
     told = []
-    with own_db.tenant(organization):
+    with bare_db.tenant(organization):
         users = [make_user() for _ in range(7)]
         credits.purchase_many([{"user": user, "credits": 2} for user in users])
         wrong = "UPDATE credit_balances SET balance = 5"
-        with contextlib.closing(psycopg2.connect(own_db.url)) as connection, connection:
+        with contextlib.closing(psycopg2.connect(bare_db.url)) as connection, connection:
             connection.cursor().execute(f"SET session_replication_role = replica; {wrong}")
         report = credits.verify(progress=lambda *facts: told.append(facts))
     assert len(report.discrepancies) == len({each.balance_id for each in report.discrepancies}) == report.balances == 7

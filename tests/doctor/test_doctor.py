@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -82,7 +83,16 @@ def test_the_migrating_superuser_is_told_that_it_is_one(healthy_url: str) -> Non
     assert "is a superuser" in finding.message
 
 
-@pytest.mark.parametrize("broken", BREAKS, ids=[f"{each.check}-{number}" for number, each in enumerate(BREAKS)])
+# `make test` keeps the first two mistakes of each check: where there are more, they are others of the same kind.
+SEEN: Counter[str] = Counter()
+KEPT = [number for number, each in enumerate(BREAKS) if not SEEN.update([each.check]) and SEEN[each.check] <= 2]
+EACH_BREAK = [
+    pytest.param(each, id=f"{each.check}-{number}", marks=() if number in KEPT else pytest.mark.exhaustive)
+    for number, each in enumerate(BREAKS)
+]
+
+
+@pytest.mark.parametrize("broken", EACH_BREAK)
 def test_a_mistake_is_found_as_what_it_is_and_its_remedy_mends_it(patient: Patient, broken: Break) -> None:
     patient.run(broken.sql)
     found = patient.audit()

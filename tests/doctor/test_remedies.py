@@ -21,6 +21,7 @@ from rayces_core.errors import IsolationInertError, RoleNotHeldError
 from rayces_core.migrating import Runner
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
+from tests.sizes import exhaustive
 
 SEEN = "SELECT count(*) FROM students"
 
@@ -71,10 +72,12 @@ class Ward:
             assert Student.select().count() == 1
 
 
-@pytest.fixture(scope="module", params=["embedded", "oldest"])
+@pytest.fixture(scope="module", params=["embedded", *exhaustive("oldest")])
 def ward(request: pytest.FixtureRequest) -> Iterator[Ward]:
     server = request.getfixturevalue("server_url" if request.param == "embedded" else "oldest_server_url")
-    on_server(server, "CREATE DATABASE ward TEMPLATE template0")
+    # Migrated already, where that is the server of the run.
+    template = request.getfixturevalue("template") if request.param == "embedded" else "template0"
+    on_server(server, f'CREATE DATABASE ward TEMPLATE "{template}"')
     url = make_dsn(server, dbname="ward")
     with Database.connect(url) as database:
         database.migrate()

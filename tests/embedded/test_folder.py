@@ -16,6 +16,7 @@ from rayces_core.embedded.folder import find_binaries
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors import ConfigurationError, EmbeddedServerError
 from tests.embedded.processes import is_gone, postmaster_of, processes_of, setting, wait_until
+from tests.sizes import exhaustive
 
 IS_ROOT = os.geteuid() == 0
 ORDINARY_USER = """
@@ -35,7 +36,8 @@ except ConfigurationError as error:
 
 
 @pytest.mark.parametrize(
-    "name", ["with a blank", "Straße-日本", "a,comma", "quo'te\"s$(x)%20", "below/missing/folders"]
+    "name",
+    ["quo'te\"s$(x)%20 Straße-日本, a", *exhaustive("with a blank", "Straße-日本", "a,comma", "below/missing/folders")],
 )
 def test_a_folder_may_have_any_name(data_folder: Path, name: str) -> None:
     path = data_folder.parent / name
@@ -202,6 +204,8 @@ def test_an_ordinary_user_without_home_gets_a_temporary_server(ordinary_user: Or
     assert is_gone(Path(path))
 
 
+# `make test` keeps the one without a home.
+@pytest.mark.exhaustive
 def test_a_home_that_cannot_be_written_does_not_matter(ordinary_user: OrdinaryUser, tmp_path: Path) -> None:
     nowhere = {"HOME": "/proc/nowhere", "XDG_RUNTIME_DIR": "/proc/nowhere", "LANG": "xx_XX"}
     path, role = ordinary_user.run(ordinary_user.home / "data", **nowhere)

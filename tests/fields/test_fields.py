@@ -13,7 +13,6 @@ import peewee
 import psycopg2.extras
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rayces_core import fields
@@ -21,13 +20,12 @@ from rayces_core.errors import InvalidDataError, NaiveDatetimeError
 from rayces_core.fields.reading import is_as_read
 from rayces_core.fields.schemas import BlockedDates, Metadata, OrganizationSettings, WeeklySchedule
 from rayces_core.models.user import User
+from tests.sizes import examples
 
 MOMENT = datetime(2026, 5, 25, 14, 30, 15, 123456, tzinfo=UTC)
 MORNING = {"monday": [{"start": "09:00", "end": "12:00"}]}
 # One test holds the database for all its examples, which are rows of their own and need no reset between them.
-on_postgresql = hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+on_postgresql = examples(20, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Colour(StrEnum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import zipfile
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -45,6 +46,15 @@ def stopping(n: int) -> Any:
     return progress
 
 
+def until_it_waits_or_has_looked(db: Any, second: threading.Thread, looked: threading.Event) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    for _ in range(300):
+        with db.privileged(reason="test"):
+            if looked.is_set() or not second.is_alive() or db.execute_sql(waiting).fetchone() != (0,):
+                return
+        time.sleep(0.01)
+
+
 def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> None:
     in_batch, go = threading.Event(), threading.Event()
     original = runs.move_on
@@ -70,7 +80,7 @@ def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> Non
         target=bring, args=(lambda what, done, _: go.set() if what == "check" and done else None,)
     )
     second.start()
-    second.join(3)
+    until_it_waits_or_has_looked(db, second, go)
     go.set()
     second.join(20)
     first.join(20)

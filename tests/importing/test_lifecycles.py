@@ -21,6 +21,7 @@ from rayces_core import (
 )
 from rayces_core.importing.records.students import WAY_TO
 from tests.importing.world import NOW, START, make_centre, session
+from tests.sizes import exhaustive
 
 PAST = NOW - timedelta(days=30)
 
@@ -69,7 +70,7 @@ APPOINTMENTS = [
 ]
 
 
-@pytest.mark.parametrize("ahead", [False, True], ids=["past", "ahead"])
+@pytest.mark.parametrize("ahead", [False, *exhaustive(True)], ids=["past", "ahead"])
 @pytest.mark.parametrize(("state", "stamps", "events"), APPOINTMENTS)
 def test_an_appointment_comes_in_any_state_with_its_journal(
     db: Database, a: Any, state: str, stamps: dict[str, Any], events: list[str], ahead: bool

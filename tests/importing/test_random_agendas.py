@@ -12,6 +12,7 @@ from rayces_core import Appointment, Database, importing
 from rayces_core.models.appointment import OCCUPYING
 from tests.importing.test_lifecycles import replayed
 from tests.importing.world import NOW, make_centre, session, told
+from tests.sizes import quick_or_whole
 
 STATES = ("draft", "pre_confirmed", "confirmed", "executed", "no_show", "cancelled")
 
@@ -57,7 +58,7 @@ def left_out(rows: list[dict[str, Any]]) -> dict[int, int]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", quick_or_whole(range(2), range(6)))
 def test_the_check_refuses_what_a_comparison_with_all_before_refuses(db: Database, a: Any, seed: int) -> None:
     rows = agenda(seed)
     later = left_out(rows)

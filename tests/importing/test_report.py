@@ -18,7 +18,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "importing.md"
 NASTY = '<script>alert("x")</script>'
 
 
-def test_the_example_of_the_documentation_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_of_the_documentation_runs_as_it_stands(
+    capsys: pytest.CaptureFixture[str], on_the_runs_server: None
+) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     exec(compile(example, DOCS.name, "exec"), {})
     assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*# (.*)", example)
