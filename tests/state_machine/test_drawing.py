@@ -12,7 +12,7 @@ SENDER = Permission("its sender", lambda *_: True)
 POST = Permission("the post", lambda *_: True)
 PAID = Guard("unpaid", "`stamps` suffice", "put more stamps on it", lambda *_: True)
 DRY = Guard("rain", "it is dry", "wait for better weather", lambda *_: True)
-ROOM = DatabaseGuard("there is room", "SELECT 1", "true", Exception)
+ROOM = DatabaseGuard("there is room", ("SELECT 1",), "true", Exception)
 
 
 class Letter(StrEnum):

@@ -22,7 +22,8 @@ WRITES: Final[dict[str, str]] = {
     "created_at updated_at",
     "appointments": "INSERT professional_id student_id client_id scheduled_at duration_minutes buffer_minutes state "
     "pre_confirmed_at expires_at confirmed_at executed_at no_show_at cancelled_at cancelled_by_id cancellation_reason "
-    "notes professional_notes uses_credit credits_used metadata created_at updated_at reminder_minutes",
+    "notes professional_notes uses_credit credits_used metadata created_at updated_at reminder_minutes "
+    "allows_overlap",
     "credit_balances": "INSERT balance lifetime_purchased lifetime_used updated_at last_sequence",
     "credit_transactions": "INSERT status processed_at balance_before balance_after sequence previous_sequence "
     "metadata updated_at",

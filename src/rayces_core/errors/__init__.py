@@ -80,11 +80,14 @@ RaycesError                          error
 ├── LifecycleError                   lifecycle
 │   ├── InvalidTransitionError       invalid_transition
 │   ├── TransitionRefusedError       transition_refused
-│   └── StateAssignmentError         state_assignment         (AttributeError)
+│   ├── StateAssignmentError         state_assignment         (AttributeError)
+│   └── SettledFieldError            settled_field            (AttributeError)
 ├── NotPermittedError                not_permitted
 ├── BookingError                     booking
 │   ├── SlotTakenError               slot_taken               (OverlapError)
 │   ├── OutsideScheduleError         outside_schedule
+│   ├── StartOffGridError            start_off_grid
+│   ├── ClientLimitError             client_limit
 │   ├── TooSoonError                 too_soon
 │   ├── BookingWindowError           booking_window
 │   ├── ProfessionalInactiveError    professional_inactive
@@ -162,6 +165,7 @@ from rayces_core.errors.domain import (
     BookingError,
     BookingWindowError,
     ClientBusyError,
+    ClientLimitError,
     CreditError,
     IdempotencyConflictError,
     InsufficientCreditsError,
@@ -172,7 +176,9 @@ from rayces_core.errors.domain import (
     NotPermittedError,
     OutsideScheduleError,
     ProfessionalInactiveError,
+    SettledFieldError,
     SlotTakenError,
+    StartOffGridError,
     StateAssignmentError,
     StudentBusyError,
     StudentNotAdmittedError,
@@ -233,6 +239,7 @@ __all__ = [
     "BookingWindowError",
     "CheckFailedError",
     "ClientBusyError",
+    "ClientLimitError",
     "ColumnMappingError",
     "ConcurrentUnitError",
     "ConfigurationError",
@@ -297,9 +304,11 @@ __all__ = [
     "ServerNotReadyError",
     "ServerShutdownError",
     "ServerTooOldError",
+    "SettledFieldError",
     "SlotTakenError",
     "SnapshotTooOldError",
     "SourceError",
+    "StartOffGridError",
     "StateAssignmentError",
     "StatementCancelledError",
     "StatementError",

@@ -48,6 +48,16 @@ class StateAssignmentError(LifecycleError, AttributeError):
     code = "state_assignment"
 
 
+class SettledFieldError(LifecycleError, AttributeError):
+    """A column of a saved row was assigned that is changed another way. Attributes: `field`; `way`, what to call."""
+
+    code = "settled_field"
+
+    def __init__(self, field: str, way: str) -> None:
+        self.field, self.way = field, way
+        super().__init__(f"{field} is not assigned once the row is saved: {way}")
+
+
 class NotPermittedError(RaycesError):
     """The acting user may not do that. Attributes: `action`; `actor_id`; `allowed`, who may."""
 
@@ -107,6 +117,29 @@ class TooSoonError(BookingError):
 
     def __init__(self, message: str, *, earliest: datetime) -> None:
         self.earliest = earliest
+        super().__init__(message)
+
+
+class StartOffGridError(BookingError):
+    """Families book starts of a grid only. Attributes: `every_minutes`, from local midnight on; `nearest`, a Slot."""
+
+    code = "start_off_grid"
+
+    def __init__(self, message: str, *, every_minutes: int, nearest: Any = None) -> None:
+        self.every_minutes, self.nearest = every_minutes, nearest
+        super().__init__(message)
+
+
+class ClientLimitError(BookingError):
+    """The client has as many appointments as one client may have.
+
+    Attributes: `setting`, "open_holds_per_client" or "future_sessions_per_client"; `limit`, what it says.
+    """
+
+    code = "client_limit"
+
+    def __init__(self, message: str, *, setting: str, limit: int) -> None:
+        self.setting, self.limit = setting, limit
         super().__init__(message)
 
 

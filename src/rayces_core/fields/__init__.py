@@ -9,12 +9,13 @@ raises as well, instead of quietly matching nothing.
 """
 
 from rayces_core.fields.base import TypedField
-from rayces_core.fields.choices import EnumField, IntEnumField, StateField, assigned
+from rayces_core.fields.choices import EnumField, IntEnumField, StateField
 from rayces_core.fields.in_place import note_changes_in_place
 from rayces_core.fields.jsonb import JSONField
 from rayces_core.fields.moments import DateField, GeneratedDateTimeField, UTCDateTimeField
 from rayces_core.fields.network import InetField
 from rayces_core.fields.numbers import BigIntegerField, BooleanField, IdField, IntegerField, SmallIntegerField
+from rayces_core.fields.settled import assigned, settled, settles
 from rayces_core.fields.text import CurrencyField, EmailField, StringField, TextField, TimeZoneField
 
 __all__ = [
@@ -39,4 +40,6 @@ __all__ = [
     "UTCDateTimeField",
     "assigned",
     "note_changes_in_place",
+    "settled",
+    "settles",
 ]

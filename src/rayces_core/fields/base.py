@@ -27,10 +27,12 @@ class TypedField(Generic[V]):
     Attributes:
         generated: the database computes the column; it is never written.
         by_event_only: given to a new row, then changed by the events of a state machine only.
+        settled_by: given to a new row, then changed only the way that this text says; None for any other column.
     """
 
     generated: ClassVar[bool] = False
     by_event_only: ClassVar[bool] = False
+    settled_by: str | None = None
 
     if TYPE_CHECKING:
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import peewee
 
-from rayces_core.errors import InvalidDataError, StateAssignmentError
+from rayces_core.errors import InvalidDataError
 from rayces_core.fields.base import NormalisingAccessor, PatternOperators, TypedField, V, shown
+from rayces_core.fields.settled import SettlingAccessor
 
 Text = TypeVar("Text", bound=StrEnum)
 Number = TypeVar("Number", bound=IntEnum)
@@ -71,22 +72,8 @@ class EnumField(_ChoiceField[V]):
         def __new__(cls, enum_class: type[Text], *, null: Literal[False] = ..., **options: Any) -> EnumField[Text]: ...
 
 
-class StateAccessor(NormalisingAccessor):
+class StateAccessor(SettlingAccessor, NormalisingAccessor):
     """Takes the state of a new row until it is saved; from then on only an event changes it."""
-
-    def __set__(self, instance: Any, value: object) -> None:
-        # A new row has its defaults there and in _dirty; one that is being built from a result has it in neither.
-        if self.name in instance.__data__ and self.name not in instance._dirty:
-            raise assigned(self.field)
-        super().__set__(instance, value)
-
-
-def assigned(field: peewee.Field) -> StateAssignmentError:
-    """Make the error for a state that was written instead of reached."""
-    return StateAssignmentError(
-        f"{field.model.__name__}.{field.name} is changed by events alone: call one, such as appointment.confirm(); "
-        "a state is given to a new row only, before it is saved"
-    )
 
 
 class StateField(EnumField[V]):

@@ -135,8 +135,16 @@ class TimeWindow(Shape):
     @model_validator(mode="after")
     def _ends_after_start(self) -> Self:
         if self.end_minute <= self.start_minute:
-            raise ValueError(f"the end {self.end} must be after the start {self.start}")
+            raise ValueError(f"the end {self.end} must be after the start {self.start}{self._way_out()}")
         return self
+
+    def _way_out(self) -> str:
+        if self.end_minute == self.start_minute:
+            return ""
+        if self.end_minute == 0:
+            return f'; midnight as an end is "{END_OF_DAY}"'
+        over = f'"{self.start}" to "{END_OF_DAY}" and, on the next day, "00:00" to "{self.end}"'
+        return f"; hours over midnight are two windows, {over}"
 
 
 def _minutes(value: str) -> int:
@@ -239,6 +247,10 @@ class OrganizationSettings(Shape):
     booking_window_days: Annotated[StrictInt, Field(ge=1, le=730)] = 90
     minimum_notice_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 0
     book_prospects: StrictBool = True
+    # Of these None is no limit.
+    start_every_minutes: Annotated[StrictInt, Field(ge=1, le=720)] | None = None
+    open_holds_per_client: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    future_sessions_per_client: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
 
     @model_serializer(mode="wrap")
     def _stored(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

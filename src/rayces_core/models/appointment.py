@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from peewee import SQL, Check, ModelSelect
 
-from rayces_core.errors import SlotTakenError, TransitionRefusedError
+from rayces_core.errors import TransitionRefusedError
 from rayces_core.fields import (
     BooleanField,
     GeneratedDateTimeField,
@@ -19,9 +18,32 @@ from rayces_core.fields import (
     StringField,
     TextField,
     UTCDateTimeField,
+    settled,
 )
-from rayces_core.fields.schemas import Metadata, OrganizationSettings
+from rayces_core.fields.schemas import Metadata
 from rayces_core.models.appointment_scopes import AppointmentSelect
+from rayces_core.models.appointment_states import (
+    CANCELLED,
+    CONFIRMED,
+    DISCHARGED,
+    DRAFT,
+    EXECUTED,
+    EXPIRED,
+    NO_SHOW,
+    OCCUPYING,
+    OCCUPYING_SQL,
+    PRE_CONFIRMED,
+    AppointmentState,
+)
+from rayces_core.models.appointment_time import (
+    AHEAD,
+    BEGUN,
+    CONFIRMATION_HOURS,
+    HELD_UNTIL,
+    NOT_EXPIRED,
+    OVERDUE,
+    TIME_IS_FREE,
+)
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import (
     ADMIN,
@@ -33,81 +55,31 @@ from rayces_core.models.permissions import (
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.state_machine import DatabaseGuard, Guard, Predicate, StateChange, StateMachine, Writes
+from rayces_core.state_machine import Predicate, StateChange, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 from rayces_core.tenancy.queries import TenantSelect
 
-CONFIRMATION_HOURS = OrganizationSettings.model_fields["confirmation_hours"].default
+__all__ = [
+    "CANCELLED",
+    "CONFIRMATION_HOURS",
+    "CONFIRMED",
+    "DISCHARGED",
+    "DRAFT",
+    "EXECUTED",
+    "EXPIRED",
+    "NOT_EXPIRED",
+    "NO_SHOW",
+    "OCCUPYING",
+    "OCCUPYING_SQL",
+    "PRE_CONFIRMED",
+    "Appointment",
+    "AppointmentState",
+]
 
-
-class AppointmentState(StrEnum):
-    """Where an appointment stands."""
-
-    DRAFT = "draft"
-    PRE_CONFIRMED = "pre_confirmed"
-    CONFIRMED = "confirmed"
-    EXECUTED = "executed"
-    CANCELLED = "cancelled"
-    NO_SHOW = "no_show"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing can follow."""
-        return self in (AppointmentState.EXECUTED, AppointmentState.CANCELLED, AppointmentState.NO_SHOW)
-
-    @property
-    def occupies_time(self) -> bool:
-        """Whether the professional's time is taken; drafts and cancelled appointments take none."""
-        return self not in (AppointmentState.DRAFT, AppointmentState.CANCELLED)
-
-
-DRAFT, PRE_CONFIRMED, CONFIRMED, EXECUTED, CANCELLED, NO_SHOW = AppointmentState
-EXPIRED, DISCHARGED = "expired", "student discharged"
-OCCUPYING = tuple(state for state in AppointmentState if state.occupies_time)
-OCCUPYING_SQL = ", ".join(f"'{state}'" for state in OCCUPYING)
-
-NOT_EXPIRED = Guard(
-    "expired",
-    "`expires_at` has not passed",
-    "the hold has expired; book again",
-    lambda appointment, now: now <= appointment.expires_at,
-    ("expires_at",),
-)
-OVERDUE = Guard(
-    "not_overdue",
-    "`expires_at` has passed",
-    "the hold has not expired yet",
-    lambda appointment, now: now > appointment.expires_at,
-    ("expires_at",),
-)
-BEGUN = Guard(
-    "not_begun",
-    "`scheduled_at` has passed",
-    "the session has not begun yet",
-    lambda appointment, now: now >= appointment.scheduled_at,
-    ("scheduled_at",),
-)
-TIME_IS_FREE = DatabaseGuard(
-    "the professional's time is free",
-    # The professional's row first: two that wait for each other's range would be a deadlock.
-    lock="""SELECT 1 FROM professionals WHERE organization_id = %(organization_id)s AND user_id = (
-        SELECT professional_id FROM appointments WHERE organization_id = %(organization_id)s AND id = %(id)s
-    ) FOR NO KEY UPDATE""",
-    # Those that occupy time never overlap, so only the last one begun before the end can reach in. Ranges would not
-    # do: row-level security keeps what is not leakproof, as && is not, from the index.
-    sql=f"""coalesce((
-        SELECT other.occupied_until FROM appointments AS other
-        WHERE other.organization_id = appointments.organization_id
-          AND other.professional_id = appointments.professional_id AND other.id <> appointments.id
-          AND other.state IN ({OCCUPYING_SQL}) AND other.scheduled_at < appointments.occupied_until
-        ORDER BY other.scheduled_at DESC LIMIT 1
-    ), '-infinity') <= appointments.scheduled_at""",
-    refusal=lambda appointment: SlotTakenError(conflicting_id=appointment.conflicting_id()),
-)
-HELD_UNTIL = SQL(f"""least(scheduled_at, %(now)s + make_interval(hours => (
-    SELECT coalesce((settings ->> 'confirmation_hours')::int, {CONFIRMATION_HOURS})
-    FROM organizations WHERE id = %(organization_id)s
-)))""")
+# What a saved row's own columns are changed by.
+MOVED = "move it with scheduling.reschedule(appointment, start, ...)"
+GIVEN_AWAY = "give it to another one with scheduling.reschedule(appointment, start, professional=...)"
+BOOKED = "cancel it and book another one with scheduling.book(...)"
 
 
 class Appointment(TimestampedTenantModel):
@@ -117,14 +89,16 @@ class Appointment(TimestampedTenantModel):
     professional's: the database lets no two overlap.
     """
 
-    professional = TenantForeignKey(Professional, field="user", column_name="professional_id", backref="appointments")
+    professional = settled(
+        TenantForeignKey(Professional, field="user", column_name="professional_id", backref="appointments"), GIVEN_AWAY
+    )
     professional_id: int
-    student = TenantForeignKey(Student, backref="appointments")
+    student = settled(TenantForeignKey(Student, backref="appointments"), BOOKED)
     student_id: int
-    client = TenantForeignKey(User, backref="booked_appointments")
+    client = settled(TenantForeignKey(User, backref="booked_appointments"), BOOKED)
     client_id: int
-    scheduled_at = UTCDateTimeField()
-    duration_minutes = IntegerField(default=60)
+    scheduled_at = settled(UTCDateTimeField(), MOVED)
+    duration_minutes = settled(IntegerField(default=60), MOVED)
     buffer_minutes = IntegerField(default=0)
     occupied_until = GeneratedDateTimeField(null=True)
     state = StateField(AppointmentState, default=AppointmentState.DRAFT)
@@ -145,6 +119,10 @@ class Appointment(TimestampedTenantModel):
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
     reminder_minutes = IntegerField(null=True)
+    allows_overlap = BooleanField(default=False)
+
+    was_repeated = False
+    """Whether `book` or `reschedule`, called with an idempotency key, found that it had done this before."""
 
     _select_class = AppointmentSelect
 
@@ -155,7 +133,11 @@ class Appointment(TimestampedTenantModel):
         defaults_in_database = True
         constraints = [
             Check("duration_minutes BETWEEN 15 AND 480", name="appointments_duration_minutes_check"),
-            Check("buffer_minutes >= 0", name="appointments_buffer_minutes_check"),
+            Check("buffer_minutes BETWEEN 0 AND 1440", name="appointments_buffer_minutes_check"),
+            Check(
+                "date_trunc('minute', scheduled_at AT TIME ZONE 'UTC') = scheduled_at AT TIME ZONE 'UTC'",
+                name="appointments_scheduled_at_check",
+            ),
             Check("credits_used >= 0", name="appointments_credits_used_check"),
             Check("jsonb_typeof(metadata) = 'object'", name="appointments_metadata_check"),
             Check(
@@ -172,6 +154,7 @@ class Appointment(TimestampedTenantModel):
                 name="appointments_pre_confirmed_at_check",
             ),
             Check("(expires_at IS NULL) = (pre_confirmed_at IS NULL)", name="appointments_expires_at_check"),
+            Check("expires_at >= pre_confirmed_at", name="appointments_expires_at_order_check"),
             Check(
                 "CASE state WHEN 'cancelled' THEN confirmed_at IS NULL OR pre_confirmed_at IS NOT NULL "
                 "ELSE (confirmed_at IS NOT NULL) = (state IN ('confirmed', 'executed', 'no_show')) END",
@@ -208,14 +191,18 @@ class Appointment(TimestampedTenantModel):
         target=PRE_CONFIRMED,
         stamp="pre_confirmed_at",
         permitted=(STAFF, OWN_PROFESSIONAL),
+        guards=(AHEAD,),
         database_guard=TIME_IS_FREE,
     )
     def pre_confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
         """Take the time slot, and hold it for the organization's `confirmation_hours`, at most until the start.
 
+        Overdue holds in the way are expired. What was checked when it was drafted, but for time, is not asked again.
+
         Raises:
             SlotTakenError: the professional's time is not free any more.
-            InvalidTransitionError, NotPermittedError.
+            StudentBusyError, ClientBusyError: nor is theirs, and the draft was not made with `allow_overlap=True`.
+            TransitionRefusedError: `begun`, the start has passed. InvalidTransitionError, NotPermittedError.
         """
         return {"expires_at": HELD_UNTIL}
 
@@ -328,9 +315,9 @@ class Appointment(TimestampedTenantModel):
         """Who recorded that the student did not come."""
         return self.actor_of("mark_no_show")
 
-    def conflicting_id(self) -> int | None:
+    def conflicting_id(self, now: datetime | None = None) -> int | None:
         """Id of an appointment that holds the professional's time over this one's; None if there is none."""
-        others = Appointment.select().occupying(self.scheduled_at, self.scheduled_at + self.occupies)
+        others = Appointment.select().occupying(self.scheduled_at, self.scheduled_at + self.occupies, now=now)
         others = others.for_professional(self.professional_id).where(Appointment.id != self.id)
         if self.organization_id is not None:
             # In privileged work another organization's user may have the professional's id.

@@ -18,10 +18,11 @@ class AppointmentSelect(TenantSelect[Row]):
     model: Any
 
     def upcoming(self, now: datetime | None = None) -> Self:
-        """Those that hold time and begin at `now` or later, the next one first."""
+        """Those that hold time and begin at `now` or later, the next one first; an overdue hold is none of them."""
         moment = clock.moment(now)
         begins = self.model.scheduled_at
-        return self.in_state("pre_confirmed", "confirmed").where(begins >= moment).order_by(begins, self.model.id)
+        ahead = self.in_state("pre_confirmed", "confirmed").where(begins >= moment, self._no_overdue_hold(moment))
+        return ahead.order_by(begins, self.model.id)
 
     def in_state(self, *states: str) -> Self:
         """Those in one of these states; at least one is needed."""
@@ -46,8 +47,15 @@ class AppointmentSelect(TenantSelect[Row]):
         """Those that a user, or the user with this id, booked."""
         return self.where(self.model.client == client)
 
-    def occupying(self, start: datetime, end: datetime) -> Self:
-        """Those that hold the professional's time, buffer included, somewhere between `start` and `end`."""
+    def occupying(self, start: datetime, end: datetime, *, now: datetime | None = None) -> Self:
+        """Those that hold the professional's time, buffer included, somewhere between `start` and `end`.
+
+        A hold that is overdue at `now`, the clock's moment unless given, holds none.
+        """
         model = self.model
         taken = model.state.in_(["pre_confirmed", "confirmed", "executed", "no_show"])
+        taken &= self._no_overdue_hold(clock.moment(now))
         return self.where(taken & (model.scheduled_at < end) & (model.occupied_until > start))
+
+    def _no_overdue_hold(self, moment: datetime) -> Any:
+        return (self.model.state != "pre_confirmed") | (self.model.expires_at >= moment)

@@ -67,11 +67,13 @@ SETTLE = """entry AS (
 IS_SETTLED = DatabaseGuard(
     "the balance can hold it",
     # The balance first, as every other posting does: two that have each other's row would wait for ever.
-    lock="""SELECT 1 FROM credit_balances WHERE organization_id = %(organization_id)s AND id = (
+    locks=(
+        """SELECT 1 FROM credit_balances WHERE organization_id = %(organization_id)s AND id = (
         SELECT credit_balance_id FROM credit_transactions WHERE organization_id = %(organization_id)s AND id = %(id)s
     ) FOR NO KEY UPDATE""",
+    ),
     sql="EXISTS (SELECT 1 FROM settled)",
-    refusal=lambda entry: BalanceTooLargeError(entry.amount, None),
+    refusal=lambda entry, _: BalanceTooLargeError(entry.amount, None),
 )
 SETTLED = {
     "balance_before": SQL("(SELECT balance FROM settled) - amount"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from peewee import SQL, Check
+
 from rayces_core import clock
 from rayces_core.fields import BigIntegerField, StringField, UTCDateTimeField
 from rayces_core.models.user import User
@@ -9,7 +11,10 @@ from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 
 
 class StateTransition(TenantModel):
-    """What happened to which row, when, by whom and why. `actor` is None where no user acted."""
+    """What happened to which row, when, by whom and why. `actor` is None where no user acted.
+
+    `idempotency_key` names the request that moved an appointment, so that it is known when it comes again.
+    """
 
     subject_type = StringField()
     subject_id = BigIntegerField()
@@ -20,9 +25,26 @@ class StateTransition(TenantModel):
     actor_id: int | None
     reason = StringField(null=True)
     occurred_at = UTCDateTimeField(default=clock.now)
+    idempotency_key = StringField(null=True)
+    request_fingerprint = StringField(null=True)
 
     class Meta:
         """The table."""
 
         table_name = "state_transitions"
         defaults_in_database = True
+        constraints = [
+            Check(
+                "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
+                name="state_transitions_request_fingerprint_check",
+            )
+        ]
+
+
+StateTransition.add_index(
+    StateTransition.organization,
+    StateTransition.idempotency_key,
+    unique=True,
+    where=SQL("idempotency_key IS NOT NULL"),
+    name="state_transitions_organization_id_idempotency_key_key",
+)

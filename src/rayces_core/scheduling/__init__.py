@@ -4,7 +4,8 @@ What lists free slots and what books them asks the same function, `calendar.allo
 """
 
 from rayces_core.scheduling.availability import Slot, find_slots, free_slots
-from rayces_core.scheduling.booking import book, reschedule
+from rayces_core.scheduling.booking import book
+from rayces_core.scheduling.moving import reschedule
 from rayces_core.scheduling.series import Series, Skipped, book_series
 from rayces_core.scheduling.sweeps import due_reminders, expire_overdue
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -21,30 +22,19 @@ from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, ReferenceNotFoundError, TenantNotSetError
 from rayces_core.fields.jsonb import problems
 from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, OrganizationSettings, WeeklySchedule
-from rayces_core.models.appointment import AppointmentState
+from rayces_core.models.appointment import Appointment
+from rayces_core.models.appointment_time import holds_time
 from rayces_core.models.professional import Professional
 from rayces_core.models.user import User
-from rayces_core.scheduling.calendar import (
-    EARLIEST,
-    EPOCH,
-    LATEST,
-    MINUTE,
-    Calendar,
-    LocalDays,
-    Span,
-    WorkingHours,
-    check_duration,
-    listed_starts,
-    microseconds,
-)
+from rayces_core.scheduling.calendar import EARLIEST, LATEST, Calendar, check_duration, listed_starts
+from rayces_core.scheduling.wall_clock import EPOCH, MINUTE, LocalDays, Span, WorkingHours, microseconds
 from rayces_core.tenancy.scoping import check_reach
 
 LONGEST_RANGE: Final = timedelta(days=366)
+NEAR: Final = timedelta(days=7)
 
 # The zero of PostgreSQL's timestamps, in microseconds since 1970.
 SERVER_EPOCH: Final = 946_684_800_000_000
-
-OCCUPYING: Final = ", ".join(f"'{state}'" for state in AppointmentState if state.occupies_time)
 
 CALENDAR_COLUMNS: Final = """
 professional.user_id, professional.active, professional.session_duration_minutes, professional.buffer_minutes,
@@ -53,10 +43,10 @@ organization.settings::text, busy.spans
 """
 COLUMN_COUNT: Final = 9
 
-# Values: those of calendar_values(). A professional's occupying appointments exclude each other, so of those that began
-# by `start` only the latest can reach beyond it: the index on (organization_id, professional_id, scheduled_at) needs no
-# other bound. It stands in a join, because row-level security keeps a condition with a sub-query or COALESCE out of the
-# index. timestamptz_send gives microseconds since 2000 as eight bytes, exactly.
+# Values: those of calendar_values(). A professional's occupying appointments exclude each other, so of those that hold
+# time and began by `start` only the latest can reach beyond it: the index on (organization_id, professional_id,
+# scheduled_at) needs no other bound. It stands in a join, because row-level security keeps a condition with a sub-query
+# or COALESCE out of the index. timestamptz_send gives microseconds since 2000 as eight bytes, exactly.
 CALENDAR_SOURCE: Final = f"""
 professionals AS professional
 JOIN organizations AS organization ON organization.id = %(tenant)s
@@ -66,7 +56,7 @@ CROSS JOIN LATERAL (
      WHERE reaching.organization_id = %(tenant)s
        AND reaching.professional_id = professional.user_id
        AND reaching.scheduled_at <= %(start)s
-       AND reaching.state IN ({OCCUPYING})
+       AND {holds_time("reaching")}
 ) AS latest
 CROSS JOIN LATERAL (
     SELECT string_agg(
@@ -78,7 +68,7 @@ CROSS JOIN LATERAL (
        AND taken.professional_id = professional.user_id
        AND taken.scheduled_at >= latest.start
        AND taken.scheduled_at < %(end)s + make_interval(mins => professional.buffer_minutes)
-       AND taken.state IN ({OCCUPYING})
+       AND {holds_time("taken")}
        AND taken.id IS DISTINCT FROM %(moving)s
 ) AS busy
 """
@@ -106,6 +96,7 @@ def free_slots(
     *,
     duration_minutes: int | None = None,
     step_minutes: int | None = None,
+    moving: Appointment | None = None,
     now: datetime | None = None,
 ) -> list[Slot]:
     """List the sessions that can be booked with a professional, by one statement.
@@ -115,11 +106,15 @@ def free_slots(
         start, end: aware moments, at most 366 days apart; a session begins at or after `start` and is over at `end`.
         duration_minutes: length of a session, 15 to 480; without it the professional's own.
         step_minutes: how far apart starts are offered, counted from the start of each window of the weekly schedule by
-            the organization's wall clock; without it the duration.
+            the organization's wall clock; without it the duration. Where the setting `start_every_minutes` binds
+            families to a grid, from the window's first start on it, in steps of whole grid steps.
+        moving: an appointment that is to be moved: it does not stand in its own way, a session is as long as it
+            unless `duration_minutes` is given, and its own professional is listed even when not active any more.
         now: the present, aware; without it the clock's.
 
     Returns:
-        Slots, earliest first; none for a professional who is not active.
+        Slots, earliest first; none for a professional who is not active. What is listed can be booked by families too;
+        with `moving` it is what staff may move that appointment to.
 
     Raises:
         ReferenceNotFoundError: the organization has no such professional.
@@ -128,17 +123,15 @@ def free_slots(
         NaiveDatetimeError: a datetime without a time zone.
         TenantNotSetError: no tenant is bound.
     """
-    listing = _Listing(start, end, duration_minutes, step_minutes, now)
+    listing = _Listing(start, end, duration_minutes, step_minutes, now, moving)
     professional_id = id_of(professional)
-    calendars = read_calendars(listing.start, listing.end, ids=[professional_id])
+    calendars = listing.read(ids=[professional_id])
     if not calendars:
         raise ReferenceNotFoundError(
             f"there is no professional of user {professional_id}; give a Professional, its User, or the user's id",
             table="professionals",
             fields=("user_id",),
         )
-    if duration_minutes is None:
-        check_duration(calendars[0].session_duration_minutes, "session_duration_minutes")
     return listing.slots(calendars)
 
 
@@ -150,6 +143,7 @@ def find_slots(
     professionals: Iterable[Professional | User | int] | None = None,
     duration_minutes: int | None = None,
     step_minutes: int | None = None,
+    moving: Appointment | None = None,
     now: datetime | None = None,
     limit: int | None = None,
 ) -> list[Slot]:
@@ -160,8 +154,7 @@ def find_slots(
         professionals: only these, as in `free_slots`; those the organization does not have give no slots.
         limit: at most so many slots, the earliest.
 
-    Other arguments as for `free_slots`. A professional whose own session is not 15 to 480 minutes long gives slots only
-    when `duration_minutes` is given.
+    Other arguments as for `free_slots`.
 
     Returns:
         Slots by start, then by `professional_id`.
@@ -169,11 +162,33 @@ def find_slots(
     Raises:
         CrossTenantError, InvalidDataError, NaiveDatetimeError, TenantNotSetError: as for `free_slots`.
     """
-    listing = _Listing(start, end, duration_minutes, step_minutes, now)
+    listing = _Listing(start, end, duration_minutes, step_minutes, now, moving)
     _check_choice(specialization, limit)
     ids = None if professionals is None else [id_of(professional) for professional in professionals]
-    calendars = read_calendars(listing.start, listing.end, ids=ids, specialization=specialization)
-    return listing.slots(calendars, limit)
+    return listing.slots(listing.read(ids=ids, specialization=specialization), limit)
+
+
+def nearest_slot(
+    professional_id: int,
+    start: datetime,
+    *,
+    duration_minutes: int,
+    now: datetime,
+    moving: int | None = None,
+    whatever_state: bool = False,
+) -> Slot | None:
+    """Find the free slot of a professional that is nearest to a moment; None if there is none within half a year.
+
+    Args:
+        moving: id of an appointment that does not stand in the way. whatever_state: also with one who is not active.
+    """
+    for far in (NEAR, LONGEST_RANGE / 2):
+        listing = _Listing(max(now, start - far), start + far, duration_minutes, None, now)
+        listing.moving, listing.whatever_state = moving, professional_id if whatever_state else None
+        slots = listing.slots(listing.read(ids=[professional_id]))
+        if slots:
+            return min(slots, key=lambda slot: abs(slot.start - start))
+    return None
 
 
 def _check_choice(specialization: object, limit: object) -> None:
@@ -206,11 +221,21 @@ def _whole(value: object, field: str) -> int:
 
 
 class _Listing:
-    """What is asked for, checked."""
+    """What is asked for, checked.
 
-    def __init__(self, start: object, end: object, duration: object, step: object, now: object) -> None:
+    Attributes: `moving`, id of the appointment to be moved; `whatever_state`, id of a professional who is listed even
+    when not active.
+    """
+
+    def __init__(
+        self, start: object, end: object, duration: object, step: object, now: object, moving: object = None
+    ) -> None:
         self.start, self.end = clock.utc(start, "start"), clock.utc(end, "end")
         self._now = clock.now() if now is None else clock.utc(now, "now")
+        self.moving: int | None = None
+        self.whatever_state: int | None = None
+        if moving is not None:
+            duration = self._take_up(moving) if duration is None else duration
         self._duration = None if duration is None else check_duration(duration)
         self._step = None if step is None else _whole(step, "step_minutes")
         if self.end <= self.start:
@@ -219,6 +244,21 @@ class _Listing:
             raise InvalidDataError("end", end, f"must be at most {LONGEST_RANGE.days} days after start")
         if self._step is not None and self._step < 1:
             raise InvalidDataError("step_minutes", step, f"{step} is less than 1 minute")
+
+    def _take_up(self, moving: object) -> int:
+        if not isinstance(moving, Appointment) or moving.id is None:
+            raise InvalidDataError("moving", moving, f"needs a saved Appointment, got {type(moving).__name__}")
+        check_reach(moving)
+        self.moving, self.whatever_state = moving.id, moving.professional_id
+        return moving.duration_minutes
+
+    def read(self, **choice: Any) -> list[Calendar]:
+        """Read the calendars that are asked for, for one statement."""
+        calendars = read_calendars(self.start, self.end, now=self._now, moving=self.moving, **choice)
+        return [
+            replace(calendar, active=True) if calendar.professional_id == self.whatever_state else calendar
+            for calendar in calendars
+        ]
 
     def slots(self, calendars: list[Calendar], limit: int | None = None) -> list[Slot]:
         start, end, now = map(microseconds, (self.start, self.end, self._now))
@@ -242,12 +282,19 @@ class _Moments(dict[int, datetime]):
 
 
 def read_calendars(
-    start: datetime, end: datetime, *, ids: Sequence[int] | None = None, specialization: str | None = None
+    start: datetime,
+    end: datetime,
+    *,
+    now: datetime,
+    moving: int | None = None,
+    ids: Sequence[int] | None = None,
+    specialization: str | None = None,
 ) -> list[Calendar]:
     """Read what decides the time of the organization's professionals from `start` to `end`, by one statement.
 
     Args:
         start, end: moments in UTC, `end` after `start`.
+        now: the present, at which overdue holds hold nothing. moving: as for `calendar_values`.
         ids: only professionals with these user ids.
         specialization: only professionals who have exactly this one.
 
@@ -262,15 +309,15 @@ def read_calendars(
     if binding.privileged:
         raise TenantNotSetError("free time needs a tenant; wrap the code in `with db.tenant(...):`")
     sql = READ + (BY_ID if ids is not None else "") + (BY_SPECIALIZATION if specialization is not None else "")
-    given = calendar_values(start, end) | {"ids": ids, "specialization": specialization}
+    given = calendar_values(start, end, now, moving=moving) | {"ids": ids, "specialization": specialization}
     return calendars_of(binding.engine.run_prepared(sql + IN_ORDER, given).fetchall(), start, end)
 
 
-def calendar_values(start: datetime, end: datetime, *, moving: int | None = None) -> dict[str, Any]:
+def calendar_values(start: datetime, end: datetime, now: datetime, *, moving: int | None = None) -> dict[str, Any]:
     """Give the values that CALENDAR_SOURCE needs, for the bound tenant.
 
     Args:
-        start, end: moments in UTC, `end` after `start`.
+        start, end: moments in UTC, `end` after `start`. now: the present.
         moving: id of an appointment that does not stand in the way, because it is the one to be moved.
 
     Raises:
@@ -279,7 +326,7 @@ def calendar_values(start: datetime, end: datetime, *, moving: int | None = None
     for field, moment in (("start", start), ("end", end)):
         if not EARLIEST <= moment <= LATEST:
             raise InvalidDataError(field, moment, "must lie in the years 2 to 9998")
-    return {"tenant": current().organization_id, "start": start, "end": end, "moving": moving}
+    return {"tenant": current().organization_id, "start": start, "end": end, "now": now, "moving": moving}
 
 
 def calendars_of(rows: Iterable[Sequence[Any]], start: datetime, end: datetime) -> list[Calendar]:
@@ -318,6 +365,7 @@ def _calendar_of(row: Sequence[Any], days: LocalDays) -> Calendar:
         booking_window_days=policy.booking_window_days,
         days=days,
         busy=_spans(spans),
+        start_every_minutes=policy.start_every_minutes,
     )
 
 

@@ -9,23 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from rayces_core.errors import InvalidDataError
-from rayces_core.fields.schemas import WEEKDAYS, BlockedPeriod, WeeklySchedule
+from rayces_core.scheduling.wall_clock import EPOCH, MINUTE, LocalDays, Span, WorkingHours, microseconds
 
-Span = tuple[int, int]
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
-SECOND: Final = 1_000_000
-MINUTE: Final = 60 * SECOND
-DAY: Final = 24 * 60 * MINUTE
-EPOCH_ORDINAL: Final = EPOCH.toordinal()
-EPOCH_WEEKDAY: Final = EPOCH.weekday()
 SHORTEST_MINUTES: Final = 15
 LONGEST_MINUTES: Final = 480
 # Offsets and windows reach beyond a stretch by less than this; wall clocks outside the years 1 to 9999 do not exist.
@@ -45,132 +35,16 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingHours:
-    """A weekly schedule and the blocked dates, as numbers.
+class SetAside:
+    """Which rules are set aside, one by one; the past and what is taken stay so."""
 
-    Attributes: `week`, for Monday to Sunday the windows in microseconds from midnight, (start, end), the end outside;
-    `blocked`, (first, last) in days since 1970-01-01, both blocked.
-    """
-
-    week: tuple[tuple[Span, ...], ...]
-    blocked: tuple[Span, ...] = ()
-
-    @classmethod
-    def of(cls, schedule: WeeklySchedule, blocked: Iterable[BlockedPeriod] = ()) -> WorkingHours:
-        """Give the numbers of a professional's schedule and blocked dates."""
-        week = tuple(
-            tuple((window.start_minute * MINUTE, window.end_minute * MINUTE) for window in getattr(schedule, weekday))
-            for weekday in WEEKDAYS
-        )
-        return cls(week, tuple((_day_number(period.start), _day_number(period.end)) for period in blocked))
+    schedule: bool = False
+    blocked: bool = False
+    window: bool = False
+    notice: bool = False
 
 
-def _day_number(day: date) -> int:
-    return day.toordinal() - EPOCH_ORDINAL
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A span of UTC in which the wall clock runs evenly: it shows UTC plus `offset`."""
-
-    start: int
-    end: int
-    offset: int
-
-    def days(self, start: int, end: int) -> range:
-        """Give the local days, counted from 1970-01-01, that `start` to `end` has within the piece."""
-        start, end = max(start, self.start), min(end, self.end)
-        return range((start + self.offset) // DAY, (end + self.offset - 1) // DAY + 1) if start < end else range(0)
-
-
-class LocalDays:
-    """A stretch of time as the wall clocks of one zone show it.
-
-    Professionals of a call share one, so a change of the clock is looked for once, and working time and grid are worked
-    out once for those with the same working hours.
-    """
-
-    def __init__(self, zone: ZoneInfo, start: int, end: int) -> None:
-        self.zone, self.start, self.end = zone, start, end
-        self.pieces = list(_pieces(zone, start, end))
-        self._working_time: dict[WorkingHours, list[Span]] = {}
-        self._grids: dict[tuple[WorkingHours, int], list[int]] = {}
-
-    def working_time(self, hours: WorkingHours) -> list[Span]:
-        """Give the spans in which the wall clock shows working hours; what touches is one span."""
-        known = self._working_time.get(hours)
-        if known is None:
-            known = self._working_time[hours] = _joined(self._windows(hours))
-        return known
-
-    def grid(self, hours: WorkingHours, step: int) -> list[int]:
-        """Give the moments at which the wall clock shows a window's start or whole `step`s after it, in that window."""
-        known = self._grids.get((hours, step))
-        if known is None:
-            known = self._grids[hours, step] = list(self._steps(hours, step))
-        return known
-
-    def touches_blocked(self, hours: WorkingHours, start: int, end: int) -> bool:
-        """Say whether any moment from `start` to `end`, the end not, lies on a blocked date."""
-        days = (day for piece in self.pieces for day in piece.days(start, end))
-        return any(first <= day <= last for day in days for first, last in hours.blocked)
-
-    def _windows(self, hours: WorkingHours) -> Iterator[Span]:
-        for piece, opens, closes in self._windows_by_piece(hours):
-            yield max(opens, piece.start), min(closes, piece.end)
-
-    def _steps(self, hours: WorkingHours, step: int) -> Iterator[int]:
-        for piece, opens, closes in self._windows_by_piece(hours):
-            # The wall clock is the anchor: a window that began before the piece keeps its own steps.
-            missed = max(0, -((opens - piece.start) // step))
-            yield from range(opens + missed * step, min(closes, piece.end), step)
-
-    def _windows_by_piece(self, hours: WorkingHours) -> Iterator[tuple[Piece, int, int]]:
-        blocked = self._blocked_days(hours)
-        for piece in self.pieces:
-            for day in piece.days(self.start, self.end):
-                midnight = day * DAY - piece.offset
-                for opens, closes in () if day in blocked else hours.week[(day + EPOCH_WEEKDAY) % 7]:
-                    yield piece, midnight + opens, midnight + closes
-
-    def _blocked_days(self, hours: WorkingHours) -> set[int]:
-        earliest, latest = self.start // DAY - 1, self.end // DAY + 1
-        return {day for first, last in hours.blocked for day in range(max(first, earliest), min(last, latest) + 1)}
-
-
-def _pieces(zone: ZoneInfo, start: int, end: int) -> Iterator[Piece]:
-    begin, offset, last = start, _offset(zone, start // SECOND), (end - 1) // SECOND
-    # A look a day is enough: no zone has ever changed its offset and changed it again within six days.
-    for sample in (*range(start // SECOND, last, DAY // SECOND), last):
-        if _offset(zone, sample) != offset:
-            change = _first_change(zone, sample - DAY // SECOND, sample) * SECOND
-            yield Piece(begin, change, offset * SECOND)
-            begin, offset = change, _offset(zone, sample)
-    yield Piece(begin, end, offset * SECOND)
-
-
-def _first_change(zone: ZoneInfo, before: int, after: int) -> int:
-    old = _offset(zone, before)
-    while after - before > 1:
-        middle = (before + after) // 2
-        before, after = (middle, after) if _offset(zone, middle) == old else (before, middle)
-    return after
-
-
-def _offset(zone: ZoneInfo, second: int) -> int:
-    offset = (EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset() or timedelta()
-    return offset // timedelta(seconds=1)
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    joined: list[Span] = []
-    for start, end in spans:
-        if start >= end:
-            continue
-        if joined and joined[-1][1] == start:
-            start = joined.pop()[0]
-        joined.append((start, end))
-    return joined
+NOTHING: Final = SetAside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +52,8 @@ class Calendar:
     """What one professional's time is decided by.
 
     Attributes: `professional_id`, the id of the professional's user; `days`, the stretch of time that is known of;
-    `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it.
+    `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it;
+    `start_every_minutes`, the grid that families are bound to, or None.
     """
 
     professional_id: int
@@ -190,10 +65,16 @@ class Calendar:
     booking_window_days: int
     days: LocalDays
     busy: Sequence[Span] = ()
+    start_every_minutes: int | None = None
+
+    @property
+    def every(self) -> int | None:
+        """The families' grid in microseconds."""
+        return None if self.start_every_minutes is None else self.start_every_minutes * MINUTE
 
 
 def allowed_starts(
-    calendar: Calendar, duration_minutes: int, start: int, end: int, now: int, *, ignore_schedule: bool = False
+    calendar: Calendar, duration_minutes: int, start: int, end: int, now: int, *, aside: SetAside = NOTHING
 ) -> list[Span]:
     """Find the moments at which a session can begin that lies between `start` and `end`.
 
@@ -202,8 +83,7 @@ def allowed_starts(
         duration_minutes: how long the session is; the professional's buffer is added here.
         start, end: microseconds since 1970; the session begins at or after `start` and is over at `end`.
         now: the present moment in microseconds since 1970.
-        ignore_schedule: drops blocked dates, weekly schedule, minimum notice and booking window; what is past, inactive
-            or taken stays so.
+        aside: the rules that do not count; what is past, inactive or taken stays so.
 
     Returns:
         Ranges of moments, (first, last), both allowed, in order.
@@ -216,18 +96,24 @@ def allowed_starts(
     if not calendar.active or not SHORTEST_MINUTES <= duration_minutes <= LONGEST_MINUTES:
         return []
     duration = duration_minutes * MINUTE
-    earliest, latest = _bookable_between(calendar, now, ignore_schedule=ignore_schedule)
+    earliest, latest = _bookable_between(calendar, now, aside)
     first, last = max(start, earliest), end - duration if latest is None else min(end - duration, latest)
-    worked = [(start, end)] if ignore_schedule else calendar.days.working_time(calendar.hours)
+    worked = _worked(calendar, aside)
     fitting = ((max(opens, first), min(closes - duration, last)) for opens, closes in worked)
     return _common(fitting, _gaps(calendar, duration, first, last))
 
 
-def _bookable_between(calendar: Calendar, now: int, *, ignore_schedule: bool) -> tuple[int, int | None]:
-    if ignore_schedule:
-        return now + 1, None
-    earliest = max(now + 1, now + calendar.minimum_notice_minutes * MINUTE)
-    return earliest, now + calendar.booking_window_days * DAY
+def _worked(calendar: Calendar, aside: SetAside) -> list[Span]:
+    hours = (
+        calendar.hours if aside is NOTHING else calendar.hours.without(schedule=aside.schedule, blocked=aside.blocked)
+    )
+    return calendar.days.working_time(hours)
+
+
+def _bookable_between(calendar: Calendar, now: int, aside: SetAside) -> tuple[int, int | None]:
+    notice = 0 if aside.notice else calendar.minimum_notice_minutes
+    latest = None if aside.window else calendar.days.end_of_window(now, calendar.booking_window_days)
+    return max(now + 1, now + notice * MINUTE), latest
 
 
 def _gaps(calendar: Calendar, duration: int, first: int, last: int) -> Iterator[Span]:
@@ -258,7 +144,7 @@ def _common(some: Iterable[Span], others: Iterable[Span]) -> list[Span]:
 def listed_starts(
     calendar: Calendar, duration_minutes: int, step_minutes: int, start: int, end: int, now: int
 ) -> list[int]:
-    """Find those of the `allowed_starts` that lie on the grid of the working hours' windows.
+    """Find those of the `allowed_starts` that lie on the grid of the working hours' windows, and on the families' one.
 
     Args:
         step_minutes: how far apart starts are offered, from each window's start by the wall clock.
@@ -268,7 +154,7 @@ def listed_starts(
     Returns:
         Moments in microseconds since 1970, in order.
     """
-    grid = calendar.days.grid(calendar.hours, step_minutes * MINUTE)
+    grid = calendar.days.grid(calendar.hours, step_minutes * MINUTE, calendar.every)
     starts: list[int] = []
     for first, last in allowed_starts(calendar, duration_minutes, start, end, now):
         starts += grid[bisect_left(grid, first) : bisect_right(grid, last)]
@@ -276,7 +162,7 @@ def listed_starts(
 
 
 def refusal(
-    calendar: Calendar, start: datetime, duration_minutes: int, *, now: datetime, ignore_schedule: bool = False
+    calendar: Calendar, start: datetime, duration_minutes: int, *, now: datetime, aside: SetAside = NOTHING
 ) -> Refusal | None:
     """Say why a session cannot begin at a moment, or None if it can: exactly when `allowed_starts` has the moment.
 
@@ -285,7 +171,7 @@ def refusal(
         start: aware moment at which the session would begin.
         duration_minutes: how long the session is, without buffer, 15 to 480.
         now: aware present moment.
-        ignore_schedule: as for `allowed_starts`.
+        aside: as for `allowed_starts`.
 
     Raises:
         InvalidDataError: the duration is not one of a session, or the calendar does not know of all of it.
@@ -293,25 +179,22 @@ def refusal(
     check_duration(duration_minutes)
     begins, present = microseconds(start), microseconds(now)
     ends = begins + duration_minutes * MINUTE
-    if allowed_starts(calendar, duration_minutes, begins, ends, present, ignore_schedule=ignore_schedule):
+    if allowed_starts(calendar, duration_minutes, begins, ends, present, aside=aside):
         return None
-    return _reason(calendar, begins, ends, present, ignore_schedule=ignore_schedule)
+    return _reason(calendar, begins, ends, present, aside)
 
 
-def _reason(calendar: Calendar, begins: int, ends: int, now: int, *, ignore_schedule: bool) -> Refusal:
-    earliest, latest = _bookable_between(calendar, now, ignore_schedule=ignore_schedule)
+def _reason(calendar: Calendar, begins: int, ends: int, now: int, aside: SetAside) -> Refusal:
+    earliest, latest = _bookable_between(calendar, now, aside)
     if not calendar.active:
         return Refusal.INACTIVE
     if begins < earliest:
         return Refusal.TOO_SOON
     if latest is not None and begins > latest:
         return Refusal.BEYOND_WINDOW
-    if ignore_schedule:
-        return Refusal.TAKEN
-    if calendar.days.touches_blocked(calendar.hours, begins, ends):
+    if not aside.blocked and calendar.days.touches_blocked(calendar.hours, begins, ends):
         return Refusal.BLOCKED_DATE
-    worked = calendar.days.working_time(calendar.hours)
-    inside = any(opens <= begins and ends <= closes for opens, closes in worked)
+    inside = any(opens <= begins and ends <= closes for opens, closes in _worked(calendar, aside))
     return Refusal.TAKEN if inside else Refusal.OUTSIDE_SCHEDULE
 
 
@@ -326,6 +209,13 @@ def check_duration(minutes: object, field: str = "duration_minutes") -> int:
     return minutes
 
 
-def microseconds(moment: datetime) -> int:
-    """Give an aware datetime as microseconds since 1970 in UTC."""
-    return (moment - EPOCH) // MICROSECOND
+def earliest_start(calendar: Calendar, now: datetime, aside: SetAside = NOTHING) -> datetime:
+    """Give the first whole minute that notice and the present moment allow."""
+    earliest, _ = _bookable_between(calendar, microseconds(now), aside)
+    return EPOCH + timedelta(microseconds=-(-earliest // MINUTE) * MINUTE)
+
+
+def latest_start(calendar: Calendar, now: datetime) -> datetime:
+    """Give the last whole minute that the booking window allows."""
+    latest = calendar.days.end_of_window(microseconds(now), calendar.booking_window_days)
+    return EPOCH + timedelta(microseconds=latest // MINUTE * MINUTE)

@@ -7,15 +7,15 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError, NotPermittedError
 from rayces_core.fields.text import unstorable
-from rayces_core.models.permissions import OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
+from rayces_core.models.permissions import OWN_CLIENT, OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.scheduling.calendar import EARLIEST, LATEST, check_duration
+from rayces_core.scheduling.calendar import EARLIEST, LATEST, SetAside, check_duration
 from rayces_core.scheduling.facts import LONGEST, Facts, Wish
 from rayces_core.tenancy.scoping import check_reach
 
@@ -52,16 +52,46 @@ class Request:
             self.notes,
             self.draft,
             self.confirm,
-            wish.override_schedule,
+            wish.aside.schedule,
             wish.allow_overlap,
+            *_further(wish.aside),
         ]
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        return fingerprint_of(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A move as it was asked for; `professional_id` is None where the appointment stays with its own."""
+
+    professional_id: int | None
+    wish: Wish
+    reason: str | None
+    key: str | None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What was asked, in a form that can be compared; None without a key."""
+        if self.key is None:
+            return None
+        wish, aside = self.wish, self.wish.aside
+        place = [wish.moving, self.professional_id, wish.start.isoformat(), wish.duration_minutes, self.reason]
+        return fingerprint_of(["reschedule", *place, wish.allow_overlap, aside.schedule, *_further(aside)])
+
+
+def _further(aside: SetAside) -> list[str]:
+    # Only where given, so that a request of before they were there keeps its fingerprint.
+    return [name for name in ("blocked", "window", "notice") if getattr(aside, name)]
+
+
+def fingerprint_of(asked: list[Any]) -> str:
+    """A short text that is the same for the same request."""
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def wish_of(
     scheduled_at: object,
     duration_minutes: object,
-    override_schedule: bool,
+    aside: SetAside,
     allow_overlap: bool,
     now: datetime | None,
     moving: int | None = None,
@@ -71,8 +101,15 @@ def wish_of(
     for field, moment in (("scheduled_at", start), ("now", present)):
         if not EARLIEST <= moment <= LATEST - LONGEST:
             raise InvalidDataError(field, moment, "must lie in the years 2 to 9998")
+    if start.second or start.microsecond:
+        raise InvalidDataError("scheduled_at", start, "a session begins on a whole minute; drop the seconds")
     minutes = None if duration_minutes is None else check_duration(duration_minutes)
-    return Wish(start, minutes, bool(override_schedule), bool(allow_overlap), present, moving)
+    return Wish(start, minutes, present, aside, bool(allow_overlap), moving)
+
+
+def set_aside(schedule: object, blocked: object, window: object, notice: object) -> SetAside:
+    """The rules that staff set aside, from the arguments of `book` and `reschedule`."""
+    return SetAside(bool(schedule), bool(blocked), bool(window), bool(notice))
 
 
 def check_overrides(by: User | None, wish: Wish, action: str) -> None:
@@ -82,8 +119,10 @@ def check_overrides(by: User | None, wish: Wish, action: str) -> None:
     if not isinstance(by, User) or by.id is None or "id" in by.dirty_field_names:
         raise InvalidDataError("by", by, "needs the acting User, saved")
     check_reach(by)
-    if (wish.override_schedule or wish.allow_overlap) and not STAFF(None, by):
-        raise NotPermittedError(f"{action} with override_schedule or allow_overlap", by.id, (STAFF.who,))
+    given = [f"override_{name}" for name in ("schedule", "blocked", "window", "notice") if getattr(wish.aside, name)]
+    given += ["allow_overlap"] if wish.allow_overlap else []
+    if given and not STAFF(None, by):
+        raise NotPermittedError(f"{action} with {' and '.join(given)}", by.id, (STAFF.who,))
 
 
 def person_id(given: object, model: type[Student] | type[User], field: str) -> int:
@@ -113,9 +152,9 @@ def check_booker(facts: Facts, by: User | None) -> None:
     raise NotPermittedError("book for this student and client", by.id, allowed)
 
 
-def check_mover(facts: Facts, state: str, by: User | None) -> None:
-    """Raise unless the acting user may move this appointment."""
-    allowed = (STAFF, OWN_CLIENT_BEFORE_CONFIRMATION)
+def check_mover(facts: Facts, state: str, by: User | None, *, repeated: bool = False) -> None:
+    """Raise unless the acting user may move this appointment, or may be told again that it was `repeated`."""
+    allowed = (STAFF, OWN_CLIENT if repeated else OWN_CLIENT_BEFORE_CONFIRMATION)
     appointment = SimpleNamespace(client_id=facts.client_id, state=state)
     if by is not None and not any(permission(appointment, by) for permission in allowed):
         raise NotPermittedError("reschedule this Appointment", by.id, tuple(permission.who for permission in allowed))

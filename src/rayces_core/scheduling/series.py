@@ -16,6 +16,7 @@ from rayces_core.errors import BookingError, InvalidDataError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.scheduling.booking import book
 from rayces_core.scheduling.requests import LONGEST_KEY, checked_key
+from rayces_core.scheduling.wall_clock import end_of_day
 from rayces_core.tenancy.organization import Organization
 
 WEEK: Final = timedelta(weeks=1)
@@ -59,7 +60,8 @@ def book_series(
         count: how many sessions there are, at most 520. until: the last day, or moment, that one may begin at. Either.
         skip_conflicts: leave out what cannot be booked, and report it.
         idempotency_key: names the whole series, at most 251 characters; a repetition returns the same appointments.
-        options: student, professional, client and the others, as for `book`.
+        options: student, professional, client and the others, as for `book`. With `override_window=True` staff book a
+            school year at once; what meets a blocked date is refused, or left out and reported, all the same.
 
     Returns:
         A Series. Where the clock skips the time of day, the session begins as much later as the clock jumps.
@@ -118,8 +120,10 @@ def _last_moment(until: object, zone: ZoneInfo) -> datetime:
     if isinstance(until, datetime):
         return clock.utc(until, "until")
     if isinstance(until, date):
-        end_of_day = datetime(until.year, until.month, until.day, 23, 59, 59, 999999, tzinfo=zone, fold=1)
-        return clock.utc(end_of_day, "until")
+        try:
+            return end_of_day(until, zone)
+        except OverflowError:
+            raise InvalidDataError("until", until, "must lie in the years 2 to 9998") from None
     raise InvalidDataError("until", until, f"needs a date or an aware datetime, got {type(until).__name__}")
 
 

@@ -1,12 +1,13 @@
 """Writing what was decided: under the locks, unless a fact has changed since it was read.
 
 The locks, the check and the row go out as one message. PostgreSQL takes a new snapshot for each statement in it, so
-the check sees what was committed while it waited for the locks. The database's own rule stays behind all of this.
+the check sees what was committed while it waited for the locks. The database's own rule stays behind all of this. That
+rule cannot look at the clock, so an overdue hold that is met is expired first, under the same locks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -15,8 +16,9 @@ from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
 from rayces_core.errors import DeadlockError, SlotTakenError
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
+from rayces_core.models.appointment_time import busy, expire_in_the_way
 from rayces_core.models.user import User
-from rayces_core.scheduling.facts import BUSY, Facts, Wish
+from rayces_core.scheduling.facts import FUTURE_SESSIONS, OPEN_HOLDS, Facts, Wish
 from rayces_core.scheduling.facts import TYPES as FACT_TYPES
 
 Made = TypeVar("Made")
@@ -24,11 +26,14 @@ Made = TypeVar("Made")
 ATTEMPTS: Final = 10
 # The order of these locks is the order everywhere: professional, student, client, then the appointment itself.
 LOCKS: Final = (
-    "SELECT 1 FROM professionals WHERE organization_id = %(tenant)s AND user_id = %(professional)s FOR NO KEY UPDATE",
+    # Of two, where an appointment is given away, the lower id first.
+    """SELECT 1 FROM professionals
+        WHERE organization_id = %(tenant)s AND user_id IN (%(professional)s, %(was_professional)s)
+        ORDER BY user_id FOR NO KEY UPDATE""",
     "SELECT 1 FROM students WHERE organization_id = %(tenant)s AND id = %(student)s FOR NO KEY UPDATE",
     "SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(client)s FOR NO KEY UPDATE",
 )
-# What was decided on still holds.
+# What was decided on still holds. A hold counts here whatever the clock says, as it does for the database's rule.
 UNCHANGED: Final = f"""
 EXISTS (
     SELECT 1 FROM professionals
@@ -43,9 +48,15 @@ EXISTS (
        AND other.scheduled_at < %(occupied_until)s
      ORDER BY other.scheduled_at DESC LIMIT 1
 ), '-infinity') <= %(start)s"""
+PLACE: Final = {"start": "%(start)s", "until": "%(until)s", "own": "%(moving)s", "tenant": "%(tenant)s"}
 NOBODY_BUSY: Final = f"""
-AND {BUSY.format(column="student_id", person="%(student)s", until="%(until)s")} IS NULL
-AND {BUSY.format(column="client_id", person="%(client)s", until="%(until)s")} IS NULL
+AND {busy("student_id", "%(student)s", **PLACE)} IS NULL
+AND {busy("client_id", "%(client)s", **PLACE)} IS NULL
+"""
+# The client's row is locked, so that nobody else adds one meanwhile.
+WITHIN_LIMITS: Final = f"""
+AND (%(open_holds_per_client)s IS NULL OR {OPEN_HOLDS} < %(open_holds_per_client)s)
+AND (%(future_sessions_per_client)s IS NULL OR {FUTURE_SESSIONS} < %(future_sessions_per_client)s)
 """
 TYPES: Final = FACT_TYPES | {
     "version": "text",
@@ -66,13 +77,21 @@ TYPES: Final = FACT_TYPES | {
     "from_state": "varchar",
     "reason": "varchar",
     "was_start": "timestamptz",
+    "was_professional": "bigint",
+    "was_minutes": "integer",
+    "allow_overlap": "boolean",
+    "open_holds_per_client": "integer",
+    "future_sessions_per_client": "integer",
+    "noted_key": "varchar",
+    "noted_fingerprint": "varchar",
 }
 COLUMNS: Final = ", ".join(f'"{field.column_name}"' for field in Appointment._meta.sorted_fields)
 NOTED: Final = """
     INSERT INTO state_transitions
-        (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at)
+        (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at,
+         idempotency_key, request_fingerprint)
     SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
-           %(now)s
+           %(now)s, %(noted_key)s::varchar, %(noted_fingerprint)s::varchar
 """
 # A row with the same key, made meanwhile, is no error: no row comes back, and the next attempt finds it.
 INSERT: Final = f"""
@@ -80,10 +99,11 @@ WITH booked AS (
     INSERT INTO appointments (
         organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
         pre_confirmed_at, expires_at, uses_credit, credits_used, notes, idempotency_key, request_fingerprint,
-        created_at, updated_at
+        allows_overlap, created_at, updated_at
     ) SELECT %(tenant)s, %(professional)s, %(student)s, %(client)s, %(start)s, %(minutes)s, %(buffer)s, %(state)s,
         %(held_from)s::timestamptz, %(held_until)s::timestamptz, %(uses_credit)s, %(credits_used)s, %(notes)s::text,
-        %(key)s::varchar, %(fingerprint)s::varchar, %(now)s, %(now)s
+        %(key)s::varchar, %(fingerprint)s::varchar, %(allow_overlap)s,
+        %(now)s, %(now)s
     WHERE {{conditions}}
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
@@ -92,17 +112,27 @@ SELECT * FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
     UPDATE appointments SET scheduled_at = %(start)s, duration_minutes = %(minutes)s, buffer_minutes = %(buffer)s,
-        expires_at = CASE WHEN expires_at > %(start)s THEN %(start)s ELSE expires_at END, reminder_minutes = NULL,
+        professional_id = %(professional)s, allows_overlap = %(allow_overlap)s, reminder_minutes = NULL,
+        expires_at = CASE state
+            WHEN 'draft' THEN NULL
+            WHEN 'pre_confirmed' THEN greatest(pre_confirmed_at, %(held_until)s)
+            ELSE greatest(pre_confirmed_at, least(expires_at, %(start)s)) END,
         updated_at = %(now)s
      WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
-       AND professional_id = %(professional)s AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
+       AND professional_id = %(was_professional)s AND duration_minutes = %(was_minutes)s
+       AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}
 ), noted AS ({NOTED} FROM moved)
 SELECT * FROM moved"""
 
 
-def write(sql: str, facts: Facts, wish: Wish, by: User | None, **values: Any) -> Appointment | None:
-    """Lock, check and write; returns the appointment as it now is, or None if what was decided on has changed."""
+def write(
+    sql: str, facts: Facts, wish: Wish, by: User | None, *, limits: Mapping[str, int] | None = None, **values: Any
+) -> Appointment | None:
+    """Lock, check and write; returns the appointment as it now is, or None if what was decided on has changed.
+
+    `limits` are those on what one client may have.
+    """
     calendar, until = facts.calendar, wish.start + timedelta(minutes=facts.minutes)
     given = {
         "tenant": current().organization_id,
@@ -117,18 +147,38 @@ def write(sql: str, facts: Facts, wish: Wish, by: User | None, **values: Any) ->
         "minutes": facts.minutes,
         "buffer": calendar.buffer_minutes,
         "moving": wish.moving,
+        "was_professional": calendar.professional_id,
+        "allow_overlap": wish.allow_overlap,
+        "noted_key": None,
+        "noted_fingerprint": None,
+        "open_holds_per_client": None,
+        "future_sessions_per_client": None,
         "actor": None if by is None else by.id,
         "now": wish.now,
     }
-    message = _message(sql, wish.allow_overlap)
-    cursor = current().engine.run_message(message, given | values)
+    given |= {**(limits or {}), **values}
+    message, engine = _message(sql, wish.allow_overlap, bool(limits)), current().engine
+    if not facts.meets_overdue:
+        return _row(message, given)
+    with engine.atomic():
+        engine.run_message(LOCKING, given)
+        expire_in_the_way(Appointment, wish.now, {name: given[name] for name in WHOSE} | {"own": wish.moving})
+        return _row(message, given)
+
+
+def _row(message: Message, given: Mapping[str, Any]) -> Appointment | None:
+    cursor = current().engine.run_message(message, given)
     rows = cursor.fetchall()
     return Appointment._from_rows(cursor.description, rows)[0] if rows else None
 
 
+LOCKING: Final = Message(*LOCKS, types=TYPES)
+WHOSE: Final = ("tenant", "professional", "student", "client", "start", "until", "occupied_until")
+
+
 @cache
-def _message(sql: str, allow_overlap: bool) -> Message:
-    conditions = UNCHANGED if allow_overlap else UNCHANGED + NOBODY_BUSY
+def _message(sql: str, allow_overlap: bool, limited: bool) -> Message:
+    conditions = UNCHANGED + ("" if allow_overlap else NOBODY_BUSY) + (WITHIN_LIMITS if limited else "")
     return Message(*LOCKS, sql.format(conditions=conditions), types=TYPES)
 
 

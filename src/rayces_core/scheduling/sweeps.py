@@ -22,6 +22,7 @@ REMIND: Final = """
 WITH due AS (
     SELECT organization_id, id FROM appointments
      WHERE {own} state IN ('pre_confirmed', 'confirmed') AND scheduled_at > %(now)s AND scheduled_at <= %(until)s
+       AND (state <> 'pre_confirmed' OR expires_at >= %(now)s)
        AND (reminder_minutes IS NULL OR reminder_minutes > %(minutes)s)
      ORDER BY scheduled_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -60,8 +61,8 @@ def due_reminders(within: timedelta, now: datetime | None = None, *, limit: int 
         within: how far ahead, a minute to 3660 days; counted in whole minutes. limit: at most so many.
 
     Returns:
-        Appointments, pre_confirmed or confirmed, by start. They count as given out once the call is committed: in a
-        unit of work that sends the reminders and is undone, they will be given out again.
+        Appointments, confirmed or held and not overdue, by start. They count as given out once the call is committed:
+        in a unit of work that sends the reminders and is undone, they will be given out again.
     """
     if not isinstance(within, timedelta) or not NEAREST <= within <= FURTHEST:
         raise InvalidDataError("within", within, f"must be a timedelta of a minute to {FURTHEST.days} days")

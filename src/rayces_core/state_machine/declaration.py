@@ -40,16 +40,19 @@ class DatabaseGuard:
 
     Attributes:
         condition: what must hold, in words.
-        lock: statement that is sent before, so that what decides cannot change meanwhile.
+        locks: statements that are sent before, so that what decides cannot change meanwhile.
         sql: the condition on the row's own columns, AND-ed to the compare-and-set.
-        refusal: makes the error for a row that it does not hold for.
-    Both SQL texts may use %(organization_id)s, %(id)s and %(now)s.
+        refusal: `refusal(row, now)` makes the error for a row that it does not hold for.
+        clear: `clear(row, now)` takes away what only seems to stand in the way, once the locks are held and the
+            condition did not hold; then it is asked again.
+    All SQL texts may use %(organization_id)s and %(id)s, and `sql` %(now)s.
     """
 
     condition: str
-    lock: str
+    locks: tuple[str, ...]
     sql: str
-    refusal: Callable[[Any], Exception]
+    refusal: Callable[[Any, datetime], Exception]
+    clear: Callable[[Any, datetime], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

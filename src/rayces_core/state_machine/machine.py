@@ -274,8 +274,11 @@ class StateMachine:
             raise refusal
         from_state = fresh.__data__[self.field]
         values = move_row(move, fresh, from_state, {})
+        if values is None and guard is not None and guard.clear is not None:
+            guard.clear(fresh, move.now)
+            values = move_row(move, fresh, from_state, {})
         if values is None:
-            raise guard.refusal(fresh) if guard else self._invalid(fresh, move.transition)
+            raise guard.refusal(fresh, move.now) if guard else self._invalid(fresh, move.transition)
         note_changes_in_place(row)
         unsaved = row.dirty_field_names
         known = {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import peewee
@@ -88,8 +89,13 @@ def move_rows(move: Move, where: str, values: Mapping[str, Any], *, limit: int |
 
 
 def lock_before(guard: DatabaseGuard, row: Any) -> None:
-    """Take a guard's lock by itself."""
-    current().engine.run_prepared(guard.lock, place_of(row))
+    """Take a guard's locks by themselves."""
+    current().engine.run_message(_locking(guard), place_of(row))
+
+
+@cache
+def _locking(guard: DatabaseGuard) -> Message:
+    return Message(*guard.locks, types=TYPES)
 
 
 def place_of(row: Any) -> dict[str, Any]:
@@ -137,7 +143,7 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
         UPDATE "{move.model._meta.table_name}" SET {_assignments(move, written)}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
     ){_noted(move, "%(organization_id)s", "%(from_state)s")} SELECT * FROM moved"""
-    return Message(*((guard.lock,) if guard else ()), sql, types=types)
+    return Message(*(guard.locks if guard else ()), sql, types=types)
 
 
 def _type_of(field: peewee.Field) -> str:

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, current
 from rayces_core.errors import TenancyError, TenantImmutableError
-from rayces_core.fields import assigned
+from rayces_core.fields import assigned, settles
 from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.hydration import Build, Rows, builder
 from rayces_core.tenancy.joined import joined_builder
@@ -347,13 +347,8 @@ def check_writable(model: Any, key: Any) -> None:
     if names_tenant(model, key):
         raise TenantImmutableError
     field = model._meta.combined.get(key if isinstance(key, str) else _column_name(key))
-    if field is not None and is_state(field):
+    if field is not None and settles(field):
         raise assigned(field)
-
-
-def is_state(field: Any) -> bool:
-    """Whether only the events of a state machine change this field."""
-    return getattr(field, "by_event_only", False)
 
 
 def names_tenant(model: Any, key: Any) -> bool:

@@ -13,12 +13,11 @@ import peewee
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
-from rayces_core.fields import assigned, note_changes_in_place
+from rayces_core.fields import assigned, note_changes_in_place, settles
 from rayces_core.fields.in_place import remember_saved
 from rayces_core.tenancy.constant import is_constant
 from rayces_core.tenancy.hydration import written_back
 from rayces_core.tenancy.prepared import prepared, slots
-from rayces_core.tenancy.queries import is_state
 from rayces_core.tenancy.relations import dependents
 from rayces_core.tenancy.scoping import check_reach, home_of, known_tenant_of
 
@@ -141,26 +140,28 @@ class Writable:
         if self._meta.tenant_field in data:
             data.pop(self._meta.tenant_field)
         # One that is named to be written is refused further on, as in every UPDATE.
-        states = {name: data.pop(name) for name in cls._by_event_only() if name in data and only is None}
-        if not data and not states:
+        settled = {name: data.pop(name) for name in cls._settled() if name in data and only is None}
+        if not data and not settled:
             self._dirty.clear()
             return False
         if "updated_at" in cls._meta.fields and "updated_at" not in data:
             data["updated_at"] = clock.now()
-        count = self._update_as_it_stands(data, states) if states else self._update_values(data)
+        count = self._update_as_it_stands(data, settled) if settled else self._update_values(data)
         for name in data:
             self.__data__[name] = data[name]
-        self._dirty -= {*data, *states}
+        self._dirty -= {*data, *settled}
         remember_saved(self, data)
         return count
 
-    def _update_as_it_stands(self, data: dict[str, Any], states: dict[str, Any]) -> int:
-        """Write where the row is in the state that was given with its values, as in a form that posts all of them."""
+    def _update_as_it_stands(self, data: dict[str, Any], settled: dict[str, Any]) -> int:
+        """Write where the row holds what was given for settled columns, as in a form that posts all of them."""
         cls, fields = type(self), self._meta.fields
-        same = [fields[name] == value for name, value in states.items()]
-        count = int(cls.update(data).where(self._pk_expr(), *same).execute())
-        if not count and cls.select().where(self._pk_expr()).exists():
-            raise assigned(fields[next(iter(states))])
+        same = {name: fields[name] == value for name, value in settled.items()}
+        count = int(cls.update(data).where(self._pk_expr(), *same.values()).execute())
+        if not count:
+            for name, condition in same.items():
+                if cls.select().where(self._pk_expr(), ~condition).exists():
+                    raise assigned(fields[name])
         return count
 
     def _update_values(self, data: dict[str, Any]) -> int:
@@ -220,9 +221,9 @@ class Writable:
         return cls._meta.remember("insertable names", lambda: {field.name for field in cls._insertable()})
 
     @classmethod
-    def _by_event_only(cls) -> list[str]:
+    def _settled(cls) -> list[str]:
         fields = cls._meta.sorted_fields
-        return cls._meta.remember("by event only", lambda: [field.name for field in fields if is_state(field)])
+        return cls._meta.remember("settled", lambda: [field.name for field in fields if settles(field)])
 
     @classmethod
     def _made_by_database(cls) -> list[peewee.Field]:
