@@ -38,11 +38,14 @@ CHECKS = {
     "appointments_duration_minutes_check": "duration_minutes = 14",
     "appointments_executed_at_check": "executed_at = now()",
     "appointments_expires_at_check": "expires_at = now()",
+    "appointments_expires_at_order_check": "state = 'pre_confirmed', pre_confirmed_at = now(), "
+    "expires_at = now() - interval '1 second'",
     "appointments_metadata_check": "metadata = '[]'",
     "appointments_no_show_at_check": "no_show_at = now()",
     "appointments_pre_confirmed_at_check": PENDING,
     "appointments_reminder_minutes_check": "reminder_minutes = 0",
     "appointments_request_fingerprint_check": "idempotency_key = 'x'",
+    "appointments_scheduled_at_check": "scheduled_at = scheduled_at + interval '1 second'",
     "appointments_state_check": f"state = 'unknown', {PENDING}",
     "credit_balances_balance_check": "balance = -1",
     "credit_balances_last_sequence_check": "balance = 1",
@@ -74,6 +77,7 @@ CHECKS = {
     "professionals_session_duration_minutes_check": "session_duration_minutes = 0",
     "professionals_session_price_cents_check": "session_price_cents = -1",
     "professionals_weekly_schedule_check": "weekly_schedule = '[]'",
+    "state_transitions_request_fingerprint_check": "idempotency_key = 'x'",
     "students_admission_state_check": "admission_state = 'unknown'",
     "students_documents_check": "documents = '[]'",
     "students_emergency_contacts_check": "emergency_contacts = '{}'",
@@ -95,6 +99,7 @@ UNIQUES = {
     "likes_organization_id_user_id_post_id_key": "user_id post_id",
     "organizations_subdomain_key": "subdomain",
     "professionals_organization_id_user_id_key": "user_id",
+    "state_transitions_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "users_organization_id_email_key": "email",
     "users_organization_id_jti_key": "jti",
     "idx_no_double_booking": None,  # the overlap is noticed first; see below
@@ -180,8 +185,9 @@ def two_rows(db, a, b, table, constraint):
         if table == "credit_transactions":
             values = {"idempotency_key": "key", "payment_method": "card", "payment_reference": "1"}
             return make_transaction(**values), make_transaction()
-        if table == "appointments":
-            return make_appointment(idempotency_key="key", request_fingerprint="asked"), make_appointment()
+        if table in ("appointments", "state_transitions"):
+            maker = MAKERS[next(model for model in TENANT_MODELS if model._meta.table_name == table)]
+            return maker(idempotency_key="key", request_fingerprint="asked"), maker()
     return make(db, a, table), make(db, a, table)
 
 

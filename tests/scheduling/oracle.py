@@ -89,7 +89,7 @@ class Case:
         found = {
             "inactive": not self.active,
             "too_soon": start <= self.now or start < self.now + timedelta(minutes=self.notice_minutes),
-            "beyond_window": start > self.now + timedelta(days=self.window_days),
+            "beyond_window": self.clock(start)[0] > self.clock(self.now)[0] + timedelta(days=self.window_days),
             "blocked_date": any(blocked for blocked, _ in days),
             "outside_schedule": not all(works and not blocked for blocked, works in days),
             "taken": self.is_taken(start),

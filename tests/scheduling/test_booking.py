@@ -89,6 +89,7 @@ def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(c
         "idempotency_key": None,
         "request_fingerprint": None,
         "reminder_minutes": None,
+        "allows_overlap": False,
         "created_at": NOW,
         "updated_at": NOW,
     }

@@ -1,7 +1,8 @@
 """The decision what can be booked, against an oracle that reads the wall clock minute by minute."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,17 +11,8 @@ from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError
 from rayces_core.fields.schemas import BlockedPeriod, WeeklySchedule
-from rayces_core.scheduling.calendar import (
-    EPOCH,
-    Calendar,
-    LocalDays,
-    Refusal,
-    WorkingHours,
-    allowed_starts,
-    listed_starts,
-    microseconds,
-    refusal,
-)
+from rayces_core.scheduling.calendar import Calendar, Refusal, SetAside, allowed_starts, listed_starts, refusal
+from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, WorkingHours, end_of_day, microseconds
 from tests.scheduling.oracle import MICROSECOND, Case, blocked_json, every_day, hours, schedule_json, utc
 from tests.scheduling.random_cases import PLACES, cases
 from tests.sizes import examples
@@ -313,11 +305,36 @@ def test_minimum_notice_is_kept_to_the_microsecond():
     assert why_not(case, utc(2026, 5, 11, 10, 30) - MICROSECOND) is Refusal.TOO_SOON
 
 
-def test_the_booking_window_ends_whole_days_of_24_hours_from_now():
-    case = nine_to_one(now=utc(2026, 5, 9, 11), window_days=2)
+@pytest.mark.parametrize("now", [utc(2026, 5, 9), utc(2026, 5, 9, 11), utc(2026, 5, 9, 23, 59)])
+def test_the_last_day_of_the_booking_window_is_whole(now):
+    case = nine_to_one(now=now, window_days=2)
 
-    assert on_clock(case)[-1] == "11 11:00"
-    assert why_not(case, utc(2026, 5, 11, 11) + MICROSECOND) is Refusal.BEYOND_WINDOW
+    assert on_clock(case)[-1] == "11 12:00"
+    assert on_clock(case.but(window_days=1)) == []
+    assert why_not(case.but(window_days=1), utc(2026, 5, 11, 9)) is Refusal.BEYOND_WINDOW
+
+
+@pytest.mark.parametrize(
+    "zone, day, last",
+    [
+        ("America/Argentina/Buenos_Aires", date(2026, 5, 11), utc(2026, 5, 12, 3)),
+        ("America/Santiago", date(2026, 4, 4), utc(2026, 4, 5, 4)),  # its last hour comes twice
+        ("America/Santiago", date(2026, 9, 5), utc(2026, 9, 6, 4)),  # the next one begins at 01:00
+        ("Pacific/Apia", date(2011, 12, 30), utc(2011, 12, 30, 10)),  # never was
+        ("Pacific/Apia", date(2011, 12, 29), utc(2011, 12, 30, 10)),
+    ],
+)
+def test_a_local_day_ends_when_the_next_one_begins(zone, day, last):
+    assert end_of_day(day, ZoneInfo(zone)) == last - MICROSECOND
+
+
+@pytest.mark.parametrize("now", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
+def test_a_window_from_the_ends_of_time_is_no_error(now, zone):
+    case = local_day(zone, 2026, 5, 11)
+    calendar = calendar_of(case)
+
+    assert refusal(calendar, case.start, 60, now=now) in (Refusal.BEYOND_WINDOW, Refusal.TOO_SOON)
 
 
 def test_an_inactive_professional_is_never_free():
@@ -325,19 +342,76 @@ def test_an_inactive_professional_is_never_free():
 
     assert allowed(case) == []
     assert why_not(case, utc(2026, 5, 11, 9)) is Refusal.INACTIVE
-    assert why_not(case, utc(2026, 5, 11, 9), ignore_schedule=True) is Refusal.INACTIVE
+    assert why_not(case, utc(2026, 5, 11, 9), aside=SetAside(True, True, True, True)) is Refusal.INACTIVE
 
 
-def test_ignoring_the_schedule_drops_hours_blocked_dates_notice_and_window_only():
-    day = date(2026, 5, 11)
-    case = nine_to_one(
-        blocked=((day, day),), busy=((utc(2026, 5, 11, 20), utc(2026, 5, 11, 21)),), notice_minutes=43200
+RULES = {
+    "schedule": Refusal.OUTSIDE_SCHEDULE,
+    "blocked": Refusal.BLOCKED_DATE,
+    "window": Refusal.BEYOND_WINDOW,
+    "notice": Refusal.TOO_SOON,
+}
+
+
+@pytest.mark.parametrize("given", [given for size in range(5) for given in combinations(RULES, size)])
+def test_each_rule_is_set_aside_by_itself_and_takes_no_other_with_it(given):
+    breaking = {
+        "schedule": (nine_to_one(), utc(2026, 5, 11, 3)),
+        "blocked": (nine_to_one(blocked=((date(2026, 5, 11), date(2026, 5, 11)),)), utc(2026, 5, 11, 9)),
+        "window": (nine_to_one(now=utc(2026, 5, 1), window_days=1), utc(2026, 5, 11, 9)),
+        "notice": (nine_to_one(now=utc(2026, 5, 11, 8), notice_minutes=90), utc(2026, 5, 11, 9)),
+    }
+    aside = SetAside(**dict.fromkeys(given, True))
+
+    for rule, (case, start) in breaking.items():
+        assert why_not(case, start, aside=aside) is (None if rule in given else RULES[rule])
+
+
+def test_no_rule_that_is_set_aside_gives_time_that_is_past_or_taken():
+    aside = SetAside(True, True, True, True)
+    case = nine_to_one(busy=((utc(2026, 5, 11, 20), utc(2026, 5, 11, 21)),))
+
+    assert why_not(case, utc(2026, 5, 11, 20, 30), aside=aside) is Refusal.TAKEN
+    assert why_not(case.but(now=utc(2026, 5, 11, 3)), utc(2026, 5, 11, 3), aside=aside) is Refusal.TOO_SOON
+
+
+def test_hours_without_a_schedule_go_on_over_midnight_and_stop_at_a_blocked_date():
+    case = overnight(schedule=hours(), blocked=((date(2026, 5, 12), date(2026, 5, 12)),))
+    aside = SetAside(schedule=True)
+
+    assert why_not(case, utc(2026, 5, 12, 1), aside=aside) is None  # 22:00 to 24:00
+    assert why_not(case, utc(2026, 5, 12, 1, 30), aside=aside) is Refusal.BLOCKED_DATE
+    assert why_not(case.but(blocked=()), utc(2026, 5, 12, 1, 30), aside=aside) is None
+
+
+# -- the families' grid -----------------------------------------------------------------------------------------------
+
+
+def gridded(case, every):
+    calendar = replace(calendar_of(case), start_every_minutes=every)
+    moments = listed_starts(
+        calendar, case.duration_minutes, case.step_minutes, *map(microseconds, (case.start, case.end, case.now))
     )
+    zone = ZoneInfo(case.zone)
+    assert all(calendar.days.is_on_grid(moment, calendar.every) for moment in moments)
+    return [moment_of(moment).astimezone(zone).strftime("%H:%M") for moment in moments]
 
-    assert why_not(case, utc(2026, 5, 11, 3), ignore_schedule=True) is None
-    assert why_not(case.but(now=utc(2025, 1, 1), window_days=1), utc(2026, 5, 11, 3), ignore_schedule=True) is None
-    assert why_not(case, utc(2026, 5, 11, 20, 30), ignore_schedule=True) is Refusal.TAKEN
-    assert why_not(case.but(now=utc(2026, 5, 11, 3)), utc(2026, 5, 11, 3), ignore_schedule=True) is Refusal.TOO_SOON
+
+def test_starts_on_a_grid_are_counted_from_midnight_in_whole_grid_steps():
+    case = local_day("UTC", 2026, 5, 11, schedule=hours((9.25, 13)))
+
+    assert gridded(case.but(duration_minutes=60, step_minutes=60), 30) == ["09:30", "10:30", "11:30"]
+    assert gridded(case.but(duration_minutes=45, step_minutes=45), 30) == ["09:30", "10:30", "11:30"]
+    assert gridded(case.but(duration_minutes=60, step_minutes=15), 30) == [
+        "09:30", "10:00", "10:30", "11:00", "11:30", "12:00"
+    ]  # fmt: skip
+    assert gridded(case.but(duration_minutes=60, step_minutes=60), 1) == ["09:15", "10:15", "11:15"]
+
+
+def test_a_grid_is_that_of_the_wall_clock():
+    assert gridded(local_day("Asia/Kathmandu", 2026, 5, 11, schedule=hours((9, 11))), 60) == ["09:00", "10:00"]
+    back = local_day("Australia/Lord_Howe", 2026, 4, 5, schedule=hours((1, 4)), step_minutes=60)
+    assert gridded(back, 60) == ["01:00", "02:00", "03:00"]
 
 
 # -- what is asked wrongly --------------------------------------------------------------------------------------------

@@ -40,7 +40,10 @@ __all__ = ["COLUMNS", "DRIVER_ERRORS", "KINDS", "SENTENCES", "columns_of", "tran
 SENTENCES = {
     "appointments_no_overlap": "the professional already has an appointment at that time",
     "idx_no_double_booking": "the professional already has an appointment at that time",
+    "appointments_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
     "appointments_duration_minutes_check": "an appointment lasts 15 to 480 minutes",
+    "appointments_expires_at_order_check": "a hold does not end before it begins",
+    "appointments_scheduled_at_check": "a session begins on a whole minute",
     "credit_balances_balance_check": "a credit balance never goes below zero",
     "credit_balances_last_entry_fkey": "a balance is what its last entry says; move credits with rayces_core.credits",
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
@@ -49,6 +52,8 @@ SENTENCES = {
     "index_credit_transactions_on_live_refund": "the appointment has been refunded already",
     "organizations_name_check": "an organization needs a name",
     "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
+    "professionals_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
+    "professionals_session_duration_minutes_check": "a professional's session lasts 15 to 480 minutes",
     "students_first_name_check": "a student needs a first name",
     "students_last_name_check": "a student needs a last name",
 }
@@ -62,6 +67,7 @@ KINDS: dict[str, type[ConstraintError]] = {
 # The columns of constraints that have several, or another name than theirs; organization_id goes without saying.
 COLUMNS = {
     "appointments_no_overlap": ("professional_id", "scheduled_at"),
+    "appointments_expires_at_order_check": ("expires_at", "pre_confirmed_at"),
     "idx_no_double_booking": ("professional_id", "scheduled_at"),
     "credit_balances_last_entry_fkey": ("last_sequence", "balance"),
     "credit_balances_organization_id_id_user_id_key": ("id", "user_id"),

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import peewee
 
@@ -13,9 +13,9 @@ from rayces_core.fields.base import TypedField, V, shown
 
 
 class IntegerField(TypedField[V], peewee.IntegerField):
-    """INTEGER: whole numbers of 4 bytes. Refuses bool, float and text."""
+    """INTEGER: whole numbers of 4 bytes, or of `between` (least, most). Refuses bool, float and text."""
 
-    bounds: ClassVar[tuple[int, int]] = (-(2**31), 2**31 - 1)
+    bounds: tuple[int, int] = (-(2**31), 2**31 - 1)
 
     if TYPE_CHECKING:
 
@@ -23,6 +23,13 @@ class IntegerField(TypedField[V], peewee.IntegerField):
         def __new__(cls, *, null: Literal[True], **options: Any) -> IntegerField[int | None]: ...
         @overload
         def __new__(cls, *, null: Literal[False] = ..., **options: Any) -> IntegerField[int]: ...
+
+    else:  # where a type checker saw it, it would tell the type of the column by it
+
+        def __init__(self, *args: Any, between: tuple[int, int] | None = None, **options: Any) -> None:
+            super().__init__(*args, **options)
+            if between is not None:
+                self.bounds = between
 
     def db_value(self, value: Any) -> int | None:
         """Give the number; raises `InvalidDataError` for what is not whole or does not fit."""

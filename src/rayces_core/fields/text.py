@@ -15,6 +15,9 @@ from rayces_core.fields.base import NormalisingAccessor, PatternOperators, Typed
 
 MAX_EMAIL_CHARACTERS: Final = 320
 CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}")
+# What a machine's folder of zones has besides, and PostgreSQL does not know or reads otherwise.
+NO_IANA_NAMES: Final = ("localtime", "posixrules")
+NO_IANA_FOLDERS: Final = ("posix/", "right/")
 
 
 class StringField(PatternOperators, TypedField[V], peewee.TextField):
@@ -138,7 +141,7 @@ class TimeZoneField(StringField[V]):
 
     def problem(self, text: str) -> str | None:
         """Say what keeps a text from being a time zone, or None."""
-        if _is_time_zone(text):
+        if _is_time_zone(text) and text not in NO_IANA_NAMES and not text.startswith(NO_IANA_FOLDERS):
             return None
         return f"{text!r:.60} is no IANA time zone such as 'America/Argentina/Buenos_Aires'"
 

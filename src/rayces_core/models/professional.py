@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from peewee import Check
 from pydantic import TypeAdapter
 
-from rayces_core.fields import BooleanField, CurrencyField, IntegerField, JSONField, StringField, TextField
+from rayces_core.fields import (
+    BooleanField,
+    CurrencyField,
+    IntegerField,
+    JSONField,
+    StringField,
+    TextField,
+    note_changes_in_place,
+)
 from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 from rayces_core.tenancy.queries import TenantSelect
 
 _blocked_dates: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
+
+
+# What a saved professional may change that future sessions do not fit any more.
+HITTING: Final = ("active", "blocked_dates", "weekly_schedule")
 
 
 class Professional(TimestampedTenantModel):
@@ -27,12 +41,15 @@ class Professional(TimestampedTenantModel):
     license_number = StringField(null=True)
     weekly_schedule: JSONField[dict[str, Any]] = JSONField(WeeklySchedule, default=dict)
     blocked_dates: JSONField[list[Any]] = JSONField(BlockedDates, default=list)
-    session_duration_minutes = IntegerField(default=60)
-    buffer_minutes = IntegerField(default=15)
+    session_duration_minutes = IntegerField(default=60, between=(15, 480))
+    buffer_minutes = IntegerField(default=15, between=(0, 1440))
     active = BooleanField(default=True)
     accepts_new_clients = BooleanField(default=True)
     session_price_cents = IntegerField(null=True)
     currency = CurrencyField(default="ARS")
+
+    affected: tuple[Any, ...] = ()
+    """After a save() that deactivated, or changed blocked dates or weekly schedule: the future sessions that it hits."""
 
     if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
         appointments: TenantSelect[Any]
@@ -45,11 +62,27 @@ class Professional(TimestampedTenantModel):
         constraints = [
             Check("jsonb_typeof(weekly_schedule) = 'object'", name="professionals_weekly_schedule_check"),
             Check("jsonb_typeof(blocked_dates) = 'array'", name="professionals_blocked_dates_check"),
-            Check("session_duration_minutes > 0", name="professionals_session_duration_minutes_check"),
-            Check("buffer_minutes >= 0", name="professionals_buffer_minutes_check"),
+            Check("session_duration_minutes BETWEEN 15 AND 480", name="professionals_session_duration_minutes_check"),
+            Check("buffer_minutes BETWEEN 0 AND 1440", name="professionals_buffer_minutes_check"),
             Check("session_price_cents >= 0", name="professionals_session_price_cents_check"),
             Check("currency ~ '^[A-Z]{3}$'", name="professionals_currency_check"),
         ]
+
+    def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
+        """Write the professional; what hits future sessions is saved all the same, and `affected` then lists them.
+
+        That takes one more query (two where the calendar has changed), in no other save. See `scheduling.affected_by`.
+        """
+        changed = () if force_insert or self._pk is None else self._hitting(only)
+        written = super().save(force_insert, only)
+        # The calendar is arithmetic of a layer above, as the effects of a state machine are.
+        self.affected = import_module("rayces_core.scheduling").affected_by_change(self, changed) if changed else ()
+        return written
+
+    def _hitting(self, only: Iterable[Any] | None) -> tuple[str, ...]:
+        note_changes_in_place(self)
+        named = self._dirty if only is None else {f if isinstance(f, str) else f.name for f in (only := list(only))}
+        return tuple(name for name in HITTING if name in named and not (name == "active" and self.active))
 
     @property
     def schedule(self) -> WeeklySchedule:

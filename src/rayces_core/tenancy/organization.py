@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from peewee import Check
@@ -11,7 +13,7 @@ from peewee import Check
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.database.tenants import use_organization_model
-from rayces_core.errors import TenancyError
+from rayces_core.errors import InvalidDataError, ServerError, TenancyError
 from rayces_core.fields import (
     BooleanField,
     CurrencyField,
@@ -26,6 +28,10 @@ from rayces_core.fields import (
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.tenancy.queries import forget_organizations
 from rayces_core.tenancy.scoped import ScopedModel
+
+# Zones that a server has said it knows; what it knows is known to its engine for good.
+_known_zones: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+NOT_RECOGNISED = "22023"
 
 
 class Organization(ScopedModel):
@@ -66,9 +72,11 @@ class Organization(ScopedModel):
         ]
 
     def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
-        """Write the organization; only privileged work may insert one."""
+        """Write the organization; only privileged work may insert one. A time zone has to be known to the server too."""
         if (force_insert or self._pk is None) and not current().privileged:
             raise TenancyError("an organization is made by db.create_organization(...) or in a privileged block")
+        if "time_zone" in self._dirty:
+            _check_zone(Organization.time_zone.db_value(self.time_zone))
         written = super().save(force_insert, only)
         forget_organizations()
         return written
@@ -82,6 +90,23 @@ class Organization(ScopedModel):
     def policy(self) -> OrganizationSettings:
         """The settings with the defaults filled in."""
         return OrganizationSettings.model_validate(self.settings)
+
+
+def _check_zone(zone: str | None) -> None:
+    """Refuse a zone that Python knows and the server does not: days of admission are counted there."""
+    engine = current().engine
+    known = _known_zones.setdefault(engine, {str(Organization.time_zone.default), "UTC"})
+    if zone is None or zone in known:
+        return
+    try:
+        with engine.atomic() if engine.holder_of_transaction() is not None else nullcontext():
+            engine.run_prepared("SELECT timestamptz 'epoch' AT TIME ZONE %s", (zone,))
+    except ServerError as error:
+        if error.sqlstate != NOT_RECOGNISED:
+            raise
+        reason = f"{zone!r} is not known to this PostgreSQL; use another name of the zone, or update its tzdata"
+        raise InvalidDataError("Organization.time_zone", zone, reason) from error
+    known.add(zone)
 
 
 Organization.add_index(Organization.subdomain, unique=True, name="organizations_subdomain_key")

@@ -154,6 +154,8 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
         if moment > now:
             yield name, "lies ahead", "correct it"
     starts = row.get("scheduled_at")
+    if starts is not None and (starts.second or starts.microsecond):
+        yield "scheduled_at", "does not lie on a whole minute", "drop the seconds"
     if starts is not None and state in ("executed", "no_show"):
         if starts > now:
             yield "state", f"is {state}, but the appointment lies ahead", "correct the state or scheduled_at"

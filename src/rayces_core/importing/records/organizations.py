@@ -11,13 +11,19 @@ from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Record, currency, fault, quoted
 from rayces_core.tenancy.organization import Organization
 
-HOURS: Final = ("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes")
+HOURS: Final = (
+    *("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes"),
+    *("start_every_minutes", "open_holds_per_client", "future_sessions_per_client"),
+)
 TEXTS: Final = ("name", "time_zone", "currency", "email", "phone", "address")
 BOUNDS: Final = {
     "cancellation_notice_hours": (0, 720),
     "confirmation_hours": (1, 720),
     "booking_window_days": (1, 730),
     "minimum_notice_minutes": (0, 43_200),
+    "start_every_minutes": (1, 720),
+    "open_holds_per_client": (1, 1000),
+    "future_sessions_per_client": (1, 10_000),
 }
 COLUMNS: Final = (
     Column(
@@ -37,6 +43,9 @@ COLUMNS: Final = (
     Column("confirmation_hours", values.integer, names=("horas para confirmar",), example="24"),
     Column("booking_window_days", values.integer, names=("días de anticipación",), example="90"),
     Column("minimum_notice_minutes", values.integer, names=("aviso mínimo",), example="0"),
+    Column("start_every_minutes", values.integer, names=("turnos cada",), example="30"),
+    Column("open_holds_per_client", values.integer, names=("reservas por cliente",)),
+    Column("future_sessions_per_client", values.integer, names=("turnos por cliente",)),
     Column("book_prospects", values.boolean, names=("evaluaciones",), example="yes"),
 )
 SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean"}
@@ -71,6 +80,14 @@ ANOTHER: Final = fault(
 NAMELESS: Final = fault(
     "name", "r.name", quoted("is blank"), quoted("fill it in"), "FROM resolved AS r WHERE btrim(r.name) = ''"
 )
+UNKNOWN_ZONE: Final = fault(
+    "time_zone",
+    "r.time_zone",
+    quoted("is not known to this PostgreSQL"),
+    quoted("use another name of the zone, or update the server's tzdata"),
+    "FROM resolved AS r WHERE r.time_zone IS NOT NULL "
+    "AND NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = r.time_zone)",
+)
 
 ORGANIZATIONS: Final = Record(
     name="organizations",
@@ -86,7 +103,7 @@ ORGANIZATIONS: Final = Record(
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {name: (name, f"(t.settings ->> '{name}')::{kind}") for name, kind in SETTINGS.items()},
     updating={name: f"coalesce(r.{name}, t.{name})" for name in TEXTS} | {"settings": MERGED},
-    checks=(ANOTHER, NAMELESS, *(_out_of_bounds(name, *bounds) for name, bounds in BOUNDS.items())),
+    checks=(ANOTHER, NAMELESS, UNKNOWN_ZONE, *(_out_of_bounds(name, *bounds) for name, bounds in BOUNDS.items())),
     inserting="",
     after_commit=forget,
 )

@@ -67,15 +67,17 @@ TYPES: Final = {
     **dict.fromkeys(FLAGS, "boolean"),
     **dict.fromkeys(DOCUMENTS, "jsonb"),
 }
-LEAST: Final = {"session_duration_minutes": 1, "buffer_minutes": 0, "session_price": 0}
+BOUNDS: Final = {"session_duration_minutes": (15, 480), "buffer_minutes": (0, 1440)}
 LONGEST: Final = 200  # it is indexed
 
 
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
     """What the table's own rules say, told row by row."""
-    for name, least in LEAST.items():
-        if row.get(name) is not None and row[name] < least:
-            yield name, f"must be at least {least}", "correct it"
+    for name, (least, most) in BOUNDS.items():
+        if row.get(name) is not None and not least <= row[name] <= most:
+            yield name, f"must be {least} to {most} minutes", "correct it"
+    if row.get("session_price") is not None and row["session_price"] < 0:
+        yield "session_price", "must be at least 0", "correct it"
     if len(row.get("specialization") or "") > LONGEST:
         yield "specialization", f"has more than {LONGEST} characters", "shorten it"
 
