@@ -101,6 +101,11 @@ _STAMPS: Final = _columns("created_at updated_at", MOMENT)
 _ID: Final = _columns("id", INTEGER)
 _ROLE: Final = f"(ARRAY[{', '.join(repr(role.name.lower()) for role in sorted(Role))}])[t.role + 1]"
 
+NUMBERS_OF_SETTINGS: Final = (
+    *("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes"),
+    *("start_every_minutes", "open_holds_per_client", "future_sessions_per_client"),
+)
+
 _ALL: Final = (
     Record(
         "users",
@@ -258,18 +263,7 @@ _ALL: Final = (
         Organization,
         (
             *_columns("subdomain name time_zone currency email phone address"),
-            *map(
-                _setting,
-                (
-                    *(
-                        "cancellation_notice_hours",
-                        "confirmation_hours",
-                        "booking_window_days",
-                        "minimum_notice_minutes",
-                    ),
-                    *("start_every_minutes", "open_holds_per_client", "future_sessions_per_client"),
-                ),
-            ),
+            *map(_setting, NUMBERS_OF_SETTINGS),
             _setting("book_prospects", BOOLEAN),
             *_columns("settings", DOCUMENT),
             *_ID,

@@ -49,7 +49,7 @@ class Professional(TimestampedTenantModel):
     currency = CurrencyField(default="ARS")
 
     affected: tuple[Any, ...] = ()
-    """After a save() that deactivated, or changed blocked dates or weekly schedule: the future sessions that it hits."""
+    """After a save() that deactivated, or changed blocked dates or schedule: the future sessions that it hits."""
 
     if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
         appointments: TenantSelect[Any]
@@ -73,7 +73,8 @@ class Professional(TimestampedTenantModel):
 
         That takes one more query (two where the calendar has changed), in no other save. See `scheduling.affected_by`.
         """
-        changed = () if force_insert or self._pk is None else self._hitting(only)
+        only = None if only is None else list(only)
+        changed = () if force_insert or self.id is None else self._hitting(only)
         written = super().save(force_insert, only)
         # The calendar is arithmetic of a layer above, as the effects of a state machine are.
         self.affected = import_module("rayces_core.scheduling").affected_by_change(self, changed) if changed else ()
@@ -81,7 +82,7 @@ class Professional(TimestampedTenantModel):
 
     def _hitting(self, only: Iterable[Any] | None) -> tuple[str, ...]:
         note_changes_in_place(self)
-        named = self._dirty if only is None else {f if isinstance(f, str) else f.name for f in (only := list(only))}
+        named = self.dirty_field_names if only is None else [f if isinstance(f, str) else f.name for f in only]
         return tuple(name for name in HITTING if name in named and not (name == "active" and self.active))
 
     @property

@@ -72,7 +72,7 @@ class Organization(ScopedModel):
         ]
 
     def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
-        """Write the organization; only privileged work may insert one. A time zone has to be known to the server too."""
+        """Write the organization; only privileged work may insert one. The server has to know its time zone too."""
         if (force_insert or self._pk is None) and not current().privileged:
             raise TenancyError("an organization is made by db.create_organization(...) or in a privileged block")
         if "time_zone" in self._dirty:
