@@ -20,6 +20,7 @@ from rayces_core import (
     Student,
     User,
 )
+from rayces_core.database.binding import current
 from rayces_core.models import ImportRun
 
 _numbers = itertools.count(1)
@@ -135,3 +136,16 @@ MAKERS = {
     StateTransition: make_transition,
     ImportRun: make_import_run,
 }
+
+
+def write_past(row: Any, **columns: Any) -> None:
+    """Write columns of a row past its model, as another program would that knows none of the library's rules."""
+    changes = ", ".join(f'"{column}" = %s' for column in columns)
+    sql = f'UPDATE "{row._meta.table_name}" SET {changes} WHERE id = %s'
+    current().engine.execute_sql(sql, (*columns.values(), row.id))
+
+
+def have_unsaved(row: Any, **values: Any) -> None:
+    """Put values into an object as if they were assigned and not saved; some columns refuse to be assigned."""
+    row.__data__.update(values)
+    row._dirty.update(values)

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from rayces_core import (
-    Appointment,
     InsufficientCreditsError,
     InvalidDataError,
     SlotTakenError,
@@ -14,7 +13,7 @@ from rayces_core import (
     scheduling,
 )
 from tests.credits.ledger import amounts, as_stored, confirmed, early, held_appointment, nothing_written
-from tests.factory import make_appointment, make_professional, make_student
+from tests.factory import have_unsaved, make_appointment, make_professional, make_student, write_past
 from tests.state_machine.rules import columns, in_memory
 
 
@@ -95,8 +94,8 @@ def test_a_policy_that_counts_wrong_confirms_nothing(rich, use_policy, cost):
 def test_another_policy_sees_what_the_database_has(rich, use_policy):
     use_policy(Long())
     stale, unsaved = held_appointment(rich, 1), held_appointment(rich, 1)
-    Appointment.update(duration_minutes=120).where(Appointment.id == stale.id).execute()
-    unsaved.duration_minutes = 480
+    write_past(stale, duration_minutes=120)
+    have_unsaved(unsaved, duration_minutes=480)
     for appointment in (stale, unsaved):
         appointment.confirm(now=early(appointment))
     assert amounts(rich) == [10, -4, -2]

@@ -4,7 +4,7 @@ import pytest
 
 from rayces_core import Appointment, CreditTransaction, InsufficientCreditsError, Student, User, credits
 from tests.credits.ledger import amounts, early, figures, nothing_written
-from tests.factory import make_appointment, make_student, make_user
+from tests.factory import make_appointment, make_student, make_user, write_past
 
 COSTS = (3, 5)
 
@@ -83,7 +83,7 @@ def test_without_credits_it_stays_as_it_was(db, twins, of):
     with db.privileged(reason="test"), pytest.raises(InsufficientCreditsError) as caught:
         reread(Appointment, poor).confirm(now=early(poor))
     assert (caught.value.required, caught.value.available) == (3, 2)
-    of(poor, lambda: Appointment.update(client=make_user()).execute())
+    of(poor, lambda: write_past(poor, client_id=make_user().id))
     with db.privileged(reason="test"), pytest.raises(InsufficientCreditsError) as caught:
         reread(Appointment, poor).confirm(now=early(poor))
     assert caught.value.available == 0

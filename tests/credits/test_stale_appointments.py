@@ -18,7 +18,7 @@ from tests.credits.ledger import (
     early,
     held_appointment,
 )
-from tests.factory import make_appointment, make_user
+from tests.factory import have_unsaved, make_appointment, make_user, write_past
 from tests.sizes import exhaustive
 from tests.state_machine.rules import columns
 
@@ -43,7 +43,7 @@ def test_a_stale_object_is_charged_as_the_database_says(rich):
 def test_a_stale_object_pays_from_the_client_that_the_database_says(rich):
     other, appointment = make_user(), held_appointment(rich, 2)
     credits.purchase(other, 2)
-    Appointment.update(client=other).where(Appointment.id == appointment.id).execute()
+    write_past(appointment, client_id=other.id)
     appointment.confirm(now=early(appointment))
     assert (credits.balance(rich), credits.balance(other)) == (10, 0)
 
@@ -52,9 +52,9 @@ def test_a_stale_object_is_refunded_by_the_start_that_the_database_says(rich):
     sooner, later = confirmed(rich, 1), confirmed(rich, 2)
     now = early(sooner, hours=30)
     later_start = now + timedelta(hours=100)
-    Appointment.update(scheduled_at=now + timedelta(hours=1)).where(Appointment.id == sooner.id).execute()
+    write_past(sooner, scheduled_at=now + timedelta(hours=1))
     later_now = later.scheduled_at - timedelta(hours=1)
-    Appointment.update(scheduled_at=later_start + timedelta(days=300)).where(Appointment.id == later.id).execute()
+    write_past(later, scheduled_at=later_start + timedelta(days=300))
     sooner.cancel(reason="ill", now=now)
     assert credits.balance(rich) == 7
     later.cancel(reason="ill", now=later_now)
@@ -88,7 +88,7 @@ def test_what_is_assigned_and_not_saved_charges_nobody_for_a_free_one(rich):
 def test_what_is_assigned_and_not_saved_gets_nobody_a_refund(rich):
     appointment = confirmed(rich, 3)
     now = early(appointment, hours=1)
-    appointment.scheduled_at += timedelta(days=9)
+    have_unsaved(appointment, scheduled_at=appointment.scheduled_at + timedelta(days=9))
     appointment.cancel(reason="ill", now=now)
     assert amounts(rich) == [10, -3]
 

@@ -39,8 +39,11 @@ def test_in_state_needs_states_that_there_are(bound, states):
 def test_upcoming_are_those_that_hold_time_and_begin_then_or_later_the_next_one_first(week):
     waiting = [week["pre_confirmed"].id, week["confirmed"].id]
     assert ids(Appointment.upcoming(START)) == waiting
-    assert ids(Appointment.upcoming(week["pre_confirmed"].scheduled_at)) == waiting
-    assert ids(Appointment.upcoming(week["pre_confirmed"].scheduled_at + timedelta(microseconds=1))) == waiting[1:]
+    held = week["pre_confirmed"].expires_at
+    assert ids(Appointment.upcoming(held)) == waiting
+    assert ids(Appointment.upcoming(held + timedelta(microseconds=1))) == waiting[1:]
+    assert ids(Appointment.upcoming(week["confirmed"].scheduled_at)) == waiting[1:]
+    assert ids(Appointment.upcoming(week["confirmed"].scheduled_at + timedelta(microseconds=1))) == []
     with clock.frozen(week["confirmed"].scheduled_at):
         assert ids(Appointment.upcoming()) == waiting[1:]
     with pytest.raises(NaiveDatetimeError):

@@ -107,12 +107,22 @@ def book(**wanted: Any) -> int:
     return scheduling.book(**wanted).id
 
 
+def book_by(by: int, **wanted: Any) -> int:
+    return scheduling.book(by=User.get_by_id(by), **wanted).id
+
+
 def book_series(**wanted: Any) -> list[int]:
     return [appointment.id for appointment in scheduling.book_series(**wanted).booked]
 
 
 def reschedule(appointment_id: int, scheduled_at: datetime, now: datetime) -> int:
     return scheduling.reschedule(Appointment.get_by_id(appointment_id), scheduled_at, now=now).id
+
+
+def give_away(appointment_id: int, scheduled_at: datetime, professional: int, now: datetime, **given: Any) -> str:
+    appointment = Appointment.get_by_id(appointment_id)
+    scheduling.reschedule(appointment, scheduled_at, professional=professional, now=now, **given)
+    return "repeated" if appointment.was_repeated else "moved"
 
 
 def fire(appointment_id: int, event: str, **given: Any) -> str:

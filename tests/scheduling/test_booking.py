@@ -242,6 +242,8 @@ def test_the_journal_says_who_booked_and_when(centre):
         "actor": centre.client.id,
         "reason": None,
         "occurred_at": NOW,
+        "idempotency_key": None,
+        "request_fingerprint": None,
     }
 
 

@@ -11,7 +11,6 @@ from rayces_core import (
 )
 from tests.scheduling.worlds import (
     ALWAYS,
-    INSTANT,
     MINUTE,
     another_family,
     at,
@@ -29,7 +28,7 @@ def centre(db):
 # -- taken ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + INSTANT, at(9.5), at(10.5), at(11) - INSTANT])
+@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(9.5), at(10.5), at(11) - MINUTE])
 def test_time_that_is_taken_is_refused_with_the_appointment_that_has_it(centre, start):
     taken = centre.book(at(10))
     centre.book(at(14))
@@ -66,8 +65,8 @@ def test_both_sides_keep_their_own_buffer(db):
         centre.professional.save()
 
         # The appointment keeps the buffer that it was booked with, the new one needs its own.
-        centre.refused(SlotTakenError, **asked, scheduled_at=at(13.5) - INSTANT)
-        centre.refused(SlotTakenError, **asked, scheduled_at=at(11) - 10 * MINUTE + INSTANT)
+        centre.refused(SlotTakenError, **asked, scheduled_at=at(13.5) - MINUTE)
+        centre.refused(SlotTakenError, **asked, scheduled_at=at(11) - 10 * MINUTE + MINUTE)
         after = centre.book(at(13.5), **asked)
         before = centre.book(at(11) - 10 * MINUTE, **asked)
 
@@ -86,7 +85,7 @@ def test_nothing_overrides_an_overlap(centre):
 # -- student and client -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + INSTANT, at(11) - INSTANT])
+@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
 def test_a_student_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))
     elsewhere = {"professional": make_working(), "client": another_family()["client"], "scheduled_at": start}
@@ -97,7 +96,7 @@ def test_a_student_is_in_one_place_at_a_time(centre, start):
     assert centre.book(**elsewhere, allow_overlap=True).student_id == taken.student_id
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + INSTANT, at(11) - INSTANT])
+@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
 def test_a_client_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))
     elsewhere = {"professional": make_working(), "student": another_family()["student"], "scheduled_at": start}
@@ -122,7 +121,7 @@ def test_the_longest_session_keeps_the_student_to_its_last_moment(db):
         longest = centre.book(at(0), duration_minutes=480)
         elsewhere = make_working(weekly_schedule=ALWAYS)
 
-        error = centre.refused(StudentBusyError, professional=elsewhere, scheduled_at=at(8) - INSTANT)
+        error = centre.refused(StudentBusyError, professional=elsewhere, scheduled_at=at(8) - MINUTE)
 
     assert error.conflicting_id == longest.id
 

@@ -32,6 +32,7 @@ from tests.scheduling.worlds import (
     another_family,
     at,
     make_working,
+    minute_after,
     open_centre,
 )
 
@@ -110,10 +111,10 @@ def test_only_admitted_students_and_prospects_for_evaluation_are_booked(centre, 
 @pytest.mark.parametrize("override", [False, True])
 def test_a_session_begins_in_the_future(centre, override):
     for early in (timedelta(0), INSTANT, HOUR, timedelta(days=400)):
-        error = centre.refused(TooSoonError, now=at(10) + early, override_schedule=override)
-        assert error.earliest == at(10) + early + INSTANT
+        error = centre.refused(TooSoonError, now=at(10) + early, override_notice=override)
+        assert error.earliest == minute_after(at(10) + early)
 
-    assert centre.book(now=at(10) - INSTANT, override_schedule=override).expires_at == at(10)
+    assert centre.book(now=at(10) - INSTANT, override_notice=override).expires_at == at(10)
 
 
 def test_a_session_is_booked_with_the_organizations_notice(centre):
@@ -121,7 +122,7 @@ def test_a_session_is_booked_with_the_organizations_notice(centre):
 
     error = centre.refused(TooSoonError, now=at(8.5) + INSTANT)
 
-    assert (error.earliest, error.scheduled_at) == (at(10) + INSTANT, at(10))
+    assert (error.earliest, error.scheduled_at) == (at(10) + MINUTE, at(10))
     assert centre.book(now=at(8.5)).scheduled_at == at(10)
 
 
@@ -130,38 +131,48 @@ def test_a_session_is_booked_with_the_organizations_notice(centre):
 def test_the_earliest_start_that_is_told_can_be_booked(centre, notice, override):
     centre.settings(minimum_notice_minutes=notice)
 
-    error = centre.refused(TooSoonError, now=at(10.5), override_schedule=override)
+    error = centre.refused(TooSoonError, now=at(10.5), override_notice=override)
 
-    assert error.earliest == at(10.5) + (INSTANT if override or not notice else notice * MINUTE)
-    centre.refused(TooSoonError, scheduled_at=error.earliest - INSTANT, now=at(10.5), override_schedule=override)
-    assert centre.book(error.earliest, now=at(10.5), override_schedule=override).scheduled_at == error.earliest
+    assert error.earliest == at(10.5) + (MINUTE if override or not notice else notice * MINUTE)
+    centre.refused(TooSoonError, scheduled_at=error.earliest - MINUTE, now=at(10.5), override_notice=override)
+    assert centre.book(error.earliest, now=at(10.5), override_notice=override).scheduled_at == error.earliest
 
 
 # -- the booking window -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("days", [1, 90, 730])
-def test_bookings_are_taken_within_the_window(centre, days):
+@pytest.mark.parametrize("hour", [0, 10, 23.99])
+def test_bookings_are_taken_until_the_end_of_the_windows_last_day(centre, days, hour):
     centre.settings(booking_window_days=days)
-    now = at(10) - timedelta(days=days)
+    now = at(hour) - timedelta(days=days)
 
-    error = centre.refused(BookingWindowError, now=now - INSTANT)
+    error = centre.refused(BookingWindowError, now=now - timedelta(days=1))
 
-    assert (error.latest, error.scheduled_at) == (at(10) - INSTANT, at(10))
-    assert centre.book(now=now).scheduled_at == now + timedelta(days=days)
+    assert (error.latest, error.scheduled_at) == (at(0) - MINUTE, at(10))
+    assert centre.book(now=now).scheduled_at == at(10)
+
+
+def test_the_windows_days_are_those_of_the_organizations_calendar(db):
+    zone = "America/Argentina/Buenos_Aires"
+    with open_centre(db, zone=zone, settings={"booking_window_days": 1}, weekly_schedule=ALWAYS) as centre:
+        error = centre.refused(BookingWindowError, scheduled_at=at(3, 2), now=at(2.5, 1))  # 23:30 there, on the 3rd
+
+        assert error.latest == at(3, 2) - MINUTE
+        assert centre.book(error.latest, now=at(2.5, 1)).scheduled_at == error.latest
 
 
 # -- the weekly schedule ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(9) - INSTANT, at(8), at(16) + INSTANT, at(17), at(0), at(23.5)])
+@pytest.mark.parametrize("start", [at(9) - MINUTE, at(8), at(16) + MINUTE, at(17), at(0), at(23.5)])
 def test_all_of_a_session_lies_in_working_time(centre, start):
     error = centre.refused(OutsideScheduleError, scheduled_at=start)
 
     assert (error.reason, error.scheduled_at) == ("outside_schedule", start)
 
 
-@pytest.mark.parametrize("start", [at(9), at(16), at(12) + 13 * INSTANT])
+@pytest.mark.parametrize("start", [at(9), at(16), at(12) + 13 * MINUTE])
 def test_a_session_may_touch_the_ends_of_working_time(centre, start):
     assert centre.book(start).scheduled_at == start
 
@@ -251,7 +262,7 @@ def test_a_blocked_date_takes_no_bookings(db):
 
 def test_a_session_that_runs_into_a_blocked_date_is_refused(db):
     with open_centre(db, weekly_schedule=ALWAYS, blocked_dates=["2031-03-04"]) as centre:
-        assert centre.refused(OutsideScheduleError, scheduled_at=at(23) + INSTANT).reason == "blocked_date"
+        assert centre.refused(OutsideScheduleError, scheduled_at=at(23) + MINUTE).reason == "blocked_date"
         assert centre.book(at(23)).ends_at == at(24)
         assert centre.book(at(0, 2)).scheduled_at == at(48)
 
@@ -267,22 +278,22 @@ def test_dates_are_those_of_the_organizations_calendar(db):
 # -- overriding the schedule ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"scheduled_at": at(3)},
-        {"scheduled_at": at(16.5)},
-        {"scheduled_at": at(10, 1)},
-        {"scheduled_at": at(10, 400)},
-        {"now": at(10) - INSTANT},
-    ],
-    ids=["at night", "over closing time", "blocked date", "beyond the window", "short notice"],
-)
-def test_staff_may_set_the_schedule_aside(db, asked):
+OVERRIDES = {
+    "override_schedule": [{"scheduled_at": at(3)}, {"scheduled_at": at(16.5)}],
+    "override_blocked": [{"scheduled_at": at(10, 1)}],
+    "override_window": [{"scheduled_at": at(10, 400)}],
+    "override_notice": [{"now": at(10) - INSTANT}],
+}
+
+
+@pytest.mark.parametrize("override, asked", [(name, asked) for name, cases in OVERRIDES.items() for asked in cases])
+def test_staff_set_aside_the_rule_that_they_name_and_no_other(db, override, asked):
     with open_centre(db, settings={"minimum_notice_minutes": 60}, blocked_dates=["2031-03-04"]) as centre:
-        with pytest.raises((OutsideScheduleError, BookingWindowError, TooSoonError)):
-            centre.book(**asked)
-        booked = centre.book(**asked, override_schedule=True, by=centre.staff)
+        others = dict.fromkeys(OVERRIDES.keys() - {override}, True)
+        for given in ({}, others):
+            with pytest.raises((OutsideScheduleError, BookingWindowError, TooSoonError)):
+                centre.book(**asked, **given, by=centre.staff)
+        booked = centre.book(**asked, **{override: True}, by=centre.staff)
 
     assert booked.scheduled_at == asked.get("scheduled_at", at(10))
 

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from rayces_core import CheckFailedError, SlotTakenError
-from tests.scheduling.worlds import HOUR, INSTANT, NOW, Other, another_family, at, open_centre
+from tests.scheduling.worlds import HOUR, MINUTE, NOW, Other, another_family, at, open_centre
 
 TAKE = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,
@@ -60,7 +60,7 @@ def refused(centre, role, error, sql, given):
     return caught.value
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + INSTANT, at(11) - INSTANT])
+@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
 def test_a_row_over_an_appointment_is_refused(centre, role, start):
     centre.book(at(10))
 

@@ -26,7 +26,7 @@ from rayces_core import (
 from rayces_core.scheduling import due_reminders, free_slots, reschedule
 from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_user
-from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, moving, open_centre
+from tests.scheduling.worlds import HOUR, INSTANT, MINUTE, NOW, another_family, at, make_working, moving, open_centre
 from tests.wire import wire
 
 TEN, NOON = at(10), at(12)
@@ -75,6 +75,8 @@ def test_the_same_object_gets_its_new_time_and_keeps_its_state(centre, state):
     assert reschedule(booked, at(14), duration_minutes=90, now=NOW + HOUR) is booked
 
     moved = {"scheduled_at": at(14), "duration_minutes": 90, "occupied_until": at(15.5), "updated_at": NOW + HOUR}
+    if state == "pre_confirmed":
+        moved["expires_at"] = NOW + 25 * HOUR  # a new hold
     assert booked.__data__ == before | moved
     assert Appointment.get_by_id(booked.id).__data__ == booked.__data__
     assert booked.dirty_fields == []
@@ -101,7 +103,7 @@ def test_the_hold_ends_no_later_than_the_new_start(centre):
 
     assert reschedule(booked, at(10, 6), now=NOW).expires_at == ends
     assert reschedule(booked, NOW + 9 * HOUR, now=NOW).expires_at == NOW + 9 * HOUR
-    assert reschedule(booked, at(10, 6), now=NOW).expires_at == NOW + 9 * HOUR
+    assert reschedule(booked, at(10, 6), now=NOW + HOUR).expires_at == NOW + 25 * HOUR
 
 
 def test_the_old_time_is_free_and_the_new_one_is_not(centre):
@@ -113,7 +115,7 @@ def test_the_old_time_is_free_and_the_new_one_is_not(centre):
     assert centre.refused(SlotTakenError, **another_family(), scheduled_at=at(11)).conflicting_id == booked.id
 
 
-@pytest.mark.parametrize("start", [at(10), at(10.5), at(9.5), at(10) + INSTANT])
+@pytest.mark.parametrize("start", [at(10.5), at(9.5), at(10) + MINUTE])
 def test_it_may_overlap_itself(centre, start):
     booked = centre.book(at(10))
 
@@ -131,12 +133,12 @@ def test_it_is_reminded_of_anew(centre):
 
 def test_what_was_assigned_and_not_saved_stays_so(centre):
     booked = centre.book(at(10))
-    booked.notes, booked.duration_minutes = "to be saved", 15
+    booked.notes, booked.professional_notes = "to be saved", "that too"
 
     reschedule(booked, at(12), now=NOW)
 
-    assert (booked.notes, booked.dirty_field_names) == ("to be saved", ["notes"])
-    assert booked.duration_minutes == Appointment.get_by_id(booked.id).duration_minutes == 60
+    assert sorted(booked.dirty_field_names) == ["notes", "professional_notes"]
+    assert (booked.notes, Appointment.get_by_id(booked.id).notes) == ("to be saved", None)
 
 
 def test_what_the_database_says_is_moved_and_not_what_an_old_object_says(centre):
@@ -253,8 +255,10 @@ def test_each_rule_of_booking_holds_for_the_new_time(centre):
     move = moving(booked)
     taken = centre.book_for_another(at(12))
 
-    assert centre.refused(TooSoonError, move, scheduled_at=NOW).earliest == NOW + INSTANT
-    assert centre.refused(BookingWindowError, move, scheduled_at=at(10, 200)).latest == NOW + timedelta(days=90)
+    assert centre.refused(TooSoonError, move, scheduled_at=NOW).earliest == NOW + MINUTE
+    assert (
+        centre.refused(BookingWindowError, move, scheduled_at=at(10, 200)).latest == NOW + timedelta(days=91) - MINUTE
+    )
     error = centre.refused(OutsideScheduleError, move, scheduled_at=at(18))
     assert (error.nearest.start, error.scheduled_at) == (at(16), at(18))
     error = centre.refused(SlotTakenError, move, scheduled_at=at(11.5))
@@ -263,13 +267,29 @@ def test_each_rule_of_booking_holds_for_the_new_time(centre):
     assert reschedule(booked, at(10), duration_minutes=120, now=NOW).occupied_until == at(12)
 
 
-def test_the_people_are_asked_about_again(centre):
-    booked = centre.book(at(10))
+@pytest.mark.parametrize("mover", ["staff", None])
+def test_people_are_not_asked_about_again_when_staff_move(centre, mover):
+    by = mover and centre.staff
+    booked, draft = centre.book(at(10)), centre.book_for_another(at(14), draft=True)
     centre.db.execute_sql("UPDATE students SET admission_state = 'on_leave' WHERE id = %s", (centre.student.id,))
-    assert centre.refused(StudentNotAdmittedError, move_to(booked)).admission_state == "on_leave"
+    centre.professional.active = centre.professional.accepts_new_clients = False
+    centre.professional.save()
+
+    assert reschedule(booked, at(11), by=by, now=NOW).scheduled_at == at(11)
+    assert reschedule(draft, at(15), by=by, now=NOW).scheduled_at == at(15)
+    error = centre.refused(OutsideScheduleError, moving(booked, by=by), scheduled_at=at(17))
+    assert error.nearest.start == at(16)
+    assert reschedule(booked, error.nearest.start, by=by, now=NOW).scheduled_at == at(16)
+
+
+def test_people_are_asked_about_again_when_a_family_moves(centre):
+    booked = centre.book(at(10))
+    move = partial(moving(booked, by=centre.client), NOON)
+    centre.db.execute_sql("UPDATE students SET admission_state = 'on_leave' WHERE id = %s", (centre.student.id,))
+    assert centre.refused(StudentNotAdmittedError, move).admission_state == "on_leave"
     centre.professional.active = False
     centre.professional.save()
-    centre.refused(ProfessionalInactiveError, move_to(booked))
+    centre.refused(ProfessionalInactiveError, move)
 
 
 def test_who_has_an_appointment_there_is_no_new_client(centre):
@@ -277,8 +297,8 @@ def test_who_has_an_appointment_there_is_no_new_client(centre):
     centre.professional.accepts_new_clients = False
     centre.professional.save()
 
-    assert reschedule(held, at(15), now=NOW).scheduled_at == at(15)
-    centre.refused(NewClientsRefusedError, move_to(draft))
+    assert reschedule(held, at(15), by=held.client, now=NOW).scheduled_at == at(15)
+    centre.refused(NewClientsRefusedError, partial(moving(draft, by=centre.client), NOON))
 
 
 def test_student_and_client_are_in_one_place_at_a_time(centre):

@@ -29,6 +29,11 @@ NINE_TO_FIVE = schedule_json(hours((9, 17)))
 ALWAYS = schedule_json(hours((0, 24)))
 
 
+def minute_after(moment: datetime) -> datetime:
+    """The first whole minute that comes after it."""
+    return moment.replace(second=0, microsecond=0) + MINUTE
+
+
 def at(hour: float, day: int = 0) -> datetime:
     """That hour of the first day in UTC, or of a day after it."""
     return DAY + timedelta(days=day) + hour * HOUR

@@ -158,8 +158,8 @@ def test_who_takes_a_slot_waits_for_the_professional_and_sees_what_was_booked_me
     outcome = begun(db, bound, somebody, "pre_confirm", draft)
     somebody.execute(
         "UPDATE appointments SET professional_id = %s, scheduled_at = %s, state = 'pre_confirmed', "
-        "pre_confirmed_at = now(), expires_at = now() WHERE id = %s",
-        (draft.professional_id, draft.scheduled_at, other.id),
+        "pre_confirmed_at = now(), expires_at = %s WHERE id = %s",
+        (draft.professional_id, draft.scheduled_at, draft.scheduled_at, other.id),
     )
     somebody.connection.commit()
     with pytest.raises(SlotTakenError) as caught:

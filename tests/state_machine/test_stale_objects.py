@@ -10,7 +10,7 @@ from rayces_core import (
     NotPermittedError,
     TransitionRefusedError,
 )
-from tests.factory import make_appointment, make_user
+from tests.factory import have_unsaved, make_appointment, make_user, write_past
 from tests.state_machine.rules import columns, fire, in_memory, make_in, moment_for, stored
 
 
@@ -92,7 +92,8 @@ def test_a_hold_that_was_prolonged_elsewhere_can_be_confirmed(bound):
 def test_a_hold_that_was_shortened_elsewhere_cannot(bound):
     appointment = make_in(Appointment, "pre_confirmed")
     now = appointment.expires_at
-    Appointment.update(expires_at=now - timedelta(hours=1)).where(Appointment.id == appointment.id).execute()
+    shorter = {"pre_confirmed_at": now - timedelta(hours=2), "expires_at": now - timedelta(hours=1)}
+    Appointment.update(**shorter).where(Appointment.id == appointment.id).execute()
     assert appointment.can_confirm(now=now)
     with pytest.raises(TransitionRefusedError, match="expired"):
         appointment.confirm(now=now)
@@ -102,11 +103,11 @@ def test_a_hold_that_was_shortened_elsewhere_cannot(bound):
 def test_a_value_that_is_not_saved_convinces_nobody(bound, admin):
     appointment = make_in(Appointment, "confirmed")
     early, stranger = appointment.scheduled_at - timedelta(days=1), make_user()
-    appointment.scheduled_at, appointment.client = early, stranger
+    have_unsaved(appointment, scheduled_at=early, client=stranger.id)
     with pytest.raises(TransitionRefusedError, match="not begun"):
         appointment.execute(now=early + timedelta(hours=1))
     held = make_in(Appointment, "pre_confirmed")
-    held.client = stranger
+    have_unsaved(held, client=stranger.id)
     with pytest.raises(NotPermittedError):
         fire(held, "cancel", by=stranger)
     held.expires_at += timedelta(days=30)
@@ -118,7 +119,7 @@ def test_a_value_that_is_not_saved_convinces_nobody(bound, admin):
 def test_who_owns_it_now_decides(bound):
     appointment, heir = make_in(Appointment, "pre_confirmed"), make_user()
     former = appointment.client
-    Appointment.update(client=heir).where(Appointment.id == appointment.id).execute()
+    write_past(appointment, client_id=heir.id)
     assert appointment.can_confirm(by=former, now=moment_for(appointment, "confirm"))
     with pytest.raises(NotPermittedError):
         fire(appointment, "confirm", by=former)

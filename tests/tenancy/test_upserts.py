@@ -1,5 +1,7 @@
 """Acceptance: upserts. A conflict is one within the tenant, and DO UPDATE never touches another tenant's row."""
 
+from datetime import timedelta
+
 import pytest
 from peewee import EXCLUDED, SQL
 
@@ -14,7 +16,7 @@ from rayces_core import (
     TenantNotSetError,
     User,
 )
-from tests.factory import START
+from tests.factory import START, write_past
 from tests.tenancy.write_paths import TENANT_KEYS
 
 
@@ -121,9 +123,9 @@ def test_a_partial_unique_index_is_a_target_within_the_tenant(pair):
     for scope in (pair.in_b, pair.in_a):
         with scope():
             first = Appointment.get()
-            first.scheduled_at = START
-            first.save()
-            first.pre_confirm(now=START)
+            write_past(first, scheduled_at=START)
+            first = Appointment.get()
+            first.pre_confirm(now=START - timedelta(hours=1))
             first.confirm(now=START)
     with pair.b_untouched(), pair.in_a():
         upsert.execute()
