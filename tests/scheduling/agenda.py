@@ -17,7 +17,7 @@ INSERT INTO appointments (
     pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancellation_reason
 )
 SELECT %(organization)s, %(professional)s, %(student)s, %(professional)s, %(at)s, %(minutes)s, %(buffer)s, state,
-       CASE WHEN state <> 'draft' THEN now() END, CASE WHEN state <> 'draft' THEN greatest(now(), %(at)s) END,
+       CASE WHEN state <> 'draft' THEN now() END, CASE WHEN state <> 'draft' THEN timestamptz '2100-01-01 00:00Z' END,
        CASE WHEN state IN ('confirmed', 'executed', 'no_show') THEN now() END,
        CASE WHEN state = 'executed' THEN now() END, CASE WHEN state = 'no_show' THEN now() END,
        CASE WHEN state = 'cancelled' THEN now() END, CASE WHEN state = 'cancelled' THEN 'ill' END

@@ -9,6 +9,7 @@ from rayces_core import (
     SlotTakenError,
     StudentBusyError,
 )
+from tests.factory import make_student
 from tests.scheduling.worlds import (
     ALWAYS,
     MINUTE,
@@ -133,3 +134,18 @@ def test_what_holds_no_time_keeps_neither_student_nor_client(centre, state):
         booked.cancel(reason="ill")
 
     assert centre.book(at(10), professional=make_working()).state == "pre_confirmed"
+
+
+@pytest.mark.parametrize("error, own", [(ClientBusyError, "client"), (StudentBusyError, "student")])
+def test_a_guardian_is_not_advised_what_only_staff_may_do(centre, error, own):
+    """Siblings at one hour, of f15_small_ones."""
+    sibling = make_student(primary_contact=centre.client, admission_state="enrolled")
+    centre.book(at(10), by=centre.client)
+    asked = {"professional": make_working(), "scheduled_at": at(10)}
+    if own == "client":
+        asked["student"] = sibling
+
+    for by, advises in ((centre.client, False), (centre.staff, True), (None, True)):
+        refused = centre.refused(error, **asked, by=by)
+        assert ("allow_overlap" in str(refused)) is advises
+        assert ("ask the centre" in str(refused)) is not advises

@@ -94,7 +94,9 @@ def test_who_may_not_book_learns_nothing_of_students_and_times(centre):
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-@pytest.mark.parametrize("option", ["override_schedule", "allow_overlap"])
+@pytest.mark.parametrize(
+    "option", ["override_schedule", "override_blocked", "override_window", "override_notice", "allow_overlap"]
+)
 def test_only_staff_set_rules_aside(centre, who, option):
     actor = people(centre)[who]
     moved = centre.book(at(12))

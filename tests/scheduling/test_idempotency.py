@@ -124,6 +124,9 @@ OTHERS = {
     "confirm": lambda: True,
     "draft": lambda: True,
     "override_schedule": lambda: True,
+    "override_blocked": lambda: True,
+    "override_window": lambda: True,
+    "override_notice": lambda: True,
     "allow_overlap": lambda: True,
 }
 

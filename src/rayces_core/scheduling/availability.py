@@ -235,7 +235,8 @@ class _Listing:
         self.moving: int | None = None
         self.whatever_state: int | None = None
         if moving is not None:
-            duration = self._take_up(moving) if duration is None else duration
+            length = self._take_up(moving)
+            duration = length if duration is None else duration
         self._duration = None if duration is None else check_duration(duration)
         self._step = None if step is None else _whole(step, "step_minutes")
         if self.end <= self.start:

@@ -13,7 +13,7 @@ from peewee import Check
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.database.tenants import use_organization_model
-from rayces_core.errors import InvalidDataError, ServerError, TenancyError
+from rayces_core.errors import InvalidDataError, RaycesError, TenancyError
 from rayces_core.fields import (
     BooleanField,
     CurrencyField,
@@ -101,7 +101,7 @@ def _check_zone(zone: str | None) -> None:
     try:
         with engine.atomic() if engine.holder_of_transaction() is not None else nullcontext():
             engine.run_prepared("SELECT timestamptz 'epoch' AT TIME ZONE %s", (zone,))
-    except ServerError as error:
+    except RaycesError as error:
         if error.sqlstate != NOT_RECOGNISED:
             raise
         reason = f"{zone!r} is not known to this PostgreSQL; use another name of the zone, or update its tzdata"
