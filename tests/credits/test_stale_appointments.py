@@ -67,7 +67,7 @@ def test_a_stale_object_is_refunded_by_the_start_that_the_database_says(rich):
 def test_what_is_assigned_and_not_saved_saves_nobody_the_price(rich, unsaved):
     appointment = held_appointment(rich, 3)
     for name, value in unsaved.items():
-        setattr(appointment, name, make_user() if value == "other" else value)
+        have_unsaved(appointment, **{name: make_user().id if value == "other" else value})
     appointment.confirm(now=early(appointment))
     assert amounts(rich) == [10, -3]
     assert appointment.dirty_field_names == list(unsaved)

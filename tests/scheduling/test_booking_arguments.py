@@ -53,10 +53,3 @@ def test_people_who_are_not_saved_are_refused(centre, who):
 
 def test_an_id_that_was_assigned_makes_nobody_a_user(centre):
     centre.refused(InvalidDataError, by=User(id=centre.staff.id, role=3))
-
-
-@pytest.mark.parametrize("minutes", [10, 500])
-def test_a_professional_whose_own_session_is_none_needs_a_duration(db, minutes):
-    with open_centre(db, session_duration_minutes=minutes) as centre:
-        assert centre.refused(InvalidDataError).field == "duration_minutes"
-        assert centre.book(duration_minutes=60).duration_minutes == 60
