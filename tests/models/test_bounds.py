@@ -89,8 +89,8 @@ def test_a_zone_that_only_python_knows_is_refused_when_it_is_saved(db, of_python
         assert {problem.column for problem in report.problems} == {"time_zone"}
 
 
-def test_the_server_is_asked_for_a_zone_once(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database:
+def test_the_server_is_asked_for_a_zone_once(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         make_organization(database)
         sent = []
         for _ in range(3):

@@ -113,8 +113,8 @@ def test_in_privileged_work_it_is_told_of_the_own_organization(db, centre, booke
         assert changed(Professional.get_by_id(centre.professional.id), active=False) == booked
 
 
-def test_an_ordinary_save_asks_nothing(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_an_ordinary_save_asks_nothing(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         centre.book(at(10))
         with clock.frozen(NOW + HOUR):
             proxy.sent.clear()

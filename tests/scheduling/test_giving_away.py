@@ -142,8 +142,8 @@ def test_one_who_is_not_there_gets_nothing(db, centre):
         centre.refused(InvalidDataError, moving(booked, professional="Bob"), scheduled_at=at(10))
 
 
-def test_giving_away_takes_two_messages(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_giving_away_takes_two_messages(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         booked, bob = centre.book(at(10)), make_working()
         proxy.sent.clear()
 

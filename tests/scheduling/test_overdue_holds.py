@@ -154,8 +154,8 @@ def test_the_message_of_an_overdue_hold_says_what_helps(centre):
     assert centre.book(at(10, 7), now=LATER).state == "pre_confirmed"
 
 
-def test_only_who_meets_one_pays_for_it_with_more_messages(own_db):
-    with wire(own_db.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
+def test_only_who_meets_one_pays_for_it_with_more_messages(own_pool):
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         centre.book(at(10, 7))
         family = another_family()
         proxy.sent.clear()

@@ -104,9 +104,9 @@ def allowed_starts(
 
 
 def _worked(calendar: Calendar, aside: SetAside) -> list[Span]:
-    hours = (
-        calendar.hours if aside is NOTHING else calendar.hours.without(schedule=aside.schedule, blocked=aside.blocked)
-    )
+    hours = calendar.hours
+    if aside.schedule or aside.blocked:
+        hours = hours.without(schedule=aside.schedule, blocked=aside.blocked)
     return calendar.days.working_time(hours)
 
 
