@@ -46,7 +46,7 @@ EXCEPTIONS: dict[str, tuple[set[str], str]] = {
         "counts, minutes, cents and credits with a CHECK or an error at their end; every key is a bigint",
     ),
     "ban-drop-constraint": (
-        {"007_myhub_checks", "010_myhub_tenant_keys", "024_debits_without_appointment"},
+        {"007_myhub_checks", "010_myhub_tenant_keys", "024_debits_without_appointment", "028_booking_rules"},
         "the scaffolding of a NOT NULL, or exchanged in the same transaction",
     ),
 }
