@@ -3,6 +3,7 @@
 Rule it guards: a balance is always exactly the sum of its completed entries, whatever races, is sent twice or dies.
 """
 
+from rayces_core.credits.announcing import lifecycle
 from rayces_core.credits.bulk import Row, debit_many, purchase_many
 from rayces_core.credits.operations import adjust, complete, debit, fail, purchase, refund, transfer
 from rayces_core.credits.policy import Policy, policy, use_policy
@@ -24,6 +25,7 @@ __all__ = [
     "debit_at_confirmation",
     "debit_many",
     "fail",
+    "lifecycle",
     "policy",
     "purchase",
     "purchase_many",
