@@ -34,6 +34,7 @@ class Undone(Exception):
 
 
 @pytest.mark.parametrize("cost", [1, 3, 10])
+@pytest.mark.usefixtures("frozen")
 def test_confirming_debits_what_it_costs(rich, desk, cost):
     appointment = held_appointment(rich, cost)
     now = early(appointment, days=2)
@@ -111,6 +112,7 @@ def test_what_is_undone_later_is_undone_in_the_ledger_too(db, rich):
         (-timedelta(hours=1), True, 3),
     ],
 )
+@pytest.mark.usefixtures("frozen")
 def test_a_cancellation_gives_back_by_the_notice_or_as_told(rich, desk, ahead, told, back):
     appointment = confirmed(rich, 3)
     now = appointment.scheduled_at - ahead

@@ -47,11 +47,11 @@ def test_subscribing_gives_the_function_back_and_off_ends_it_for_every_event(bou
     try:
         appointment = make_appointment()
         fire(appointment, "pre_confirm")
-        assert len(told) == 2
+        assert len(told) == 1  # once, however often it was subscribed
     finally:
         Appointment.lifecycle.off(listener)
     fire(appointment, "confirm")
-    assert len(told) == 2
+    assert len(told) == 1
     Appointment.lifecycle.off(listener)  # nothing to end any more
 
 
