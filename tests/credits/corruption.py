@@ -173,7 +173,7 @@ CORRUPTIONS = [
     Corruption(
         "refund to another",
         "UPDATE credit_transactions SET user_id = {bruno}, credit_balance_id = {other}, sequence = 2, "
-        "previous_sequence = 1, balance_before = 6, balance_after = 9 WHERE id = {refund}; "
+        "previous_sequence = 1, balance_before = 6, balance_after = 9, processed_at = now() WHERE id = {refund}; "
         "UPDATE credit_transactions SET sequence = 3, previous_sequence = 2, balance_before = 7, balance_after = 5 "
         "WHERE id = {last}; "
         "UPDATE credit_balances SET balance = 5, last_sequence = 3, lifetime_used = 5 WHERE id = {balance}; "

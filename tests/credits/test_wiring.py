@@ -21,6 +21,7 @@ from tests.credits.ledger import (
     figures,
     held_appointment,
     nothing_written,
+    statements,
 )
 from tests.factory import make_appointment, make_student, make_user
 from tests.state_machine.rules import columns, in_memory
@@ -152,14 +153,62 @@ def test_the_refund_goes_to_whoever_paid(rich):
     assert (credits.balance(other), credits.balance(rich)) == (5, 10)
 
 
-def test_one_that_was_refunded_by_hand_is_not_refunded_again(rich):
+@pytest.mark.parametrize(
+    ("by_hand", "told", "hours", "back"),
+    [
+        ([1], None, 72, [1, 2]),
+        ([1], True, 1, [1, 2]),
+        ([1], False, 72, [1]),
+        ([1], None, 1, [1]),  # by the notice nothing is due
+        ([1, 1], None, 72, [1, 1, 1]),
+        ([3], None, 72, [3]),
+        ([2, 1], True, 72, [2, 1]),
+    ],
+)
+def test_f01_one_that_was_refunded_by_hand_is_cancelled_and_gets_what_is_still_owed(rich, by_hand, told, hours, back):
     appointment = confirmed(rich, 3)
-    credits.refund(appointment, credits=1)
-    with nothing_written(), pytest.raises(AlreadyRefundedError):
-        appointment.cancel(reason="ill", now=early(appointment))
-    assert appointment.state == "confirmed"
-    appointment.cancel(reason="ill", refund=False, now=early(appointment))
-    assert credits.balance(rich) == 8
+    for part in by_hand:
+        credits.refund(appointment, credits=part, reason="goodwill")
+    appointment.cancel(reason="ill", refund=told, now=early(appointment, hours=hours))
+    assert appointment.state == "cancelled"
+    assert amounts(rich) == [10, -3, *back]
+    assert credits.verify().is_clean
+
+
+def test_f01_a_policy_that_gives_back_less_than_was_given_gives_nothing_more(rich, use_policy):
+    class Half(credits.Policy):
+        def refund(self, appointment, cancelled_at, notice_hours):
+            return appointment.credits_used // 2
+
+    use_policy(Half())
+    for by_hand, back in ((1, [1]), (3, []), (None, [2])):
+        appointment, before = confirmed(rich, 4), len(entries(rich))
+        if by_hand:
+            credits.refund(appointment, credits=by_hand)
+        appointment.cancel(reason="ill")
+        assert amounts(rich)[before:] == [*([by_hand] if by_hand else []), *back]
+        credits.purchase(rich, 5)
+
+
+def test_f01_a_student_with_a_session_that_was_refunded_is_discharged(rich, desk):
+    student = make_student(admission_state="enrolled")
+    one, other = confirmed(rich, 2, student=student), confirmed(rich, 3, student=student)
+    credits.refund(one, credits=1)
+    credits.refund(other)
+    student.discharge(by=desk, now=early(min(one, other, key=lambda each: each.scheduled_at)))
+    assert [Appointment.get_by_id(each.id).state for each in (one, other)] == ["cancelled", "cancelled"]
+    assert (credits.balance(rich), credits.verify().is_clean) == (10, True)
+
+
+def test_f01_what_confirming_advises_for_one_that_was_refunded_works(rich):
+    appointment = held_appointment(rich, 2)
+    credits.debit(rich, 2, appointment=appointment)
+    credits.refund(appointment)
+    with pytest.raises(AlreadyRefundedError) as caught:
+        appointment.confirm(now=early(appointment))
+    assert "cancel it and book another one" in caught.value.__notes__[0]
+    appointment.cancel(reason="as the note says")
+    assert (appointment.state, credits.balance(rich)) == ("cancelled", 10)
 
 
 def test_a_price_that_changed_after_the_debit_gives_back_what_was_paid(rich):
@@ -208,6 +257,48 @@ def test_a_hold_that_expires_was_never_charged_and_gives_nothing_back(rich):
     assert scheduling.expire_overdue(now=late) == 1
     assert Appointment.get_by_id(swept.id).state == one.state == "cancelled"
     assert amounts(rich) == [10]
+
+
+@pytest.mark.parametrize("way", ["expire", "sweep", "privileged sweep"])
+@pytest.mark.parametrize(("before", "back"), [(None, [4]), (1, [1, 3]), (4, [4])])
+def test_f05_an_expired_hold_that_was_paid_by_hand_gives_back_what_was_paid(db, rich, way, before, back):
+    other = make_user()
+    credits.purchase(other, 4)
+    appointment, unpaid = held_appointment(rich, 2), held_appointment(rich, 3)
+    credits.debit(other, 4, appointment=appointment, reason="pays now")
+    if before:
+        credits.refund(appointment, credits=before)
+    late = max(appointment.scheduled_at, unpaid.scheduled_at) + timedelta(days=1)
+    if way == "expire":
+        appointment.expire(now=late)
+    elif way == "sweep":
+        assert scheduling.expire_overdue(now=late) == 2
+    else:
+        with db.privileged(reason="test"):
+            scheduling.expire_overdue(now=late)
+    assert (Appointment.get_by_id(appointment.id).state, amounts(other), amounts(rich)) == (
+        "cancelled",
+        [4, -4, *back],
+        [10],
+    )
+    assert credits.verify().is_clean
+
+
+def test_f05_a_sweep_looks_once_for_what_was_paid_however_many_expire_unpaid(db, rich):
+    holds = [held_appointment(rich, 2) for _ in range(5)]
+    late = max(hold.scheduled_at for hold in holds) + timedelta(days=1)
+    with statements(db) as sent:
+        assert scheduling.expire_overdue(now=late) == 5
+    assert len([sql for sql in sent if "credit_transactions" in sql]) <= 1
+
+
+def test_every_way_into_cancelled_gives_back():
+    from rayces_core.credits.wiring import INTO_CANCELLED, refund_at_cancellation
+
+    effects = Appointment.lifecycle._announcements._effects
+    ways = {name for name, event in Appointment.lifecycle.transitions.items() if event.target == "cancelled"}
+    assert set(INTO_CANCELLED) == ways >= {"cancel", "expire"}
+    assert all(refund_at_cancellation in [effect.run for effect in effects[way]] for way in ways)
 
 
 def test_who_does_not_come_gets_nothing_back_nor_who_came(rich):

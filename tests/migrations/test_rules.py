@@ -145,7 +145,10 @@ REFUSED = [
         "credit_transactions_credit_balance_id_sequence_key",
         "UPDATE credit_transactions SET sequence = 2, previous_sequence = 1 WHERE sequence = 3",
     ),
-    ("credit_transactions_appointment_id_check", "UPDATE credit_transactions SET appointment_id = NULL"),
+    (
+        "credit_transactions_appointment_id_check",
+        "UPDATE credit_transactions SET appointment_id = NULL WHERE amount = 1",
+    ),
     (
         "credit_transactions_reason_check",
         "UPDATE credit_transactions SET reason = ' ' WHERE transaction_type = 'admin_adjustment'",
@@ -162,7 +165,7 @@ REFUSED = [
     ),
     (
         "credit_transactions_payment_attempt_key",
-        f"UPDATE credit_transactions SET payment_method = 'card', payment_reference = '1', status = 'failed', {NO_PLACE}",
+        f"UPDATE credit_transactions SET payment_method = 'c', payment_reference = '1', status = 'failed', {NO_PLACE}",
     ),
     ("credit_transactions_payment_attempt_check", "UPDATE credit_transactions SET payment_attempt = 0"),
     ("credit_transactions_idempotency_key_check", "UPDATE credit_transactions SET idempotency_key = ' '"),
@@ -298,7 +301,7 @@ def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> Non
         "JOIN pg_attribute b ON b.attrelid = p.oid AND b.attnum = k.confkey[2] "
         "WHERE k.contype = 'f' AND cardinality(k.conkey) > 1",
     )
-    assert len(references) == 18
+    assert len(references) == 19
     for table, column, parent, key in references:
         foreign = f"(SELECT min({key}) FROM {parent} AS p WHERE p.organization_id <> {table}.organization_id)"
         which = "state = 'cancelled'" if column == "cancelled_by_id" else "true"

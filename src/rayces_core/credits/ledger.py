@@ -20,7 +20,7 @@ from rayces_core.credits.announcing import POSTED, announce, lifecycle
 from rayces_core.credits.arguments import check_tenant
 from rayces_core.credits.paid import Paid, paid_for
 from rayces_core.credits.posting import Posting
-from rayces_core.credits.statements import FIND, LOCK_ALL, LOCK_PAYERS, MOST_CREDITS, OPEN, OPTIONAL, SPENDING
+from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, PAID, SPENDING
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -217,9 +217,14 @@ def lock_balances(user_ids: Iterable[int]) -> None:
     current().engine.run_prepared(LOCK_ALL, values)
 
 
-def lock_payers_of(appointment_ids: list[int], organization_id: int) -> None:
-    """Lock the balances that have paid for these appointments, in the one order in which everybody locks several."""
-    current().engine.run_prepared(LOCK_PAYERS, {"tenant": organization_id, "appointments": appointment_ids})
+def lock_payers_of(appointment_ids: list[int], organization_id: int) -> set[int]:
+    """Which of these appointments were paid for, in one organization; the balances that did it are locked."""
+    values: dict[str, Any] = {"tenant": organization_id, "appointments": appointment_ids}
+    found = current().engine.run_prepared(PAID, values).fetchall()
+    if found:
+        users = sorted({user for _, user in found})
+        current().engine.run_prepared(LOCK_ALL, {"tenant": organization_id, "users": users})
+    return {appointment for appointment, _ in found}
 
 
 def _repetition(posting: Posting, earlier: CreditTransaction) -> CreditTransaction:

@@ -45,11 +45,10 @@ SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %
 LOCK_ALL: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
 ORDER BY user_id FOR NO KEY UPDATE"""
-LOCK_PAYERS: Final = """
-SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND id IN (
-    SELECT credit_balance_id FROM credit_transactions
-     WHERE organization_id = %(tenant)s AND appointment_id = ANY(%(appointments)s) AND refundable_after IS NOT NULL
-) ORDER BY user_id FOR NO KEY UPDATE"""
+PAID: Final = """
+SELECT appointment_id, user_id FROM credit_transactions
+ WHERE organization_id = %(tenant)s AND appointment_id = ANY(%(appointments)s::bigint[])
+   AND transaction_type = 'appointment_debit' AND status = 'completed'"""
 # Its moment is the server's, as those of its entries, unless the program has set the clock.
 OPEN: Final = """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)

@@ -49,17 +49,17 @@ def debit_at_confirmation(change: StateChange) -> None:
         _note_cost(change.subject, paid)
 
 
-def lock_payers(changes: Sequence[StateChange]) -> None:
-    """Lock the balances that a sweep may give back to, in the one order in which everybody locks several."""
+def those_paid_for(changes: Sequence[StateChange]) -> list[StateChange]:
+    """Those that something was paid for; its balances are locked, in the one order in which everybody locks several."""
     by_tenant: dict[int, list[int]] = {}
     for change in changes:
         by_tenant.setdefault(change.subject.organization_id, []).append(change.subject.id)
-    for organization, appointments in sorted(by_tenant.items()):
-        lock_payers_of(appointments, organization)
+    paid = {tenant: lock_payers_of(appointments, tenant) for tenant, appointments in sorted(by_tenant.items())}
+    return [change for change in changes if change.subject.id in paid[change.subject.organization_id]]
 
 
 @Appointment.lifecycle.within(
-    *INTO_CANCELLED, when=uses_credit, reads=("uses_credit", "credits_used", "scheduled_at"), prepare=lock_payers
+    *INTO_CANCELLED, when=uses_credit, reads=("uses_credit", "credits_used", "scheduled_at"), prepare=those_paid_for
 )
 def refund_at_cancellation(change: StateChange) -> None:
     """Give back what is still due of the debit, to whoever paid it.

@@ -219,6 +219,16 @@ class CreditTransaction(TimestampedTenantModel):
             Check("btrim(payment_reference) <> ''", name="credit_transactions_payment_reference_check"),
         ]
 
+    @property
+    def retries(self) -> CreditTransaction | None:
+        """The entry of the same payment that failed before this one; None for a first attempt."""
+        if self.payment_reference is None or self.payment_attempt == 1:
+            return None
+        model = CreditTransaction
+        same = (model.payment_method == self.payment_method) & (model.payment_reference == self.payment_reference)
+        same &= model.payment_attempt == self.payment_attempt - 1
+        return model.get_or_none(same & (model.organization == self.organization_id))
+
     # Every entry that begins to count is announced as "posted", by whichever way it came.
     lifecycle = StateMachine(
         "status", TransactionStatus, journal=StateTransition, keeping=("posted",), also={"complete": "posted"}

@@ -18,13 +18,13 @@ EVERY: frozenset[str] = frozenset()
 class Effect:
     """What runs with a transition, for the rows that `when` says, which looks at the fields in `reads`.
 
-    `prepare`, where there is one, is given all the changes of one statement before it runs for each.
+    `prepare`, where there is one, is given all the changes of one statement before, and gives those that it runs for.
     """
 
     run: Callable[[StateChange], object]
     when: Callable[[Any], bool] | None
     reads: tuple[str, ...]
-    prepare: Callable[[Sequence[StateChange]], object] | None = None
+    prepare: Callable[[Sequence[StateChange]], Sequence[StateChange]] | None = None
 
     def concerns(self, row: Any) -> bool:
         """Whether it runs for this row."""
@@ -83,15 +83,18 @@ class Announcements:
         """The fields that decide which effects run."""
         return tuple(name for effect in self._of(event) for name in effect.reads)
 
-    def prepare(self, event: str, changes: Sequence[StateChange]) -> None:
-        """Let effects look at all the changes of one statement before they run for each of them."""
+    def announce_all(self, event: str, changes: Sequence[StateChange]) -> None:
+        """Announce the changes of one statement; effects may look at all of them before they run for each."""
+        idle: dict[Effect, set[int]] = {}
         for effect in self._of(event):
             concerned = [change for change in changes if effect.concerns(change.subject)]
             if effect.prepare is not None and concerned:
-                effect.prepare(concerned)
+                idle[effect] = {id(change) for change in concerned} - set(map(id, effect.prepare(concerned)))
+        for change in changes:
+            self.announce(change, spared=[effect for effect, its in idle.items() if id(change) in its])
 
-    def announce(self, change: StateChange, stored: Any = None) -> None:
-        """Run the effects now, and have the subscribers told once the change is committed.
+    def announce(self, change: StateChange, stored: Any = None, spared: Sequence[Effect] = ()) -> None:
+        """Run the effects now but for the spared ones, and have the subscribers told once the change is committed.
 
         `stored` is the row as the database has it, where the subject may hold what is not saved.
         """
@@ -101,7 +104,7 @@ class Announcements:
             current().engine.after_commit(_Announcement(told, change))
         row = change.subject if stored is None else stored
         for effect in self._of(change.event):
-            if effect.concerns(row):
+            if effect.concerns(row) and effect not in spared:
                 effect.run(change)
 
     def _of(self, event: str) -> tuple[Effect, ...]:

@@ -161,7 +161,7 @@ class StateMachine:
         *events: str,
         when: Callable[[Any], bool] | None = None,
         reads: Iterable[str] = (),
-        prepare: Callable[[Sequence[StateChange]], object] | None = None,
+        prepare: Callable[[Sequence[StateChange]], Sequence[StateChange]] | None = None,
     ) -> Callable[[Listener], Listener]:
         """Have the decorated function run in the transaction of these events, or of all: if it fails, all is undone.
 
@@ -169,7 +169,8 @@ class StateMachine:
             when: rows that it runs for, `when(row)`; others keep their single statement.
             reads: fields that `when` and the function look at. `when` is told by the row as the database has it; the
                 function gets the caller's object, which has them fresh too, but keeps what was assigned and not saved.
-            prepare: is given all the changes of one statement, such as a sweep's, before the function runs for each.
+            prepare: is given all the changes of one statement, such as a sweep's, and gives those that the function has
+                something to do for.
         """
         self._check_known(events)
 
@@ -231,9 +232,7 @@ class StateMachine:
                 for row, (*_, from_state) in zip(rows, found, strict=True)
             ]
             self._wire()
-            self._announcements.prepare(event, changes)
-            for change in changes:
-                self.announce(change)
+            self._announcements.announce_all(event, changes)
         return rows
 
     def announce(self, change: StateChange, stored: Any = None) -> None:
