@@ -13,7 +13,8 @@ from typing import Final
 from rayces_core.database.binding import current
 from rayces_core.errors import ReadOnlyError, SerializationError
 
-# The entries before `low` + 1 lie before the moment, those after `high` do not.
+# The entries before `low` + 1 lie before the moment, those after `high` do not. The one in the middle is looked up by a
+# sub-select: a join the planner may make by reading the whole chain, at each step.
 PLACE: Final = """
 WITH RECURSIVE held AS (
     SELECT id, coalesce(last_sequence, 0) AS last FROM credit_balances
@@ -22,11 +23,15 @@ WITH RECURSIVE held AS (
     SELECT 0, last FROM held
     UNION ALL
     SELECT CASE WHEN is_before THEN middle ELSE low END, CASE WHEN is_before THEN high ELSE middle - 1 END
-      FROM (SELECT low, high, high - (high - low) / 2 AS middle FROM search WHERE low < high) AS half
-      LEFT JOIN LATERAL (
-          SELECT processed_at {operator} %(moment)s AS is_before FROM credit_transactions
-           WHERE organization_id = %(tenant)s AND credit_balance_id = (SELECT id FROM held) AND sequence = middle
-      ) AS probe ON true
+      FROM (
+          SELECT low, high, middle, (
+                     SELECT processed_at {operator} %(moment)s FROM credit_transactions
+                      WHERE organization_id = %(tenant)s AND credit_balance_id = (SELECT id FROM held)
+                        AND sequence = middle
+                 ) AS is_before
+            FROM (SELECT low, high, high - (high - low) / 2 AS middle FROM search WHERE low < high) AS half
+          OFFSET 0
+      ) AS probe
 )
 SELECT held.id, low, coalesce((
            SELECT balance_after FROM credit_transactions

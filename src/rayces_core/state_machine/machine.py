@@ -250,7 +250,8 @@ class StateMachine:
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether something runs in the event's transaction, for this row or for some, so that one is needed."""
         self._wire()
-        return self._announcements.has_effects(event, row)
+        events = (event, *([self._also[event]] if event in self._also else []))
+        return any(self._announcements.has_effects(each, row) for each in events)
 
     def _wire(self) -> None:
         if self._wired_by is not None:
