@@ -131,9 +131,9 @@ CORRUPTIONS = [
     ),
     Corruption(
         "debited twice",
-        "DROP INDEX index_credit_transactions_on_live_debit; "
-        "ALTER TABLE credit_transactions DROP CONSTRAINT credit_transactions_refundable_before_fkey; "
-        "DROP INDEX credit_transactions_refundable_key; "
+        "DROP INDEX IF EXISTS index_credit_transactions_on_live_debit; "
+        "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_refundable_before_fkey; "
+        "DROP INDEX IF EXISTS credit_transactions_refundable_key; "
         + ENTRY.format(user="{ana}", amount=-2, before=8, place=5, like="{last}")
         + "; UPDATE credit_balances SET balance = 6, last_sequence = 5, lifetime_used = 4 WHERE id = {balance}; "
         "UPDATE appointments SET credits_used = 4 WHERE id = {kept}",

@@ -1,6 +1,10 @@
 """A payment that failed may succeed later under the same reference, as payment providers have it."""
 
+import itertools
+import re
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,3 +90,44 @@ def test_f07_who_comes_second_gets_the_entry_of_the_first(db, bound, ana):
     assert sorted(entry.was_repeated for entry in made) == [False, True, True, True]
     assert amounts(ana) == [5, 5]
     assert facts(ana)[1:] == [(5, "completed", 2)]
+
+
+# -- the recipe of docs/credits.md -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def heard():
+    text = (Path(__file__).parents[2] / "docs" / "credits.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```python\n(def heard.*?)```", text, re.DOTALL)
+    names = {"credits": credits}
+    exec(compile(recipe, "credits.md", "exec"), names)
+    return names["heard"]
+
+
+def news(user, *stories):
+    return [SimpleNamespace(id="pi_1", user_id=user.id, credits=5, status=status, why="declined") for status in stories]
+
+
+@pytest.mark.parametrize(
+    "stories",
+    [
+        ("succeeded", "succeeded"),
+        ("failed", "succeeded", "succeeded"),
+        ("pending", "failed", "pending", "failed", "succeeded"),
+        ("pending", "succeeded", "failed"),  # late news of the first try
+        ("pending", "pending", "succeeded", "pending"),
+    ],
+)
+def test_the_recipe_for_webhooks_credits_once_whatever_is_heard_in_whatever_order(ana, heard, stories):
+    for payment in news(ana, *stories):
+        heard(payment)
+    assert (credits.balance(ana), credits.verify().is_clean) == (5, True)
+
+
+def test_the_recipe_takes_the_same_news_in_any_order(bound, heard):
+    for order in set(itertools.permutations(("pending", "failed", "succeeded"))):
+        user = make_user()
+        for payment in news(user, *order):
+            payment.id = f"pi of {user.id}"
+            heard(payment)
+        assert credits.balance(user) == 5
