@@ -37,6 +37,22 @@ def test_f07_a_failed_payment_succeeds_later_as_an_entry_of_its_own(ana, pending
     assert CreditTransaction.get_by_id(failed.id).retries is None
 
 
+def test_completing_says_whether_it_counted_before_however_often_it_was_noted(ana):
+    told = []
+    for _ in range(3):
+        entry = credits.purchase(ana, 5, pending=True, **PAID)
+        noted = entry.was_repeated
+        told.append((noted, credits.complete(entry).was_repeated))
+    assert told == [(False, False), (True, True), (True, True)]
+    other = credits.purchase(ana, 1, pending=True, idempotency_key="k")
+    again = credits.purchase(ana, 1, pending=True, idempotency_key="k")
+    assert (again.was_repeated, credits.complete(again).was_repeated, credits.complete(other).was_repeated) == (
+        True,
+        False,
+        True,
+    )
+
+
 def test_f07_it_may_fail_several_times_and_be_tried_with_another_pack_or_for_another_user(ana):
     bruno = make_user()
     for _ in range(3):

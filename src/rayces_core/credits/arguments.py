@@ -97,9 +97,9 @@ def moment(now: datetime | None) -> datetime:
 
 def text(given: Any, field: str) -> str | None:
     """A text of the ledger, without blanks around it; None for nothing."""
-    if field in UNIQUE:
-        return checked_name(given, field)
-    value: str | None = getattr(CreditTransaction, field).db_value(given)
+    value: str | None = (
+        checked_name(given, field) if field in UNIQUE else getattr(CreditTransaction, field).db_value(given)
+    )
     return value.strip() or None if value is not None else None
 
 

@@ -103,6 +103,7 @@ def complete(
     moment(now)
     try:
         transaction.complete(by=by, now=now)
+        transaction.was_repeated = False  # whoever noted it before, it counts since now
     except InvalidTransitionError as error:
         if error.from_state == TransactionStatus.FAILED:
             error.add_note("a payment that failed and was paid after all is a new entry: purchase() it once more")
@@ -127,6 +128,7 @@ def fail(
     check_reach(transaction)
     try:
         transaction.fail(by=by, reason=needed_text(reason, "reason"), now=now)
+        transaction.was_repeated = False
     except InvalidTransitionError as error:
         _unless_closed_as(TransactionStatus.FAILED, transaction, error)
     return transaction
@@ -266,7 +268,7 @@ def transfer(
     )
     if giver == taker:
         raise InvalidDataError("to_user", to_user, "must be another user than from_user")
-    keys = (None, None) if key is None else (f"{key}/out", f"{key}/in")
+    keys = (None, None) if key is None else (f"{key.strip()}/out", f"{key.strip()}/in")
     both = {**(metadata or {}), "transfer": uuid4().hex}
     out = _adjustment(giver, -amount, reason, by, at, keys[0], both | {"transfer_to": taker})
     into = _adjustment(taker, amount, reason, by, at, keys[1], both | {"transfer_from": giver})

@@ -61,7 +61,7 @@ def unstorable(text: str) -> str | None:
 
 
 def checked_name(value: object, field: str, longest: int = LONGEST_NAME) -> str | None:
-    """Give a name that stands for a request or a payment, without blanks around it; None for none.
+    """Give a name that stands for a request or a payment, as it was given; None for none.
 
     One that is given and empty is none by mistake, such as a header that was not sent: taken for "none given" it would
     let a repetition through, taken for a name it would make every such request the same one.
@@ -81,7 +81,7 @@ def checked_name(value: object, field: str, longest: int = LONGEST_NAME) -> str 
         )
     if problem := unstorable(value):
         raise InvalidDataError(field, value, problem)
-    return value.strip()
+    return value
 
 
 class TextField(StringField[V]):
