@@ -9,6 +9,7 @@ from rayces_core import (
     Appointment,
     InsufficientCreditsError,
     Organization,
+    clock,
     credits,
     scheduling,
 )
@@ -301,6 +302,32 @@ def test_f05_a_sweep_looks_once_for_what_was_paid_however_many_expire_unpaid(db,
     with statements(db) as sent:
         assert scheduling.expire_overdue(now=late) == 5
     assert len([sql for sql in sent if "credit_transactions" in sql]) <= 1
+
+
+def test_f05_what_was_kept_without_a_decision_is_found_and_a_fee_taken_afterwards_is_none(db, rich):
+    kept, charged, told = (held_appointment(rich, 2) for _ in range(3))
+    credits.debit(rich, 2, appointment=kept)
+    Appointment.lifecycle._wire()
+    effects = Appointment.lifecycle._announcements._effects
+    before, effects["expire"] = effects["expire"], []  # as before the effect was attached
+    try:
+        for hold in (kept, charged):
+            with clock.frozen(clock.now() + timedelta(minutes=1)):
+                Appointment.update(expires_at=clock.now() - timedelta(minutes=9)).where(
+                    Appointment.id == hold.id
+                ).execute()
+                hold.expire()
+    finally:
+        effects["expire"] = before
+    with clock.frozen(clock.now() + timedelta(minutes=9)):
+        credits.debit(rich, 1, appointment=charged, reason="late cancellation fee")
+    credits.debit(rich, 1, appointment=told)
+    told.cancel(reason="ill", refund=False)
+    (found,) = credits.verify().discrepancies
+    assert (found.kind, found.appointment_id, found.expected, found.found) == ("not_given_back", kept.id, "2", "0")
+    assert "refund it" in str(found)
+    credits.refund(kept)
+    assert credits.verify().is_clean
 
 
 def test_every_way_into_cancelled_gives_back():

@@ -87,6 +87,7 @@ WITH booked AS (
            count(*) FILTER (WHERE transaction_type = 'appointment_debit') AS debits,
            coalesce(-sum(amount) FILTER (WHERE transaction_type = 'appointment_debit'), 0) AS debited,
            coalesce(sum(amount) FILTER (WHERE transaction_type = 'cancellation_refund'), 0) AS refunded,
+           max(processed_at) FILTER (WHERE transaction_type = 'appointment_debit') AS paid_at,
            count(DISTINCT user_id) AS users
       FROM credit_transactions AS entry
       JOIN booked ON booked.organization_id = entry.organization_id AND booked.id = entry.appointment_id
@@ -94,7 +95,7 @@ WITH booked AS (
      GROUP BY entry.organization_id, entry.appointment_id
 ), linked AS (
     SELECT booked.organization_id, booked.id, booked.state, booked.uses_credit, booked.credits_used,
-           coalesce(debits, 0) AS debits, coalesce(debited, 0) AS debited,
+           booked.cancelled_at, paid_at, coalesce(debits, 0) AS debits, coalesce(debited, 0) AS debited,
            coalesce(refunded, 0) AS refunded, coalesce(users, 0) AS users
       FROM booked LEFT JOIN paid ON paid.organization_id = booked.organization_id AND paid.appointment_id = booked.id
 ), given_back AS (
@@ -120,7 +121,7 @@ SELECT 'refundable_after', organization_id, NULL, id, appointment_id, left_over:
 UNION ALL
 SELECT 'not_given_back', organization_id, NULL, NULL, id, debited::text, refunded::text
   FROM linked
- WHERE uses_credit AND state = 'cancelled' AND refunded < debited AND NOT EXISTS (
+ WHERE uses_credit AND state = 'cancelled' AND refunded < debited AND paid_at <= cancelled_at AND NOT EXISTS (
        SELECT FROM state_transitions AS change
         WHERE change.organization_id = linked.organization_id AND change.subject_type = 'Appointment'
           AND change.subject_id = linked.id AND change.event = 'cancel')
