@@ -105,6 +105,8 @@ def make_completed(**columns: Any) -> CreditTransaction:
     after, place = balance.balance + values["amount"], (balance.last_sequence or 0) + 1
     chain = {"sequence": place, "previous_sequence": balance.last_sequence}
     chain |= {"balance_before": balance.balance, "balance_after": after}
+    if values["transaction_type"] == "appointment_debit" and "appointment" in values:
+        chain["refundable_after"] = -values["amount"]
     made = CreditTransaction.create(user=balance.user_id, credit_balance=balance.id, **(values | chain))
     kind, amount = made.transaction_type, made.amount
     balance.balance, balance.last_sequence = after, place

@@ -31,13 +31,14 @@ TEMPLATE = "rayces_mutants"
 # Room → its modules where a promise is kept, and the quick tests that have to notice: no races, no kills, no walks.
 ROOMS = {
     "credits": (
-        ["credits/statements.py", "credits/ledger.py"],
+        ["credits/statements.py", "credits/ledger.py", "credits/posting.py", "credits/paid.py"],
         [
             "credits/test_operations.py",
             "credits/test_refusals.py",
             "credits/test_idempotency.py",
             "credits/test_guarantees.py",
             "credits/test_transfer.py",
+            "credits/test_payments.py",
         ],
     ),
     "state_machine": (

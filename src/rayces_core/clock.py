@@ -25,6 +25,11 @@ def now() -> datetime:
     return _frozen.get() or datetime.now(UTC)
 
 
+def is_frozen() -> bool:
+    """Whether a `frozen` block holds the clock, so that the moment is the program's and no longer the machine's."""
+    return _frozen.get() is not None
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[datetime]:
     """Hold the clock at one moment for the block; blocks nest, and leaving one restores what was before.

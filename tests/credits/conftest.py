@@ -1,11 +1,13 @@
 """A bound tenant with somebody who buys and somebody at the desk, and a policy that ends with its test."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from rayces_core import Role, User, credits
+from rayces_core import Role, User, clock, credits
+from tests.credits.ledger import NOW
 from tests.factory import make_user
 
 
@@ -33,6 +35,13 @@ def rich(ana: User) -> User:
 def desk(bound: Any) -> User:
     """A member of staff."""
     return make_user(role=Role.STAFF, first_name="Desk")
+
+
+@pytest.fixture
+def frozen() -> Iterator[datetime]:
+    """The clock held at NOW, so that moments which are given are taken as they are."""
+    with clock.frozen(NOW) as at:
+        yield at
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from tests.factory import make_user
 ENTRY = """
 INSERT INTO credit_transactions (
     organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, processed_at,
-    balance_before, balance_after, sequence, previous_sequence
+    balance_before, balance_after, sequence, previous_sequence, refundable_after
 ) SELECT organization_id, {user}, credit_balance_id, appointment_id, {amount}, transaction_type, 'completed', now(),
-         {before}, {before} + {amount}, {place}, {place} - 1 FROM credit_transactions WHERE id = {like}"""
+         {before}, {before} + {amount}, {place}, {place} - 1, refundable_after
+  FROM credit_transactions WHERE id = {like}"""
 
 
 def make_ledger() -> SimpleNamespace:
@@ -125,38 +126,54 @@ CORRUPTIONS = [
     ),
     Corruption(
         "debit of another appointment",
-        "UPDATE credit_transactions SET appointment_id = NULL WHERE id = {last}",
+        "UPDATE credit_transactions SET appointment_id = NULL, refundable_after = NULL WHERE id = {last}",
         (("debit_missing", "kept", "2", "0"),),
     ),
     Corruption(
         "debited twice",
-        "DROP INDEX index_credit_transactions_on_live_debit; "
+        "DROP INDEX IF EXISTS index_credit_transactions_on_live_debit; "
+        "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_refundable_before_fkey; "
+        "DROP INDEX IF EXISTS credit_transactions_refundable_key; "
         + ENTRY.format(user="{ana}", amount=-2, before=8, place=5, like="{last}")
         + "; UPDATE credit_balances SET balance = 6, last_sequence = 5, lifetime_used = 4 WHERE id = {balance}; "
         "UPDATE appointments SET credits_used = 4 WHERE id = {kept}",
         (("debited_twice", "kept", "1", "2"),),
     ),
     Corruption(
-        "refunded twice",
-        "DROP INDEX index_credit_transactions_on_live_refund; "
-        "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_balance_before_check; "
-        "UPDATE credit_transactions SET amount = 1, balance_after = 8 WHERE id = {refund}; "
-        "UPDATE credit_transactions SET balance_before = 8, balance_after = 6 WHERE id = {last}; "
-        + ENTRY.format(user="{ana}", amount=1, before=6, place=5, like="{refund}")
-        + "; UPDATE credit_balances SET balance = 7, last_sequence = 5, lifetime_used = 3 WHERE id = {balance}",
-        (("refunded_twice", "refunded", "1", "2"),),
+        "what is left to give back",
+        "UPDATE credit_transactions SET refundable_before = 4, refundable_after = 1 WHERE id = {refund}",
+        (("refundable_after", "refund", "0", "1"),),
+    ),
+    Corruption(
+        "a hold that ended with what was paid for it",
+        "UPDATE appointments SET state = 'cancelled', cancelled_at = now(), cancellation_reason = 'expired' "
+        "WHERE id = {kept}",
+        (("not_given_back", "kept", "2", "0"),),
+    ),
+    Corruption(
+        "a moment before the one before",
+        "UPDATE credit_transactions SET processed_at = '2020-01-01 00:00+00' WHERE id IN ({bought}, {last}); "
+        "UPDATE credit_transactions SET processed_at = '2020-01-02 00:00+00' WHERE id = {debit}; "
+        "UPDATE credit_transactions SET processed_at = '2020-01-03 00:00+00' WHERE id = {refund}",
+        (("processed_at", "last", "2020-01-03 00:00:00+00", "2020-01-01 00:00:00+00"),),
+    ),
+    Corruption(
+        "a second try of a payment without a first",
+        "UPDATE credit_transactions SET payment_method = 'mp', payment_reference = '1', payment_attempt = 2 "
+        "WHERE id = {bought}",
+        (("payment_attempt", "bought", "1", "2"),),
     ),
     Corruption(
         "refund too large",
-        "UPDATE credit_transactions SET amount = 5, balance_after = 12 WHERE id = {refund}; "
+        "UPDATE credit_transactions SET amount = 5, balance_after = 12, refundable_before = 5 WHERE id = {refund}; "
         "UPDATE credit_transactions SET balance_before = 12, balance_after = 10 WHERE id = {last}; "
         "UPDATE credit_balances SET balance = 10, lifetime_used = 0 WHERE id = {balance}",
-        (("refund_too_large", "refunded", "3", "5"),),
+        (("refund_too_large", "refunded", "3", "5"), ("refundable_after", "refund", "-2", "0")),
     ),
     Corruption(
         "refund to another",
         "UPDATE credit_transactions SET user_id = {bruno}, credit_balance_id = {other}, sequence = 2, "
-        "previous_sequence = 1, balance_before = 6, balance_after = 9 WHERE id = {refund}; "
+        "previous_sequence = 1, balance_before = 6, balance_after = 9, processed_at = now() WHERE id = {refund}; "
         "UPDATE credit_transactions SET sequence = 3, previous_sequence = 2, balance_before = 7, balance_after = 5 "
         "WHERE id = {last}; "
         "UPDATE credit_balances SET balance = 5, last_sequence = 3, lifetime_used = 5 WHERE id = {balance}; "
@@ -183,6 +200,8 @@ def expected(corruption: Corruption, ledger: SimpleNamespace) -> set[tuple[Any, 
             wanted, there = str(ledger.ana), str(ledger.bruno)
         entry = getattr(ledger, about) if about in ("bought", "debit", "refund", "last") else None
         appointment = getattr(ledger, about) if about in ("kept", "refunded") else None
+        if kind == "refundable_after":
+            appointment = ledger.refunded
         balance = ledger.balance if appointment is None else None
         found.add((kind, ledger.organization, balance, entry, appointment, wanted, there))
     return found

@@ -23,6 +23,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,16 @@ def audit(database: Database, site: Site, told: set[int], report: Report) -> Non
             report.failures.append(f"{len(told - there)} entries that callers were told of are not there")
         if below := [entry.id for entry in entries if min(entry.balance_before, entry.balance_after) < 0]:
             report.failures.append(f"a balance was negative at entries {below[:5]}")
+        order = sorted(entries, key=lambda entry: (entry.credit_balance_id, entry.sequence))
+        pairs = [(one, two) for one, two in pairwise(order) if one.credit_balance_id == two.credit_balance_id]
+        if back := [two.id for one, two in pairs if two.processed_at < one.processed_at]:
+            report.failures.append(f"entries {back[:5]} bear an earlier moment than the one before")
+        given_back: Counter[int] = Counter()
+        for entry in entries:
+            if entry.appointment_id is not None:
+                given_back[entry.appointment_id] += entry.amount
+        if over := [appointment for appointment, total in given_back.items() if total > 0]:
+            report.failures.append(f"more was given back than taken for appointments {over[:5]}")
         sums: Counter[int] = Counter()
         for entry in entries:
             sums[entry.user_id] += entry.amount if entry.id in told else 0

@@ -34,6 +34,8 @@ KINDS = {
     "webhook": 3,
     "booked": 3,
     "refund": 3,
+    "part": 3,
+    "declined": 2,
     "transfer": 2,
     "look": 2,
     "adjust": 1,
@@ -88,6 +90,10 @@ def act(site: Site, desk: User, asked: dict[str, Any]) -> list[int]:
             return [credits.debit(user, amount, appointment=asked["appointment"], idempotency_key=key).id]
         case "refund":
             return [credits.refund(asked["appointment"], idempotency_key=key).id]
+        case "part":
+            return [credits.refund(asked["appointment"], credits=1, idempotency_key=key).id]
+        case "declined":
+            return [_declined_first(user, amount, key)]
         case "adjust":
             signed = amount if asked["payment"] % 2 else -amount
             return [credits.adjust(user, signed, reason="counted", by=desk, idempotency_key=key).id]
@@ -112,6 +118,16 @@ def _webhook(site: Site, payment: int) -> int:
     user = site.users[payment % len(site.users)]
     paid = {"payment_method": "mp", "payment_reference": f"payment {payment}"}
     entry = credits.purchase(user, 1 + payment % 5, pending=True, **paid)
+    return credits.complete(entry).id
+
+
+def _declined_first(user: int, amount: int, key: str) -> int:
+    """A payment that its provider declines at first, and takes later under the same reference."""
+    paid = {"payment_method": "stripe", "payment_reference": key}
+    entry = credits.purchase(user, amount, pending=True, **paid)
+    if entry.status == "pending" and entry.payment_attempt == 1:
+        credits.fail(entry, "declined")
+        entry = credits.purchase(user, amount, pending=True, **paid)
     return credits.complete(entry).id
 
 

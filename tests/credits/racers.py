@@ -22,6 +22,14 @@ def refund(appointment: Any) -> None:
     credits.refund(appointment)
 
 
+def refund_one(appointment: Any) -> None:
+    credits.refund(appointment, credits=1)
+
+
+def expire(appointment: Any) -> None:
+    appointment.expire(now=appointment.scheduled_at + timedelta(days=1))
+
+
 def debit_for(appointment: Any) -> None:
     credits.debit(appointment.client_id, 2, appointment=appointment)
 

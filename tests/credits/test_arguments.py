@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from rayces_core import InvalidDataError, NaiveDatetimeError, User, credits
+from rayces_core import InvalidDataError, NaiveDatetimeError, User, credits, scheduling
 from tests.credits.ledger import NOW, figures, statements
-from tests.factory import make_appointment
+from tests.factory import make_appointment, make_professional, make_student, make_user
 
 NOT_CREDITS = [0, -1, True, False, 1.0, 0.5, "1", "", None, Decimal(1), [1], 10**9 + 1, 2**31, 2**63, 10**30]
 
@@ -117,6 +117,9 @@ def test_an_adjustment_and_a_transfer_say_who(ana, desk, untouched):
         assert caught.value.field == "by"
 
 
+NAMES = {"idempotency_key": {}, "payment_method": {}, "payment_reference": {"payment_method": "card"}}
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -124,7 +127,9 @@ def test_an_adjustment_and_a_transfer_say_who(ana, desk, untouched):
         {"idempotency_key": "k" * 256},
         {"idempotency_key": "nul\0"},
         {"payment_method": 5},
-        {"payment_method": "card", "payment_reference": 5},
+        {"payment_method": "card", "payment_reference": 5.5},
+        {"payment_method": "card", "payment_reference": True},
+        *({name: blank, **rest} for name, rest in NAMES.items() for blank in ("", " ", "\t\n", "\u3000")),
         {"payment_method": "card", "payment_reference": "r" * 256},
         {"payment_reference": "without a method"},
         {"payment_method": " ", "payment_reference": "r"},
@@ -141,11 +146,39 @@ def test_malformed_texts_are_refused(ana, untouched, texts):
         credits.purchase_many([{"user": ana, "credits": 1}, {"user": ana, "credits": 1, **texts}])
 
 
-def test_blanks_around_a_text_do_not_count_and_blanks_alone_are_nothing(bound, ana):
+def test_blanks_around_a_text_do_not_count(bound, ana):
     first = credits.purchase(ana, 1, idempotency_key=" k ", payment_method=" card ", payment_reference=" r ")
     assert (first.idempotency_key, first.payment_method, first.payment_reference) == ("k", "card", "r")
     assert credits.purchase(ana, 1, idempotency_key="k", payment_method="card", payment_reference="r").id == first.id
-    assert credits.purchase(ana, 1, idempotency_key=" ").id != credits.purchase(ana, 1, idempotency_key=" ").id
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u3000"], ids=repr)
+def test_f03_a_blank_key_names_no_request_wherever_one_is_taken(db, ana, desk, blank):
+    """A header that was not sent arrives as "": as none it would post twice, as a key it would swallow the next one."""
+    bruno, appointment = make_user(), make_appointment(client=ana)
+    row = {"user": ana, "credits": 1, "idempotency_key": blank}
+    people = {"student": make_student(), "professional": make_professional(), "client": ana}
+    for attempt in (
+        lambda: credits.purchase(ana, 1, idempotency_key=blank),
+        lambda: credits.purchase(ana, 1, pending=True, idempotency_key=blank),
+        lambda: credits.debit(ana, 1, idempotency_key=blank),
+        lambda: credits.refund(appointment, idempotency_key=blank),
+        lambda: credits.adjust(ana, 1, reason="x", by=desk, idempotency_key=blank),
+        lambda: credits.transfer(ana, bruno, 1, reason="x", by=desk, idempotency_key=blank),
+        lambda: credits.purchase_many([row]),
+        lambda: credits.debit_many([row]),
+        lambda: scheduling.book(**people, scheduled_at=NOW, idempotency_key=blank),
+    ):
+        with statements(db) as sent, pytest.raises(InvalidDataError, match="must not be blank") as caught:
+            attempt()
+        assert sent == []
+        assert caught.value.field == "idempotency_key"
+
+
+def test_a_payment_may_be_numbered(bound, ana):
+    first = credits.purchase(ana, 1, payment_method="mp", payment_reference=123456789)
+    assert first.payment_reference == "123456789"
+    assert credits.purchase(ana, 1, payment_method="mp", payment_reference="123456789").was_repeated
 
 
 def test_moments_are_aware(ana, desk, untouched):

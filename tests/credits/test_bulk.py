@@ -33,6 +33,7 @@ def noted(row):
     return [f"row {row}, counted from 0"]
 
 
+@pytest.mark.usefixtures("frozen")
 def test_purchases_are_posted_in_their_order_and_reported(bound, ana, desk):
     bruno = make_user()
     credits.purchase(ana, 1)
@@ -68,6 +69,7 @@ def test_purchases_are_posted_in_their_order_and_reported(bound, ana, desk):
     assert credits.verify().is_clean
 
 
+@pytest.mark.usefixtures("frozen")
 def test_debits_too(bound, ana):
     appointment = make_appointment(client=ana)
     credits.purchase(ana, 9)

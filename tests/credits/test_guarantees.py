@@ -189,26 +189,85 @@ def test_a_balance_moved_back_along_its_chain_is_found_and_posts_nothing_more(db
     assert figures(rich)[0] == balance
 
 
-@pytest.mark.parametrize(("kind", "amount"), [("appointment_debit", -1), ("cancellation_refund", 1)])
 @pytest.mark.parametrize("status", ["pending", "completed"])
-def test_an_appointment_has_one_live_debit_and_one_refund(db, rich, kind, amount, status):
+def test_an_appointment_has_one_live_debit(db, rich, status):
     appointment = make_appointment(client=rich)
     credits.debit(rich, 1, appointment=appointment)
-    credits.refund(appointment)
-    held = CreditBalance.get(CreditBalance.user == rich)
-    place = {"processed_at": held.updated_at, "balance_before": 12, "balance_after": 12 + amount}
-    place |= {"sequence": 6, "previous_sequence": 5}
+    place = {"balance_before": 11, "balance_after": 10, "sequence": 5, "previous_sequence": 4, "refundable_after": 1}
+    values = {"amount": -1, "transaction_type": "appointment_debit", "status": status}
     with pytest.raises(DuplicateError, match="already"):
-        CreditTransaction.create(
-            user=rich,
-            credit_balance=held,
-            appointment=appointment,
-            amount=amount,
-            transaction_type=kind,
-            status=status,
-            **(place if status == "completed" else {}),
+        entry_by_hand(rich, appointment, **values, **(place if status == "completed" else {}))
+    assert amounts(rich) == [10, -3, 5, -1]
+
+
+def entry_by_hand(user, appointment, **values):
+    held = CreditBalance.get(CreditBalance.user == user)
+    if values["status"] == "completed":
+        values["processed_at"] = held.updated_at
+    return CreditTransaction.create(user=user, credit_balance=held, appointment=appointment, **values)
+
+
+REFUND = {"transaction_type": "cancellation_refund", "status": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("amount", "before", "after", "error"),
+    [
+        # more than is left; from more than is left; from what another one went on from; from nothing that is there
+        (4, 3, -1, CheckFailedError),
+        (4, 5, 1, DuplicateError),
+        (4, 4, 0, ReferenceNotFoundError),
+        (1, 5, 4, DuplicateError),
+        (5, 5, 0, DuplicateError),
+        (1, 9, 8, ReferenceNotFoundError),
+        # that does not add up; that says nothing
+        (1, 3, 1, CheckFailedError),
+        (1, 3, 3, CheckFailedError),
+        (1, None, None, CheckFailedError),
+        (1, 3, None, CheckFailedError),
+        (1, None, 2, CheckFailedError),
+    ],
+)
+def test_refunds_never_give_back_more_than_the_debit_whoever_writes(rich, amount, before, after, error):
+    appointment = make_appointment(client=rich)
+    credits.debit(rich, 5, appointment=appointment)
+    credits.refund(appointment, credits=2)
+    place = {"balance_before": 9, "balance_after": 9 + amount, "sequence": 6, "previous_sequence": 5}
+    with nothing_written(), pytest.raises(error):
+        entry_by_hand(
+            rich, appointment, **REFUND, **place, amount=amount, refundable_before=before, refundable_after=after
         )
-    assert amounts(rich) == [10, -3, 5, -1, 1]
+    entry = entry_by_hand(
+        rich, appointment, **REFUND, **place | {"balance_after": 12}, amount=3, refundable_before=3, refundable_after=0
+    )
+    assert entry.refundable_after == 0
+
+
+def test_a_refund_goes_to_the_balance_that_paid_whoever_writes(rich):
+    other = make_user()
+    credits.purchase(other, 1)
+    appointment = make_appointment(client=rich)
+    credits.debit(rich, 5, appointment=appointment)
+    place = {"balance_before": 1, "balance_after": 2, "sequence": 2, "previous_sequence": 1}
+    place |= {"refundable_before": 5, "refundable_after": 4}
+    for of in (appointment, make_appointment(client=other)):
+        with nothing_written(), pytest.raises(ReferenceNotFoundError, match="whoever paid it"):
+            entry_by_hand(other, of, **REFUND, amount=1, **place)
+
+
+@pytest.mark.parametrize("column", ["idempotency_key", "payment_method", "payment_reference"])
+def test_what_names_a_request_or_a_payment_is_not_blank_whoever_writes(rich, column):
+    held = CreditBalance.get()
+    values = {"user": rich, "credit_balance": held, "amount": 1, "transaction_type": "purchase"}
+    for blank in ("", "   "):
+        with nothing_written(), pytest.raises(CheckFailedError, match="must not be blank"):
+            CreditTransaction.create(**values, **{column: blank})
+
+
+def test_a_booking_request_is_not_named_by_blanks_whoever_writes(bound):
+    for blank in ("", "   "):
+        with pytest.raises(CheckFailedError, match="must not be blank"):
+            make_appointment(idempotency_key=blank, request_fingerprint="f")
 
 
 def test_keys_and_payments_are_unique_whoever_writes(rich):

@@ -19,6 +19,7 @@ def purchases(ana, desk, key):
     return lambda **other: credits.purchase(**{"user": ana, "credits": 5, "idempotency_key": key, "by": desk} | other)
 
 
+@pytest.mark.usefixtures("frozen")
 def test_a_purchase_with_its_key_comes_again(unit, ana, desk):
     buy = purchases(ana, desk, "k")
     with unit():
@@ -159,6 +160,7 @@ def test_a_webhook_comes_twice_in_any_order(unit, ana):
     assert [change.event for change in first.history()] == ["complete"]
 
 
+@pytest.mark.usefixtures("frozen")
 def test_completing_again_gives_what_the_first_one_made_of_it(unit, ana):
     entry = credits.purchase(ana, 5, pending=True)
     stale = CreditTransaction.get_by_id(entry.id)
@@ -171,6 +173,7 @@ def test_completing_again_gives_what_the_first_one_made_of_it(unit, ana):
     assert figures(ana) == (5, 5, 0)
 
 
+@pytest.mark.usefixtures("frozen")
 def test_failing_again_keeps_the_first_reason(unit, ana):
     entry = credits.purchase(ana, 5, pending=True)
     stale = CreditTransaction.get_by_id(entry.id)

@@ -13,6 +13,7 @@ from tests.factory import make_appointment, make_organization, make_user
 from tests.wire import wire
 
 MOST = 2**31 - 1
+pytestmark = pytest.mark.usefixtures("frozen")
 
 
 class Undone(Exception):

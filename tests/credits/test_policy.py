@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -12,7 +13,7 @@ from rayces_core import (
     credits,
     scheduling,
 )
-from tests.credits.ledger import amounts, as_stored, confirmed, early, held_appointment, nothing_written
+from tests.credits.ledger import amounts, as_stored, confirmed, early, held_appointment, nothing_written, statements
 from tests.factory import have_unsaved, make_appointment, make_professional, make_student, write_past
 from tests.state_machine.rules import columns, in_memory
 
@@ -64,17 +65,56 @@ def test_a_cost_that_is_undone_with_the_callers_unit_leaves_the_object_as_it_was
     assert in_memory(appointment) == remembered
 
 
-def test_a_policy_gives_back_at_most_what_was_paid_and_never_takes(rich, use_policy):
+WRONG = (0.5, 1.0, 0.4, True, False, None, "2", float("nan"), -3, 4, 10**12, Decimal(1), [1])
+
+
+def test_a_policy_gives_back_from_nothing_to_what_was_paid(rich, use_policy):
     class Generous(credits.Policy):
         def refund(self, appointment, cancelled_at, notice_hours):
             return self.back
 
     policy = Generous()
     use_policy(policy)
-    for policy.back, balance in ((100, 10), (0, 7), (-5, 4)):
+    for policy.back, balance in ((3, 10), (0, 7), (1, 5)):
         appointment = confirmed(rich, 3)
         appointment.cancel(reason="ill", now=appointment.scheduled_at)
         assert credits.balance(rich) == balance
+
+
+@pytest.mark.parametrize("answer", WRONG, ids=repr)
+@pytest.mark.parametrize("way", ["cancel", "discharge"])
+def test_f04_what_a_policy_gives_back_is_checked_before_anything_is_written(db, rich, use_policy, answer, way):
+    class Wrong(credits.Policy):
+        def refund(self, appointment, cancelled_at, notice_hours):
+            return answer
+
+    student = make_student(admission_state="enrolled")
+    appointment = confirmed(rich, 3, student=student)
+    use_policy(Wrong())
+    with (
+        nothing_written(),
+        statements(db) as sent,
+        pytest.raises(InvalidDataError, match=r"Wrong.refund\(\)") as caught,
+    ):
+        if way == "cancel":
+            appointment.cancel(reason="ill", now=early(appointment))
+        else:
+            student.discharge(now=early(appointment))
+    assert caught.value.field == "refund"
+    assert not any("INSERT INTO credit_transactions" in sql for sql in sent)
+    assert appointment.state == "confirmed"
+
+
+@pytest.mark.parametrize("answer", [*(wrong for wrong in WRONG if wrong not in (4, 1.0, True)), 1.5, True], ids=repr)
+def test_f04_what_a_policy_costs_is_checked_too(rich, use_policy, answer):
+    class Wrong(credits.Policy):
+        def cost(self, appointment):
+            return answer
+
+    use_policy(Wrong())
+    appointment = held_appointment(rich, 1)
+    with nothing_written(), pytest.raises(InvalidDataError, match=r"Wrong.cost\(\)"):
+        appointment.confirm(now=early(appointment))
 
 
 @pytest.mark.parametrize("cost", [-1, 1.5])

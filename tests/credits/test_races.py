@@ -65,6 +65,32 @@ def test_two_refunds_at_once_give_back_once(db, bound, ana, confirmed):
     assert figures(ana) == (2 * ROUNDS, 2 * ROUNDS, 0)
 
 
+def test_refunds_in_parts_at_once_give_back_no_more_than_was_paid(db, bound, ana, confirmed):
+    outcomes = raced(db, bound, confirmed, [racers.refund_one] * 3)
+    assert outcomes == [{None: 2, AlreadyRefundedError: 1}] * ROUNDS
+    assert figures(ana) == (2 * ROUNDS, 2 * ROUNDS, 0)
+    assert credits.verify().is_clean
+
+
+def test_a_cancel_and_refunds_by_hand_at_once_give_back_all_of_it_once(db, bound, ana, confirmed):
+    outcomes = raced(db, bound, confirmed, [racers.refund_one, racers.cancel_with_refund, racers.refund])
+    assert all(outcome[None] >= 2 and set(outcome) <= {None, AlreadyRefundedError} for outcome in outcomes)
+    assert {Appointment.get_by_id(each.id).state for each in confirmed} == {"cancelled"}
+    assert figures(ana) == (2 * ROUNDS, 2 * ROUNDS, 0)
+    assert credits.verify().is_clean
+
+
+def test_a_hold_that_expires_while_it_is_refunded_by_hand_gives_back_once(db, bound, ana):
+    credits.purchase(ana, 2 * ROUNDS)
+    holds = [held_appointment(ana, 2) for _ in range(ROUNDS)]
+    for hold in holds:
+        credits.debit(ana, 2, appointment=hold)
+    outcomes = raced(db, bound, holds, [racers.expire, racers.refund_one])
+    assert all(outcome[None] >= 1 and set(outcome) <= {None, AlreadyRefundedError} for outcome in outcomes)
+    assert figures(ana) == (2 * ROUNDS, 2 * ROUNDS, 0)
+    assert credits.verify().is_clean
+
+
 def test_two_cancels_at_once_give_back_once(db, bound, ana, confirmed):
     outcomes = raced(db, bound, confirmed, [racers.cancel, racers.cancel_with_refund, racers.cancel])
     assert outcomes == [{None: 1, InvalidTransitionError: 2}] * ROUNDS

@@ -12,6 +12,7 @@ from tests.factory import make_user
 from tests.sizes import examples
 
 HOUR = timedelta(hours=1)
+pytestmark = pytest.mark.usefixtures("frozen")
 
 
 def completed(user):
@@ -115,8 +116,10 @@ def check_statement(user, statement):
     for line in statement.lines:
         running += line.entry.amount
         assert line.balance == running
-    order = [(line.entry.processed_at, line.entry.sequence) for line in statement.lines]
-    assert order == sorted(order)
+        assert line.balance == line.entry.balance_after >= 0
+    assert [line.entry.sequence for line in statement.lines] == sorted(line.entry.sequence for line in statement.lines)
+    moments = [line.entry.processed_at for line in statement.lines]
+    assert moments == sorted(moments)
 
 
 def test_a_statement_has_both_sides_of_a_transfer(bound, ana, desk):

@@ -70,18 +70,23 @@ def test_an_appointment_is_debited_once(db, bound, ana):
         credits.debit(ana, 2, appointment=appointment)
 
 
-def test_an_appointment_is_refunded_once_and_at_most_what_it_cost(db, bound, ana):
+def test_an_appointment_is_refunded_in_parts_and_at_most_what_it_cost(db, bound, ana):
     appointment = make_appointment(client=ana)
     credits.purchase(ana, 10)
     credits.debit(ana, 3, appointment=appointment)
-    with nothing_appended(ana), pytest.raises(InvalidDataError, match="at most what was debited, 3") as caught:
+    with nothing_appended(ana), pytest.raises(InvalidDataError, match="at most what is left, 3 of the 3") as caught:
         credits.refund(appointment, credits=4)
     assert (caught.value.field, caught.value.value) == ("credits", 4)
     first = credits.refund(appointment, credits=1)
+    assert (first.refundable_before, first.refundable_after) == (3, 2)
+    with nothing_appended(ana), pytest.raises(InvalidDataError, match="at most what is left, 2 of the 3"):
+        credits.refund(appointment, credits=3)
+    rest = credits.refund(appointment)
+    assert (rest.amount, rest.refundable_before, rest.refundable_after) == (2, 2, 0)
     for amount in (None, 1, 2):
         with nothing_appended(ana), pytest.raises(AlreadyRefundedError) as again:
             credits.refund(appointment, credits=amount)
-        assert (again.value.transaction_id, again.value.appointment_id) == (first.id, appointment.id)
+        assert (again.value.transaction_id, again.value.appointment_id) == (rest.id, appointment.id)
     with still_usable(db, ana), pytest.raises(AlreadyRefundedError):
         credits.refund(appointment)
 

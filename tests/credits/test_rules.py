@@ -18,6 +18,7 @@ from rayces_core import (
     NothingToRefundError,
     Role,
     credits,
+    scheduling,
 )
 from tests.factory import make_appointment, make_professional, make_student, make_user
 from tests.sizes import examples, quick_or_whole
@@ -30,7 +31,8 @@ class Model:
 
     def __init__(self):
         self.held, self.bought, self.used = [0] * USERS, [0] * USERS, [0] * USERS
-        self.paid, self.back, self.waiting, self.keys = {}, set(), {}, {}
+        self.paid, self.back, self.waiting, self.keys = {}, Counter(), {}, {}
+        self.payments = {}
 
     def add(self, user, amount, kind):
         if self.held[user] + amount < 0:
@@ -51,12 +53,13 @@ class Model:
         if appointment not in self.paid:
             return NothingToRefundError
         user, amount = self.paid[appointment]
-        if part is not None and part > amount:
-            return InvalidDataError
-        if appointment in self.back:
+        left = amount - self.back[appointment]
+        if not left:
             return AlreadyRefundedError
-        self.back.add(appointment)
-        return self.add(user, part or amount, "refund")
+        if part is not None and part > left:
+            return InvalidDataError
+        self.back[appointment] += part or left
+        return self.add(user, part or left, "refund")
 
 
 user, amount = st.integers(0, USERS - 1), st.integers(1, 9)
@@ -150,8 +153,9 @@ class Walk(RuleBasedStateMachine):
         told=st.sampled_from([None, True, False]),
         ahead=st.sampled_from([1, 48]),
         by_hand=st.none() | st.tuples(user, amount),
+        back=st.none() | amount,
     )
-    def cancel(self, of, told, ahead, by_hand):
+    def cancel(self, of, told, ahead, by_hand, back):
         in_time = told is True or (told is None and ahead == 48)
         fresh = make_appointment(**self.people, uses_credit=True, credits_used=2)
         self.appointments[of] = fresh
@@ -159,15 +163,46 @@ class Walk(RuleBasedStateMachine):
         who = self.users[of % USERS]
         type(fresh).update(client=who).where(type(fresh).id == fresh.id).execute()
         self.model.paid.pop(of, None)
-        self.model.back.discard(of)
+        self.model.back.pop(of, None)
         if by_hand is not None:
             payer, n = by_hand
             self.agree(self.model.debit(payer, n, of), lambda: credits.debit(self.users[payer], n, appointment=fresh))
         error = None if of in self.model.paid else self.model.debit(of % USERS, 2, of)
         self.agree(error, lambda: fresh.confirm(now=fresh.scheduled_at - timedelta(days=8)))
+        if error is None and back is not None:  # a part, by hand, before it is cancelled
+            self.agree(self.model.refund(of, back), lambda: credits.refund(fresh, credits=back))
         if error is None and in_time:
             self.model.refund(of, None)
         fresh.cancel(reason="ill", refund=told, now=fresh.scheduled_at - timedelta(hours=ahead))
+
+    @rule(of=appointment, by_hand=st.tuples(user, amount), swept=st.booleans())
+    def expire(self, of, by_hand, swept):
+        fresh = make_appointment(**self.people, uses_credit=True, credits_used=2)
+        self.appointments[of] = fresh
+        fresh.pre_confirm(now=fresh.scheduled_at - timedelta(days=9))
+        self.model.paid.pop(of, None)
+        self.model.back.pop(of, None)
+        payer, n = by_hand
+        error = self.model.debit(payer, n, of)
+        self.agree(error, lambda: credits.debit(self.users[payer], n, appointment=fresh))
+        if error is None:
+            self.model.refund(of, None)
+        late = fresh.scheduled_at + timedelta(days=1)
+        scheduling.expire_overdue(now=late) if swept else fresh.expire(now=late)
+
+    @rule(who=user, number=st.integers(0, 2), ends=st.sampled_from(["waits", "failed", "completed"]))
+    def pay(self, who, number, ends):
+        paid = {"payment_method": "mp", "payment_reference": f"{who}-{number}"}
+        before = self.model.payments.get((who, number))
+        entry = credits.purchase(self.users[who], 3, pending=True, **paid)
+        assert entry.was_repeated == (before in ("waits", "completed"))
+        if before != "completed":
+            self.model.payments[who, number] = ends
+            if ends == "completed":
+                self.model.add(who, 3, "purchase")
+            {"waits": lambda _: None, "failed": lambda e: credits.fail(e, "no"), "completed": credits.complete}[ends](
+                entry
+            )
 
     @invariant()
     def the_ledger_agrees_with_the_model(self):

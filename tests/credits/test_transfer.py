@@ -13,13 +13,15 @@ def bruno(bound):
 
 
 @pytest.mark.parametrize("by_id", [False, True])
+@pytest.mark.usefixtures("frozen")
 def test_what_one_gives_the_other_gets(ana, bruno, desk, by_id):
     credits.purchase(ana, 10)
     users = (ana.id, bruno.id) if by_id else (ana, bruno)
     out, into = credits.transfer(*users, 4, reason=" siblings ", by=desk, now=NOW)
     assert (out.user, out.amount, out.balance_after) == (ana, -4, 6)
     assert (into.user, into.amount, into.balance_after) == (bruno, 4, 4)
-    assert (out.metadata, into.metadata) == ({"transfer_to": bruno.id}, {"transfer_from": ana.id})
+    assert out.metadata["transfer"] == into.metadata["transfer"]
+    assert (out.metadata["transfer_to"], into.metadata["transfer_from"]) == (bruno.id, ana.id)
     for entry in (out, into):
         assert (entry.transaction_type, entry.status) == ("admin_adjustment", "completed")
         assert (entry.reason, entry.created_by, entry.processed_at) == ("siblings", desk, NOW)

@@ -9,6 +9,7 @@ from rayces_core import (
     Appointment,
     InsufficientCreditsError,
     Organization,
+    clock,
     credits,
     scheduling,
 )
@@ -21,6 +22,7 @@ from tests.credits.ledger import (
     figures,
     held_appointment,
     nothing_written,
+    statements,
 )
 from tests.factory import make_appointment, make_student, make_user, write_past
 from tests.state_machine.rules import columns, in_memory
@@ -34,6 +36,7 @@ class Undone(Exception):
 
 
 @pytest.mark.parametrize("cost", [1, 3, 10])
+@pytest.mark.usefixtures("frozen")
 def test_confirming_debits_what_it_costs(rich, desk, cost):
     appointment = held_appointment(rich, cost)
     now = early(appointment, days=2)
@@ -111,6 +114,7 @@ def test_what_is_undone_later_is_undone_in_the_ledger_too(db, rich):
         (-timedelta(hours=1), True, 3),
     ],
 )
+@pytest.mark.usefixtures("frozen")
 def test_a_cancellation_gives_back_by_the_notice_or_as_told(rich, desk, ahead, told, back):
     appointment = confirmed(rich, 3)
     now = appointment.scheduled_at - ahead
@@ -150,14 +154,62 @@ def test_the_refund_goes_to_whoever_paid(rich):
     assert (credits.balance(other), credits.balance(rich)) == (5, 10)
 
 
-def test_one_that_was_refunded_by_hand_is_not_refunded_again(rich):
+@pytest.mark.parametrize(
+    ("by_hand", "told", "hours", "back"),
+    [
+        ([1], None, 72, [1, 2]),
+        ([1], True, 1, [1, 2]),
+        ([1], False, 72, [1]),
+        ([1], None, 1, [1]),  # by the notice nothing is due
+        ([1, 1], None, 72, [1, 1, 1]),
+        ([3], None, 72, [3]),
+        ([2, 1], True, 72, [2, 1]),
+    ],
+)
+def test_f01_one_that_was_refunded_by_hand_is_cancelled_and_gets_what_is_still_owed(rich, by_hand, told, hours, back):
     appointment = confirmed(rich, 3)
-    credits.refund(appointment, credits=1)
-    with nothing_written(), pytest.raises(AlreadyRefundedError):
-        appointment.cancel(reason="ill", now=early(appointment))
-    assert appointment.state == "confirmed"
-    appointment.cancel(reason="ill", refund=False, now=early(appointment))
-    assert credits.balance(rich) == 8
+    for part in by_hand:
+        credits.refund(appointment, credits=part, reason="goodwill")
+    appointment.cancel(reason="ill", refund=told, now=early(appointment, hours=hours))
+    assert appointment.state == "cancelled"
+    assert amounts(rich) == [10, -3, *back]
+    assert credits.verify().is_clean
+
+
+def test_f01_a_policy_that_gives_back_less_than_was_given_gives_nothing_more(rich, use_policy):
+    class Half(credits.Policy):
+        def refund(self, appointment, cancelled_at, notice_hours):
+            return appointment.credits_used // 2
+
+    use_policy(Half())
+    for by_hand, back in ((1, [1]), (3, []), (None, [2])):
+        appointment, before = confirmed(rich, 4), len(entries(rich))
+        if by_hand:
+            credits.refund(appointment, credits=by_hand)
+        appointment.cancel(reason="ill")
+        assert amounts(rich)[before:] == [*([by_hand] if by_hand else []), *back]
+        credits.purchase(rich, 5)
+
+
+def test_f01_a_student_with_a_session_that_was_refunded_is_discharged(rich, desk):
+    student = make_student(admission_state="enrolled")
+    one, other = confirmed(rich, 2, student=student), confirmed(rich, 3, student=student)
+    credits.refund(one, credits=1)
+    credits.refund(other)
+    student.discharge(by=desk, now=early(min(one, other, key=lambda each: each.scheduled_at)))
+    assert [Appointment.get_by_id(each.id).state for each in (one, other)] == ["cancelled", "cancelled"]
+    assert (credits.balance(rich), credits.verify().is_clean) == (10, True)
+
+
+def test_f01_what_confirming_advises_for_one_that_was_refunded_works(rich):
+    appointment = held_appointment(rich, 2)
+    credits.debit(rich, 2, appointment=appointment)
+    credits.refund(appointment)
+    with pytest.raises(AlreadyRefundedError) as caught:
+        appointment.confirm(now=early(appointment))
+    assert "cancel it and book another one" in caught.value.__notes__[0]
+    appointment.cancel(reason="as the note says")
+    assert (appointment.state, credits.balance(rich)) == ("cancelled", 10)
 
 
 def test_a_price_that_changed_after_the_debit_gives_back_what_was_paid(rich):
@@ -166,6 +218,17 @@ def test_a_price_that_changed_after_the_debit_gives_back_what_was_paid(rich):
     appointment.save()
     appointment.cancel(reason="ill", now=early(appointment))
     assert credits.balance(rich) == 10
+
+
+def test_what_it_takes_is_one_statement_more_to_confirm_and_three_to_cancel(db, rich):
+    """Each is a round trip: the debit; what was paid, the notice, the refund."""
+    appointment = held_appointment(rich, 3)
+    with statements(db) as sent:
+        appointment.confirm(now=early(appointment, days=2))
+    assert len(sent) == 2
+    with statements(db) as sent:
+        appointment.cancel(reason="ill", now=early(appointment, days=2))
+    assert len(sent) == 4
 
 
 # -- discharge, expire, no show ----------------------------------------------------------------------------------------
@@ -206,6 +269,74 @@ def test_a_hold_that_expires_was_never_charged_and_gives_nothing_back(rich):
     assert scheduling.expire_overdue(now=late) == 1
     assert Appointment.get_by_id(swept.id).state == one.state == "cancelled"
     assert amounts(rich) == [10]
+
+
+@pytest.mark.parametrize("way", ["expire", "sweep", "privileged sweep"])
+@pytest.mark.parametrize(("before", "back"), [(None, [4]), (1, [1, 3]), (4, [4])])
+def test_f05_an_expired_hold_that_was_paid_by_hand_gives_back_what_was_paid(db, rich, way, before, back):
+    other = make_user()
+    credits.purchase(other, 4)
+    appointment, unpaid = held_appointment(rich, 2), held_appointment(rich, 3)
+    credits.debit(other, 4, appointment=appointment, reason="pays now")
+    if before:
+        credits.refund(appointment, credits=before)
+    late = max(appointment.scheduled_at, unpaid.scheduled_at) + timedelta(days=1)
+    if way == "expire":
+        appointment.expire(now=late)
+    elif way == "sweep":
+        assert scheduling.expire_overdue(now=late) == 2
+    else:
+        with db.privileged(reason="test"):
+            scheduling.expire_overdue(now=late)
+    assert (Appointment.get_by_id(appointment.id).state, amounts(other), amounts(rich)) == (
+        "cancelled",
+        [4, -4, *back],
+        [10],
+    )
+    assert credits.verify().is_clean
+
+
+def test_f05_a_sweep_looks_once_for_what_was_paid_however_many_expire_unpaid(db, rich):
+    holds = [held_appointment(rich, 2) for _ in range(5)]
+    late = max(hold.scheduled_at for hold in holds) + timedelta(days=1)
+    with statements(db) as sent:
+        assert scheduling.expire_overdue(now=late) == 5
+    assert len([sql for sql in sent if "credit_transactions" in sql]) <= 1
+
+
+def test_f05_what_was_kept_without_a_decision_is_found_and_a_fee_taken_afterwards_is_none(db, rich):
+    kept, charged, told = (held_appointment(rich, 2) for _ in range(3))
+    credits.debit(rich, 2, appointment=kept)
+    Appointment.lifecycle._wire()
+    effects = Appointment.lifecycle._announcements._effects
+    before, effects["expire"] = effects["expire"], []  # as before the effect was attached
+    try:
+        for hold in (kept, charged):
+            with clock.frozen(clock.now() + timedelta(minutes=1)):
+                Appointment.update(expires_at=clock.now() - timedelta(minutes=9)).where(
+                    Appointment.id == hold.id
+                ).execute()
+                hold.expire()
+    finally:
+        effects["expire"] = before
+    with clock.frozen(clock.now() + timedelta(minutes=9)):
+        credits.debit(rich, 1, appointment=charged, reason="late cancellation fee")
+    credits.debit(rich, 1, appointment=told)
+    told.cancel(reason="ill", refund=False)
+    (found,) = credits.verify().discrepancies
+    assert (found.kind, found.appointment_id, found.expected, found.found) == ("not_given_back", kept.id, "2", "0")
+    assert "refund it" in str(found)
+    credits.refund(kept)
+    assert credits.verify().is_clean
+
+
+def test_every_way_into_cancelled_gives_back():
+    from rayces_core.credits.wiring import INTO_CANCELLED, refund_at_cancellation
+
+    effects = Appointment.lifecycle._announcements._effects
+    ways = {name for name, event in Appointment.lifecycle.transitions.items() if event.target == "cancelled"}
+    assert set(INTO_CANCELLED) == ways >= {"cancel", "expire"}
+    assert all(refund_at_cancellation in [effect.run for effect in effects[way]] for way in ways)
 
 
 def test_who_does_not_come_gets_nothing_back_nor_who_came(rich):

@@ -40,6 +40,7 @@ CHECKS = {
     "appointments_expires_at_check": "expires_at = now()",
     "appointments_expires_at_order_check": "state = 'pre_confirmed', pre_confirmed_at = now(), "
     "expires_at = now() - interval '1 second'",
+    "appointments_idempotency_key_check": "idempotency_key = '', request_fingerprint = 'x'",
     "appointments_metadata_check": "metadata = '[]'",
     "appointments_no_show_at_check": "no_show_at = now()",
     "appointments_pre_confirmed_at_check": PENDING,
@@ -56,9 +57,14 @@ CHECKS = {
     "credit_transactions_balance_after_check": "balance_after = 5",
     "credit_transactions_balance_before_check": "balance_before = 0",
     "credit_transactions_created_by_id_check": "transaction_type = 'admin_adjustment', reason = 'x'",
+    "credit_transactions_idempotency_key_check": "idempotency_key = ''",
     "credit_transactions_metadata_check": "metadata = '[]'",
+    "credit_transactions_payment_attempt_check": "payment_attempt = 0",
+    "credit_transactions_payment_method_check": "payment_method = ' '",
+    "credit_transactions_payment_reference_check": "payment_reference = ''",
     "credit_transactions_previous_sequence_check": "previous_sequence = 1",
     "credit_transactions_processed_at_check": "processed_at = now()",
+    "credit_transactions_refundable_after_check": "refundable_after = 1",
     "credit_transactions_reason_check": "transaction_type = 'admin_adjustment', created_by_id = user_id",
     "credit_transactions_sequence_check": "sequence = 1",
     "credit_transactions_status_check": "status = 'unknown', processed_at = now()",
@@ -95,7 +101,8 @@ UNIQUES = {
     "credit_transactions_credit_balance_id_sequence_key": "credit_balance_id user_id sequence balance_before "
     "balance_after status processed_at",
     "credit_transactions_organization_id_idempotency_key_key": "idempotency_key",
-    "credit_transactions_payment_method_payment_reference_key": "payment_method payment_reference",
+    "credit_transactions_payment_attempt_key": "payment_method payment_reference payment_attempt",
+    "credit_transactions_refundable_key": None,  # see tests/credits/test_guarantees.py
     "likes_organization_id_user_id_post_id_key": "user_id post_id",
     "organizations_subdomain_key": "subdomain",
     "professionals_organization_id_user_id_key": "user_id",
@@ -104,7 +111,8 @@ UNIQUES = {
     "users_organization_id_jti_key": "jti",
     "idx_no_double_booking": None,  # the overlap is noticed first; see below
     "index_credit_transactions_on_live_debit": "appointment_id transaction_type amount",
-    "index_credit_transactions_on_live_refund": "appointment_id transaction_type amount",
+    "index_credit_transactions_on_live_payment": "payment_method payment_reference",
+    "index_credit_transactions_on_refundable_before": None,  # see tests/credits/test_guarantees.py
 }
 
 
@@ -175,11 +183,12 @@ def two_rows(db, a, b, table, constraint):
     if table == "organizations":
         return a, b
     with db.tenant(a):
-        if "live" in constraint:
-            kind = "appointment_debit" if "debit" in constraint else "cancellation_refund"
-            amount = -1 if "debit" in constraint else 1
-            values = {"appointment": make_appointment(), "transaction_type": kind, "amount": amount}
+        if "live_debit" in constraint:
+            values = {"appointment": make_appointment(), "transaction_type": "appointment_debit", "amount": -1}
             return make_transaction(**values), make_transaction()
+        if "attempt" in constraint:
+            failed = {"status": "failed", "processed_at": START}
+            return make_transaction(**failed, payment_method="card", payment_reference="1"), make_transaction(**failed)
         if "sequence" in constraint:
             return make_completed(), make_transaction()
         if table == "credit_transactions":
@@ -240,6 +249,10 @@ def test_the_double_booking_index_holds_by_itself(db, a, superuser):
 
 LINKS = {
     "credit_balances_last_entry_fkey": "last_sequence = 1, balance = 7",
+    "credit_transactions_refundable_before_fkey": "transaction_type = 'cancellation_refund', status = 'completed', "
+    "processed_at = now(), sequence = 1, balance_before = 0, balance_after = amount, refundable_before = amount + 1, "
+    "refundable_after = 1, appointment_id = (select max(id) from appointments "
+    "where organization_id = credit_transactions.organization_id)",
     "credit_transactions_previous_fkey": "status = 'completed', processed_at = now(), sequence = 2, "
     "previous_sequence = 1, balance_before = 1, balance_after = amount + 1",
 }
@@ -249,6 +262,8 @@ LINKS = {
 def test_a_link_of_the_ledgers_chain_that_leads_nowhere_is_refused_in_its_own_words(db, a, superuser, constraint):
     table = table_of(constraint)
     row = make(db, a, table)
+    with db.tenant(a):
+        make_appointment()
 
     error = refused(superuser, f"update {table} set {LINKS[constraint]} where id = %s", (row.id,))
 

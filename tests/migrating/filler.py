@@ -105,10 +105,11 @@ def _fill_one(filler: Filler, tenant: int | None, mark: str) -> None:
 
 def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, appointment: int) -> None:
     balance = filler.insert("credit_balances", **whose, user_id=ana)
+    given_back = {"refundable_before": 1, "refundable_after": 0}
     entries: tuple[dict[str, Any], ...] = (
         {"transaction_type": "purchase", "amount": 5, "payment_method": "card"},
-        {"transaction_type": "appointment_debit", "amount": -1, "appointment_id": appointment},
-        {"transaction_type": "cancellation_refund", "amount": 1, "appointment_id": appointment},
+        {"transaction_type": "appointment_debit", "amount": -1, "appointment_id": appointment, "refundable_after": 1},
+        {"transaction_type": "cancellation_refund", "amount": 1, "appointment_id": appointment} | given_back,
         {"transaction_type": "admin_adjustment", "amount": -1, "reason": "x", "created_by_id": luis},
     )
     held = 0

@@ -20,6 +20,8 @@ from tests.sizes import exhaustive, quick_or_whole
 FILES = read_directory(None)
 # `make test` undoes every fifth by itself, and all of them at once.
 UNDONE = quick_or_whole(range(1, len(FILES) + 1, 5), range(1, len(FILES) + 1))
+# The migration that lets a debit have several refunds.
+REFUNDS = next(file.number for file in FILES if file.name.endswith("refunds_and_retries"))
 
 
 # The filled one stays in `make test`: it compares the catalogue too.
@@ -108,6 +110,46 @@ def test_an_older_ledger_gets_its_chain_and_goes_on(make_database: Any, connect:
         assert credits.debit(pending.user_id, 14).balance_after == 0
         assert credits.purchase(_none_yet(connection), 1).balance_after == 1
         assert credits.verify().is_clean
+
+
+def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(
+    make_database: Any, connect: Any
+) -> None:
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(REFUNDS - 1)
+    fill(connection, REFUNDS - 1)
+    cursor = connection.cursor()
+    cursor.execute("UPDATE credit_transactions SET processed_at = '2025-12-31 00:00+00' WHERE sequence = 3")
+    cursor.execute("UPDATE credit_transactions SET processed_at = '2126-01-01 00:00+00' WHERE sequence = 4")
+    runner.up()
+    entries = _all(
+        connection,
+        "SELECT amount, refundable_before, refundable_after, payment_attempt, processed_at <= now(), "
+        "(metadata ->> 'processed_at')::timestamptz < now(), count(*) "
+        "FROM credit_transactions GROUP BY 1, 2, 3, 4, 5, 6, sequence ORDER BY sequence",
+    )
+    assert entries == [
+        (5, None, None, 1, True, None, 2),
+        (-1, None, 1, 1, True, None, 2),
+        (1, 1, 0, 1, True, True, 2),  # bore an earlier moment than the one before
+        (-1, None, None, 1, True, False, 2),  # bore one that is still to come
+    ]
+    assert _all(connection, "SELECT polname FROM pg_policy WHERE polname = 'rayces_backfill'") == []
+    with Database.connect(url) as database, database.privileged(reason="test"):
+        assert credits.verify().discrepancies == ()
+    ((user, subdomain),) = _all(
+        connection,
+        "SELECT user_id, subdomain FROM credit_balances b JOIN organizations o ON o.id = b.organization_id "
+        "ORDER BY o.id LIMIT 1",
+    )
+    with Database.connect(url) as database, database.tenant(subdomain):
+        assert credits.purchase(user, 1).balance_after == 5
+        assert credits.verify().is_clean
+    runner.down(REFUNDS - 1)
+    runner.up()
+    with Database.connect(url) as database, database.privileged(reason="test"):
+        assert credits.verify().discrepancies == ()
 
 
 # A balance whose entries were not written in the order in which they counted, a pending entry, an empty balance.

@@ -42,12 +42,19 @@ EXCEPTIONS: dict[str, tuple[set[str], str]] = {
             "020_booking_requests",
             "022_ledger_chain",
             "025_import_runs",
+            "029_refunds_and_retries",
         },
         "counts, minutes, cents and credits with a CHECK or an error at their end; every key is a bigint",
     ),
     "ban-drop-constraint": (
-        {"007_myhub_checks", "010_myhub_tenant_keys", "024_debits_without_appointment", "028_booking_rules"},
-        "the scaffolding of a NOT NULL, or exchanged in the same transaction",
+        {
+            "007_myhub_checks",
+            "010_myhub_tenant_keys",
+            "024_debits_without_appointment",
+            "028_booking_rules",
+            "030_refund_and_payment_rules",
+        },
+        "the scaffolding of a NOT NULL, or exchanged for another that holds already",
     ),
 }
 

@@ -10,8 +10,9 @@ from rayces_core import (
     CreditTransaction,
     InvalidTransitionError,
     PermissionDeniedError,
+    clock,
 )
-from tests.factory import make_appointment, make_balance, make_transaction, make_user
+from tests.factory import make_appointment, make_balance, make_completed, make_transaction, make_user
 from tests.state_machine.rules import columns, stored
 
 NOW = datetime(2031, 2, 3, 15, tzinfo=UTC)
@@ -37,7 +38,6 @@ def figures(balance):
         ("purchase", 5, (15, 25, 10)),
         ("appointment_debit", -3, (7, 20, 13)),
         ("appointment_debit", -10, (0, 20, 20)),
-        ("cancellation_refund", 3, (13, 20, 7)),
         ("admin_adjustment", 4, (14, 20, 10)),
         ("admin_adjustment", -4, (6, 20, 10)),
     ],
@@ -47,13 +47,37 @@ def test_a_completed_entry_moves_the_balance_and_says_what_it_was_after(bound, k
     entry, stranger = entry_of(balance, kind, amount), make_balance(balance=1)
     assert figures(balance) == (10, 20, 10)
 
-    entry.complete(now=NOW)
+    with clock.frozen(NOW):
+        entry.complete()
 
     assert figures(balance) == after
     assert CreditBalance.get_by_id(balance.id).updated_at == NOW
     assert (entry.status, entry.processed_at, entry.balance_after) == ("completed", NOW, after[0])
     assert columns(entry) == stored(entry)
     assert figures(stranger) == (1, 0, 0)
+
+
+def test_a_refund_that_waits_goes_on_from_what_is_left_of_the_debit(bound):
+    balance, appointment = make_balance(balance=10, lifetime_purchased=15, lifetime_used=5), make_appointment()
+    debit = {"transaction_type": "appointment_debit", "amount": -4, "appointment": appointment}
+    make_completed(credit_balance=balance, **debit)
+    waiting = {"credit_balance": balance, "transaction_type": "cancellation_refund", "appointment": appointment}
+    first, second, third = (make_transaction(amount=amount, **waiting) for amount in (3, 2, 1))
+    first.complete()
+    assert (first.refundable_before, first.refundable_after) == (4, 1)
+    assert columns(first) == stored(first)
+    with pytest.raises(CheckFailedError, match="no more than is left"):
+        second.complete()
+    third.complete()
+    assert (third.refundable_before, third.refundable_after, figures(balance)[0]) == (1, 0, 10)
+
+
+def test_without_a_clock_that_is_set_the_moment_is_the_servers(bound):
+    entry = entry_of(make_balance(), "purchase", 5)
+    entry.complete(now=NOW)
+    assert entry.processed_at < NOW
+    assert entry.actor_of("complete") is None
+    assert columns(entry) == stored(entry)
 
 
 def test_a_failed_entry_moves_nothing_and_keeps_the_reason(bound):

@@ -16,8 +16,10 @@ ONLY_IN_PYTHON = {User.jti}
 # Foreign keys that no field stands for: what ties an entry to the one before it, and a balance to its last one.
 AFTER = ("organization_id", "credit_balance_id", "sequence", "balance_after")
 BEFORE = ("organization_id", "credit_balance_id", "previous_sequence", "balance_before")
+OF_A_DEBIT = ("organization_id", "credit_balance_id", "appointment_id")
+GIVES_BACK, LEFT = (*OF_A_DEBIT, "refundable_before"), (*OF_A_DEBIT, "refundable_after")
 WITHOUT_FIELD = {
-    "credit_transactions": {("credit_transactions", BEFORE, AFTER)},
+    "credit_transactions": {("credit_transactions", BEFORE, AFTER), ("credit_transactions", GIVES_BACK, LEFT)},
     "credit_balances": {("credit_transactions", ("organization_id", "id", "last_sequence", "balance"), AFTER)},
 }
 
@@ -196,7 +198,7 @@ UPDATABLE = {
     "organizations": {"name", "time_zone", "currency", "settings", "email", "phone", "address", "updated_at"},
     "credit_balances": {"balance", "lifetime_purchased", "lifetime_used", "last_sequence", "updated_at"},
     "credit_transactions": {"status", "processed_at", "metadata", "updated_at"}
-    | {"balance_before", "balance_after", "sequence", "previous_sequence"},
+    | {"balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"},
     "state_transitions": set(),
     "import_runs": {"last_row", "created", "updated", "unchanged", "skipped", "finished_at", "updated_at"},
 }

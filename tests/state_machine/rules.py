@@ -51,7 +51,7 @@ RULES: dict[Any, dict[str, Rule]] = {
     },
 }
 # Events that change something else than the state.
-KEEPING: dict[Any, tuple[str, ...]] = {Appointment: ("reschedule",), Student: (), CreditTransaction: ()}
+KEEPING: dict[Any, tuple[str, ...]] = {Appointment: ("reschedule",), Student: (), CreditTransaction: ("posted",)}
 
 _numbers = itertools.count(1)
 REACHED = {

@@ -74,7 +74,7 @@ def test_nobody_waits_for_an_event_that_is_not_there(attach):
     machine = lamp().machine
     with pytest.raises(ConfigurationError, match="there is no event 'explode'; there are turn_on, drop, clean"):
         getattr(machine, attach)("turn_on", "explode")
-    assert (machine._announcements._subscribers, machine._announcements._effects) == ({}, {})
+    assert (machine._announcements._subscribers, machine._announcements._effects) == ([], {})
 
 
 def test_forgotten_parentheses_are_noticed():

@@ -1,6 +1,9 @@
 """Who subscribed is told what was committed, once, and nothing else."""
 
+import asyncio
 import contextlib
+import contextvars
+import threading
 
 import psycopg2
 import pytest
@@ -47,11 +50,11 @@ def test_subscribing_gives_the_function_back_and_off_ends_it_for_every_event(bou
     try:
         appointment = make_appointment()
         fire(appointment, "pre_confirm")
-        assert len(told) == 2
+        assert len(told) == 1  # once, however often it was subscribed
     finally:
         Appointment.lifecycle.off(listener)
     fire(appointment, "confirm")
-    assert len(told) == 2
+    assert len(told) == 1
     Appointment.lifecycle.off(listener)  # nothing to end any more
 
 
@@ -151,3 +154,124 @@ def test_one_that_subscribes_or_leaves_while_others_are_told_disturbs_nobody(bou
 def test_an_event_that_is_not_there_is_refused():
     with pytest.raises(ConfigurationError):
         Appointment.lifecycle.on("confirmed")
+
+
+# -- f10: in which order -----------------------------------------------------------------------------------------------
+
+
+def goes_on(change):
+    if change.event == "pre_confirm":
+        fire(change.subject, "confirm")
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
+@pytest.mark.parametrize("first", ["who goes on", "who listens"])
+def test_f10_what_follows_from_a_change_is_told_after_it(db, bound, listen, inside, first):
+    events = []
+    listeners = [goes_on, lambda change: events.append((change.event, str(change.to_state)))]
+    for listener in listeners if first == "who goes on" else reversed(listeners):
+        listen(Appointment.lifecycle, listener=listener)
+    with db.atomic() if inside else contextlib.nullcontext():
+        fire(make_appointment(), "pre_confirm")
+    assert events == [("pre_confirm", "pre_confirmed"), ("confirm", "confirmed")]
+
+
+def test_f10_what_an_effect_goes_on_with_is_told_after_its_cause(bound, listen, within):
+    within(Appointment.lifecycle, "pre_confirm", goes_on)
+    told, appointment = listen(Appointment.lifecycle), make_appointment()
+    fire(appointment, "pre_confirm")
+    assert [change.event for change in told] == ["pre_confirm", "confirm"]
+    assert [change.event for change in appointment.history()] == ["pre_confirm", "confirm"]
+
+
+def test_f10_what_follows_is_told_after_all_that_one_unit_brought_about(db, bound, listen):
+    heard, first, second = [], make_appointment(), make_appointment()
+
+    def hear(change):
+        heard.append((change.subject.id, change.event))
+
+    listen(Appointment.lifecycle, listener=goes_on)
+    listen(Appointment.lifecycle, listener=hear)
+    with db.atomic():
+        fire(first, "pre_confirm")
+        fire(second, "pre_confirm")
+    assert heard == [(row.id, event) for event in ("pre_confirm", "confirm") for row in (first, second)]
+
+
+def test_f10_a_chain_of_consequences_comes_in_its_order(bound, listen):
+    heard = []
+
+    def each_goes_on(change):
+        following = {"pre_confirm": "confirm", "confirm": "cancel"}.get(change.event)
+        if following:
+            fire(change.subject, following)
+
+    for listener in (each_goes_on, lambda change: heard.append(change.event), lambda change: heard.append("again")):
+        listen(Appointment.lifecycle, listener=listener)
+    fire(make_appointment(), "pre_confirm")
+    assert heard == ["pre_confirm", "again", "confirm", "again", "cancel", "again"]
+
+
+def test_f10_subscribers_are_told_in_the_order_of_their_registration_whatever_they_registered_for(bound, listen):
+    heard = []
+    for number, events in enumerate([(), ("cancel",), (), ("cancel", "confirm")]):
+        listen(Appointment.lifecycle, *events, listener=lambda change, number=number: heard.append(number))
+    fire(make_appointment(), "cancel")
+    assert heard == [0, 1, 2, 3]
+
+
+def test_f10_one_that_registered_twice_is_told_once_of_all_that_it_named(bound):
+    heard = []
+
+    def hear(change):
+        heard.append(change.event)
+
+    Appointment.lifecycle.on("pre_confirm")(hear)
+    Appointment.lifecycle.on("confirm", "pre_confirm")(hear)
+    try:
+        appointment = make_appointment()
+        for event in ("pre_confirm", "confirm", "cancel"):
+            fire(appointment, event)
+        assert heard == ["pre_confirm", "confirm"]
+        Appointment.lifecycle.on()(hear)
+        fire(make_appointment(), "cancel")
+        assert heard[2:] == ["cancel"]
+    finally:
+        Appointment.lifecycle.off(hear)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
+@pytest.mark.parametrize("stopped", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_f10_one_that_is_stopped_keeps_nobody_from_hearing(db, bound, listen, stopped, inside):
+    def stop(change):
+        raise stopped
+
+    first = listen(Appointment.lifecycle)
+    listen(Appointment.lifecycle, listener=stop)
+    last, appointment = listen(Appointment.lifecycle), make_appointment()
+    with pytest.raises(stopped):
+        with db.atomic() if inside else contextlib.nullcontext():
+            fire(appointment, "pre_confirm")
+    assert len(first) == len(last) == 1
+    assert Appointment.get_by_id(appointment.id).state == "pre_confirmed"
+
+
+def test_what_is_announced_in_another_thread_meanwhile_waits_for_nobody(db, bound, listen):
+    heard, other = [], make_appointment()
+
+    def in_a_thread(change):
+        if change.subject.id == other.id:
+            return heard.append("there")
+
+        def act():
+            with db.tenant(bound.id):
+                fire(Appointment.get_by_id(other.id), "pre_confirm")
+
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(act,))
+        thread.start()
+        thread.join(30)
+        return heard.append("here")
+
+    listen(Appointment.lifecycle, listener=in_a_thread)
+    fire(make_appointment(), "pre_confirm")
+    assert heard == ["there", "here"]

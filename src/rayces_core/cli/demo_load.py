@@ -88,9 +88,10 @@ def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
         people = _write_people(centre)
         for child in centre.children:
             _admit(people, child)
-    buy_credits(centre, people.users, people.desk, now)
-    for session in centre.sessions:
-        _book(organization, people, session, now)
+    with clock.frozen(now):  # or the ledger would not believe what was long ago
+        buy_credits(centre, people.users, people.desk, now)
+        for session in centre.sessions:
+            _book(organization, people, session, now)
     for days_ago, message in enumerate(reversed(centre.messages), start=1):
         with clock.frozen(now - timedelta(days=days_ago)):
             post = Post.create(user=people.users[message.author], content=message.content)

@@ -3,10 +3,12 @@
 Rule it guards: a balance is always exactly the sum of its completed entries, whatever races, is sent twice or dies.
 """
 
+from rayces_core.credits.announcing import lifecycle
 from rayces_core.credits.bulk import Row, debit_many, purchase_many
+from rayces_core.credits.lines import Line
 from rayces_core.credits.operations import adjust, complete, debit, fail, purchase, refund, transfer
 from rayces_core.credits.policy import Policy, policy, use_policy
-from rayces_core.credits.reading import Line, Statement, balance, statement
+from rayces_core.credits.reading import Statement, balance, statement
 from rayces_core.credits.verification import Discrepancy, Verification, verify
 from rayces_core.credits.wiring import debit_at_confirmation, refund_at_cancellation
 
@@ -24,6 +26,7 @@ __all__ = [
     "debit_at_confirmation",
     "debit_many",
     "fail",
+    "lifecycle",
     "policy",
     "purchase",
     "purchase_many",

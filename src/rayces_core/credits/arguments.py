@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
+from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, NotPermittedError, TenantNotSetError
+from rayces_core.fields.text import checked_name
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
+from rayces_core.state_machine import Permission, check_actor
 from rayces_core.tenancy.scoping import check_reach
 
 MOST_AT_ONCE: Final = 1_000_000_000
-# What has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes.
 UNIQUE: Final = ("idempotency_key", "payment_method", "payment_reference")
-MOST_LETTERS: Final = 255
+FURTHEST: Final = timedelta(minutes=1)
+# A guardian may note that a payment is on its way; staff or the payment's webhook complete it.
+OWN_PENDING: Final = Permission(
+    "guardians for themselves, if it is pending", lambda of, user: user.is_guardian and user.id == of
+)
 
 
 def whole_credits(given: object, field: str = "credits") -> int:
@@ -43,31 +50,56 @@ def user_id(given: object, field: str = "user") -> int:
     return given
 
 
-def actor_id(by: object) -> int | None:
-    """The id of the acting user; None where nobody acts."""
+def acting_user(by: object, action: str, of: int | None = None, *permitted: Permission) -> User | None:
+    """The acting user, who may do that to what is of the user `of`; None where nobody acts.
+
+    Raises:
+        NotPermittedError: `by` is none of those. InvalidDataError, CrossTenantError: as `check_actor` does.
+    """
     if by is None:
         return None
-    if not isinstance(by, User) or by.id is None:
-        raise InvalidDataError("by", by, "needs the acting User, saved")
-    check_reach(by)
-    return by.id
-
-
-def staff_id(by: object, action: str) -> int:
-    """The id of the acting member of staff, who has to be given."""
-    if by is None:
-        raise InvalidDataError("by", by, f"somebody has to {action}; give the acting User")
-    actor = actor_id(by)
-    if actor is None or not STAFF(None, by):
-        raise NotPermittedError(action, actor, (STAFF.who,))
+    check_actor(by, User)
+    actor = cast(User, by)
+    allowed = (STAFF, *permitted)
+    if not any(permission(of, actor) for permission in allowed):
+        raise NotPermittedError(action, actor.id, tuple(permission.who for permission in allowed))
     return actor
+
+
+def acting_staff(by: object, action: str) -> User:
+    """The acting member of staff, who has to be given."""
+    actor = acting_user(by, action)
+    if actor is None:
+        raise InvalidDataError("by", by, f"somebody has to {action}; give the acting User")
+    return actor
+
+
+def moment(now: datetime | None) -> datetime:
+    """The moment of an entry. It is the server's own, so one that is given may differ from it by a minute at most.
+
+    Where `clock.frozen` holds the clock, in tests and imports of what was, the moment is as given.
+
+    Raises:
+        InvalidDataError: `now` is further away. NaiveDatetimeError: it has no zone.
+    """
+    given = clock.moment(now)
+    if now is not None and not clock.is_frozen():
+        (there,) = current().engine.run_prepared("SELECT clock_timestamp()", {}).fetchone()
+        if abs(given - there) > FURTHEST:
+            raise InvalidDataError(
+                "now",
+                now,
+                f"is not the present, which is {there.isoformat()} on the server; leave it out, as an entry bears the "
+                "server's moment, or bring in what was within clock.frozen()",
+            )
+    return given
 
 
 def text(given: Any, field: str) -> str | None:
     """A text of the ledger, without blanks around it; None for nothing."""
-    value: str | None = getattr(CreditTransaction, field).db_value(given)
-    if value is not None and field in UNIQUE and len(value) > MOST_LETTERS:
-        raise InvalidDataError(field, value, f"must have at most {MOST_LETTERS} letters")
+    value: str | None = (
+        checked_name(given, field) if field in UNIQUE else getattr(CreditTransaction, field).db_value(given)
+    )
     return value.strip() or None if value is not None else None
 
 
@@ -80,7 +112,9 @@ def needed_text(given: Any, field: str) -> str:
 
 
 def payment(method: Any, reference: Any) -> tuple[str | None, str | None]:
-    """How a purchase was paid; a reference means something only together with its method."""
+    """How a purchase was paid; a reference means something only together with its method, and may be a number."""
+    if isinstance(reference, int) and not isinstance(reference, bool):
+        reference = str(reference)
     method, reference = text(method, "payment_method"), text(reference, "payment_reference")
     if reference is not None and method is None:
         raise InvalidDataError("payment_method", method, "is needed where there is a payment_reference")

@@ -13,7 +13,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core import clock
-from rayces_core.credits.arguments import actor_id, appointment_id, check_tenant, payment, text, user_id, whole_credits
+from rayces_core.credits.announcing import announce_all
+from rayces_core.credits.arguments import (
+    acting_user,
+    appointment_id,
+    check_tenant,
+    moment,
+    payment,
+    text,
+    user_id,
+    whole_credits,
+)
 from rayces_core.credits.ledger import lock_balances, undisturbed
 from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
@@ -47,7 +57,7 @@ FOREIGN: Final = {
 
 OPEN_ALL: Final = """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, id, %(now)s, %(now)s FROM users
+SELECT %(tenant)s, id, coalesce(%(set)s, now()), coalesce(%(set)s, now()) FROM users
  WHERE organization_id = %(tenant)s AND id = ANY(%(users)s::bigint[]) ORDER BY id
 ON CONFLICT (organization_id, user_id) DO NOTHING"""
 # What stands in the ledger already of the keys, payments and appointments that are to be written.
@@ -56,7 +66,8 @@ SELECT id, status, user_id, amount, transaction_type, appointment_id, payment_me
        idempotency_key, reason
   FROM credit_transactions
  WHERE organization_id = %(tenant)s AND (
-    idempotency_key = ANY(%(keys)s::varchar[]) OR payment_reference = ANY(%(payments)s::varchar[])
+    idempotency_key = ANY(%(keys)s::varchar[])
+    OR (payment_reference = ANY(%(payments)s::varchar[]) AND status <> 'failed')
     OR (appointment_id = ANY(%(appointments)s::bigint[]) AND transaction_type = %(type)s AND status <> 'failed')
 )"""
 BOOKED: Final = (
@@ -66,31 +77,37 @@ BALANCES: Final = """
 SELECT user_id, balance, lifetime_purchased, lifetime_used FROM credit_balances
  WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)"""
 ENTRIES: Final = """
-WITH wanted AS (
+WITH present AS MATERIALIZED (
+    SELECT coalesce(%(set)s, clock_timestamp()) AS moment
+), wanted AS (
     SELECT * FROM json_to_recordset(%(rows)s) AS wanted (
         n int, u bigint, a int, p bigint, m varchar, r varchar, k varchar, w varchar, d jsonb
     )
 ), placed AS (
     SELECT wanted.*, held.id AS held_id, coalesce(held.last_sequence, 0) + row_number() OVER chain AS place,
-           held.balance + sum(a) OVER chain AS after
-      FROM wanted JOIN credit_balances AS held ON held.organization_id = %(tenant)s AND held.user_id = u
+           held.balance + sum(a) OVER chain AS after, greatest(held.updated_at, present.moment) AS at,
+           CASE WHEN r IS NULL THEN 1 ELSE 1 + coalesce((
+               SELECT max(payment_attempt) FROM credit_transactions AS failed
+                WHERE failed.organization_id = %(tenant)s AND failed.payment_method = m AND failed.payment_reference = r
+           ), 0) END AS attempt
+      FROM present, wanted JOIN credit_balances AS held ON held.organization_id = %(tenant)s AND held.user_id = u
     WINDOW chain AS (PARTITION BY u ORDER BY n)
 ), entries AS (
     INSERT INTO credit_transactions (
         organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, balance_before,
-        balance_after, sequence, previous_sequence, metadata, payment_method, payment_reference, idempotency_key,
-        created_by_id, reason, processed_at, created_at, updated_at
+        balance_after, sequence, previous_sequence, refundable_after, metadata, payment_method, payment_reference,
+        payment_attempt, idempotency_key, created_by_id, reason, processed_at, created_at, updated_at
     ) SELECT %(tenant)s, u, held_id, p, a, %(type)s, 'completed', after - a, after, place, nullif(place - 1, 0),
-        d, m, r, k, %(by)s::bigint, w, %(now)s, %(now)s, %(now)s
+        CASE WHEN p IS NOT NULL THEN -a END, d, m, r, attempt, k, %(by)s::bigint, w, at, at, at
     FROM placed ORDER BY n
-    RETURNING id, credit_balance_id, amount, sequence, balance_after
+    RETURNING id, credit_balance_id, amount, sequence, balance_after, processed_at
 ), moved AS (
     UPDATE credit_balances AS held SET
-        balance = last.balance_after, last_sequence = last.sequence, updated_at = %(now)s,
+        balance = last.balance_after, last_sequence = last.sequence, updated_at = last.processed_at,
         lifetime_purchased = lifetime_purchased + CASE WHEN %(type)s = 'purchase' THEN last.total ELSE 0 END,
         lifetime_used = lifetime_used - CASE WHEN %(type)s = 'purchase' THEN 0 ELSE last.total END
     FROM (
-        SELECT DISTINCT ON (credit_balance_id) credit_balance_id, sequence, balance_after,
+        SELECT DISTINCT ON (credit_balance_id) credit_balance_id, sequence, balance_after, processed_at,
                sum(amount) OVER (PARTITION BY credit_balance_id) AS total
           FROM entries ORDER BY credit_balance_id, sequence DESC
     ) AS last
@@ -110,6 +127,11 @@ class Row:
     outcome: str
     transaction_id: int
     balance_after: int | None
+
+    @property
+    def was_repeated(self) -> bool:
+        """Whether an earlier request had made the entry."""
+        return self.outcome == REPEATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +201,18 @@ def _post_many(
     if not wanted:
         return []
     _refuse_doubles(wanted)
+    acting, at = acting_user(by, "move credits of many"), moment(now)
     values = {
         "tenant": current().organization_id,
         "type": kind.value,
-        "by": actor_id(by),
-        "now": clock.moment(now),
+        "by": None if acting is None else acting.id,
+        "set": at if clock.is_frozen() else None,
         "users": sorted({row.user_id for row in wanted}),
     }
-    return undisturbed(lambda: _post_all(wanted, values))
+    return undisturbed(lambda: _post_all(wanted, values, acting))
 
 
-def _post_all(wanted: list[_Wanted], values: dict[str, Any]) -> list[Row]:
+def _post_all(wanted: list[_Wanted], values: dict[str, Any], by: User | None) -> list[Row]:
     current().engine.run_prepared(OPEN_ALL, values)
     lock_balances(values["users"])
     _check_booked(wanted, values)
@@ -197,6 +220,7 @@ def _post_all(wanted: list[_Wanted], values: dict[str, Any]) -> list[Row]:
     new = [row for row in wanted if row.number not in repeated]
     _check_balances(new, values)
     posted = _write(new, values)
+    announce_all([row.transaction_id for row in posted.values()], by)
     return [posted.get(row.number) or Row(row.number, REPEATED, repeated[row.number], None) for row in wanted]
 
 

@@ -9,14 +9,18 @@ sees what was committed meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
+from rayces_core import clock
 from rayces_core.credits import statements
+from rayces_core.credits.announcing import POSTED, announce, lifecycle
 from rayces_core.credits.arguments import check_tenant
-from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, SPENDING
+from rayces_core.credits.paid import Paid, paid_for
+from rayces_core.credits.posting import Posting
+from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, PAID, SPENDING
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -26,6 +30,8 @@ from rayces_core.errors import (
     DuplicateError,
     IdempotencyConflictError,
     InsufficientCreditsError,
+    InvalidDataError,
+    NothingToRefundError,
     ReferenceNotFoundError,
     TransactionFailedError,
 )
@@ -42,9 +48,14 @@ GIVEN: Final = {
     "organization_id": "tenant",
     "user_id": "user",
     "transaction_type": "type",
-    "created_at": "now",
-    "updated_at": "now",
     **OPTIONAL,
+}
+GIVEN.pop("metadata")
+UNLESS_FOUND: Final[dict[str, Any]] = {
+    "payment_attempt": 1,
+    "refundable_before": None,
+    "refundable_after": None,
+    "metadata": {},
 }
 # As the driver describes a result; the values are those it gives for columns of these types.
 TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184}
@@ -54,76 +65,6 @@ DESCRIPTION: Final = [
     for column in CreditTransaction._meta.sorted_fields
 ]
 IN_ORDER: Final = itemgetter(*(GIVEN.get(name, name) for name in NAMES))
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """An entry that is wanted: `amount` credits in (above zero) or out (below) of a user's balance.
-
-    `organization_id` says whose ledger it is for; None is the bound tenant's, and there is none in privileged work.
-    """
-
-    user_id: int
-    amount: int
-    kind: TransactionType
-    now: datetime
-    status: TransactionStatus = TransactionStatus.COMPLETED
-    appointment_id: int | None = None
-    payment_method: str | None = None
-    payment_reference: str | None = None
-    key: str | None = None
-    by_id: int | None = None
-    reason: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    organization_id: int | None = None
-
-    @property
-    def given(self) -> frozenset[str]:
-        """Which values it has of those that may be left out."""
-        values = {
-            "appointment": self.appointment_id,
-            "payment_method": self.payment_method,
-            "payment_reference": self.payment_reference,
-            "key": self.key,
-            "by": self.by_id,
-            "reason": self.reason,
-            "metadata": self.metadata or None,
-        }
-        return frozenset([name for name, value in values.items() if value is not None])
-
-    @property
-    def is_the_only_one(self) -> bool:
-        """Whether there may be no second entry like it."""
-        return self.key is not None or self.payment_reference is not None or self.appointment_id is not None
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The values of the statements."""
-        return {
-            "tenant": current().organization_id if self.organization_id is None else self.organization_id,
-            "user": self.user_id,
-            "amount": self.amount,
-            "type": self.kind.value,
-            "status": self.status.value,
-            "appointment": self.appointment_id,
-            "payment_method": self.payment_method,
-            "payment_reference": self.payment_reference,
-            "key": self.key,
-            "by": self.by_id,
-            "reason": self.reason,
-            "metadata": CreditTransaction.metadata.db_value(self.metadata) if self.metadata else "{}",
-            "processed_at": self.now if self.status is TransactionStatus.COMPLETED else None,
-            "now": self.now,
-        }
-
-    def is_like(self, entry: CreditTransaction) -> bool:
-        """Whether `entry` is what was wanted, made earlier."""
-        wanted = (self.user_id, self.amount, self.kind, self.appointment_id, self.reason)
-        made = (entry.user_id, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
-        paid = (entry.payment_method, entry.payment_reference, entry.idempotency_key)
-        # What was to count at once is not repeated by what still waits or has failed.
-        counts = self.status is TransactionStatus.PENDING or entry.status is TransactionStatus.COMPLETED
-        return counts and wanted == made and paid == (self.payment_method, self.payment_reference, self.key)
 
 
 def post(posting: Posting) -> CreditTransaction:
@@ -141,7 +82,7 @@ def post(posting: Posting) -> CreditTransaction:
     values = posting.values
     for _ in range(ATTEMPTS):
         try:
-            entry = _make(posting, values) or _explain(posting, values)
+            entry = _made_or_found(posting, values)
         except (DuplicateError, DeadlockError) as error:
             check_place(error)
             if current().engine.holder_of_transaction() is not None:  # the server has undone all of it
@@ -152,6 +93,17 @@ def post(posting: Posting) -> CreditTransaction:
         if entry is not None:
             return entry
     raise TransactionFailedError("the balance kept changing; run the unit of work again")
+
+
+def _made_or_found(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
+    """The entry, announced if it was made and counts; None to try again."""
+    with current().engine.atomic() if lifecycle.has_effects(POSTED) else nullcontext():
+        made = _make(posting, values)
+        if made is None:
+            return _explain(posting, values)
+        if posting.status is TransactionStatus.COMPLETED:
+            announce(made, posting.by)
+        return made
 
 
 def undisturbed(act: Callable[[], Result]) -> Result:
@@ -188,17 +140,21 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
     made = current().engine.run_message(message, values).fetchone()
     if made is None:
         return None
-    entry_id, balance_id, after, place, *metadata = made
+    entry_id, balance_id, after, place, at, *found = made
     row = IN_ORDER(
         {
             **values,
+            **UNLESS_FOUND,
             "id": entry_id,
             "credit_balance_id": balance_id,
             "balance_before": None if after is None else after - posting.amount,
             "balance_after": after,
             "sequence": place,
             "previous_sequence": (place or 1) - 1 or None,
-            "metadata": metadata[0] if metadata else {},
+            "processed_at": None if after is None else at,
+            "created_at": at,
+            "updated_at": at,
+            **dict(zip(statements.more(posting.kind, posting.given), found, strict=True)),
         }
     )
     return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
@@ -223,6 +179,8 @@ def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction |
             raise InsufficientCreditsError(required=-posting.amount, available=0)
         open_balance(posting.user_id, posting.now, values["tenant"])
         return None
+    if posting.kind is TransactionType.CANCELLATION_REFUND:
+        _check_left(posting, values)
     after = held.balance + posting.amount
     if after < 0:
         raise InsufficientCreditsError(required=-posting.amount, available=held.balance)
@@ -231,6 +189,14 @@ def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction |
     if max(after, purchased, used) > MOST_CREDITS:
         raise BalanceTooLargeError(posting.amount, held.balance)
     return None
+
+
+def _check_left(posting: Posting, values: Mapping[str, Any]) -> None:
+    """Raise if there is less to give back than that."""
+    paid = paid_for(posting.appointment_id or 0, values["tenant"])
+    if paid is None or paid.debit.user_id != posting.user_id:
+        raise NothingToRefundError(posting.appointment_id or 0)
+    paid.check(posting.amount)
 
 
 def _check_there(model: type[Appointment | User], key: int, field: str, organization_id: int) -> None:
@@ -242,7 +208,7 @@ def _check_there(model: type[Appointment | User], key: int, field: str, organiza
 def open_balance(user_id: int, now: datetime, organization_id: int | None = None) -> None:
     """Make the user's balance, if there is none yet, in that organization or the bound one."""
     tenant = current().organization_id if organization_id is None else organization_id
-    current().engine.run_prepared(OPEN, {"tenant": tenant, "user": user_id, "now": now})
+    current().engine.run_prepared(OPEN, {"tenant": tenant, "user": user_id, "set": now if clock.is_frozen() else None})
 
 
 def lock_balances(user_ids: Iterable[int]) -> None:
@@ -251,13 +217,44 @@ def lock_balances(user_ids: Iterable[int]) -> None:
     current().engine.run_prepared(LOCK_ALL, values)
 
 
+def lock_payers_of(appointment_ids: list[int], organization_id: int) -> set[int]:
+    """Which of these appointments were paid for, in one organization; the balances that did it are locked."""
+    values: dict[str, Any] = {"tenant": organization_id, "appointments": appointment_ids}
+    found = current().engine.run_prepared(PAID, values).fetchall()
+    if found:
+        users = sorted({user for _, user in found})
+        current().engine.run_prepared(LOCK_ALL, {"tenant": organization_id, "users": users})
+    return {appointment for appointment, _ in found}
+
+
 def _repetition(posting: Posting, earlier: CreditTransaction) -> CreditTransaction:
     if posting.is_like(earlier) and (posting.key is not None or posting.payment_reference is not None):
+        earlier.was_repeated = True
         return earlier
-    same_request = posting.key is not None and posting.key == earlier.idempotency_key
-    same_payment = posting.payment_reference is not None and posting.payment_reference == earlier.payment_reference
-    if same_request or same_payment:
-        raise IdempotencyConflictError(str(posting.key if same_request else posting.payment_reference))
-    if posting.kind is TransactionType.CANCELLATION_REFUND:
-        raise AlreadyRefundedError(earlier.id, posting.appointment_id)
+    if posting.key is not None and posting.key == earlier.idempotency_key:
+        raise IdempotencyConflictError(posting.key)
+    if posting.payment_reference is not None and posting.payment_reference == earlier.payment_reference:
+        waits = " and waits: complete() it" if earlier.status is TransactionStatus.PENDING else ""
+        raise IdempotencyConflictError(
+            posting.payment_reference,
+            f"the payment {posting.payment_reference!r} has another entry, {earlier.id}, of {earlier.amount} credits "
+            f"for user {earlier.user_id}{waits}; see what that one was for",
+        )
     raise AlreadyDebitedError(earlier.id, posting.appointment_id)
+
+
+def give_back(
+    of: int, organization_id: int | None, amount_of: Callable[[Paid], int], posting_of: Callable[[Paid, int], Posting]
+) -> CreditTransaction | None:
+    """Post a refund of what `amount_of` says, asked again where another refund comes first; None where that is none."""
+    for _ in range(ATTEMPTS):
+        paid = paid_for(of, organization_id)
+        amount = 0 if paid is None else amount_of(paid)
+        if paid is None or amount <= 0:
+            return None
+        try:
+            return post(posting_of(paid, amount))
+        except (AlreadyRefundedError, InvalidDataError):
+            if amount > paid.left:  # or another refund came first
+                raise
+    raise TransactionFailedError("other refunds kept coming first; run the unit of work again")

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
-from rayces_core import clock
 from rayces_core.credits.arguments import (
-    actor_id,
+    OWN_PENDING,
+    acting_staff,
+    acting_user,
+    moment,
     needed_text,
     payment,
-    staff_id,
     text,
     user_id,
     whole_credits,
 )
 from rayces_core.credits.arguments import appointment_id as appointment_id_of
-from rayces_core.credits.ledger import Posting, check_place, lock_balances, open_balance, post, undisturbed
-from rayces_core.database.binding import current
+from rayces_core.credits.ledger import check_place, give_back, lock_balances, open_balance, post, undisturbed
+from rayces_core.credits.paid import Paid
+from rayces_core.credits.posting import Posting
 from rayces_core.errors import (
     DuplicateError,
     InvalidDataError,
     InvalidTransitionError,
     NothingToRefundError,
 )
+from rayces_core.fields.text import LONGEST_NAME, checked_name
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
 from rayces_core.tenancy.scoping import check_reach
+
+LONGEST_BASE: Final = LONGEST_NAME - len("/out")  # of a transfer's key, as its two entries have one each
 
 
 def purchase(
@@ -50,10 +56,11 @@ def purchase(
         payment_method, payment_reference: how it was paid; the same payment again gives the first one's entry.
         pending: only note it; `complete` lets it count, `fail` closes it.
         idempotency_key: a name for this request; the same request again gives the first one's entry.
-        by: the acting member of staff, if any.
+        by: the acting user, if any: staff and admins, or a guardian for themself where it is pending.
 
     Returns:
-        The ledger's entry, with `balance_after` where it counts.
+        The ledger's entry, with `balance_after` where it counts; `was_repeated` says whether an earlier request made
+        it. A payment that failed may come again under its reference, as a new entry with the next `payment_attempt`.
 
     Raises:
         IdempotencyConflictError: the key or the payment was used for another entry.
@@ -61,17 +68,19 @@ def purchase(
         InvalidDataError, NotPermittedError, CrossTenantError: an argument is refused.
     """
     method, reference = payment(payment_method, payment_reference)
+    of, amount, key = user_id(user), whole_credits(credits), text(idempotency_key, "idempotency_key")
+    acting = acting_user(by, "purchase for this user", of, *((OWN_PENDING,) if pending else ()))
     return post(
         Posting(
-            user_id(user),
-            whole_credits(credits),
+            of,
+            amount,
             TransactionType.PURCHASE,
-            clock.moment(now),
+            moment(now),
             status=TransactionStatus.PENDING if pending else TransactionStatus.COMPLETED,
             payment_method=method,
             payment_reference=reference,
-            key=text(idempotency_key, "idempotency_key"),
-            by_id=actor_id(by),
+            key=key,
+            by=acting,
             metadata=dict(metadata or {}),
         )
     )
@@ -83,16 +92,21 @@ def complete(
     """Let a pending entry count: the balance moves by it now, once, however often this is called.
 
     Returns:
-        The same object, completed.
+        The same object, completed; `was_repeated` says whether it was before.
 
     Raises:
-        InvalidTransitionError: it has failed. BalanceTooLargeError: no balance can hold that much.
+        InvalidTransitionError: it has failed; `purchase` the payment once more if it was paid after all.
+        BalanceTooLargeError: no balance can hold that much.
         TransactionFailedError: the balance was moved by other means than this module.
     """
     check_reach(transaction)
+    moment(now)
     try:
         transaction.complete(by=by, now=now)
+        transaction.was_repeated = False  # whoever noted it before, it counts since now
     except InvalidTransitionError as error:
+        if error.from_state == TransactionStatus.FAILED:
+            error.add_note("a payment that failed and was paid after all is a new entry: purchase() it once more")
         _unless_closed_as(TransactionStatus.COMPLETED, transaction, error)
     except DuplicateError as error:
         check_place(error)
@@ -114,6 +128,7 @@ def fail(
     check_reach(transaction)
     try:
         transaction.fail(by=by, reason=needed_text(reason, "reason"), now=now)
+        transaction.was_repeated = False
     except InvalidTransitionError as error:
         _unless_closed_as(TransactionStatus.FAILED, transaction, error)
     return transaction
@@ -145,10 +160,10 @@ def debit(
             user_id(user),
             -whole_credits(credits),
             TransactionType.APPOINTMENT_DEBIT,
-            clock.moment(now),
+            moment(now),
             appointment_id=None if appointment is None else appointment_id_of(appointment),
             key=text(idempotency_key, "idempotency_key"),
-            by_id=actor_id(by),
+            by=acting_user(by, "take credits from a balance"),
             reason=text(reason, "reason"),
             metadata=dict(metadata or {}),
         )
@@ -165,35 +180,38 @@ def refund(
     by: User | None = None,
     now: datetime | None = None,
 ) -> CreditTransaction:
-    """Give back what an appointment cost, once, to whoever paid it.
+    """Give back what an appointment cost, or a part of it, to whoever paid it; the parts never add up to more.
 
     Args:
-        credits: how many; at most, and by default, what was debited.
+        credits: how many; at most, and by default, what is left of the debit.
 
     Raises:
-        NothingToRefundError: the appointment has no debit. AlreadyRefundedError: it was refunded.
-        InvalidDataError: more than was debited.
+        NothingToRefundError: the appointment has no debit. AlreadyRefundedError: nothing is left of it.
+        InvalidDataError: more than is left. IdempotencyConflictError, NotPermittedError, CrossTenantError.
     """
-    of = appointment_id_of(appointment)
-    paid = debit_of(of)
-    if paid is None:
-        raise NothingToRefundError(of)
-    amount = -paid.amount if credits is None else whole_credits(credits)
-    if amount > -paid.amount:
-        raise InvalidDataError("credits", credits, f"must be at most what was debited, {-paid.amount}")
-    return post(
-        Posting(
-            paid.user_id,
+    of, told = appointment_id_of(appointment), None if credits is None else whole_credits(credits)
+    key, why = text(idempotency_key, "idempotency_key"), text(reason, "reason")
+    acting, at = acting_user(by, "refund an appointment"), moment(now)
+
+    def posting(paid: Paid, amount: int) -> Posting:
+        return Posting(
+            paid.debit.user_id,
             amount,
             TransactionType.CANCELLATION_REFUND,
-            clock.moment(now),
+            at,
             appointment_id=of,
-            key=text(idempotency_key, "idempotency_key"),
-            by_id=actor_id(by),
-            reason=text(reason, "reason"),
+            key=key,
+            by=acting,
+            reason=why,
             metadata=dict(metadata or {}),
+            is_rest=told is None,
         )
-    )
+
+    # Where nothing is left the whole is asked for: that gives the entry of the same key, or says what is against it.
+    made = give_back(of, None, lambda paid: told or paid.left or -paid.debit.amount, posting)
+    if made is None:
+        raise NothingToRefundError(of)
+    return made
 
 
 def adjust(
@@ -214,7 +232,8 @@ def adjust(
     Raises:
         InsufficientCreditsError, BalanceTooLargeError, IdempotencyConflictError, InvalidDataError, NotPermittedError.
     """
-    return post(_adjustment(user_id(user), _signed(credits), reason, by, now, idempotency_key, metadata))
+    key = text(idempotency_key, "idempotency_key")
+    return post(_adjustment(user_id(user), _signed(credits), reason, by, moment(now), key, metadata))
 
 
 def transfer(
@@ -225,9 +244,14 @@ def transfer(
     reason: str,
     by: User,
     idempotency_key: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
     now: datetime | None = None,
 ) -> tuple[CreditTransaction, CreditTransaction]:
     """Move credits from one user to another, as siblings' or separated parents' accounts need: two entries, or none.
+
+    Args:
+        metadata: goes into both entries, beside `transfer`, the name that the two have in common, and `transfer_to` and
+            `transfer_from`, the other user's id.
 
     Returns:
         The entry that takes and the entry that gives.
@@ -237,12 +261,17 @@ def transfer(
         BalanceTooLargeError, IdempotencyConflictError, NotPermittedError, CrossTenantError, ReferenceNotFoundError.
     """
     giver, taker = user_id(from_user, "from_user"), user_id(to_user, "to_user")
-    amount, moment = whole_credits(credits), clock.moment(now)
+    amount, at, key = (
+        whole_credits(credits),
+        moment(now),
+        checked_name(idempotency_key, "idempotency_key", LONGEST_BASE),
+    )
     if giver == taker:
         raise InvalidDataError("to_user", to_user, "must be another user than from_user")
-    keys = (None, None) if idempotency_key is None else (f"{idempotency_key}/out", f"{idempotency_key}/in")
-    out = _adjustment(giver, -amount, reason, by, moment, keys[0], {"transfer_to": taker})
-    into = _adjustment(taker, amount, reason, by, moment, keys[1], {"transfer_from": giver})
+    keys = (None, None) if key is None else (f"{key.strip()}/out", f"{key.strip()}/in")
+    both = {**(metadata or {}), "transfer": uuid4().hex}
+    out = _adjustment(giver, -amount, reason, by, at, keys[0], both | {"transfer_to": taker})
+    into = _adjustment(taker, amount, reason, by, at, keys[1], both | {"transfer_from": giver})
     return undisturbed(lambda: _move(out, into))
 
 
@@ -252,42 +281,22 @@ def _move(out: Posting, into: Posting) -> tuple[CreditTransaction, CreditTransac
     return post(out), post(into)
 
 
-def debit_of(appointment_id: int, organization_id: int | None = None) -> CreditTransaction | None:
-    """The live debit of an appointment, if it has one; privileged work has to say of which organization."""
-    return _entry_of(appointment_id, TransactionType.APPOINTMENT_DEBIT, organization_id)
-
-
-def refund_of(appointment_id: int, organization_id: int | None = None) -> CreditTransaction | None:
-    """The refund of an appointment, if it has one; privileged work has to say of which organization."""
-    return _entry_of(appointment_id, TransactionType.CANCELLATION_REFUND, organization_id)
-
-
-def _entry_of(appointment_id: int, kind: TransactionType, organization_id: int | None) -> CreditTransaction | None:
-    entry = CreditTransaction
-    mine = (entry.appointment == appointment_id) & (entry.transaction_type == kind)
-    mine &= entry.status == TransactionStatus.COMPLETED
-    if current().privileged:
-        mine &= entry.organization == organization_id
-    found: CreditTransaction | None = entry.get_or_none(mine)
-    return found
-
-
 def _adjustment(
     of: int,
     amount: int,
     reason: object,
     by: object,
-    now: datetime | None,
-    key: object,
+    now: datetime,
+    key: str | None,
     metadata: Mapping[str, Any] | None,
 ) -> Posting:
     return Posting(
         of,
         amount,
         TransactionType.ADMIN_ADJUSTMENT,
-        clock.moment(now),
-        key=text(key, "idempotency_key"),
-        by_id=staff_id(by, "adjust a balance"),
+        now,
+        key=key,
+        by=acting_staff(by, "adjust a balance"),
         reason=needed_text(reason, "reason"),
         metadata=dict(metadata or {}),
     )
@@ -297,6 +306,7 @@ def _unless_closed_as(status: TransactionStatus, transaction: CreditTransaction,
     """Bring the object up to date if the entry was closed so before; raise otherwise."""
     if error.from_state != status:
         raise error
+    transaction.was_repeated = True
     now_there = CreditTransaction.get_by_id(transaction.id).__data__
     CreditTransaction.lifecycle.take_up(transaction, now_there)
 

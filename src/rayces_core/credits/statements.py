@@ -45,32 +45,53 @@ SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %
 LOCK_ALL: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
 ORDER BY user_id FOR NO KEY UPDATE"""
+PAID: Final = """
+SELECT appointment_id, user_id FROM credit_transactions
+ WHERE organization_id = %(tenant)s AND appointment_id = ANY(%(appointments)s::bigint[])
+   AND transaction_type = 'appointment_debit' AND status = 'completed'"""
+# Its moment is the server's, as those of its entries, unless the program has set the clock.
 OPEN: Final = """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, %(user)s, %(now)s, %(now)s ON CONFLICT (organization_id, user_id) DO NOTHING"""
+SELECT %(tenant)s, %(user)s, coalesce(%(set)s, now()), coalesce(%(set)s, now())
+ON CONFLICT (organization_id, user_id) DO NOTHING"""
 
 MOVE: Final = """
     UPDATE credit_balances SET
-        balance = balance + %(amount)s, last_sequence = coalesce(last_sequence, 0) + 1, updated_at = %(now)s{figures}
+        balance = balance + %(amount)s, last_sequence = coalesce(last_sequence, 0) + 1,
+        updated_at = greatest(updated_at, {moment}){figures}
     WHERE organization_id = %(tenant)s AND user_id = %(user)s
       AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647{conditions}
-    RETURNING id, balance, last_sequence"""
+    RETURNING id, balance, last_sequence, updated_at"""
 # Locked again, since the balance may have been opened after LOCK looked for it.
 HOLD: Final = """
-    SELECT id FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s{conditions}
-    FOR NO KEY UPDATE"""
+    SELECT id, {moment} AS updated_at FROM credit_balances
+    WHERE organization_id = %(tenant)s AND user_id = %(user)s{conditions} FOR NO KEY UPDATE"""
 UNLESS_REPEATED: Final = """
       AND NOT EXISTS (SELECT 1 FROM credit_transactions WHERE organization_id = %(tenant)s AND ({repeated}))"""
 # Not left to the foreign key, whose refusal would end the caller's transaction.
 IF_BOOKED: Final = """
       AND EXISTS (SELECT 1 FROM appointments WHERE organization_id = %(tenant)s AND id = %(appointment)s)"""
 
+# What can still be given back of an appointment's debit, by the balance that paid: each refund leaves less.
+LEFT: Final = """SELECT min(refundable_after) AS back FROM credit_transactions
+    WHERE organization_id = %(tenant)s AND credit_balance_id = {balance} AND appointment_id = %(appointment)s"""
+IF_LEFT: Final = f"""
+      AND ({LEFT.format(balance="credit_balances.id")}) >= %(amount)s"""
+# Which entry of a payment it is, as those before have failed.
+TRIES: Final = """SELECT coalesce(max(payment_attempt), 0) + 1 AS attempt FROM credit_transactions
+    WHERE organization_id = %(tenant)s AND payment_method = %(payment_method)s
+      AND payment_reference = %(payment_reference)s"""
+
 # What an entry may be the only one of: the value that must be given for it → the rows that have it already.
 ONLY: Final = {
     "key": "idempotency_key = %(key)s",
-    "payment_reference": "(payment_method = %(payment_method)s AND payment_reference = %(payment_reference)s)",
-    "appointment": "(appointment_id = %(appointment)s AND transaction_type = %(type)s AND status <> 'failed')",
+    "payment_reference": "(payment_method = %(payment_method)s AND payment_reference = %(payment_reference)s "
+    "AND status <> 'failed')",
+    "appointment": "(appointment_id = %(appointment)s AND transaction_type = %(type)s "
+    "AND transaction_type = 'appointment_debit' AND status <> 'failed')",
 }
+
+REFUNDED: Final = ("appointment",)  # an appointment may have several refunds
 
 COLUMNS: Final = ", ".join(f'"{column.column_name}"' for column in CreditTransaction._meta.sorted_fields)
 FIND: Final = Message(
@@ -82,51 +103,75 @@ FIND: Final = Message(
 
 @lru_cache(maxsize=256)
 def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message:
-    """The message that makes an entry with the values `given` beside user, amount and moment.
+    """The message that makes an entry with the values `given` beside user and amount; with "now" at that moment.
 
-    It gives id, credit_balance_id, balance_after and sequence of the entry (the last two None unless it is completed),
-    and metadata where that is given; no row where the balance does not allow it or such an entry is there.
+    It gives id, credit_balance_id, balance_after, sequence and created_at of the entry (balance_after and sequence None
+    unless it is completed), then what `more` names; no row where the balance does not allow it or there is such a one.
     """
-    only = [condition for value, condition in ONLY.items() if value in given]
+    moment = "%(now)s" if "now" in given else "clock_timestamp()"
+    is_refund = kind is TransactionType.CANCELLATION_REFUND
+    only = [condition for value, condition in ONLY.items() if value in given and not (is_refund and value in REFUNDED)]
     conditions = UNLESS_REPEATED.format(repeated=" OR ".join(only)) if only else ""
     if "appointment" in given:
-        conditions += IF_BOOKED
+        conditions += IF_LEFT if is_refund else IF_BOOKED
     completed = status is TransactionStatus.COMPLETED
-    held = _move(kind, conditions) if completed else HOLD.format(conditions=conditions)
+    held = _move(kind, conditions, moment) if completed else HOLD.format(conditions=conditions, moment=moment)
     entry = f"WITH held AS ({held}) {_entry(kind, status, given)}"
-    return Message(*([LOCK] if only else []), entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
+    return Message(*([LOCK] if only or is_refund else []), entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
 
 
-def _move(kind: TransactionType, conditions: str) -> str:
+def more(kind: TransactionType, given: Set[str]) -> tuple[str, ...]:
+    """What the message of such an entry gives besides."""
+    return (
+        *(("payment_attempt",) if "payment_reference" in given else ()),
+        *(("refundable_before", "refundable_after") if _is_of_appointment(kind, given) else ()),
+        *(("metadata",) if "metadata" in given else ()),
+    )
+
+
+def _is_of_appointment(kind: TransactionType, given: Set[str]) -> bool:
+    return "appointment" in given and kind in SPENDING
+
+
+def _move(kind: TransactionType, conditions: str, moment: str) -> str:
     figure, sign = ("lifetime_used", "-") if kind in SPENDING else ("lifetime_purchased", "+")
     if kind is TransactionType.ADMIN_ADJUSTMENT:
-        return MOVE.format(figures="", conditions=conditions)
+        return MOVE.format(figures="", conditions=conditions, moment=moment)
     within = f"\n      AND {figure}::bigint {sign} %(amount)s <= {MOST_CREDITS}"
-    return MOVE.format(figures=f", {figure} = {figure} {sign} %(amount)s", conditions=within + conditions)
+    figures = f", {figure} = {figure} {sign} %(amount)s"
+    return MOVE.format(figures=figures, conditions=within + conditions, moment=moment)
 
 
 def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> str:
     values = {
         "organization_id": "%(tenant)s",
         "user_id": "%(user)s",
-        "credit_balance_id": "id",
+        "credit_balance_id": "held.id",
         "amount": "%(amount)s",
         "transaction_type": f"'{kind.value}'",
         "status": f"'{status.value}'",
-        "created_at": "%(now)s",
-        "updated_at": "%(now)s",
+        "created_at": "updated_at",
+        "updated_at": "updated_at",
         **{column: f"%({value})s" for column, value in OPTIONAL.items() if value in given},
     }
     if status is TransactionStatus.COMPLETED:
         values |= {
-            "processed_at": "%(now)s",
+            "processed_at": "updated_at",
             "balance_before": "balance - %(amount)s",
             "balance_after": "balance",
             "sequence": "last_sequence",
             "previous_sequence": "nullif(last_sequence - 1, 0)",
         }
-    made = "id, credit_balance_id, balance_after, sequence" + (", metadata" if "metadata" in given else "")
+    source = "held"
+    if "payment_reference" in given:
+        source, values["payment_attempt"] = f"{source}, ({TRIES}) AS tries", "attempt"
+    if "appointment" in given and kind is TransactionType.APPOINTMENT_DEBIT:
+        values["refundable_after"] = "-%(amount)s"
+    elif "appointment" in given:
+        source = f"{source}, LATERAL ({LEFT.format(balance='held.id')}) AS left_over"
+        values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
+    made = ", ".join(("id", "credit_balance_id", "balance_after", "sequence", "created_at", *more(kind, given)))
     return (
-        f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM held "
+        f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source} "
         f"RETURNING {made}"
     )

@@ -26,7 +26,8 @@ WITH held AS (
     SELECT * FROM credit_balances WHERE {range}
 ), entries AS (
     SELECT entry.*, held.user_id AS owner_id, row_number() OVER chain AS place,
-           coalesce(lag(entry.balance_after) OVER chain, 0) AS carried
+           coalesce(lag(entry.balance_after) OVER chain, 0) AS carried,
+           lag(entry.processed_at) OVER chain AS previous_moment
       FROM credit_transactions AS entry
       JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
      WHERE entry.status = 'completed'
@@ -62,6 +63,18 @@ UNION ALL
 SELECT 'balance_after', organization_id, credit_balance_id, id, NULL, (carried + amount)::text, balance_after::text
   FROM entries WHERE balance_after IS DISTINCT FROM carried + amount
 UNION ALL
+SELECT 'processed_at', organization_id, credit_balance_id, id, NULL, previous_moment::text, processed_at::text
+  FROM entries WHERE processed_at < previous_moment
+UNION ALL
+SELECT 'payment_attempt', entry.organization_id, credit_balance_id, entry.id, NULL, '1', payment_attempt::text
+  FROM credit_transactions AS entry
+  JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
+ WHERE payment_attempt > 1 AND NOT EXISTS (
+       SELECT FROM credit_transactions AS failed
+        WHERE failed.organization_id = entry.organization_id AND failed.payment_method = entry.payment_method
+          AND failed.payment_reference = entry.payment_reference AND failed.status = 'failed'
+          AND failed.payment_attempt = entry.payment_attempt - 1)
+UNION ALL
 SELECT 'owner', organization_id, credit_balance_id, id, NULL, owner_id::text, user_id::text
   FROM entries WHERE user_id <> owner_id
 ORDER BY 2, 3, 4, 1"""
@@ -72,9 +85,9 @@ WITH booked AS (
 ), paid AS (
     SELECT entry.organization_id, entry.appointment_id,
            count(*) FILTER (WHERE transaction_type = 'appointment_debit') AS debits,
-           count(*) FILTER (WHERE transaction_type = 'cancellation_refund') AS refunds,
            coalesce(-sum(amount) FILTER (WHERE transaction_type = 'appointment_debit'), 0) AS debited,
            coalesce(sum(amount) FILTER (WHERE transaction_type = 'cancellation_refund'), 0) AS refunded,
+           max(processed_at) FILTER (WHERE transaction_type = 'appointment_debit') AS paid_at,
            count(DISTINCT user_id) AS users
       FROM credit_transactions AS entry
       JOIN booked ON booked.organization_id = entry.organization_id AND booked.id = entry.appointment_id
@@ -82,9 +95,19 @@ WITH booked AS (
      GROUP BY entry.organization_id, entry.appointment_id
 ), linked AS (
     SELECT booked.organization_id, booked.id, booked.state, booked.uses_credit, booked.credits_used,
-           coalesce(debits, 0) AS debits, coalesce(refunds, 0) AS refunds, coalesce(debited, 0) AS debited,
+           booked.cancelled_at, paid_at, coalesce(debits, 0) AS debits, coalesce(debited, 0) AS debited,
            coalesce(refunded, 0) AS refunded, coalesce(users, 0) AS users
       FROM booked LEFT JOIN paid ON paid.organization_id = booked.organization_id AND paid.appointment_id = booked.id
+), given_back AS (
+    SELECT entry.organization_id, entry.id, entry.appointment_id, entry.refundable_after,
+           -sum(entry.amount) OVER (
+               PARTITION BY entry.organization_id, entry.appointment_id
+               ORDER BY entry.transaction_type, entry.refundable_after DESC, entry.sequence
+           ) AS left_over
+      FROM credit_transactions AS entry
+      JOIN linked ON linked.organization_id = entry.organization_id AND linked.id = entry.appointment_id
+     WHERE entry.status = 'completed' AND linked.debits = 1
+       AND entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
 )
 SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NULL::bigint AS entry_id,
        id AS appointment_id, credits_used::text AS expected, debited::text AS found
@@ -93,7 +116,15 @@ SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NUL
 UNION ALL
 SELECT 'debited_twice', organization_id, NULL, NULL, id, '1', debits::text FROM linked WHERE debits > 1
 UNION ALL
-SELECT 'refunded_twice', organization_id, NULL, NULL, id, '1', refunds::text FROM linked WHERE refunds > 1
+SELECT 'refundable_after', organization_id, NULL, id, appointment_id, left_over::text, refundable_after::text
+  FROM given_back WHERE refundable_after IS DISTINCT FROM left_over
+UNION ALL
+SELECT 'not_given_back', organization_id, NULL, NULL, id, debited::text, refunded::text
+  FROM linked
+ WHERE uses_credit AND state = 'cancelled' AND refunded < debited AND paid_at <= cancelled_at AND NOT EXISTS (
+       SELECT FROM state_transitions AS change
+        WHERE change.organization_id = linked.organization_id AND change.subject_type = 'Appointment'
+          AND change.subject_id = linked.id AND change.event = 'cancel')
 UNION ALL
 SELECT 'refund_too_large', organization_id, NULL, NULL, id, debited::text, refunded::text
   FROM linked WHERE refunded > debited
@@ -109,10 +140,13 @@ WORDS: Final = {
     "sequence": "the entry is not in its place; one is missing or doubled",
     "balance_before": "the entry does not go on from the balance after the one before",
     "balance_after": "the entry's balance_after is not the balance before it and its amount",
+    "processed_at": "the entry bears an earlier moment than the one before",
+    "payment_attempt": "the entry follows a payment that failed, and there is none",
     "owner": "the entry and its balance belong to different users",
     "debit_missing": "the appointment was confirmed on credit, and the debit is not what it cost",
     "debited_twice": "the appointment has several debits",
-    "refunded_twice": "the appointment has several refunds",
+    "refundable_after": "the entry's refundable_after is not what it and those before it left of the debit",
+    "not_given_back": "the hold expired with what was paid for it, and nobody decided to keep that; refund it",
     "refund_too_large": "more was refunded than was debited",
     "refund_to_another": "the refund went to another user than the one who paid",
 }

@@ -1,22 +1,31 @@
 """What the lifecycle of an appointment does to the ledger, in the unit of work of the transition itself.
 
 Confirming takes the cost, unless a debit by hand has paid for the appointment; a cancellation gives back what the
-policy says, or what the caller says. A hold that expires was never charged. In privileged work it is the ledger of the
-appointment's own organization.
+policy says, or what the caller says, less what was given back before. A hold that expires was never charged; what was
+paid for it by hand goes back. In privileged work it is the ledger of the appointment's own organization.
 """
 
 from __future__ import annotations
 
-from rayces_core.credits.arguments import actor_id, text, whole_credits
-from rayces_core.credits.ledger import Posting, post
-from rayces_core.credits.operations import debit_of, refund_of
+from collections.abc import Sequence
+from typing import Final
+
+from rayces_core.credits.arguments import MOST_AT_ONCE, text
+from rayces_core.credits.ledger import give_back, lock_payers_of, post
+from rayces_core.credits.paid import Paid, paid_for
 from rayces_core.credits.policy import Policy, policy
-from rayces_core.errors import AlreadyDebitedError, AlreadyRefundedError
-from rayces_core.models.appointment import Appointment
-from rayces_core.models.credit import CreditTransaction, TransactionType
+from rayces_core.credits.posting import Posting
+from rayces_core.errors import AlreadyDebitedError, AlreadyRefundedError, InvalidDataError
+from rayces_core.models.appointment import CANCELLED, Appointment
+from rayces_core.models.credit import TransactionType
 from rayces_core.state_machine import StateChange
 from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import known_tenant_of
+
+# Every way into it, so that a new one gives back as well.
+INTO_CANCELLED: Final = tuple(
+    name for name, event in Appointment.lifecycle.transitions.items() if event.target == CANCELLED
+)
 
 
 def uses_credit(appointment: Appointment) -> bool:
@@ -34,44 +43,63 @@ def debit_at_confirmation(change: StateChange) -> None:
     """
     appointment = _as_stored(change.subject)
     cost = policy().cost(appointment)
-    if cost:
-        whole_credits(cost, "cost")
+    _check_answer("cost", cost, MOST_AT_ONCE)
     paid = _take(appointment, cost, change)
     if paid != appointment.credits_used:
         _note_cost(change.subject, paid)
 
 
-@Appointment.lifecycle.within("cancel", when=uses_credit, reads=("uses_credit", "credits_used", "scheduled_at"))
+def those_paid_for(changes: Sequence[StateChange]) -> list[StateChange]:
+    """Those that something was paid for; its balances are locked, in the one order in which everybody locks several."""
+    by_tenant: dict[int, list[int]] = {}
+    for change in changes:
+        by_tenant.setdefault(change.subject.organization_id, []).append(change.subject.id)
+    paid = {tenant: lock_payers_of(appointments, tenant) for tenant, appointments in sorted(by_tenant.items())}
+    return [change for change in changes if change.subject.id in paid[change.subject.organization_id]]
+
+
+@Appointment.lifecycle.within(
+    *INTO_CANCELLED, when=uses_credit, reads=("uses_credit", "credits_used", "scheduled_at"), prepare=those_paid_for
+)
 def refund_at_cancellation(change: StateChange) -> None:
-    """Give back what is due of the debit, to whoever paid it."""
-    told = change.given.get("refund")
+    """Give back what is still due of the debit, to whoever paid it.
+
+    A hold that expires was kept by nobody, so all that was paid for it goes back, whatever the notice.
+    """
+    told = True if change.event == "expire" else change.given.get("refund")
     if told is False:
         return
     appointment = _as_stored(change.subject)
-    debit = debit_of(appointment.id, known_tenant_of(appointment))
-    if debit is None:
-        return
-    paid = -debit.amount
-    due = paid if told else min(_due(appointment, paid, change), paid)
-    if due > 0:
-        _post(appointment, debit.user_id, due, TransactionType.CANCELLATION_REFUND, change, change.reason)
+    place = appointment.id, known_tenant_of(appointment)
+
+    def owed(paid: Paid) -> int:
+        debited = -paid.debit.amount
+        due = debited if told else _due(appointment, debited, change)
+        return max(0, due - (debited - paid.left))
+
+    kind = TransactionType.CANCELLATION_REFUND
+    give_back(
+        *place, owed, lambda paid, due: _posting(appointment, paid.debit.user_id, due, kind, change, change.reason)
+    )
 
 
 def _take(appointment: Appointment, cost: int, change: StateChange) -> int:
     """Take the cost, unless the appointment was debited before; returns what is paid for it."""
     place = appointment.id, known_tenant_of(appointment)
     if not cost:
-        by_hand = debit_of(*place)
-        return -by_hand.amount if by_hand else 0
+        by_hand = paid_for(*place)
+        return -by_hand.debit.amount if by_hand else 0
     try:
-        return -_post(appointment, appointment.client_id, -cost, TransactionType.APPOINTMENT_DEBIT, change).amount
+        return -post(
+            _posting(appointment, appointment.client_id, -cost, TransactionType.APPOINTMENT_DEBIT, change)
+        ).amount
     except AlreadyDebitedError:
-        by_hand = debit_of(*place)
+        by_hand = paid_for(*place)
         if by_hand is None:  # it waits to be completed, and has paid nothing
             raise
-    if (back := refund_of(*place)) is not None:
-        raise _noted(AlreadyRefundedError(back.id, appointment.id))
-    return -by_hand.amount
+    if by_hand.refunds:
+        raise _noted(AlreadyRefundedError(by_hand.refunds[-1].id, appointment.id))
+    return -by_hand.debit.amount
 
 
 def _due(appointment: Appointment, paid: int, change: StateChange) -> int:
@@ -80,28 +108,40 @@ def _due(appointment: Appointment, paid: int, change: StateChange) -> int:
         appointment = _read(appointment)
         appointment.credits_used = paid
     notice = Organization.get_by_id(appointment.organization_id).policy.cancellation_notice_hours
-    return policy().refund(appointment, change.occurred_at, notice)
+    due = policy().refund(appointment, change.occurred_at, notice)
+    _check_answer("refund", due, paid)
+    return due
 
 
-def _post(
+def _check_answer(question: str, answer: object, most: int) -> None:
+    """Raise unless a policy, which any host may replace, has answered with whole credits from 0 to `most`."""
+    if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer <= most:
+        raise InvalidDataError(
+            question,
+            answer,
+            f"{type(policy()).__name__}.{question}() must answer with a whole number of credits from 0 to {most:,}, "
+            f"and answered {answer!r}; a half of an odd number is `credits_used // 2`",
+        )
+
+
+def _posting(
     appointment: Appointment,
     user_id: int,
     amount: int,
     kind: TransactionType,
     change: StateChange,
     reason: str | None = None,
-) -> CreditTransaction:
-    return post(
-        Posting(
-            user_id,
-            amount,
-            kind,
-            change.occurred_at,
-            appointment_id=appointment.id,
-            by_id=actor_id(change.actor),
-            reason=text(reason, "reason"),
-            organization_id=known_tenant_of(appointment),
-        )
+) -> Posting:
+    # Who may act was the lifecycle's question.
+    return Posting(
+        user_id,
+        amount,
+        kind,
+        change.occurred_at,
+        appointment_id=appointment.id,
+        by=change.actor,
+        reason=text(reason, "reason"),
+        organization_id=known_tenant_of(appointment),
     )
 
 

@@ -49,7 +49,19 @@ SENTENCES = {
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
     "move credits with rayces_core.credits",
     "index_credit_transactions_on_live_debit": "the appointment has been debited already",
-    "index_credit_transactions_on_live_refund": "the appointment has been refunded already",
+    "credit_transactions_refundable_before_fkey": "a refund gives back of the appointment's debit, to whoever paid it; "
+    "use rayces_core.credits.refund",
+    "credit_transactions_refundable_after_check": "a refund gives back no more than is left of the debit; "
+    "use rayces_core.credits.refund",
+    "index_credit_transactions_on_refundable_before": "that part of the debit has been refunded already",
+    "index_credit_transactions_on_live_payment": "the payment has an entry already that waits or counts",
+    "appointments_idempotency_key_check": "an idempotency key must not be blank; leave it out where there is none",
+    "credit_transactions_idempotency_key_check": "an idempotency key must not be blank; "
+    "leave it out where there is none",
+    "credit_transactions_payment_method_check": "a payment's method must not be blank; "
+    "leave it out where there is none",
+    "credit_transactions_payment_reference_check": "a payment's reference must not be blank; "
+    "leave it out where there is none",
     "organizations_name_check": "an organization needs a name",
     "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
     "professionals_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
@@ -74,10 +86,13 @@ COLUMNS = {
     "credit_transactions_chain_key": ("credit_balance_id", "sequence", "balance_after"),
     "credit_transactions_credit_balance_id_sequence_key": ("credit_balance_id", "sequence"),
     "credit_transactions_credit_balance_id_user_id_fkey": ("credit_balance_id", "user_id"),
-    "credit_transactions_payment_method_payment_reference_key": ("payment_method", "payment_reference"),
+    "credit_transactions_payment_attempt_key": ("payment_method", "payment_reference", "payment_attempt"),
+    "credit_transactions_refundable_before_fkey": ("appointment_id", "refundable_before"),
+    "credit_transactions_refundable_key": ("credit_balance_id", "appointment_id", "refundable_after"),
     "credit_transactions_previous_fkey": ("previous_sequence", "balance_before"),
     "index_credit_transactions_on_live_debit": ("appointment_id",),
-    "index_credit_transactions_on_live_refund": ("appointment_id",),
+    "index_credit_transactions_on_live_payment": ("payment_method", "payment_reference"),
+    "index_credit_transactions_on_refundable_before": ("appointment_id", "refundable_before"),
     "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),
 }
 

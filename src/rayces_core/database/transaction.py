@@ -6,23 +6,20 @@ its block in whatever order.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ContextDecorator, suppress
 from types import TracebackType
-from typing import Any
 from weakref import ref
 
 import peewee
 import psycopg2
 
 from rayces_core.database.binding import current
+from rayces_core.database.callbacks import run_callbacks
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.session import Session, Sessions, open_unit
 from rayces_core.errors import ConfigurationError, RaycesError, TenantSwitchError, TransactionFailedError
-
-logger = logging.getLogger("rayces_core")
 
 ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
@@ -202,15 +199,6 @@ def undo_all(session: Session) -> None:
     session.undo_in_memory()
     if session.conn is not None and not session.conn.is_foreign:
         session.conn.close()
-
-
-def run_callbacks(callbacks: list[Callable[[], Any]]) -> None:
-    """Run what waited for the commit; one that fails is logged, since the commit stands."""
-    for callback in callbacks:
-        try:
-            callback()
-        except Exception:
-            logger.exception("a callback after the commit failed: %r", callback)
 
 
 def _checked_level(isolation: str | None) -> str | None:

@@ -96,7 +96,8 @@ kept_for_ever(relname, privilege, columns, also_admin) AS (
            ('state_transitions', 'UPDATE', '{}', true),
            ('credit_transactions', 'DELETE', '{}', true),
            ('credit_transactions', 'UPDATE', '{status,processed_at,balance_before,balance_after,sequence,'
-                                             'previous_sequence,metadata,updated_at}', true),
+                                             'previous_sequence,refundable_before,refundable_after,metadata,'
+                                             'updated_at}', true),
            ('appointments', 'DELETE', '{}', false)
 )"""
 

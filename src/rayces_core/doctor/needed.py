@@ -26,7 +26,7 @@ WRITES: Final[dict[str, str]] = {
     "allows_overlap",
     "credit_balances": "INSERT balance lifetime_purchased lifetime_used updated_at last_sequence",
     "credit_transactions": "INSERT status processed_at balance_before balance_after sequence previous_sequence "
-    "metadata updated_at",
+    "refundable_before refundable_after metadata updated_at",
     "state_transitions": "INSERT",
     "import_runs": "INSERT last_row created updated unchanged skipped finished_at updated_at",
 }

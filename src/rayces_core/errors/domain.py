@@ -192,13 +192,15 @@ class ClientBusyError(StudentBusyError):
 
 
 class IdempotencyConflictError(RaycesError):
-    """An idempotency key came again with another request. Attribute: `key`."""
+    """An idempotency key, or a payment's reference, came again with another request. Attribute: `key`, either."""
 
     code = "idempotency_conflict"
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, message: str = "") -> None:
         self.key = key
-        super().__init__(f"the idempotency key {key!r} was used for another request; use a new key for a new request")
+        super().__init__(
+            message or f"the idempotency key {key!r} was used for another request; use a new key for a new request"
+        )
 
 
 class CreditError(RaycesError):
@@ -238,7 +240,7 @@ class AlreadyDebitedError(CreditError):
 
 
 class AlreadyRefundedError(CreditError):
-    """The appointment has been refunded. Attributes: `transaction_id`, `appointment_id`."""
+    """All that was debited was given back. Attributes: `transaction_id`, the last refund's; `appointment_id`."""
 
     code = "already_refunded"
 

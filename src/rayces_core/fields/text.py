@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 import peewee
 
+from rayces_core.errors import InvalidDataError
 from rayces_core.fields.base import NormalisingAccessor, PatternOperators, TypedField, V
 
 MAX_EMAIL_CHARACTERS: Final = 320
+LONGEST_NAME: Final = 255  # what has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes
 CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}")
 # What a machine's folder of zones has besides, and PostgreSQL does not know or reads otherwise.
 NO_IANA_NAMES: Final = ("localtime", "posixrules")
@@ -59,6 +61,30 @@ def unstorable(text: str) -> str | None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         return "has half of a surrogate pair, which is no text; decode its source as UTF-8"
     return None
+
+
+def checked_name(value: object, field: str, longest: int = LONGEST_NAME) -> str | None:
+    """Give a name that stands for a request or a payment, as it was given; None for none.
+
+    One that is given and empty is none by mistake, such as a header that was not sent: taken for "none given" it would
+    let a repetition through, taken for a name it would make every such request the same one.
+
+    Raises:
+        InvalidDataError: it is no text, blank, longer than `longest` characters, or cannot be stored.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidDataError(field, value, f"needs a text of 1 to {longest} characters, got {type(value).__name__}")
+    if not value.strip():
+        raise InvalidDataError(field, value, "must not be blank; give None where there is none")
+    if len(value) > longest:
+        raise InvalidDataError(
+            field, value, f"must have at most {longest} letters: a text of 1 to {longest} characters"
+        )
+    if problem := unstorable(value):
+        raise InvalidDataError(field, value, problem)
+    return value
 
 
 class TextField(StringField[V]):

@@ -144,6 +144,7 @@ class Appointment(TimestampedTenantModel):
                 "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
                 name="appointments_request_fingerprint_check",
             ),
+            Check("btrim(idempotency_key) <> ''", name="appointments_idempotency_key_check"),
             Check("reminder_minutes > 0", name="appointments_reminder_minutes_check"),
             Check(
                 "state IN ('draft', 'pre_confirmed', 'confirmed', 'executed', 'cancelled', 'no_show')",

@@ -58,11 +58,16 @@ SETTLE = """entry AS (
         lifetime_used = lifetime_used
             - CASE WHEN type IN ('appointment_debit', 'cancellation_refund') THEN amount ELSE 0 END,
         last_sequence = coalesce(last_sequence, 0) + 1,
-        updated_at = %(now)s
+        updated_at = greatest(updated_at, CASE WHEN %(is_set)s THEN %(now)s ELSE clock_timestamp() END)
     FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
       AND greatest(balance, CASE type WHEN 'purchase' THEN lifetime_purchased END)::bigint + amount <= 2147483647
-    RETURNING balance, last_sequence
+    RETURNING balance, last_sequence, updated_at AS moment
 )"""
+# What can still be given back of the appointment's debit: each refund leaves less.
+LEFT = """SELECT min(other.refundable_after) FROM credit_transactions AS other
+    WHERE other.organization_id = credit_transactions.organization_id
+      AND other.credit_balance_id = credit_transactions.credit_balance_id
+      AND other.appointment_id = credit_transactions.appointment_id"""
 # Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
 IS_SETTLED = DatabaseGuard(
     "the balance can hold it",
@@ -80,6 +85,12 @@ SETTLED = {
     "balance_after": SQL("(SELECT balance FROM settled)"),
     "sequence": SQL("(SELECT last_sequence FROM settled)"),
     "previous_sequence": SQL("nullif((SELECT last_sequence FROM settled) - 1, 0)"),
+    "processed_at": SQL("(SELECT moment FROM settled)"),
+    "refundable_before": SQL(f"CASE transaction_type WHEN 'cancellation_refund' THEN ({LEFT}) END"),
+    "refundable_after": SQL(
+        f"CASE WHEN appointment_id IS NULL THEN NULL WHEN transaction_type = 'appointment_debit' THEN -amount "
+        f"WHEN transaction_type = 'cancellation_refund' THEN ({LEFT}) - amount END"
+    ),
 }
 
 
@@ -116,7 +127,10 @@ class CreditTransaction(TimestampedTenantModel):
     """One entry of the ledger: `amount` credits in (above zero) or out (below), and the balance after it.
 
     The completed entries of a balance are a chain: `sequence` counts them, and each goes on from the `balance_after` of
-    the one before (`previous_sequence`, `balance_before`); foreign keys say so.
+    the one before (`previous_sequence`, `balance_before`); foreign keys say so. `processed_at` never runs backwards.
+
+    An appointment's debit and the refunds of it are a chain as well: `refundable_after` is what is left to give back.
+    `payment_attempt` counts the entries of one payment: the second follows the first, which failed.
     """
 
     user = TenantForeignKey(User, backref="credit_transactions")
@@ -131,11 +145,14 @@ class CreditTransaction(TimestampedTenantModel):
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     payment_method = StringField(null=True)
     payment_reference = StringField(null=True)
+    payment_attempt = IntegerField(default=1)
     processed_at = UTCDateTimeField(null=True)
     balance_before = IntegerField(null=True)
     balance_after = IntegerField(null=True)
     sequence = IntegerField(null=True)
     previous_sequence = IntegerField(null=True)
+    refundable_before = IntegerField(null=True)
+    refundable_after = IntegerField(null=True)
     idempotency_key = StringField(null=True)
     created_by = TenantForeignKey(User, backref="created_credit_transactions", null=True)
     created_by_id: int | None
@@ -188,9 +205,36 @@ class CreditTransaction(TimestampedTenantModel):
                 name="credit_transactions_created_by_id_check",
             ),
             Check("jsonb_typeof(metadata) = 'object'", name="credit_transactions_metadata_check"),
+            Check(
+                "CASE WHEN status <> 'completed' OR appointment_id IS NULL "
+                "THEN refundable_before IS NULL AND refundable_after IS NULL "
+                "WHEN transaction_type = 'appointment_debit' "
+                "THEN refundable_before IS NULL AND coalesce(refundable_after = -amount, false) "
+                "WHEN transaction_type = 'cancellation_refund' "
+                "THEN coalesce(refundable_after = refundable_before - amount AND refundable_after >= 0, false) "
+                "ELSE refundable_before IS NULL AND refundable_after IS NULL END",
+                name="credit_transactions_refundable_after_check",
+            ),
+            Check("payment_attempt > 0", name="credit_transactions_payment_attempt_check"),
+            Check("btrim(idempotency_key) <> ''", name="credit_transactions_idempotency_key_check"),
+            Check("btrim(payment_method) <> ''", name="credit_transactions_payment_method_check"),
+            Check("btrim(payment_reference) <> ''", name="credit_transactions_payment_reference_check"),
         ]
 
-    lifecycle = StateMachine("status", TransactionStatus, journal=StateTransition)
+    @property
+    def retries(self) -> CreditTransaction | None:
+        """The entry of the same payment that failed before this one; None for a first attempt."""
+        if self.payment_reference is None or self.payment_attempt == 1:
+            return None
+        model = CreditTransaction
+        same = (model.payment_method == self.payment_method) & (model.payment_reference == self.payment_reference)
+        same &= model.payment_attempt == self.payment_attempt - 1
+        return model.get_or_none(same & (model.organization == self.organization_id))
+
+    # Every entry that begins to count is announced as "posted", by whichever way it came.
+    lifecycle = StateMachine(
+        "status", TransactionStatus, journal=StateTransition, keeping=("posted",), also={"complete": "posted"}
+    )
 
     if TYPE_CHECKING:
         can_complete: Predicate
@@ -243,7 +287,17 @@ CreditTransaction.add_index(
     CreditTransaction.payment_method,
     CreditTransaction.payment_reference,
     unique=True,
-    name="credit_transactions_payment_method_payment_reference_key",
+    where=SQL("payment_reference IS NOT NULL AND status <> 'failed'"),
+    name="index_credit_transactions_on_live_payment",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.payment_method,
+    CreditTransaction.payment_reference,
+    CreditTransaction.payment_attempt,
+    unique=True,
+    where=SQL("payment_reference IS NOT NULL"),
+    name="credit_transactions_payment_attempt_key",
 )
 CreditTransaction.add_index(
     CreditTransaction.organization,
@@ -255,9 +309,18 @@ CreditTransaction.add_index(
 CreditTransaction.add_index(
     CreditTransaction.organization,
     CreditTransaction.appointment,
+    CreditTransaction.refundable_before,
     unique=True,
-    where=SQL("transaction_type = 'cancellation_refund' AND status <> 'failed'"),
-    name="index_credit_transactions_on_live_refund",
+    where=SQL("refundable_before IS NOT NULL"),
+    name="index_credit_transactions_on_refundable_before",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.credit_balance,
+    CreditTransaction.appointment,
+    CreditTransaction.refundable_after,
+    unique=True,
+    name="credit_transactions_refundable_key",
 )
 CreditTransaction.add_index(
     CreditTransaction.organization,

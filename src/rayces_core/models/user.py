@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from peewee import Check
 
@@ -29,6 +29,8 @@ def new_token_id() -> str:
 
 class User(TimestampedTenantModel):
     """A guardian, a professional, a member of the staff or an admin. The e-mail address is unique per organization."""
+
+    decides: ClassVar[tuple[str, ...]] = ("role",)  # assigned and not saved, it convinces nobody
 
     email = EmailField()
     uid = StringField(null=True)

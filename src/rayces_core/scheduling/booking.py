@@ -102,6 +102,7 @@ def book(
     check_overrides(by, wish, "book")
     with unit_of_work(confirm or (not draft and Appointment.lifecycle.has_effects("pre_confirm"))):
         appointment, is_new = until_settled(lambda: _try_to_book(request, by))
+        appointment.was_repeated = not is_new
         if is_new:
             _announce_booking(appointment, by, wish.now)
             if confirm:

@@ -11,15 +11,16 @@ from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError, NotPermittedError
-from rayces_core.fields.text import unstorable
+from rayces_core.fields.text import LONGEST_NAME, checked_name
 from rayces_core.models.permissions import OWN_CLIENT, OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import EARLIEST, LATEST, SetAside, check_duration
 from rayces_core.scheduling.facts import LONGEST, Facts, Wish
+from rayces_core.state_machine import check_actor
 from rayces_core.tenancy.scoping import check_reach
 
-LONGEST_KEY: Final = 255
+LONGEST_KEY: Final = LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,7 @@ def check_overrides(by: User | None, wish: Wish, action: str) -> None:
     """Raise unless the acting user may set aside what the wish sets aside."""
     if by is None:
         return
-    if not isinstance(by, User) or by.id is None or "id" in by.dirty_field_names:
-        raise InvalidDataError("by", by, "needs the acting User, saved")
-    check_reach(by)
+    check_actor(by, User)
     given = [f"override_{name}" for name in ("schedule", "blocked", "window", "notice") if getattr(wish.aside, name)]
     given += ["allow_overlap"] if wish.allow_overlap else []
     if given and not STAFF(None, by):
@@ -137,11 +136,7 @@ def person_id(given: object, model: type[Student] | type[User], field: str) -> i
 
 def checked_key(key: object, longest: int = LONGEST_KEY) -> str | None:
     """The idempotency key, if it can be one; raises InvalidDataError."""
-    if key is None:
-        return None
-    if not isinstance(key, str) or not key.strip() or len(key) > longest or unstorable(key):
-        raise InvalidDataError("idempotency_key", key, f"needs a text of 1 to {longest} characters")
-    return key
+    return checked_name(key, "idempotency_key", longest)
 
 
 def check_booker(facts: Facts, by: User | None) -> None:

@@ -10,6 +10,7 @@ Rule it guards: a row changes its state only from one that the declaration allow
 journal says so in the same statement. Knows no model.
 """
 
+from rayces_core.state_machine.actors import check_actor
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
     Guard,
@@ -31,6 +32,7 @@ __all__ = [
     "StateMachine",
     "Transition",
     "Writes",
+    "check_actor",
     "diagram",
     "table",
 ]

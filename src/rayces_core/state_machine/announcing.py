@@ -3,43 +3,66 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rayces_core.database.binding import current
+from rayces_core.database.callbacks import run_each
 from rayces_core.state_machine.declaration import StateChange
+
+EVERY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What runs with a transition, for the rows that `when` says, which looks at the fields in `reads`."""
+    """What runs with a transition, for the rows that `when` says, which looks at the fields in `reads`.
+
+    `prepare`, where there is one, is given all the changes of one statement before, and gives those that it runs for.
+    """
 
     run: Callable[[StateChange], object]
     when: Callable[[Any], bool] | None
     reads: tuple[str, ...]
+    prepare: Callable[[Sequence[StateChange]], Sequence[StateChange]] | None = None
 
     def concerns(self, row: Any) -> bool:
         """Whether it runs for this row."""
         return self.when is None or self.when(row)
 
 
+@dataclass(frozen=True, slots=True)
+class _Announcement:
+    """Subscribers that are to be told of a change, after those that are being told of an earlier one."""
+
+    subscribers: tuple[Callable[[StateChange], object], ...]
+    change: StateChange
+    waits: ClassVar[bool] = True
+
+    def __call__(self) -> None:
+        run_each(functools.partial(subscriber, self.change) for subscriber in self.subscribers)
+
+
 class Announcements:
     """The subscribers and effects of one machine."""
 
     def __init__(self) -> None:
-        self._subscribers: dict[str | None, list[Callable[[StateChange], object]]] = {}
+        # In the order of their registration; a subscriber is there once, with all the events that it named.
+        self._subscribers: list[tuple[Callable[[StateChange], object], frozenset[str]]] = []
         self._effects: dict[str | None, list[Effect]] = {}
 
     def subscribe(self, subscriber: Callable[[StateChange], object], events: Iterable[str]) -> None:
         """Have a function told of these events, or of all where none is named."""
-        for event in tuple(events) or (None,):
-            self._subscribers.setdefault(event, []).append(subscriber)
+        named = frozenset(events)
+        for place, (other, known) in enumerate(self._subscribers):
+            if other == subscriber:
+                self._subscribers[place] = (other, EVERY if EVERY in (known, named) else known | named)
+                return
+        self._subscribers.append((subscriber, named))
 
     def unsubscribe(self, subscriber: Callable[[StateChange], object]) -> None:
         """Have a function told of nothing any more, and run with nothing."""
-        for subscribers in self._subscribers.values():
-            subscribers[:] = [one for one in subscribers if one != subscriber]
+        self._subscribers[:] = [one for one in self._subscribers if one[0] != subscriber]
         for effects in self._effects.values():
             effects[:] = [effect for effect in effects if effect.run != subscriber]
 
@@ -52,21 +75,37 @@ class Announcements:
         """Whether anything runs with the event: for this row, as far as memory tells, or for some row."""
         return any(row is None or effect.concerns(row) for effect in self._of(event))
 
+    def is_heard(self, event: str) -> bool:
+        """Whether anybody is told of the event, or anything runs with it."""
+        return bool(self._of(event)) or any(not named or event in named for _, named in self._subscribers)
+
     def reads(self, event: str) -> tuple[str, ...]:
         """The fields that decide which effects run."""
         return tuple(name for effect in self._of(event) for name in effect.reads)
 
-    def announce(self, change: StateChange, stored: Any = None) -> None:
-        """Run the effects now, and have the subscribers told once the change is committed.
+    def announce_all(self, event: str, changes: Sequence[StateChange]) -> None:
+        """Announce the changes of one statement; effects may look at all of them before they run for each."""
+        idle: dict[Effect, set[int]] = {}
+        for effect in self._of(event):
+            concerned = [change for change in changes if effect.concerns(change.subject)]
+            if effect.prepare is not None and concerned:
+                idle[effect] = {id(change) for change in concerned} - set(map(id, effect.prepare(concerned)))
+        for change in changes:
+            self.announce(change, spared=[effect for effect, its in idle.items() if id(change) in its])
+
+    def announce(self, change: StateChange, stored: Any = None, spared: Sequence[Effect] = ()) -> None:
+        """Run the effects now but for the spared ones, and have the subscribers told once the change is committed.
 
         `stored` is the row as the database has it, where the subject may hold what is not saved.
         """
+        # First in line, since effects may go on with changes of their own.
+        told = tuple(one for one, named in self._subscribers if not named or change.event in named)
+        if told:
+            current().engine.after_commit(_Announcement(told, change))
         row = change.subject if stored is None else stored
         for effect in self._of(change.event):
-            if effect.concerns(row):
+            if effect.concerns(row) and effect not in spared:
                 effect.run(change)
-        for subscriber in (*self._subscribers.get(change.event, ()), *self._subscribers.get(None, ())):
-            current().engine.after_commit(functools.partial(subscriber, change))
 
     def _of(self, event: str) -> tuple[Effect, ...]:
         """What runs with the event: first what is attached to it by name."""

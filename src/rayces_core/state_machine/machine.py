@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from importlib import import_module
 from inspect import signature
@@ -22,6 +23,7 @@ from rayces_core.errors import (
     TransitionRefusedError,
 )
 from rayces_core.fields import note_changes_in_place
+from rayces_core.state_machine.actors import check_actor
 from rayces_core.state_machine.announcing import Announcements, Effect
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
@@ -32,7 +34,8 @@ from rayces_core.state_machine.declaration import (
     Writes,
 )
 from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
-from rayces_core.state_machine.statement import Move, check_actor, lock_before, move_row, move_rows
+from rayces_core.state_machine.statement import Move, lock_before, move_row, move_rows
+from rayces_core.state_machine.taking_up import take_up
 
 M = TypeVar("M")
 P = ParamSpec("P")
@@ -50,6 +53,7 @@ class StateMachine:
         keeping: events that keep the state; they are made elsewhere, and journalled and announced like the others.
         wired_by: name of a module above the model that attaches effects; it is imported before the first event, so
             that they run whatever a program has imported.
+        also: event → one of `keeping` that it is announced as besides.
     """
 
     def __init__(
@@ -60,12 +64,13 @@ class StateMachine:
         journal: Any = None,
         keeping: Iterable[str] = (),
         wired_by: str | None = None,
+        also: Mapping[str, str] | None = None,
     ) -> None:
         self.field, self.states, self.journal, self.keeping = field, states, journal, tuple(keeping)
         self.initial = next(iter(states))
         self.transitions: dict[str, Transition] = {}
         self._announcements = Announcements()
-        self._wired_by = wired_by
+        self._wired_by, self._also = wired_by, dict(also or {})
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
@@ -136,7 +141,8 @@ class StateMachine:
     def on(self, *events: str) -> Callable[[Listener], Listener]:
         """Subscribe the decorated function to these events, or to all: it gets the StateChange.
 
-        It runs after the outermost commit, never for what was rolled back; if it fails, that is logged.
+        It runs after the outermost commit, never for what was rolled back; if it fails, that is logged. Subscribers are
+        told in the order of their registration, each once, and of a change before those that follow from it.
         """
         self._check_known(events)
 
@@ -151,7 +157,11 @@ class StateMachine:
         self._announcements.unsubscribe(listener)
 
     def within(
-        self, *events: str, when: Callable[[Any], bool] | None = None, reads: Iterable[str] = ()
+        self,
+        *events: str,
+        when: Callable[[Any], bool] | None = None,
+        reads: Iterable[str] = (),
+        prepare: Callable[[Sequence[StateChange]], Sequence[StateChange]] | None = None,
     ) -> Callable[[Listener], Listener]:
         """Have the decorated function run in the transaction of these events, or of all: if it fails, all is undone.
 
@@ -159,11 +169,13 @@ class StateMachine:
             when: rows that it runs for, `when(row)`; others keep their single statement.
             reads: fields that `when` and the function look at. `when` is told by the row as the database has it; the
                 function gets the caller's object, which has them fresh too, but keeps what was assigned and not saved.
+            prepare: is given all the changes of one statement, such as a sweep's, and gives those that the function has
+                something to do for.
         """
         self._check_known(events)
 
         def attach(effect: Listener) -> Listener:
-            self._announcements.attach(Effect(effect, when, tuple(reads)), events)
+            self._announcements.attach(Effect(effect, when, tuple(reads), prepare), events)
             return effect
 
         return attach
@@ -186,8 +198,7 @@ class StateMachine:
         if row._pk is None or row.__data__.get(self.field) not in transition.sources:
             return False
         if by is not None:
-            self._check_user(by)
-            check_actor(row, by)
+            check_actor(by, self._user_model, row)
             if not _permits(transition, row, by):
                 return False
         return _has_read(row, transition) and all(guard.holds(row, moment) for guard in transition.guards)
@@ -216,19 +227,31 @@ class StateMachine:
             cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked)
             found = cursor.fetchall()
             rows = self.owner._from_rows(cursor.description[:-1], [row[:-1] for row in found])
-            for row, (*_, from_state) in zip(rows, found, strict=True):
-                self.announce(self._change(row, move, self.states(from_state), given))
+            changes = [
+                self._change(row, move, self.states(from_state), given)
+                for row, (*_, from_state) in zip(rows, found, strict=True)
+            ]
+            self._wire()
+            self._announcements.announce_all(event, changes)
         return rows
 
     def announce(self, change: StateChange, stored: Any = None) -> None:
         """Run what belongs to the transition's transaction, and have subscribers told once it is committed."""
         self._wire()
         self._announcements.announce(change, stored)
+        if (another := self._also.get(change.event)) is not None:
+            self._announcements.announce(replace(change, event=another), stored)
+
+    def is_heard(self, event: str) -> bool:
+        """Whether anybody is told of the event, or anything runs with it."""
+        self._wire()
+        return self._announcements.is_heard(event)
 
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether something runs in the event's transaction, for this row or for some, so that one is needed."""
         self._wire()
-        return self._announcements.has_effects(event, row)
+        events = (event, *([self._also[event]] if event in self._also else []))
+        return any(self._announcements.has_effects(each, row) for each in events)
 
     def _wire(self) -> None:
         if self._wired_by is not None:
@@ -241,7 +264,7 @@ class StateMachine:
         if row._pk is None:
             raise InvalidDataError(f"{type(row).__name__}.id", None, "the row is not saved yet; save it first")
         if move.actor is not None:
-            check_actor(row, move.actor)
+            check_actor(move.actor, self._user_model, row)
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
         if self._seems_right(row, move):
             with current().engine.atomic() if self.has_effects(transition.event, row) else nullcontext():
@@ -315,7 +338,7 @@ class StateMachine:
         now, actor, reason = clock.moment(given.get("now")), given.get("by"), given.get("reason")
         self._check_reason(reason)
         if actor is not None:
-            self._check_user(actor)
+            check_actor(actor, self._user_model)
         writes = transition.body(model, **{**given, "now": now})
         return Move(
             transition,
@@ -335,11 +358,9 @@ class StateMachine:
         if self.journal is not None:
             self.journal.reason.db_value(reason)
 
-    def _check_user(self, actor: Any) -> None:
-        kind = peewee.Model if self.journal is None else self.journal.actor.rel_model
-        # An id that was assigned, and not read or given by the database, makes nobody a user.
-        if not isinstance(actor, kind) or actor._pk is None or actor._meta.primary_key.name in actor._dirty:
-            raise InvalidDataError("by", actor, "needs the acting User, saved")
+    @property
+    def _user_model(self) -> Any:
+        return peewee.Model if self.journal is None else self.journal.actor.rel_model
 
     def _change(self, row: Any, move: Move, from_state: Any, given: Mapping[str, Any]) -> StateChange:
         return StateChange(
@@ -348,35 +369,7 @@ class StateMachine:
 
     def take_up(self, row: Any, values: Mapping[str, Any]) -> None:
         """Put what was written into the object, and take it out again should the transaction be undone."""
-        data, relations, dirty = dict(row.__data__), dict(row.__rel__), set(row._dirty)
-        for name, value in values.items():
-            row.__rel__.pop(name, None)
-            if isinstance(value, peewee.Model):
-                row.__rel__[name] = value
-            row.__data__[name] = value._pk if isinstance(value, peewee.Model) else value
-        _mark_as_read(row, values)
-
-        def restore() -> None:
-            for name in values:
-                _put_back(row.__data__, data, name)
-                _put_back(row.__rel__, relations, name)
-            _mark_as_read(row, values)
-            row._dirty.update(dirty & values.keys())
-
-        current().engine.restore_if_undone(restore)
-
-
-def _mark_as_read(row: Any, names: Iterable[str]) -> None:
-    # JSON columns are compared with what was last seen there, which is another document now.
-    note_changes_in_place(row)
-    row._dirty.difference_update(names)
-
-
-def _put_back(mine: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
-    if name in before:
-        mine[name] = before[name]
-    else:
-        mine.pop(name, None)
+        take_up(row, values)
 
 
 def _locked(row: Any) -> Any:

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import peewee
 
+from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
-from rayces_core.errors import CrossTenantError
 from rayces_core.state_machine.declaration import DatabaseGuard, Transition
-from rayces_core.tenancy.scoping import check_reach, known_tenant_of, tenant_of
+from rayces_core.tenancy.scoping import known_tenant_of
 
 TYPES: Final = {
     "organization_id": "bigint",
@@ -27,6 +27,7 @@ TYPES: Final = {
     "actor_id": "bigint",
     "reason": "varchar",
     "now": "timestamptz",
+    "is_set": "boolean",
 }
 
 
@@ -49,7 +50,7 @@ class Move:
         """Every column that is written, state and stamp included, as values or as peewee.SQL."""
         written = {self.field.name: self.transition.target, **self.writes}
         if self.transition.stamp is not None:
-            written[self.transition.stamp] = self.now
+            written.setdefault(self.transition.stamp, self.now)
         if "updated_at" in self.model._meta.fields:
             written["updated_at"] = self.now
         return written
@@ -104,18 +105,6 @@ def place_of(row: Any) -> dict[str, Any]:
     return {"organization_id": current().organization_id if own is None else own, "id": row._pk}
 
 
-def check_actor(row: Any, actor: Any) -> None:
-    """Raise unless the acting user belongs to the row's organization."""
-    check_reach(actor)
-    own, theirs = tenant_of(row), tenant_of(actor)
-    if own is not None and theirs is not None and own != theirs:
-        raise CrossTenantError(
-            f"a user of organization {theirs} cannot act on a row of organization {own}",
-            bound=current().organization_id,
-            found=theirs,
-        )
-
-
 def _facts(move: Move, written: Mapping[str, Any]) -> dict[str, Any]:
     fields = move.model._meta.fields
     facts = {
@@ -123,7 +112,9 @@ def _facts(move: Move, written: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in written.items()
         if not isinstance(value, peewee.SQL)
     }
-    return facts | {"actor_id": getattr(move.actor, "_pk", None), "reason": move.reason, "now": move.now}
+    # The moment of the ledger is the server's, unless the program has set the clock.
+    told = {"now": move.now, "is_set": clock.is_frozen()}
+    return facts | told | {"actor_id": getattr(move.actor, "_pk", None), "reason": move.reason}
 
 
 def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], computed: tuple[str, ...]) -> Message:

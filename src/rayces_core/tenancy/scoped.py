@@ -35,6 +35,8 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     """What tenant models and Organization share: queries that are scoped, instances that are held to their tenant."""
 
     _select_class: ClassVar[type] = TenantSelect
+    # Whether what gave the row found it made by an earlier request with the same key, instead of making it.
+    was_repeated: bool = False
     # Which database the row is of, once it was read from or written to one.
     _home: Any = None
 
