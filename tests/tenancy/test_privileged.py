@@ -309,7 +309,7 @@ def test_dependents_are_found_by_the_column_that_their_key_refers_to(pair):
     """An appointment names its professional by the user's id, not by the profile's."""
     with pair.in_a():
         other = User.create(email="other@example.org")
-        profile = Professional.create(id=pair.base + 9, user=other)
+        Professional.create(id=pair.base + 9, user=other)
         values = {"student": pair.base, "client": pair.base, "scheduled_at": START}
         booked = Appointment.create(professional=other.id, **values)
         found = [
