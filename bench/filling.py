@@ -71,7 +71,8 @@ INSERT INTO appointments (
 SELECT %(organization)s, professional.user_id, student.id, student.primary_contact_id, begins,
        CASE planned.n %% 3 WHEN 0 THEN 45 ELSE 60 END, 15, state,
        CASE WHEN state NOT IN ('draft', 'cancelled') THEN begins - interval '9 days' END,
-       CASE WHEN state NOT IN ('draft', 'cancelled') THEN begins - interval '8 days' END,
+       CASE WHEN state = 'pre_confirmed' THEN begins
+            WHEN state NOT IN ('draft', 'cancelled') THEN begins - interval '8 days' END,
        CASE WHEN state IN ('confirmed', 'executed', 'no_show') THEN begins - interval '8 days 3 hours' END,
        CASE WHEN state = 'executed' THEN begins + interval '1 hour' END,
        CASE WHEN state = 'no_show' THEN begins + interval '20 minutes' END,

@@ -77,7 +77,7 @@ INSERT INTO appointments (
 )
 SELECT %(organization)s, user_id, student.id, user_id, begins, session_duration_minutes, buffer_then, state,
        CASE WHEN state IN ('pre_confirmed', 'confirmed') THEN begins - interval '9 days' END,
-       CASE WHEN state IN ('pre_confirmed', 'confirmed') THEN begins - interval '8 days' END,
+       CASE state WHEN 'pre_confirmed' THEN begins WHEN 'confirmed' THEN begins - interval '8 days' END,
        CASE WHEN state = 'confirmed' THEN begins - interval '8 days 3 hours' END,
        CASE WHEN state = 'cancelled' THEN begins - interval '2 days' END,
        CASE WHEN state = 'cancelled' THEN 'the child is ill' END,

@@ -17,6 +17,7 @@ from rayces_core import (
     TenantNotSetError,
     User,
 )
+from tests.factory import START
 from tests.tenancy.write_paths import INSERTS, INSERTS_FROM_QUERIES
 
 OURS, THEIRS = ("ours", "ours"), ("theirs", "theirs")
@@ -308,8 +309,8 @@ def test_dependents_are_found_by_the_column_that_their_key_refers_to(pair):
     """An appointment names its professional by the user's id, not by the profile's."""
     with pair.in_a():
         other = User.create(email="other@example.org")
-        profile = Professional.create(id=pair.base + 9, user=other)
-        values = {"student": pair.base, "client": pair.base, "scheduled_at": profile.created_at}
+        Professional.create(id=pair.base + 9, user=other)
+        values = {"student": pair.base, "client": pair.base, "scheduled_at": START}
         booked = Appointment.create(professional=other.id, **values)
         found = [
             [row.id for row in Appointment.select().where(node)]

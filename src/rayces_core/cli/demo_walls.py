@@ -163,7 +163,7 @@ def _references(
     student: Student, user: User, profile: Professional, guardian: User, database: Database
 ) -> list[Attempt]:
     def book() -> int:
-        at = clock.now() + timedelta(days=30)
+        at = (clock.now() + timedelta(days=30)).replace(second=0, microsecond=0)
         return _found(Appointment.create(professional=profile, student=student.id, client=guardian, scheduled_at=at))
 
     sql = f"UPDATE students\n  SET primary_contact_id = {user.id}"

@@ -43,26 +43,35 @@ def busy(column: str, person: str, *, start: str, until: str, own: str, tenant: 
 # -- overdue holds ----------------------------------------------------------------------------------------------------
 
 
-def overdue_in_the_way(row: str, *, start: str, until: str, occupied_until: str, people: Mapping[str, str]) -> str:
-    """SQL: `row`, which is pre_confirmed, is an overdue hold in the way of a session of these people.
+def overdue_in_the_way(
+    row: str, *, start: str, until: str, occupied_until: str, people: Mapping[str, str]
+) -> tuple[str, str, str]:
+    """SQL: `row`, which is pre_confirmed, is an overdue hold in the way of the professional, the student or the client.
 
-    No hold lasts longer than 480 minutes and a buffer of a day, so an index finds the few that matter.
+    Each by itself, so that an index finds the few there are, however long no sweep has run. No hold takes longer than
+    480 minutes and a buffer of a day.
     """
-    return f"""{row}.expires_at < %(now)s AND {row}.id IS DISTINCT FROM {people["own"]}
-   AND {row}.scheduled_at < {occupied_until} AND {row}.scheduled_at > {start} - interval '2 days'
-   AND ({row}.professional_id = {people["professional"]} AND {row}.occupied_until > {start}
-        OR ({row}.student_id = {people["student"]} OR {row}.client_id = {people["client"]})
-           AND {row}.scheduled_at < {until}
-           AND {row}.scheduled_at + make_interval(mins => {row}.duration_minutes) > {start})"""
+    overdue = f"{row}.expires_at < %(now)s AND {row}.id IS DISTINCT FROM {people['own']}"
+    near = f"{row}.scheduled_at > {start} - interval '32 hours' AND {row}.scheduled_at < {start} + interval '32 hours'"
+    in_session = (
+        f"{row}.scheduled_at < {until} AND {row}.scheduled_at + make_interval(mins => {row}.duration_minutes) > {start}"
+    )
+    of_professional = f"{row}.scheduled_at < {occupied_until} AND {row}.occupied_until > {start}"
+    return (
+        f"{row}.professional_id = {people['professional']} AND {overdue} AND {near} AND {of_professional}",
+        f"{row}.student_id = {people['student']} AND {overdue} AND {near} AND {in_session}",
+        f"{row}.client_id = {people['client']} AND {overdue} AND {near} AND {in_session}",
+    )
 
 
-IN_THE_WAY: Final = "organization_id = %(tenant)s AND " + overdue_in_the_way(
+_IN_THE_WAY: Final = overdue_in_the_way(
     "appointments",
     start="%(start)s",
     until="%(until)s",
     occupied_until="%(occupied_until)s",
     people={name: f"%({name})s" for name in ("own", "professional", "student", "client")},
 )
+IN_THE_WAY: Final = f"organization_id = %(tenant)s AND ({' OR '.join(f'({one})' for one in _IN_THE_WAY)})"
 
 
 def expire_in_the_way(model: Any, now: datetime, values: Mapping[str, Any]) -> None:

@@ -77,7 +77,9 @@ class Professional(TimestampedTenantModel):
         changed = () if force_insert or self.id is None else self._hitting(only)
         written = super().save(force_insert, only)
         # The calendar is arithmetic of a layer above, as the effects of a state machine are.
-        self.affected = import_module("rayces_core.scheduling").affected_by_change(self, changed) if changed else ()
+        self.affected = (
+            import_module("rayces_core.scheduling.affected").affected_by_change(self, changed) if changed else ()
+        )
         return written
 
     def _hitting(self, only: Iterable[Any] | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 What lists free slots and what books them asks the same function, `calendar.allowed_starts`.
 """
 
-from rayces_core.scheduling.affected import affected_by, affected_by_change
+from rayces_core.scheduling.affected import affected_by
 from rayces_core.scheduling.availability import Slot, find_slots, free_slots
 from rayces_core.scheduling.booking import book
 from rayces_core.scheduling.moving import reschedule
@@ -15,7 +15,6 @@ __all__ = [
     "Skipped",
     "Slot",
     "affected_by",
-    "affected_by_change",
     "book",
     "book_series",
     "due_reminders",

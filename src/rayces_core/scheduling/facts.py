@@ -15,6 +15,7 @@ from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
 from rayces_core.errors import TenantNotSetError
 from rayces_core.fields.schemas import OrganizationSettings
+from rayces_core.models.appointment_states import PRE_CONFIRMED, AppointmentState
 from rayces_core.models.appointment_time import busy, holds_time, overdue_in_the_way
 from rayces_core.scheduling.availability import (
     CALENDAR_COLUMNS,
@@ -27,6 +28,8 @@ from rayces_core.scheduling.availability import (
 from rayces_core.scheduling.calendar import NOTHING, Calendar, SetAside, check_duration
 
 LONGEST: Final = timedelta(minutes=480)
+
+NO_HOLD: Final = ", ".join(f"'{state}'" for state in AppointmentState if state != PRE_CONFIRMED)
 
 TYPES: Final = {
     "tenant": "bigint",
@@ -58,6 +61,13 @@ def _if_set(setting: str, count: str) -> str:
     return f"CASE WHEN organization.settings ->> '{setting}' IS NOT NULL THEN {count} END"
 
 
+def _any_overdue(condition: str) -> str:
+    # Said this way round, so that the index over all holds of the organization does not seem to serve: it would be
+    # read from its beginning, and where no sweep has run for long that is much.
+    held = f"dead.organization_id = %(tenant)s AND dead.state NOT IN ({NO_HOLD})"
+    return f"EXISTS (SELECT 1 FROM appointments AS dead WHERE {held} AND {condition})"
+
+
 def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: str, further: str) -> Message:
     minutes = f"coalesce(%(minutes)s, {minutes})"
     until = f"%(start)s + make_interval(mins => {minutes})"
@@ -80,10 +90,7 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
            ),
            {busy("student_id", student, **place)},
            {busy("client_id", client, **place)},
-           EXISTS (
-               SELECT 1 FROM appointments AS dead
-                WHERE dead.organization_id = %(tenant)s AND dead.state = 'pre_confirmed' AND {in_the_way}
-           ),
+           {" OR ".join(map(_any_overdue, in_the_way))},
            {further}
       FROM {CALENDAR_SOURCE} {joined}
       LEFT JOIN students AS student ON student.organization_id = %(tenant)s AND student.id = {student}
