@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg2
 
-from bench.facts import FIRST_DAY, Ledger
+from bench.facts import Ledger
 
 SUBDOMAIN = "ledger"
 FEWEST_GUARDIANS = 40
@@ -22,7 +22,7 @@ INSERT INTO credit_balances (organization_id, user_id)
 SELECT organization_id, id FROM users WHERE organization_id = %(organization)s ORDER BY id
 """
 
-# The entries first: a balance refers to its last one.
+# The entries first: a balance refers to its last one. They are of the last days, as none may follow one still to come.
 HISTORY = """
 INSERT INTO credit_transactions (
     organization_id, user_id, credit_balance_id, amount, transaction_type, status, balance_before, balance_after,
@@ -31,8 +31,8 @@ INSERT INTO credit_transactions (
 SELECT organization_id, user_id, id, CASE place WHEN 1 THEN %(bought)s ELSE -1 END,
        CASE place WHEN 1 THEN 'purchase' ELSE 'appointment_debit' END, 'completed',
        CASE place WHEN 1 THEN 0 ELSE %(bought)s + 2 - place END, %(bought)s + 1 - place, place, nullif(place - 1, 0),
-       %(first_day)s + make_interval(days => place), %(first_day)s + make_interval(days => place),
-       %(first_day)s + make_interval(days => place)
+       now() - make_interval(days => %(days)s - place), now() - make_interval(days => %(days)s - place),
+       now() - make_interval(days => %(days)s - place)
   FROM credit_balances, generate_series(1, %(entries)s) AS place
  WHERE organization_id = %(organization)s
  ORDER BY place, id;
@@ -42,7 +42,7 @@ UPDATE credit_balances
    SET balance = %(balance)s, lifetime_purchased = %(bought)s, lifetime_used = %(used)s, last_sequence = %(entries)s
  WHERE organization_id = %(organization)s AND last_sequence IS DISTINCT FROM %(entries)s
 """
-FIGURES = {"balance": BALANCE, "bought": BOUGHT, "used": USED, "entries": ENTRIES, "first_day": FIRST_DAY}
+FIGURES = {"balance": BALANCE, "bought": BOUGHT, "used": USED, "entries": ENTRIES, "days": ENTRIES + 1}
 
 
 def guardians_for(rows: int) -> int:

@@ -22,7 +22,7 @@ ENTRY = """
 INSERT INTO credit_transactions
        (organization_id, user_id, credit_balance_id, amount, transaction_type, status, balance_before, balance_after,
         sequence, previous_sequence, processed_at)
-VALUES (%s, %s, %s, %s, 'appointment_debit', 'completed', %s, %s, %s, %s, now())
+VALUES (%s, %s, %s, %s, 'appointment_debit', 'completed', %s, %s, %s, %s, clock_timestamp())
 RETURNING id
 """
 MOVE = """
@@ -46,7 +46,7 @@ UPDATE credit_balances AS held
   FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::integer[]) AS moved (id, balance, bought, last)
  WHERE held.organization_id = %s AND held.id = moved.id
 """
-MOMENT = "2031-01-01 00:00:00+00"
+MOMENT = "now"  # of the transaction, as PostgreSQL reads it
 
 Cursor = psycopg2.extensions.cursor
 

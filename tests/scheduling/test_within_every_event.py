@@ -75,7 +75,7 @@ def test_it_runs_for_what_settles_an_entry(centre, ran):
     entry = credits.purchase(centre.client, 3, pending=True)
     assert events(ran) == []
     credits.complete(entry)
-    assert events(ran) == ["complete"]
+    assert events(ran) == ["complete", "posted"]
 
 
 def test_what_fails_there_undoes_the_event(centre):
