@@ -132,6 +132,7 @@ def test_opening_balances_are_entries_of_the_ledger(db: Database, a: Any) -> Non
         entries = list(CreditTransaction.select().order_by(CreditTransaction.id))
         assert [entry.transaction_type for entry in entries] == ["purchase"] * 3
         assert entries[1].metadata == {"purchased_on": "2030-02-03"}
+        assert {entry.processed_at for entry in entries} == {NOW}  # an import's moment is believed
         report = credits.verify()
         assert (report.is_clean, report.balances) == (True, 2)
 

@@ -7,10 +7,12 @@ has none, so an entry that is there is never posted twice, and never changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Final
 
-from rayces_core import credits
+from rayces_core import clock, credits
+from rayces_core.credits.arguments import FURTHEST
 from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
@@ -128,7 +130,13 @@ def post(parameters: dict[str, Any]) -> None:
     for _, *facts, day in current().engine.run_prepared(ROWS, parameters).fetchall():
         metadata = {} if day is None else {"purchased_on": day.isoformat()}
         purchases.append({**dict(zip(names, facts, strict=True)), "metadata": metadata})
-    credits.purchase_many(purchases, now=parameters["now"])
+    with _believed(parameters["now"]):
+        credits.purchase_many(purchases)
+
+
+def _believed(now: datetime) -> AbstractContextManager[object]:
+    """Have the ledger take an import's moment that is not the present, as it takes nobody else's."""
+    return clock.frozen(now) if abs(now - clock.now()) > FURTHEST else nullcontext()
 
 
 CREDITS: Final = Record(
