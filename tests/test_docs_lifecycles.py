@@ -46,7 +46,7 @@ def test_every_machine_has_its_block():
 def test_every_reason_of_a_refusal_is_named():
     guards = {guard for model in MODELS.values() for t in model.lifecycle.transitions.values() for guard in t.guards}
     assert {guard.reason for guard in guards} == {"begun", "expired", "not_overdue", "not_begun"}
-    named = ("no_reason", *(guard.reason for guard in guards))
+    named = ("no_reason", "too_late", "over", *(guard.reason for guard in guards))
     assert [reason for reason in named if f"`{reason}`" not in written()] == []
 
 

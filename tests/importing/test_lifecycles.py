@@ -17,10 +17,11 @@ from rayces_core import (
     Student,
     User,
     credits,
+    exporting,
     importing,
 )
 from rayces_core.importing.records.students import WAY_TO
-from tests.importing.world import NOW, START, make_centre, session
+from tests.importing.world import NOW, START, make_centre, session, told
 from tests.sizes import exhaustive
 
 PAST = NOW - timedelta(days=30)
@@ -179,3 +180,76 @@ def test_moments_are_read_in_the_organization_s_zone(db: Database) -> None:
         make_centre()
         importing.run([session(scheduled_at="07/07/2031 10:00")], Appointment, now=NOW)
         assert Appointment.get().scheduled_at == datetime(2031, 7, 7, 8, 0, tzinfo=UTC)
+
+
+def test_prices_leaves_and_what_was_paid_come_and_go_as_they_were(db: Database, a: Any, b: Any, tmp_path: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        importing.run(
+            [{"email": "eva@example.org", "session_price": "99", "currency": "USD"}],
+            "professionals",
+            now=NOW,
+            update=True,
+        )
+        rows = [session(0, price="$ 12.500,50", currency="ars"), session(24, price="80"), session(48)]
+        assert importing.run(rows, Appointment, now=NOW).is_clean
+        importing.run(
+            [{"first_name": "Sol", "last_name": "Paz", "admission_state": "on_leave", "on_leave_until": "2031-06-30"}],
+            "students",
+            now=NOW,
+        )
+        importing.run(
+            [
+                {"user": "ana@example.org", "credits": 4, "reference": "A", "amount_paid": "100.000,00"},
+                {"user": "ana@example.org", "credits": 1, "reference": "B", "amount_paid": "9", "currency": "usd"},
+                {"user": "ana@example.org", "credits": 1, "reference": "C"},
+            ],
+            "credits",
+            now=NOW,
+        )
+        before = money()
+        for kind in ("users", "professionals", "students", "appointments"):
+            exporting.export(kind, tmp_path / f"{kind}.csv")
+    assert before == {
+        "sessions": [(1_250_050, "ARS"), (8000, "USD"), (None, None)],
+        "leaves": ["2031-06-30"],
+        "paid": [(10_000_000, "ARS"), (900, "USD"), (None, None)],
+    }
+    with db.tenant(b):
+        for kind in ("users", "professionals", "students", "appointments"):
+            assert importing.run(tmp_path / f"{kind}.csv", kind, now=NOW).is_clean
+        assert money() == before | {"paid": []}  # entries of the ledger move in an archive
+
+
+def money() -> dict[str, list[Any]]:
+    """What the bound tenant's rows say of prices, payments and leaves."""
+    entries = CreditTransaction.select().order_by(CreditTransaction.id)
+    return {
+        "sessions": [
+            (row.price_cents, row.currency) for row in Appointment.select().order_by(Appointment.scheduled_at)
+        ],
+        "leaves": [str(row.on_leave_until) for row in Student.select() if row.on_leave_until],
+        "paid": [(row.amount_cents, row.currency) for row in entries],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "column"),
+    [
+        ("appointments", session(0, price="-1"), "price"),
+        ("appointments", session(0, currency="ARS"), "currency"),
+        ("appointments", session(0, price="1", currency="pesos"), "currency"),
+        ("credits", {"user": "ana@example.org", "credits": 1, "amount_paid": "-1"}, "amount_paid"),
+        ("credits", {"user": "ana@example.org", "credits": 1, "currency": "ARS"}, "currency"),
+        ("students", {"first_name": "Sol", "last_name": "Paz", "on_leave_until": "2031-06-30"}, "on_leave_until"),
+        ("organizations", {"correction_days": "-1"}, "correction_days"),
+        ("organizations", {"reminder_quiet_minutes": "43201"}, "reminder_quiet_minutes"),
+    ],
+    ids=str,
+)
+def test_money_leaves_and_settings_that_cannot_be_are_faults(
+    db: Database, a: Any, kind: str, row: dict[str, Any], column: str
+) -> None:
+    with db.tenant(a):
+        make_centre()
+        assert column in [name for _, name in told(importing.check([row], kind, now=NOW))]

@@ -182,6 +182,53 @@ def _none_yet(connection: Any) -> int:
     return int(user)
 
 
+STAYS = {
+    "left": ("discharged", "2025-03-01", "2025-12-01"),
+    "back": ("enrolled", "2026-03-01", "2025-12-01"),
+    "applies again": ("applied", "2025-03-01", "2025-12-01"),
+    "leaves in June": ("enrolled", "2026-03-01", "2026-06-30"),
+    "before the first day": ("discharged", "2026-03-01", "2020-01-01"),
+    "never came": ("prospect", None, None),
+}
+KEPT = {
+    "left": ("2025-03-01", "2025-12-01", {}),
+    "back": ("2026-03-01", None, {"discharge_date": "2025-12-01"}),
+    "applies again": (None, None, {"admission_date": "2025-03-01", "discharge_date": "2025-12-01"}),
+    "leaves in June": ("2026-03-01", "2026-06-30", {}),
+    "before the first day": ("2026-03-01", None, {"discharge_date": "2020-01-01"}),
+    "never came": (None, None, {}),
+}
+
+
+def test_the_dates_of_a_stay_before_go_into_the_journal(make_database: Any, connect: Any) -> None:
+    (rules,) = [file.number for file in FILES if file.name.endswith("ending_and_price_rules")]
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(rules - 1)
+    filler = Filler(connection)
+    here = {"organization_id": filler.insert("organizations", name="North", subdomain="north")}
+    for name, (state, admission, discharge) in STAYS.items():
+        dates = {"admission_date": admission, "discharge_date": discharge}
+        of = filler.insert("students", **here, first_name=name, last_name="Paz", admission_state=state, **dates)
+        if name == "applies again":
+            told = {"event": "reapply", "from_state": "discharged", "to_state": "applied"}
+            filler.insert("state_transitions", **here, subject_type="Student", subject_id=of, **told)
+    runner.up(rules)
+
+    cursor = connection.cursor()
+    cursor.execute("""
+        SELECT first_name, admission_date::text, discharge_date::text, coalesce((
+                   SELECT details FROM state_transitions
+                    WHERE subject_id = students.id AND event = 'dates_cleared' AND from_state = admission_state
+                      AND to_state = admission_state
+               ), '{}')
+          FROM students
+    """)
+    assert {name: tuple(kept) for name, *kept in cursor.fetchall()} == KEPT
+    cursor.execute("SELECT count(*) FROM state_transitions")
+    assert cursor.fetchone() == (4,)
+
+
 @pytest.fixture(scope="module")
 def assigned(create_database: Any) -> Iterator[Any]:
     """A connection to a MyHub that was migrated up to its checks, by a session in another time zone."""

@@ -51,12 +51,21 @@ REFUSED = [
     ("students_first_name_check", "UPDATE students SET first_name = ' '"),
     ("students_last_name_check", "UPDATE students SET last_name = ''"),
     ("students_admission_state_check", "UPDATE students SET admission_state = 'unknown'"),
+    (
+        "students_discharge_date_check",
+        "UPDATE students SET admission_date = '2026-03-01', discharge_date = '2026-02-28'",
+    ),
+    ("students_on_leave_until_check", "UPDATE students SET on_leave_until = '2026-03-01'"),
     ("students_emergency_contacts_check", "UPDATE students SET emergency_contacts = '{}'"),
     ("students_documents_check", "UPDATE students SET documents = '[]'"),
     ("appointments_duration_minutes_check", "UPDATE appointments SET duration_minutes = 14 WHERE state = 'draft'"),
     ("appointments_duration_minutes_check", "UPDATE appointments SET duration_minutes = 481 WHERE state = 'draft'"),
     ("appointments_buffer_minutes_check", "UPDATE appointments SET buffer_minutes = -1 WHERE state = 'draft'"),
     ("appointments_credits_used_check", "UPDATE appointments SET credits_used = -1"),
+    ("appointments_price_cents_check", "UPDATE appointments SET price_cents = -1, currency = 'ARS'"),
+    ("appointments_price_cents_check", "UPDATE appointments SET price_cents = 1"),
+    ("appointments_price_cents_check", "UPDATE appointments SET currency = 'ARS'"),
+    ("appointments_currency_check", "UPDATE appointments SET price_cents = 1, currency = 'ars'"),
     ("appointments_metadata_check", "UPDATE appointments SET metadata = '1'"),
     ("appointments_state_check", "UPDATE appointments SET state = 'lost' WHERE state = 'pre_confirmed'"),
     (
@@ -153,6 +162,27 @@ REFUSED = [
         "credit_transactions_reason_check",
         "UPDATE credit_transactions SET reason = ' ' WHERE transaction_type = 'admin_adjustment'",
     ),
+    (
+        "credit_transactions_amount_cents_check",
+        "UPDATE credit_transactions SET amount_cents = 1 WHERE transaction_type = 'purchase'",
+    ),
+    (
+        "credit_transactions_amount_cents_check",
+        "UPDATE credit_transactions SET currency = 'ARS' WHERE transaction_type = 'purchase'",
+    ),
+    (
+        "credit_transactions_amount_cents_check",
+        "UPDATE credit_transactions SET amount_cents = -1, currency = 'ARS' WHERE transaction_type = 'purchase'",
+    ),
+    (
+        "credit_transactions_amount_cents_check",
+        "UPDATE credit_transactions SET amount_cents = 1, currency = 'ARS' WHERE amount < 0",
+    ),
+    (
+        "credit_transactions_currency_check",
+        "UPDATE credit_transactions SET amount_cents = 1, currency = 'peso' WHERE transaction_type = 'purchase'",
+    ),
+    ("state_transitions_details_check", "UPDATE state_transitions SET details = '[]'"),
     ("credit_transactions_created_by_id_check", "UPDATE credit_transactions SET created_by_id = NULL"),
     ("credit_transactions_metadata_check", "UPDATE credit_transactions SET metadata = '[]'"),
     (

@@ -24,6 +24,11 @@ MAY = {
     ("pre_confirmed", "cancel"): DESK | {"client"},
     ("confirmed", "cancel"): DESK,
     ("pre_confirmed", "expire"): DESK,
+    **{(state, "change_price"): DESK for state in ("draft", "pre_confirmed", "confirmed")},
+    ("no_show", "correct_to_executed"): DESK,
+    ("executed", "correct_to_no_show"): DESK,
+    ("executed", "reopen"): DESK,
+    ("no_show", "reopen"): DESK,
 }
 
 

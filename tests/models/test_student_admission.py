@@ -53,14 +53,6 @@ def test_the_day_is_a_date(bound, on):
     assert (stored(student)["admission_state"], student.admission_date) == ("applied", None)
 
 
-def test_who_is_admitted_again_gets_the_new_date_and_keeps_the_day_of_leaving(bound):
-    student = make_in(Student, "enrolled", admission_date=date(2020, 3, 1))
-    student.discharge(on=date(2021, 3, 1))
-    student.reapply()
-    student.admit(on=date(2022, 3, 1))
-    assert (student.admission_date, student.discharge_date) == (date(2022, 3, 1), date(2021, 3, 1))
-
-
 @pytest.fixture
 def leaving(people):
     """An enrolled student with an appointment in each state, ahead, and what is not to be touched."""
@@ -128,14 +120,6 @@ def test_a_refused_discharge_cancels_nothing(bound):
     with pytest.raises(Exception, match="discharge is not possible: the Student is waitlisted"):
         student.discharge(now=NOW)
     assert stored(appointment)["state"] == "draft"
-
-
-def test_the_other_events_leave_appointments_alone(bound):
-    student = make_in(Student, "enrolled")
-    appointment = make_in(Appointment, "confirmed", student=student)
-    student.suspend(now=NOW)
-    student.resume(now=NOW)
-    assert stored(appointment)["state"] == "confirmed"
 
 
 def test_booking_asks_for_an_admission_by_an_error_of_its_own():

@@ -135,8 +135,8 @@ def expire(now: datetime, batch_size: int) -> int:
     return scheduling.expire_overdue(now, batch_size=batch_size)
 
 
-def remind(within: timedelta, now: datetime, limit: int | None = None) -> list[int]:
-    return [appointment.id for appointment in scheduling.due_reminders(within, now, limit=limit)]
+def remind(stages: list[timedelta], now: datetime, limit: int | None = None) -> list[int]:
+    return [given.appointment.id for given in scheduling.due_reminders(stages, now, limit=limit)]
 
 
 def fire_as(appointment_id: int, event: str, by: int, now: datetime) -> str:

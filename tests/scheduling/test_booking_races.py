@@ -325,3 +325,34 @@ def test_of_processes_killed_at_any_moment_every_booking_is_whole(race):
     subjects = {row.subject_id for row in StateTransition.select()}
     assert subjects == {one.id for one in Appointment.select()}
     assert reschedule(booked[0], at(1, 60), now=NOW).scheduled_at == at(1, 60)
+
+
+# -- corrections ------------------------------------------------------------------------------------------------------
+
+
+def test_corrections_race_bookings_and_each_other_and_the_time_is_taken_once(race):
+    centre, crew, families = race
+    for number in range(FEW):
+        session = centre.book(at(10, number), confirm=True)
+        session.mark_no_show(now=session.ends_at)
+        kept = centre.staff.id
+        fixes = [
+            (racing.fire_as, {"appointment_id": session.id, "event": event, "by": kept, "now": session.ends_at})
+            for event in ("correct_to_executed", "reopen")
+        ]
+        rivals = [(racing.book, centre.wanted(at(10, number), **ids_of(family))) for family in families[: WORKERS - 2]]
+        for deed in rivals:
+            deed[1].update(professional=centre.professional.user_id)
+
+        outcomes = [outcome.value for outcome in crew.race([*fixes, *rivals])]
+
+        assert all(isinstance(value, SlotTakenError) for value in outcomes[2:])
+        after = Appointment.get_by_id(session.id)
+        made = [value for value in outcomes[:2] if isinstance(value, str)]
+        lost = [value for value in outcomes[:2] if not isinstance(value, str)]
+        # A session that was executed meanwhile may be opened as well; an open one is no no-show any more.
+        assert after.state == ("confirmed" if "reopen" in made else "executed")
+        assert all(isinstance(value, InvalidTransitionError) for value in lost)
+        assert [change.event for change in after.history()][-len(made) :] == made
+        taken = Appointment.for_professional(centre.professional).occupying(at(10, number), at(11, number))
+        assert [row.id for row in taken] == [session.id]

@@ -1,4 +1,4 @@
-"""Sweeps: each overdue hold expires once and each reminder is given once, from however many hosts."""
+"""Sweeps: each overdue hold expires once, from however many hosts."""
 
 from collections import Counter
 from contextvars import Context
@@ -16,7 +16,7 @@ from rayces_core import (
     TenantNotSetError,
     clock,
 )
-from rayces_core.scheduling import due_reminders, expire_overdue, free_slots, reschedule
+from rayces_core.scheduling import expire_overdue, free_slots
 from rayces_core.state_machine.announcing import Effect
 from tests.scheduling import racing
 from tests.scheduling.worlds import (
@@ -24,11 +24,9 @@ from tests.scheduling.worlds import (
     DAY,
     HOUR,
     INSTANT,
-    MINUTE,
     NOW,
     Other,
     at,
-    noted,
     open_centre,
 )
 from tests.wire import wire
@@ -220,162 +218,5 @@ def test_a_batch_has_a_size(centre, size):
 def test_sweeps_need_a_binding_and_aware_moments(db, centre):
     with pytest.raises(NaiveDatetimeError):
         expire_overdue(NOW.replace(tzinfo=None))
-    with pytest.raises(NaiveDatetimeError):
-        due_reminders(ONE_DAY, NOW.replace(tzinfo=None))
-    for deed in (lambda: expire_overdue(OVERDUE), lambda: due_reminders(ONE_DAY)):
-        with pytest.raises(TenantNotSetError):
-            Context().run(deed)
-
-
-# -- reminders --------------------------------------------------------------------------------------------------------
-
-
-def test_what_begins_within_the_time_is_given_once_in_order(centre):
-    later = centre.book(at(11), confirm=True)
-    sooner = centre.book(at(10), confirm=True)
-    centre.book(at(12, 1))
-
-    assert due_reminders(ONE_DAY, at(12) - ONE_DAY) == [sooner, later]
-    assert due_reminders(ONE_DAY, at(12) - ONE_DAY) == []
-    assert due_reminders(ONE_DAY, at(9)) == []
-
-
-def test_the_whole_appointment_is_given_as_it_now_is(centre):
-    centre.book(at(10), notes="brings the report", confirm=True)
-
-    (given,) = due_reminders(ONE_DAY, at(9))
-
-    assert given.__data__ == Appointment.get_by_id(given.id).__data__
-    assert (given.notes, given.reminder_minutes, given.scheduled_at) == ("brings the report", 24 * 60, at(10))
-
-
-def test_only_what_is_to_come_and_is_not_cancelled_is_reminded_of(centre):
-    centre.book(at(9), draft=True)
-    centre.book(at(10)).cancel(reason="ill")
-    centre.book(at(11), confirm=True).execute(now=at(11))
-    centre.book(at(12), confirm=True).mark_no_show(now=at(12))
-
-    assert due_reminders(timedelta(days=30), at(8)) == []
-
-
-def test_the_time_ahead_has_its_bounds(centre):
-    booked = centre.book(at(10), confirm=True)
-
-    assert due_reminders(HOUR, at(10)) == due_reminders(HOUR, at(11)) == []
-    assert due_reminders(HOUR, at(9) - INSTANT) == []
-    assert due_reminders(HOUR, at(9)) == [booked]
-    another = centre.book(at(14), confirm=True)
-    assert due_reminders(HOUR, at(14) - INSTANT) == [another]
-
-
-def test_reminders_come_in_stages(centre):
-    booked = centre.book(at(10), confirm=True)
-
-    assert due_reminders(ONE_DAY, at(9)) == [booked]
-    assert due_reminders(HOUR, at(9)) == [booked]
-    assert due_reminders(HOUR, at(9.5)) == due_reminders(ONE_DAY, at(9.5)) == []
-
-
-def test_a_stage_that_was_missed_is_not_made_up_for(centre):
-    booked = centre.book(at(10), confirm=True)
-
-    assert due_reminders(HOUR, at(9.5)) == [booked]
-    assert due_reminders(ONE_DAY, at(9.5)) == []
-
-
-def test_a_rescheduled_appointment_is_reminded_of_anew(centre):
-    booked = centre.book(at(10), confirm=True)
-    due_reminders(ONE_DAY, at(9))
-    due_reminders(HOUR, at(9))
-
-    reschedule(booked, at(10, 2), now=at(9))
-
-    assert due_reminders(ONE_DAY, at(9)) == []
-    assert due_reminders(ONE_DAY, at(9, 2)) == [booked]
-
-
-def test_confirming_gives_no_second_reminder(centre):
-    booked = centre.book(at(10))
-    assert due_reminders(timedelta(days=3), NOW + HOUR) == [booked]
-
-    booked.confirm(now=NOW)
-
-    assert due_reminders(timedelta(days=3), at(9)) == []
-
-
-def test_what_was_given_in_a_unit_of_work_that_is_undone_is_given_again(db, centre):
-    booked = centre.book(at(10), confirm=True)
-    with pytest.raises(RuntimeError), db.atomic():
-        assert due_reminders(ONE_DAY, at(9)) == [booked]
-        raise RuntimeError
-
-    assert due_reminders(ONE_DAY, at(9)) == [booked]
-
-
-def test_what_another_session_is_giving_is_not_waited_for_nor_given_twice(db, centre):
-    first, second = centre.book(at(10), confirm=True), centre.book(at(11), confirm=True)
-    with db.atomic():
-        assert due_reminders(ONE_DAY, at(9), limit=1) == [first]
-        assert Other(db, centre.organization, lambda: due_reminders(ONE_DAY, at(9))).finish() == [second]
-
-    assert due_reminders(ONE_DAY, at(9)) == []
-
-
-def test_the_nearest_come_first_where_there_is_a_limit(centre):
-    booked = [centre.book(at(hour), confirm=True) for hour in (12, 10, 11)]
-
-    assert due_reminders(ONE_DAY, at(9), limit=2) == [booked[1], booked[2]]
-    assert due_reminders(ONE_DAY, at(9), limit=2) == [booked[0]]
-
-
-def test_reminders_are_one_message_and_no_state_changes(own_pool):
-    with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
-        booked = centre.book(at(10), confirm=True)
-        proxy.sent.clear()
-
-        due_reminders(ONE_DAY, at(9))
-
-        assert len(proxy.sent) == 1
-        assert [event for event, *_ in noted(booked)] == ["pre_confirm", "confirm"]
-
-
-def test_privileged_work_reminds_for_every_organization_and_a_tenant_for_its_own(own_db):
-    booked = []
-    for _ in range(2):
-        with open_centre(own_db) as centre:
-            booked.append(centre.book(at(10), confirm=True))
-    with open_centre(own_db):
-        assert due_reminders(ONE_DAY, at(9)) == []
-
-    with own_db.privileged(reason="remind"):
-        given = due_reminders(ONE_DAY, at(9))
-
-    assert {(one.organization_id, one.id) for one in given} == {(one.organization_id, one.id) for one in booked}
-
-
-def test_processes_at_once_give_each_exactly_once(db, centre):
-    ids = hold(centre, 300)
-    now, given = NOW + HOUR, []
-    with racing.crew(db, 6) as crew:
-        for _ in range(10):
-            deeds = [(racing.remind, {"within": timedelta(days=9), "now": now, "limit": 11})] * 6
-            given += [number for outcome in crew.race(deeds) for number in outcome.value]
-    given += [appointment.id for appointment in due_reminders(timedelta(days=9), now)]
-
-    assert sorted(given) == sorted(ids)
-
-
-@pytest.mark.parametrize("within", [None, 60, "1 day", timedelta(0), -ONE_DAY, MINUTE - INSTANT, timedelta.max])
-def test_the_time_ahead_is_a_minute_to_ten_years(centre, within):
-    with pytest.raises(InvalidDataError) as caught:
-        due_reminders(within, NOW)
-
-    assert caught.value.field == "within"
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", True])
-def test_a_limit_is_a_number_above_zero(centre, limit):
-    with pytest.raises(InvalidDataError) as caught:
-        due_reminders(ONE_DAY, NOW, limit=limit)
-
-    assert caught.value.field == "limit"
+    with pytest.raises(TenantNotSetError):
+        Context().run(lambda: expire_overdue(OVERDUE))

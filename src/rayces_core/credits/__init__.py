@@ -5,6 +5,11 @@ Rule it guards: a balance is always exactly the sum of its completed entries, wh
 
 from rayces_core.credits.announcing import lifecycle
 from rayces_core.credits.bulk import Row, debit_many, purchase_many
+from rayces_core.credits.corrections import (
+    give_back_at_no_show,
+    give_back_what_was_taken_again,
+    settle_correction,
+)
 from rayces_core.credits.lines import Line
 from rayces_core.credits.operations import adjust, complete, debit, fail, purchase, refund, transfer
 from rayces_core.credits.policy import Policy, policy, use_policy
@@ -26,12 +31,15 @@ __all__ = [
     "debit_at_confirmation",
     "debit_many",
     "fail",
+    "give_back_at_no_show",
+    "give_back_what_was_taken_again",
     "lifecycle",
     "policy",
     "purchase",
     "purchase_many",
     "refund",
     "refund_at_cancellation",
+    "settle_correction",
     "statement",
     "transfer",
     "use_policy",

@@ -14,8 +14,10 @@ from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.state_machine import Permission, check_actor
+from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import check_reach
 
+MOST_CENTS: Final = 1_000_000_000_000_000
 MOST_AT_ONCE: Final = 1_000_000_000
 UNIQUE: Final = ("idempotency_key", "payment_method", "payment_reference")
 FURTHEST: Final = timedelta(minutes=1)
@@ -119,6 +121,18 @@ def payment(method: Any, reference: Any) -> tuple[str | None, str | None]:
     if reference is not None and method is None:
         raise InvalidDataError("payment_method", method, "is needed where there is a payment_reference")
     return method, reference
+
+
+def paid_amount(amount_cents: Any, currency: Any) -> tuple[int | None, str | None]:
+    """What was paid for a purchase: whole cents and their currency, the organization's where none is given."""
+    cents, code = CreditTransaction.amount_cents.db_value(amount_cents), CreditTransaction.currency.db_value(currency)
+    if cents is None:
+        if code is not None:
+            raise InvalidDataError("amount_cents", amount_cents, "is needed where there is a currency")
+        return None, None
+    if not 0 <= cents <= MOST_CENTS:
+        raise InvalidDataError("amount_cents", amount_cents, f"must be a whole number from 0 to {MOST_CENTS:,}")
+    return cents, code or Organization.get_by_id(current().organization_id).currency
 
 
 def appointment_id(given: object) -> int:

@@ -19,6 +19,7 @@ from rayces_core.credits.arguments import (
     appointment_id,
     check_tenant,
     moment,
+    paid_amount,
     payment,
     text,
     user_id,
@@ -46,13 +47,15 @@ KNOWN: Final = {
     "appointment",
     "payment_method",
     "payment_reference",
+    "amount_cents",
+    "currency",
     "idempotency_key",
     "reason",
     "metadata",
 }
 FOREIGN: Final = {
     TransactionType.PURCHASE: {"appointment"},
-    TransactionType.APPOINTMENT_DEBIT: {"payment_method", "payment_reference"},
+    TransactionType.APPOINTMENT_DEBIT: {"payment_method", "payment_reference", "amount_cents", "currency"},
 }
 
 OPEN_ALL: Final = """
@@ -63,7 +66,7 @@ ON CONFLICT (organization_id, user_id) DO NOTHING"""
 # What stands in the ledger already of the keys, payments and appointments that are to be written.
 EARLIER: Final = """
 SELECT id, status, user_id, amount, transaction_type, appointment_id, payment_method, payment_reference,
-       idempotency_key, reason
+       idempotency_key, reason, amount_cents, currency
   FROM credit_transactions
  WHERE organization_id = %(tenant)s AND (
     idempotency_key = ANY(%(keys)s::varchar[])
@@ -81,7 +84,7 @@ WITH present AS MATERIALIZED (
     SELECT coalesce(%(set)s, clock_timestamp()) AS moment
 ), wanted AS (
     SELECT * FROM json_to_recordset(%(rows)s) AS wanted (
-        n int, u bigint, a int, p bigint, m varchar, r varchar, k varchar, w varchar, d jsonb
+        n int, u bigint, a int, p bigint, m varchar, r varchar, k varchar, w varchar, d jsonb, c bigint, y varchar
     )
 ), placed AS (
     SELECT wanted.*, held.id AS held_id, coalesce(held.last_sequence, 0) + row_number() OVER chain AS place,
@@ -96,9 +99,10 @@ WITH present AS MATERIALIZED (
     INSERT INTO credit_transactions (
         organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, balance_before,
         balance_after, sequence, previous_sequence, refundable_after, metadata, payment_method, payment_reference,
-        payment_attempt, idempotency_key, created_by_id, reason, processed_at, created_at, updated_at
+        payment_attempt, idempotency_key, created_by_id, reason, processed_at, created_at, updated_at,
+        amount_cents, currency
     ) SELECT %(tenant)s, u, held_id, p, a, %(type)s, 'completed', after - a, after, place, nullif(place - 1, 0),
-        CASE WHEN p IS NOT NULL THEN -a END, d, m, r, attempt, k, %(by)s::bigint, w, at, at, at
+        CASE WHEN p IS NOT NULL THEN -a END, d, m, r, attempt, k, %(by)s::bigint, w, at, at, at, c, y
     FROM placed ORDER BY n
     RETURNING id, credit_balance_id, amount, sequence, balance_after, processed_at
 ), moved AS (
@@ -147,13 +151,16 @@ class _Wanted:
     payment_reference: str | None
     key: str | None
     reason: str | None
+    amount_cents: int | None
+    currency: str | None
     metadata: dict[str, Any]
 
     @property
     def facts(self) -> tuple[Any, ...]:
         """What makes it this entry and no other, in the order of EARLIER."""
         what = (self.user_id, self.amount, self.kind, self.appointment_id)
-        return (*what, self.payment_method, self.payment_reference, self.key, self.reason)
+        paid = (self.amount_cents, self.currency)
+        return (*what, self.payment_method, self.payment_reference, self.key, self.reason, *paid)
 
     @property
     def names(self) -> list[tuple[Any, ...]]:
@@ -167,8 +174,8 @@ def purchase_many(
     """Add purchases to many balances: all of them, or none where one is refused.
 
     Args:
-        rows: mappings with `user` and `credits`, and any of `payment_method`, `payment_reference`, `idempotency_key`,
-            `reason`, `metadata`, as for `purchase`.
+        rows: mappings with `user` and `credits`, and any of `payment_method`, `payment_reference`, `amount_cents`,
+            `currency`, `idempotency_key`, `reason`, `metadata`, as for `purchase`.
 
     Returns:
         What became of each row, in their order.
@@ -234,6 +241,7 @@ def _checked(number: int, row: Mapping[str, Any], kind: TransactionType, sign: i
 def _wanted(number: int, row: Mapping[str, Any], kind: TransactionType, sign: int) -> _Wanted:
     _check_names(row, KNOWN - FOREIGN[kind])
     method, reference = payment(row.get("payment_method"), row.get("payment_reference"))
+    cents, code = paid_amount(row.get("amount_cents"), row.get("currency"))
     metadata = dict(row.get("metadata") or {})
     CreditTransaction.metadata.db_value(metadata)
     given = row.get("appointment")
@@ -247,6 +255,8 @@ def _wanted(number: int, row: Mapping[str, Any], kind: TransactionType, sign: in
         payment_reference=reference,
         key=text(row.get("idempotency_key"), "idempotency_key"),
         reason=text(row.get("reason"), "reason"),
+        amount_cents=cents,
+        currency=code,
         metadata=metadata,
     )
 
@@ -305,7 +315,7 @@ def _repeated(wanted: list[_Wanted], values: Mapping[str, Any]) -> dict[int, int
 
 def _names(facts: Sequence[Any]) -> list[tuple[Any, ...]]:
     """What an entry may be the only one of."""
-    _, _, kind, appointment, method, reference, key, _ = facts
+    _, _, kind, appointment, method, reference, key, *_ = facts
     names: list[tuple[Any, ...]] = []
     if key is not None:
         names.append(("idempotency_key", key))
@@ -356,6 +366,8 @@ def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
             "k": row.key,
             "w": row.reason,
             "d": row.metadata,
+            "c": row.amount_cents,
+            "y": row.currency,
         }
         for row in new
     ]

@@ -13,6 +13,7 @@ from rayces_core.credits.arguments import (
     acting_user,
     moment,
     needed_text,
+    paid_amount,
     payment,
     text,
     user_id,
@@ -43,6 +44,8 @@ def purchase(
     *,
     payment_method: str | None = None,
     payment_reference: str | None = None,
+    amount_cents: int | None = None,
+    currency: str | None = None,
     pending: bool = False,
     idempotency_key: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -54,6 +57,7 @@ def purchase(
     Args:
         user: the User or its id. credits: whole credits above zero.
         payment_method, payment_reference: how it was paid; the same payment again gives the first one's entry.
+        amount_cents, currency: what was paid for them, in whole cents, of the organization's currency if none is given.
         pending: only note it; `complete` lets it count, `fail` closes it.
         idempotency_key: a name for this request; the same request again gives the first one's entry.
         by: the acting user, if any: staff and admins, or a guardian for themself where it is pending.
@@ -70,6 +74,7 @@ def purchase(
     method, reference = payment(payment_method, payment_reference)
     of, amount, key = user_id(user), whole_credits(credits), text(idempotency_key, "idempotency_key")
     acting = acting_user(by, "purchase for this user", of, *((OWN_PENDING,) if pending else ()))
+    cents, code = paid_amount(amount_cents, currency)
     return post(
         Posting(
             of,
@@ -79,6 +84,8 @@ def purchase(
             status=TransactionStatus.PENDING if pending else TransactionStatus.COMPLETED,
             payment_method=method,
             payment_reference=reference,
+            amount_cents=cents,
+            currency=code,
             key=key,
             by=acting,
             metadata=dict(metadata or {}),

@@ -1,4 +1,4 @@
-"""What an appointment costs and what its cancellation gives back: one small object that a host application can replace.
+"""What an appointment costs and what a cancellation or a no-show gives back: one small object that a host can replace.
 
     from rayces_core import credits
 
@@ -29,6 +29,10 @@ class Policy:
         """Whole credits that a cancellation gives back of those debited: all of them with enough notice, else none."""
         in_time = appointment.scheduled_at - cancelled_at >= timedelta(hours=notice_hours)
         return appointment.credits_used if in_time else 0
+
+    def no_show(self, appointment: Appointment) -> int:  # noqa: ARG002
+        """Whole credits that a no-show gives back of those debited: none."""
+        return 0
 
 
 _policies: list[Policy] = [Policy()]

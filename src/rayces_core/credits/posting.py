@@ -29,6 +29,8 @@ class Posting:
     appointment_id: int | None = None
     payment_method: str | None = None
     payment_reference: str | None = None
+    amount_cents: int | None = None
+    currency: str | None = None
     key: str | None = None
     by: User | None = None
     reason: str | None = None
@@ -43,6 +45,8 @@ class Posting:
             "appointment": self.appointment_id,
             "payment_method": self.payment_method,
             "payment_reference": self.payment_reference,
+            "amount_cents": self.amount_cents,
+            "currency": self.currency,
             "key": self.key,
             "by": self.by,
             "reason": self.reason,
@@ -68,6 +72,8 @@ class Posting:
             "appointment": self.appointment_id,
             "payment_method": self.payment_method,
             "payment_reference": self.payment_reference,
+            "amount_cents": self.amount_cents,
+            "currency": self.currency,
             "key": self.key,
             "by": None if self.by is None else self.by.id,
             "reason": self.reason,
@@ -81,6 +87,7 @@ class Posting:
         wanted = (self.user_id, amount, self.kind, self.appointment_id, self.reason)
         made = (entry.user_id, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
         paid = (entry.payment_method, entry.payment_reference, entry.idempotency_key)
+        money = (self.amount_cents, self.currency) == (entry.amount_cents, entry.currency)
         # What was to count at once is not repeated by what still waits or has failed.
         counts = self.status is TransactionStatus.PENDING or entry.status is TransactionStatus.COMPLETED
-        return counts and wanted == made and paid == (self.payment_method, self.payment_reference, self.key)
+        return counts and money and wanted == made and paid == (self.payment_method, self.payment_reference, self.key)

@@ -20,6 +20,8 @@ OPTIONAL: Final = {
     "appointment_id": "appointment",
     "payment_method": "payment_method",
     "payment_reference": "payment_reference",
+    "amount_cents": "amount_cents",
+    "currency": "currency",
     "idempotency_key": "key",
     "created_by_id": "by",
     "reason": "reason",
@@ -33,6 +35,8 @@ TYPES: Final = {
     "appointment": "bigint",
     "payment_method": "varchar",
     "payment_reference": "varchar",
+    "amount_cents": "bigint",
+    "currency": "varchar",
     "key": "varchar",
     "by": "bigint",
     "reason": "varchar",
@@ -167,7 +171,7 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
         source, values["payment_attempt"] = f"{source}, ({TRIES}) AS tries", "attempt"
     if "appointment" in given and kind is TransactionType.APPOINTMENT_DEBIT:
         values["refundable_after"] = "-%(amount)s"
-    elif "appointment" in given:
+    elif _is_of_appointment(kind, given):
         source = f"{source}, LATERAL ({LEFT.format(balance='held.id')}) AS left_over"
         values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
     made = ", ".join(("id", "credit_balance_id", "balance_after", "sequence", "created_at", *more(kind, given)))

@@ -66,8 +66,11 @@ SENTENCES = {
     "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
     "professionals_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
     "professionals_session_duration_minutes_check": "a professional's session lasts 15 to 480 minutes",
+    "students_discharge_date_check": "a student is not discharged before the admission; give a discharge_date from "
+    "the admission_date on",
     "students_first_name_check": "a student needs a first name",
     "students_last_name_check": "a student needs a last name",
+    "students_on_leave_until_check": "only a student on leave has a day until which; call suspend(until=...)",
 }
 
 # Rules whose breach is an error of its own, not only of its kind.

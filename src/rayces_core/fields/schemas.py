@@ -236,6 +236,16 @@ DocumentName = Annotated[str, StringConstraints(min_length=1, max_length=200), A
 Documents = Annotated[dict[DocumentName, Document], Field(max_length=500)]
 
 
+class TransitionDetails(Shape):
+    """What a change of the journal has overwritten: the values as they were before it."""
+
+    admission_date: Day | None = None
+    discharge_date: Day | None = None
+    on_leave_until: Day | None = None
+    price_cents: Annotated[StrictInt, Field(ge=0)] | None = None
+    currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] | None = None
+
+
 class OrganizationSettings(Shape):
     """An organization's policy. Only what was given is stored, so a default may still change; other keys are kept."""
 
@@ -247,6 +257,8 @@ class OrganizationSettings(Shape):
     booking_window_days: Annotated[StrictInt, Field(ge=1, le=730)] = 90
     minimum_notice_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 0
     book_prospects: StrictBool = True
+    correction_days: Annotated[StrictInt, Field(ge=0, le=3660)] = 7
+    reminder_quiet_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 60
     # Of these None is no limit.
     start_every_minutes: Annotated[StrictInt, Field(ge=1, le=720)] | None = None
     open_holds_per_client: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None

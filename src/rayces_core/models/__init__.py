@@ -2,6 +2,8 @@
 
 from rayces_core.tenancy.organization import Organization  # isort: skip - every other model belongs to one
 from rayces_core.models.appointment import Appointment, AppointmentState
+
+from rayces_core.models import endings as endings  # isort: skip - attaches what goes with a student's leaving
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition

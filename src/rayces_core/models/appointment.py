@@ -11,6 +11,7 @@ from peewee import SQL, Check, ModelSelect
 from rayces_core.errors import TransitionRefusedError
 from rayces_core.fields import (
     BooleanField,
+    CurrencyField,
     GeneratedDateTimeField,
     IntegerField,
     JSONField,
@@ -21,11 +22,12 @@ from rayces_core.fields import (
     settled,
 )
 from rayces_core.fields.schemas import Metadata
+from rayces_core.models import appointment_changes as changes
+from rayces_core.models.appointment_actors import Actors
 from rayces_core.models.appointment_scopes import AppointmentSelect
 from rayces_core.models.appointment_states import (
     CANCELLED,
     CONFIRMED,
-    DISCHARGED,
     DRAFT,
     EXECUTED,
     EXPIRED,
@@ -55,7 +57,7 @@ from rayces_core.models.permissions import (
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.state_machine import Predicate, StateChange, StateMachine, Writes
+from rayces_core.state_machine import Predicate, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 from rayces_core.tenancy.queries import TenantSelect
 
@@ -63,7 +65,6 @@ __all__ = [
     "CANCELLED",
     "CONFIRMATION_HOURS",
     "CONFIRMED",
-    "DISCHARGED",
     "DRAFT",
     "EXECUTED",
     "EXPIRED",
@@ -79,10 +80,11 @@ __all__ = [
 # What a saved row's own columns are changed by.
 MOVED = "move it with scheduling.reschedule(appointment, start, ...)"
 GIVEN_AWAY = "give it to another one with scheduling.reschedule(appointment, start, professional=...)"
+PRICED = "call appointment.change_price(price_cents=..., by=...)"
 BOOKED = "cancel it and book another one with scheduling.book(...)"
 
 
-class Appointment(TimestampedTenantModel):
+class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
     """A session at a moment. `professional_id` is the id of the professional's user.
 
     While the state occupies time, `scheduled_at` to `occupied_until` (the buffer included, the end not) is the
@@ -115,6 +117,8 @@ class Appointment(TimestampedTenantModel):
     professional_notes = TextField(null=True)
     uses_credit = BooleanField(default=False)
     credits_used = IntegerField(default=0)
+    price_cents = settled(IntegerField(null=True), PRICED)
+    currency = settled(CurrencyField(null=True), PRICED)
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
@@ -139,6 +143,11 @@ class Appointment(TimestampedTenantModel):
                 name="appointments_scheduled_at_check",
             ),
             Check("credits_used >= 0", name="appointments_credits_used_check"),
+            Check(
+                "(price_cents IS NULL) = (currency IS NULL) AND coalesce(price_cents, 0) >= 0",
+                name="appointments_price_cents_check",
+            ),
+            Check("currency ~ '^[A-Z]{3}$'", name="appointments_currency_check"),
             Check("jsonb_typeof(metadata) = 'object'", name="appointments_metadata_check"),
             Check(
                 "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
@@ -183,9 +192,13 @@ class Appointment(TimestampedTenantModel):
         can_mark_no_show: Predicate
         can_cancel: Predicate
         can_expire: Predicate
+        can_correct_to_executed: Predicate
+        can_correct_to_no_show: Predicate
+        can_reopen: Predicate
+        can_change_price: Predicate
         available_events: Callable[..., list[str]]
         history: Callable[[], ModelSelect[StateTransition]]
-        actor_of: Callable[[str], User | None]
+        actor_of: Callable[..., User | None]
 
     @lifecycle.transition(
         source=DRAFT,
@@ -289,32 +302,28 @@ class Appointment(TimestampedTenantModel):
         """
         return {"cancelled_by": by, "cancellation_reason": reason}
 
+    change_price = lifecycle.transition(
+        source=(DRAFT, PRE_CONFIRMED, CONFIRMED),
+        target=None,
+        permitted=(STAFF,),
+        remembers=("price_cents", "currency"),
+    )(changes.change_price)
+    correct_to_executed = lifecycle.transition(
+        source=NO_SHOW, target=EXECUTED, **changes.correcting("correct_to_executed")
+    )(changes.correct_to_executed)
+    correct_to_no_show = lifecycle.transition(
+        source=EXECUTED, target=NO_SHOW, **changes.correcting("correct_to_no_show")
+    )(changes.correct_to_no_show)
+    reopen = lifecycle.transition(source=(EXECUTED, NO_SHOW), target=CONFIRMED, **changes.correcting("reopen"))(
+        changes.reopen
+    )
+
     # -- readers ----------------------------------------------------------------------------------------------
 
     @property
     def ends_at(self) -> datetime:
         """When the session itself ends; the buffer comes after."""
         return self.scheduled_at + timedelta(minutes=self.duration_minutes)
-
-    @property
-    def pre_confirmed_by(self) -> User | None:
-        """Who took the time slot."""
-        return self.actor_of("pre_confirm")
-
-    @property
-    def confirmed_by(self) -> User | None:
-        """Who confirmed."""
-        return self.actor_of("confirm")
-
-    @property
-    def executed_by(self) -> User | None:
-        """Who recorded the session as held."""
-        return self.actor_of("execute")
-
-    @property
-    def marked_no_show_by(self) -> User | None:
-        """Who recorded that the student did not come."""
-        return self.actor_of("mark_no_show")
 
     def conflicting_id(self, now: datetime | None = None) -> int | None:
         """Id of an appointment that holds the professional's time over this one's; None if there is none."""
@@ -354,19 +363,6 @@ class Appointment(TimestampedTenantModel):
     def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect[Self]:
         """Appointments with a professional: the profile, its user, or the user's id."""
         return cls.select().for_professional(professional)
-
-
-@Student.lifecycle.within("discharge")
-def _cancel_future_appointments(change: StateChange) -> None:
-    student = change.subject
-    Appointment.lifecycle.move_many(
-        "cancel",
-        "organization_id = %(of_organization)s AND student_id = %(student_id)s AND scheduled_at > %(now)s",
-        {"of_organization": student.organization_id, "student_id": student.id},
-        by=change.actor,
-        reason=DISCHARGED,
-        now=change.occurred_at,
-    )
 
 
 Appointment.add_index(

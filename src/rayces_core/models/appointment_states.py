@@ -17,7 +17,7 @@ class AppointmentState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether nothing can follow but a correction by the staff."""
         return self in (AppointmentState.EXECUTED, AppointmentState.CANCELLED, AppointmentState.NO_SHOW)
 
     @property
@@ -29,4 +29,4 @@ class AppointmentState(StrEnum):
 DRAFT, PRE_CONFIRMED, CONFIRMED, EXECUTED, CANCELLED, NO_SHOW = AppointmentState
 OCCUPYING = tuple(state for state in AppointmentState if state.occupies_time)
 OCCUPYING_SQL = ", ".join(f"'{state}'" for state in OCCUPYING)
-EXPIRED, DISCHARGED = "expired", "student discharged"
+EXPIRED = "expired"

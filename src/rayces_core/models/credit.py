@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, Check, ModelSelect
 
 from rayces_core.errors import BalanceTooLargeError
-from rayces_core.fields import EnumField, IntegerField, JSONField, StateField, StringField, UTCDateTimeField
+from rayces_core.fields import (
+    BigIntegerField,
+    CurrencyField,
+    EnumField,
+    IntegerField,
+    JSONField,
+    StateField,
+    StringField,
+    UTCDateTimeField,
+)
 from rayces_core.fields.schemas import Metadata
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.journal import StateTransition
@@ -145,6 +154,8 @@ class CreditTransaction(TimestampedTenantModel):
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     payment_method = StringField(null=True)
     payment_reference = StringField(null=True)
+    amount_cents = BigIntegerField(null=True)
+    currency = CurrencyField(null=True)
     payment_attempt = IntegerField(default=1)
     processed_at = UTCDateTimeField(null=True)
     balance_before = IntegerField(null=True)
@@ -201,7 +212,7 @@ class CreditTransaction(TimestampedTenantModel):
                 name="credit_transactions_reason_check",
             ),
             Check(
-                "transaction_type <> 'admin_adjustment' OR created_by_id IS NOT NULL",
+                "transaction_type <> 'admin_adjustment' OR created_by_id IS NOT NULL OR appointment_id IS NOT NULL",
                 name="credit_transactions_created_by_id_check",
             ),
             Check("jsonb_typeof(metadata) = 'object'", name="credit_transactions_metadata_check"),
@@ -219,6 +230,12 @@ class CreditTransaction(TimestampedTenantModel):
             Check("btrim(idempotency_key) <> ''", name="credit_transactions_idempotency_key_check"),
             Check("btrim(payment_method) <> ''", name="credit_transactions_payment_method_check"),
             Check("btrim(payment_reference) <> ''", name="credit_transactions_payment_reference_check"),
+            Check(
+                "(amount_cents IS NULL) = (currency IS NULL) "
+                "AND (amount_cents IS NULL OR amount_cents >= 0 AND transaction_type = 'purchase')",
+                name="credit_transactions_amount_cents_check",
+            ),
+            Check("currency ~ '^[A-Z]{3}$'", name="credit_transactions_currency_check"),
         ]
 
     @property
@@ -241,7 +258,7 @@ class CreditTransaction(TimestampedTenantModel):
         can_fail: Predicate
         available_events: Callable[..., list[str]]
         history: Callable[[], ModelSelect[StateTransition]]
-        actor_of: Callable[[str], User | None]
+        actor_of: Callable[..., User | None]
 
     @lifecycle.transition(
         source=PENDING,

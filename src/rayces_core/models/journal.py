@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from peewee import SQL, Check
 
 from rayces_core import clock
-from rayces_core.fields import BigIntegerField, StringField, UTCDateTimeField
+from rayces_core.fields import BigIntegerField, JSONField, StringField, UTCDateTimeField
+from rayces_core.fields.schemas import TransitionDetails
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TenantModel
 
@@ -14,6 +17,7 @@ class StateTransition(TenantModel):
     """What happened to which row, when, by whom and why. `actor` is None where no user acted.
 
     `idempotency_key` names the request that moved an appointment, so that it is known when it comes again.
+    `details` are values that the change has overwritten, as they were before it.
     """
 
     subject_type = StringField()
@@ -27,6 +31,7 @@ class StateTransition(TenantModel):
     occurred_at = UTCDateTimeField(default=clock.now)
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
+    details: JSONField[dict[str, Any]] = JSONField(TransitionDetails, default=dict)
 
     class Meta:
         """The table."""
@@ -34,10 +39,11 @@ class StateTransition(TenantModel):
         table_name = "state_transitions"
         defaults_in_database = True
         constraints = [
+            Check("jsonb_typeof(details) = 'object'", name="state_transitions_details_check"),
             Check(
                 "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
                 name="state_transitions_request_fingerprint_check",
-            )
+            ),
         ]
 
 

@@ -34,6 +34,12 @@ from rayces_core.scheduling.facts import Facts, Wish
 from rayces_core.scheduling.wall_clock import microseconds
 
 ADMITTED: Final = (AdmissionState.ADMITTED, AdmissionState.ENROLLED)
+# Before the admission there is an evaluation, for which the centre decides with `book_prospects`.
+EVALUATED: Final = (AdmissionState.PROSPECT, AdmissionState.APPLIED, AdmissionState.WAITLISTED)
+BOOKABLE: Final = (
+    "only an admitted or enrolled student can be booked, one who leaves up to the discharge_date, and one on leave "
+    "after on_leave_until"
+)
 # The setting, and what it counts.
 LIMITS: Final = {"open_holds_per_client": "open holds", "future_sessions_per_client": "sessions ahead"}
 
@@ -93,10 +99,9 @@ def _check_active(facts: Facts) -> None:
 def _check_people(facts: Facts) -> None:
     _check_active(facts)
     state = facts.admission_state
-    if state not in ADMITTED and not (state == AdmissionState.PROSPECT and facts.policy.book_prospects):
-        raise StudentNotAdmittedError(
-            f"the student is {state}; only an admitted or enrolled student can be booked", admission_state=state
-        )
+    may_be_evaluated = state in EVALUATED and facts.policy.book_prospects
+    if not (state in ADMITTED or may_be_evaluated or facts.is_expected):
+        raise StudentNotAdmittedError(f"the student is {state}; {BOOKABLE}", admission_state=state)
     if not facts.is_welcome:
         raise NewClientsRefusedError(
             "the professional takes no new clients, and this student has had no appointment there"

@@ -61,6 +61,15 @@ def _if_set(setting: str, count: str) -> str:
     return f"CASE WHEN organization.settings ->> '{setting}' IS NOT NULL THEN {count} END"
 
 
+# Until the last day of the stay, which may lie ahead, and from the day after a leave: by the organization's calendar.
+IS_EXPECTED: Final = """CASE student.admission_state
+               WHEN 'discharged'
+                   THEN (%(start)s AT TIME ZONE organization.time_zone)::date <= student.discharge_date
+               WHEN 'on_leave'
+                   THEN (%(start)s AT TIME ZONE organization.time_zone)::date > student.on_leave_until
+           END"""
+
+
 def _any_overdue(condition: str) -> str:
     # Said this way round, so that the index over all holds of the organization does not seem to serve: it would be
     # read from its beginning, and where no sweep has run for long that is much.
@@ -82,7 +91,8 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
     sql = f"""
     SELECT {CALENDAR_COLUMNS}, organization.settings::text, {minutes},
            professional.xmin::text,
-           student.id, student.admission_state, student.primary_contact_id, student.secondary_contact_id, client.id,
+           student.id, student.admission_state, {IS_EXPECTED}, student.primary_contact_id,
+           student.secondary_contact_id, client.id,
            professional.accepts_new_clients OR EXISTS (
                SELECT 1 FROM appointments AS known
                 WHERE known.organization_id = %(tenant)s AND known.student_id = {student}
@@ -142,7 +152,8 @@ class Wish:
 class Facts:
     """What is known of the professional, the student and the client around the time asked for.
 
-    Attributes: `minutes`, length of the session; `version`, which version of the professional's row it is; `contacts`,
+    Attributes: `is_expected`, whether a student who leaves or is away will be there on that day;
+    `minutes`, length of the session; `version`, which version of the professional's row it is; `contacts`,
     ids of the student's contacts; `is_welcome`, whether new clients are taken or the student has an appointment there;
     `student_busy` and `client_busy`, ids of appointments in the way; `meets_overdue`, whether an overdue hold is in the
     way, which is in nobody's way once it is expired; `further`, the columns after these.
@@ -154,6 +165,7 @@ class Facts:
     version: str
     student_id: int | None
     admission_state: str
+    is_expected: bool | None
     contacts: tuple[int | None, int | None]
     client_id: int | None
     is_welcome: bool
@@ -174,7 +186,8 @@ def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
     if row is None:
         return None
     (calendar,) = calendars_of([row], start, until)
-    settings, minutes, version, student, state, first, second, client, is_welcome, *rest = row[COLUMN_COUNT:]
+    settings, minutes, version, student, state, expected, first, second, *rest = row[COLUMN_COUNT:]
+    client, is_welcome, *rest = rest
     return Facts(
         calendar=calendar,
         policy=policy_of(settings),
@@ -182,6 +195,7 @@ def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
         version=version,
         student_id=student,
         admission_state=state,
+        is_expected=expected,
         contacts=(first, second),
         client_id=client,
         is_welcome=is_welcome,

@@ -93,16 +93,23 @@ NOTED: Final = """
     SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
            %(now)s, %(noted_key)s::varchar, %(noted_fingerprint)s::varchar
 """
+# What the professional asks for today: the locked row's, which is the version that was decided on.
+PRICE: Final = ", ".join(
+    f"""(SELECT {column} FROM professionals AS asked
+         WHERE asked.organization_id = %(tenant)s AND asked.user_id = %(professional)s
+           AND asked.session_price_cents IS NOT NULL)"""
+    for column in ("session_price_cents", "currency")
+)
 # A row with the same key, made meanwhile, is no error: no row comes back, and the next attempt finds it.
 INSERT: Final = f"""
 WITH booked AS (
     INSERT INTO appointments (
         organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
         pre_confirmed_at, expires_at, uses_credit, credits_used, notes, idempotency_key, request_fingerprint,
-        allows_overlap, created_at, updated_at
+        allows_overlap, price_cents, currency, created_at, updated_at
     ) SELECT %(tenant)s, %(professional)s, %(student)s, %(client)s, %(start)s, %(minutes)s, %(buffer)s, %(state)s,
         %(held_from)s::timestamptz, %(held_until)s::timestamptz, %(uses_credit)s, %(credits_used)s, %(notes)s::text,
-        %(key)s::varchar, %(fingerprint)s::varchar, %(allow_overlap)s,
+        %(key)s::varchar, %(fingerprint)s::varchar, %(allow_overlap)s, {PRICE},
         %(now)s, %(now)s
     WHERE {{conditions}}
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING

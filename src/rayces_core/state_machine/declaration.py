@@ -93,11 +93,11 @@ class StateChange:
 
 @dataclass(frozen=True)
 class Transition:
-    """One declared event."""
+    """One declared event. A `target` of None keeps the state; what `remembers` names is journalled as it was before."""
 
     event: str
     sources: tuple[StrEnum, ...]
-    target: StrEnum
+    target: StrEnum | None
     stamp: str | None
     permitted: tuple[Permission, ...]
     guards: tuple[Guard, ...]
@@ -105,6 +105,8 @@ class Transition:
     steps: str
     body: Callable[..., Writes]
     defaults: Mapping[str, Any]
+    corrects: bool = False
+    remembers: tuple[str, ...] = ()
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

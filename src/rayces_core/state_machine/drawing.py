@@ -24,7 +24,7 @@ def _row(transition: Transition) -> tuple[str, ...]:
     return (
         f"`{transition.event}`",
         ", ".join(transition.sources),
-        transition.target,
+        transition.target or "the same",
         f"`{transition.stamp}`" if transition.stamp else "",
         "; ".join(conditions),
         ", ".join(permission.who for permission in transition.permitted) or "anyone",
@@ -35,6 +35,11 @@ def diagram(machine: StateMachine) -> str:
     """The states and events as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {machine.initial}"]
     for transition in machine.transitions.values():
-        lines += [f"    {source} --> {transition.target}: {transition.event}" for source in transition.sources]
-    lines += [f"    {state} --> [*]" for state in machine.states if not machine.events_from(state)]
+        lines += [
+            f"    {source} --> {transition.target or source}: {transition.event}" for source in transition.sources
+        ]
+    left = {
+        state for transition in machine.transitions.values() if not transition.corrects for state in transition.sources
+    }
+    lines += [f"    {state} --> [*]" for state in machine.states if state not in left]
     return "\n".join(lines)

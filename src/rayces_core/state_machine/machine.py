@@ -49,7 +49,7 @@ class StateMachine:
         field: name of the model's StateField.
         states: the enum of its values; the first is where a row begins.
         journal: model that gets a row for each transition (columns subject_type, subject_id, event, from_state,
-            to_state, actor_id, reason, occurred_at); None keeps no journal.
+            to_state, actor_id, reason, occurred_at, details); None keeps no journal.
         keeping: events that keep the state; they are made elsewhere, and journalled and announced like the others.
         wired_by: name of a module above the model that attaches effects; it is imported before the first event, so
             that they run whatever a program has imported.
@@ -86,14 +86,16 @@ class StateMachine:
         self,
         *,
         source: StrEnum | Iterable[StrEnum],
-        target: StrEnum,
+        target: StrEnum | None,
         stamp: str | None = None,
         permitted: Iterable[Permission] = (),
         guards: Iterable[Guard] = (),
         database_guard: DatabaseGuard | None = None,
         steps: str = "",
+        corrects: bool = False,
+        remembers: Iterable[str] = (),
     ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
-        """Make the decorated method an event: calling it moves the row from `source` to `target`.
+        """Make the decorated method an event: calling it moves the row from `source` to `target`, or keeps the state.
 
         The method's own body says what is written besides, as a mapping of fields to values or peewee.SQL. It does
         not look at the row, since it also speaks for many rows at once. All its arguments are keywords; of them,
@@ -104,9 +106,11 @@ class StateMachine:
             permitted: who may act, where `by` is given; empty lets everybody.
             guards: conditions on the row. database_guard: a condition on other rows.
             steps: common table expressions that run within the statement, before the row moves.
+            corrects: puts a mistake right, so a state that only such events leave is final all the same.
+            remembers: fields that are overwritten, whose values before go into the journal's `details`.
         """
         sources = (source,) if isinstance(source, StrEnum) else tuple(source)
-        if unknown := [state for state in (*sources, target) if state not in list(self.states)]:
+        if unknown := [state for state in (*sources, target or sources[0]) if state not in list(self.states)]:
             raise ConfigurationError(f"{unknown[0]!r} is no {self.states.__name__}")
 
         def declare(body: Callable[Concatenate[M, P], Writes]) -> Callable[Concatenate[M, P], None]:
@@ -125,6 +129,8 @@ class StateMachine:
                 steps,
                 body,
                 defaults,
+                corrects,
+                tuple(remembers),
             )
             self.transitions[event] = made
 
@@ -289,7 +295,7 @@ class StateMachine:
     def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any], Any]:
         """Decide by the row as it stands in the database, locked so that it stays so; gives that row too, moved."""
         guard = move.transition.database_guard
-        if guard is not None:
+        if guard is not None and guard.locks:
             lock_before(guard, row)
         fresh = _locked(row)
         refusal = self._refusal(fresh, move)
@@ -363,9 +369,8 @@ class StateMachine:
         return peewee.Model if self.journal is None else self.journal.actor.rel_model
 
     def _change(self, row: Any, move: Move, from_state: Any, given: Mapping[str, Any]) -> StateChange:
-        return StateChange(
-            row, move.transition.event, from_state, move.transition.target, move.actor, move.reason, move.now, given
-        )
+        to_state = move.transition.target or from_state
+        return StateChange(row, move.transition.event, from_state, to_state, move.actor, move.reason, move.now, given)
 
     def take_up(self, row: Any, values: Mapping[str, Any]) -> None:
         """Put what was written into the object, and take it out again should the transaction be undone."""

@@ -44,7 +44,7 @@ def history(journal: Any, subject_type: str) -> Callable[..., Any]:
     return history
 
 
-def actor_of(row: Any, event: str) -> Any:
-    """The user who last made `event` happen; None where it never did, or no user acted."""
-    changes = [change for change in row.history() if change.event == event]
+def actor_of(row: Any, *events: str) -> Any:
+    """The user who last made one of these events happen; None where none ever did, or no user acted."""
+    changes = [change for change in row.history() if change.event in events]
     return changes[-1].actor if changes else None

@@ -48,7 +48,8 @@ class Move:
     @property
     def written(self) -> dict[str, Any]:
         """Every column that is written, state and stamp included, as values or as peewee.SQL."""
-        written = {self.field.name: self.transition.target, **self.writes}
+        target = self.transition.target
+        written = {**({} if target is None else {self.field.name: target}), **self.writes}
         if self.transition.stamp is not None:
             written.setdefault(self.transition.stamp, self.now)
         if "updated_at" in self.model._meta.fields:
@@ -129,11 +130,20 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
     types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
     types |= {f"was_{name}": _type_of(fields[name]) for name in seen}
-    steps = f"{move.transition.steps}, " if move.transition.steps else ""
+    steps, source = f"{move.transition.steps}, " if move.transition.steps else "", ""
+    table = move.model._meta.table_name
+    if move.transition.remembers:
+        # Locked first, and joined, so that these are the values that are overwritten.
+        steps += f"""picked AS (
+        SELECT "organization_id" AS "of_organization", "id" AS "of_id"{_remembered(move)} FROM "{table}"
+        WHERE "organization_id" = %(organization_id)s AND "id" = %(id)s FOR NO KEY UPDATE
+    ), """
+        source = "FROM picked"
+        conditions += ['"organization_id" = "of_organization"', '"id" = "of_id"']
     sql = f"""WITH {steps}moved AS (
-        UPDATE "{move.model._meta.table_name}" SET {_assignments(move, written)}
+        UPDATE "{table}" SET {_assignments(move, written)} {source}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
-    ){_noted(move, "%(organization_id)s", "%(from_state)s")} SELECT * FROM moved"""
+    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))} SELECT * FROM moved"""
     return Message(*(guard.locks if guard else ()), sql, types=types)
 
 
@@ -148,15 +158,27 @@ def _rows_sql(
     own = "" if tenant is None else '"organization_id" = %(organization_id)s AND '
     sources = ", ".join(f"'{source}'" for source in move.transition.sources)
     columns = ", ".join(f'"row"."{field.column_name}"' for field in meta.sorted_fields)
+    of_this = 'WHERE picked."organization_id" = moved."organization_id" AND picked."id" = moved."id"'
     return f"""WITH picked AS (
-        SELECT "organization_id", "id", "{state}" AS "from_state" FROM "{meta.table_name}"
+        SELECT "organization_id", "id", "{state}" AS "from_state"{_remembered(move)} FROM "{meta.table_name}"
         WHERE {own}"{state}" IN ({sources}) AND ({where}) ORDER BY "organization_id", "id"
         {"" if limit is None else "LIMIT %(limit)s"} FOR NO KEY UPDATE {"SKIP LOCKED" if skip_locked else ""}
     ), moved AS (
         UPDATE "{meta.table_name}" AS "row" SET {_assignments(move, written)} FROM picked
         WHERE "row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
         RETURNING {columns}, picked."from_state"
-    ){_noted(move, '"organization_id"', '"from_state"')} SELECT * FROM moved"""
+    ){_noted(move, '"organization_id"', '"from_state"', _details(move, of_this))} SELECT * FROM moved"""
+
+
+def _remembered(move: Move) -> str:
+    fields = move.model._meta.fields
+    return "".join(f', "{fields[name].column_name}" AS "was_{name}"' for name in move.transition.remembers)
+
+
+def _details(move: Move, which: str) -> str:
+    """What the journal keeps of the values that the row has no more."""
+    pairs = ", ".join(f"'{name}', picked.\"was_{name}\"" for name in move.transition.remembers)
+    return f"(SELECT jsonb_strip_nulls(jsonb_build_object({pairs})) FROM picked {which})"
 
 
 def _assignments(move: Move, written: Mapping[str, Any]) -> str:
@@ -167,12 +189,16 @@ def _assignments(move: Move, written: Mapping[str, Any]) -> str:
     )
 
 
-def _noted(move: Move, organization: str, from_state: str) -> str:
+def _noted(move: Move, organization: str, from_state: str, details: str) -> str:
     if move.journal is None:
         return ""
+    column, value = (", details", f", {details}") if move.transition.remembers else ("", "")
+    target = move.transition.target
     return f""", noted AS (
-        INSERT INTO "{move.journal._meta.table_name}"
-            (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at)
+        INSERT INTO "{move.journal._meta.table_name}" (organization_id, subject_type, subject_id, event, from_state,
+            to_state, actor_id, reason, occurred_at{column})
         SELECT {organization}, '{move.subject_type}', "id", '{move.transition.event}', {from_state},
-            '{move.transition.target}', %(actor_id)s::bigint, %(reason)s::varchar, %(now)s FROM moved
+            {from_state if target is None else f"'{target}'"}, %(actor_id)s::bigint, %(reason)s::varchar,
+            %(now)s{value}
+        FROM moved
     )"""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, fault, folded, missing, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING
 from rayces_core.importing.records.overlaps import note_overlaps
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
@@ -117,6 +117,14 @@ COLUMNS: Final = (
         names=("usa crédito",),
         about="Only for a draft or pre_confirmed one; what was paid before is in the opening balances.",
     ),
+    Column(
+        "price",
+        values.money,
+        names=("fee", "precio", "honorarios", "importe"),
+        example="$ 12.500,50",
+        about="What the session costs or did cost, as people write it; stored in cents. None where it is empty.",
+    ),
+    Column("currency", currency, names=("moneda",), about="Of the price; the professional's where it is empty."),
     Column("created_at", values.moment, names=("creado el",)),
 )
 
@@ -146,6 +154,10 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     for name, states in STAMPS.items():
         if row.get(name) is not None and state not in states:
             yield name, f"does not go with the state {state}", "empty it, or correct the state"
+    if (row.get("price") or 0) < 0:
+        yield "price", "is below zero", "correct it"
+    if row.get("currency") is not None and row.get("price") is None:
+        yield "currency", "comes without a price", "fill in both, or neither"
     given = [(name, row[name]) for name in IN_ORDER if row.get(name) is not None]
     for (first, earlier), (second, later) in pairwise(given):
         if later < earlier:
@@ -184,7 +196,8 @@ SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, c
        coalesce(s.duration_minutes, p.session_duration_minutes),
        coalesce(s.buffer_minutes, p.buffer_minutes),
        s.scheduled_at + interval '1 minute' * (coalesce(s.duration_minutes, p.session_duration_minutes)::bigint
-                                               + coalesce(s.buffer_minutes, p.buffer_minutes))
+                                               + coalesce(s.buffer_minutes, p.buffer_minutes)),
+       s.price, CASE WHEN s.price IS NOT NULL THEN coalesce(s.currency, p.currency) END
   FROM staged AS s
   {user("professional", "worker")}
   LEFT JOIN professionals AS p ON p.organization_id = %(tenant)s AND p.user_id = worker.id
@@ -272,8 +285,9 @@ APPOINTMENTS: Final = Record(
         **{column.name: "varchar" for column in COLUMNS},
         **PLAIN,
         "student_date_of_birth": "date",
+        "price": "integer",
     },
-    fields={name: getattr(Appointment, name) for name in PLAIN},
+    fields={name: getattr(Appointment, name) for name in (*PLAIN, "currency")} | {"price": Appointment.price_cents},
     rules=rules,
     resolved={
         **PLAIN,
@@ -281,6 +295,8 @@ APPOINTMENTS: Final = Record(
         "minutes": "integer",
         "buffer": "integer",
         "occupied_until": "timestamptz",
+        "price_cents": "integer",
+        "currency": "varchar",
     },
     resolving=RESOLVING,
     matching="t.professional_id = r.professional_id AND t.student_id = r.student_id "
@@ -289,7 +305,8 @@ APPOINTMENTS: Final = Record(
     key="professional, student, scheduled_at",
     compared={name: (name, f"t.{name}") for name in COMPARED}
     | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")}
-    | {"expires_at": ("expires_at", EXPIRES)},
+    | {"expires_at": ("expires_at", EXPIRES)}
+    | {"price_cents": ("price", "t.price_cents"), "currency": ("currency", "t.currency")},
     checks=(
         missing(
             "professional",

@@ -17,7 +17,7 @@ from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, fault, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
 from rayces_core.models.credit import CreditTransaction
 
 OPENING: Final = "opening balance"
@@ -48,6 +48,14 @@ COLUMNS: Final = (
     ),
     Column("payment_method", values.text, names=("method", "medio de pago", "forma de pago"), example="transfer"),
     Column("payment_reference", values.text, names=("payment", "operación", "referencia de pago")),
+    Column(
+        "amount_paid",
+        values.money,
+        names=("amount paid", "paid", "importe", "monto", "pagado"),
+        example="$ 100.000",
+        about="What was paid, as people write it; stored in cents.",
+    ),
+    Column("currency", currency, names=("moneda",), about="Of the amount; the organization's where it is empty."),
     Column("purchased_on", values.date, names=("date", "fecha", "fecha de compra"), about="Kept in the metadata."),
     Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
 )
@@ -55,9 +63,11 @@ KEY: Final = (
     "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
     f"s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
 )
+CURRENCY: Final = "coalesce(s.currency, (SELECT currency FROM organizations WHERE id = %(tenant)s))"
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
 ROWS: Final = """
-SELECT row, user_id, credits, idempotency_key, payment_method, payment_reference, reason, purchased_on
+SELECT row, user_id, credits, idempotency_key, payment_method, payment_reference, reason, amount_cents, currency,
+       purchased_on
   FROM resolved WHERE existing_id IS NULL ORDER BY row
 """
 TOO_LARGE: Final = fault(
@@ -118,6 +128,10 @@ PAID_TWICE: Final = fault(
 
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
     """What a ledger's names may be: they are indexed, so they are short."""
+    if (row.get("amount_paid") or 0) < 0:
+        yield "amount_paid", "is below zero", "correct it"
+    if row.get("currency") is not None and row.get("amount_paid") is None:
+        yield "currency", "comes without an amount_paid", "fill in both, or neither"
     for name in ("reference", "payment_method", "payment_reference"):
         if len(row.get(name) or "") > LONGEST:
             yield name, f"has more than {LONGEST} characters", "shorten it"
@@ -125,7 +139,7 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
 
 def post(parameters: dict[str, Any]) -> None:
     """Post the staged rows that are new, through the ledger."""
-    names = ("user", "credits", "idempotency_key", "payment_method", "payment_reference", "reason")
+    names = ("user", "credits", "idempotency_key", *TEXTS, "amount_cents", "currency")
     purchases = []
     for _, *facts, day in current().engine.run_prepared(ROWS, parameters).fetchall():
         metadata = {} if day is None else {"purchased_on": day.isoformat()}
@@ -143,23 +157,29 @@ CREDITS: Final = Record(
     name="credits",
     model=CreditTransaction,
     columns=COLUMNS,
-    types={column.name: "varchar" for column in COLUMNS} | {"credits": "integer", "purchased_on": "date"},
+    types={column.name: "varchar" for column in COLUMNS}
+    | {"credits": "integer", "purchased_on": "date", "amount_paid": "bigint"},
     rules=rules,
-    fields={name: getattr(CreditTransaction, name) for name in TEXTS} | {"credits": CreditTransaction.amount},
+    fields={name: getattr(CreditTransaction, name) for name in (*TEXTS, "currency")}
+    | {"credits": CreditTransaction.amount, "amount_paid": CreditTransaction.amount_cents},
     resolved={
         "user_id": "bigint",
         "credits": "integer",
         "idempotency_key": "varchar",
         "purchased_on": "date",
         **dict.fromkeys((*TEXTS, "reference"), "varchar"),
+        "amount_cents": "bigint",
+        "currency": "varchar",
     },
     resolving=f"SELECT s.row, s.faulty, u.id, s.credits, {KEY}, s.purchased_on, s.payment_method, "
-    f"s.payment_reference, s.reason, s.reference FROM staged AS s {user('user', 'u')}",
+    "s.payment_reference, s.reason, s.reference, s.amount_paid, "
+    f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')}",
     matching="t.idempotency_key = r.idempotency_key",
     same_key="r.idempotency_key",
     key="reference",
     compared={name: (name, f"t.{name}") for name in TEXTS}
-    | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")},
+    | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")}
+    | {"amount_cents": ("amount_paid", "t.amount_cents"), "currency": ("currency", "t.currency")},
     checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",

@@ -11,10 +11,6 @@ from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Record, currency, fault, quoted
 from rayces_core.tenancy.organization import Organization
 
-HOURS: Final = (
-    *("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes"),
-    *("start_every_minutes", "open_holds_per_client", "future_sessions_per_client"),
-)
 TEXTS: Final = ("name", "time_zone", "currency", "email", "phone", "address")
 BOUNDS: Final = {
     "cancellation_notice_hours": (0, 720),
@@ -24,7 +20,10 @@ BOUNDS: Final = {
     "start_every_minutes": (1, 720),
     "open_holds_per_client": (1, 1000),
     "future_sessions_per_client": (1, 10_000),
+    "correction_days": (0, 3660),
+    "reminder_quiet_minutes": (0, 43_200),
 }
+HOURS: Final = tuple(BOUNDS)
 COLUMNS: Final = (
     Column(
         "subdomain",
@@ -46,6 +45,8 @@ COLUMNS: Final = (
     Column("start_every_minutes", values.integer, names=("turnos cada",), example="30"),
     Column("open_holds_per_client", values.integer, names=("reservas por cliente",)),
     Column("future_sessions_per_client", values.integer, names=("turnos por cliente",)),
+    Column("correction_days", values.integer, names=("días para corregir",), example="7"),
+    Column("reminder_quiet_minutes", values.integer, names=("minutos sin recordatorio",), example="60"),
     Column("book_prospects", values.boolean, names=("evaluaciones",), example="yes"),
 )
 SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean"}

@@ -93,10 +93,11 @@ COLUMNS: Final = (
     ),
     Column("admission_date", values.date, names=("admitted on", "fecha de admisión", "fecha de ingreso", "ingreso")),
     Column("discharge_date", values.date, names=("discharged on", "fecha de alta", "fecha de egreso", "egreso")),
+    Column("on_leave_until", values.date, names=("away until", "de licencia hasta", "licencia hasta")),
 )
 
 TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
-DAYS: Final = ("date_of_birth", "admission_date", "discharge_date")
+DAYS: Final = ("date_of_birth", "admission_date", "discharge_date", "on_leave_until")
 DOCUMENTS: Final = ("emergency_contacts", "documents")
 PLAIN: Final = {**dict.fromkeys(TEXTS, "varchar"), **dict.fromkeys(DAYS, "date"), **dict.fromkeys(DOCUMENTS, "jsonb")}
 CONTACTS: Final = ("primary_contact", "secondary_contact")
@@ -133,6 +134,8 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
     admitted, discharged = row.get("admission_date"), row.get("discharge_date")
     if admitted and discharged and discharged < admitted:
         yield "discharge_date", "is before the admission_date", "correct one of the two"
+    if row.get("on_leave_until") is not None and row.get("admission_state") != "on_leave":
+        yield "on_leave_until", "goes with the state on_leave only", "empty it, or correct the state"
     for name in ("first_name", "last_name"):
         if row.get(name) is not None and not row[name].strip():
             yield name, "is blank", "fill it in"
@@ -155,12 +158,12 @@ STUDENTS: Final = Record(
     "AND t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth",
     same_key="r.name_key, coalesce(r.date_of_birth, '-infinity')",
     key="first_name, last_name, date_of_birth",
-    compared={name: (name, f"t.{name}") for name in (*OPTIONAL, "admission_state")}
+    compared={name: (name, f"t.{name}") for name in (*OPTIONAL, "admission_state", "on_leave_until")}
     | {f"{name}_id": (name, f"t.{name}_id") for name in CONTACTS},
     updating={
         name: f"coalesce(r.{name}, t.{name})" for name in (*OPTIONAL, "primary_contact_id", "secondary_contact_id")
     },
-    fixed=("admission_state",),
+    fixed=("admission_state", "on_leave_until"),
     why_fixed="admission changes by its events alone; leave the column out, or call the event",
     checks=(
         no_user("primary_contact", "primary_contact_id"),
@@ -173,11 +176,12 @@ STUDENTS: Final = Record(
             INSERT INTO students (
                 organization_id, first_name, last_name, date_of_birth, primary_contact_id, secondary_contact_id,
                 grade_level, medical_notes, educational_notes, emergency_contacts, documents, admission_date,
-                discharge_date, admission_state, created_at, updated_at
+                discharge_date, on_leave_until, admission_state, created_at, updated_at
             ) SELECT %(tenant)s, r.first_name, r.last_name, r.date_of_birth, r.primary_contact_id,
                      r.secondary_contact_id, r.grade_level, r.medical_notes, r.educational_notes,
                      coalesce(r.emergency_contacts, '[]'), coalesce(r.documents, '{{}}'), r.admission_date,
-                     r.discharge_date, coalesce(r.admission_state, '{AdmissionState.PROSPECT}'), %(now)s, %(now)s
+                     r.discharge_date, r.on_leave_until,
+                     coalesce(r.admission_state, '{AdmissionState.PROSPECT}'), %(now)s, %(now)s
                 FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
             RETURNING id, admission_state, admission_date, discharge_date
         ), zone AS (

@@ -1,0 +1,107 @@
+"""Reminders: each session is given out once for the nearest stage that covers it, from however many hosts.
+
+In a tenant's block they are about its appointments, in privileged work about those of every active organization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from rayces_core import clock
+from rayces_core.database.binding import current
+from rayces_core.errors import InvalidDataError
+from rayces_core.fields.schemas import OrganizationSettings
+from rayces_core.models.appointment import Appointment
+from rayces_core.scheduling.sweeps import positive
+
+NEAREST: Final = timedelta(minutes=1)
+FURTHEST: Final = timedelta(days=3660)
+MINUTE: Final = timedelta(minutes=1)
+QUIET_MINUTES: Final = OrganizationSettings.model_fields["reminder_quiet_minutes"].default
+
+COLUMNS: Final = ", ".join(f'reminded."{field.column_name}"' for field in Appointment._meta.sorted_fields)
+# Rows that somebody else has locked are left to them, or to the next call.
+REMIND: Final = f"""
+WITH due AS (
+    SELECT booked.organization_id, booked.id, nearest.minutes
+      FROM appointments AS booked
+      JOIN organizations AS organization ON organization.id = booked.organization_id AND organization.active
+      CROSS JOIN LATERAL (
+          SELECT min(stage) AS minutes FROM unnest(%(stages)s::int[]) AS stage
+           WHERE booked.scheduled_at <= %(now)s + make_interval(mins => stage)
+      ) AS nearest
+      CROSS JOIN LATERAL (
+          SELECT %(now)s - make_interval(
+              mins => coalesce((organization.settings ->> 'reminder_quiet_minutes')::int, {QUIET_MINUTES})
+          ) AS moment
+      ) AS latest
+     WHERE {{own}} booked.scheduled_at > %(now)s AND booked.scheduled_at <= %(until)s
+       AND (booked.state = 'confirmed' OR booked.state = 'pre_confirmed' AND booked.expires_at >= %(now)s)
+       AND (booked.reminder_minutes IS NULL OR booked.reminder_minutes > nearest.minutes)
+       AND booked.pre_confirmed_at <= latest.moment
+       AND NOT EXISTS (
+           SELECT 1 FROM state_transitions AS moved
+            WHERE moved.organization_id = booked.organization_id AND moved.subject_type = 'Appointment'
+              AND moved.subject_id = booked.id AND moved.event = 'reschedule' AND moved.occurred_at > latest.moment
+       )
+     ORDER BY booked.scheduled_at, booked.id LIMIT %(limit)s FOR NO KEY UPDATE OF booked SKIP LOCKED
+)
+UPDATE appointments AS reminded SET reminder_minutes = due.minutes FROM due
+ WHERE reminded.organization_id = due.organization_id AND reminded.id = due.id
+RETURNING {COLUMNS}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """An appointment to remind of, and which of the stages it is given out for."""
+
+    appointment: Appointment
+    stage: timedelta
+
+
+def due_reminders(
+    stages: Iterable[timedelta], now: datetime | None = None, *, limit: int | None = None
+) -> list[Reminder]:
+    """Take the appointments to remind of: each is given out once for each stage, and for the nearest that covers it.
+
+    A stage that was missed is not made up for, as a nearer one says all of it. Nothing is given out of organizations
+    that are not active, of overdue holds, and of what was booked or moved less than the organization's
+    `reminder_quiet_minutes` ago, when the family was told of it. A moved appointment is reminded of anew.
+
+    Args:
+        stages: how far ahead, as [timedelta(days=1), timedelta(hours=1)]: all that there are, in any order; each a
+            minute to 3660 days, counted in whole minutes.
+        limit: at most so many.
+
+    Returns:
+        Reminders by start, of appointments that are pre_confirmed or confirmed. They count as given out once the call
+        is committed: in a unit of work that sends the reminders and is undone, they will be given out again.
+    """
+    minutes = _minutes(stages)
+    most = None if limit is None else positive(limit, "limit")
+    moment, tenant = clock.moment(now), current().organization_id
+    own = "" if tenant is None else "booked.organization_id = %(tenant)s AND"
+    values = {
+        "tenant": tenant,
+        "now": moment,
+        "until": moment + max(minutes) * MINUTE,
+        "stages": minutes,
+        "limit": most,
+    }
+    cursor = current().engine.run_prepared(REMIND.format(own=own), values)
+    reminded = Appointment._from_rows(cursor.description, cursor.fetchall())
+    reminded.sort(key=lambda appointment: (appointment.scheduled_at, appointment.id))
+    return [Reminder(one, (one.reminder_minutes or 0) * MINUTE) for one in reminded]
+
+
+def _minutes(stages: object) -> list[int]:
+    given = list(stages) if isinstance(stages, Iterable) and not isinstance(stages, str | bytes) else []
+    if not given or not all(isinstance(stage, timedelta) and NEAREST <= stage <= FURTHEST for stage in given):
+        most = FURTHEST.days
+        raise InvalidDataError(
+            "stages", stages, f"must be a list of timedeltas of a minute to {most} days, such as [timedelta(days=1)]"
+        )
+    return sorted({stage // MINUTE for stage in given})
