@@ -136,7 +136,7 @@ def expire(now: datetime, batch_size: int) -> int:
 
 
 def remind(stages: list[timedelta], now: datetime, limit: int | None = None) -> list[int]:
-    return [given.appointment.id for given in scheduling.due_reminders(stages, now, limit=limit)]
+    return [given.id for given in scheduling.due_reminders(stages, now, limit=limit)]
 
 
 def fire_as(appointment_id: int, event: str, by: int, now: datetime) -> str:

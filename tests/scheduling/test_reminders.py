@@ -21,13 +21,8 @@ def centre(db):
         yield opened
 
 
-def remind(stages, now, **options):
-    """The appointments that are given out."""
-    return [given.appointment for given in due_reminders(stages, now, **options)]
-
-
 def staged(stages, now):
-    return [(given.appointment.id, given.stage) for given in due_reminders(stages, now)]
+    return [(given.id, given.reminder_stage) for given in due_reminders(stages, now)]
 
 
 CONFIRMED = """
@@ -51,15 +46,15 @@ def test_what_begins_within_the_time_is_given_once_in_order(centre):
     sooner = centre.book(at(10), confirm=True)
     centre.book(at(12, 1), confirm=True)
 
-    assert remind([ONE_DAY], at(12) - ONE_DAY) == [sooner, later]
-    assert remind([ONE_DAY], at(12) - ONE_DAY) == []
-    assert remind([ONE_DAY], at(9)) == []
+    assert due_reminders([ONE_DAY], at(12) - ONE_DAY) == [sooner, later]
+    assert due_reminders([ONE_DAY], at(12) - ONE_DAY) == []
+    assert due_reminders([ONE_DAY], at(9)) == []
 
 
 def test_the_whole_appointment_is_given_as_it_now_is(centre):
     centre.book(at(10), notes="brings the report", confirm=True)
 
-    (given,) = remind([ONE_DAY], at(9))
+    (given,) = due_reminders([ONE_DAY], at(9))
 
     assert given.__data__ == Appointment.get_by_id(given.id).__data__
     assert (given.notes, given.reminder_minutes, given.scheduled_at) == ("brings the report", 24 * 60, at(10))
@@ -71,17 +66,17 @@ def test_only_what_is_to_come_and_is_not_cancelled_is_reminded_of(centre):
     centre.book(at(11), confirm=True).execute(now=at(11))
     centre.book(at(12), confirm=True).mark_no_show(now=at(12))
 
-    assert remind([timedelta(days=30)], at(8)) == []
+    assert due_reminders([timedelta(days=30)], at(8)) == []
 
 
 def test_the_time_ahead_has_its_bounds(centre):
     booked = centre.book(at(10), confirm=True)
 
-    assert remind([HOUR], at(10)) == remind([HOUR], at(11)) == []
-    assert remind([HOUR], at(9) - INSTANT) == []
-    assert remind([HOUR], at(9)) == [booked]
+    assert due_reminders([HOUR], at(10)) == due_reminders([HOUR], at(11)) == []
+    assert due_reminders([HOUR], at(9) - INSTANT) == []
+    assert due_reminders([HOUR], at(9)) == [booked]
     another = centre.book(at(14), confirm=True)
-    assert remind([HOUR], at(14) - INSTANT) == [another]
+    assert due_reminders([HOUR], at(14) - INSTANT) == [another]
 
 
 def test_reminders_come_in_stages(centre):
@@ -101,6 +96,14 @@ def test_f09_two_reminders_at_once_are_one_for_the_nearest_stage(centre, stages)
     assert staged(BOTH, at(9.5)) == []
 
 
+def test_a_lone_stage_needs_no_list(centre):
+    booked = centre.book(at(10), confirm=True)
+
+    assert booked.reminder_stage is None
+    assert staged(ONE_DAY, at(9)) == [(booked.id, ONE_DAY)]
+    assert staged(HOUR, at(9)) == [(booked.id, HOUR)]
+
+
 def test_f09_what_was_booked_half_an_hour_ahead_is_not_reminded_of(centre):
     centre.book(at(10.5), now=at(10), confirm=True)
 
@@ -113,20 +116,20 @@ def test_what_was_booked_or_moved_a_moment_ago_is_left_alone_for_a_settings_minu
     quiet = timedelta(minutes=60 if minutes is None else minutes)
     booked = centre.book(at(12), now=at(8), confirm=True)
     if quiet:
-        assert remind([ONE_DAY], at(8) + quiet - INSTANT) == []
-    assert remind([ONE_DAY], at(8) + quiet) == [booked]
+        assert due_reminders([ONE_DAY], at(8) + quiet - INSTANT) == []
+    assert due_reminders([ONE_DAY], at(8) + quiet) == [booked]
 
     reschedule(booked, at(14), now=at(10))
     if quiet:
-        assert remind([ONE_DAY], at(10) + quiet - INSTANT) == []
-    assert remind([ONE_DAY], at(10) + quiet) == [booked]
+        assert due_reminders([ONE_DAY], at(10) + quiet - INSTANT) == []
+    assert due_reminders([ONE_DAY], at(10) + quiet) == [booked]
 
 
 def test_an_overdue_hold_is_not_reminded_of(centre):
     hold = centre.book(at(30))
 
-    assert remind([timedelta(days=9)], hold.expires_at + INSTANT) == []
-    assert remind([timedelta(days=9)], hold.expires_at) == [hold]
+    assert due_reminders([timedelta(days=9)], hold.expires_at + INSTANT) == []
+    assert due_reminders([timedelta(days=9)], hold.expires_at) == [hold]
 
 
 def test_f15_nothing_is_given_out_of_an_organization_that_is_not_active(own_db):
@@ -139,52 +142,52 @@ def test_f15_nothing_is_given_out_of_an_organization_that_is_not_active(own_db):
             centre.organization.save()
 
     with own_db.privileged(reason="remind"):
-        assert [one.id for one in remind([ONE_DAY], at(9))] == [booked[0].id]
+        assert [one.id for one in due_reminders([ONE_DAY], at(9))] == [booked[0].id]
 
 
 def test_a_rescheduled_appointment_is_reminded_of_anew(centre):
     booked = centre.book(at(10), confirm=True)
-    remind(BOTH, at(8))
-    remind(BOTH, at(9))
+    due_reminders(BOTH, at(8))
+    due_reminders(BOTH, at(9))
 
     reschedule(booked, at(10, 2), now=at(9))
 
-    assert remind(BOTH, at(9)) == []
+    assert due_reminders(BOTH, at(9)) == []
     assert staged(BOTH, at(9, 2)) == [(booked.id, HOUR)]
 
 
 def test_confirming_gives_no_second_reminder(centre):
     booked = centre.book(at(10), now=at(-10))
-    remind([ONE_DAY], at(-9))
+    due_reminders([ONE_DAY], at(-9))
 
     booked.confirm(now=at(-8))
 
-    assert remind([ONE_DAY], at(9)) == []
+    assert due_reminders([ONE_DAY], at(9)) == []
 
 
 def test_what_was_given_in_a_unit_of_work_that_is_undone_is_given_again(db, centre):
     booked = centre.book(at(10), confirm=True)
     with pytest.raises(RuntimeError), db.atomic():
-        assert remind([ONE_DAY], at(9)) == [booked]
+        assert due_reminders([ONE_DAY], at(9)) == [booked]
         raise RuntimeError
 
-    assert remind([ONE_DAY], at(9)) == [booked]
+    assert due_reminders([ONE_DAY], at(9)) == [booked]
 
 
 def test_what_another_session_is_giving_is_not_waited_for_nor_given_twice(db, centre):
     first, second = centre.book(at(10), confirm=True), centre.book(at(11), confirm=True)
     with db.atomic():
-        assert remind([ONE_DAY], at(9), limit=1) == [first]
-        assert Other(db, centre.organization, lambda: remind([ONE_DAY], at(9))).finish() == [second]
+        assert due_reminders([ONE_DAY], at(9), limit=1) == [first]
+        assert Other(db, centre.organization, lambda: due_reminders([ONE_DAY], at(9))).finish() == [second]
 
-    assert remind([ONE_DAY], at(9)) == []
+    assert due_reminders([ONE_DAY], at(9)) == []
 
 
 def test_the_nearest_come_first_where_there_is_a_limit(centre):
     booked = [centre.book(at(hour), confirm=True) for hour in (12, 10, 11)]
 
-    assert remind([ONE_DAY], at(9), limit=2) == [booked[1], booked[2]]
-    assert remind([ONE_DAY], at(9), limit=2) == [booked[0]]
+    assert due_reminders([ONE_DAY], at(9), limit=2) == [booked[1], booked[2]]
+    assert due_reminders([ONE_DAY], at(9), limit=2) == [booked[0]]
 
 
 def test_reminders_are_one_message_and_no_state_changes(own_pool):
@@ -193,7 +196,7 @@ def test_reminders_are_one_message_and_no_state_changes(own_pool):
         before = noted(booked)
         proxy.sent.clear()
 
-        assert remind([ONE_DAY], at(9)) == [booked]
+        assert due_reminders([ONE_DAY], at(9)) == [booked]
 
         assert len(proxy.sent) == 1
         assert noted(booked) == before
@@ -205,10 +208,10 @@ def test_privileged_work_reminds_for_every_organization_and_a_tenant_for_its_own
         with open_centre(own_db) as centre:
             booked.append(centre.book(at(10), confirm=True))
     with open_centre(own_db):
-        assert remind([ONE_DAY], at(9)) == []
+        assert due_reminders([ONE_DAY], at(9)) == []
 
     with own_db.privileged(reason="remind"):
-        given = remind([ONE_DAY], at(9))
+        given = due_reminders([ONE_DAY], at(9))
 
     assert {(one.organization_id, one.id) for one in given} == {(one.organization_id, one.id) for one in booked}
 
@@ -220,14 +223,25 @@ def test_processes_at_once_give_each_exactly_once(db, centre):
         for _ in range(10):
             deeds = [(racing.remind, {"stages": [timedelta(days=9)], "now": now, "limit": 11})] * 6
             given += [number for outcome in crew.race(deeds) for number in outcome.value]
-    given += [appointment.id for appointment in remind([timedelta(days=9)], now)]
+    given += [appointment.id for appointment in due_reminders([timedelta(days=9)], now)]
 
     assert sorted(given) == sorted(ids)
 
 
 @pytest.mark.parametrize(
     "stages",
-    [None, 60, ONE_DAY, "1 day", [], [60], [timedelta(0)], [ONE_DAY, -ONE_DAY], [MINUTE - INSTANT], [timedelta.max]],
+    [
+        None,
+        60,
+        "1 day",
+        timedelta(0),
+        [],
+        [60],
+        [timedelta(0)],
+        [ONE_DAY, -ONE_DAY],
+        [MINUTE - INSTANT],
+        [timedelta.max],
+    ],
 )
 def test_a_stage_is_a_minute_to_ten_years_and_there_is_one(centre, stages):
     with pytest.raises(InvalidDataError) as caught:

@@ -104,6 +104,7 @@ _ROLE: Final = f"(ARRAY[{', '.join(repr(role.name.lower()) for role in sorted(Ro
 NUMBERS_OF_SETTINGS: Final = (
     *("cancellation_notice_hours", "confirmation_hours", "booking_window_days", "minimum_notice_minutes"),
     *("start_every_minutes", "open_holds_per_client", "future_sessions_per_client"),
+    *("correction_days", "reminder_quiet_minutes"),
 )
 
 _ALL: Final = (

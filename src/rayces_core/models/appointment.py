@@ -325,6 +325,11 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
         """When the session itself ends; the buffer comes after."""
         return self.scheduled_at + timedelta(minutes=self.duration_minutes)
 
+    @property
+    def reminder_stage(self) -> timedelta | None:
+        """How far ahead the reminder was that `scheduling.due_reminders` last gave it out for; None before the first."""
+        return None if self.reminder_minutes is None else timedelta(minutes=self.reminder_minutes)
+
     def conflicting_id(self, now: datetime | None = None) -> int | None:
         """Id of an appointment that holds the professional's time over this one's; None if there is none."""
         others = Appointment.select().occupying(self.scheduled_at, self.scheduled_at + self.occupies, now=now)

@@ -7,12 +7,11 @@ from rayces_core.scheduling.affected import affected_by
 from rayces_core.scheduling.availability import Slot, find_slots, free_slots
 from rayces_core.scheduling.booking import book
 from rayces_core.scheduling.moving import reschedule
-from rayces_core.scheduling.reminders import Reminder, due_reminders
+from rayces_core.scheduling.reminders import due_reminders
 from rayces_core.scheduling.series import Series, Skipped, book_series
 from rayces_core.scheduling.sweeps import expire_overdue
 
 __all__ = [
-    "Reminder",
     "Series",
     "Skipped",
     "Slot",

@@ -6,7 +6,6 @@ In a tenant's block they are about its appointments, in privileged work about th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,17 +53,9 @@ UPDATE appointments AS reminded SET reminder_minutes = due.minutes FROM due
 RETURNING {COLUMNS}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
-    """An appointment to remind of, and which of the stages it is given out for."""
-
-    appointment: Appointment
-    stage: timedelta
-
-
 def due_reminders(
-    stages: Iterable[timedelta], now: datetime | None = None, *, limit: int | None = None
-) -> list[Reminder]:
+    stages: Iterable[timedelta] | timedelta, now: datetime | None = None, *, limit: int | None = None
+) -> list[Appointment]:
     """Take the appointments to remind of: each is given out once for each stage, and for the nearest that covers it.
 
     A stage that was missed is not made up for, as a nearer one says all of it. Nothing is given out of organizations
@@ -72,13 +63,14 @@ def due_reminders(
     `reminder_quiet_minutes` ago, when the family was told of it. A moved appointment is reminded of anew.
 
     Args:
-        stages: how far ahead, as [timedelta(days=1), timedelta(hours=1)]: all that there are, in any order; each a
-            minute to 3660 days, counted in whole minutes.
+        stages: how far ahead, as [timedelta(days=1), timedelta(hours=1)]: all that there are, in any order, or the only
+            one; each a minute to 3660 days, counted in whole minutes.
         limit: at most so many.
 
     Returns:
-        Reminders by start, of appointments that are pre_confirmed or confirmed. They count as given out once the call
-        is committed: in a unit of work that sends the reminders and is undone, they will be given out again.
+        Appointments, confirmed or held and not overdue, by start; `reminder_stage` says which of the stages it is. They
+        count as given out once the call is committed: in a unit of work that sends the reminders and is undone, they
+        will be given out again.
     """
     minutes = _minutes(stages)
     most = None if limit is None else positive(limit, "limit")
@@ -93,15 +85,17 @@ def due_reminders(
     }
     cursor = current().engine.run_prepared(REMIND.format(own=own), values)
     reminded = Appointment._from_rows(cursor.description, cursor.fetchall())
-    reminded.sort(key=lambda appointment: (appointment.scheduled_at, appointment.id))
-    return [Reminder(one, (one.reminder_minutes or 0) * MINUTE) for one in reminded]
+    return sorted(reminded, key=lambda appointment: (appointment.scheduled_at, appointment.id))
 
 
 def _minutes(stages: object) -> list[int]:
-    given = list(stages) if isinstance(stages, Iterable) and not isinstance(stages, str | bytes) else []
-    if not given or not all(isinstance(stage, timedelta) and NEAREST <= stage <= FURTHEST for stage in given):
-        most = FURTHEST.days
+    several = isinstance(stages, Iterable) and not isinstance(stages, str | bytes)
+    given: list[object] = list(stages) if several else [stages]  # type: ignore[call-overload]
+    minutes = [stage // MINUTE for stage in given if isinstance(stage, timedelta) and NEAREST <= stage <= FURTHEST]
+    if not given or len(minutes) < len(given):
         raise InvalidDataError(
-            "stages", stages, f"must be a list of timedeltas of a minute to {most} days, such as [timedelta(days=1)]"
+            "stages",
+            stages,
+            f"must be timedeltas of a minute to {FURTHEST.days} days, such as [timedelta(days=1), timedelta(hours=1)]",
         )
-    return sorted({stage // MINUTE for stage in given})
+    return sorted(set(minutes))
