@@ -44,6 +44,9 @@ SENTENCES = {
     "appointments_duration_minutes_check": "an appointment lasts 15 to 480 minutes",
     "appointments_expires_at_order_check": "a hold does not end before it begins",
     "appointments_scheduled_at_check": "a session begins on a whole minute",
+    "appointments_price_cents_check": "a price is not below zero, and has its currency",
+    "credit_transactions_amount_cents_check": "what was paid belongs to a purchase, has its currency and is not below "
+    "zero",
     "credit_balances_balance_check": "a credit balance never goes below zero",
     "credit_balances_last_entry_fkey": "a balance is what its last entry says; move credits with rayces_core.credits",
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "

@@ -327,7 +327,7 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
 
     @property
     def reminder_stage(self) -> timedelta | None:
-        """How far ahead the reminder was that `scheduling.due_reminders` last gave it out for; None before the first."""
+        """How far ahead the reminder is that `scheduling.due_reminders` last gave it out for; None before the first."""
         return None if self.reminder_minutes is None else timedelta(minutes=self.reminder_minutes)
 
     def conflicting_id(self, now: datetime | None = None) -> int | None:
