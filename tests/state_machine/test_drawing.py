@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import pytest
 
+from rayces_core import Appointment
 from rayces_core.state_machine import DatabaseGuard, Guard, Permission, StateMachine, diagram, table
 from tests.state_machine.rules import RULES
 
@@ -64,4 +65,9 @@ def test_the_diagram_has_an_arrow_for_each_source_and_says_where_it_begins_and_e
 def test_the_arrows_of_a_lifecycle_are_the_rule_books(model):
     arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", diagram(model.lifecycle), re.MULTILINE)
     rules = RULES[model].items()
-    assert arrows == [(source, rule.target, event) for event, rule in rules for source in rule.sources]
+    assert arrows == [(source, rule.target_from(source), event) for event, rule in rules for source in rule.sources]
+
+
+def test_what_only_corrections_leave_is_an_end_all_the_same():
+    ends = re.findall(r"^    (\w+) --> \[\*\]$", diagram(Appointment.lifecycle), re.MULTILINE)
+    assert ends == ["executed", "cancelled", "no_show"]

@@ -8,6 +8,8 @@ from rayces_core import credits
 from rayces_core.cli.demo_data import Centre, Purchase
 from rayces_core.models import User
 
+CREDIT_PRICE_CENTS = 1_500_000
+
 
 def buy_credits(centre: Centre, users: dict[str, User], desk: User, now: datetime) -> None:
     """Post every purchase of the centre, some of them pending or failed, and its adjustment, for the bound tenant."""
@@ -23,6 +25,7 @@ def _buy(purchase: Purchase, user: User, at: datetime) -> None:
         purchase.credits,
         payment_method="mercadopago",
         payment_reference=purchase.reference,
+        amount_cents=purchase.credits * CREDIT_PRICE_CENTS,
         pending=purchase.status != "completed",
         idempotency_key=f"purchase:{purchase.reference}",
         now=at,
