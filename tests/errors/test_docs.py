@@ -46,7 +46,8 @@ def test_attributes_that_a_row_names_are_there(name):
 
 # Names in the remedies that are no attributes: reasons, settings, and what one calls.
 VALUES = {
-    *(
+    *("expired", "not_overdue", "begun", "not_begun", "no_reason", "too_late", "over"),
+    *("outside_schedule", "blocked_date"),
         "expired",
         "not_overdue",
         "begun",

@@ -86,6 +86,8 @@ def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(c
         "uses_credit": True,
         "credits_used": 1,
         "metadata": {},
+        "price_cents": None,
+        "currency": None,
         "idempotency_key": None,
         "request_fingerprint": None,
         "reminder_minutes": None,
@@ -243,6 +245,7 @@ def test_the_journal_says_who_booked_and_when(centre):
         "reason": None,
         "occurred_at": NOW,
         "idempotency_key": None,
+        "details": {},
         "request_fingerprint": None,
     }
 

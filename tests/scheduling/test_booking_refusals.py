@@ -94,11 +94,14 @@ def test_a_student_who_has_not_been_there_stays_a_new_client(centre, earlier):
 
 @pytest.mark.parametrize("state", AdmissionState)
 @pytest.mark.parametrize("book_prospects", [True, False])
-def test_only_admitted_students_and_prospects_for_evaluation_are_booked(centre, state, book_prospects):
+def test_only_admitted_students_and_those_before_their_admission_for_an_evaluation_are_booked(
+    centre, state, book_prospects
+):
     centre.settings(book_prospects=book_prospects)
     student = make_student(admission_state=state)
 
-    if state in ("admitted", "enrolled") or (state == "prospect" and book_prospects):
+    before_the_admission = ("prospect", "applied", "waitlisted")
+    if state in ("admitted", "enrolled") or (state in before_the_admission and book_prospects):
         assert centre.book(student=student).student_id == student.id
         return
     error = centre.refused(StudentNotAdmittedError, student=student, override_schedule=True, allow_overlap=True)

@@ -45,8 +45,8 @@ def told():
 
 def test_moved_onto_itself_nothing_happens(centre, told):
     """f07_moved_onto_itself."""
-    booked = centre.book(at(10), confirm=True)
-    assert due_reminders(timedelta(days=3), now=NOW) == [booked]
+    booked = centre.book(at(10), confirm=True, now=NOW - timedelta(hours=1))
+    assert due_reminders([timedelta(days=3)], now=NOW) == [booked]
 
     with centre.untouched():
         for options in ({}, {"duration_minutes": 60}, {"professional": centre.professional}, {"reason": "again"}):
