@@ -48,16 +48,6 @@ def test_attributes_that_a_row_names_are_there(name):
 VALUES = {
     *("expired", "not_overdue", "begun", "not_begun", "no_reason", "too_late", "over"),
     *("outside_schedule", "blocked_date"),
-        "expired",
-        "not_overdue",
-        "begun",
-        "not_begun",
-        "no_reason",
-        "too_late",
-        "over",
-        "outside_schedule",
-        "blocked_date",
-    ),
     *("statement_timeout", "find_tenant", "organization_id"),
 }
 
