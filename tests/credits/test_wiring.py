@@ -220,15 +220,15 @@ def test_a_price_that_changed_after_the_debit_gives_back_what_was_paid(rich):
     assert credits.balance(rich) == 10
 
 
-def test_what_it_takes_is_one_statement_more_to_confirm_and_three_to_cancel(db, rich):
-    """Each is a round trip: the debit; what was paid, the notice, the refund."""
+def test_what_it_takes_is_one_statement_more_to_confirm_and_four_to_cancel(db, rich):
+    """Each is a round trip: the debit; what was paid, the notice, the refund, what a correction took again."""
     appointment = held_appointment(rich, 3)
     with statements(db) as sent:
         appointment.confirm(now=early(appointment, days=2))
     assert len(sent) == 2
     with statements(db) as sent:
         appointment.cancel(reason="ill", now=early(appointment, days=2))
-    assert len(sent) == 4
+    assert len(sent) == 5
 
 
 # -- discharge, expire, no show ----------------------------------------------------------------------------------------
