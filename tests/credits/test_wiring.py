@@ -313,7 +313,8 @@ def test_f05_what_was_kept_without_a_decision_is_found_and_a_fee_taken_afterward
     try:
         for hold in (kept, charged):
             with clock.frozen(clock.now() + timedelta(minutes=1)):
-                Appointment.update(expires_at=clock.now() - timedelta(minutes=9)).where(
+                over = clock.now() - timedelta(minutes=9)
+                Appointment.update(pre_confirmed_at=over - timedelta(minutes=9), expires_at=over).where(
                     Appointment.id == hold.id
                 ).execute()
                 hold.expire()
