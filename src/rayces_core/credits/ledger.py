@@ -8,6 +8,8 @@ sees what was committed meanwhile.
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from rayces_core.credits import statements
 from rayces_core.credits.arguments import check_tenant
-from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, SPENDING
+from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPENED, OPTIONAL, SPENDING
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -146,12 +148,13 @@ def post(posting: Posting) -> CreditTransaction:
             check_place(error)
             if current().engine.holder_of_transaction() is not None:  # the server has undone all of it
                 raise TransactionFailedError(
-                    "another posting was in the way; run the unit of work again, and it gets that one's result"
+                    "another posting was in the way; run the unit of work again, and it gets that one's result",
+                    retryable=True,
                 ) from error
             continue
         if entry is not None:
             return entry
-    raise TransactionFailedError("the balance kept changing; run the unit of work again")
+    raise TransactionFailedError("the balance kept changing; run the unit of work again", retryable=True)
 
 
 def undisturbed(act: Callable[[], Result]) -> Result:
@@ -164,13 +167,13 @@ def undisturbed(act: Callable[[], Result]) -> Result:
     engine = current().engine
     for _ in range(ATTEMPTS):
         try:
-            with engine.atomic():
+            with engine.atomic(findable=True):
                 return act()
         except (DuplicateError, DeadlockError) as error:
             check_place(error)
             if isinstance(error, DeadlockError) and engine.holder_of_transaction() is not None:
                 raise
-    raise TransactionFailedError("other postings kept coming first; run the unit of work again")
+    raise TransactionFailedError("other postings kept coming first; run the unit of work again", retryable=True)
 
 
 def check_place(error: Exception) -> None:
@@ -184,11 +187,16 @@ def check_place(error: Exception) -> None:
 
 
 def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
-    message = statements.posting(posting.kind, posting.status, posting.given)
-    made = current().engine.run_message(message, values).fetchone()
+    engine, given = current().engine, posting.given
+    if not (posting.key or posting.payment_reference or engine.session.in_transaction):
+        # It commits by itself, and nothing else would tell it from another one, should its answer be lost.
+        given, values = given | {"own_key"}, values | {"own_key": (key := own_key()), "key": key}
+    shape = (posting.kind, posting.status, given)
+    made = engine.run_message(statements.posting(*shape), values, made=statements.made(*shape)).fetchone()
     if made is None:
         return None
-    entry_id, balance_id, after, place, *metadata = made
+    entry_id, balance_id, after, place, transaction_id, *metadata = made
+    engine.note_transaction(transaction_id)
     row = IN_ORDER(
         {
             **values,
@@ -202,6 +210,11 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
         }
     )
     return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
+
+
+def own_key() -> str:
+    """An idempotency key of the library's own; later ones sort behind, so that the index grows at its end."""
+    return f"rayces:{time.time_ns():x}-{secrets.token_hex(8)}"
 
 
 def _find(values: Mapping[str, Any]) -> CreditTransaction | None:
@@ -242,7 +255,7 @@ def _check_there(model: type[Appointment | User], key: int, field: str, organiza
 def open_balance(user_id: int, now: datetime, organization_id: int | None = None) -> None:
     """Make the user's balance, if there is none yet, in that organization or the bound one."""
     tenant = current().organization_id if organization_id is None else organization_id
-    current().engine.run_prepared(OPEN, {"tenant": tenant, "user": user_id, "now": now})
+    current().engine.run_message(OPEN, {"tenant": tenant, "user": user_id, "now": now}, made=OPENED)
 
 
 def lock_balances(user_ids: Iterable[int]) -> None:

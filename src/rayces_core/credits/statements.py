@@ -34,6 +34,7 @@ TYPES: Final = {
     "payment_method": "varchar",
     "payment_reference": "varchar",
     "key": "varchar",
+    "own_key": "varchar",
     "by": "bigint",
     "reason": "varchar",
     "metadata": "jsonb",
@@ -45,9 +46,15 @@ SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %
 LOCK_ALL: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
 ORDER BY user_id FOR NO KEY UPDATE"""
-OPEN: Final = """
+OPEN: Final = Message(
+    """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, %(user)s, %(now)s, %(now)s ON CONFLICT (organization_id, user_id) DO NOTHING"""
+SELECT %(tenant)s, %(user)s, %(now)s, %(now)s ON CONFLICT (organization_id, user_id) DO NOTHING""",
+    types=TYPES,
+)
+OPENED: Final = Message(
+    "SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s", types=TYPES
+)
 
 MOVE: Final = """
     UPDATE credit_balances SET
@@ -85,7 +92,8 @@ def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -
     """The message that makes an entry with the values `given` beside user, amount and moment.
 
     It gives id, credit_balance_id, balance_after and sequence of the entry (the last two None unless it is completed),
-    and metadata where that is given; no row where the balance does not allow it or such an entry is there.
+    the transaction's id, and metadata where that is given; no row where the balance does not allow it or such an entry
+    is there.
     """
     only = [condition for value, condition in ONLY.items() if value in given]
     conditions = UNLESS_REPEATED.format(repeated=" OR ".join(only)) if only else ""
@@ -116,6 +124,7 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
         "created_at": "%(now)s",
         "updated_at": "%(now)s",
         **{column: f"%({value})s" for column, value in OPTIONAL.items() if value in given},
+        **({"idempotency_key": "%(own_key)s"} if "own_key" in given else {}),
     }
     if status is TransactionStatus.COMPLETED:
         values |= {
@@ -125,8 +134,30 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
             "sequence": "last_sequence",
             "previous_sequence": "nullif(last_sequence - 1, 0)",
         }
-    made = "id, credit_balance_id, balance_after, sequence" + (", metadata" if "metadata" in given else "")
+    made = f"id, credit_balance_id, balance_after, sequence, pg_current_xact_id(){_metadata(given)}"
     return (
         f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM held "
         f"RETURNING {made}"
+    )
+
+
+def _metadata(given: Set[str]) -> str:
+    return ", metadata" if "metadata" in given else ""
+
+
+@lru_cache(maxsize=256)
+def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message | None:
+    """Asks for the entry that `posting` has made, as that gives it; None for one that nothing tells from others."""
+    named = next((ONLY[name] for name in ("key", "payment_reference") if name in given), None)
+    if "own_key" in given:
+        named = "idempotency_key = %(own_key)s"
+    if named is None:
+        return None
+    counts = " AND status = 'completed'" if status is TransactionStatus.COMPLETED else ""
+    return Message(
+        f"SELECT id, credit_balance_id, balance_after, sequence, NULL{_metadata(given)} FROM credit_transactions "
+        f"WHERE organization_id = %(tenant)s AND {named} AND user_id = %(user)s AND amount = %(amount)s "
+        f"AND transaction_type = '{kind.value}' AND appointment_id IS NOT DISTINCT FROM %(appointment)s "
+        f"AND reason IS NOT DISTINCT FROM %(reason)s{counts}",
+        types=TYPES,
     )

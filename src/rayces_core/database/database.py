@@ -17,9 +17,10 @@ from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.observing import Observer
-from rayces_core.database.options import Options, options_of
+from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
 from rayces_core.database.pinging import ping
 from rayces_core.database.pool import PoolStatus
+from rayces_core.database.retrying import Retrying
 from rayces_core.database.tenants import (
     Remembered,
     Tenant,
@@ -92,6 +93,7 @@ class Database(Generic[Org]):
             idle_limit_ms=None if idle is None else int(float(idle) * 1000),
             refuses_loops=given.in_event_loop == "refuse",
             organizations=self._organizations,
+            find_out_seconds=float(given.find_out_seconds),
             first_look=lambda connection: first_use.check(connection, role, privileged=role == self.admin_role),
         )
 
@@ -116,6 +118,7 @@ class Database(Generic[Org]):
         tenant_cache_seconds: float = 30.0,
         in_event_loop: Literal["allow", "refuse"] = "allow",
         idle_in_transaction_seconds: float | None = 300.0,
+        find_out_seconds: float = FIND_OUT_SECONDS,
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
@@ -132,6 +135,8 @@ class Database(Generic[Org]):
                 which would stand still meanwhile. An exhausted pool never makes a loop wait.
             idle_in_transaction_seconds: a transaction that idles longer is ended by the server, so that whoever
                 forgot it holds no locks; None for no limit. Where the server or login has a limit, that one holds.
+            find_out_seconds: how long to ask the server, and to wait for it, whether work whose answer was lost was
+                committed. In an event loop's thread it is asked once.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
@@ -147,6 +152,7 @@ class Database(Generic[Org]):
             tenant_cache_seconds=tenant_cache_seconds,
             in_event_loop=in_event_loop,
             idle_in_transaction_seconds=idle_in_transaction_seconds,
+            find_out_seconds=find_out_seconds,
             connect_options=connect_options,
         )
         return cls(url, options=options)
@@ -349,9 +355,45 @@ class Database(Generic[Org]):
 
     # -- transactions and raw SQL -----------------------------------------------------------------------------
 
-    def atomic(self, isolation_level: str | None = None) -> Atomic:
-        """A unit of work, as `with` block or decorator; outside one each statement commits by itself."""
-        return self.engine.atomic(isolation_level)
+    def atomic(self, isolation_level: str | None = None, *, findable: bool = False) -> Atomic:
+        """A unit of work, as `with` block or decorator; outside one each statement commits by itself.
+
+        Args:
+            findable: have its outcome found out, should the answer of COMMIT be lost, whatever it writes. Units that
+                post, book or make transitions are findable anyway.
+        """
+        return self.engine.atomic(isolation_level, findable=findable)
+
+    def retrying(
+        self,
+        attempts: int = 3,
+        *,
+        idempotent: bool = False,
+        isolation_level: str | None = None,
+        pause_seconds: float = 0.1,
+    ) -> Retrying:
+        """A decorator that makes a function a unit of work, run again where that is safe; `.run(function)` at once.
+
+        It is run again after an error that is `retryable` and of which nothing was committed: a deadlock, a conflict of
+        serializable units, a lock not granted in time, a server that is away, a connection that was lost. Whether a
+        COMMIT whose answer was lost was kept is found out; where it was, the call succeeds.
+
+        Args:
+            attempts: how often it is run at most. pause_seconds: the longest pause after the first attempt; the next
+                ones are twice as long each, up to 5 seconds, and each is cut at random to no less than half.
+            idempotent: the unit's own idempotency keys make it safe to run again, also where it may have been kept.
+
+        Raises:
+            ConfigurationError: an argument is malformed, or the function is a coroutine or a generator.
+            TransactionFailedError: when called within a unit of work.
+        """
+        return Retrying(
+            lambda: self.engine,
+            attempts,
+            idempotent=idempotent,
+            isolation_level=isolation_level,
+            pause_seconds=pause_seconds,
+        )
 
     def on_commit(self, callback: Callback) -> Callback:
         """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
