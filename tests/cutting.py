@@ -8,10 +8,12 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from psycopg2.extensions import parse_dsn
 
 from tests.wire import Wire
 
@@ -24,7 +26,7 @@ class Cut:
 
     `sent` bytes of it reach the server, None for all; then `answered` bytes of the answer reach the client, once the
     whole of it is there. With `leaves_ghost` the server is not told that its client is gone; with `late_seconds` the
-    message reaches it so long after the client was cut.
+    message reaches it so long after the client was cut. `then` is called just before the client is cut.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Cut:
     skip: int = 0
     leaves_ghost: bool = False
     late_seconds: float | None = None
+    then: Callable[[], object] = lambda: None
 
 
 class Cutter(Wire):
@@ -47,6 +50,10 @@ class Cutter(Wire):
     def cut(self, text: str = "COMMIT", **where: Any) -> None:
         self._late.clear()
         self._armed = Cut(text, **where)
+
+    def lead_to(self, url: str) -> None:
+        """Forward new connections to this server."""
+        self._target = parse_dsn(url)
 
     @property
     def was_cut(self) -> bool:
@@ -125,9 +132,12 @@ class Cutter(Wire):
             self._late.set()
         elif cut.sent is not None:
             server.sendall(message[: cut.sent])
+            cut.then()
         else:
             server.sendall(message)
-            client.sendall(_whole_answer(server)[: cut.answered])
+            answer = _whole_answer(server)
+            cut.then()
+            client.sendall(answer[: cut.answered])
 
     def close(self) -> None:
         super().close()
