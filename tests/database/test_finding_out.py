@@ -85,7 +85,7 @@ def test_of_a_server_that_does_not_answer_in_time_the_outcome_is_unknown(create_
     with cutter(create_database(template)) as proxy:
         with Database.connect(proxy.url, find_out_seconds=0.3) as database:
             connection, transaction_id = a_transaction(database, ends_with="COMMIT")
-            proxy.close()
+            proxy.lead_to("postgresql://nobody@localhost:1/none")
             began = time.monotonic()
             assert outcome_of(connection, transaction_id) == UNKNOWN
             assert 0.05 < time.monotonic() - began < 10

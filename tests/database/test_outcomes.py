@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -418,3 +418,34 @@ def test_what_may_commit_within_itself_is_known_behind_comments():
     assert commits_within("/* a */ -- b\n CALL halves()")
     assert commits_within("do $$ begin end $$")
     assert not commits_within("SELECT 'call'")
+
+
+# -- behind a proxy that pools transactions ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled(world):
+    """The same as it works where the server process behind a connection is not known."""
+    engine = world.db.engine
+    engine.pool.close()
+    direct, engine._footing = engine._footing, replace(engine._footing, is_direct=False)
+    engine.session.give_back()
+    yield world
+    engine.pool.close()
+    engine._footing = direct
+
+
+def test_behind_a_pooling_proxy_units_are_found_out(pooled):
+    for where, balance in ((AFTER, 8), (LATE, 6)):
+        pooled.proxy.cut("COMMIT", **where)
+        debiting(pooled, [])
+        assert (pooled.proxy.was_cut, credits.balance(pooled.user)) == (True, balance)
+    pooled.proxy.cut("COMMIT", **BEFORE)
+    assert lost(debiting, pooled, []).outcome == NOT_COMMITTED
+
+
+def test_behind_a_pooling_proxy_a_lone_posting_that_is_not_found_may_still_come(pooled):
+    pooled.proxy.cut("INSERT INTO credit_transactions", **AFTER)
+    assert credits.purchase(pooled.user, 5).balance_after == 15
+    pooled.proxy.cut("INSERT INTO credit_transactions", **BEFORE)
+    assert lost(credits.purchase, pooled.user, 5).outcome == UNKNOWN

@@ -125,16 +125,18 @@ def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | Non
     """What the server answers on a connection that goes on, it has undone; what was never sent cannot be committed."""
     if made.sqlstate in OPEN_STATES:
         made.outcome, made.retryable = UNKNOWN, False
-    elif isinstance(made, ConnectionLostError) or _is_gone(error, cursor):
+    elif _is_gone(made, error, cursor):
         with_outcome(made, NOT_COMMITTED if isinstance(error, psycopg2.InterfaceError) else outcome)
+    elif isinstance(made, ConnectionLostError):  # said of another connection, such as a foreign server's
+        with_outcome(made, NOT_COMMITTED)
     elif made.sqlstate is not None:
         made.outcome = NOT_COMMITTED
     return made
 
 
-def _is_gone(error: Exception, cursor: PlainCursor | None) -> bool:
+def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) -> bool:
     told_by = getattr(error, "cursor", None) or cursor
-    return told_by is not None and bool(told_by.connection.closed)
+    return isinstance(made, ConnectionLostError) if told_by is None else bool(told_by.connection.closed)
 
 
 def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesError:
