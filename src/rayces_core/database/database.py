@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from psycopg2.extensions import make_dsn, parse_dsn
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, Unpack
 
 from rayces_core.database import first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
+from rayces_core.database.migrated import Migrated
 from rayces_core.database.observing import Observer
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
 from rayces_core.database.pinging import ping
 from rayces_core.database.pool import PoolStatus
-from rayces_core.database.retrying import Retrying
+from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.tenants import (
     Remembered,
     Tenant,
@@ -44,7 +45,6 @@ from rayces_core.errors import (
 
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
-    from rayces_core.migrating.runner import MigrationStatus, Runner
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
@@ -53,7 +53,7 @@ Callback = TypeVar("Callback", bound=Callable[[], object])
 Org = TypeVar("Org", bound=Tenant, default=Any)
 
 
-class Database(Generic[Org]):
+class Database(Migrated, Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -364,36 +364,21 @@ class Database(Generic[Org]):
         """
         return self.engine.atomic(isolation_level, findable=findable)
 
-    def retrying(
-        self,
-        attempts: int = 3,
-        *,
-        idempotent: bool = False,
-        isolation_level: str | None = None,
-        pause_seconds: float = 0.1,
-    ) -> Retrying:
+    def retrying(self, attempts: int = 3, **options: Unpack[RetryingOptions]) -> Retrying:
         """A decorator that makes a function a unit of work, run again where that is safe; `.run(function)` at once.
 
-        It is run again after an error that is `retryable` and of which nothing was committed: a deadlock, a conflict of
-        serializable units, a lock not granted in time, a server that is away, a connection that was lost. Whether a
-        COMMIT whose answer was lost was kept is found out; where it was, the call succeeds.
+        Again after an error that is `retryable` and of which nothing was committed. Whether a COMMIT whose answer was
+        lost was kept is found out first; where it was, the call succeeds.
 
         Args:
-            attempts: how often it is run at most. pause_seconds: the longest pause after the first attempt; the next
-                ones are twice as long each, up to 5 seconds, and each is cut at random to no less than half.
-            idempotent: the unit's own idempotency keys make it safe to run again, also where it may have been kept.
+            attempts: how often it is run at most.
+            options: idempotent, isolation_level, pause_seconds; see `RetryingOptions`.
 
         Raises:
             ConfigurationError: an argument is malformed, or the function is a coroutine or a generator.
             TransactionFailedError: when called within a unit of work.
         """
-        return Retrying(
-            lambda: self.engine,
-            attempts,
-            idempotent=idempotent,
-            isolation_level=isolation_level,
-            pause_seconds=pause_seconds,
-        )
+        return Retrying(lambda: self.engine, attempts, **options)
 
     def on_commit(self, callback: Callback) -> Callback:
         """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
@@ -410,32 +395,3 @@ class Database(Generic[Org]):
             UnsafeSQLError: the SQL would end the transaction or change the role or tenant.
         """
         return self.engine.execute_sql(sql, params)
-
-    # -- migrations -------------------------------------------------------------------------------------------
-
-    def migrate(self, to: int | str | None = None) -> list[str]:
-        """Bring the schema up to the newest migration, or to `to`; returns the names of those applied."""
-        self._look_again()
-        applied = self._runner().up(to)
-        if self._server is not None:
-            self._server.held_login(self.app_role)  # the role that it may become is there now
-        return applied
-
-    def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
-        """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
-        self._look_again()
-        return self._runner().down(to, count=count)
-
-    def _look_again(self) -> None:
-        self._tenants.checked = self._admins.checked = False
-        self._organizations.forget()
-
-    def migration_status(self) -> list[MigrationStatus]:
-        """Every migration with its state: applied, pending, dirty, changed or missing."""
-        return self._runner().status()
-
-    def _runner(self) -> Runner:
-        # peewee-migrate is slow to import and needed by deploys only.
-        from rayces_core.migrating.runner import Runner
-
-        return Runner(self.admin_url, app_role=self.app_role, admin_role=self.admin_role)

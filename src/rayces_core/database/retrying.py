@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypedDict, TypeVar
 
 from rayces_core.database.engine import Engine
 from rayces_core.database.runners import loop_runs_here
@@ -27,6 +27,19 @@ Result = TypeVar("Result")
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
+class RetryingOptions(TypedDict, total=False):
+    """How a unit of work is run again.
+
+    `idempotent`: its own idempotency keys make that safe, also where it may have been kept (default: no).
+    `isolation_level`: of each attempt. `pause_seconds`: the longest pause after the first attempt (default 0.1); the
+    next ones are twice as long each, up to 5 seconds, and each is cut at random to no less than half.
+    """
+
+    idempotent: bool
+    isolation_level: str | None
+    pause_seconds: float
+
+
 class Retrying:
     """Runs a function as a unit of work, again where that is safe. A decorator; `run` does it at once."""
 
@@ -35,9 +48,9 @@ class Retrying:
         engine: Callable[[], Engine],
         attempts: int,
         *,
-        idempotent: bool,
-        isolation_level: str | None,
-        pause_seconds: float,
+        idempotent: bool = False,
+        isolation_level: str | None = None,
+        pause_seconds: float = 0.1,
     ) -> None:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise ConfigurationError(f"attempts must be a whole number from 1, not {attempts!r}")
