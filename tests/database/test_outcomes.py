@@ -345,6 +345,24 @@ def test_a_booking_that_never_came_takes_no_time(world, where):
     assert world.centre.book().state == "pre_confirmed"
 
 
+def test_what_was_answered_is_not_said_to_be_undone_when_its_rows_cannot_be_read_any_more(world):
+    engine = world.db.engine
+    cursor = engine.connection().cursor()
+    cursor.execute(
+        "INSERT INTO posts (organization_id, user_id, content, created_at, updated_at) "
+        "VALUES (%s, %s, 'kept', now(), now()) RETURNING id",
+        (world.db.organization_id, world.user.id),
+    )
+    cursor.connection.close()
+    assert lost(cursor.fetchone).outcome == UNKNOWN
+    with world.db.atomic():
+        cursor = engine.connection().cursor()
+        cursor.execute("SELECT 1")
+        cursor.connection.close()
+        assert lost(cursor.fetchone).outcome == NOT_COMMITTED
+        world.db.engine.session.transactions[-1].rollback(begin=False)
+
+
 PLAIN = {
     "create": make_student,
     "update": lambda: Student.update(grade_level="3").execute(),

@@ -20,6 +20,7 @@ from rayces_core import (
     InsufficientCreditsError,
     LockTimeoutError,
     SerializationError,
+    SlotTakenError,
     Student,
     TenantNotSetError,
     TransactionFailedError,
@@ -161,6 +162,12 @@ def test_what_would_not_help_or_is_not_safe_is_not_run_again(db, bound, error):
     with pytest.raises(type(error)):
         db.retrying(pause_seconds=0).run(unit)
     assert (unit.begun, Student.select().count()) == (1, 0)
+
+
+def test_a_refusal_that_comes_of_a_lost_deadlock_is_run_again(db, bound):
+    error = SlotTakenError("fought over")
+    error.__cause__ = deadlock()
+    assert db.retrying(pause_seconds=0).run(Unit(error)) == 2
 
 
 def test_the_last_error_goes_on_and_says_how_often_it_was_tried(db, bound):

@@ -97,7 +97,12 @@ def columns_of(constraint: str, table: str) -> tuple[str, ...]:
 
 
 def translate(
-    error: Exception, *, cursor: PlainCursor | None = None, ahead: int | None = None, outcome: Outcome = UNKNOWN
+    error: Exception,
+    *,
+    cursor: PlainCursor | None = None,
+    ahead: int | None = None,
+    outcome: Outcome = UNKNOWN,
+    answered: bool = False,
 ) -> Exception:
     """The library's error for what a cursor raised (one of DRIVER_ERRORS); it has it as `orig` and as its cause.
 
@@ -107,6 +112,7 @@ def translate(
         cursor: the one that raised it, as psycopg2 does not always say; tells a closed one from a lost connection.
         ahead: how many characters of the message the library put before the caller's SQL; None finds them.
         outcome: of what was under way, should the connection have been lost with it.
+        answered: what was under way had its answer, of which something was being read.
     """
     if isinstance(error, RaycesError):
         return error
@@ -118,7 +124,8 @@ def translate(
         made = _of_server(error, error.pgcode, ahead)
     if made is error:
         return made
-    return _with_outcome(caused_by(made, error), error, cursor, outcome)
+    was_sent = answered or not isinstance(error, psycopg2.InterfaceError)
+    return _with_outcome(caused_by(made, error), error, cursor, outcome if was_sent else NOT_COMMITTED)
 
 
 def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | None, outcome: Outcome) -> RaycesError:
@@ -126,7 +133,7 @@ def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | Non
     if made.sqlstate in OPEN_STATES:
         made.outcome, made.retryable = UNKNOWN, False
     elif _is_gone(made, error, cursor):
-        with_outcome(made, NOT_COMMITTED if isinstance(error, psycopg2.InterfaceError) else outcome)
+        with_outcome(made, outcome)
     elif isinstance(made, ConnectionLostError):  # said of another connection, such as a foreign server's
         with_outcome(made, NOT_COMMITTED)
     elif made.sqlstate is not None:

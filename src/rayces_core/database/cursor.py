@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
@@ -135,7 +135,9 @@ class TenantCursor(PlainCursor):
         try:
             return act(*given)
         except DRIVER_ERRORS as error:
-            raise translate(error, cursor=self, outcome=NOT_COMMITTED) from error  # COPY and cursors need a unit
+            in_unit = cast(TenantConnection, self.connection).holder is not None
+            outcome: Outcome = NOT_COMMITTED if in_unit else UNKNOWN
+            raise translate(error, cursor=self, outcome=outcome, answered=True) from error
 
     def executemany(self, query: Any, rows: Any) -> None:
         """Run `query` once for each of `rows`."""

@@ -100,9 +100,11 @@ class Retrying:
 
     def _may_run_again(self, error: RaycesError, in_part: bool) -> bool:
         """Whether another time may help and does nothing twice; `in_part` says that commit() was called within it."""
-        may_help = error.retryable or type(error).retryable
-        done_nothing = error.outcome == NOT_COMMITTED and not in_part
-        return may_help and (done_nothing or (self._idempotent and error.outcome in (NOT_COMMITTED, UNKNOWN)))
+        known = (NOT_COMMITTED, UNKNOWN) if self._idempotent else (NOT_COMMITTED,)
+        for each in (error, error.__cause__):  # a posting or booking that was in the way of another says so as its own
+            if isinstance(each, RaycesError) and (each.retryable or type(each).retryable):
+                return each.outcome in known and (self._idempotent or not in_part)
+        return False
 
     def _pause(self, attempt: int) -> None:
         """Wait a random part of a time that doubles; in an event loop's thread, which would stand still, not at all."""
