@@ -91,6 +91,21 @@ def test_of_a_server_that_does_not_answer_in_time_the_outcome_is_unknown(create_
             assert 0.05 < time.monotonic() - began < 10
 
 
+def test_a_pool_of_one_connection_is_no_obstacle(create_database, template):
+    with cutter(create_database(template)) as proxy:
+        with Database.connect(proxy.url, max_connections=1, pool_timeout=1) as database:
+            with database.tenant(make_organization(database)):
+                user = make_user()
+                for text in ("rayces", "COMMIT"):
+                    credits.purchase(user, 1)
+                    proxy.cut(text)
+                    database.retrying(pause_seconds=0).run(credits.purchase, user, 1)
+                    assert credits.balance(user) > 0  # connects again
+                    proxy.cut("rayces")
+                    credits.purchase(user, 1)
+                assert credits.balance(user) == 6
+
+
 def test_in_an_event_loop_it_is_asked_once(db):
     async def ask():
         connection, transaction_id = a_transaction(db, ends_with="COMMIT")
