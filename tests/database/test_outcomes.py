@@ -275,6 +275,14 @@ def test_a_key_that_was_used_for_another_request_is_not_taken_for_this_one(world
     assert credits.balance(world.user) == 15
 
 
+def test_an_earlier_entry_is_not_taken_for_what_would_have_repeated_it(world):
+    first = credits.purchase(world.user, 5, idempotency_key="k")
+    world.proxy.cut("rayces")
+    assert lost(credits.purchase, world.user, 5, idempotency_key="k").outcome == NOT_COMMITTED
+    assert credits.purchase(world.user, 5, idempotency_key="k") == first
+    assert credits.balance(world.user) == 15
+
+
 def test_a_posting_in_a_unit_has_no_key_of_the_librarys_own(world):
     with world.db.atomic():
         assert credits.debit(world.user, 1).idempotency_key is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import threading
 import time
 
@@ -128,6 +129,35 @@ def test_a_commit_that_comes_late_debits_once(world):
 def test_a_commit_that_never_comes_while_the_server_waits_for_it_debits_once(world):
     """The transaction that nobody will end holds the balance's row: it is ended, and the next attempt gets the row."""
     debited_once(world, text="COMMIT", sent=0, leaves_ghost=True)
+
+
+def test_threads_whose_connections_are_cut_at_random_debit_once_each_time(world):
+    db, proxy, user = world
+    credits.purchase(user, 90)
+    dice, told, organization_id = random.Random(11), [], db.organization_id
+    places = [{"sent": 0}, {"sent": 5}, {}, {"answered": 3}, {"answered": 40}]
+
+    @db.retrying(attempts=30, pause_seconds=0.01)
+    def debit_and_tell():
+        entry = credits.debit(user, 1)
+        db.on_commit(lambda: told.append(entry.id))
+
+    def work():
+        with db.tenant(organization_id):
+            for _ in range(quick_or_whole(5, 25)):
+                debit_and_tell()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        proxy.cut(dice.choice(["COMMIT", "COMMIT", "EXECUTE", "BEGIN"]), **dice.choice(places))
+        time.sleep(0.03)
+    proxy.cut("no message has this")
+    wanted = 3 * quick_or_whole(5, 25)
+    assert credits.balance(user) == 100 - wanted
+    assert len(told) == len(set(told)) == wanted
+    assert credits.verify().is_clean
 
 
 def test_subscribers_are_told_once_and_memory_is_put_back_between_the_attempts(world):

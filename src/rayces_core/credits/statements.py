@@ -148,10 +148,12 @@ def _metadata(given: Set[str]) -> str:
 @lru_cache(maxsize=256)
 def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message | None:
     """Asks for the entry that `posting` has made, as that gives it; None for one that nothing tells from others."""
-    named = next((ONLY[name] for name in ("key", "payment_reference") if name in given), None)
     if "own_key" in given:
         named = "idempotency_key = %(own_key)s"
-    if named is None:
+    elif "key" in given or "payment_reference" in given:
+        # The moment tells it from an earlier entry that this one would have repeated.
+        named = f"{ONLY['key' if 'key' in given else 'payment_reference']} AND created_at = %(now)s"
+    else:
         return None
     counts = " AND status = 'completed'" if status is TransactionStatus.COMPLETED else ""
     return Message(

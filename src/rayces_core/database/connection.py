@@ -35,7 +35,9 @@ _TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
 # When the server began to count its statistics: anew after each crash, on each server, and nowhere at the same moment.
 INCARNATION = "SELECT pg_catalog.pg_stat_get_bgwriter_stat_reset_time()::text"
-_TRANSACTION = "SELECT pg_catalog.pg_current_xact_id()::text"
+# A standby gives its transactions no ids.
+_TRANSACTION = """
+SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_xact_id()::text END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,22 +239,17 @@ class TenantConnection(PlainConnection):
         if before and mode:  # after a query it is too late for a level
             self.plain(before)
             before = ""
-        asking = _TRANSACTION if findable and self.may_have_an_id else ""
+        asking = _TRANSACTION if findable else ""
         cursor = self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(_TIDY)}{asking}")
         self.transaction_id = cursor.fetchone()[0] if asking else None  # type: ignore[index]
         self.holder = binding
 
     def save(self, name: str, *, findable: bool = False) -> None:
         """Make a savepoint."""
-        asking = findable and self.transaction_id is None and self.may_have_an_id
+        asking = findable and self.transaction_id is None
         cursor = self.plain(f'SAVEPOINT "{name}"; {_TRANSACTION if asking else ""}')
         if asking:
             self.transaction_id = cursor.fetchone()[0]  # type: ignore[index]
-
-    @property
-    def may_have_an_id(self) -> bool:
-        """Whether transactions have ids here: a standby gives none."""
-        return self.get_parameter_status("in_hot_standby") != "on"
 
     def look(self) -> None:
         """Raise if the server has left; asks the socket, and the server only if the socket has something to say."""
