@@ -188,15 +188,18 @@ def check_place(error: Exception) -> None:
 
 def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
     engine, given = current().engine, posting.given
-    if not (posting.key or posting.payment_reference or engine.session.in_transaction):
+    in_unit = engine.session.in_transaction
+    if not (in_unit or posting.key or posting.payment_reference):
         # It commits by itself, and nothing else would tell it from another one, should its answer be lost.
-        given, values = given | {"own_key"}, values | {"own_key": (key := own_key()), "key": key}
-    shape = (posting.kind, posting.status, given)
-    made = engine.run_message(statements.posting(*shape), values, made=statements.made(*shape)).fetchone()
+        given |= {"own_key"}
+        values["own_key"] = values["key"] = own_key()
+    message, asking = statements.messages(posting.kind, posting.status, given)
+    made = engine.run_message(message, values, made=asking).fetchone()
     if made is None:
         return None
     entry_id, balance_id, after, place, transaction_id, *metadata = made
-    engine.note_transaction(transaction_id)
+    if in_unit:
+        engine.note_transaction(transaction_id)
     row = IN_ORDER(
         {
             **values,

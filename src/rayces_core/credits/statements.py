@@ -88,6 +88,11 @@ FIND: Final = Message(
 
 
 @lru_cache(maxsize=256)
+def messages(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> tuple[Message, Message | None]:
+    """The message that makes an entry, and the one that asks for it should the answer be lost."""
+    return posting(kind, status, given), made(kind, status, given)
+
+
 def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message:
     """The message that makes an entry with the values `given` beside user, amount and moment.
 
@@ -145,7 +150,6 @@ def _metadata(given: Set[str]) -> str:
     return ", metadata" if "metadata" in given else ""
 
 
-@lru_cache(maxsize=256)
 def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message | None:
     """Asks for the entry that `posting` has made, as that gives it; None for one that nothing tells from others."""
     if "own_key" in given:
