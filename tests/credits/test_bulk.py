@@ -261,9 +261,15 @@ def post(rows, takes, at_once):
 
 def facts(user):
     return [
-        (entry.amount, entry.transaction_type, entry.balance_after, entry.idempotency_key, entry.appointment_id is None)
+        (entry.amount, entry.transaction_type, entry.balance_after, given_key(entry), entry.appointment_id is None)
         for entry in sorted(entries(user), key=lambda entry: entry.sequence)
     ]
+
+
+def given_key(entry):
+    """Its idempotency key, unless that is the library's own: those that are made alone and have none get one."""
+    key = entry.idempotency_key
+    return None if key is None or key.startswith("rayces:") else key
 
 
 # -- size --------------------------------------------------------------------------------------------------------------

@@ -91,3 +91,21 @@ def test_a_followed_foreign_key_is_read_once(counted):
     assert like.post.id == like.post_id
     assert like.post.content == "hello"
     assert len(counted.sent) == 1
+
+
+def test_a_unit_whose_outcome_can_be_found_out_sends_no_message_more(counted):
+    from rayces_core import credits
+    from rayces_core.database.binding import current
+    from tests.factory import make_user
+
+    user, engine = make_user(), current().engine
+    credits.purchase(user, 5)
+    counted.sent.clear()
+    with engine.atomic(findable=True):
+        Student.select().count()
+    assert len(counted.sent) == 3
+    counted.sent.clear()
+    credits.debit(user, 1)
+    with engine.atomic():
+        credits.debit(user, 1)
+    assert len(counted.sent) == 1 + 3

@@ -341,8 +341,8 @@ def test_an_interrupt_while_a_transaction_begins_leaves_none_open(db, bound, mon
 
     begin = TenantConnection.begin
 
-    def interrupted(connection, *values):
-        begin(connection, *values)
+    def interrupted(connection, *values, **options):
+        begin(connection, *values, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TenantConnection, "begin", interrupted)

@@ -8,6 +8,8 @@ sees what was committed meanwhile.
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
@@ -20,7 +22,7 @@ from rayces_core.credits.announcing import POSTED, announce, lifecycle
 from rayces_core.credits.arguments import check_tenant
 from rayces_core.credits.paid import Paid, paid_for
 from rayces_core.credits.posting import Posting
-from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPTIONAL, PAID, SPENDING
+from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPENED, OPTIONAL, PAID, SPENDING
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -87,12 +89,13 @@ def post(posting: Posting) -> CreditTransaction:
             check_place(error)
             if current().engine.holder_of_transaction() is not None:  # the server has undone all of it
                 raise TransactionFailedError(
-                    "another posting was in the way; run the unit of work again, and it gets that one's result"
+                    "another posting was in the way; run the unit of work again, and it gets that one's result",
+                    retryable=True,
                 ) from error
             continue
         if entry is not None:
             return entry
-    raise TransactionFailedError("the balance kept changing; run the unit of work again")
+    raise TransactionFailedError("the balance kept changing; run the unit of work again", retryable=True)
 
 
 def _made_or_found(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
@@ -116,13 +119,13 @@ def undisturbed(act: Callable[[], Result]) -> Result:
     engine = current().engine
     for _ in range(ATTEMPTS):
         try:
-            with engine.atomic():
+            with engine.atomic(findable=True):
                 return act()
         except (DuplicateError, DeadlockError) as error:
             check_place(error)
             if isinstance(error, DeadlockError) and engine.holder_of_transaction() is not None:
                 raise
-    raise TransactionFailedError("other postings kept coming first; run the unit of work again")
+    raise TransactionFailedError("other postings kept coming first; run the unit of work again", retryable=True)
 
 
 def check_place(error: Exception) -> None:
@@ -136,11 +139,19 @@ def check_place(error: Exception) -> None:
 
 
 def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
-    message = statements.posting(posting.kind, posting.status, posting.given)
-    made = current().engine.run_message(message, values).fetchone()
+    engine, given = current().engine, posting.given
+    in_unit = engine.session.in_transaction
+    if not (in_unit or posting.key or posting.payment_reference):
+        # It commits by itself, and nothing else would tell it from another one, should its answer be lost.
+        given |= {"own_key"}
+        values["own_key"] = values["key"] = own_key()
+    message, asking = statements.messages(posting.kind, posting.status, given)
+    made = engine.run_message(message, values, made=asking).fetchone()
     if made is None:
         return None
-    entry_id, balance_id, after, place, at, *found = made
+    entry_id, balance_id, after, place, at, transaction_id, *found = made
+    if in_unit:
+        engine.note_transaction(transaction_id)
     row = IN_ORDER(
         {
             **values,
@@ -158,6 +169,11 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
         }
     )
     return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
+
+
+def own_key() -> str:
+    """An idempotency key of the library's own; later ones sort behind, so that the index grows at its end."""
+    return f"rayces:{time.time_ns():x}-{secrets.token_hex(8)}"
 
 
 def _find(values: Mapping[str, Any]) -> CreditTransaction | None:
@@ -208,7 +224,8 @@ def _check_there(model: type[Appointment | User], key: int, field: str, organiza
 def open_balance(user_id: int, now: datetime, organization_id: int | None = None) -> None:
     """Make the user's balance, if there is none yet, in that organization or the bound one."""
     tenant = current().organization_id if organization_id is None else organization_id
-    current().engine.run_prepared(OPEN, {"tenant": tenant, "user": user_id, "set": now if clock.is_frozen() else None})
+    values = {"tenant": tenant, "user": user_id, "set": now if clock.is_frozen() else None}
+    current().engine.run_message(OPEN, values, made=OPENED)
 
 
 def lock_balances(user_ids: Iterable[int]) -> None:

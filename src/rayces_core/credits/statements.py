@@ -38,6 +38,9 @@ TYPES: Final = {
     "amount_cents": "bigint",
     "currency": "varchar",
     "key": "varchar",
+    "own_key": "varchar",
+    "sent_at": "timestamptz",
+    "set": "timestamptz",
     "by": "bigint",
     "reason": "varchar",
     "metadata": "jsonb",
@@ -54,10 +57,16 @@ SELECT appointment_id, user_id FROM credit_transactions
  WHERE organization_id = %(tenant)s AND appointment_id = ANY(%(appointments)s::bigint[])
    AND transaction_type = 'appointment_debit' AND status = 'completed'"""
 # Its moment is the server's, as those of its entries, unless the program has set the clock.
-OPEN: Final = """
+OPEN: Final = Message(
+    """
 INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
 SELECT %(tenant)s, %(user)s, coalesce(%(set)s, now()), coalesce(%(set)s, now())
-ON CONFLICT (organization_id, user_id) DO NOTHING"""
+ON CONFLICT (organization_id, user_id) DO NOTHING""",
+    types=TYPES,
+)
+OPENED: Final = Message(
+    "SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s", types=TYPES
+)
 
 MOVE: Final = """
     UPDATE credit_balances SET
@@ -106,11 +115,16 @@ FIND: Final = Message(
 
 
 @lru_cache(maxsize=256)
+def messages(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> tuple[Message, Message | None]:
+    """The message that makes an entry, and the one that asks for it should the answer be lost."""
+    return posting(kind, status, given), made(kind, status, given)
+
+
 def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message:
     """The message that makes an entry with the values `given` beside user and amount; with "now" at that moment.
 
-    It gives id, credit_balance_id, balance_after, sequence and created_at of the entry (balance_after and sequence None
-    unless it is completed), then what `more` names; no row where the balance does not allow it or there is such a one.
+    It gives what `_given` names, then what `more` does; no row where the balance does not allow it or there is such a
+    one. The moment is created_at, balance_after and sequence are None unless the entry is completed.
     """
     moment = "%(now)s" if "now" in given else "clock_timestamp()"
     is_refund = kind is TransactionType.CANCELLATION_REFUND
@@ -157,6 +171,7 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
         "created_at": "updated_at",
         "updated_at": "updated_at",
         **{column: f"%({value})s" for column, value in OPTIONAL.items() if value in given},
+        **({"idempotency_key": "%(own_key)s"} if "own_key" in given else {}),
     }
     if status is TransactionStatus.COMPLETED:
         values |= {
@@ -174,8 +189,32 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
     elif _is_of_appointment(kind, given):
         source = f"{source}, LATERAL ({LEFT.format(balance='held.id')}) AS left_over"
         values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
-    made = ", ".join(("id", "credit_balance_id", "balance_after", "sequence", "created_at", *more(kind, given)))
     return (
         f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source} "
-        f"RETURNING {made}"
+        f"RETURNING {_given(kind, given, 'pg_current_xact_id()')}"
+    )
+
+
+def _given(kind: TransactionType, given: Set[str], transaction_id: str) -> str:
+    always = ("id", "credit_balance_id", "balance_after", "sequence", "created_at", transaction_id)
+    return ", ".join((*always, *more(kind, given)))
+
+
+def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message | None:
+    """Asks for the entry that `posting` has made, as that gives it; None for one that nothing tells from others."""
+    if "own_key" in given:
+        named = "idempotency_key = %(own_key)s"
+    elif "key" in given or "payment_reference" in given:
+        # The moment tells it from an earlier entry that this one would have repeated.
+        made_now = "= %(now)s" if "now" in given else ">= %(sent_at)s"
+        named = f"{ONLY['key' if 'key' in given else 'payment_reference']} AND created_at {made_now}"
+    else:
+        return None
+    counts = " AND status = 'completed'" if status is TransactionStatus.COMPLETED else ""
+    return Message(
+        f"SELECT {_given(kind, given, 'NULL')} FROM credit_transactions "
+        f"WHERE organization_id = %(tenant)s AND {named} AND user_id = %(user)s AND amount = %(amount)s "
+        f"AND transaction_type = '{kind.value}' AND appointment_id IS NOT DISTINCT FROM %(appointment)s "
+        f"AND reason IS NOT DISTINCT FROM %(reason)s{counts}",
+        types=TYPES,
     )

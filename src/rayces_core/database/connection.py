@@ -33,6 +33,13 @@ from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 _TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
 
+# When the server began to count its statistics: anew after each crash, on each server, and nowhere at the same moment.
+INCARNATION = "SELECT pg_catalog.pg_stat_get_bgwriter_stat_reset_time()::text"
+# A standby gives its transactions no ids.
+_TRANSACTION = """
+SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_xact_id()::text END"""
+
+
 @dataclass(frozen=True, slots=True)
 class Footing:
     """How connections of an engine stand: found out with the first one.
@@ -51,15 +58,19 @@ class TenantConnection(PlainConnection):
     """A connection that knows whose bindings it serves and, while a transaction is open, which one's it is."""
 
     serves: object  # the engine of the bindings that may use it
+    process_id: int  # of the server's process, or what a proxy says it is
     footing: Footing
     tracer: Callable[[], Any] | None = None  # makes cursors that a monitoring agent looks at
     holder: Binding | None = None
     stained_by: Binding | None = None  # whose SQL, not the library's own, may have left something on it
     has_cursors = False  # named cursors, to be closed with the transaction
+    transaction_id: str | None = None  # of the open unit of work, where it is known; for asking what became of it
+    incarnation: object = None  # of the server: one that has recovered from a crash may give an id anew
 
     def open_for(self, serves: object) -> None:
         """Prepare a fresh connection: each statement commits by itself."""
         self.serves, self._process, self.prepared = serves, os.getpid(), Prepared()
+        self.process_id = self.get_backend_pid()
         PlainConnection.autocommit.__set__(self, True)  # type: ignore[attr-defined]
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
@@ -79,8 +90,10 @@ class TenantConnection(PlainConnection):
             settings += (
                 f"PREPARE {self._carrier} (text) AS SELECT pg_catalog.set_config('rayces.organization_id', $1, true); "
             )
-        if settings:
-            self.plain(settings)
+        try:
+            (self.incarnation,) = self.plain(settings + INCARNATION).fetchone() or (None,)
+        except psycopg2.errors.InsufficientPrivilege:  # a host may have taken the function from PUBLIC
+            self.plain(f"DEALLOCATE ALL; {settings}")
 
     # -- what the pool asks -----------------------------------------------------------------------------------
 
@@ -218,16 +231,30 @@ class TenantConnection(PlainConnection):
         cursor.execute(statement, values)
         return cursor
 
-    def begin(self, binding: Binding, isolation: str | None = None) -> None:
-        """Open a transaction that is `binding`'s, in one message."""
+    def begin(self, binding: Binding, isolation: str | None = None, *, findable: bool = False) -> None:
+        """Open a transaction that is `binding`'s, in one message; `findable` asks for its id in the same one."""
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
         preamble = self.preamble(binding)
         before = _TIDY if preamble.startswith(_TIDY) else ""
         if before and mode:  # after a query it is too late for a level
             self.plain(before)
             before = ""
-        self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(_TIDY)}")
+        asking = _TRANSACTION if findable else ""
+        cursor = self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(_TIDY)}{asking}")
+        self.transaction_id = cursor.fetchone()[0] if asking else None  # type: ignore[index]
         self.holder = binding
+
+    def save(self, name: str, *, findable: bool = False) -> None:
+        """Make a savepoint."""
+        asking = findable and self.transaction_id is None
+        cursor = self.plain(f'SAVEPOINT "{name}"; {_TRANSACTION if asking else ""}')
+        if asking:
+            self.transaction_id = cursor.fetchone()[0]  # type: ignore[index]
+
+    def look(self) -> None:
+        """Raise if the server has left; asks the socket, and the server only if the socket has something to say."""
+        if self._poll.poll(0):
+            self.plain("SELECT 1")
 
     def end(self, verb: str) -> None:
         """COMMIT or ROLLBACK."""
@@ -237,7 +264,7 @@ class TenantConnection(PlainConnection):
         try:
             self.plain(f"CLOSE ALL; {verb}" if self.has_cursors and verb == "COMMIT" else verb)
         finally:
-            self.holder, self.has_cursors = None, False
+            self.holder, self.has_cursors, self.transaction_id = None, False, None
         if failed:
             raise TransactionFailedError(
                 "a statement of this unit of work had failed, so nothing of it was kept; "

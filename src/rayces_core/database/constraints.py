@@ -32,7 +32,8 @@ from rayces_core.errors import (
     StatementTimeoutError,
     StillReferencedError,
 )
-from rayces_core.errors.connection import caused_by
+from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
+from rayces_core.errors.connection import ConnectionLostError, caused_by, with_outcome
 
 __all__ = ["COLUMNS", "DRIVER_ERRORS", "KINDS", "SENTENCES", "columns_of", "translate"]
 
@@ -102,6 +103,9 @@ COLUMNS = {
     "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),
 }
 
+# The server says itself that it does not know.
+OPEN_STATES = (code.STATEMENT_COMPLETION_UNKNOWN, code.TRANSACTION_RESOLUTION_UNKNOWN)
+
 # "insert or update on table X violates Y", in the server's language; "update or delete" names the other table as well.
 _NAMES_OF_A_NEW_ROW = 2
 _SUFFIXES = ("_check", "_key", "_fkey", "_not_null")
@@ -119,7 +123,14 @@ def columns_of(constraint: str, table: str) -> tuple[str, ...]:
     return (body.removeprefix("organization_id_") if body != "organization_id" else body,)
 
 
-def translate(error: Exception, *, cursor: PlainCursor | None = None, ahead: int | None = None) -> Exception:
+def translate(
+    error: Exception,
+    *,
+    cursor: PlainCursor | None = None,
+    ahead: int | None = None,
+    outcome: Outcome = UNKNOWN,
+    answered: bool = False,
+) -> Exception:
     """The library's error for what a cursor raised (one of DRIVER_ERRORS); it has it as `orig` and as its cause.
 
     An error of the library's own, and what neither server nor driver can have raised, comes back as it is.
@@ -127,6 +138,8 @@ def translate(error: Exception, *, cursor: PlainCursor | None = None, ahead: int
     Args:
         cursor: the one that raised it, as psycopg2 does not always say; tells a closed one from a lost connection.
         ahead: how many characters of the message the library put before the caller's SQL; None finds them.
+        outcome: of what was under way, should the connection have been lost with it.
+        answered: what was under way had its answer, of which something was being read.
     """
     if isinstance(error, RaycesError):
         return error
@@ -136,7 +149,28 @@ def translate(error: Exception, *, cursor: PlainCursor | None = None, ahead: int
         made = without_state(error, cursor)
     else:
         made = _of_server(error, error.pgcode, ahead)
-    return made if made is error else caused_by(made, error)
+    if made is error:
+        return made
+    was_sent = answered or not isinstance(error, psycopg2.InterfaceError)
+    return _with_outcome(caused_by(made, error), error, cursor, outcome if was_sent else NOT_COMMITTED)
+
+
+def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | None, outcome: Outcome) -> RaycesError:
+    """What the server answers on a connection that goes on, it has undone; what was never sent cannot be committed."""
+    if made.sqlstate in OPEN_STATES:
+        made.outcome, made.retryable = UNKNOWN, False
+    elif _is_gone(made, error, cursor):
+        with_outcome(made, outcome)
+    elif isinstance(made, ConnectionLostError):  # said of another connection, such as a foreign server's
+        with_outcome(made, NOT_COMMITTED)
+    elif made.sqlstate is not None:
+        made.outcome = NOT_COMMITTED
+    return made
+
+
+def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) -> bool:
+    told_by = getattr(error, "cursor", None) or cursor
+    return isinstance(made, ConnectionLostError) if told_by is None else bool(told_by.connection.closed)
 
 
 def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
@@ -19,8 +19,10 @@ from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import DRIVER_ERRORS, translate
 from rayces_core.database.messages import Message
+from rayces_core.database.outcomes import commits_within, may_write
 from rayces_core.database.sql_guard import check
 from rayces_core.errors import RaycesError, TenantNotSetError, TenantSwitchError, UnsafeSQLError
+from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
 # Somebody has deallocated it, or the tables have changed under it.
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
@@ -52,10 +54,14 @@ class TenantCursor(PlainCursor):
         check(text, partial(self._filled, text, values) if values else None)
         self.run(text, values, stains=True)
 
-    def run(self, query: str, values: Any = None, *, stains: bool = False) -> None:
-        """Run SQL that was checked; `stains` says that it may leave something on the connection."""
+    def run(self, query: str, values: Any = None, *, stains: bool = False, meaning: str | None = None) -> None:
+        """Run SQL that was checked; `stains` says that it may leave something on the connection.
+
+        `meaning` is what it executes, where the text does not say.
+        """
         connection: TenantConnection = self.connection  # type: ignore[assignment]
-        if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+        alone = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
+        if not alone:
             self._check_holder(connection)
             preamble = ""
         elif self.name is not None:
@@ -67,7 +73,12 @@ class TenantCursor(PlainCursor):
         try:
             super().execute(preamble + query, values or None)
         except DRIVER_ERRORS as error:
-            raise translate(error, cursor=self, ahead=len(preamble)) from error
+            writes = alone and (stains or may_write(meaning or query))
+            outcome: Outcome = UNKNOWN if writes else NOT_COMMITTED
+            made = translate(error, cursor=self, ahead=len(preamble), outcome=outcome)
+            if alone and not preamble and stains and isinstance(made, RaycesError) and commits_within(query):
+                made.outcome, made.retryable = UNKNOWN, False
+            raise made from error
 
     def run_shape(self, query: str, values: tuple[Any, ...]) -> None:
         """Run SQL that was rendered once, by what is prepared on this connection where that may be."""
@@ -78,7 +89,7 @@ class TenantCursor(PlainCursor):
             return
         name, preparing = prepared.name_of(query)
         try:
-            self.run(preparing + name + prepared.places(len(values)), values)
+            self.run(preparing + name + prepared.places(len(values)), values, meaning=query)
         except RaycesError as error:
             self._run_unprepared(connection, error, [query] if preparing else [], query, values)
 
@@ -101,7 +112,7 @@ class TenantCursor(PlainCursor):
             return
         sql, given, new = prepared.form(message, values)
         try:
-            self.run(sql, given)
+            self.run(sql, given, meaning=message.plain)
         except RaycesError as error:
             self._run_unprepared(connection, error, new, message.plain, values)
 
@@ -124,7 +135,9 @@ class TenantCursor(PlainCursor):
         try:
             return act(*given)
         except DRIVER_ERRORS as error:
-            raise translate(error, cursor=self) from error
+            in_unit = cast(TenantConnection, self.connection).holder is not None
+            outcome: Outcome = NOT_COMMITTED if in_unit else UNKNOWN
+            raise translate(error, cursor=self, outcome=outcome, answered=True) from error
 
     def executemany(self, query: Any, rows: Any) -> None:
         """Run `query` once for each of `rows`."""

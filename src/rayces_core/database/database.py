@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from psycopg2.extensions import make_dsn, parse_dsn
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, Unpack
 
 from rayces_core.database import first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
+from rayces_core.database.migrated import Migrated
 from rayces_core.database.observing import Observer
-from rayces_core.database.options import Options, options_of
+from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
 from rayces_core.database.pinging import ping
 from rayces_core.database.pool import PoolStatus
+from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.tenants import (
     Remembered,
     Tenant,
@@ -43,7 +45,6 @@ from rayces_core.errors import (
 
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
-    from rayces_core.migrating.runner import MigrationStatus, Runner
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
@@ -52,7 +53,7 @@ Callback = TypeVar("Callback", bound=Callable[[], object])
 Org = TypeVar("Org", bound=Tenant, default=Any)
 
 
-class Database(Generic[Org]):
+class Database(Migrated, Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -92,6 +93,7 @@ class Database(Generic[Org]):
             idle_limit_ms=None if idle is None else int(float(idle) * 1000),
             refuses_loops=given.in_event_loop == "refuse",
             organizations=self._organizations,
+            find_out_seconds=float(given.find_out_seconds),
             first_look=lambda connection: first_use.check(connection, role, privileged=role == self.admin_role),
         )
 
@@ -116,6 +118,7 @@ class Database(Generic[Org]):
         tenant_cache_seconds: float = 30.0,
         in_event_loop: Literal["allow", "refuse"] = "allow",
         idle_in_transaction_seconds: float | None = 300.0,
+        find_out_seconds: float = FIND_OUT_SECONDS,
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
@@ -132,6 +135,8 @@ class Database(Generic[Org]):
                 which would stand still meanwhile. An exhausted pool never makes a loop wait.
             idle_in_transaction_seconds: a transaction that idles longer is ended by the server, so that whoever
                 forgot it holds no locks; None for no limit. Where the server or login has a limit, that one holds.
+            find_out_seconds: how long to ask the server, and to wait for it, whether work whose answer was lost was
+                committed. In an event loop's thread it is asked once.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
@@ -147,6 +152,7 @@ class Database(Generic[Org]):
             tenant_cache_seconds=tenant_cache_seconds,
             in_event_loop=in_event_loop,
             idle_in_transaction_seconds=idle_in_transaction_seconds,
+            find_out_seconds=find_out_seconds,
             connect_options=connect_options,
         )
         return cls(url, options=options)
@@ -349,9 +355,30 @@ class Database(Generic[Org]):
 
     # -- transactions and raw SQL -----------------------------------------------------------------------------
 
-    def atomic(self, isolation_level: str | None = None) -> Atomic:
-        """A unit of work, as `with` block or decorator; outside one each statement commits by itself."""
-        return self.engine.atomic(isolation_level)
+    def atomic(self, isolation_level: str | None = None, *, findable: bool = False) -> Atomic:
+        """A unit of work, as `with` block or decorator; outside one each statement commits by itself.
+
+        Args:
+            findable: have its outcome found out, should the answer of COMMIT be lost, whatever it writes. Units that
+                post, book or make transitions are findable anyway.
+        """
+        return self.engine.atomic(isolation_level, findable=findable)
+
+    def retrying(self, attempts: int = 3, **options: Unpack[RetryingOptions]) -> Retrying:
+        """A decorator that makes a function a unit of work, run again where that is safe; `.run(function)` at once.
+
+        Again after an error that is `retryable` and of which nothing was committed. Whether a COMMIT whose answer was
+        lost was kept is found out first; where it was, the call succeeds.
+
+        Args:
+            attempts: how often it is run at most.
+            options: idempotent, isolation_level, pause_seconds; see `RetryingOptions`.
+
+        Raises:
+            ConfigurationError: an argument is malformed, or the function is a coroutine or a generator.
+            TransactionFailedError: when called within a unit of work.
+        """
+        return Retrying(lambda: self.engine, attempts, **options)
 
     def on_commit(self, callback: Callback) -> Callback:
         """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
@@ -368,32 +395,3 @@ class Database(Generic[Org]):
             UnsafeSQLError: the SQL would end the transaction or change the role or tenant.
         """
         return self.engine.execute_sql(sql, params)
-
-    # -- migrations -------------------------------------------------------------------------------------------
-
-    def migrate(self, to: int | str | None = None) -> list[str]:
-        """Bring the schema up to the newest migration, or to `to`; returns the names of those applied."""
-        self._look_again()
-        applied = self._runner().up(to)
-        if self._server is not None:
-            self._server.held_login(self.app_role)  # the role that it may become is there now
-        return applied
-
-    def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
-        """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
-        self._look_again()
-        return self._runner().down(to, count=count)
-
-    def _look_again(self) -> None:
-        self._tenants.checked = self._admins.checked = False
-        self._organizations.forget()
-
-    def migration_status(self) -> list[MigrationStatus]:
-        """Every migration with its state: applied, pending, dirty, changed or missing."""
-        return self._runner().status()
-
-    def _runner(self) -> Runner:
-        # peewee-migrate is slow to import and needed by deploys only.
-        from rayces_core.migrating.runner import Runner
-
-        return Runner(self.admin_url, app_role=self.app_role, admin_role=self.admin_role)

@@ -36,7 +36,7 @@ def without_state(error: psycopg2.Error, cursor: PlainCursor | None = None) -> R
     if _is_lost(error, error.cursor or cursor):
         return ConnectionLostError(
             f"the connection to the database was lost ({text}): the server went away, a DBA ended it, or it was idle "
-            "for too long; run the unit of work again"
+            "for too long"
         )
     if text.startswith("can't adapt type"):
         named = text.removeprefix("can't adapt type ")

@@ -6,6 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import IO, Any, Final
 
 import peewee
@@ -16,8 +17,10 @@ from rayces_core.database.connecting import find_footing, find_home, open_connec
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
+from rayces_core.database.finding_out import is_over
 from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
+from rayces_core.database.options import FIND_OUT_SECONDS
 from rayces_core.database.pool import Pool
 from rayces_core.database.session import Session, Sessions
 from rayces_core.database.sql_guard import check
@@ -25,7 +28,9 @@ from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
 from rayces_core.database.transaction import Atomic, begin_on, control, run_callbacks
 from rayces_core.errors import RaycesError, TransactionFailedError
+from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
+_NOW: Final = Message("SELECT clock_timestamp()", types={})
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 Send = Callable[[Any, Any, Any], None]
 
@@ -52,8 +57,10 @@ class Engine(peewee.PostgresqlDatabase):
         refuses_loops: bool,
         organizations: Remembered,
         first_look: Callable[[TenantConnection], bool],
+        find_out_seconds: float = FIND_OUT_SECONDS,
     ) -> None:
-        self._dsn, self.role, self._first_look = dsn, role, first_look
+        self.dsn, self.role, self._first_look = dsn, role, first_look
+        self.find_out_seconds = find_out_seconds
         self._home: Home | None = None
         self._idle_limit_ms = idle_limit_ms
         self.checked = self.is_cautious = False
@@ -87,7 +94,7 @@ class Engine(peewee.PostgresqlDatabase):
         return self._sessions.current()
 
     def _open(self) -> TenantConnection:
-        connection = open_connection(self._dsn)
+        connection = open_connection(self.dsn)
         try:
             connection.open_for(self)
             self.server_version = connection.server_version
@@ -99,7 +106,7 @@ class Engine(peewee.PostgresqlDatabase):
             connection.stand_on(self._footing)
         except psycopg2.Error as error:
             connection.close()
-            raise translate(error) from error
+            raise translate(error, outcome=NOT_COMMITTED) from error
         except BaseException:
             connection.close()
             raise
@@ -164,8 +171,43 @@ class Engine(peewee.PostgresqlDatabase):
             return self._send(TenantCursor.execute, StainingSQL(sql), params)
         return self._send(TenantCursor.run_shape, sql, params)
 
-    def run_message(self, message: Message, values: Mapping[str, Any]) -> Any:
-        """Run a message of the library's own, in one round trip; returns the cursor of its last statement."""
+    def run_message(self, message: Message, values: Mapping[str, Any], *, made: Message | None = None) -> Any:
+        """Run a message of the library's own, in one round trip; returns the cursor of its last statement.
+
+        Args:
+            made: asks for the rows that the message has made, as its last statement gives them: run where the message
+                commits by itself and its answer is lost. It may use %(sent_at)s, when that was by the server's clock.
+        """
+        began = time.monotonic()
+        try:
+            return self._run_message(message, values)
+        except RaycesError as error:
+            if made is None or error.outcome != UNKNOWN or not isinstance(error.orig, psycopg2.Error):
+                raise
+            return self._made(made, values, error.orig, began)
+
+    def _made(self, made: Message, values: Mapping[str, Any], lost: psycopg2.Error, began: float) -> Any:
+        """What was made by a message whose answer is lost; an error that says what became of it if nothing was."""
+        outcome: Outcome = UNKNOWN
+        if lost.cursor is not None and is_over(lost.cursor.connection):
+            outcome = NOT_COMMITTED
+        try:
+            now = self._run_message(_NOW, {}).fetchone()[0]
+            sent_at = now - timedelta(seconds=time.monotonic() - began)
+            cursor = self._run_message(made, {**values, "sent_at": sent_at})
+        except RaycesError:
+            raise translate(lost, outcome=UNKNOWN) from lost
+        if cursor.rowcount == 0:
+            raise translate(lost, outcome=outcome) from lost
+        return cursor
+
+    def note_transaction(self, transaction_id: str) -> None:
+        """Keep the id of the open unit of work, which a statement of it has told; nothing outside one."""
+        connection = self._sessions.current().conn
+        if connection is not None and connection.holder is not None:
+            connection.transaction_id = transaction_id
+
+    def _run_message(self, message: Message, values: Mapping[str, Any]) -> Any:
         if self.is_cautious:
             return self._send(TenantCursor.execute, StainingSQL(message.plain), values)
         return self._send(TenantCursor.run_message, message, values)
@@ -230,9 +272,9 @@ class Engine(peewee.PostgresqlDatabase):
 
     # -- transactions -----------------------------------------------------------------------------------------
 
-    def atomic(self, isolation_level: str | None = None) -> Atomic:
+    def atomic(self, isolation_level: str | None = None, *, findable: bool = False) -> Atomic:
         """A transaction, or a savepoint inside one."""
-        return Atomic(self._sessions, isolation_level)
+        return Atomic(self._sessions, isolation_level, findable=findable)
 
     transaction = atomic
 
@@ -252,6 +294,7 @@ class Engine(peewee.PostgresqlDatabase):
         except BaseException:
             session.undo_in_memory()
             raise
+        session.commits += 1
         run_callbacks(session.kept())
 
     def rollback(self) -> None:

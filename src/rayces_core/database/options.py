@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rayces_core.errors import ConfigurationError
+
+FIND_OUT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,7 @@ class Options:
     tenant_cache_seconds: float = 30.0
     in_event_loop: Literal["allow", "refuse"] = "allow"
     idle_in_transaction_seconds: float | None = 300.0
+    find_out_seconds: float = FIND_OUT_SECONDS
     connect_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -27,6 +30,8 @@ class Options:
             raise ConfigurationError(f'in_event_loop must be "allow" or "refuse", not {self.in_event_loop!r}')
         if self.idle_in_transaction_seconds is not None and not self.idle_in_transaction_seconds > 0:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
+        if not self.find_out_seconds >= 0:
+            raise ConfigurationError("find_out_seconds must be a number of seconds, 0 to ask only once")
 
 
 OWN = frozenset(Options.__dataclass_fields__) - {"connect_options"}

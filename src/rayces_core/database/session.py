@@ -80,6 +80,7 @@ class Session:
 
     def __init__(self, pool: Pool[TenantConnection], serves: object, refuses_loops: bool) -> None:
         self._pool, self.serves, self._refuses_loops = pool, serves, refuses_loops
+        self.commits = 0  # so far, to tell whether a unit of work has committed a part of itself
         self._known: ref[Lease] | None = None
         self._own: Lease | None = None  # of statements outside every block of this thread or task
 

@@ -14,7 +14,7 @@ from psycopg2 import errorcodes as code
 
 from rayces_core import errors
 
-# What to do about it, behind the server's own words.
+# What to do about it, behind the server's own words; of a lost connection that depends on what was under way.
 _RETRY: Final = "run the unit of work again"
 
 STATES: Final[dict[str, tuple[type[errors.RaycesError], str]]] = {
@@ -31,7 +31,7 @@ STATES: Final[dict[str, tuple[type[errors.RaycesError], str]]] = {
         "wait for other services outside the unit of work",
     ),
     "25P04": (errors.TransactionTimeoutError, "do less in one unit of work"),
-    code.IDLE_SESSION_TIMEOUT: (errors.IdleSessionTimeoutError, _RETRY),
+    code.IDLE_SESSION_TIMEOUT: (errors.IdleSessionTimeoutError, ""),
     code.INVALID_CATALOG_NAME: (errors.DatabaseMissingError, "check its name in the URL"),
     code.STATEMENT_COMPLETION_UNKNOWN: (errors.OperationFailedError, "whether it was kept is unknown; look first"),
     code.SYNTAX_ERROR: (errors.SQLSyntaxError, ""),
@@ -49,8 +49,8 @@ STATES: Final[dict[str, tuple[type[errors.RaycesError], str]]] = {
         errors.TooManyConnectionsError,
         "lower max_connections= of the applications together, or raise the server's",
     ),
-    code.ADMIN_SHUTDOWN: (errors.ServerShutdownError, _RETRY),
-    code.CRASH_SHUTDOWN: (errors.ServerShutdownError, _RETRY),
+    code.ADMIN_SHUTDOWN: (errors.ServerShutdownError, ""),
+    code.CRASH_SHUTDOWN: (errors.ServerShutdownError, ""),
     code.CANNOT_CONNECT_NOW: (errors.ServerNotReadyError, "try again in a moment"),
     code.DATABASE_DROPPED: (errors.ConnectionLostError, "the database is gone"),
     code.DATA_CORRUPTED: (errors.DataCorruptedError, "stop writing and tell your DBA"),
@@ -58,7 +58,7 @@ STATES: Final[dict[str, tuple[type[errors.RaycesError], str]]] = {
 }
 
 CLASSES: Final[dict[str, tuple[type[errors.RaycesError], str]]] = {
-    "08": (errors.ConnectionLostError, _RETRY),
+    "08": (errors.ConnectionLostError, ""),
     "0A": (errors.FeatureNotSupportedError, ""),
     "20": (errors.StatementError, ""),
     "21": (errors.StatementError, ""),

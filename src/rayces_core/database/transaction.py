@@ -6,6 +6,7 @@ its block in whatever order.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ContextDecorator, suppress
 from types import TracebackType
@@ -13,13 +14,18 @@ from weakref import ref
 
 import peewee
 import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
 
 from rayces_core.database.binding import current
 from rayces_core.database.callbacks import run_callbacks
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
+from rayces_core.database.finding_out import outcome_of
 from rayces_core.database.session import Session, Sessions, open_unit
 from rayces_core.errors import ConfigurationError, RaycesError, TenantSwitchError, TransactionFailedError
+from rayces_core.errors.base import COMMITTED, NOT_COMMITTED, Outcome
+
+logger = logging.getLogger("rayces_core")
 
 ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
@@ -27,11 +33,13 @@ ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SE
 class Atomic(ContextDecorator):
     """A unit of work: the outermost one is a transaction, an inner one a savepoint.
 
-    Usable as `with db.atomic():` and as a decorator. An exception undoes the block and goes on.
+    Usable as `with db.atomic():` and as a decorator. An exception undoes the block and goes on. `findable` has the
+    transaction's id told where it begins, so that the server can be asked for its outcome should the answer of COMMIT
+    be lost.
     """
 
-    def __init__(self, sessions: Sessions, isolation: str | None = None) -> None:
-        self._sessions, self._isolation = sessions, _checked_level(isolation)
+    def __init__(self, sessions: Sessions, isolation: str | None = None, *, findable: bool = False) -> None:
+        self._sessions, self._isolation, self._findable = sessions, _checked_level(isolation), findable
         self._session: Session
         self._connection: TenantConnection
         self._savepoint: str | None = None
@@ -39,7 +47,7 @@ class Atomic(ContextDecorator):
         self._has_ended = False  # by commit(begin=False) or rollback(begin=False), before its block
 
     def _recreate_cm(self) -> Atomic:
-        return Atomic(self._sessions, self._isolation)
+        return Atomic(self._sessions, self._isolation, findable=self._findable)
 
     def __enter__(self) -> Atomic:
         session = self._sessions.current()
@@ -53,13 +61,13 @@ class Atomic(ContextDecorator):
         session, open_on = self._session, self._session.conn
         if open_on is None or open_on.holder is None:
             self._savepoint = None
-            self._connection = begin_on(session, self._isolation)
+            self._connection = begin_on(session, self._isolation, findable=self._findable)
         elif self._isolation:
             raise TransactionFailedError("an isolation level is the outermost unit's to choose")
         else:
             self._savepoint = f"s{len(session.transactions)}"
             self._connection = open_on
-            control(self._connection, f'SAVEPOINT "{self._savepoint}"')
+            save(self._connection, self._savepoint, findable=self._findable)
         lease = session.lease_anyway()
         lease.transactions.append(self)
         self._callbacks_before, self._restorers_before = len(lease.commit_callbacks), len(lease.restorers)
@@ -94,7 +102,10 @@ class Atomic(ContextDecorator):
             self._undo()
             return []
         self._commit()
-        return [] if self._savepoint is not None else self._session.kept()
+        if self._savepoint is not None:
+            return []
+        self._session.commits += 1
+        return self._session.kept()
 
     def _leave_context(self) -> None:
         with suppress(ValueError):  # left in another task: what its context says is its own
@@ -162,17 +173,17 @@ class Atomic(ContextDecorator):
         run_callbacks(callbacks)
 
 
-def begin_on(session: Session, isolation: str | None) -> TenantConnection:
+def begin_on(session: Session, isolation: str | None, *, findable: bool = False) -> TenantConnection:
     """Open the transaction of the bound tenant on the session's connection; returns the connection."""
     binding = current()
     if binding.engine is not session.serves:
         raise TenantSwitchError("the bound tenant is another database's; open the unit of work on that one")
     connection = session.check_out()
     try:
-        connection.begin(binding, isolation)
+        connection.begin(binding, isolation, findable=findable)
     except psycopg2.Error as error:
         session.release()
-        raise translate(error) from error
+        raise translate(error, outcome=NOT_COMMITTED) from error
     except BaseException:
         connection.close()  # whether it has begun is unknown
         session.release()
@@ -180,17 +191,37 @@ def begin_on(session: Session, isolation: str | None) -> TenantConnection:
     return connection
 
 
+def save(connection: TenantConnection, name: str, *, findable: bool) -> None:
+    """Make a savepoint."""
+    try:
+        connection.save(name, findable=findable)
+    except psycopg2.Error as error:
+        raise translate(error, outcome=NOT_COMMITTED) from error
+
+
 def control(connection: TenantConnection | None, statement: str) -> None:
-    """COMMIT, ROLLBACK and savepoints, which only this library may send."""
+    """COMMIT, ROLLBACK and what ends savepoints, which only this library may send.
+
+    A COMMIT whose answer is lost has succeeded if the server says so.
+    """
     if connection is None:
         raise TransactionFailedError("no transaction is open")
+    transaction_id, is_sent = connection.transaction_id, False
     try:
+        if statement == "COMMIT" and connection.get_transaction_status() == TRANSACTION_STATUS_INTRANS:
+            connection.look()  # where the server has left before, nothing is sent, and nothing has to be asked
+            is_sent = True
         if statement in ("COMMIT", "ROLLBACK"):
             connection.end(statement)
         else:
             connection.plain(statement)
     except psycopg2.Error as error:
-        raise translate(error) from error
+        outcome: Outcome = NOT_COMMITTED
+        if is_sent and connection.closed:
+            outcome = outcome_of(connection, transaction_id)
+            logger.warning("the answer of a COMMIT was lost; transaction %s: %s", transaction_id, outcome)
+        if outcome != COMMITTED:
+            raise translate(error, outcome=outcome) from error
 
 
 def undo_all(session: Session) -> None:

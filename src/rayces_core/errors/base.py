@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
 
 import peewee
+
+Outcome = Literal["committed", "not committed", "unknown"]
+COMMITTED: Final = "committed"
+NOT_COMMITTED: Final = "not committed"
+UNKNOWN: Final = "unknown"
 
 
 class RaycesError(Exception):
@@ -12,12 +17,15 @@ class RaycesError(Exception):
 
     Attributes:
         code: stable name of the kind of error, for programs and translations; the sentence may change, this does not.
-        retryable: whether running the whole unit of work again may help.
+        retryable: whether running the whole unit of work again may help, and is safe.
+        outcome: what became of the unit of work or lone statement that it ended: "not committed", or "unknown" where
+            neither the server nor what it holds could tell. None where nothing of the kind was under way.
         orig: the driver's error that it was made of. sqlstate: that one's five characters. None where there is none.
     """
 
     code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
+    outcome: Outcome | None = None
     orig: Exception | None = None
     sqlstate: str | None = None
 
@@ -89,6 +97,7 @@ class PoolTimeoutError(RaycesError, TimeoutError):
 
     code = "pool_timeout"
     retryable = True
+    outcome = NOT_COMMITTED
 
     def __init__(self, max_connections: int, waited_seconds: float, *, in_event_loop: bool = False) -> None:
         self.max_connections, self.waited_seconds = max_connections, waited_seconds
@@ -128,9 +137,17 @@ class ConcurrentUnitError(RaycesError, RuntimeError):
 
 
 class TransactionFailedError(RaycesError, peewee.OperationalError):
-    """A unit of work was not kept: a statement in it had failed, or its blocks were left out of order."""
+    """A unit of work was not kept: a statement in it had failed, or its blocks were left out of order.
+
+    `retryable` where another unit of work was in the way.
+    """
 
     code = "transaction_failed"
+    outcome = NOT_COMMITTED
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        self.retryable = retryable
+        super().__init__(message)
 
 
 class TenancyError(RaycesError):

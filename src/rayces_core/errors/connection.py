@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import peewee
 
-from rayces_core.errors.base import ConfigurationError, RaycesError
+from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, ConfigurationError, Outcome, RaycesError
 
 
 class DatabaseUnreachableError(ConfigurationError, peewee.OperationalError):
@@ -15,6 +15,7 @@ class DatabaseUnreachableError(ConfigurationError, peewee.OperationalError):
 
     code = "database_unreachable"
     retryable = True
+    outcome = NOT_COMMITTED
 
 
 class LoginRefusedError(DatabaseUnreachableError):
@@ -46,11 +47,13 @@ class ServerNotReadyError(DatabaseUnreachableError):
 class ConnectionLostError(RaycesError, peewee.OperationalError, peewee.InterfaceError):
     """The connection broke; the next statement outside a transaction gets a new one.
 
-    What was open in it is undone. A COMMIT that was under way may have been kept: run again what is idempotent.
+    A unit of work that was open is undone, `outcome` is "not committed". It is "unknown" where a COMMIT, or a statement
+    that commits by itself, was under way, and the server could not be asked; then `retryable` is false.
     """
 
     code = "connection_lost"
     retryable = True
+    outcome = UNKNOWN
 
 
 class ServerShutdownError(ConnectionLostError):
@@ -154,3 +157,20 @@ def caused_by(made: Any, error: Exception) -> Any:
     made.orig, made.sqlstate = error, getattr(error, "pgcode", None)
     made.__cause__ = error
     return made
+
+
+# What to do about it, for what ended the connection.
+_NEXT: Final[dict[Outcome, str]] = {
+    NOT_COMMITTED: "nothing of it was committed; run the unit of work again",
+    UNKNOWN: "whether it was committed is unknown: look for what it was to write before it is done again, or repeat it "
+    "with the same idempotency key",
+}
+
+
+def with_outcome(error: RaycesError, outcome: Outcome) -> RaycesError:
+    """`error`, which says what became of the work that it ended and what to do now; to be called once."""
+    may_be_repeated = type(error).retryable
+    error.outcome, error.retryable = outcome, may_be_repeated and outcome == NOT_COMMITTED
+    if outcome == UNKNOWN or may_be_repeated:
+        error.args = (f"{error.args[0]}; {_NEXT[outcome]}", *error.args[1:])
+    return error

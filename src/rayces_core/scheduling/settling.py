@@ -115,7 +115,7 @@ WITH booked AS (
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
 ), noted AS ({NOTED} FROM booked WHERE state <> 'draft')
-SELECT * FROM booked"""
+SELECT *, pg_current_xact_id() FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
     UPDATE appointments SET scheduled_at = %(start)s, duration_minutes = %(minutes)s, buffer_minutes = %(buffer)s,
@@ -130,7 +130,29 @@ WITH moved AS (
        AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}
 ), noted AS ({NOTED} FROM moved)
-SELECT * FROM moved"""
+SELECT *, pg_current_xact_id() FROM moved"""
+# Asked where the answer is lost: what was written, as the statement itself gives it.
+MADE: Final = {
+    INSERT: Message(
+        f"""
+SELECT {COLUMNS}, NULL FROM appointments
+ WHERE organization_id = %(tenant)s AND professional_id = %(professional)s AND student_id = %(student)s
+   AND client_id = %(client)s AND scheduled_at = %(start)s AND duration_minutes = %(minutes)s AND created_at = %(now)s
+   AND idempotency_key IS NOT DISTINCT FROM %(key)s AND request_fingerprint IS NOT DISTINCT FROM %(fingerprint)s
+ ORDER BY id DESC LIMIT 1""",
+        types=TYPES,
+    ),
+    UPDATE: Message(
+        f"""
+SELECT {COLUMNS}, NULL FROM appointments
+ WHERE organization_id = %(tenant)s AND id = %(moving)s AND EXISTS (
+     SELECT 1 FROM state_transitions
+      WHERE organization_id = %(tenant)s AND subject_type = 'Appointment' AND subject_id = %(moving)s
+        AND event = %(event)s AND actor_id IS NOT DISTINCT FROM %(actor)s AND reason IS NOT DISTINCT FROM %(reason)s
+        AND occurred_at = %(now)s)""",
+        types=TYPES,
+    ),
+}
 
 
 def write(
@@ -166,17 +188,20 @@ def write(
     given |= {**(limits or {}), **values}
     message, engine = _message(sql, wish.allow_overlap, bool(limits)), current().engine
     if not facts.meets_overdue:
-        return _row(message, given)
+        return _row(message, given, MADE[sql])
     with engine.atomic():
         engine.run_message(LOCKING, given)
         expire_in_the_way(Appointment, wish.now, {name: given[name] for name in WHOSE} | {"own": wish.moving})
-        return _row(message, given)
+        return _row(message, given, MADE[sql])
 
 
-def _row(message: Message, given: Mapping[str, Any]) -> Appointment | None:
-    cursor = current().engine.run_message(message, given)
+def _row(message: Message, given: Mapping[str, Any], made: Message) -> Appointment | None:
+    cursor = current().engine.run_message(message, given, made=made)
     rows = cursor.fetchall()
-    return Appointment._from_rows(cursor.description, rows)[0] if rows else None
+    if not rows:
+        return None
+    current().engine.note_transaction(rows[0][-1])
+    return Appointment._from_rows(cursor.description[:-1], [rows[0][:-1]])[0]
 
 
 LOCKING: Final = Message(*LOCKS, types=TYPES)

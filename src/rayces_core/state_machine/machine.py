@@ -229,7 +229,7 @@ class StateMachine:
         transition = self.transitions[event]
         given = {**transition.defaults, **given}
         move = self._move(self.owner, transition, given)
-        with current().engine.atomic():
+        with current().engine.atomic(findable=True):
             cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked)
             found = cursor.fetchall()
             rows = self.owner._from_rows(cursor.description[:-1], [row[:-1] for row in found])

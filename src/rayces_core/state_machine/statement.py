@@ -69,11 +69,13 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     fields = move.model._meta.fields
     was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
     facts = _facts(move, written) | was | place_of(row) | {"from_state": str(from_state)}
-    cursor = current().engine.run_message(message, facts)
-    found = cursor.fetchone()
+    engine = current().engine
+    made = move.model._meta.remember(("made", *shape), lambda: _made_message(move, computed))
+    found = engine.run_message(message, facts, made=made).fetchone()
     if found is None:
         return None
-    read = {name: fields[name].python_value(value) for name, value in zip(computed, found[1:], strict=True)}
+    engine.note_transaction(found[-1])
+    read = {name: fields[name].python_value(value) for name, value in zip(computed, found[1:-1], strict=True)}
     return written | read
 
 
@@ -143,8 +145,24 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     sql = f"""WITH {steps}moved AS (
         UPDATE "{table}" SET {_assignments(move, written)} {source}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
-    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))} SELECT * FROM moved"""
+    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))}
+    SELECT *, pg_current_xact_id() FROM moved"""
     return Message(*(guard.locks if guard else ()), sql, types=types)
+
+
+def _made_message(move: Move, computed: tuple[str, ...]) -> Message | None:
+    """Asks for the row that was moved, as the move itself gives it: the journal tells by whom, when and why it was."""
+    if move.journal is None:
+        return None
+    read = "".join(f', "{move.model._meta.fields[name].column_name}"' for name in computed)
+    sql = f"""SELECT "id"{read}, NULL FROM "{move.model._meta.table_name}"
+        WHERE "organization_id" = %(organization_id)s AND "id" = %(id)s AND EXISTS (
+            SELECT 1 FROM "{move.journal._meta.table_name}"
+             WHERE organization_id = %(organization_id)s AND subject_type = '{move.subject_type}'
+               AND subject_id = %(id)s AND event = '{move.transition.event}' AND from_state = %(from_state)s
+               AND actor_id IS NOT DISTINCT FROM %(actor_id)s AND reason IS NOT DISTINCT FROM %(reason)s
+               AND occurred_at = %(now)s)"""
+    return Message(sql, types=TYPES)
 
 
 def _type_of(field: peewee.Field) -> str:

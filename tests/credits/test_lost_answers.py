@@ -1,0 +1,74 @@
+"""f02: an answer of the server is swallowed after the commit; whoever runs the work again, as told, has it once."""
+
+import contextlib
+
+from rayces_core import Appointment, ConnectionLostError, Database, credits
+from tests.cutting import cutter
+from tests.factory import make_appointment, make_organization, make_user
+
+
+@contextlib.contextmanager
+def swallowing(own_db):
+    with cutter(own_db.url) as proxy, Database.connect(proxy.url) as database:
+        with database.tenant(make_organization(database)):
+            yield database, proxy
+
+
+def as_told(act):
+    """Do it, and again where the error says so; as a caller would."""
+    try:
+        return act()
+    except ConnectionLostError as error:
+        if "run the unit of work again" in str(error):
+            return act()
+        raise
+
+
+def test_f02_a_purchase_whose_answer_was_lost_is_made_once(own_db):
+    with swallowing(own_db) as (_, proxy):
+        eva = make_user()
+        credits.purchase(eva, 1)
+        proxy.cut("rayces")
+        as_told(lambda: credits.purchase(eva, 5))
+        assert proxy.was_cut
+        assert credits.balance(eva) == 6
+        proxy.cut("rayces", sent=0)
+        as_told(lambda: credits.purchase(eva, 5))
+        assert credits.balance(eva) == 11
+        assert credits.verify().is_clean
+
+
+def test_f02_a_unit_whose_commits_answer_was_lost_debits_once(own_db):
+    with swallowing(own_db) as (database, proxy):
+        eva = make_user()
+        credits.purchase(eva, 11)
+
+        def unit():
+            with database.atomic():
+                credits.debit(eva, 2)
+
+        for where, balance in (({}, 9), ({"sent": 0}, 7)):
+            proxy.cut("COMMIT", **where)
+            as_told(unit)
+            assert (proxy.was_cut, credits.balance(eva)) == (True, balance)
+        assert credits.verify().is_clean
+
+
+def test_f02_an_event_whose_answer_was_lost_is_in_memory_and_told_once(own_db):
+    told = []
+
+    def note(change):
+        told.append(change.event)
+
+    Appointment.lifecycle.on()(note)
+    try:
+        with swallowing(own_db) as (_, proxy):
+            for where in ({}, {"sent": 0}):
+                appointment = make_appointment(client=make_user())
+                proxy.cut("rayces", **where)
+                as_told(appointment.pre_confirm)
+                stored = Appointment.get_by_id(appointment.id).state
+                assert (proxy.was_cut, appointment.state, stored) == (True, "pre_confirmed", "pre_confirmed")
+        assert told == ["pre_confirm", "pre_confirm"]
+    finally:
+        Appointment.lifecycle.off(note)
