@@ -32,11 +32,10 @@ def filled(db):
     with db.tenant(organization):
         user = make_user()
         CreditBalance.create(user=user)
-        values = {"user": user.id, "start": NOW, "entries": ENTRIES}
-        with db.atomic():
-            db.execute_sql(FILL, values)
-            db.execute_sql(STAND, values)
+    values = {"user": user.id, "start": NOW, "entries": ENTRIES}
     with contextlib.closing(psycopg2.connect(db.url)) as connection, connection:
+        # Without foreign keys, which a table that has no statistics yet would be read through for, entry by entry.
+        connection.cursor().execute(f"SET session_replication_role = replica; {FILL}; {STAND}", values)
         connection.cursor().execute("ANALYZE credit_transactions, credit_balances")
     return organization, user
 

@@ -236,7 +236,7 @@ def test_what_it_takes_is_one_statement_more_to_confirm_and_four_to_cancel(db, r
 
 def test_a_discharge_gives_back_what_its_cancellations_are_due(rich, desk):
     student = make_student(admission_state="enrolled")
-    start = early(make_appointment())
+    start = early(make_appointment()).replace(hour=15, minute=0)  # noon there: twenty hours later is another day
     far, near, past, unpaid = (
         confirmed(rich, cost, student=student, scheduled_at=start + timedelta(hours=hours))
         for hours, cost in ((60, 1), (20, 2), (-20, 3), (80, 0))

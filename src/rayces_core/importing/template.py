@@ -27,7 +27,7 @@ _SPANISH_WORDS: Final = frozenset(
         *("cliente", "inicio", "hora", "cantidad", "referencia", "motivo", "contenido", "autor", "minutos"),
         *("horario", "horarios", "especialidad", "tarifa", "zona", "valor", "subdominio", "horas", "evaluaciones"),
         *("fechas", "descanso", "acepta", "usuario", "reservado", "vence", "confirmado", "realizado", "ausente"),
-        *("cancelado", "creado", "turnos"),
+        *("cancelado", "creado", "turnos", "importe", "monto", "pagado"),
     )
 )
 # Record type → what its rows have instead of the columns' own examples. The files pass one after the other, in the
