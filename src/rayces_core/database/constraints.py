@@ -95,7 +95,7 @@ COLUMNS = {
     "credit_transactions_credit_balance_id_user_id_fkey": ("credit_balance_id", "user_id"),
     "credit_transactions_payment_attempt_key": ("payment_method", "payment_reference", "payment_attempt"),
     "credit_transactions_refundable_before_fkey": ("appointment_id", "refundable_before"),
-    "credit_transactions_refundable_key": ("credit_balance_id", "appointment_id", "refundable_after"),
+    "credit_transactions_refundable_key": ("appointment_id", "credit_balance_id", "refundable_after"),
     "credit_transactions_previous_fkey": ("previous_sequence", "balance_before"),
     "index_credit_transactions_on_live_debit": ("appointment_id",),
     "index_credit_transactions_on_live_payment": ("payment_method", "payment_reference"),

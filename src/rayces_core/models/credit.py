@@ -332,9 +332,9 @@ CreditTransaction.add_index(
     name="index_credit_transactions_on_refundable_before",
 )
 CreditTransaction.add_index(
+    CreditTransaction.appointment,
     CreditTransaction.organization,
     CreditTransaction.credit_balance,
-    CreditTransaction.appointment,
     CreditTransaction.refundable_after,
     unique=True,
     name="credit_transactions_refundable_key",
