@@ -1,4 +1,4 @@
-"""How many rows a posting looks at: as few of a table that has no statistics yet, however long its balance has become."""
+"""How many rows a posting looks at: a few of a table that has no statistics yet, however long its balance is."""
 
 from collections.abc import Callable
 

@@ -195,11 +195,16 @@ BREAKS = [
     Break("primary-key-missing", "ALTER TABLE likes DROP CONSTRAINT likes_pkey", "likes"),
     Break("primary-key-not-tenant-first", remake_key("likes", "id", "organization_id"), "likes", mends=False),
     Break("primary-key-not-tenant-first", remake_key("likes", "id"), "likes", mends=False),
-    Break("unique-not-tenant-first", "CREATE UNIQUE INDEX ON users (email)", "users", mends=False),
+    Break("unique-without-tenant", "CREATE UNIQUE INDEX ON users (email)", "users", mends=False),
     Break(
-        "unique-not-tenant-first", "CREATE UNIQUE INDEX ON users (lower(email), organization_id)", "users", mends=False
+        "unique-without-tenant",
+        "CREATE UNIQUE INDEX ON users (lower(email)) INCLUDE (organization_id)",
+        "users",
+        mends=False,
     ),
-    Break("unique-not-tenant-first", "ALTER TABLE users ADD UNIQUE (jti, organization_id)", "users", mends=False),
+    Break(
+        "unique-without-tenant", "ALTER TABLE users ADD UNIQUE (jti) INCLUDE (organization_id)", "users", mends=False
+    ),
     Break(
         "exclusion-not-tenant-first",
         "ALTER TABLE appointments ADD EXCLUDE USING gist "
@@ -225,7 +230,7 @@ BREAKS = [
         "ALTER TABLE users ADD UNIQUE (id); ALTER TABLE posts ADD FOREIGN KEY (user_id) REFERENCES users (id)",
         "posts",
         mends=False,
-        others=frozenset({"unique-not-tenant-first"}),
+        others=frozenset({"unique-without-tenant"}),
     ),
     Break("foreign-key-disabled", "ALTER TABLE likes DISABLE TRIGGER ALL", "likes"),
     Break(

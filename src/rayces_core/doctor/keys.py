@@ -51,13 +51,14 @@ CHECKS = (
         "`rayces migrate adopt --finish`.",
     ),
     Check(
-        "unique-not-tenant-first",
+        "unique-without-tenant",
         "error",
         """SELECT t.object, i.indexrelid::regclass::text AS index
              FROM tenant t JOIN pg_index i ON i.indrelid = t.oid
-            WHERE NOT t.is_root AND i.indisunique AND NOT i.indisprimary AND i.indkey[0] <> t.tenant_column""",
-        "unique {index} does not start with organization_id, so a duplicate tells of another organization's row",
-        "Make {index} anew with organization_id as its first column.",
+            WHERE NOT t.is_root AND i.indisunique AND NOT i.indisprimary
+              AND t.tenant_column <> ALL ((i.indkey::int2[])[0:i.indnkeyatts - 1])""",
+        "unique {index} does not name organization_id, so a duplicate tells of another organization's row",
+        "Make {index} anew with organization_id among its columns, as the first one unless there is a reason.",
     ),
     Check(
         "exclusion-not-tenant-first",
