@@ -1,8 +1,10 @@
 """f02: an answer of the server is swallowed after the commit; whoever runs the work again, as told, has it once."""
 
 import contextlib
+import multiprocessing
 
 from rayces_core import Appointment, ConnectionLostError, Database, credits
+from rayces_core.credits.ledger import own_key
 from tests.cutting import cutter
 from tests.factory import make_appointment, make_organization, make_user
 
@@ -72,3 +74,19 @@ def test_f02_an_event_whose_answer_was_lost_is_in_memory_and_told_once(own_db):
         assert told == ["pre_confirm", "pre_confirm"]
     finally:
         Appointment.lifecycle.off(note)
+
+
+def keys_into(pipe, many):
+    pipe.send([own_key() for _ in range(many)])
+
+
+def test_keys_of_the_librarys_own_are_never_the_same_nor_in_a_fork():
+    fork, many = multiprocessing.get_context("fork"), 200
+    pipes = [fork.Pipe(duplex=False) for _ in range(3)]
+    forks = [fork.Process(target=keys_into, args=(sending, many)) for _, sending in pipes]
+    for one in forks:
+        one.start()
+    keys = [own_key() for _ in range(many)] + [key for receiving, _ in pipes for key in receiving.recv()]
+    for one in forks:
+        one.join()
+    assert len({key.split("-", 1)[1] for key in keys}) == 4 * many

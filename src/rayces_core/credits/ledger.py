@@ -8,11 +8,13 @@ sees what was committed meanwhile.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
+from itertools import count
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
@@ -165,7 +167,7 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
             "processed_at": None if after is None else at,
             "created_at": at,
             "updated_at": at,
-            **dict(zip(statements.more(posting.kind, posting.given), found, strict=True)),
+            **dict(zip(statements.more(posting.kind, given), found, strict=True)),
         }
     )
     return CreditTransaction._from_rows(DESCRIPTION, [row])[0]
@@ -173,7 +175,18 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
 
 def own_key() -> str:
     """An idempotency key of the library's own; later ones sort behind, so that the index grows at its end."""
-    return f"rayces:{time.time_ns():x}-{secrets.token_hex(8)}"
+    return f"rayces:{time.time_ns():x}-{_process[0]}-{next(_numbers)}"
+
+
+def _name_process() -> None:
+    _process[:] = [secrets.token_hex(8)]
+
+
+# Random once for each process, since asking the system for it costs as much as all the rest of a key.
+_process: Final[list[str]] = []
+_numbers: Final = count(1)
+_name_process()
+os.register_at_fork(after_in_child=_name_process)
 
 
 def _find(values: Mapping[str, Any]) -> CreditTransaction | None:
