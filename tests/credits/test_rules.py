@@ -20,7 +20,7 @@ from rayces_core import (
     credits,
     scheduling,
 )
-from tests.factory import make_appointment, make_professional, make_student, make_user
+from tests.factory import make_appointment, make_professional, make_student, make_user, write_past
 from tests.sizes import examples, quick_or_whole
 
 USERS, APPOINTMENTS = 3, 4
@@ -161,7 +161,7 @@ class Walk(RuleBasedStateMachine):
         self.appointments[of] = fresh
         fresh.pre_confirm(now=fresh.scheduled_at - timedelta(days=9))
         who = self.users[of % USERS]
-        type(fresh).update(client=who).where(type(fresh).id == fresh.id).execute()
+        write_past(fresh, client_id=who.id)
         self.model.paid.pop(of, None)
         self.model.back.pop(of, None)
         if by_hand is not None:

@@ -76,6 +76,8 @@ def test_the_tenant_comes_first_in_every_key(db, table):
          where i.indrelid = %s::regclass and (i.indisunique or i.indisexclusion)
     """
     first_columns = dict(catalogue(db, sql, table))
+    # Migration 030 says why it begins with the appointment.
+    assert first_columns.pop("credit_transactions_refundable_key", "appointment_id") == "appointment_id"
     assert first_columns
     assert set(first_columns.values()) == {"organization_id"}
 

@@ -12,8 +12,8 @@ LEFT = "credit_transactions_refundable_key"
 PLACE = "index_credit_transactions_on_refundable_before"
 PAYMENT = "index_credit_transactions_on_live_payment"
 ATTEMPT = "credit_transactions_payment_attempt_key"
-BEFORE = "organization_id, appointment_id, credit_balance_id, refundable_before"
-AFTER = "organization_id, appointment_id, credit_balance_id, refundable_after"
+BEFORE = "organization_id, credit_balance_id, appointment_id, refundable_before"
+AFTER = "organization_id, credit_balance_id, appointment_id, refundable_after"
 # The appointment first: an index that begins with the organization would be taken for the chain's own keys while the
 # table has no statistics yet, and all entries of a balance be read for each new one.
 IN_ORDER = "appointment_id, organization_id, credit_balance_id, refundable_after"
