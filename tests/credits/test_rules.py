@@ -189,6 +189,10 @@ class Walk(RuleBasedStateMachine):
             self.model.refund(of, None)
         late = fresh.scheduled_at + timedelta(days=1)
         scheduling.expire_overdue(now=late) if swept else fresh.expire(now=late)
+        # A debit of now would come before that late moment, and wait to be given back.
+        self.appointments[of] = make_appointment(**self.people, uses_credit=True, credits_used=2)
+        self.model.paid.pop(of, None)
+        self.model.back.pop(of, None)
 
     @rule(who=user, number=st.integers(0, 2), ends=st.sampled_from(["waits", "failed", "completed"]))
     def pay(self, who, number, ends):
