@@ -105,7 +105,7 @@ def prepared(room: str) -> Path:
     modules, tests = ROOMS[room]
     place = CHECKOUT / "build" / "mutants" / room
     shutil.rmtree(place, ignore_errors=True)
-    for folder in ("src", "tests"):
+    for folder in ("src", "tests", "docs"):
         shutil.copytree(CHECKOUT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CHECKOUT / "pyproject.toml", place)
     mutated = "\n    ".join(f"src/rayces_core/{module}" for module in modules)
@@ -113,6 +113,7 @@ def prepared(room: str) -> Path:
     settings = {
         "source_paths": "src",
         "only_mutate": mutated,
+        "also_copy": "docs",  # whose examples some tests run
         "pytest_add_cli_args_test_selection": selected,
         # A child of a process that has run the tests would find the SQL that was compiled before the mutant.
         "process_isolation": "forkserver",
