@@ -96,7 +96,7 @@ def test_what_is_no_appointment_is_refused(ana, untouched, appointment):
             attempt()
 
 
-@pytest.mark.parametrize("reason", [None, "", "  ", 5])
+@pytest.mark.parametrize("reason", [None, "", "  ", "\u00a0", "\u200b", 5])
 def test_an_adjustment_and_a_transfer_say_why(ana, desk, untouched, reason):
     for attempt in (
         lambda: credits.adjust(ana, 1, reason=reason, by=desk),
@@ -117,6 +117,8 @@ def test_an_adjustment_and_a_transfer_say_who(ana, desk, untouched):
         assert caught.value.field == "by"
 
 
+# White space, and characters that nobody sees: a header may come with them as well as without anything.
+BLANKS = ("", " ", "\t\n", "\u00a0", "\u3000", "\u200b", "\ufeff", " \u2060\u00ad")
 NAMES = {"idempotency_key": {}, "payment_method": {}, "payment_reference": {"payment_method": "card"}}
 
 
@@ -129,7 +131,7 @@ NAMES = {"idempotency_key": {}, "payment_method": {}, "payment_reference": {"pay
         {"payment_method": 5},
         {"payment_method": "card", "payment_reference": 5.5},
         {"payment_method": "card", "payment_reference": True},
-        *({name: blank, **rest} for name, rest in NAMES.items() for blank in ("", " ", "\t\n", "\u3000")),
+        *({name: blank, **rest} for name, rest in NAMES.items() for blank in BLANKS),
         {"payment_method": "card", "payment_reference": "r" * 256},
         {"payment_reference": "without a method"},
         {"payment_method": " ", "payment_reference": "r"},
@@ -152,7 +154,7 @@ def test_blanks_around_a_text_do_not_count(bound, ana):
     assert credits.purchase(ana, 1, idempotency_key="k", payment_method="card", payment_reference="r").id == first.id
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u3000"], ids=repr)
+@pytest.mark.parametrize("blank", BLANKS, ids=repr)
 def test_f03_a_blank_key_names_no_request_wherever_one_is_taken(db, ana, desk, blank):
     """A header that was not sent arrives as "": as none it would post twice, as a key it would swallow the next one."""
     bruno, appointment = make_user(), make_appointment(client=ana)

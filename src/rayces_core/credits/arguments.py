@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, NotPermittedError, TenantNotSetError
-from rayces_core.fields.text import checked_name
+from rayces_core.fields.text import checked_name, is_blank
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.permissions import STAFF
@@ -108,7 +108,7 @@ def text(given: Any, field: str) -> str | None:
 def needed_text(given: Any, field: str) -> str:
     """A text that has to be there."""
     value = text(given, field)
-    if value is None:
+    if value is None or is_blank(value):
         raise InvalidDataError(field, given, "must not be empty")
     return value
 

@@ -205,9 +205,10 @@ def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> M
     if "own_key" in given:
         named = "idempotency_key = %(own_key)s"
     elif "key" in given or "payment_reference" in given:
-        # The moment tells it from an earlier entry that this one would have repeated.
-        made_now = "= %(now)s" if "now" in given else ">= %(sent_at)s"
-        named = f"{ONLY['key' if 'key' in given else 'payment_reference']} AND created_at {made_now}"
+        # The moment tells it from an earlier entry that this one would have repeated; also by a clock that is held, as
+        # no entry comes before its predecessor, it may be a later one than was asked for.
+        since = "now" if "now" in given else "sent_at"
+        named = f"{ONLY['key' if 'key' in given else 'payment_reference']} AND created_at >= %({since})s"
     else:
         return None
     counts = " AND status = 'completed'" if status is TransactionStatus.COMPLETED else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from unicodedata import category
 from zoneinfo import ZoneInfo
 
 import peewee
@@ -17,6 +18,7 @@ from rayces_core.fields.base import NormalisingAccessor, PatternOperators, Typed
 MAX_EMAIL_CHARACTERS: Final = 320
 LONGEST_NAME: Final = 255  # what has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes
 CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}")
+UNSEEN: Final = ("Cc", "Cf")  # as Unicode sorts characters: control and format
 # What a machine's folder of zones has besides, and PostgreSQL does not know or reads otherwise.
 NO_IANA_NAMES: Final = ("localtime", "posixrules")
 NO_IANA_FOLDERS: Final = ("posix/", "right/")
@@ -63,6 +65,11 @@ def unstorable(text: str) -> str | None:
     return None
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing that can be seen: white space, or what Unicode calls format, as zero-width spaces."""
+    return not text.strip() or all(character.isspace() or category(character) in UNSEEN for character in text)
+
+
 def checked_name(value: object, field: str, longest: int = LONGEST_NAME) -> str | None:
     """Give a name that stands for a request or a payment, as it was given; None for none.
 
@@ -76,7 +83,7 @@ def checked_name(value: object, field: str, longest: int = LONGEST_NAME) -> str 
         return None
     if not isinstance(value, str):
         raise InvalidDataError(field, value, f"needs a text of 1 to {longest} characters, got {type(value).__name__}")
-    if not value.strip():
+    if is_blank(value):
         raise InvalidDataError(field, value, "must not be blank; give None where there is none")
     if len(value) > longest:
         raise InvalidDataError(

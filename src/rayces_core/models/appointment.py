@@ -22,6 +22,7 @@ from rayces_core.fields import (
     settled,
 )
 from rayces_core.fields.schemas import Metadata
+from rayces_core.fields.text import is_blank
 from rayces_core.models import appointment_changes as changes
 from rayces_core.models.appointment_actors import Actors
 from rayces_core.models.appointment_scopes import AppointmentSelect
@@ -287,7 +288,7 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
         Raises:
             TransitionRefusedError: `no_reason`, neither is given. InvalidTransitionError, NotPermittedError.
         """
-        if by is None and not (reason or "").strip():
+        if by is None and is_blank(reason or ""):
             raise TransitionRefusedError("cancel", "no_reason", "say who cancels (by=) or why (reason=)")
         return {"cancelled_by": by, "cancellation_reason": reason}
 
