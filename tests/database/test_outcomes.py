@@ -26,7 +26,7 @@ from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN
 from rayces_core.scheduling import reschedule
 from tests.cutting import Cutter, cutter
 from tests.factory import make_appointment, make_organization, make_student, make_user
-from tests.scheduling.worlds import NOW, Centre, open_centre
+from tests.scheduling.worlds import NOW, Centre, at, open_centre
 from tests.sizes import exhaustive
 
 # Where a connection is cut, and whether the message reaches the server in the end.
@@ -351,6 +351,39 @@ def test_a_booking_that_never_came_takes_no_time(world, where):
     world.proxy.cut("rayces", skip=1, **where)
     assert lost(world.centre.book).outcome == NOT_COMMITTED
     assert world.centre.book().state == "pre_confirmed"
+
+
+@pytest.mark.parametrize("where", NEVER_KEPT)
+def test_an_earlier_move_of_the_same_moment_is_not_taken_for_this_one(world, where):
+    """A program may tell the moment, and do several things at it."""
+    appointment, staff = world.centre.book(at(10), by=world.centre.staff), world.centre.staff
+    reschedule(appointment, at(11), by=staff, now=NOW)
+    world.proxy.cut("rayces", skip=1, **where)
+    assert lost(reschedule, appointment, at(12), by=staff, now=NOW).outcome == NOT_COMMITTED
+    assert world.proxy.was_cut
+    assert Appointment.get_by_id(appointment.id).scheduled_at == at(11)
+
+
+@pytest.mark.parametrize("where", NEVER_KEPT)
+def test_an_earlier_event_of_the_same_moment_is_not_taken_for_this_one(world, where):
+    appointment, staff = make_appointment(client=world.user), world.centre.staff
+    appointment.change_price(price_cents=100, by=staff, now=NOW)
+    world.proxy.cut("rayces", **where)
+    assert lost(appointment.change_price, price_cents=300, by=staff, now=NOW).outcome == NOT_COMMITTED
+    assert appointment.price_cents == 100
+
+
+@pytest.mark.parametrize("where", KEPT)
+def test_a_move_and_an_event_of_a_moment_that_had_some_are_given(world, where):
+    appointment, staff = world.centre.book(at(10), by=world.centre.staff), world.centre.staff
+    reschedule(appointment, at(11), by=staff, now=NOW)
+    world.proxy.cut("rayces", skip=1, **where)
+    assert reschedule(appointment, at(12), by=staff, now=NOW).scheduled_at == at(12)
+    appointment = Appointment.get_by_id(appointment.id)
+    appointment.change_price(price_cents=100, by=staff, now=NOW)
+    world.proxy.cut("rayces", **where)
+    appointment.change_price(price_cents=300, by=staff, now=NOW)
+    assert Appointment.get_by_id(appointment.id).price_cents == appointment.price_cents == 300
 
 
 def test_what_was_answered_is_not_said_to_be_undone_when_its_rows_cannot_be_read_any_more(world):

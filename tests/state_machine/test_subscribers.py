@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import threading
 
 import psycopg2
@@ -41,6 +42,28 @@ def test_a_subscriber_is_told_of_the_events_it_named_or_of_all(bound, listen):
     assert [change.event for change in named] == ["pre_confirm", "cancel"]
     assert [change.event for change in every] == ["pre_confirm", "confirm", "cancel"]
     assert others == []
+
+
+async def waiting(change):
+    pass
+
+
+class Waiting:
+    async def __call__(self, change):
+        pass
+
+
+def yielding(change):
+    yield change
+
+
+@pytest.mark.parametrize(
+    "deferred", [waiting, Waiting(), yielding, functools.partial(waiting)], ids=["coroutine", "object", "generator", "partial"]
+)
+def test_what_calling_does_not_run_can_be_told_of_nothing(db, deferred):
+    for subscribe in (Appointment.lifecycle.on("cancel"), Appointment.lifecycle.within("cancel"), db.on_commit):
+        with pytest.raises(ConfigurationError, match="returns before it has run"):
+            subscribe(deferred)
 
 
 def test_subscribing_gives_the_function_back_and_off_ends_it_for_every_event(bound):

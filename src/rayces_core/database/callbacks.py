@@ -6,6 +6,8 @@ that an effect is never heard of before its cause.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 import threading
 from collections import deque
@@ -14,6 +16,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from rayces_core.database.runners import runner_here
+from rayces_core.errors import ConfigurationError
 
 logger = logging.getLogger("rayces_core")
 
@@ -26,6 +29,15 @@ class _Round:
 
 
 _round: ContextVar[_Round | None] = ContextVar("rayces_after_commit", default=None)
+
+
+def refuse_deferred(function: Any, what: str) -> None:
+    """Raise ConfigurationError if calling `function` only makes a coroutine or generator, and runs nothing of it."""
+    told = function.func if isinstance(function, functools.partial) else function
+    for each in (told, getattr(type(told), "__call__", None)):
+        if inspect.iscoroutinefunction(each) or inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
+            name = getattr(told, "__qualname__", told)
+            raise ConfigurationError(f"{name} returns before it has run, so it is no {what}; give a plain function")
 
 
 def run_callbacks(callbacks: list[Callable[[], Any]]) -> None:

@@ -15,6 +15,7 @@ from typing_extensions import TypeVar, Unpack
 from rayces_core.database import first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
+from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.observing import Observer
@@ -384,7 +385,11 @@ class Database(Migrated, Generic[Org]):
         """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
 
         A callback that fails is logged, since what was committed stands. Usable as a decorator.
+
+        Raises:
+            ConfigurationError: it is a coroutine or generator function, which calling does not run.
         """
+        refuse_deferred(callback, "callback after the commit")
         self.engine.after_commit(callback)
         return callback
 

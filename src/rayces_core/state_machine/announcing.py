@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rayces_core.database.binding import current
-from rayces_core.database.callbacks import run_each
+from rayces_core.database.callbacks import refuse_deferred, run_each
 from rayces_core.state_machine.declaration import StateChange
 
 EVERY: frozenset[str] = frozenset()
@@ -53,6 +53,7 @@ class Announcements:
 
     def subscribe(self, subscriber: Callable[[StateChange], object], events: Iterable[str]) -> None:
         """Have a function told of these events, or of all where none is named."""
+        refuse_deferred(subscriber, "subscriber")
         named = frozenset(events)
         for place, (other, known) in enumerate(self._subscribers):
             if other == subscriber:
@@ -68,6 +69,7 @@ class Announcements:
 
     def attach(self, effect: Effect, events: Iterable[str]) -> None:
         """Have an effect run with these events, or with all where none is named."""
+        refuse_deferred(effect.run, "effect")
         for event in tuple(events) or (None,):
             self._effects.setdefault(event, []).append(effect)
 

@@ -149,6 +149,9 @@ class StateMachine:
 
         It runs after the outermost commit, never for what was rolled back; if it fails, that is logged. Subscribers are
         told in the order of their registration, each once, and of a change before those that follow from it.
+
+        Raises:
+            ConfigurationError: there is no such event, or it is a coroutine or generator function.
         """
         self._check_known(events)
 

@@ -70,7 +70,7 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
     facts = _facts(move, written) | was | place_of(row) | {"from_state": str(from_state)}
     engine = current().engine
-    made = move.model._meta.remember(("made", *shape), lambda: _made_message(move, computed))
+    made = move.model._meta.remember(("made", *shape), lambda: _made_message(move, written, computed))
     found = engine.run_message(message, facts, made=made).fetchone()
     if found is None:
         return None
@@ -150,10 +150,21 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     return Message(*(guard.locks if guard else ()), sql, types=types)
 
 
-def _made_message(move: Move, computed: tuple[str, ...]) -> Message | None:
-    """Asks for the row that was moved, as the move itself gives it: the journal tells by whom, when and why it was."""
+def _made_message(move: Move, written: Mapping[str, Any], computed: tuple[str, ...]) -> Message | None:
+    """Asks for the row that was moved, as the move itself gives it: the journal tells by whom, when and why it was.
+
+    Several may have been at one moment, where the program tells it; so what was written is still there as well, unless
+    something was written since.
+    """
     if move.journal is None:
         return None
+    fields = move.model._meta.fields
+    types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
+    still = " AND ".join(
+        f'"{fields[name].column_name}" IS NOT DISTINCT FROM %(set_{name})s' for name in written if name not in computed
+    )
+    if "updated_at" in written and "updated_at" not in computed:
+        still = f'"updated_at" IS DISTINCT FROM %(set_updated_at)s OR {still}'
     read = "".join(f', "{move.model._meta.fields[name].column_name}"' for name in computed)
     sql = f"""SELECT "id"{read}, NULL FROM "{move.model._meta.table_name}"
         WHERE "organization_id" = %(organization_id)s AND "id" = %(id)s AND EXISTS (
@@ -161,8 +172,8 @@ def _made_message(move: Move, computed: tuple[str, ...]) -> Message | None:
              WHERE organization_id = %(organization_id)s AND subject_type = '{move.subject_type}'
                AND subject_id = %(id)s AND event = '{move.transition.event}' AND from_state = %(from_state)s
                AND actor_id IS NOT DISTINCT FROM %(actor_id)s AND reason IS NOT DISTINCT FROM %(reason)s
-               AND occurred_at = %(now)s)"""
-    return Message(sql, types=TYPES)
+               AND occurred_at = %(now)s) AND ({still or "true"})"""
+    return Message(sql, types=types)
 
 
 def _type_of(field: peewee.Field) -> str:
