@@ -57,9 +57,7 @@ def yielding(change):
     yield change
 
 
-@pytest.mark.parametrize(
-    "deferred", [waiting, Waiting(), yielding, functools.partial(waiting)], ids=["coroutine", "object", "generator", "partial"]
-)
+@pytest.mark.parametrize("deferred", [waiting, Waiting(), yielding, functools.partial(waiting)])
 def test_what_calling_does_not_run_can_be_told_of_nothing(db, deferred):
     for subscribe in (Appointment.lifecycle.on("cancel"), Appointment.lifecycle.within("cancel"), db.on_commit):
         with pytest.raises(ConfigurationError, match="returns before it has run"):

@@ -34,7 +34,7 @@ _round: ContextVar[_Round | None] = ContextVar("rayces_after_commit", default=No
 def refuse_deferred(function: Any, what: str) -> None:
     """Raise ConfigurationError if calling `function` only makes a coroutine or generator, and runs nothing of it."""
     told = function.func if isinstance(function, functools.partial) else function
-    for each in (told, getattr(type(told), "__call__", None)):
+    for each in (told, inspect.getattr_static(type(told), "__call__", None)):
         if inspect.iscoroutinefunction(each) or inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             name = getattr(told, "__qualname__", told)
             raise ConfigurationError(f"{name} returns before it has run, so it is no {what}; give a plain function")
