@@ -323,7 +323,12 @@ def a_generator():
     yield
 
 
-@pytest.mark.parametrize("function", [a_coroutine, a_generator])
+class Waiting:
+    async def __call__(self):
+        pass
+
+
+@pytest.mark.parametrize("function", [a_coroutine, a_generator, Waiting()])
 def test_what_returns_before_it_has_run_is_refused(db, function):
     with pytest.raises(ConfigurationError, match="returns before it has run"):
         db.retrying()(function)

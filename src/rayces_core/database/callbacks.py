@@ -37,7 +37,10 @@ def refuse_deferred(function: Any, what: str) -> None:
     for each in (told, inspect.getattr_static(type(told), "__call__", None)):
         if inspect.iscoroutinefunction(each) or inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             name = getattr(told, "__qualname__", told)
-            raise ConfigurationError(f"{name} returns before it has run, so it is no {what}; give a plain function")
+            raise ConfigurationError(
+                f"{name} returns before it has run, so it is no {what}; give a plain function, "
+                "which may start what is to be awaited, or be called in a thread (asyncio.to_thread)"
+            )
 
 
 def run_callbacks(callbacks: list[Callable[[], Any]]) -> None:

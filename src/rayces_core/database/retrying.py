@@ -8,13 +8,13 @@ leave it before the COMMIT is known, and be taken for success where that fails.
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypedDict, TypeVar
+from typing import Final, ParamSpec, TypedDict, TypeVar
 
+from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
 from rayces_core.database.runners import loop_runs_here
 from rayces_core.errors import ConfigurationError, RaycesError, TransactionFailedError
@@ -61,7 +61,7 @@ class Retrying:
 
     def __call__(self, unit: Callable[P, Result]) -> Callable[P, Result]:
         """The same function, each call a unit of work that is run again where that is safe."""
-        _check(unit)
+        refuse_deferred(unit, "unit of work")
 
         @functools.wraps(unit)
         def retried(*args: P.args, **options: P.kwargs) -> Result:
@@ -75,7 +75,7 @@ class Retrying:
         Raises:
             TransactionFailedError: a unit of work is open here: the outermost one is what can be run again.
         """
-        _check(unit)
+        refuse_deferred(unit, "unit of work")
         engine = self._engine()
         if engine.session.in_transaction:
             raise TransactionFailedError(
@@ -111,11 +111,3 @@ class Retrying:
         longest = min(self._pause_seconds * 2.0 ** min(attempt - 1, 30), LONGEST_PAUSE_SECONDS)
         if not loop_runs_here():
             time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
-
-
-def _check(unit: Any) -> None:
-    if inspect.iscoroutinefunction(unit) or inspect.isgeneratorfunction(unit) or inspect.isasyncgenfunction(unit):
-        raise ConfigurationError(
-            f"{getattr(unit, '__qualname__', unit)} returns before it has run, so it is no unit of work; "
-            "give a plain function, and call that in a thread (asyncio.to_thread)"
-        )
