@@ -194,7 +194,7 @@ def test_cancelling_stores_who_when_and_why(people, state, given):
     assert (change.actor, change.reason, change.occurred_at) == (given.get("by"), given.get("reason"), now)
 
 
-@pytest.mark.parametrize("reason", [None, "", " \t"])
+@pytest.mark.parametrize("reason", [None, "", " \t", "\u200b\u00a0"])
 def test_cancelling_needs_who_or_why(bound, reason):
     appointment = make_appointment()
     with pytest.raises(TransitionRefusedError) as caught:
