@@ -58,6 +58,8 @@ ROOMS = {
             "scheduling/test_booking_refusals.py",
             "scheduling/test_idempotency.py",
             "scheduling/test_series.py",
+            "scheduling/test_overdue_holds.py",
+            "database/test_outcomes.py",
         ],
     ),
     "tenancy": ([f"tenancy/{module}.py" for module in ("scoping", "inserting", "queries", "writing")], ["tenancy"]),
