@@ -16,7 +16,7 @@ ONLY_IN_PYTHON = {User.jti}
 # Foreign keys that no field stands for: what ties an entry to the one before it, and a balance to its last one.
 AFTER = ("organization_id", "credit_balance_id", "sequence", "balance_after")
 BEFORE = ("organization_id", "credit_balance_id", "previous_sequence", "balance_before")
-OF_A_DEBIT = ("organization_id", "appointment_id", "credit_balance_id")
+OF_A_DEBIT = ("organization_id", "credit_balance_id", "appointment_id")
 GIVES_BACK, LEFT = (*OF_A_DEBIT, "refundable_before"), (*OF_A_DEBIT, "refundable_after")
 WITHOUT_FIELD = {
     "credit_transactions": {("credit_transactions", BEFORE, AFTER), ("credit_transactions", GIVES_BACK, LEFT)},
