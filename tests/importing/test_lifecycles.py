@@ -253,3 +253,33 @@ def test_money_leaves_and_settings_that_cannot_be_are_faults(
     with db.tenant(a):
         make_centre()
         assert column in [name for _, name in told(importing.check([row], kind, now=NOW))]
+
+
+@pytest.mark.parametrize("bring_in", [importing.check, importing.run])
+def test_an_overdue_hold_keeps_no_import_out(db: Database, a: Any, bring_in: Any) -> None:
+    """As booking does, importing expires it: with its journal, and whoever is told is told."""
+    with db.tenant(a):
+        make_centre()
+        importing.run([session(state="pre_confirmed", expires_at=NOW)], Appointment, now=NOW)
+        hold = Appointment.get()
+        row = session(0.5, student_first_name="Teo")
+        assert not importing.check([row], Appointment, now=NOW).is_clean  # it can still be confirmed
+
+        report = bring_in([row], Appointment, now=NOW + timedelta(microseconds=1))
+
+        assert (report.is_clean, report.created) == (True, 1)
+        if bring_in is importing.run:
+            assert [step.event for step in hold.history()] == ["pre_confirm", "expire"]
+            assert sorted(str(each.state) for each in Appointment.select()) == ["cancelled", "confirmed"]
+
+
+def test_an_import_expires_only_what_is_in_its_way(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        holds = [session(hours, state="pre_confirmed", expires_at=NOW) for hours in (-1.25, 1.25)]
+        holds.append(session(professional="leo@example.org", state="pre_confirmed", expires_at=NOW))
+        importing.run(holds, Appointment, now=NOW)
+
+        importing.run([session()], Appointment, now=NOW + timedelta(days=1))
+
+        assert sorted(str(each.state) for each in Appointment.select()) == ["confirmed", *["pre_confirmed"] * 3]

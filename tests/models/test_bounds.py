@@ -89,6 +89,24 @@ def test_a_zone_that_only_python_knows_is_refused_when_it_is_saved(db, of_python
         assert {problem.column for problem in report.problems} == {"time_zone"}
 
 
+def test_a_zone_that_only_python_knows_is_refused_whatever_the_way_in(db, of_python_alone):
+    organization = make_organization(db, time_zone="Asia/Kathmandu")
+    row = {"name": "North", "subdomain": "north-of-the-coast", "time_zone": of_python_alone}
+    with db.privileged(reason="test"), db.atomic():
+        stored = Organization.get_by_id(organization.id)
+        stored.time_zone = of_python_alone
+        for write in (
+            lambda: Organization.update(time_zone=of_python_alone).where(Organization.id == stored.id).execute(),
+            lambda: Organization.set_by_id(stored.id, {"time_zone": of_python_alone}),
+            lambda: Organization.bulk_update([stored], [Organization.time_zone]),
+            lambda: Organization.insert(**row).execute(),
+            lambda: Organization.insert_many([row]).execute(),
+        ):
+            with pytest.raises(InvalidDataError, match="not known to this PostgreSQL"):
+                write()
+        assert Organization.get_by_id(organization.id).time_zone == "Asia/Kathmandu"  # the unit of work goes on
+
+
 def test_the_server_is_asked_for_a_zone_once(own_pool):
     with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
         make_organization(database)

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from rayces_core import CrossTenantError, Database, InvalidDataError, Professional, clock
+from rayces_core import CrossTenantError, Database, InvalidDataError, Professional, TenantNotSetError, clock
 from rayces_core.scheduling import affected_by
 from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, open_centre
@@ -122,3 +122,20 @@ def test_an_ordinary_save_asks_nothing(own_pool):
             assert len(proxy.sent) == 1
             changed(centre.professional, active=False)
             assert len(proxy.sent) == 3
+
+
+def test_a_professional_read_in_part_is_told_all_the_same(centre, booked):
+    for changes in ({"active": False}, {"blocked_dates": ["2031-03-03"]}):
+        partly = Professional.select(Professional.id).where(Professional.id == centre.professional.id).get()
+        for name, value in changes.items():
+            setattr(partly, name, value)
+        partly.save()
+        assert list(partly.affected) == (booked if "active" in changes else booked[:1])
+
+
+def test_privileged_work_says_whose_professional_it_is(centre, booked):
+    with centre.db.privileged(reason="a desk of several centres"):
+        for named in (centre.professional, centre.professional.user):
+            assert affected_by(named, now=NOW) == booked
+        with pytest.raises(TenantNotSetError, match="which organization"):
+            affected_by(centre.professional.user_id, now=NOW)

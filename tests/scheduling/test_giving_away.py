@@ -238,6 +238,20 @@ def test_a_key_names_one_request(centre, other):
     assert error.key == "k"
 
 
+def test_a_move_that_changed_nothing_is_known_by_its_key_after_a_later_move(centre):
+    booked = centre.book(at(10))
+    request = {"professional": centre.professional, "by": centre.staff, "reason": "as asked", "idempotency_key": "k"}
+    assert reschedule(booked, at(10), now=NOW, **request).was_repeated is False
+    assert reschedule(booked, at(10), now=NOW, **request).was_repeated is True
+    reschedule(booked, at(12), by=centre.staff, now=NOW)
+
+    repeated = reschedule(Appointment.get_by_id(booked.id), at(10), now=NOW, **request)
+
+    assert (repeated.was_repeated, repeated.scheduled_at) == (True, at(12))
+    assert [event for event, *_ in noted(booked)] == ["pre_confirm", "keep_time", "reschedule"]
+    centre.refused(IdempotencyConflictError, moving(booked, idempotency_key="k"), scheduled_at=at(13))
+
+
 def test_a_key_names_one_appointment_and_one_professional(centre):
     booked, bob = centre.book(at(10)), make_working()
     another = centre.book_for_another(at(15))

@@ -6,7 +6,6 @@ import pytest
 
 from rayces_core import (
     Appointment,
-    CheckFailedError,
     InvalidDataError,
     InvalidTransitionError,
     NotPermittedError,
@@ -124,9 +123,22 @@ def test_a_price_is_whole_cents_of_a_currency(centre, given):
     remembered = in_memory(booked)
     with pytest.raises(InvalidDataError):
         booked.change_price(**given)
-    with pytest.raises(CheckFailedError):
-        booked.change_price(price_cents=-1)
     assert (in_memory(booked), price(booked)) == (remembered, (4500, "EUR"))
+
+
+@pytest.mark.parametrize("cents", [-1, 2**31])
+def test_a_price_below_zero_is_refused_before_the_database_has_to(centre, cents):
+    booked = centre.book(at(10))
+    deeds = (
+        lambda: booked.change_price(price_cents=cents),
+        lambda: Professional.update(session_price_cents=cents).execute(),
+        lambda: make_appointment(price_cents=cents, currency="EUR"),
+    )
+    with centre.db.atomic():
+        for deed in deeds:
+            with pytest.raises(InvalidDataError, match="between 0 and"):
+                deed()
+        assert price(booked) == (4500, "EUR")  # the unit of work goes on
 
 
 def test_a_correction_leaves_the_price_alone(centre):

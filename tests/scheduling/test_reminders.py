@@ -263,3 +263,9 @@ def test_a_limit_is_a_number_above_zero(centre, limit):
         due_reminders([ONE_DAY], NOW, limit=limit)
 
     assert caught.value.field == "limit"
+
+
+def test_the_furthest_stage_reaches_to_the_end_of_the_calendar(centre):
+    booked = centre.book(at(10), confirm=True)
+    assert due_reminders([timedelta(days=3660)], booked.scheduled_at.replace(year=9998)) == []
+    assert staged([timedelta(days=3660)], NOW + HOUR) == [(booked.id, timedelta(days=3660))]

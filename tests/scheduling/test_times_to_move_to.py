@@ -11,7 +11,7 @@ from rayces_core.errors import BookingError
 from rayces_core.scheduling import find_slots, free_slots, reschedule
 from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.test_listed_is_bookable import agendas, centre_of, minutes_of, reason_of, take, telling
-from tests.scheduling.worlds import HOUR, NOW, at, make_working, moving, open_centre
+from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, moving, open_centre
 from tests.sizes import examples
 
 NINE_TO_ONE = schedule_json(hours((9, 13)))
@@ -54,6 +54,31 @@ def test_the_times_to_move_to_are_listed(centre):
     assert listed == accepted(centre, booked, starts) == [at(half / 2) for half in range(18, 25)]
     found = find_slots(at(0), at(24), step_minutes=30, moving=booked, now=NOW)
     assert [slot.start for slot in found] == listed
+
+
+def test_where_the_student_or_the_client_is_elsewhere_is_not_listed(centre):
+    booked, bob, sibling = centre.book(at(9)), make_working(), another_family()
+    centre.book(at(10), professional=bob, client=sibling["client"])  # the student, booked by somebody else
+    centre.book(at(11), professional=bob, student=sibling["student"], duration_minutes=90)  # the client, for another
+    overdue = centre.book(at(12.5), professional=make_working(), now=NOW - 25 * HOUR)
+    starts = [at(half / 2) for half in range(18, 26)]
+
+    listed = [
+        slot.start for slot in free_slots(centre.professional, at(0), at(24), step_minutes=30, moving=booked, now=NOW)
+    ]
+
+    assert overdue.expires_at < NOW
+    assert listed == accepted(centre, booked, starts) == [at(9)]
+    found = find_slots(at(0), at(24), step_minutes=30, moving=booked, now=NOW, professionals=[centre.professional])
+    assert [slot.start for slot in found] == listed
+
+
+def test_what_cannot_be_moved_any_more_has_nowhere_to_go(centre):
+    cancelled, overdue = centre.book(at(9)), centre.book(at(10), now=NOW - 25 * HOUR)
+    cancelled.cancel(by=centre.staff, now=NOW)
+
+    for booked in (cancelled, overdue):
+        assert free_slots(centre.professional, at(0), at(24), moving=booked, now=NOW) == []
 
 
 def test_the_nearest_slot_of_a_move_does_not_count_itself(centre):

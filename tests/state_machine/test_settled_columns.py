@@ -53,6 +53,16 @@ def test_a_saved_row_refuses_another_value_and_names_what_to_call(bound, name):
     assert (stored(row), row.dirty_field_names) == (before, [])
 
 
+def test_a_value_where_there_was_none_is_refused_on_a_row_read_in_part(bound):
+    row = make_appointment()
+    for name, value in {"price_cents": 4500, "currency": "ARS"}.items():
+        partly = Appointment.select(Appointment.id).where(Appointment.id == row.id).get()
+        setattr(partly, name, value)
+        with pytest.raises(SettledFieldError, match="change_price"):
+            partly.save()
+    assert Appointment.get_by_id(row.id).price_cents is None
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_value_that_it_has_may_come_back_as_forms_send_it(bound, name):
     row = Appointment.get_by_id(make_appointment().id)

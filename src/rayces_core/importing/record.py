@@ -42,6 +42,7 @@ class Record:
         fixed: columns that an update leaves alone; why_fixed says why.
         checks: statements that note faults. inserting: writes the new rows, with their journal.
         updating: names in `resolved` that an update writes; empty where there is no update.
+        locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
         conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
             other, given the staging; it is asked last, when it is known which rows are left out.
     """
@@ -64,6 +65,7 @@ class Record:
     fixed: tuple[str, ...] = ()
     why_fixed: str = ""
     locking: str = ""
+    clearing: Callable[[Mapping[str, Any]], None] | None = None
     conflicts: str = ""
     among_themselves: Callable[[Any], None] | None = None
     writer: Callable[[dict[str, Any]], None] | None = None

@@ -93,6 +93,8 @@ class Writer:
             staging.bring_in(io.BytesIO(b"".join(lines)))
             if staging.record.locking:
                 staging.run(staging.record.locking)
+            if staging.record.clearing is not None:
+                staging.record.clearing(staging.parameters)
             problems = self._compare(ranges, careful)
             created, updated, unchanged = staging.outcomes()
             gone = self._put(created, updated)

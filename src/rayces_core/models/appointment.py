@@ -118,7 +118,7 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
     professional_notes = TextField(null=True)
     uses_credit = BooleanField(default=False)
     credits_used = IntegerField(default=0)
-    price_cents = settled(IntegerField(null=True), PRICED)
+    price_cents = settled(IntegerField(null=True, between=(0, 2**31 - 1)), PRICED)
     currency = settled(CurrencyField(null=True), PRICED)
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     idempotency_key = StringField(null=True)

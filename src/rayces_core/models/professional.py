@@ -45,7 +45,7 @@ class Professional(TimestampedTenantModel):
     buffer_minutes = IntegerField(default=15, between=(0, 1440))
     active = BooleanField(default=True)
     accepts_new_clients = BooleanField(default=True)
-    session_price_cents = IntegerField(null=True)
+    session_price_cents = IntegerField(null=True, between=(0, 2**31 - 1))
     currency = CurrencyField(default="ARS")
 
     affected: tuple[Any, ...] = ()

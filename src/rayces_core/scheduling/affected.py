@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import InvalidDataError
+from rayces_core.errors import InvalidDataError, TenantNotSetError
 from rayces_core.fields.jsonb import problems
 from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
 from rayces_core.models.appointment import Appointment
@@ -51,8 +51,14 @@ def affected_by(
 
     Raises:
         InvalidDataError: what is given is no schedule or no list of dates, or the professional is malformed.
+        TenantNotSetError: privileged work gave an id, which several organizations may have.
     """
-    return list(_affected(id_of(professional), current().organization_id, blocked, schedule, clock.moment(now)))
+    user_id, tenant = id_of(professional), current().organization_id
+    if tenant is None and isinstance(professional, Professional | User):
+        tenant = known_tenant_of(professional)
+    if tenant is None:
+        raise TenantNotSetError("an id says not which organization; give a Professional or its User, or bind a tenant")
+    return list(_affected(user_id, tenant, blocked, schedule, clock.moment(now)))
 
 
 def affected_by_change(professional: Professional, changed: Iterable[str]) -> tuple[Appointment, ...]:
@@ -60,7 +66,11 @@ def affected_by_change(professional: Professional, changed: Iterable[str]) -> tu
     names = set(changed)
     blocked = professional.blocked_dates if "blocked_dates" in names and "active" not in names else None
     schedule = professional.weekly_schedule if "weekly_schedule" in names and "active" not in names else None
-    return _affected(professional.user_id, known_tenant_of(professional), blocked, schedule, clock.now())
+    # A row that was read in part may not know whose it is.
+    stored = (
+        professional if professional.__data__.get("user") is not None else Professional.get(professional._pk_expr())
+    )
+    return _affected(stored.user_id, known_tenant_of(stored), blocked, schedule, clock.now())
 
 
 def _affected(

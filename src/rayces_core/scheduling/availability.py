@@ -27,6 +27,7 @@ from rayces_core.models.appointment_time import holds_time
 from rayces_core.models.professional import Professional
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import EARLIEST, LATEST, Calendar, check_duration, listed_starts
+from rayces_core.scheduling.elsewhere import MOVING_COLUMNS
 from rayces_core.scheduling.wall_clock import EPOCH, MINUTE, LocalDays, Span, WorkingHours, microseconds
 from rayces_core.tenancy.scoping import check_reach
 
@@ -74,6 +75,7 @@ CROSS JOIN LATERAL (
 """
 
 READ: Final = f"SELECT {CALENDAR_COLUMNS} FROM {CALENDAR_SOURCE} WHERE professional.organization_id = %(tenant)s"
+READ_TO_MOVE: Final = READ.replace(CALENDAR_COLUMNS, f"{CALENDAR_COLUMNS}, {MOVING_COLUMNS}", 1)
 BY_ID: Final = " AND professional.user_id = ANY(%(ids)s)"
 BY_SPECIALIZATION: Final = " AND professional.specialization = %(specialization)s"
 IN_ORDER: Final = " ORDER BY professional.user_id"
@@ -108,8 +110,9 @@ def free_slots(
         step_minutes: how far apart starts are offered, counted from the start of each window of the weekly schedule by
             the organization's wall clock; without it the duration. Where the setting `start_every_minutes` binds
             families to a grid, from the window's first start on it, in steps of whole grid steps.
-        moving: an appointment that is to be moved: it does not stand in its own way, a session is as long as it
-            unless `duration_minutes` is given, and its own professional is listed even when not active any more.
+        moving: an appointment that is to be moved: it does not stand in its own way, but other sessions of its student
+            and client do; a session is as long as it unless `duration_minutes` is given, and its own professional is
+            listed even when not active any more. Of one that cannot be moved any more nothing is listed.
         now: the present, aware; without it the clock's.
 
     Returns:
@@ -309,9 +312,18 @@ def read_calendars(
     binding = current()
     if binding.privileged:
         raise TenantNotSetError("free time needs a tenant; wrap the code in `with db.tenant(...):`")
-    sql = READ + (BY_ID if ids is not None else "") + (BY_SPECIALIZATION if specialization is not None else "")
+    sql = READ if moving is None else READ_TO_MOVE
+    sql += (BY_ID if ids is not None else "") + (BY_SPECIALIZATION if specialization is not None else "")
     given = calendar_values(start, end, now, moving=moving) | {"ids": ids, "specialization": specialization}
-    return calendars_of(binding.engine.run_prepared(sql + IN_ORDER, given).fetchall(), start, end)
+    rows = binding.engine.run_prepared(sql + IN_ORDER, given).fetchall()
+    calendars = calendars_of(rows, start, end)
+    if moving is None:
+        return calendars
+    return [_for_moving(calendar, *row[COLUMN_COUNT:]) for calendar, row in zip(calendars, rows, strict=True)]
+
+
+def _for_moving(calendar: Calendar, is_movable: bool | None, elsewhere: Any) -> Calendar:
+    return replace(calendar, elsewhere=_spans(elsewhere) if is_movable else [(calendar.days.start, calendar.days.end)])
 
 
 def calendar_values(start: datetime, end: datetime, now: datetime, *, moving: int | None = None) -> dict[str, Any]:

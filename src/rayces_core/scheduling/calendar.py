@@ -53,7 +53,8 @@ class Calendar:
 
     Attributes: `professional_id`, the id of the professional's user; `days`, the stretch of time that is known of;
     `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it;
-    `start_every_minutes`, the grid that families are bound to, or None.
+    `start_every_minutes`, the grid that families are bound to, or None; `elsewhere`, spans in order, in which the
+    student or the client of an appointment that is to be moved cannot come: they may overlap, and need no buffer.
     """
 
     professional_id: int
@@ -66,6 +67,7 @@ class Calendar:
     days: LocalDays
     busy: Sequence[Span] = ()
     start_every_minutes: int | None = None
+    elsewhere: Sequence[Span] = ()
 
     @property
     def every(self) -> int | None:
@@ -100,7 +102,8 @@ def allowed_starts(
     first, last = max(start, earliest), end - duration if latest is None else min(end - duration, latest)
     worked = _worked(calendar, aside)
     fitting = ((max(opens, first), min(closes - duration, last)) for opens, closes in worked)
-    return _common(fitting, _gaps(calendar, duration, first, last))
+    free = _common(fitting, _gaps(calendar.busy, duration + calendar.buffer_minutes * MINUTE, first, last))
+    return _common(free, _gaps(calendar.elsewhere, duration, first, last)) if calendar.elsewhere else free
 
 
 def _worked(calendar: Calendar, aside: SetAside) -> list[Span]:
@@ -116,12 +119,12 @@ def _bookable_between(calendar: Calendar, now: int, aside: SetAside) -> tuple[in
     return max(now + 1, now + notice * MINUTE), latest
 
 
-def _gaps(calendar: Calendar, duration: int, first: int, last: int) -> Iterator[Span]:
-    """Ranges of starts, both ends in, from which a session and its buffer meet nothing; some are empty."""
-    needed, free_from = duration + calendar.buffer_minutes * MINUTE, first
-    for begins, ends in calendar.busy:
+def _gaps(busy: Sequence[Span], needed: int, first: int, last: int) -> Iterator[Span]:
+    """Ranges of starts, both ends in, from which what needs so much time meets nothing; some are empty."""
+    free_from = first
+    for begins, ends in busy:
         yield free_from, begins - needed
-        free_from = ends
+        free_from = max(free_from, ends)
     yield free_from, last
 
 

@@ -1,6 +1,6 @@
 """Moving: an appointment gets another start, another length or another professional, and keeps its state.
 
-Decided and written as a booking is, in two messages. A move that changes nothing writes nothing.
+Decided and written as a booking is, in two messages. A move that changes nothing writes nothing but its key.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from rayces_core.database.binding import current
+from rayces_core.database.messages import Message
 from rayces_core.errors import (
     DuplicateError,
     IdempotencyConflictError,
@@ -27,12 +29,27 @@ from rayces_core.scheduling.booking import unit_of_work
 from rayces_core.scheduling.deciding import decide
 from rayces_core.scheduling.facts import TO_MOVE, Facts, read_facts
 from rayces_core.scheduling.requests import Moving, check_mover, check_overrides, checked_key, set_aside, wish_of
-from rayces_core.scheduling.settling import UPDATE, until_settled, write
+from rayces_core.scheduling.settling import TYPES, UPDATE, until_settled, write
 from rayces_core.state_machine import StateChange
 from rayces_core.tenancy.scoping import check_reach
 
 MOVABLE: Final = (DRAFT, PRE_CONFIRMED, CONFIRMED)
 KEY: Final = "state_transitions_organization_id_idempotency_key_key"
+# No reschedule: nothing was moved, and no reminder waits. A key that was noted meanwhile is found by the next attempt.
+KEPT: Final = Message(
+    """
+    INSERT INTO state_transitions
+        (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at,
+         idempotency_key, request_fingerprint)
+    SELECT organization_id, 'Appointment', id, 'keep_time', state, state, %(actor)s::bigint, %(reason)s::varchar,
+           %(now)s, %(noted_key)s, %(noted_fingerprint)s
+      FROM appointments
+     WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
+       AND professional_id = %(was_professional)s AND duration_minutes = %(was_minutes)s
+    ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id""",
+    types=TYPES,
+)
 
 
 def reschedule(
@@ -54,7 +71,8 @@ def reschedule(
     """Move an appointment to another start or professional: it keeps its state, and is checked as a booking.
 
     It may overlap itself. A hold gets a new end, `confirmation_hours` from now and at the start at the latest. Onto the
-    time and the professional that it has nothing happens: no journal row, nobody is told, no reminder is repeated.
+    time and the professional that it has nothing happens: nobody is told, no reminder is repeated, and the journal gets
+    a row (`keep_time`) only where a key is given, which is kept there.
 
     Args:
         scheduled_at, duration_minutes: the new time; without a duration it stays as long as it is.
@@ -140,9 +158,31 @@ def _try_to_move(asked: Moving, by: User | None) -> _Moved | None:
     check_mover(facts, state, by)
     of = facts.calendar.professional_id
     if (wish.start, facts.minutes, of) == (was_start, was_minutes, was_professional):
-        return _Moved(Appointment.get_by_id(wish.moving), None)
+        return _keep(facts, asked, by)
     decide(facts, wish, by, given_away=of != was_professional)
     return _write(facts, asked, by)
+
+
+def _keep(facts: Facts, asked: Moving, by: User | None) -> _Moved | None:
+    """Leave it where it is; the key is noted, so that a repetition after a later move does not move it back."""
+    if asked.key is not None:
+        state, was_start, _, was_professional, was_minutes, *_ = facts.further
+        values = {
+            "tenant": current().organization_id,
+            "moving": asked.wish.moving,
+            "state": state,
+            "was_start": was_start,
+            "was_professional": was_professional,
+            "was_minutes": was_minutes,
+            "actor": None if by is None else by.id,
+            "reason": asked.reason,
+            "now": asked.wish.now,
+            "noted_key": asked.key,
+            "noted_fingerprint": asked.fingerprint,
+        }
+        if current().engine.run_message(KEPT, values).fetchone() is None:
+            return None
+    return _Moved(Appointment.get_by_id(asked.wish.moving), None)
 
 
 def _write(facts: Facts, asked: Moving, by: User | None) -> _Moved | None:

@@ -6,7 +6,7 @@ In a tenant's block they are about its appointments, in privileged work about th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rayces_core import clock
@@ -19,6 +19,7 @@ from rayces_core.scheduling.sweeps import positive
 NEAREST: Final = timedelta(minutes=1)
 FURTHEST: Final = timedelta(days=3660)
 MINUTE: Final = timedelta(minutes=1)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
 QUIET_MINUTES: Final = OrganizationSettings.model_fields["reminder_quiet_minutes"].default
 
 COLUMNS: Final = ", ".join(f'reminded."{field.column_name}"' for field in Appointment._meta.sorted_fields)
@@ -79,7 +80,7 @@ def due_reminders(
     values = {
         "tenant": tenant,
         "now": moment,
-        "until": moment + max(minutes) * MINUTE,
+        "until": moment + min(max(minutes) * MINUTE, LAST - moment),
         "stages": minutes,
         "limit": most,
     }

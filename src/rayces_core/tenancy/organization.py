@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from peewee import Check
 
 from rayces_core import clock
-from rayces_core.database.binding import current
+from rayces_core.database.binding import bound_here, current
 from rayces_core.database.tenants import use_organization_model
 from rayces_core.errors import InvalidDataError, RaycesError, TenancyError
 from rayces_core.fields import (
@@ -34,6 +34,17 @@ _known_zones: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 NOT_RECOGNISED = "22023"
 
 
+class ServerTimeZoneField(TimeZoneField[str]):
+    """A time zone that the server knows too, however it comes into the column: days of admission are counted there."""
+
+    def db_value(self, value: Any) -> Any:
+        """Give the name; raises `InvalidDataError` for one that Python or the server does not know."""
+        zone = super().db_value(value)
+        if bound_here() is not None:  # where nothing is bound nothing is written
+            _check_zone(zone)
+        return zone
+
+
 class Organization(ScopedModel):
     """A centre; its own id is what holds its rows together. Made by `Database.create_organization`.
 
@@ -43,7 +54,7 @@ class Organization(ScopedModel):
     id = IdField()
     name = StringField()
     subdomain = StringField()
-    time_zone = TimeZoneField(default="America/Argentina/Buenos_Aires")
+    time_zone = ServerTimeZoneField(default="America/Argentina/Buenos_Aires")
     currency = CurrencyField(default="ARS")
     settings: JSONField[dict[str, Any]] = JSONField(OrganizationSettings, default=dict)
     active = BooleanField(default=True)
@@ -72,11 +83,9 @@ class Organization(ScopedModel):
         ]
 
     def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
-        """Write the organization; only privileged work may insert one. The server has to know its time zone too."""
+        """Write the organization; only privileged work may insert one."""
         if (force_insert or self._pk is None) and not current().privileged:
             raise TenancyError("an organization is made by db.create_organization(...) or in a privileged block")
-        if "time_zone" in self._dirty:
-            _check_zone(Organization.time_zone.db_value(self.time_zone))
         written = super().save(force_insert, only)
         forget_organizations()
         return written
@@ -93,7 +102,7 @@ class Organization(ScopedModel):
 
 
 def _check_zone(zone: str | None) -> None:
-    """Refuse a zone that Python knows and the server does not: days of admission are counted there."""
+    """Refuse a zone that Python knows and the server does not."""
     engine = current().engine
     known = _known_zones.setdefault(engine, {str(Organization.time_zone.default), "UTC"})
     if zone is None or zone in known:

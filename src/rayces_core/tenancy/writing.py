@@ -160,7 +160,9 @@ class Writable:
         count = int(cls.update(data).where(self._pk_expr(), *same.values()).execute())
         if not count:
             for name, condition in same.items():
-                if cls.select().where(self._pk_expr(), ~condition).exists():
+                # NULL is neither equal nor unequal.
+                differs = ~condition if settled[name] is None else ~condition | fields[name].is_null()
+                if cls.select().where(self._pk_expr(), differs).exists():
                     raise assigned(fields[name])
         return count
 

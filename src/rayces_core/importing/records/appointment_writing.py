@@ -6,9 +6,10 @@ confirmed when it was imported or when it began, whichever is first.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from rayces_core.models.appointment import CONFIRMATION_HOURS
+from rayces_core.models.appointment import CONFIRMATION_HOURS, EXPIRED, OCCUPYING_SQL, Appointment
 
 # Lock, then write, as booking does: two that wait for each other's range would be a deadlock.
 LOCKING: Final = """
@@ -16,6 +17,14 @@ SELECT 1 FROM professionals
  WHERE organization_id = %(tenant)s AND user_id IN (SELECT professional_id FROM resolved)
  ORDER BY user_id FOR NO KEY UPDATE
 """
+# Overdue holds where a row is to take the time: the exclusion constraint cannot look at the clock.
+IN_THE_WAY: Final = f"""
+organization_id = %(tenant)s AND expires_at < %(now)s AND EXISTS (
+    SELECT 1 FROM resolved AS r
+     WHERE r.existing_id IS NULL AND coalesce(r.state, 'draft') IN ({OCCUPYING_SQL})
+       AND r.professional_id = appointments.professional_id
+       AND r.scheduled_at < appointments.occupied_until AND r.occupied_until > appointments.scheduled_at
+)"""
 REASON: Final = "imported"
 
 INSERTING: Final = f"""
@@ -69,3 +78,10 @@ INSERT INTO state_transitions (
     ) AS step (place, event, source, target, actor, why, at)
    WHERE step.at IS NOT NULL ORDER BY made.id, step.place
 """
+
+
+def clear_the_way(parameters: Mapping[str, Any]) -> None:
+    """Expire the overdue holds in the way, as booking does; the professionals are locked already."""
+    Appointment.lifecycle.move_many(
+        "expire", IN_THE_WAY, {"tenant": parameters["tenant"]}, now=parameters["now"], reason=EXPIRED
+    )

@@ -15,9 +15,10 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
-from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING
+from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
 from rayces_core.importing.records.overlaps import note_overlaps
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
+from rayces_core.models.appointment_time import holds_time
 
 STATES: Final = {
     "draft": ("draft", "borrador"),
@@ -208,7 +209,7 @@ SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, c
 """
 TAKES_TIME: Final = f"coalesce(r.state, 'draft') IN ({OCCUPYING_SQL})"
 WHEN: Final = "to_char(r.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI')"
-# Those that occupy time never overlap, so only the last one begun before the end can reach in.
+# Those that hold time never overlap, so only the last one begun before the end can reach in.
 CONFLICTS: Final = fault(
     "scheduled_at",
     WHEN,
@@ -219,7 +220,7 @@ CONFLICTS: Final = fault(
     f"""FROM resolved AS r CROSS JOIN LATERAL (
         SELECT o.scheduled_at, o.occupied_until FROM appointments AS o
          WHERE o.organization_id = %(tenant)s AND o.professional_id = r.professional_id
-           AND o.state IN ({OCCUPYING_SQL}) AND o.scheduled_at < r.occupied_until
+           AND {holds_time("o")} AND o.scheduled_at < r.occupied_until
          ORDER BY o.scheduled_at DESC LIMIT 1
     ) AS other
     WHERE r.existing_id IS NULL AND NOT r.faulty AND {TAKES_TIME} AND other.occupied_until > r.scheduled_at""",
@@ -326,6 +327,7 @@ APPOINTMENTS: Final = Record(
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
+    clearing=clear_the_way,
     conflicts=CONFLICTS,
     among_themselves=note_overlaps,
     inserting=INSERTING,
