@@ -49,6 +49,7 @@ ROOMS = {
             "state_machine/test_rollback.py",
             "state_machine/test_assignment.py",
             "scheduling/test_sweeps.py",
+            "database/test_outcomes.py",
         ],
     ),
     "scheduling": (

@@ -129,7 +129,7 @@ def test_a_balance_that_would_be_too_large_is_one_clear_error(db, bound, ana, de
     assert credits.purchase(ana, too_much - 1).balance_after == MOST
 
 
-def test_lifetime_figures_that_would_be_too_large_are_the_same_error(bound, ana):
+def test_lifetime_figures_that_would_be_too_large_are_the_same_error(bound, ana, desk):
     for _ in range(2):
         credits.purchase(ana, 10**9)
         credits.debit(ana, 10**9)
@@ -140,6 +140,9 @@ def test_lifetime_figures_that_would_be_too_large_are_the_same_error(bound, ana)
         credits.purchase_many([{"user": ana, "credits": 1}])
     credits.debit(ana, MOST - 2 * 10**9)
     assert figures(ana) == (0, MOST, MOST)
+    credits.adjust(ana, 1, reason="x", by=desk)
+    with pytest.raises(BalanceTooLargeError):  # though the balance would do, to the last credit
+        credits.debit(ana, 1)
 
 
 def test_a_final_entry_is_not_closed_otherwise(db, bound, ana):
