@@ -6,7 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Any, Final
 
 import peewee
@@ -192,14 +192,18 @@ class Engine(peewee.PostgresqlDatabase):
         if lost.cursor is not None and is_over(lost.cursor.connection):
             outcome = NOT_COMMITTED
         try:
-            now = self._run_message(_NOW, {}).fetchone()[0]
-            sent_at = now - timedelta(seconds=time.monotonic() - began)
-            cursor = self._run_message(made, {**values, "sent_at": sent_at})
+            cursor = self._run_message(made, {**values, "sent_at": self._server_moment(began)})
         except RaycesError:
             raise translate(lost, outcome=UNKNOWN) from lost
         if cursor.rowcount == 0:
             raise translate(lost, outcome=outcome) from lost
         return cursor
+
+    def _server_moment(self, began: float) -> datetime:
+        """The server's moment of `began`, of time.monotonic(): not later, and earlier by a round trip at most."""
+        # Each answer is older than the moment it is read at; the nearest is that of a connection which is open already.
+        asked = ((self._run_message(_NOW, {}).fetchone()[0], time.monotonic()) for _ in range(3))
+        return max(now - timedelta(seconds=read - began) for now, read in asked)
 
     def note_transaction(self, transaction_id: str) -> None:
         """Keep the id of the open unit of work, which a statement of it has told; nothing outside one."""
