@@ -145,10 +145,17 @@ def step(db, row, event, now, alone, outcome):
         error = None
     assert isinstance(error, InvalidTransitionError) != possible
     if error is None:
-        assert columns(row) == stored(row)
+        assert known(row, columns(row), event) == known(row, stored(row), event)
     else:
         assert in_memory(row) == remembered
         assert stored(row)[type(row).lifecycle.field] == state
+
+
+def known(row, values, event):
+    """What an object has to know after an event: all but what only another object may have changed."""
+    kept = [each for each in RULES[type(row)].values() if each.target is None]
+    others = {name for rule in kept if rule is not RULES[type(row)][event] for name in rule.writes}
+    return {name: value for name, value in values.items() if name not in others}
 
 
 def happened_to(row):

@@ -87,11 +87,15 @@ class TenantCursor(PlainCursor):
         if not connection.footing.is_direct or not prepared.takes(query):
             self.run(query, values)
             return
-        name, preparing = prepared.name_of(query)
+        preparing = ""
         try:
+            name, preparing = prepared.name_of(query)
             self.run(preparing + name + prepared.places(len(values)), values, meaning=query)
         except RaycesError as error:
             self._run_unprepared(connection, error, [query] if preparing else [], query, values)
+        except BaseException:  # a signal's: whether it was sent is unknown
+            prepared.forget([query])
+            raise
 
     def _run_unprepared(
         self, connection: TenantConnection, error: RaycesError, new: list[str], plain: str, values: Any
@@ -110,11 +114,15 @@ class TenantCursor(PlainCursor):
         if not connection.footing.is_direct or not prepared.has_room_for(message):
             self.run(message.plain, values)
             return
-        sql, given, new = prepared.form(message, values)
+        new: list[str] = []
         try:
+            sql, given, new = prepared.form(message, values)
             self.run(sql, given, meaning=message.plain)
         except RaycesError as error:
             self._run_unprepared(connection, error, new, message.plain, values)
+        except BaseException:  # a signal's: whether it was sent is unknown
+            prepared.forget([statement.text for statement in message.statements])
+            raise
 
     def fetchone(self) -> Any:
         """The next row, or None."""

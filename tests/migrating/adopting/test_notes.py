@@ -36,5 +36,8 @@ def test_the_note_is_true_and_so_is_its_advice(myhub: MyHub) -> None:
     application.ask("SET enable_seqscan = off")
     assert "Index Cond: (lower" not in plan()
     myhub.sql("ALTER FUNCTION lower(text) LEAKPROOF")
-    assert "Index Cond: (lower" in plan()
-    assert [each for each in myhub.again().report().findings if each.kind == "slower-indexes"] == []
+    try:
+        assert "Index Cond: (lower" in plan()
+        assert [each for each in myhub.again().report().findings if each.kind == "slower-indexes"] == []
+    finally:  # the database is emptied and used again, and its functions stay
+        myhub.sql("ALTER FUNCTION lower(text) NOT LEAKPROOF")
