@@ -8,8 +8,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,10 +170,6 @@ def _end(connection: socket.socket) -> None:
     connection.close()
 
 
-@contextmanager
-def cutter(url: str) -> Iterator[Cutter]:
-    proxy = Cutter(url)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+def cutter(url: str) -> closing[Cutter]:
+    """A proxy to the server of that URL, for a `with` block."""
+    return closing(Cutter(url))

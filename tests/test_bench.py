@@ -117,7 +117,7 @@ BOOKING = "book, pre_confirm, confirm"
 MORE_TRIPS = {
     ("open a tenant block", "rayces_core"): 0,
     ("transition: confirm", "psycopg2"): 5,
-    (BOOKING, "psycopg2"): 20,
+    (BOOKING, "psycopg2"): 21,
     (BOOKING, "rayces_core"): 4,
     **dict.fromkeys(((title, "psycopg2") for title in (DEBIT, HOT, SPREAD)), 5),
     **dict.fromkeys(((title, "psycopg2") for title in (MANY_OF_FEW, MANY_OF_ALL)), 4),

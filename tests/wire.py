@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -64,10 +63,6 @@ def _forward(source: socket.socket, target: socket.socket) -> None:
         target.close()
 
 
-@contextmanager
-def wire(url: str) -> Iterator[Wire]:
-    proxy = Wire(url)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+def wire(url: str) -> closing[Wire]:
+    """A proxy to the server of that URL, for a `with` block."""
+    return closing(Wire(url))

@@ -42,12 +42,15 @@ INSERT INTO appointments
 VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id
 """
 TO_PRE_CONFIRM = """
-SELECT a.state, a.professional_id, a.scheduled_at, a.occupied_until, o.settings
+SELECT a.state, a.professional_id, a.student_id, a.client_id, a.scheduled_at, a.duration_minutes, a.occupied_until,
+       a.allows_overlap, o.settings
   FROM appointments AS a
   JOIN professionals AS p ON p.organization_id = a.organization_id AND p.user_id = a.professional_id
+  JOIN students AS s ON s.organization_id = a.organization_id AND s.id = a.student_id
+  JOIN users AS u ON u.organization_id = a.organization_id AND u.id = a.client_id
   JOIN organizations AS o ON o.id = a.organization_id
  WHERE a.organization_id = %s AND a.id = %s
-   FOR UPDATE OF a, p
+   FOR NO KEY UPDATE OF a, p, s, u
 """
 PRE_CONFIRM = """
 UPDATE appointments SET state = 'pre_confirmed', pre_confirmed_at = %s, expires_at = %s, updated_at = %s
@@ -133,12 +136,15 @@ def _minutes(clock: str) -> int:
 def pre_confirm(cursor: Cursor, own: int, appointment_id: int, *, now: datetime) -> None:
     """Take the time of a draft."""
     found = _one(cursor, TO_PRE_CONFIRM, (own, appointment_id), "no such appointment")
-    state, professional, start, until, settings = found
+    state, professional, student, client, start, minutes, until, may_overlap, settings = found
     if state != "draft":
         raise RefusedError(f"is {state}")
     if start <= now:
         raise RefusedError("in the past")
     _none(cursor, TAKEN, (own, professional, start, until, start, appointment_id), "taken")
+    if not may_overlap:
+        ends = start + timedelta(minutes=minutes)
+        _none(cursor, BUSY, (own, student, client, start, ends, start), "student or client busy")
     expires = min(now + timedelta(hours=settings.get("confirmation_hours", 24)), start)
     cursor.execute(PRE_CONFIRM, (now, expires, now, own, appointment_id))
     cursor.execute(JOURNAL, (own, appointment_id, "pre_confirm", "draft", "pre_confirmed", now))

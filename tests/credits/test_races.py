@@ -74,7 +74,8 @@ def test_refunds_in_parts_at_once_give_back_no_more_than_was_paid(db, bound, ana
 
 def test_a_cancel_and_refunds_by_hand_at_once_give_back_all_of_it_once(db, bound, ana, confirmed):
     outcomes = raced(db, bound, confirmed, [racers.refund_one, racers.cancel_with_refund, racers.refund])
-    assert all(outcome[None] >= 2 and set(outcome) <= {None, AlreadyRefundedError} for outcome in outcomes)
+    # Where the cancellation comes first, both others have nothing left to give back.
+    assert all(outcome[None] >= 1 and set(outcome) <= {None, AlreadyRefundedError} for outcome in outcomes)
     assert {Appointment.get_by_id(each.id).state for each in confirmed} == {"cancelled"}
     assert figures(ana) == (2 * ROUNDS, 2 * ROUNDS, 0)
     assert credits.verify().is_clean

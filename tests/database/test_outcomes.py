@@ -24,7 +24,7 @@ from rayces_core import (
 from rayces_core.database.outcomes import commits_within, may_write
 from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN
 from rayces_core.scheduling import reschedule
-from tests.cutting import Cutter, cutter
+from tests.cutting import Cutter
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.scheduling.worlds import NOW, Centre, at, open_centre
 from tests.sizes import exhaustive
@@ -57,13 +57,6 @@ class World:
     @property
     def user(self) -> User:
         return self.centre.client
-
-
-@pytest.fixture(scope="module")
-def through(create_database, template):
-    url = create_database(template)
-    with cutter(url) as proxy, Database.connect(proxy.url) as database:
-        yield database, proxy
 
 
 @pytest.fixture

@@ -29,19 +29,11 @@ from rayces_core import (
 )
 from rayces_core.database import retrying as module
 from rayces_core.errors.base import UNKNOWN
-from tests.cutting import cutter
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.sizes import quick_or_whole
 
 COMMIT_BYTES = 12  # kind, length, the word and its end
 COMMITTED_BYTES = 18  # the same, and that the server is ready
-
-
-@pytest.fixture(scope="module")
-def through(create_database, template):
-    url = create_database(template)
-    with cutter(url) as proxy, Database.connect(proxy.url) as database:
-        yield database, proxy
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from rayces_core import Database, Organization, archive
 from tests.exporting.worlds import fill
 from tests.factory import make_organization
+from tests.migrating.conftest import oldest_server_url  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="session")

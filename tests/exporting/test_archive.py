@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 import zipfile
@@ -27,11 +26,9 @@ from rayces_core import (
 from rayces_core.archive.layout import JOURNAL, SUBJECTS, layout, references_of
 from rayces_core.archive.writing import last_migration
 from rayces_core.models import TENANT_MODELS
-from tests.conftest import on_server
+from tests.conftest import cloned, on_server
 from tests.exporting.worlds import fill, names_of_everything
 from tests.factory import make_organization, make_post, make_user
-
-ANOTHER_SERVER = "RAYCES_TEST_DATABASE_URL"
 
 
 def rows_of(path: Path, table: str) -> list[dict[str, object]]:
@@ -118,9 +115,12 @@ def test_the_journal_of_a_row_that_is_gone_names_nobody(db: Database, written: P
         assert {move.subject_id for move in named} - orphans <= ids
 
 
-@pytest.mark.skipif(ANOTHER_SERVER not in os.environ, reason="needs a second server, of another version")
-def test_it_goes_from_one_version_of_postgresql_to_another(full: Organization, written: Path, tmp_path: Path) -> None:
-    with Database.embedded() as other:
+@pytest.mark.exhaustive
+def test_it_goes_from_one_version_of_postgresql_to_another(
+    full: Organization, written: Path, tmp_path: Path, oldest_server_url: str
+) -> None:
+    """On one server it is test_a_tenant_comes_back_to_the_same_content or its like; here the versions differ."""
+    with cloned(oldest_server_url, "template0") as url, Database.connect(url) as other:
         other.migrate()
         with other.tenant(archive.restore(other, written).organization):
             assert archive.content_checksum() == manifest_of(written)["content_sha256"]

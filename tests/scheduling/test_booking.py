@@ -27,12 +27,6 @@ from tests.wire import wire
 
 
 @pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
-@pytest.fixture
 def listen():
     """Subscribe to every event of appointments for the test; gives the list of what was told."""
     told = []

@@ -5,14 +5,7 @@ import pytest
 from rayces_core import InvalidDataError, NaiveDatetimeError, Organization, User
 from tests.factory import make_student
 from tests.scheduling.oracle import utc
-from tests.scheduling.worlds import DAY, at, open_centre
-
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
+from tests.scheduling.worlds import DAY, at
 
 MALFORMED = {
     "scheduled_at": [None, "2031-03-03T10:00Z", 5, at(10).replace(year=9999), at(10).replace(year=1)],

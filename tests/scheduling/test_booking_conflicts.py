@@ -19,13 +19,6 @@ from tests.scheduling.worlds import (
     open_centre,
 )
 
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
 # -- taken ------------------------------------------------------------------------------------------------------------
 
 

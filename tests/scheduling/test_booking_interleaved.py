@@ -23,13 +23,7 @@ from rayces_core import (
 )
 from rayces_core.scheduling import reschedule
 from rayces_core.scheduling.settling import until_settled
-from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted, open_centre
-
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
+from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted
 
 
 def meanwhile(centre, change, deed):

@@ -5,15 +5,9 @@ import pytest
 from rayces_core import NotPermittedError, Role
 from rayces_core.scheduling import reschedule
 from tests.factory import make_student, make_user
-from tests.scheduling.worlds import NOW, another_family, at, make_working, moving, open_centre
+from tests.scheduling.worlds import NOW, another_family, at, make_working, moving
 
 FULL, UNTIL_CONFIRMED, NEVER = "full", "until confirmed", "never"
-
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
 
 
 def people(centre):

@@ -37,12 +37,6 @@ from tests.scheduling.worlds import (
 )
 
 
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
 def change(row, **columns):
     for name, value in columns.items():
         setattr(row, name, value)

@@ -12,12 +12,6 @@ from tests.scheduling.worlds import ALWAYS, INSTANT, MINUTE, NOW, at, make_worki
 from tests.sizes import quick_or_whole
 
 
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
 def by_family(centre, hour, day=0, **options):
     return centre.book(at(hour, day), by=centre.client, **options)
 

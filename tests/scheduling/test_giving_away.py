@@ -25,25 +25,10 @@ from tests.scheduling.worlds import HOUR, MINUTE, NOW, another_family, at, make_
 from tests.sizes import quick_or_whole
 from tests.wire import wire
 
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
-@pytest.fixture
-def told():
-    heard = []
-    listener = Appointment.lifecycle.on("reschedule")(heard.append)
-    yield heard
-    Appointment.lifecycle.off(listener)
-
-
 # -- onto the same time -----------------------------------------------------------------------------------------------
 
 
-def test_moved_onto_itself_nothing_happens(centre, told):
+def test_moved_onto_itself_nothing_happens(centre, moves_told):
     """f07_moved_onto_itself."""
     booked = centre.book(at(10), confirm=True, now=NOW - timedelta(hours=1))
     assert due_reminders([timedelta(days=3)], now=NOW) == [booked]
@@ -53,7 +38,7 @@ def test_moved_onto_itself_nothing_happens(centre, told):
             same = reschedule(booked, at(10), by=centre.staff, now=NOW + HOUR, **options)
             assert (same, same.was_repeated) == (booked, False)
 
-    assert told == []
+    assert moves_told == []
     assert due_reminders(timedelta(days=3), now=NOW) == []
 
 
@@ -65,18 +50,18 @@ def test_who_may_not_move_it_may_not_move_it_onto_itself(centre):
     centre.refused(InvalidTransitionError, moving(booked), scheduled_at=at(10))
 
 
-def test_another_length_is_another_time(centre, told):
+def test_another_length_is_another_time(centre, moves_told):
     booked = centre.book(at(10))
 
     reschedule(booked, at(10), duration_minutes=45, now=NOW)
 
-    assert (booked.duration_minutes, noted(booked)[-1][0], len(told)) == (45, "reschedule", 1)
+    assert (booked.duration_minutes, noted(booked)[-1][0], len(moves_told)) == (45, "reschedule", 1)
 
 
 # -- to another professional ------------------------------------------------------------------------------------------
 
 
-def test_a_professional_who_leaves_has_sessions_moved_and_given_away(centre, told):
+def test_a_professional_who_leaves_has_sessions_moved_and_given_away(centre, moves_told):
     """f11_professional_leaves."""
     booked = centre.book(at(10), confirm=True)
     centre.professional.active = False
@@ -84,7 +69,7 @@ def test_a_professional_who_leaves_has_sessions_moved_and_given_away(centre, tol
     bob = make_working(buffer_minutes=30)
 
     assert reschedule(booked, at(10.25), by=centre.staff, now=NOW).scheduled_at == at(10.25)
-    told.clear()
+    moves_told.clear()
     reschedule(booked, at(10.25), professional=bob, by=centre.staff, reason="Ana leaves", now=NOW + HOUR)
 
     row = Appointment.get_by_id(booked.id)
@@ -94,7 +79,7 @@ def test_a_professional_who_leaves_has_sessions_moved_and_given_away(centre, tol
     last = booked.history()[-1]
     was = f"from {at(10.25).isoformat()} with professional {centre.professional.user_id}: Ana leaves"
     assert (last.event, last.actor, last.reason) == ("reschedule", centre.staff, was)
-    (change,) = told
+    (change,) = moves_told
     assert change.given == {"scheduled_at": at(10.25), "duration_minutes": None, "professional": bob.user_id}
     assert [slot.start for slot in free_slots(bob, at(9), at(13), now=NOW)] == [at(12)]
 
@@ -197,7 +182,7 @@ def test_of_many_given_to_one_at_one_hour_one_arrives(db):
 
 
 @pytest.mark.parametrize("became", ["nothing", "moved on", "given away", "confirmed", "cancelled"])
-def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, told, became):
+def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, moves_told, became):
     booked, bob = centre.book(at(10)), make_working()
     request = {"by": centre.client, "idempotency_key": "k", "now": NOW}
     assert not reschedule(booked, at(11), **request).was_repeated
@@ -209,13 +194,13 @@ def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, told,
         booked.confirm(now=NOW)
     elif became == "cancelled":
         booked.cancel(reason="ill", now=NOW)
-    told.clear()
+    moves_told.clear()
     row, old = Appointment.get_by_id(booked.id), Appointment.get_by_id(booked.id)
 
     with centre.untouched():
         again = reschedule(old, at(11), **request | {"now": NOW + HOUR})
 
-    assert (again.was_repeated, again.__data__, told) == (True, row.__data__, [])
+    assert (again.was_repeated, again.__data__, moves_told) == (True, row.__data__, [])
 
 
 @pytest.mark.parametrize(

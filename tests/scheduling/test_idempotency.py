@@ -16,21 +16,6 @@ from tests.scheduling import racing
 from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted, open_centre
 from tests.sizes import quick_or_whole
 
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
-@pytest.fixture
-def told():
-    heard = []
-    listener = Appointment.lifecycle.on()(heard.append)
-    yield heard
-    Appointment.lifecycle.off(listener)
-
-
 # -- the same again ---------------------------------------------------------------------------------------------------
 
 

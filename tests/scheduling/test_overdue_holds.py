@@ -14,20 +14,6 @@ from tests.wire import wire
 LATER = NOW + 24 * HOUR + INSTANT
 
 
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
-@pytest.fixture
-def told():
-    heard = []
-    listener = Appointment.lifecycle.on()(heard.append)
-    yield heard
-    Appointment.lifecycle.off(listener)
-
-
 def test_an_overdue_hold_is_in_nobodys_way_before_any_sweep(centre):
     """f03_expired_hold_still_holds."""
     held = centre.book(at(10, 7))

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from rayces_core import CheckFailedError, SlotTakenError
-from tests.scheduling.worlds import HOUR, MINUTE, NOW, Other, another_family, at, open_centre
+from tests.scheduling.worlds import HOUR, MINUTE, NOW, Other, another_family, at
 
 TAKE = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,
@@ -22,12 +22,6 @@ UPDATE appointments SET state = 'pre_confirmed', cancelled_at = NULL, cancellati
 LENGTHEN = "UPDATE appointments SET duration_minutes = 90 WHERE organization_id = %(organization)s AND id = %(id)s"
 LENGTHEN_THE_BUFFER = LENGTHEN.replace("duration_minutes = 90", "buffer_minutes = 1")
 STEP_BY_STEP = "UPDATE appointments SET {} WHERE organization_id = %(organization)s AND id = %(id)s"
-
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
 
 
 @contextmanager

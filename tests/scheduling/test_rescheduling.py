@@ -32,20 +32,6 @@ from tests.wire import wire
 TEN, NOON = at(10), at(12)
 
 
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
-@pytest.fixture
-def told():
-    heard = []
-    listener = Appointment.lifecycle.on("reschedule")(heard.append)
-    yield heard
-    Appointment.lifecycle.off(listener)
-
-
 def booked_as(centre, state, start=TEN):
     """An appointment in that state."""
     booked = centre.book(start, draft=state == "draft", confirm=state in ("confirmed", "executed", "no_show"))
@@ -176,20 +162,20 @@ def test_the_journal_says_from_when_and_why(centre, state):
     assert (second.reason, second.actor) == ("from 2031-03-03T12:00:00+00:00", None)
 
 
-def test_subscribers_are_told_after_the_commit(centre, told):
+def test_subscribers_are_told_after_the_commit(centre, moves_told):
     booked = centre.book(at(10))
     with centre.db.atomic():
         reschedule(booked, at(12), by=centre.staff, reason="rain", duration_minutes=30, now=NOW)
-        assert told == []
+        assert moves_told == []
 
-    (change,) = told
+    (change,) = moves_told
     assert (change.subject, change.from_state, change.to_state) == (booked, "pre_confirmed", "pre_confirmed")
     assert (change.actor, change.reason) == (centre.staff, "from 2031-03-03T10:00:00+00:00: rain")
     assert change.given == {"scheduled_at": at(12), "duration_minutes": 30}
 
 
 @pytest.mark.parametrize("savepoint", [False, True])
-def test_the_object_goes_back_when_its_unit_of_work_is_undone(centre, told, savepoint):
+def test_the_object_goes_back_when_its_unit_of_work_is_undone(centre, moves_told, savepoint):
     booked = centre.book(at(10))
     booked.notes = "to be saved"
     before = dict(booked.__data__)
@@ -206,10 +192,10 @@ def test_the_object_goes_back_when_its_unit_of_work_is_undone(centre, told, save
                 undone()
         else:
             undone()
-    assert (booked.__data__, booked.dirty_field_names, told) == (before, ["notes"], [])
+    assert (booked.__data__, booked.dirty_field_names, moves_told) == (before, ["notes"], [])
 
 
-def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, told):
+def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, moves_told):
     def fail(_):
         raise RuntimeError
 
@@ -219,7 +205,7 @@ def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, tol
 
     centre.refused(RuntimeError, moving(booked), scheduled_at=at(12))
 
-    assert (booked.__data__, told) == (before, [])
+    assert (booked.__data__, moves_told) == (before, [])
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------

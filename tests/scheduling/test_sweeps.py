@@ -41,14 +41,6 @@ def centre(db):
         yield opened
 
 
-@pytest.fixture
-def told():
-    heard = []
-    listener = Appointment.lifecycle.on()(heard.append)
-    yield heard
-    Appointment.lifecycle.off(listener)
-
-
 HOLD = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes,
                           state, pre_confirmed_at, expires_at)

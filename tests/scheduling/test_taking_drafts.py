@@ -16,12 +16,6 @@ from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working,
 from tests.sizes import quick_or_whole
 
 
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
-
-
 def taking(draft, **given):
     """The deed of taking a draft's time, for `refused`."""
     return lambda: Appointment.get_by_id(draft.id).pre_confirm(**({"now": NOW} | given))

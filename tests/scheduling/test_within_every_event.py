@@ -5,7 +5,7 @@ import pytest
 from rayces_core import Appointment, ConfigurationError, CreditTransaction, Student, credits
 from rayces_core.scheduling import book_series, expire_overdue, reschedule
 from tests.factory import make_user
-from tests.scheduling.worlds import HOUR, NOW, at, open_centre
+from tests.scheduling.worlds import HOUR, NOW, at
 from tests.state_machine.rules import make_in
 
 MACHINES = (Appointment.lifecycle, Student.lifecycle, CreditTransaction.lifecycle)
@@ -13,12 +13,6 @@ MACHINES = (Appointment.lifecycle, Student.lifecycle, CreditTransaction.lifecycl
 
 class UndoneError(Exception):
     pass
-
-
-@pytest.fixture
-def centre(db):
-    with open_centre(db) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -102,6 +102,8 @@ def post(posting: Posting) -> CreditTransaction:
 
 def _made_or_found(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
     """The entry, announced if it was made and counts; None to try again."""
+    if not lifecycle.is_heard(POSTED):
+        return _make(posting, values) or _explain(posting, values)
     with current().engine.atomic() if lifecycle.has_effects(POSTED) else nullcontext():
         made = _make(posting, values)
         if made is None:

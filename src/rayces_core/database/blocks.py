@@ -175,6 +175,8 @@ def _end_lease(entered: _Entered) -> bool:
     )
     if left_open:
         undo_all(session)
-    if entered.is_outermost or left_open:
+    if entered.is_outermost:
+        session.end_block()
+    elif left_open:
         session.give_back()
     return left_open

@@ -18,10 +18,7 @@ from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
 from rayces_core.database.migrated import Migrated
-from rayces_core.database.observing import Observer
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
-from rayces_core.database.pinging import ping
-from rayces_core.database.pool import PoolStatus
 from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.tenants import (
     Remembered,
@@ -36,6 +33,7 @@ from rayces_core.database.tenants import (
 )
 from rayces_core.database.transaction import Atomic
 from rayces_core.database.urls import role_name, with_defaults, with_options
+from rayces_core.database.watched import Watched
 from rayces_core.errors import (
     ConfigurationError,
     InactiveTenantError,
@@ -54,7 +52,7 @@ Callback = TypeVar("Callback", bound=Callable[[], object])
 Org = TypeVar("Org", bound=Tenant, default=Any)
 
 
-class Database(Migrated, Generic[Org]):
+class Database(Migrated, Watched, Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -328,31 +326,6 @@ class Database(Migrated, Generic[Org]):
         with self._within(self._admin):
             made: Org = kind.create(name=name, subdomain=subdomain, **columns)
             return made
-
-    # -- health -----------------------------------------------------------------------------------------------
-
-    def ping(self, timeout: float = 5.0) -> float:
-        """Connect as tenants' work does and have the server answer; returns after how many seconds it did.
-
-        On a connection of its own, so that a pool that is busy is still healthy; `pool_status` tells of that.
-
-        Raises:
-            DatabaseUnreachableError: no answer within `timeout` seconds.
-        """
-        return ping(with_defaults(self.url), timeout)
-
-    def pool_status(self) -> PoolStatus:
-        """How the pool of tenants' work stands: connections in use and free, threads that wait, time-outs so far."""
-        return self._tenants.pool.status()
-
-    def on_query(self, observer: Observer) -> Observer:
-        """Call `observer` with each statement that was run: operation, table, seconds, tenant, rows; never its values.
-
-        Usable as a decorator. It runs within the statement's own call: it should be quick, and what it raises goes on.
-        """
-        for engine in (self._tenants, self._admins):
-            engine.observers.append(observer)
-        return observer
 
     # -- transactions and raw SQL -----------------------------------------------------------------------------
 

@@ -178,6 +178,12 @@ class Session:
         if lease is not None:
             self._return(lease)
 
+    def end_block(self) -> None:
+        """Give the connection back at the end of the outermost block: its lease is over, whoever still knows it."""
+        lease, self._own, self._known = self.lease, None, None
+        if lease is not None:
+            self._return(lease)
+
     def _return(self, lease: Lease) -> None:
         connection, lease.connection = lease.connection, None
         lease.clear()
