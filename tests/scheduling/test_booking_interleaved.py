@@ -4,6 +4,7 @@ Each test makes one interleaving, the same every time: one session holds a lock,
 """
 
 from contextlib import contextmanager
+from datetime import timedelta
 
 import psycopg2
 import pytest
@@ -17,6 +18,7 @@ from rayces_core import (
     OutsideScheduleError,
     ProfessionalInactiveError,
     SlotTakenError,
+    Student,
     StudentBusyError,
     StudentNotAdmittedError,
     TooSoonError,
@@ -117,6 +119,25 @@ def test_a_student_who_leaves_meanwhile_is_not_booked(centre):
     error = meanwhile(centre, lambda: centre.student.suspend(now=NOW), centre.book)
 
     assert (type(error), error.admission_state) == (StudentNotAdmittedError, "on_leave")
+
+
+def test_a_leave_that_is_made_longer_meanwhile_is_not_booked_into(centre):
+    centre.student.suspend(until=at(10).date() - timedelta(days=1), now=NOW)
+
+    def change():
+        Student.update(on_leave_until=at(10).date()).where(Student.id == centre.student.id).execute()
+
+    error = meanwhile(centre, change, centre.book)
+
+    assert (type(error), error.admission_state) == (StudentNotAdmittedError, "on_leave")
+
+
+def test_a_guardian_who_is_no_contact_any_more_books_nothing(centre):
+    def change():
+        centre.student.primary_contact = another_family()["client"]
+        centre.student.save()
+
+    assert type(meanwhile(centre, change, lambda: centre.book(by=centre.client))) is NotPermittedError
 
 
 def test_a_student_who_is_discharged_meanwhile_has_no_appointment_left(centre):

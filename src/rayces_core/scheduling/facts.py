@@ -91,7 +91,7 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
     sql = f"""
     SELECT {CALENDAR_COLUMNS}, organization.settings::text, {minutes},
            professional.xmin::text,
-           student.id, student.admission_state, {IS_EXPECTED}, student.primary_contact_id,
+           student.id, student.xmin::text, student.admission_state, {IS_EXPECTED}, student.primary_contact_id,
            student.secondary_contact_id, client.id,
            professional.accepts_new_clients OR EXISTS (
                SELECT 1 FROM appointments AS known
@@ -152,11 +152,11 @@ class Wish:
 class Facts:
     """What is known of the professional, the student and the client around the time asked for.
 
-    Attributes: `is_expected`, whether a student who leaves or is away will be there on that day;
-    `minutes`, length of the session; `version`, which version of the professional's row it is; `contacts`,
-    ids of the student's contacts; `is_welcome`, whether new clients are taken or the student has an appointment there;
-    `student_busy` and `client_busy`, ids of appointments in the way; `meets_overdue`, whether an overdue hold is in the
-    way, which is in nobody's way once it is expired; `further`, the columns after these.
+    Attributes: `is_expected`, whether a student who leaves or is away will be there on that day; `minutes`, length of
+    the session; `version` and `student_version`, which versions of the professional's and the student's rows they are;
+    `contacts`, ids of the student's contacts; `is_welcome`, whether new clients are taken or the student has an
+    appointment there; `student_busy` and `client_busy`, ids of appointments in the way; `meets_overdue`, whether an
+    overdue hold is in the way, which is in nobody's way once it is expired; `further`, the columns after these.
     """
 
     calendar: Calendar
@@ -164,6 +164,7 @@ class Facts:
     minutes: int
     version: str
     student_id: int | None
+    student_version: str
     admission_state: str
     is_expected: bool | None
     contacts: tuple[int | None, int | None]
@@ -186,7 +187,7 @@ def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
     if row is None:
         return None
     (calendar,) = calendars_of([row], start, until)
-    settings, minutes, version, student, state, expected, first, second, *rest = row[COLUMN_COUNT:]
+    settings, minutes, version, student, student_version, state, expected, first, second, *rest = row[COLUMN_COUNT:]
     client, is_welcome, *rest = rest
     return Facts(
         calendar=calendar,
@@ -194,6 +195,7 @@ def read_facts(message: Message, wish: Wish, **values: Any) -> Facts | None:
         minutes=check_duration(minutes),
         version=version,
         student_id=student,
+        student_version=student_version,
         admission_state=state,
         is_expected=expected,
         contacts=(first, second),

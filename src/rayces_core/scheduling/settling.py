@@ -40,7 +40,7 @@ EXISTS (
      WHERE organization_id = %(tenant)s AND user_id = %(professional)s AND xmin::text = %(version)s
 ) AND EXISTS (
     SELECT 1 FROM students
-     WHERE organization_id = %(tenant)s AND id = %(student)s AND admission_state = %(admission_state)s
+     WHERE organization_id = %(tenant)s AND id = %(student)s AND xmin::text = %(student_version)s
 ) AND coalesce((
     SELECT other.occupied_until FROM appointments AS other
      WHERE other.organization_id = %(tenant)s AND other.professional_id = %(professional)s
@@ -60,7 +60,7 @@ AND (%(future_sessions_per_client)s IS NULL OR {FUTURE_SESSIONS} < %(future_sess
 """
 TYPES: Final = FACT_TYPES | {
     "version": "text",
-    "admission_state": "varchar",
+    "student_version": "text",
     "until": "timestamptz",
     "occupied_until": "timestamptz",
     "buffer": "integer",
@@ -169,7 +169,7 @@ def write(
         "student": facts.student_id,
         "client": facts.client_id,
         "version": facts.version,
-        "admission_state": facts.admission_state,
+        "student_version": facts.student_version,
         "start": wish.start,
         "until": until,
         "occupied_until": until + timedelta(minutes=calendar.buffer_minutes),
