@@ -11,10 +11,9 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from rayces_core import clock
-from rayces_core.cli.demo_data import CENTRES
-from rayces_core.cli.demo_load import load_centres
 from rayces_core.cli.demo_walls import attempts, fingerprint, try_everything
 from rayces_core.database.database import Database
+from rayces_core.demo import CENTRES, load_centres
 from rayces_core.models import (
     TENANT_MODELS,
     AdmissionState,

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from rayces_core import Database, InvalidDataError, TenantNotSetError, credits
-from rayces_core.cli.demo_load import load_centres
 from rayces_core.credits import verification
+from rayces_core.demo import load_centres
 from tests.credits.corruption import CORRUPTIONS, Corruption, corrupt, expected, facts, make_ledger
 from tests.credits.ledger import NOW, picture
 from tests.factory import make_organization, make_user

@@ -54,8 +54,8 @@ def demo(keep: Path | None) -> int:
 
 
 def _show(screen: Console, database: Database) -> bool:
-    from rayces_core.cli.demo_load import load_centres
     from rayces_core.cli.demo_screen import heading, what_a_tenant_sees
+    from rayces_core.demo import load_centres
 
     _timed(screen, "schema migrated", database.migrate)
     ours, theirs = _timed(screen, "two centres loaded", lambda: load_centres(database))

@@ -1,7 +1,7 @@
 """Two believable centres for the demo and for tests: who is there, what was booked, what was paid.
 
 Rule it guards: moments are given as a weekday and an hour of a week, counted from this one, so that what is past is
-past and what is ahead is ahead whenever the demo runs. `demo_load` writes it.
+past and what is ahead is ahead whenever the demo runs. `loading` writes it.
 """
 
 from __future__ import annotations

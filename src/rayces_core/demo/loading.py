@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from rayces_core import clock, scheduling
-from rayces_core.cli.demo_data import CENTRES, Centre, Child, Session
-from rayces_core.cli.demo_ledger import buy_credits
 from rayces_core.database.database import Database
+from rayces_core.demo.centres import CENTRES, Centre, Child, Session
+from rayces_core.demo.ledger import buy_credits
 from rayces_core.models import (
     AdmissionState,
     AppointmentState,

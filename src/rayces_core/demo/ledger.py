@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rayces_core import credits
-from rayces_core.cli.demo_data import Centre, Purchase
+from rayces_core.demo.centres import Centre, Purchase
 from rayces_core.models import User
 
 CREDIT_PRICE_CENTS = 1_500_000
