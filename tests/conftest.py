@@ -48,6 +48,12 @@ def pytest_runtestloop() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that are named one by one, in any order, run file by file: what a file shares is made once."""
+    items.sort(key=lambda item: (str(item.path), item.location[1] or 0))
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """URL of a superuser on a running server, maintenance database."""

@@ -235,9 +235,10 @@ STAYS = [
 
 
 @walked("sql", STEPS_OUT)
-def test_sql_that_steps_out_of_the_tenant_is_refused(sql):
-    with pytest.raises(UnsafeSQLError):
+def test_sql_that_steps_out_of_the_tenant_is_refused_in_a_sentence(sql):
+    with pytest.raises(UnsafeSQLError) as refused:
         check(sql)
+    assert len(str(refused.value).split()) > 5
 
 
 @walked("sql", STAYS)
@@ -262,6 +263,7 @@ def test_a_message_names_what_it_refuses_and_what_to_do():
         'select "set_config"(1)': "take set_config out",
         "select lo_get(5)": "lo_get works on large objects, which all tenants share; keep the bytes in a column",
         "set lock_timeout = 5": "SET lock_timeout would stay on the pooled connection; use SET LOCAL",
+        "declare c cursor with hold for select 1": "WITH HOLD would outlive its transaction and its tenant",
         "lock students": "use SELECT ... FOR UPDATE",
         "create temp view v as select 1": "only CREATE TEMPORARY TABLE ... ON COMMIT DROP",
     }.items():

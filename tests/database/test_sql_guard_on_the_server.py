@@ -1,5 +1,7 @@
 """The guard and the server agree on what a text does: pglast is its parser, and the handed ways out are run on it."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -242,6 +244,8 @@ def test_a_value_within_quotes_or_a_comment_cannot_go_on_as_sql(db, a, sql, valu
         assert server_reading.dangers(filled())
         with pytest.raises(UnsafeSQLError):
             check(sql, filled)
+        with pytest.raises(UnsafeSQLError):
+            db.execute_sql(sql, values)
 
 
 FILLED = [
@@ -258,6 +262,21 @@ def test_a_value_in_its_own_place_is_no_sql(db, a, sql, values):
     with db.tenant(a):
         cursor = db.engine.connection().cursor()
         check(sql, lambda: cursor.mogrify(sql, values).decode())
+
+
+def test_a_value_within_quotes_that_stays_there_is_run(db, a):
+    with db.tenant(a):
+        assert db.execute_sql("select interval '%s days'", [3]).fetchone() == (timedelta(days=3),)
+        assert db.execute_sql(b"select '%(a)s commit; '", {"a": 3}).fetchone() == ("3 commit; ",)
+
+
+@pytest.mark.parametrize("values", [[1], [1, 2, 3], {"a": 1}, [object(), 1]])
+def test_values_that_do_not_fit_are_the_same_error_within_quotes_as_outside(db, a, values):
+    with db.tenant(a):
+        with pytest.raises(RaycesError) as outside:
+            db.execute_sql("select %s, %s", values)
+        with pytest.raises(type(outside.value)):
+            db.execute_sql("select '%s', %s", values)
 
 
 def test_the_finished_text_is_asked_for_only_where_a_placeholder_is_quoted():
