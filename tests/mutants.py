@@ -17,6 +17,7 @@ import random
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from psycopg2.extensions import make_dsn
@@ -70,6 +71,7 @@ ROOMS = {
         [
             "database/test_callbacks.py",
             "database/test_database.py",
+            "database/test_observing.py",
             "database/test_one_connection.py",
             "database/test_places.py",
             "database/test_privileges.py",
@@ -95,7 +97,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("room", nargs="?", choices=ROOMS, help="whose modules are mutated; a sample of each without")
     parser.add_argument("names", nargs="*", help="mutants by name, with wildcards; all without")
-    parser.add_argument("--most", type=int, default=0, help="a sample of so many of a room, always the same")
+    parser.add_argument("--most", type=int, default=0, help="a sample of so many of them, always the same")
     given = parser.parse_args()
     if given.room:
         return mutated(given.room, given.names, given.most)
@@ -115,7 +117,7 @@ def mutated(room: str, names: list[str], most: int) -> int:
             database.migrate()
         environment = os.environ | {"RAYCES_TEST_DATABASE_URL": server.url, "RAYCES_TEST_TEMPLATE": TEMPLATE}
         if most:
-            made = sorted(generated(place))
+            made = [name for name in sorted(generated(place)) if any(fnmatch(name, wanted) for wanted in names or "*")]
             names = random.Random(1).sample(made, min(most, len(made)))
         with (place / "mutmut.log").open("w") as log:
             command = [*MUTMUT, "run", "--max-children", "1", *names]

@@ -33,6 +33,13 @@ def test_a_name_that_is_no_field_is_refused(write):
     assert Student.select().count() == 0
 
 
+@pytest.mark.parametrize("how", [how for how in WITH_UNKNOWN_NAMES if how != "save only"])
+def test_a_name_that_is_no_field_is_told_with_its_value(how):
+    with pytest.raises(InvalidDataError) as caught:
+        WITH_UNKNOWN_NAMES[how]()
+    assert caught.value.value == 1
+
+
 def test_an_update_of_nothing_is_refused_and_touches_nothing():
     before = make_student().updated_at
     for update in (lambda: Student.update(), lambda: Student.update({})):

@@ -125,6 +125,14 @@ def test_children_that_are_read_along_stay_within_the_organization(pair, how):
             assert like.organization_id == like.post.organization_id == user.posts[0].user.organization_id
 
 
+@pytest.mark.parametrize("how", LOADS)
+def test_children_are_read_along_in_the_way_that_is_asked_for(pair, how):
+    with pair.privileged(), pair.statements() as sent:
+        list(LOADS[how](of_pair(User.select(), pair, User)))
+    assert len(sent) == 3
+    assert [" JOIN " in statement for statement in sent] == [False, *["by join" in how] * 2]
+
+
 @pytest.mark.parametrize(
     "load", [lambda q: q.prefetch(User), lambda q: q.with_related(Post.user)], ids=["prefetch", "with_related"]
 )

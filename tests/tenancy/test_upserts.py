@@ -163,6 +163,16 @@ def test_an_upsert_in_privileged_work_is_one_within_the_organization_it_names(wa
             assert [row.first_name for row in User] == ["updated"]
 
 
+def test_an_organization_is_upserted_by_its_own_keys(walled_pair):
+    pair = walled_pair
+    with pair.b_untouched(), pair.privileged():
+        for target, own in ((Organization.subdomain, {}), ("subdomain", {}), (Organization.id, {"id": pair.a.id})):
+            row = {"name": f"by {target}", "subdomain": pair.a.subdomain} | own
+            upsert = Organization.insert(row).on_conflict(conflict_target=[target], preserve=[Organization.name])
+            assert upsert.execute() == pair.a.id
+            assert Organization.get_by_id(pair.a.id).name == f"by {target}"
+
+
 def test_a_conflict_that_is_not_handled_is_a_duplicate(pair):
     with pair.in_a(), pair.b_untouched():
         with pytest.raises(DuplicateError):

@@ -80,9 +80,9 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
 
     @classmethod
     def _normalize_data(cls, data: Any, kwargs: Any) -> Any:
-        unknown = [name for name in (*(data if isinstance(data, dict) else ()), *kwargs) if not cls._names_field(name)]
-        if unknown:
-            raise InvalidDataError(f"{cls.__name__}.{unknown[0]}", None, "there is no such field")
+        for name, value in ({**data, **kwargs} if isinstance(data, dict) else kwargs).items():
+            if not cls._names_field(name):
+                raise InvalidDataError(f"{cls.__name__}.{name}", value, "there is no such field")
         return super()._normalize_data(data, kwargs)
 
     @classmethod
