@@ -87,11 +87,8 @@ class TenantMetadata(peewee.Metadata):
     tenant_column: str
     tenant_field: str
     defaults_in_database: bool
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.prepared: dict[Any, Any] = {}
-        self.builders: dict[Any, Any] = {}
+    prepared: dict[Any, Any]
+    builders: dict[Any, Any]
 
     def add_field(self, field_name: str, field: Any, set_attribute: bool = True) -> None:
         """Take up a field; what it wants to know of its database it is told at once, as there is one dialect."""
@@ -137,7 +134,7 @@ class TenantMetadata(peewee.Metadata):
     @table.deleter
     def table(self) -> None:
         self._table = None
-        # What was rendered names the old table or the old columns.
+        # What was rendered names the old table or the old columns; the first time, there is nothing.
         self.prepared, self.builders = {}, {}
 
     def remember(self, key: Any, make: Callable[[], Any]) -> Any:
