@@ -2,7 +2,8 @@
 
 import pytest
 
-from rayces_core.database.sql_guard import check
+from rayces_core.database import sql_guard
+from rayces_core.database.sql_guard import CACHED_LENGTH, check
 from rayces_core.errors import UnsafeSQLError
 from tests.sizes import quick_or_whole
 from tests.walking import walked
@@ -255,6 +256,43 @@ def test_a_long_text_is_looked_at_as_closely(sql):
 @walked("sql", [sql for sql in STAYS if "copy" not in sql.lower() and "--" not in sql])
 def test_a_harmless_long_text_passes_as_well(sql):
     check(sql + "\n; select " + ", ".join(["'; commit; %', set_config"] * quick_or_whole(200, 2000)))
+
+
+@pytest.mark.parametrize("length, kept", [(100, 1), (CACHED_LENGTH, 1), (CACHED_LENGTH + 1, 0), (9000, 0)])
+def test_what_was_found_of_a_short_text_is_remembered_and_of_a_long_one_is_not(length, kept):
+    sql = "select '%%', -- %s".ljust(length)
+    for remembered in (sql_guard._check_cached, sql_guard._quotes_placeholder_cached):
+        remembered.cache_clear()
+        for _ in range(3):
+            check(sql, lambda: "select 1")
+        counted = remembered.cache_info()
+        assert (counted.misses, counted.hits) == (kept, 2 * kept)
+
+
+NEED_NO_LOOK = [
+    "select 1",
+    " (SELECT a FROM t) ;\n ; ",
+    "with x as (select 1) select * from x;",
+    "insert into t (a, b) values (%s, '100%%')",
+    "update t set \"a\" = %(a)s where b like '%%x'",
+    "delete from t where a = 'commit' -- of ours",
+]
+NEED_ONE = [
+    "select 1; select 2",
+    "commit",
+    "analyze t",
+    "select SETSEED(1)",
+    "insert into Temp values (1)",
+    "select U&'a'",
+    "select '%s'",
+    "select 1 -- %s",
+    "select E'%s'",
+]
+
+
+def test_a_lone_plain_statement_is_not_read_word_by_word_and_any_other_is():
+    assert [sql for sql in NEED_NO_LOOK if not sql_guard._needs_no_look(sql)] == []
+    assert [sql for sql in NEED_ONE if sql_guard._needs_no_look(sql)] == []
 
 
 def test_a_message_names_what_it_refuses_and_what_to_do():
