@@ -286,6 +286,48 @@ def test_a_block_that_runs_nothing_takes_no_connection(own_pool):
         assert own_pool.pool_status().in_use == 0
 
 
+@pytest.mark.parametrize("kind", ["a look", "a unit", "a connection"])
+def test_what_is_tried_outside_every_block_keeps_no_later_block_from_keeping_its_connection(own_pool, a, kind):
+    with own_pool.tenant(a):
+        own_pool.execute_sql("select 1")  # which looks up the organization, so that the next block need not
+    if kind == "a look":
+        assert own_pool.engine._state.ctx == []
+    else:
+        with pytest.raises(TenantNotSetError), own_pool.engine if kind == "a unit" else own_pool.engine.connection():
+            pass
+    with own_pool.tenant(a):
+        own_pool.execute_sql("select 1")
+        assert own_pool.pool_status().in_use == 1
+    assert own_pool.pool_status().in_use == 0
+
+
+def test_a_block_of_peewees_holds_one_connection_for_the_tenants_blocks_within(own_pool, a, b):
+    for _ in range(2):
+        with own_pool.engine.connection_context():
+            for organization in (a, b):
+                with own_pool.tenant(organization), own_pool.engine.connection_context():
+                    mine = backend(own_pool)
+                assert own_pool.pool_status().in_use == 1
+            with own_pool.tenant(a), own_pool.atomic():
+                assert backend(own_pool) == mine
+        assert own_pool.pool_status().in_use == 0
+
+
+def test_a_block_of_peewees_ends_though_its_connection_was_lost_or_never_came(own_pool, a):
+    with own_pool.tenant(a):
+        own_pool.execute_sql("select 1")
+    with own_pool.engine.connection_context(), own_pool.tenant(a):
+        for _ in range(2):
+            terminate(own_pool, backend(own_pool))
+            assert backend(own_pool)
+        own_pool.engine.connection().close()
+        assert backend(own_pool)
+    assert own_pool.pool_status().in_use == 0
+    with pytest.raises(TenantNotSetError), own_pool.engine.connection_context():
+        own_pool.execute_sql("select 1")
+    assert own_pool.pool_status().in_use == 0
+
+
 def terminate(database: Database, pid: int) -> None:
     on_server(database.url, f"SELECT pg_terminate_backend({pid}, 5000)")
 

@@ -43,11 +43,13 @@ class Lease:
     def __init__(self) -> None:
         self.thread, self.runner = threading.get_ident(), runner_here()
         self.connection: TenantConnection | None = None
+        self.ctx: list[
+            Any
+        ] = []  # Peewee's blocks that go on; each takes itself out, whatever becomes of the connection
         self.clear()
 
     def clear(self) -> None:
         """Forget units of work and what waits for them."""
-        self.ctx: list[Any] = []
         self.transactions: list[Any] = []
         self.commit_callbacks: list[Callable[[], object]] = []
         self.restorers: list[Callable[[], object]] = []
@@ -103,8 +105,9 @@ class Session:
 
     def begin_block(self) -> tuple[Lease, bool]:
         """The lease that a block holds, and whether the block is the outermost one, which ends it."""
-        if self._own is not None and self._own.connection is None and not self._own.transactions:
-            self._own = None
+        own = self._own
+        if own is not None and not (own.transactions or own.ctx or own.in_transaction):
+            self.give_back()  # else the block would lose its connection after the first statement
         lease = self.lease
         if lease is not None:
             return lease, False
@@ -142,7 +145,8 @@ class Session:
             self._check_runner()
             lease.connection = connection = self._clean_one()
         except BaseException:
-            self._own = None
+            if not lease.ctx:
+                self._own = None
             raise
         return connection
 
@@ -168,9 +172,10 @@ class Session:
         lease = self.lease
         if lease is None or lease.transactions:
             return
-        if lease is not self._own and (lease.connection is None or not lease.connection.closed):
-            return
-        self.give_back()
+        if lease is self._own and not lease.ctx:
+            self.give_back()
+        elif lease.connection is not None and lease.connection.closed:
+            self._return(lease)
 
     def give_back(self) -> None:
         """Give the connection back, whoever keeps it."""
