@@ -33,6 +33,25 @@ def new_rows(world, scope):
         return [(row.first_name, row.organization_id) for row in Student.select().where(new)]
 
 
+CROSSING = {
+    "create": lambda b, row: Student.create(first_name="new", last_name="x", organization=b),
+    "insert_many": lambda b, row: Student.insert_many([{"first_name": "new", "organization_id": b.id}]).execute(),
+    "tuples": lambda b, row: Student.insert_many([("new", b)], [Student.first_name, Student.organization]).execute(),
+    "save": lambda b, row: row.save(),
+    "delete": lambda b, row: row.delete_instance(),
+}
+
+
+@pytest.mark.parametrize("how", CROSSING)
+def test_a_write_across_tenants_is_told_with_both_organizations(walled, how):
+    with walled.in_b():
+        row = Student.get()
+    with walled.in_a(), pytest.raises(CrossTenantError) as refused:
+        CROSSING[how](walled.b, row)
+    assert (refused.value.bound, refused.value.found) == (walled.a.id, walled.b.id)
+    assert {str(walled.a.id), str(walled.b.id)} <= set(str(refused.value).replace(",", "").split())
+
+
 # -- inserts ------------------------------------------------------------------------------------------------------
 
 
