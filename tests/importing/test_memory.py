@@ -12,7 +12,7 @@ from rayces_core import Database
 from tests.factory import make_organization
 from tests.sizes import exhaustive, quick_or_whole
 
-ROWS, NOTES = quick_or_whole((15_000, 2_000), (60_000, 300))  # either is more than may be kept
+ROWS, NOTES = quick_or_whole((6_000, 8_000), (60_000, 300))  # either is more than may be kept
 MOST_MEGABYTES = 40
 
 
