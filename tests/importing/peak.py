@@ -10,7 +10,7 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_kilobytes() -> int:
-    """The peak of this process; getrusage() counts that of the process it was started by as well, where it is higher."""
+    """The peak of this process; getrusage() tells that of the process it was started by, where that is higher."""
     if STATUS.exists():
         return int(re.findall(r"VmHWM:\s+(\d+)", STATUS.read_text())[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
