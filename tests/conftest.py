@@ -41,11 +41,15 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
+# What collecting makes stays to the end of the run, so no garbage collection has to walk it, then or later.
+gc.disable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """What collecting has made stays to the end of the run, so that no garbage collection has to walk it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -178,9 +182,11 @@ RACING = (
     "bench.contenders.by_hand",
     "bench.contenders.rayces",
     "bench.crowd",
+    "rayces_core.cli.importing",
     "rayces_core.models",
     "rayces_core.credits",
     "rayces_core.scheduling",
+    "tests.cli.forked",
     "tests.credits.jack_worker",
     "tests.credits.racers",
     "tests.scheduling.racing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from rayces_core.cli import run
+from tests.cli.forked import Forked
 
 # Options of a command on a terminal, and whether its progress is shown there; each is a process of its own. That the
 # quiet see none, `make test` tries with `rayces import` alone.
@@ -42,6 +44,10 @@ class Terminal:
         return Ran(code, printed.out, printed.err)
 
 
+# A shell that starts a run in the background lets it ignore Ctrl-C, and so would every process of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without what would lead a command elsewhere, and with `variables`."""
     ours = {"RAYCES_DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
@@ -58,12 +64,12 @@ def on_terminal(*words: str, streams: tuple[str, ...] = ("stderr",), **variables
     """Run a command whose `streams` are a terminal of 80 columns; gives what that showed, other stdout and the code."""
     master, slave = pty.openpty()
     screen = environment(**{"TERM": "xterm-256color", "COLUMNS": "80"} | variables)
-    process = start(*words, env=screen, **dict.fromkeys(streams, slave))
+    process = Forked(*words, env=screen, **dict.fromkeys(streams, slave))
     os.close(slave)
     with os.fdopen(master, "rb") as terminal:
         shown = b"".join(iter(lambda: _read(terminal.fileno()), b"")).decode()
     out, _ = process.communicate(timeout=120)
-    return shown, out or "", process.returncode
+    return shown, out, int(process.returncode or 0)
 
 
 def _read(descriptor: int) -> bytes:

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from rayces_core import Database, Post, User, archive
 from rayces_core.cli.options import Settings
 from rayces_core.cli.tenant_archive import tenant_import
-from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal, start
+from tests.cli.forked import Forked
+from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal
 from tests.factory import make_appointment, make_organization, make_post, make_user
 
 
@@ -41,7 +42,7 @@ def test_rows_go_to_a_file(bare: Terminal, north: Database, tmp_path: Path) -> N
 
 def test_rows_go_to_stdout_and_the_summary_does_not(bare: Terminal, north: Database) -> None:
     words = ("export", "users", "-", "--tenant", "north", "--columns", "email", "--user", "ana@example.org")
-    process = start(*words, "--database-url", north.url)
+    process = Forked(*words, "--database-url", north.url, env=environment())
     assert process.communicate(timeout=60) == ("email\nana@example.org\n", "exported 1 users to - (csv)\n")
     quiet = bare(*words, "--quiet")
     assert (quiet.out.splitlines(), quiet.err) == (["email", "ana@example.org"], "")
@@ -111,7 +112,7 @@ def test_what_cannot_be_reached_is_3(bare: Terminal, north: Database, tmp_path: 
 def test_a_binary_format_is_not_for_a_terminal(north: Database) -> None:
     master, slave = pty.openpty()
     words = ("export", "users", "-", "--format", "parquet", "--tenant", "north", "--database-url", north.url)
-    process = start(*words, stdout=slave, env=environment(TERM="xterm"))
+    process = Forked(*words, stdout=slave, env=environment(TERM="xterm"))
     os.close(slave)
     _, err = process.communicate(timeout=60)
     os.close(master)

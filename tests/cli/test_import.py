@@ -12,7 +12,8 @@ import pytest
 
 from rayces_core import Database, Organization, Student, User
 from rayces_core.importing.records import RECORDS
-from tests.cli.process import SHOWN, Terminal, is_one_sentence, on_terminal, start
+from tests.cli.forked import Forked
+from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal
 from tests.factory import make_organization
 from tests.sizes import exhaustive, quick_or_whole
 
@@ -160,7 +161,7 @@ def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
     rows = quick_or_whole(15_000, 60_000)
     path.write_text("email,first_name\n" + "".join(f"p{number}@example.org,Ana\n" for number in range(rows)))
     words = ("import", "users", str(path), "--tenant", "north")
-    process = start(*words, "--database-url", bare_db.url)
+    process = Forked(*words, "--database-url", bare_db.url, env=environment())
     with bare_db.tenant(north):
         _wait_for(process, lambda: User.select().exists())
         process.send_signal(signal.SIGINT)

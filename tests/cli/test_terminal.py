@@ -20,6 +20,7 @@ import pytest
 from rayces_core.cli.completion import VARIABLE
 from rayces_core.cli.interrupt import interruptible_statements
 from rayces_core.database.database import Database
+from tests.cli.forked import Forked
 from tests.cli.process import Terminal, environment, on_terminal, start
 from tests.conftest import on_server
 from tests.sizes import exhaustive, quick_or_whole
@@ -143,7 +144,7 @@ def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal, signal
     other = psycopg2.connect(str(empty.url))
     cursor = other.cursor()
     cursor.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-    process = start("migrate", "up", "--database-url", str(empty.url))
+    process = Forked("migrate", "up", "--database-url", str(empty.url), env=environment())
     while process.poll() is None:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass")
         if cursor.fetchone() != (0,):

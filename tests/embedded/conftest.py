@@ -1,5 +1,6 @@
 """Folders for embedded servers."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rayces_core.embedded import folder, server
 from rayces_core.embedded.server import EmbeddedServer
-from tests.embedded.processes import TEMPORARY, processes_of, wait_until
+from tests.embedded.processes import TEMPORARY, binaries_that_copy, processes_of, wait_until
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -18,6 +20,26 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", TEMPORARY.get("TMPDIR", tempfile.gettempdir()))
         yield
+
+
+@pytest.fixture(autouse=True, scope="package")
+def copied_clusters(temporary_folders: None) -> Iterator[None]:
+    """Clusters are copies, unless the account of the server cannot reach what is installed and gets a copy of that."""
+    with tempfile.TemporaryDirectory() as probe:
+        reachable = os.geteuid() != 0 or folder._can_run(folder.account_of(Path(probe)), folder.find_binaries())
+    if not reachable:
+        yield
+        return
+    with binaries_that_copy() as binaries, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "find_binaries", lambda: binaries)
+        patch.setenv("RAYCES_TEST_BINARIES", str(binaries))
+        yield
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed itself is looked for and used."""
+    monkeypatch.setattr(server, "find_binaries", folder.find_binaries)
 
 
 @pytest.fixture

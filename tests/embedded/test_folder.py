@@ -128,7 +128,7 @@ def test_data_that_belong_to_root_are_refused(data_folder: Path) -> None:
 
 @pytest.mark.skipif(not IS_ROOT, reason="an ordinary user reaches what is installed")
 def test_binaries_out_of_reach_of_the_account_are_copied_for_as_long_as_the_server_runs(
-    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+    installed: None, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = find_binaries().parents[1]
     closed = tmp_path / "closed"

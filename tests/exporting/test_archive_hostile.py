@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
+import multiprocessing
+import signal
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from rayces_core.archive import reading
 from rayces_core.archive.manifest import VERSION, parsed
 from rayces_core.archive.snapshot import combined
 from rayces_core.models import TENANT_MODELS
+from tests.exporting.worlds import restore_and_be_killed
 from tests.factory import make_organization, make_student, make_user
 
 Files = dict[str, bytes]
@@ -302,15 +303,11 @@ def test_an_interrupted_import_leaves_no_organization(db: Database, written: Pat
 
 
 def test_a_killed_import_leaves_no_row_and_can_be_run_again(bare_db: Database, written: Path) -> None:
-    code = f"""
-import os, signal
-from rayces_core import Database, archive
-def die(table, done, total):
-    if table == "state_transitions":
-        os.kill(os.getpid(), signal.SIGKILL)
-archive.restore(Database.connect({bare_db.url!r}), {str(written)!r}, subdomain="killed", progress=die)
-"""
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == -9
+    context = multiprocessing.get_context("forkserver")
+    importer = context.Process(target=restore_and_be_killed, args=(bare_db.url, written, "killed"))
+    importer.start()
+    importer.join(60)
+    assert importer.exitcode == -signal.SIGKILL
     with bare_db.tenant("killed"):
         assert [model for model in TENANT_MODELS if model.select().exists()] == []
     assert archive.restore(bare_db, written, subdomain="killed").total > 20

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import UTC, date, datetime
+from pathlib import Path
 
-from rayces_core import Appointment, Role, StateTransition, Student, credits
+from rayces_core import Appointment, Database, Role, StateTransition, Student, archive, credits
 from rayces_core.models import TENANT_MODELS
 from rayces_core.models.imports import ImportRun
 from tests.credits.corruption import make_ledger
@@ -48,3 +51,13 @@ def names_of_everything() -> dict[str, object]:
         "appointment histories": sorted([t.event, t.occurred_at] for a in Appointment.select() for t in a.history()),
         "journal": StateTransition.select().count(),
     }
+
+
+def restore_and_be_killed(url: str, path: Path, subdomain: str) -> None:
+    """Begin to restore an archive, and be killed when most of it is written."""
+
+    def die(table: str, _done: int, _total: int | None) -> None:
+        if table == "state_transitions":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    archive.restore(Database.connect(url), path, subdomain=subdomain, progress=die)

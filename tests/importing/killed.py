@@ -1,10 +1,9 @@
-"""Imports users and is killed: `python -m tests.importing.killed URL TENANT ROWS BATCH (after K | soon MS)`."""
+"""Imports users and is killed: after so many batches, or soon (milliseconds) after the first."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -12,27 +11,22 @@ from rayces_core import Database, importing
 from tests.importing.world import people
 
 
-def main() -> None:
-    url, tenant, rows, batch, how, when = sys.argv[1:]
+def bring_in(url: str, tenant: str, rows: int, batch: int, how: str, when: int) -> None:
     batches = 0
 
     def progress(what: str, _: int, __: int | None) -> None:
         nonlocal batches
         batches += what == "write"
         if batches == 1 and how == "soon":
-            threading.Thread(target=die, args=(int(when),), daemon=True).start()
-        if how == "after" and batches == int(when):
+            threading.Thread(target=die, args=(when,), daemon=True).start()
+        if how == "after" and batches == when:
             die(0)
 
     with Database.connect(url) as db, db.tenant(tenant):
-        importing.run(people(int(rows)), "users", batch_rows=int(batch), progress=progress)
+        importing.run(people(rows), "users", batch_rows=batch, progress=progress)
         time.sleep(10)
 
 
 def die(milliseconds: int) -> None:
     time.sleep(milliseconds / 1000)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -69,12 +69,13 @@ def test_one_endless_line_is_refused_in_flat_memory(tmp_path):
         for _ in range(100):
             opened.write(b"x" * 1024 * 1024)
     code = (
-        "import resource, sys; from rayces_core import SourceError\n"
+        "import sys; from rayces_core import SourceError\n"
         "from rayces_core.importing.sources import open_source\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "from tests.importing.peak import peak_kilobytes\n"
+        "before = peak_kilobytes()\n"
         "try: open_source(sys.argv[1])\n"
         "except SourceError as error: print(error)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "print(peak_kilobytes() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120)
     said, grown_kilobytes = done.stdout.splitlines()

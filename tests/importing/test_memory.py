@@ -12,8 +12,8 @@ from rayces_core import Database
 from tests.factory import make_organization
 from tests.sizes import exhaustive, quick_or_whole
 
-ROWS, NOTES = quick_or_whole((15_000, 2_000), (60_000, 300))  # either is more than may be kept
-MOST_MEGABYTES = 40
+# Either is more than may be kept.
+ROWS, NOTES, MOST_MEGABYTES = quick_or_whole((15_000, 300, 25), (60_000, 300, 40))
 
 
 # Bad rows stay in `make test`: they are read as good ones are, and their problems are counted besides.

@@ -263,8 +263,8 @@ def test_memory_stays_flat_while_a_large_file_is_read(tmp_path):
         opened.write("Nombre;Notas\n")
         opened.writelines(f"José {n};{'x' * 100}\n" for n in range(60_000))
     code = (
-        "import resource, sys; from rayces_core.importing.sources import open_source\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import sys; from rayces_core.importing.sources import open_source\n"
+        "from tests.importing.peak import peak_kilobytes as peak\n"
         "batches = open_source(sys.argv[1]).batches(); rows = len(next(batches)); before = peak()\n"
         "rows += sum(len(batch) for batch in batches); print(rows, peak() - before)"
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,10 +27,12 @@ from rayces_core import (
 from rayces_core.models import ImportRun
 from tests.conftest import on_server
 from tests.factory import make_organization
+from tests.importing import killed
 from tests.importing.world import CHILDREN, NOW, PEOPLE, counts, make_centre, people, session, told
-from tests.sizes import exhaustive
+from tests.sizes import exhaustive, quick_or_whole
 
 BATCH = 100
+ROWS = quick_or_whole(1500, 3000)
 
 
 def stopping_after(batches: int) -> Any:
@@ -130,19 +131,21 @@ def test_a_killed_import_leaves_whole_batches_and_is_finished_by_resume(
     bare_db: Database, how: tuple[str, int]
 ) -> None:
     organization = make_organization(bare_db)
-    words = [bare_db.url, organization.subdomain, "3000", str(BATCH), how[0], str(how[1])]
-    done = subprocess.run([sys.executable, "-m", "tests.importing.killed", *words], timeout=100, check=False)
-    assert done.returncode == -signal.SIGKILL
+    asked = (bare_db.url, organization.subdomain, ROWS, BATCH, *how)
+    importer = multiprocessing.get_context("forkserver").Process(target=killed.bring_in, args=asked)
+    importer.start()
+    importer.join(100)
+    assert importer.exitcode == -signal.SIGKILL
     with bare_db.tenant(organization):
         there = User.select().count()
-        assert 0 < there <= 3000
+        assert 0 < there <= ROWS
         assert there % BATCH == 0
         run = ImportRun.get()
         assert (run.created, run.last_row) == (there, there)
-        report = importing.run(people(3000), User, batch_rows=BATCH, resume=True)
-        assert report.created == 3000 - there
-        assert {row.email for row in User.select()} == {row["email"] for row in people(3000)}
-        assert User.select().count() == 3000
+        report = importing.run(people(ROWS), User, batch_rows=BATCH, resume=True)
+        assert report.created == ROWS - there
+        assert {row.email for row in User.select()} == {row["email"] for row in people(ROWS)}
+        assert User.select().count() == ROWS
 
 
 def during_the_read(rows: list[dict[str, Any]], db: Database, organization: Any, act: Any, late: bool) -> Any:

@@ -16,6 +16,7 @@ from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.measuring import Measurement
 from rayces_core.migrating.probe import LONGEST_HOLD_SECONDS
 from rayces_core.migrating.rehearsal import rehearse, table_sizes
+from tests.sizes import quick_or_whole
 
 HEAD = "def migrate(migrator, database, *, fake=False):\n"
 TABLES = """
@@ -120,31 +121,32 @@ def _facts(measurement: Measurement) -> tuple[str | None, tuple[str, ...], tuple
 # Each case has tables of its own, so that one rehearsal measures them all.
 NAMES = re.compile(r"\b(parents|children|children_parent|done_present|tighten|more|copy)\b")
 CASES = [*BLOCKING, *HARMLESS]
+ON_15 = list(BLOCKING)[:: quick_or_whole(6, 1)]
 
 
 def _own(text: str, case: str) -> str:
     return NAMES.sub(rf"\1_{CASES.index(case)}", text)
 
 
-def _measure_all(url: str, folder: Path, scratch_url: str) -> dict[str, list[Measurement]]:
-    (folder / "001_tables.py").write_text(_source(*(_own(TABLES, case) for case in CASES)))
-    for number, case in enumerate(CASES, start=2):
+def _measure(cases: list[str], url: str, folder: Path, scratch_url: str) -> dict[str, list[Measurement]]:
+    (folder / "001_tables.py").write_text(_source(*(_own(TABLES, case) for case in cases)))
+    for number, case in enumerate(cases, start=2):
         (folder / f"{number:03}_change.py").write_text(_source(_own((BLOCKING | HARMLESS)[case][0], case)))
     found = rehearse(Runner(url, folder), scratch_url)
     return {case: [each for each in found if each.migration.startswith(f"{number:03}")]
-            for number, case in enumerate(CASES, start=2)}  # fmt: skip
+            for number, case in enumerate(cases, start=2)}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def measured(create_database: Callable[[], str], server_url: str, tmp_path_factory: Any) -> Any:
     """Case → what was measured."""
-    return _measure_all(create_database(), tmp_path_factory.mktemp("cases"), server_url)
+    return _measure(CASES, create_database(), tmp_path_factory.mktemp("cases"), server_url)
 
 
 @pytest.fixture(scope="module")
 def measured_on_15(create_database: Callable[[], str], oldest_server_url: str, tmp_path_factory: Any) -> Any:
-    """The same on PostgreSQL 15."""
-    return _measure_all(create_database(), tmp_path_factory.mktemp("cases"), oldest_server_url)
+    """The same of what blocks (every sixth in `make test`) on PostgreSQL 15."""
+    return _measure(ON_15, create_database(), tmp_path_factory.mktemp("cases"), oldest_server_url)
 
 
 def _see_it_blocks(found: list[Measurement], case: str) -> Measurement:
@@ -329,7 +331,7 @@ def test_a_scratch_server_that_does_not_answer_is_one_clear_error(base: tuple[st
         rehearse(Runner(url, folder), f"postgresql://nobody@/none?host={tmp_path}")
 
 
-@pytest.mark.parametrize("case", BLOCKING)
+@pytest.mark.parametrize("case", ON_15)
 def test_postgresql_15_measures_the_same(measured_on_15: dict[str, Any], case: str) -> None:
     _see_it_blocks(measured_on_15[case], case)
 

@@ -55,14 +55,12 @@ def test_the_packaged_migrations_are_the_same_by_script(make_database: Any, migr
     assert Runner(url).up() == []
 
 
-def test_the_packaged_migrations_are_undone_by_script(make_database: Any, connect: Any) -> None:
-    url = make_database()
-    connection = connect(url)
-    before = fingerprint(connection)
-    runner = Runner(url)
-    runner.up()
-    assert psql(url, runner.down_script(0), calls=True) == ""
-    assert fingerprint(connection) == before
+def test_the_packaged_migrations_are_undone_by_script(
+    make_database: Any, create_database: Any, template: str, connect: Any
+) -> None:
+    url = create_database(template)
+    assert psql(url, Runner(url).down_script(0), calls=True) == ""
+    assert fingerprint(connect(url)) == fingerprint(connect(make_database()))
 
 
 def test_rows_come_out_as_the_runner_would_leave_them(make_database: Any, connect: Any) -> None:

@@ -157,7 +157,7 @@ def killed_after(command: list[str], steps: int, seconds: float) -> bool:
     return running.returncode == -signal.SIGKILL
 
 
-STEPS, MOST = quick_or_whole(((20, 60), 3), ((2, 25), 400))
+STEPS, MOST = quick_or_whole(((20, 60), 2), ((2, 25), 400))
 
 
 def test_a_process_killed_at_any_moment_is_gone_on_with(disturbed: MyHub, undisturbed: Undisturbed) -> None:

@@ -102,25 +102,20 @@ def test_a_lock_that_is_not_free_never_holds_the_old_application_up_for_long(myh
     assert 0.1 < max(waits) < 1
 
 
-def test_locks_that_stop_the_old_application_are_waited_for_200_ms(myhub: MyHub) -> None:
+def test_locks_wait_200_ms_and_a_prepared_select_of_everything_fails_once_as_the_documents_say(myhub: MyHub) -> None:
     limits: dict[str, str] = {}
 
     def ask(name: str, step: int, _steps: int) -> None:
         if name in ATOMIC:
             limits[name] = adoption.database.one("SHOW lock_timeout")
 
-    adoption = myhub.adoption(on_step=ask)
-    adoption.run()
-    assert len(limits) > 10
-    assert set(limits.values()) == {"200ms"}
-
-
-def test_a_prepared_select_of_everything_fails_once_as_the_documents_say(myhub: MyHub) -> None:
-    application = myhub.application()
+    adoption, application = myhub.adoption(on_step=ask), myhub.application()
     application.ask("PREPARE shown AS SELECT * FROM posts WHERE id = $1")
     application.ask("PREPARE named AS SELECT id, content FROM posts WHERE id = $1")
     application.ask("EXECUTE shown (1)")
-    myhub.adoption().run()
+    adoption.run()
+    assert len(limits) > 10
+    assert set(limits.values()) == {"200ms"}
     assert application.one("SELECT count(*) FROM posts") == 16
     assert application.ask("EXECUTE named (1)") == [(1, "50% of 1")]
     with pytest.raises(psycopg2.errors.FeatureNotSupported, match="cached plan must not change result type"):

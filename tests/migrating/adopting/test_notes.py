@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .conftest import MyHub
 
 # Statement → whether the old role's queries lose the index.
@@ -19,25 +21,29 @@ INDEXES = {
 def test_an_index_that_row_level_security_takes_away_is_noted(myhub: MyHub) -> None:
     for case, (statement, _) in INDEXES.items():
         myhub.sql(statement.replace("INDEX odd", f"INDEX odd_{case}"))
-    found = [each for each in myhub.adoption().report().findings if each.kind == "slower-indexes"]
+    found = slower(myhub)
     noted = {case for case in INDEXES for each in found if f"odd_{case}" in each.what}
     assert noted == {case for case, (_, is_lost) in INDEXES.items() if is_lost}
     assert {each.severity for each in found} == {"note"}
+    myhub.sql("ALTER FUNCTION lower(text) LEAKPROOF")
+    try:
+        assert [each for each in slower(myhub) if "odd_lower" in each.what] == []
+    finally:  # the database is emptied and used again, and its functions stay
+        myhub.sql("ALTER FUNCTION lower(text) NOT LEAKPROOF")
 
 
-def test_the_note_is_true_and_so_is_its_advice(myhub: MyHub) -> None:
-    myhub.sql("CREATE INDEX odd ON users (lower(email))")
-    myhub.adoption().run()
-    application = myhub.application()
+def slower(myhub: MyHub) -> list[Any]:
+    return [each for each in myhub.adoption().report().findings if each.kind == "slower-indexes"]
+
+
+def test_the_note_is_true_and_so_is_its_advice(adopted: MyHub) -> None:
+    adopted.sql("CREATE INDEX odd ON users (lower(email))")
+    application = adopted.application()
 
     def plan() -> str:
         return str(application.ask("EXPLAIN SELECT * FROM users WHERE lower(email) = 'user1@example.com'"))
 
     application.ask("SET enable_seqscan = off")
     assert "Index Cond: (lower" not in plan()
-    myhub.sql("ALTER FUNCTION lower(text) LEAKPROOF")
-    try:
-        assert "Index Cond: (lower" in plan()
-        assert [each for each in myhub.again().report().findings if each.kind == "slower-indexes"] == []
-    finally:  # the database is emptied and used again, and its functions stay
-        myhub.sql("ALTER FUNCTION lower(text) NOT LEAKPROOF")
+    adopted.sql("ALTER FUNCTION lower(text) LEAKPROOF")
+    assert "Index Cond: (lower" in plan()
