@@ -62,6 +62,7 @@ CODES = {
     "NaiveDatetimeError": "naive_datetime",
     "NewClientsRefusedError": "new_clients_refused",
     "NotPermittedError": "not_permitted",
+    "UnauthenticatedError": "unauthenticated",
     "NothingToRefundError": "nothing_to_refund",
     "OperationFailedError": "operation_failed",
     "OrganizationMissingError": "organization_missing",
