@@ -8,7 +8,7 @@ import pytest
 from rayces_core import Database, Student, TenantNotSetError
 from rayces_core.database.binding import bound_here
 from rayces_core.integrations.asgi import TenantMiddleware
-from rayces_core.integrations.tenants import Resolver
+from rayces_core.integrations.tenants import TENANT, Resolver, organization_of
 from tests.factory import make_organization
 from tests.wire import wire
 
@@ -47,7 +47,7 @@ class Seen:
 
     async def __call__(self, scope, receive, send):
         self.scopes.append(scope)
-        current = scope.get("rayces.tenant")
+        current = organization_of(scope) if TENANT in scope else None
         assert (current is None) == (bound_here() is None)
         assert current is None or current.id == self.db.organization_id
         self.organizations.append(current and current.subdomain)
@@ -71,7 +71,7 @@ def test_http_and_web_sockets_are_bound_and_what_else_a_server_sends_is_not(app,
             serve(app, scope_of("/", ("host", f"{tenant.subdomain}.example.org"), kind=kind))
     serve(app, {"type": "lifespan"})
     assert seen.organizations == [a.subdomain, b.subdomain] * 2 + [None]
-    assert [scope["rayces.tenant"].id for scope in seen.scopes[:4]] == [a.id, b.id] * 2
+    assert [organization_of(scope).id for scope in seen.scopes[:4]] == [a.id, b.id] * 2
 
 
 def test_exempt_paths_are_served_unbound(app, seen):

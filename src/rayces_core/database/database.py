@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -228,6 +229,17 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
             TenantSwitchError: a transaction of another tenant is open here.
         """
         return TenantBlock(lambda: self._tenant(tenant, cached_only), self._holder)
+
+    def known_tenant(self, tenant: str | int) -> TenantBlock[Callable[[], Org]]:
+        """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
+
+        def find() -> tuple[Binding, Callable[[], Org]]:
+            values = self._looked_up(checked_key(tenant), cached_only=True)
+            if not values["active"]:
+                raise InactiveTenantError(values["subdomain"])
+            return self._binding_of(values["id"]), partial(instance_of, self._tenants.home, values)
+
+        return TenantBlock(find, self._holder)
 
     def privileged(self, *, reason: str) -> TenantBlock[None]:
         """Work over all organizations for the block, as another role; the reason is logged.

@@ -349,7 +349,8 @@ class Engine(peewee.PostgresqlDatabase):
 
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
-        connection = self.session.conn
+        session = self._sessions.there()
+        connection = None if session is None else session.conn
         return connection.holder if connection is not None and not connection.idle else None
 
 

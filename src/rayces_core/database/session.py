@@ -283,9 +283,17 @@ class Sessions(threading.local):
         session = self._tasks.get(runner)
         if session is None:
             session = self._tasks[runner] = self._make()
+            self._had_tasks = True
         return session
+
+    def there(self) -> Session | None:
+        """The same, if there is one already."""
+        if not self._had_tasks and self._thread.conn is None:  # whichever of them is asked for, it has nothing
+            return None
+        runner = runner_here()
+        return self._thread if runner is None else self._tasks.get(runner)
 
     def forget(self) -> None:
         """After a fork: the connections are the parent's."""
-        self._thread = self._make()
+        self._thread, self._had_tasks = self._make(), False
         self._tasks: WeakKeyDictionary[Runner, Session] = WeakKeyDictionary()

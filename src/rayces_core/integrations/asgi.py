@@ -17,8 +17,7 @@ from rayces_core.integrations.exempt import Exempt
 from rayces_core.integrations.languages import preferred
 from rayces_core.integrations.needed import missing
 from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, problem
-from rayces_core.integrations.tenants import LOOK_UPS_AT_ONCE, Resolver
-from rayces_core.tenancy.organization import Organization
+from rayces_core.integrations.tenants import LOOK_UPS_AT_ONCE, TENANT, Resolver
 
 try:
     from anyio import CapacityLimiter
@@ -35,8 +34,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where a request keeps its organization.
-TENANT = "rayces.tenant"
 # Look-ups have threads of their own: behind endpoints that wait for the database, known tenants would wait as well.
 _look_ups: RunVar[CapacityLimiter] = RunVar("rayces_look_ups")
 
@@ -70,47 +67,47 @@ class TenantMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request within its tenant's block; one that is mounted in another is within already."""
-        if scope["type"] not in ("http", "websocket") or TENANT in scope or route_path(scope) in self._exempt:
-            return await self.app(scope, receive, send)
-        try:
-            block = [await self._block(scope)]
-        except RaycesError as error:
-            return await refuse(scope, send, self._told(scope, error))
-        with block.pop() as organization:  # nobody but the statement has it, so whatever ends it leaves nothing bound
-            scope[TENANT] = organization
+        if scope["type"] not in ("http", "websocket") or TENANT in scope or (path := route_path(scope)) in self._exempt:
             await self.app(scope, receive, send)
-        return None
+            return
+        try:
+            name = self._name(scope, path)
+            try:
+                block = [self._db.known_tenant(name).found()]
+            except TenantNotCachedError:
+                block = [await self._looked_up(name)]
+        except RaycesError as error:
+            await refuse(scope, send, self._told(scope, error))
+            return
+        with block.pop() as named:  # nobody but the statement has it, so whatever ends it leaves nothing bound
+            scope[TENANT] = named
+            await self.app(scope, receive, send)
 
-    async def _block(self, scope: Scope) -> TenantBlock[Organization]:
-        """The tenant's block, found; entering it asks nothing of the database."""
-        name: str | int | None
-        name, prefix = self._resolver.named(*self._said(scope), route_path(scope))
+    def _name(self, scope: Scope, path: str) -> str | int:
+        """What names the tenant; UnknownTenantError where nothing does."""
+        host, header = self._said(scope["headers"])
+        name, prefix = self._resolver.named(host, header, path)
         if prefix:
             scope["root_path"] = scope.get("root_path", "") + prefix
-        if name is None and self._token is not None:
-            name = self._token(scope)
-        if name is None:
+        named = self._token(scope) if name is None and self._token is not None else name
+        if named is None:
             raise UnknownTenantError(None, "the request names no tenant")
-        try:
-            return self._db.tenant(name, cached_only=True).found()
-        except TenantNotCachedError:
-            organization = await run_sync(self._resolver.resolve, name, limiter=_limiter())
-            return self._db.tenant(organization, cached_only=True).found()
+        return named
 
-    def _said(self, scope: Scope) -> tuple[str | None, str | None]:
-        """What the request says of its host and in the header; nothing where it says two things."""
-        hosts, headers = [], []
-        for key, value in scope["headers"]:
+    async def _looked_up(self, name: str | int) -> TenantBlock[Any]:
+        """The tenant's block; entering it asks nothing of the database."""
+        organization = await run_sync(self._resolver.resolve, name, limiter=_limiter())
+        return self._db.tenant(organization, cached_only=True).found()
+
+    def _said(self, fields: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, str | None]:
+        """What the request says of its host and in the header; UnknownTenantError where it says two things."""
+        host = header = None
+        for key, value in fields:
             if key == b"host":
-                hosts.append(value)
+                host = _once(host, value)
             elif key == self._header:
-                headers.append(value)
-        if len(set(hosts)) > 1 or len(set(headers)) > 1:
-            raise UnknownTenantError(None, "the request names two hosts or tenants")
-        return (
-            hosts[0].decode("latin-1") if hosts else None,
-            headers[0].decode("latin-1") if headers else None,
-        )
+                header = _once(header, value)
+        return _text(host), _text(header)
 
     def _told(self, scope: Scope, error: RaycesError) -> Problem:
         answer = problem(error, language_of(scope, self._language))
@@ -128,10 +125,24 @@ def _limiter() -> CapacityLimiter:
         return limiter
 
 
+def _once(before: bytes | None, value: bytes) -> bytes:
+    if before is not None and before != value:
+        raise UnknownTenantError(None, "the request names two hosts or tenants")
+    return value
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
 def route_path(scope: Scope) -> str:
     """The path below where the application is mounted."""
-    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
-    return path[len(root) :] if root and path.startswith(root + "/") else path
+    path: str = scope["path"]
+    root: str = scope.get("root_path") or ""
+    if not root:
+        return path
+    root = root.rstrip("/")
+    return path[len(root) :] if path.startswith(root + "/") else path
 
 
 def language_of(scope: Scope, default: str) -> str:

@@ -13,6 +13,7 @@ import peewee
 from rayces_core import errors as e
 
 _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
+    401: (e.UnauthenticatedError,),
     403: (e.NotPermittedError,),
     404: (e.CrossTenantError, e.InactiveTenantError, e.UnknownTenantError, peewee.DoesNotExist),
     409: (

@@ -9,7 +9,8 @@ tokens are of one tenant, and whoever comes to another one is not signed in ther
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import MutableMapping
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from rayces_core.database.database import Database
@@ -19,6 +20,8 @@ from rayces_core.tenancy.organization import Organization
 # What organizations_subdomain_check allows; anything else is asked of no database.
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT: Final = re.compile(r":\d*\Z")
+# Where a request keeps its organization, or what gives it; see `organization_of`.
+TENANT: Final = "rayces.tenant"
 # Connections of its own for looking tenants up, which must not wait behind the endpoints'.
 LOOK_UPS_AT_ONCE: Final = 2
 
@@ -59,10 +62,9 @@ class Resolver:
     def named(self, host: str | None, header: str | None = None, path: str = "") -> tuple[str | None, str]:
         """The same, and the part of the path that named it: "" or, for example, "/t/north"."""
         if host is not None and self._suffixes:
-            host = _PORT.sub("", host).lower().rstrip(".")
-            for suffix in self._suffixes:
-                if host.endswith(suffix):
-                    return _checked(host[: -len(suffix)]), ""
+            below, name = _below(host, self._suffixes)
+            if below:
+                return name, ""
         prefix = self._path_prefix
         if prefix is not None and path.startswith(prefix):
             label = path[len(prefix) :].partition("/")[0]
@@ -95,6 +97,25 @@ class Resolver:
         """Close the connections of look-ups; the next one opens another."""
         if "_beside" in vars(self):
             self._beside.disconnect()
+
+
+@lru_cache(maxsize=1024)
+def _below(host: str, suffixes: tuple[str, ...]) -> tuple[bool, str | None]:
+    """Whether a host is below one of the domains, and the tenant that it names there."""
+    host = _PORT.sub("", host).lower().rstrip(".")
+    for suffix in suffixes:
+        if host.endswith(suffix):
+            return True, _checked(host[: -len(suffix)])
+    return False, None
+
+
+def organization_of(request: MutableMapping[str, Any]) -> Organization:
+    """The organization of a request that a middleware has bound: of its ASGI scope or WSGI environment. No query."""
+    named = request[TENANT]
+    if not isinstance(named, Organization):
+        named = request[TENANT] = named()
+    organization: Organization = named
+    return organization
 
 
 def _usable(name: str | int, organization: Organization | None) -> Organization:

@@ -19,13 +19,9 @@ from rayces_core.errors import RaycesError, TenantNotCachedError, UnknownTenantE
 from rayces_core.integrations.exempt import Exempt
 from rayces_core.integrations.languages import preferred
 from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, problem
-from rayces_core.integrations.tenants import Resolver
-from rayces_core.tenancy.organization import Organization
+from rayces_core.integrations.tenants import TENANT, Resolver
 
 logger = logging.getLogger("rayces_core")
-
-# Where a request keeps its organization.
-TENANT = "rayces.tenant"
 
 
 class TenantMiddleware:
@@ -57,7 +53,7 @@ class TenantMiddleware:
             answer = self.app(environ, start_response)
             return _Bound(answer, stack.pop_all())
 
-    def _block(self, environ: WSGIEnvironment) -> TenantBlock[Organization]:
+    def _block(self, environ: WSGIEnvironment) -> TenantBlock[Any]:
         path = environ.get("PATH_INFO", "")
         header = environ.get(self._header) if self._header is not None else None
         name: str | int | None
@@ -70,7 +66,7 @@ class TenantMiddleware:
         if name is None:
             raise UnknownTenantError(None, "the request names no tenant")
         try:
-            return self._db.tenant(name, cached_only=True).found()
+            return self._db.known_tenant(name).found()
         except TenantNotCachedError:
             return self._db.tenant(self._resolver.resolve(name), cached_only=True).found()
 
