@@ -61,8 +61,7 @@ def seen(db):
 @pytest.fixture
 def app(db, seen):
     resolver = Resolver(db, domain="example.org", header="X-Tenant", path_prefix="/t/")
-    yield TenantMiddleware(seen, resolver=resolver, exempt=("/healthz", "/static/*"))
-    resolver.disconnect()
+    return TenantMiddleware(seen, resolver=resolver, exempt=("/healthz", "/static/*"))
 
 
 def test_http_and_web_sockets_are_bound_and_what_else_a_server_sends_is_not(app, seen, a, b):
@@ -121,7 +120,6 @@ def test_an_application_within_another_is_within_its_tenant_already(db, seen, a)
     inner = TenantMiddleware(seen, resolver=Resolver(db, domain="other.test"))
     serve(TenantMiddleware(inner, resolver=resolver), scope_of("/", ("x-tenant", a.subdomain)))
     assert seen.organizations == [a.subdomain]
-    resolver.disconnect()
 
 
 @pytest.mark.parametrize("cache_seconds", [0, 30])
@@ -133,7 +131,6 @@ def test_the_event_loops_thread_asks_the_database_nothing(own_pool, cache_second
         names = (north.subdomain, "no-such-centre", off.subdomain) * 2
         answers = serve(app, *(scope_of("/", ("x-tenant", name)) for name in names))
         assert [answer[0]["status"] if answer else 200 for answer in answers] == [200, 404, 404] * 2
-        resolver.disconnect()
 
 
 def test_a_scan_of_made_up_names_reaches_the_database_once_for_each_and_never_for_what_is_no_name(own_pool):
@@ -145,7 +142,6 @@ def test_a_scan_of_made_up_names_reaches_the_database_once_for_each_and_never_fo
         names = ["scan-1", "scan-2", "scan-1", "no such name", "", "a.b"] * 3
         serve(app, *(scope_of("/", ("x-tenant", name)) for name in names))
         assert len(proxy.sent) == 2
-        resolver.disconnect()
 
 
 def test_a_database_that_is_away_is_told_as_such_and_asked_again():
@@ -173,7 +169,6 @@ def test_nothing_is_bound_after_a_request_however_it_ends(db, a):
                 _ = db.organization_id
 
     asyncio.run(twice())
-    resolver.disconnect()
 
 
 def test_many_requests_of_two_tenants_in_one_loop_see_their_own(db, a, b):
@@ -194,4 +189,3 @@ def test_many_requests_of_two_tenants_in_one_loop_see_their_own(db, a, b):
 
     asyncio.run(many())
     assert wrong == []
-    resolver.disconnect()

@@ -99,7 +99,6 @@ def test_unknown_and_inactive_tenants_are_remembered_as_well(own_pool):
                 with pytest.raises(error):
                     look(name)
             assert proxy.sent == []
-        resolver.disconnect()
 
 
 def test_a_tenant_is_looked_up_though_every_connection_is_taken_and_binding_it_asks_nothing(own_pool):
@@ -125,5 +124,5 @@ def test_a_tenant_is_looked_up_though_every_connection_is_taken_and_binding_it_a
             go_on.set()
             thread.join()
         assert resolver._beside.pool_status().max_connections == LOOK_UPS_AT_ONCE
-        resolver.disconnect()
+        database.disconnect()
         assert resolver._beside.pool_status().free == 0

@@ -24,9 +24,7 @@ class Started:
 
 @pytest.fixture
 def resolver(db):
-    resolver = Resolver(db, domain="example.org", header="X-Tenant", path_prefix="/t/")
-    yield resolver
-    resolver.disconnect()
+    return Resolver(db, domain="example.org", header="X-Tenant", path_prefix="/t/")
 
 
 def unbound(db):

@@ -75,7 +75,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
                 "app_role and admin_role must be two roles; the second one sees every organization"
             )
         self.url = with_options(url, given.connect_options)
-        self._server = server
+        self._server, self._others = server, []
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
         self._tenants = self._engine(self.url, self.app_role, given)
@@ -199,8 +199,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
 
     def close(self) -> None:
         """Close every connection; an embedded server is stopped when this was its last user."""
-        self._tenants.pool.close()
-        self._admins.pool.close()
+        self.disconnect()
         if self._server is not None:
             self._server.stop()
 

@@ -165,7 +165,6 @@ class Host:
 
     def disconnect(self) -> None:
         """Close all connections, at the end of the server."""
-        self.resolver.disconnect()
         self.db.disconnect()
 
 

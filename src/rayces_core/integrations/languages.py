@@ -9,6 +9,8 @@ from typing import Final
 
 LANGUAGES: Final = ("en", "es")
 DOMAIN: Final = "rayces"
+# What stands further behind is not read.
+LONGEST_HEADER: Final = 256
 LOCALE: Final = Path(__file__).parent / "locale"
 
 _declared: dict[tuple[str, str], str] = {}
@@ -36,11 +38,15 @@ def declare_text(code: str, **texts: str) -> None:
     _declared.update({(code, language): words for language, words in texts.items()})
 
 
-@lru_cache(maxsize=1024)
 def preferred(accept_language: str, default: str = LANGUAGES[0]) -> str:
     """The language of ours that an Accept-Language header likes best (RFC 9110, 12.5.4), or `default`."""
+    return _preferred(accept_language[:LONGEST_HEADER], default)
+
+
+@lru_cache(maxsize=1024)
+def _preferred(accept_language: str, default: str) -> str:
     liked: list[tuple[float, int, str]] = []
-    for place, part in enumerate(accept_language.split(",")[:32]):
+    for place, part in enumerate(accept_language.split(",")):
         tag, _, parameters = part.partition(";")
         language, weight = tag.strip().lower().partition("-")[0], _weight(parameters)
         language = default if language == "*" else language

@@ -20,6 +20,8 @@ from rayces_core.tenancy.organization import Organization
 # What organizations_subdomain_check allows; anything else is asked of no database.
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT: Final = re.compile(r":\d*\Z")
+# A name of the DNS has 253 characters at most; longer ones are not remembered.
+_LONGEST_HOST: Final = 260
 # Where a request keeps its organization, or what gives it; see `organization_of`.
 TENANT: Final = "rayces.tenant"
 # Connections of its own for looking tenants up, which must not wait behind the endpoints'.
@@ -62,7 +64,8 @@ class Resolver:
     def named(self, host: str | None, header: str | None = None, path: str = "") -> tuple[str | None, str]:
         """The same, and the part of the path that named it: "" or, for example, "/t/north"."""
         if host is not None and self._suffixes:
-            below, name = _below(host, self._suffixes)
+            look = _below if len(host) <= _LONGEST_HOST else _below.__wrapped__
+            below, name = look(host, self._suffixes)
             if below:
                 return name, ""
         prefix = self._path_prefix
@@ -92,11 +95,6 @@ class Resolver:
     @cached_property
     def _beside(self) -> Database[Any]:
         return self.db.beside(LOOK_UPS_AT_ONCE)
-
-    def disconnect(self) -> None:
-        """Close the connections of look-ups; the next one opens another."""
-        if "_beside" in vars(self):
-            self._beside.disconnect()
 
 
 @lru_cache(maxsize=1024)
