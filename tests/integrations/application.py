@@ -92,6 +92,15 @@ def make(db: Database, **options) -> FastAPI:
 
         return StreamingResponse(rows())
 
+    @app.get("/stream-own")
+    def stream_own():
+        def rows():
+            with db.tenant(db.organization_id):
+                for student in Student.select():
+                    yield f"{student.organization_id}\n"
+
+        return StreamingResponse(rows())
+
     @app.get("/me")
     def me(me: rayces.CurrentUser):
         return {"id": me.id}

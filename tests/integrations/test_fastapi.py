@@ -110,6 +110,34 @@ def test_a_plain_def_dependency_with_yield_fails_and_says_what_to_do(db, a):
             client.get("/sync")
 
 
+def test_a_generator_that_binds_for_itself_breaks_off_and_leaves_nothing_bound(site):
+    client = TestClient(site.app, base_url=f"http://{site.south.subdomain}.example.test")
+    with pytest.raises(RuntimeError, match="already started") as broken:
+        client.get("/stream-own")
+    assert isinstance(broken.value.__cause__, TenantSwitchError)
+    assert client.get("/sync").json()["tenant"] == site.south.id
+    assert site.db.pool_status().in_use == 0
+
+
+def test_an_exempt_path_has_no_tenant_and_says_so(site, caplog):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, exempt=["/about", "/open/*"])
+    rayces.install(app)
+
+    @app.get("/about")
+    async def about(tenant: rayces.Tenant):
+        return {}
+
+    @app.get("/open/{page}")
+    def page(page: str):
+        return {"bound": site.db.current_tenant is not None}
+
+    client = TestClient(app, base_url=f"http://{site.north.subdomain}.example.test", raise_server_exceptions=False)
+    assert client.get("/about").json()["code"] == "internal_error"
+    assert "is exempt from tenants" in caplog.text
+    assert client.get("/open/a").json() == {"bound": False}
+
+
 def test_mounted_applications_are_within_the_tenant_and_answer_with_problems_as_well(site):
     inner, flask = FastAPI(), pytest.importorskip("flask").Flask("mounted")
     site.rayces.install(inner, health=False)

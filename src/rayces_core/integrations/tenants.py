@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from rayces_core.database.database import Database
-from rayces_core.errors import ConfigurationError, InactiveTenantError, UnknownTenantError
+from rayces_core.errors import ConfigurationError, InactiveTenantError, TenantNotSetError, UnknownTenantError
 from rayces_core.tenancy.organization import Organization
 
 # What organizations_subdomain_check allows; anything else is asked of no database.
@@ -108,8 +108,14 @@ def _below(host: str, suffixes: tuple[str, ...]) -> tuple[bool, str | None]:
 
 
 def organization_of(request: MutableMapping[str, Any]) -> Organization:
-    """The organization of a request that a middleware has bound: of its ASGI scope or WSGI environment. No query."""
-    named = request[TENANT]
+    """The organization of a request that a middleware has bound: of its ASGI scope or WSGI environment. No query.
+
+    Raises:
+        TenantNotSetError: it has bound none, as the path is exempt.
+    """
+    named = request.get(TENANT)
+    if named is None:
+        raise TenantNotSetError("this path is exempt from tenants; take it out of exempt=, or ask for no tenant here")
     if not isinstance(named, Organization):
         named = request[TENANT] = named()
     organization: Organization = named
