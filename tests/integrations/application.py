@@ -106,7 +106,7 @@ def make(db: Database, **options) -> FastAPI:
         return {"id": me.id}
 
     @app.get("/ame")
-    async def ame(me: rayces.CurrentUser):
+    async def ame(me: Annotated[User, rayces.current_user]):
         return {"id": me.id}
 
     @app.get("/claims")

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from rayces_core.integrations.languages import LANGUAGES, LOCALE, preferred, tex
 from rayces_core.integrations.problems import HTTP_CODES, http_problem, problem
 from rayces_core.integrations.statuses import FACTS, SAME_AS, STATUS
 from tests.errors.tree import every_error
+from tests.test_docs import ROOT
 
 CLASSES = every_error()
 FOREIGN = 987_654_321
@@ -75,6 +77,15 @@ def test_no_answer_tells_of_another_person(kind, language):
     if status >= 500:
         assert set(body) == {"type", "title", "status", "code"}
         assert body["code"] in (problems.INTERNAL, problems.UNAVAILABLE)
+
+
+def test_statuses_are_those_that_the_documents_promise():
+    promised = re.findall(
+        r"^\| `(\w+Error)` .*?answer (\d{3})", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
+    )
+    assert len(promised) > 4
+    for name, status in promised:
+        assert STATUS[getattr(errors, name)] == int(status), name
 
 
 def test_a_class_without_a_status_or_a_text_would_be_seen():

@@ -61,15 +61,17 @@ class _Bearer(HTTPBearer):
 class Rayces(Host):
     """The library in a FastAPI application. Its arguments are those of `Host`; `install` brings it in.
 
-    Attributes, for the annotations of endpoints and dependencies:
+    For the annotations of endpoints and dependencies, and in lower case for `Annotated[User, rayces.current_user]`,
+    which type checkers understand:
+
+    Attributes:
         Tenant: the request's Organization. No query.
         CurrentUser: the User who has signed in, by one query; UnauthenticatedError (401) where nobody has.
         Claims: what the token says of the user, without a query, and so without knowing whether it was revoked.
         IdempotencyKey: the Idempotency-Key header with the user's id before it, or None.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def _prepare(self) -> None:
         bearer = Security(_Bearer(auto_error=False))
 
         async def tenant(connection: HTTPConnection) -> Organization:
@@ -88,11 +90,12 @@ class Rayces(Host):
         ) -> str | None:
             return self.key_of(me.id, idempotency_key)
 
-        self._user = user
-        self.Tenant = Annotated[Organization, Depends(tenant)]
-        self.Claims = Annotated[Claims, Depends(claims)]
-        self.CurrentUser = Annotated[User, Depends(user)]
-        self.IdempotencyKey = Annotated[str | None, Depends(key)]
+        self.tenant, self.claims = Depends(tenant), Depends(claims)
+        self.current_user, self.idempotency_key = Depends(user), Depends(key)
+        self.Tenant = Annotated[Organization, self.tenant]
+        self.Claims = Annotated[Claims, self.claims]
+        self.CurrentUser = Annotated[User, self.current_user]
+        self.IdempotencyKey = Annotated[str | None, self.idempotency_key]
 
     def requires(self, *roles: Role) -> Any:
         """A dependency that gives the user who has signed in if of one of these roles; an admin counts as staff.
@@ -105,7 +108,7 @@ class Rayces(Host):
         """
         wanted = checked_roles(roles)
 
-        async def check(me: Annotated[User, Depends(self._user)]) -> User:
+        async def check(me: Annotated[User, self.current_user]) -> User:
             self.check_role(me, wanted)
             return me
 

@@ -80,6 +80,10 @@ class Host:
         self._ready_seconds = ready_seconds
         if in_event_loop == "refuse":
             db.refuse_event_loops()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a framework's own needs besides, once the arguments are known."""
 
     @property
     def tokens(self) -> Tokens:
