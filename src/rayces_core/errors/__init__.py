@@ -106,6 +106,11 @@ RaycesError                          error
 │   ├── ColumnMappingError           column_mapping           (ValueError)
 │   ├── ImportRefusedError           import_refused
 │   └── ArchiveError                 archive                  (ValueError)
+├── DeliveryError                    delivery
+│   ├── AddressRefusedError          address_refused
+│   └── UndeliverableError           undeliverable
+├── NotificationRefusedError         notification_refused
+├── PaymentUnknownError              payment_unknown          (LookupError)
 ├── IdempotencyConflictError         idempotency_conflict
 └── MigrationError                   migration
     ├── MigrationFileError           migration_file
@@ -157,6 +162,13 @@ from rayces_core.errors.connection import (
     TimeLimitError,
     TooManyConnectionsError,
     TransactionTimeoutError,
+)
+from rayces_core.errors.delivery import (
+    AddressRefusedError,
+    DeliveryError,
+    NotificationRefusedError,
+    PaymentUnknownError,
+    UndeliverableError,
 )
 from rayces_core.errors.domain import (
     AlreadyDebitedError,
@@ -231,6 +243,7 @@ from rayces_core.errors.server import (
 )
 
 __all__ = [
+    "AddressRefusedError",
     "AlreadyDebitedError",
     "AlreadyRefundedError",
     "ArchiveError",
@@ -252,6 +265,7 @@ __all__ = [
     "DatabaseMissingError",
     "DatabaseUnreachableError",
     "DeadlockError",
+    "DeliveryError",
     "DiskFullError",
     "DuplicateError",
     "EmbeddedServerError",
@@ -280,12 +294,14 @@ __all__ = [
     "NewClientsRefusedError",
     "NotPermittedError",
     "NothingToRefundError",
+    "NotificationRefusedError",
     "OperationFailedError",
     "OrganizationMissingError",
     "OutOfMemoryError",
     "OutsideScheduleError",
     "OverlapError",
     "ParametersError",
+    "PaymentUnknownError",
     "PermissionDeniedError",
     "PoolTimeoutError",
     "ProfessionalInactiveError",
@@ -330,6 +346,7 @@ __all__ = [
     "TransactionStateError",
     "TransactionTimeoutError",
     "TransitionRefusedError",
+    "UndeliverableError",
     "UnknownColumnError",
     "UnknownFunctionError",
     "UnknownTableError",

@@ -1,0 +1,1 @@
+"""Messages that leave with what they tell of, and the relay that delivers them."""
