@@ -100,8 +100,10 @@ def _moved(message: Message) -> list[Letter]:
 
 def _cancelled(message: Message) -> list[Letter]:
     method = CANCEL if message.payload.get("from_state") == "confirmed" else None
-    return [] if message.payload.get("from_state") == "draft" else booking_letter(
-        "booking_cancelled", message, method=method
+    return (
+        []
+        if message.payload.get("from_state") == "draft"
+        else booking_letter("booking_cancelled", message, method=method)
     )
 
 

@@ -13,7 +13,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Any, Final
+from typing import Final
 
 from rayces_core.errors import ConfigurationError, UndeliverableError
 from rayces_core.models.user import User
@@ -62,7 +62,9 @@ class Mail:
         try:
             self._sender = Address(addr_spec=sender)
         except (MessageError, ValueError, IndexError, AttributeError):
-            raise ConfigurationError(f"sender= is an address such as bookings@example.org, not {sender!r:.60}") from None
+            raise ConfigurationError(
+                f"sender= is an address such as bookings@example.org, not {sender!r:.60}"
+            ) from None
         self._templates = Templates(folders)
         self._language = language if callable(language) else checked_language(language)
         self._links = dict(links or {})

@@ -5,7 +5,6 @@ The connection is made to the very address that was looked at; the certificate i
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
@@ -39,7 +38,11 @@ class Poster:
         try:
             with connections, connections.stream("POST", url, headers=dict(headers), content=body) as answer:
                 named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
-                return answer.status, {name: value[:LONGEST_HEADER] for name, value in named.items()}, _beginning(answer)
+                return (
+                    answer.status,
+                    {name: value[:LONGEST_HEADER] for name, value in named.items()},
+                    _beginning(answer),
+                )
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             said = str(error) or f"no answer within {self._seconds:g} s"
             raise DeliveryError(f"{type(error).__name__}: {said}") from error
@@ -72,9 +75,7 @@ class _Backend(httpcore.NetworkBackend):
         error: Exception | None = None
         for address in resolved(host, port, self._allowed):
             try:
-                stream = self._sockets.connect_tcp(
-                    address, port, _left(self._until), local_address, socket_options
-                )
+                stream = self._sockets.connect_tcp(address, port, _left(self._until), local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
                 error = failed
             else:
@@ -115,5 +116,3 @@ def _left(until: float) -> float:
     if left <= 0:
         raise httpcore.ReadTimeout("the time for it is over")
     return left
-
-

@@ -16,7 +16,13 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core import clock
-from rayces_core.errors import ConfigurationError, DeliveryError, InvalidDataError, MissingExtraError, UndeliverableError
+from rayces_core.errors import (
+    ConfigurationError,
+    DeliveryError,
+    InvalidDataError,
+    MissingExtraError,
+    UndeliverableError,
+)
 from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.outbox.endpoints import checked_url
 from rayces_core.outbox.handlers import Deliver
