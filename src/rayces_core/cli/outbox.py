@@ -45,14 +45,12 @@ def outbox() -> None:
 @click.option(
     "--poll", type=click.FloatRange(0.01, 3600), default=1.0, show_default=True, help="Seconds between two looks."
 )
-@click.option(
-    "--attempts", type=click.IntRange(1, 1000), default=12, show_default=True, help="After so many it is dead."
-)
+@click.option("--attempts", type=click.IntRange(1, 1000), default=12, show_default=True, help="Then it is dead.")
 @click.option("--threads", type=click.IntRange(1, 1000), default=4, show_default=True, help="That deliver.")
 @click.option("--once", is_flag=True, help="End when nothing is due, instead of waiting for more.")
 @database_options
 @click.pass_obj
-def run(settings: Settings, handlers: str | None, once: bool, **options: Any) -> int:
+def run(settings: Settings, /, handlers: str | None, once: bool, **options: Any) -> int:
     """Run a relay until SIGTERM or Ctrl-C.
 
     MODULE:NAME is a mapping of deliverers by name, a function of the Database that gives one, or a function that gives

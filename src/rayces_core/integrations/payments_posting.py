@@ -23,7 +23,7 @@ def post(notification: Notification, *, by: User | None = None) -> CreditTransac
         The purchase's entry; `was_repeated` where it was so before.
 
     Raises:
-        PaymentUnknownError: no purchase has that method and reference. IdempotencyConflictError: it is over another sum.
+        PaymentUnknownError: no purchase has that method and reference. IdempotencyConflictError: the sums differ.
         InsufficientCreditsError: what is to be taken back is spent; nothing was changed, and somebody has to decide.
     """
     with current().engine.atomic():

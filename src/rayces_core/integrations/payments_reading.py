@@ -1,7 +1,7 @@
 """Reads the notifications of payment providers: who sent them is verified, and what they say is brought to one form.
 
-Sources: Stripe, "Verify webhook signatures manually" and the events of Checkout, PaymentIntents and Charges; Mercado Pago,
-"Webhooks: validate the origin of the notification" and "GET /v1/payments/{id}".
+Sources: Stripe, "Verify webhook signatures manually" and the events of Checkout, PaymentIntents and Charges; Mercado
+Pago, "Webhooks: validate the origin of the notification" and "GET /v1/payments/{id}".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOLERANCE_SECONDS: Final = 300
 LONGEST_BODY: Final = 1 << 20
 # Currencies that have no hundredths (Stripe, "Zero-decimal currencies"): their amounts are whole already.
 WHOLE_CURRENCIES: Final = frozenset(
-    ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 
 
@@ -236,8 +236,7 @@ def _check_signed(secrets: Iterable[bytes], signed: bytes, given: Iterable[str])
         raise NotificationRefusedError("the notification is too long")
     wanted = [hmac.new(secret, signed, hashlib.sha256).hexdigest() for secret in secrets]
     signatures = list(given)
-    # Each with each, so that the time tells nothing of which was right.
-    if not any([hmac.compare_digest(one.encode(), other.encode()) for one in wanted for other in signatures]):
+    if not any(hmac.compare_digest(one.encode(), other.encode()) for one in wanted for other in signatures):
         raise NotificationRefusedError("the notification is signed with none of the secrets")
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from rayces_core.fields import BooleanField, JSONField, StringField
 from rayces_core.tenancy.model import TimestampedTenantModel
 
-SECRET_PREFIX: Final = "whsec_"
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - how such keys begin
 LEAST_SECRET_BYTES: Final = 24
 
 

@@ -17,7 +17,7 @@ CANCEL: Final = "CANCEL"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a calendar is told of an appointment. `sequence`: how many changes came before; `stamped_at`: of this one."""
+    """What a calendar is told of an appointment. `sequence`: how many changes came before; `stamped_at`: this one's."""
 
     uid: str
     sequence: int

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 STATES: Final = ("pending", "delivered", "dead")
 BATCH: Final = 1000
 _LISTED: Final = """
-SELECT organization_id, id, message_id::text, topic, subject_type, subject_id, state, attempts, delivered_to, last_error,
-       occurred_at, available_at, settled_at
+SELECT organization_id, id, message_id::text, topic, subject_type, subject_id, state, attempts, delivered_to,
+       last_error, occurred_at, available_at, settled_at
   FROM outbox_messages WHERE {where} ORDER BY organization_id, id LIMIT %(limit)s"""
 _RETRY: Final = """
 UPDATE outbox_messages SET state = 'pending', settled_at = NULL, attempts = 0, available_at = clock_timestamp()

@@ -1,4 +1,4 @@
-"""E-mail: a deliverer that writes to the person whom a message concerns, with a calendar entry where it is about a time.
+"""E-mail: a deliverer that writes to the person whom a message concerns, with a calendar entry where a time is set.
 
 What goes into a header is one line of text whatever it holds, and an address is one that the standard library accepts
 as such; so nothing that a family types reaches a header of its own.
@@ -62,9 +62,7 @@ class Mail:
         try:
             self._sender = Address(addr_spec=sender)
         except (MessageError, ValueError, IndexError, AttributeError):
-            raise ConfigurationError(
-                f"sender= is an address such as bookings@example.org, not {sender!r:.60}"
-            ) from None
+            raise ConfigurationError(f"sender= is an address like bookings@example.org, not {sender!r:.60}") from None
         self._templates = Templates(folders)
         self._language = language if callable(language) else checked_language(language)
         self._links = dict(links or {})

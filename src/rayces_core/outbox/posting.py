@@ -36,7 +36,7 @@ class Poster:
         backend = _Backend(self._allowed, until)
         connections = httpcore.ConnectionPool(ssl_context=self._context, network_backend=backend, max_connections=1)
         try:
-            with connections, connections.stream("POST", url, headers=dict(headers), content=body) as answer:
+            with connections, connections.stream("POST", url, headers=list(headers.items()), content=body) as answer:
                 named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
                 return (
                     answer.status,

@@ -155,7 +155,7 @@ class Relay:
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        """Threads that deliver, for the block. At its end what is being delivered is waited for, the rest given back."""
+        """Threads that deliver, for the block. At its end what is begun is waited for, the rest given back."""
         if not self._running.acquire(blocking=False):
             raise ConfigurationError("this relay runs already; make another one to run beside it")
         self._turns = Turns(self.threads)

@@ -32,7 +32,7 @@ class Server:
         """Send it on a connection of its own.
 
         Raises:
-            UndeliverableError: the server refuses the message or its receiver for good. DeliveryError: any other failure.
+            UndeliverableError: the server refuses the message or its receiver for good. DeliveryError: what may pass.
         """
         try:
             with self._connected(seconds) as connection:

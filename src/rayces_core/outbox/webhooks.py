@@ -1,8 +1,8 @@
 """Webhooks: a deliverer that posts each message, signed, to the endpoints of its organization.
 
 As the Standard Webhooks convention says: `webhook-id` is the same at every attempt, `webhook-signature` has a signature
-for each of the endpoint's secrets, and what is signed is id, timestamp and body. Each endpoint is a receiver of its own:
-one that fails gets the message again, and the others do not.
+for each of the endpoint's secrets, and what is signed is id, timestamp and body. Each endpoint is a receiver of its
+own: one that fails gets the message again, and the others do not.
 """
 
 from __future__ import annotations
