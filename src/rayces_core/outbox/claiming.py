@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 LOOKS_PER_MESSAGE: Final = 3
 
+_CLAIM_TYPES: Final = {
+    "after": "bigint",
+    "busy": "bigint[]",
+    "looks": "integer",
+    "most": "integer",
+    "per_tenant": "integer",
+    "batch": "integer",
+    "lease": "double precision",
+}
 # Tenants are found one by one in the index of what is pending, so that neither what is settled nor a flood is read.
 _CLAIM: Final = Sent(
     """
@@ -80,15 +89,7 @@ WITH RECURSIVE tenants (id) AS (
 )
 SELECT (SELECT count(*) FROM put_off), (SELECT max(organization_id) FROM look), claimed.*
   FROM (VALUES (1)) AS one (row) LEFT JOIN claimed ON true ORDER BY claimed.organization_id, claimed.id""",
-    types={
-        "after": "bigint",
-        "busy": "bigint[]",
-        "looks": "integer",
-        "most": "integer",
-        "per_tenant": "integer",
-        "batch": "integer",
-        "lease": "double precision",
-    },
+    types=_CLAIM_TYPES,
 )
 
 _SETTLE: Final = Sent(
