@@ -21,7 +21,7 @@ from rayces_core import (
     User,
 )
 from rayces_core.database.binding import current
-from rayces_core.models import ImportRun, OutboxMessage
+from rayces_core.models import ImportRun, OutboxMessage, WebhookEndpoint
 
 _numbers = itertools.count(1)
 START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
@@ -131,6 +131,11 @@ def make_message(**columns: Any) -> OutboxMessage:
     return OutboxMessage.create(**(values | columns))
 
 
+def make_endpoint(**columns: Any) -> WebhookEndpoint:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    return WebhookEndpoint.create(**({"url": "https://hooks.example.org/rayces", "secrets": [secret]} | columns))
+
+
 MAKERS = {
     User: make_user,
     Post: make_post,
@@ -143,6 +148,7 @@ MAKERS = {
     StateTransition: make_transition,
     ImportRun: make_import_run,
     OutboxMessage: make_message,
+    WebhookEndpoint: make_endpoint,
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rayces_core import credits, exporting, importing, scheduling
     from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
+        AddressRefusedError,
         AlreadyDebitedError,
         AlreadyRefundedError,
         ArchiveError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         DatabaseUnreachableError,
         DataCorruptedError,
         DeadlockError,
+        DeliveryError,
         DiskFullError,
         DuplicateError,
         EmbeddedServerError,
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
         NaiveDatetimeError,
         NewClientsRefusedError,
         NothingToRefundError,
+        NotificationRefusedError,
         NotPermittedError,
         OperationFailedError,
         OrganizationMissingError,
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
         OutsideScheduleError,
         OverlapError,
         ParametersError,
+        PaymentUnknownError,
         PermissionDeniedError,
         PoolTimeoutError,
         ProfessionalInactiveError,
@@ -120,6 +124,7 @@ if TYPE_CHECKING:
         TransactionStateError,
         TransactionTimeoutError,
         TransitionRefusedError,
+        UndeliverableError,
         UnknownColumnError,
         UnknownFunctionError,
         UnknownTableError,
@@ -148,12 +153,14 @@ if TYPE_CHECKING:
         TransactionStatus,
         TransactionType,
         User,
+        WebhookEndpoint,
     )
     from rayces_core.tenancy.model import TenantForeignKey, TenantModel, TimestampedTenantModel
 
     Database = GenericDatabase[Organization]
 
 __all__ = [
+    "AddressRefusedError",
     "AdmissionState",
     "AlreadyDebitedError",
     "AlreadyRefundedError",
@@ -181,6 +188,7 @@ __all__ = [
     "DatabaseMissingError",
     "DatabaseUnreachableError",
     "DeadlockError",
+    "DeliveryError",
     "DiskFullError",
     "DuplicateError",
     "EmbeddedServerError",
@@ -212,6 +220,7 @@ __all__ = [
     "NewClientsRefusedError",
     "NotPermittedError",
     "NothingToRefundError",
+    "NotificationRefusedError",
     "OperationFailedError",
     "Organization",
     "OrganizationMissingError",
@@ -220,6 +229,7 @@ __all__ = [
     "OutsideScheduleError",
     "OverlapError",
     "ParametersError",
+    "PaymentUnknownError",
     "PermissionDeniedError",
     "PoolTimeoutError",
     "Post",
@@ -274,6 +284,7 @@ __all__ = [
     "TransactionTimeoutError",
     "TransactionType",
     "TransitionRefusedError",
+    "UndeliverableError",
     "UnknownColumnError",
     "UnknownFunctionError",
     "UnknownTableError",
@@ -283,6 +294,7 @@ __all__ = [
     "UnsupportedValueError",
     "User",
     "ValueRefusedError",
+    "WebhookEndpoint",
     "__version__",
     "credits",
     "exporting",

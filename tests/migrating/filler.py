@@ -127,6 +127,7 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
     about = {"topic": "appointment.cancel", "subject_type": "Appointment", "subject_id": appointment}
     filler.insert("outbox_messages", **whose, **about, payload=Json({"id": appointment}))
+    filler.insert("webhook_endpoints", **whose, url="https://hooks.example.org", secrets=Json(["whsec_x"]))
 
 
 def rows(connection: Any) -> dict[tuple[str, int], dict[str, Any]]:

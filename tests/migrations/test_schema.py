@@ -21,6 +21,7 @@ TENANT_TABLES = [
     "state_transitions",
     "students",
     "users",
+    "webhook_endpoints",
 ]
 
 

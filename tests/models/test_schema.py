@@ -194,6 +194,7 @@ APP = {
     "state_transitions": {"SELECT", "INSERT"},
     "import_runs": EDITABLE - {"DELETE"},
     "outbox_messages": {"SELECT", "INSERT"},
+    "webhook_endpoints": EDITABLE,
 }
 UPDATABLE = {
     "organizations": {"name", "time_zone", "currency", "settings", "email", "phone", "address", "updated_at"},
@@ -202,6 +203,9 @@ UPDATABLE = {
     | {"balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"},
     "state_transitions": set(),
     "outbox_messages": set(),
+    "webhook_endpoints": {
+        *("url", "secrets", "topics", "enabled", "disabled_reason", "description", "updated_at"),
+    },
     "import_runs": {"last_row", "created", "updated", "unchanged", "skipped", "finished_at", "updated_at"},
 }
 REQUEST = {"idempotency_key", "request_fingerprint"}

@@ -7,7 +7,8 @@ from typing import Any
 
 PUT = """
 INSERT INTO outbox_messages (organization_id, topic, subject_type, subject_id, payload, occurred_at)
-SELECT %(organization)s, %(topic)s, 'Appointment', %(subject)s, %(payload)s::jsonb, now() FROM generate_series(1, %(times)s)
+SELECT %(organization)s, %(topic)s, 'Appointment', %(subject)s, %(payload)s::jsonb, now()
+  FROM generate_series(1, %(times)s)
 RETURNING id"""
 STANDING = "SELECT id, state, attempts, delivered_to, last_error FROM outbox_messages ORDER BY organization_id, id"
 

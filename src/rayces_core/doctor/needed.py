@@ -30,6 +30,7 @@ WRITES: Final[dict[str, str]] = {
     "state_transitions": "INSERT",
     "import_runs": "INSERT last_row created updated unchanged skipped finished_at updated_at",
     "outbox_messages": "",
+    "webhook_endpoints": "INSERT DELETE url secrets topics enabled disabled_reason description updated_at",
 }
 # What the admin role needs where that is not all of it.
 _ADMIN: Final[dict[str, str]] = {

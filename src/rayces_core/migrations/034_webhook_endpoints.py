@@ -1,4 +1,4 @@
-"""Where each organization's webhooks go, and the index by which the relay finds what is due."""
+"""Where each organization's webhooks go."""
 
 from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 

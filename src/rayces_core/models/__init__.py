@@ -12,6 +12,7 @@ from rayces_core.models.professional import Professional
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import AdmissionState, Student
 from rayces_core.models.user import Role, User
+from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.tenancy.model import TenantModel
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "TransactionStatus",
     "TransactionType",
     "User",
+    "WebhookEndpoint",
 ]
 
 TENANT_MODELS: tuple[type[TenantModel], ...] = (
@@ -48,4 +50,5 @@ TENANT_MODELS: tuple[type[TenantModel], ...] = (
     StateTransition,
     ImportRun,
     OutboxMessage,
+    WebhookEndpoint,
 )

@@ -85,3 +85,10 @@ OutboxMessage.add_index(
 OutboxMessage.add_index(
     OutboxMessage.settled_at, where=SQL("state <> 'pending'"), name="index_outbox_messages_on_settled"
 )
+OutboxMessage.add_index(
+    OutboxMessage.organization,
+    OutboxMessage.available_at,
+    OutboxMessage.id,
+    where=SQL("state = 'pending'"),
+    name="index_outbox_messages_on_due",
+)

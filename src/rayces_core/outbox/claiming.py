@@ -143,7 +143,7 @@ UPDATE outbox_messages SET available_at = clock_timestamp() + %(lease)s * interv
   FROM unnest(%(organizations)s, %(ids)s, %(attempts)s) AS held (organization_id, id, attempts)
  WHERE outbox_messages.organization_id = held.organization_id AND outbox_messages.id = held.id
    AND state = 'pending' AND outbox_messages.attempts = held.attempts
-RETURNING outbox_messages.organization_id, outbox_messages.id""",
+RETURNING outbox_messages.organization_id, outbox_messages.id, outbox_messages.attempts""",
     types={"organizations": "bigint[]", "ids": "bigint[]", "attempts": "integer[]", "lease": "double precision"},
 )
 
@@ -213,8 +213,8 @@ def wake(db: Database, settled: Iterable[Message]) -> None:
         _run(db, _WAKE, {"organizations": organizations, "types": types, "ids": ids})
 
 
-def hold(db: Database, messages: Sequence[Message], lease: float) -> set[tuple[int, int]]:
-    """Keep these for another `lease` seconds; returns organization and id of those that are still held here."""
+def hold(db: Database, messages: Sequence[Message], lease: float) -> set[tuple[int, int, int]]:
+    """Keep these for another `lease` seconds; returns organization, id and attempt of those still held here."""
     ordered = sorted(messages, key=lambda each: (each.organization_id, each.id))
     return set(_run(db, _HOLD, _held(ordered) | {"lease": float(lease)}).fetchall()) if ordered else set()
 

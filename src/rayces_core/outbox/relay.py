@@ -58,6 +58,9 @@ PASSING: Final = (
 RENEWED_AFTER: Final = 1 / 3
 
 
+_Key = tuple[int, int, int]
+
+
 @dataclass(slots=True)
 class _Held:
     """A message that this relay holds: who has it already, and until when it may be begun (time.monotonic())."""
@@ -101,7 +104,7 @@ class Relay:
         self.batch, self.per_tenant = _whole(batch, "batch"), _whole(per_tenant, "per_tenant")
         self.attempts, self.threads = _whole(attempts, "attempts"), _whole(threads, "threads")
         self.lease, self.poll, self.pause = _seconds(lease, "lease"), _seconds(poll, "poll"), pause
-        self._held: dict[tuple[int, int], _Held] = {}
+        self._held: dict[_Key, _Held] = {}
         self._after = 0
         self._turns = Turns(self.threads)
         # What its one thread waits for: a verdict, or None for something to look at.
@@ -122,9 +125,9 @@ class Relay:
     def run_once(self) -> int:
         """Deliver one batch; returns how many messages that were, failed ones included, and 0 where none is due."""
         with self._at_work():
-            while self._claim() and not self._held:
+            while self._claim() and not self._held and not self._verdicts:
                 pass
-            taken = len(self._held)
+            taken = len(self._held) + len(self._verdicts)
             self._finish_held()
         return taken
 
@@ -151,7 +154,8 @@ class Relay:
             logger.warning("the outbox cannot be reached, again in %.1f s: %s", self.poll, error)
             time.sleep(min(self.poll, self.lease * RENEWED_AFTER))
         else:
-            self._wait(self.poll)
+            if not self._verdicts:  # some were given up at once
+                self._wait(self.poll)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -188,7 +192,7 @@ class Relay:
 
     def _claim(self) -> bool:
         """Claim what there is room for; returns whether there may be more at once."""
-        counts = Counter(tenant for tenant, _ in self._held)
+        counts = Counter(tenant for tenant, _, _ in self._held)
         busy = [tenant for tenant, count in counts.items() if count >= self.per_tenant]
         began, after = time.monotonic(), self._after
         claim = claiming.claim(
@@ -246,11 +250,10 @@ class Relay:
 
     def _work(self) -> None:
         while (message := self._turns.take()) is not None:
-            have = self._held[_key(message)].have
-            verdict = _untried(message, have)
+            held = self._held[_key(message)]
+            have, verdict = held.have, _untried(message, held.have)
             try:
-                # Past its lease somebody else may have it by now.
-                if time.monotonic() < self._held[_key(message)].until:
+                if time.monotonic() < held.until:  # past its lease somebody else may have it by now
                     attempt = deliver(self.db, self.handlers, message, have)
                     verdict = verdict_on(message, attempt, self.attempts, self.pause)
             except Exception:
@@ -260,8 +263,9 @@ class Relay:
             self._heard.put(verdict)
 
 
-def _key(message: Message) -> tuple[int, int]:
-    return message.organization_id, message.id
+def _key(message: Message) -> _Key:
+    # With the attempt: what was lost with its lease may have been claimed by this very relay anew.
+    return message.organization_id, message.id, message.attempt
 
 
 def _untried(message: Message, have: tuple[str, ...]) -> Verdict:

@@ -44,6 +44,7 @@ def test_default_privileges_give_the_old_role_nothing_of_this_library_and_are_th
         "credit_transactions",
         "import_runs",
         "outbox_messages",
+        "webhook_endpoints",
         "rayces_set_aside",
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
