@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 PUT = """
@@ -37,6 +41,29 @@ def let_be_due(db: Any, **where: Any) -> None:
     """As if the pauses and leases were over."""
     with db.privileged(reason="test"):
         db.execute_sql("UPDATE outbox_messages SET available_at = now() - interval '1 hour' WHERE state = 'pending'")
+
+
+@contextmanager
+def running(*relays: Any) -> Iterator[None]:
+    """Relays that run for the block, each in a thread; stopped at its end whatever ends it."""
+    threads = [threading.Thread(target=relay.run, daemon=True) for relay in relays]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for relay in relays:
+            relay.stop()
+        for thread in threads:
+            thread.join(20)
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it has not come about in time"
+        time.sleep(0.005)
 
 
 class Kept:

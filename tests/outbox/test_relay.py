@@ -7,13 +7,15 @@ import time
 import pytest
 
 from rayces_core.database.binding import current
+from rayces_core.database.database import Database
 from rayces_core.errors import ConfigurationError, DeliveryError, UndeliverableError
 from rayces_core.outbox import claiming
 from rayces_core.outbox.delivering import pause_after
 from rayces_core.outbox.handlers import on
 from rayces_core.outbox.relay import Relay
+from tests.conftest import on_server
 from tests.factory import make_organization
-from tests.outbox.boxes import Kept, let_be_due, put, standing, states
+from tests.outbox.boxes import Kept, let_be_due, put, running, standing, states, wait_for
 
 
 @pytest.fixture
@@ -33,7 +35,8 @@ def b(db):
 
 
 CUT = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 def drained(relay):
@@ -263,14 +266,10 @@ def test_a_tenant_whose_receivers_are_slow_leaves_a_thread_to_the_others(db, a, 
             got.append(message.id)
             going_on.set()
 
-    relay = Relay(db, {"slow": deliver}, threads=3, poll=0.05)
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    time.sleep(0.1)
-    (of_b,) = put(db, b)
-    assert going_on.wait(10)
-    relay.stop()
-    thread.join()
+    with running(Relay(db, {"slow": deliver}, threads=3, poll=0.05)):
+        time.sleep(0.1)
+        (of_b,) = put(db, b)
+        assert going_on.wait(10)
     assert got == [of_b]
 
 
@@ -347,18 +346,14 @@ def test_a_lease_is_renewed_while_a_delivery_takes_longer(db, a):
         assert end.wait(10)
         kept(message)
 
-    relay = Relay(db, {"slow": slow}, lease=0.3, poll=0.05)
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    assert begun.wait(10)
     other = Kept()
-    until = time.monotonic() + 1.0
-    while time.monotonic() < until:
-        assert Relay(db, {"other": other}).run_once() == 0
-        time.sleep(0.05)
-    end.set()
-    relay.stop()
-    thread.join()
+    with running(Relay(db, {"slow": slow}, lease=1.5, poll=0.05)):
+        assert begun.wait(10)
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            assert Relay(db, {"other": other}).run_once() == 0
+            time.sleep(0.2)
+        end.set()
     assert (len(kept.ids), other.ids, states(db)) == (1, [], ["delivered"])
 
 
@@ -367,17 +362,8 @@ def test_many_relays_deliver_each_message_once(db, a, b):
         put(db, a, subject, times=3)
         put(db, b, subject, times=3)
     kept = Kept()
-    relays = [Relay(db, {"kept": kept}, poll=0.02, threads=2) for _ in range(4)]
-    threads = [threading.Thread(target=relay.run) for relay in relays]
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + 30
-    while len(kept.ids) < 180 and time.monotonic() < until:
-        time.sleep(0.01)
-    for relay in relays:
-        relay.stop()
-    for thread in threads:
-        thread.join()
+    with running(*(Relay(db, {"kept": kept}, poll=0.02, threads=2) for _ in range(3))):
+        wait_for(lambda: len(kept.ids) >= 180)
 
     assert len(kept.ids) == len(set(kept.ids)) == 180
     last = {}
@@ -398,13 +384,11 @@ def test_stopping_finishes_what_is_being_delivered_and_gives_the_rest_back_at_on
         kept(message)
 
     relay = Relay(db, {"slow": slow}, threads=1, lease=600)
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    assert begun.wait(10)
-    relay.stop()
-    time.sleep(0.05)
-    end.set()
-    thread.join()
+    with running(relay):
+        assert begun.wait(10)
+        relay.stop()
+        time.sleep(0.05)
+        end.set()
 
     assert kept.ids == ids[:1]
     assert [each[:2] for each in standing(db).values()] == [("delivered", 1)] + [("pending", 0)] * 5
@@ -445,19 +429,12 @@ def test_polling_logs_nothing(db, a, caplog):
 
 def test_a_relay_goes_on_when_its_connections_were_cut(db, a):
     kept = Kept()
-    relay = Relay(db, {"kept": kept}, poll=0.05)
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    for round_ in range(3):
-        put(db, a, round_)
-        until = time.monotonic() + 20
-        while len(kept.ids) <= round_ and time.monotonic() < until:
-            time.sleep(0.01)
-        with db.privileged(reason="test"):
-            db.execute_sql(CUT)
-    relay.stop()
-    thread.join()
-    assert len(set(kept.ids)) == 3
+    with running(Relay(db, {"kept": kept}, poll=0.05)):
+        for round_ in range(3):
+            with Database.connect(db.url) as other:
+                put(other, a, round_)
+            wait_for(lambda round_=round_: len(set(kept.ids)) > round_)
+            on_server(db.url, CUT)
 
 
 @pytest.mark.parametrize(

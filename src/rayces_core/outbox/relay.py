@@ -111,7 +111,7 @@ class Relay:
         self._heard: queue.SimpleQueue[Verdict | None] = queue.SimpleQueue()
         self._verdicts: list[Verdict] = []
         self._settled: list[Message] = []
-        self._is_stopping = False
+        self._is_stopping = self._is_cut_off = False
         self._running = threading.Lock()
 
     def stop(self) -> None:
@@ -151,9 +151,14 @@ class Relay:
             while len(self._held) <= self.batch // 2 and not self._is_stopping and self._claim():
                 pass
         except PASSING as error:
-            logger.warning("the outbox cannot be reached, again in %.1f s: %s", self.poll, error)
+            if not self._is_cut_off:
+                logger.warning("the outbox cannot be reached, and is tried again until it can: %s", error)
+            self._is_cut_off = True
             time.sleep(min(self.poll, self.lease * RENEWED_AFTER))
         else:
+            if self._is_cut_off:
+                logger.warning("the outbox can be reached again")
+            self._is_cut_off = False
             if not self._verdicts:  # some were given up at once
                 self._wait(self.poll)
 
