@@ -58,7 +58,9 @@ def test_dead_messages_are_tried_again_by_id_topic_organization_or_all(box):
 def test_what_is_settled_long_enough_is_deleted_in_batches(box):
     db, _, _ = box
     with db.privileged(reason="test"):
-        db.execute_sql("UPDATE outbox_messages SET settled_at = now() - interval '31 days' WHERE settled_at IS NOT NULL")
+        db.execute_sql(
+            "UPDATE outbox_messages SET settled_at = now() - interval '31 days' WHERE settled_at IS NOT NULL"
+        )
     assert keeping.prune(db, older_than=timedelta(days=32)) == 0
     assert keeping.prune(db, older_than=timedelta(days=30)) == 1
     assert states(db) == ["dead", "dead", "dead", "pending"]
@@ -67,12 +69,15 @@ def test_what_is_settled_long_enough_is_deleted_in_batches(box):
     assert keeping.prune(db, older_than=timedelta(0), dead=True) == 0
 
 
-@pytest.mark.parametrize("call", [
-    lambda db: keeping.listed(db, state="lost"),
-    lambda db: keeping.retry(db, message_ids=["1; DROP"]),
-    lambda db: keeping.prune(db, older_than=timedelta(days=-1)),
-    lambda db: keeping.prune(db, older_than=30),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda db: keeping.listed(db, state="lost"),
+        lambda db: keeping.retry(db, message_ids=["1; DROP"]),
+        lambda db: keeping.prune(db, older_than=timedelta(days=-1)),
+        lambda db: keeping.prune(db, older_than=30),
+    ],
+)
 def test_malformed_arguments_are_refused(db, call):
     with pytest.raises(InvalidDataError):
         call(db)

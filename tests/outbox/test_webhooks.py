@@ -255,7 +255,12 @@ def test_the_certificate_is_that_of_the_name_not_of_the_address(bare_db, a, rece
     [
         *("http://hooks.example.org", "ftp://hooks.example.org", "hooks.example.org", "https://", "https://:443", 7),
         *("https://user:word@hooks.example.org", "https://hooks.example.org/a b", "https://hooks.example.org/\r\nX: y"),
-        *("https://hooks.example.org:0/", "https://hooks.example.org:99999/", "https://x.org/#y", "https://" + "x" * 3000),
+        *(
+            "https://hooks.example.org:0/",
+            "https://hooks.example.org:99999/",
+            "https://x.org/#y",
+            "https://" + "x" * 3000,
+        ),
         *("https://[::1/", "https://hooks.exámple.org"),
     ],
 )
