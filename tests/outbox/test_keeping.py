@@ -6,7 +6,7 @@ import pytest
 
 from rayces_core.errors import InvalidDataError
 from rayces_core.outbox import keeping
-from rayces_core.outbox.relay import Relay
+from rayces_core.outbox.relaying import Relay
 from tests.factory import make_organization
 from tests.outbox.boxes import Kept, put, standing, states
 
@@ -42,7 +42,7 @@ def test_the_list_shows_how_delivery_stands_and_no_payload(box):
 
 
 def test_dead_messages_are_tried_again_by_id_topic_organization_or_all(box):
-    db, a, b = box
+    db, a, _ = box
     first = keeping.listed(db)[0]
     assert keeping.retry(db, message_ids=[first.message_id]) == 1
     assert keeping.retry(db, topic="student.admit") == 1

@@ -12,7 +12,7 @@ from rayces_core.errors import ConfigurationError, DeliveryError, UndeliverableE
 from rayces_core.outbox import claiming
 from rayces_core.outbox.delivering import pause_after
 from rayces_core.outbox.handlers import on
-from rayces_core.outbox.relay import Relay
+from rayces_core.outbox.relaying import Relay
 from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.outbox.boxes import Kept, let_be_due, put, running, standing, states, wait_for

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from rayces_core import WebhookEndpoint
 from rayces_core.errors import ConfigurationError, InvalidDataError
 from rayces_core.outbox.endpoints import add_endpoint, new_secret, retire_secrets, rotate_secret
-from rayces_core.outbox.relay import Relay
+from rayces_core.outbox.relaying import Relay
 from rayces_core.outbox.webhooks import Webhooks
 from tests.factory import make_organization
 from tests.outbox.boxes import let_be_due, put, standing

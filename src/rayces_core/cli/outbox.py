@@ -19,7 +19,7 @@ from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
-    from rayces_core.outbox.relay import Relay
+    from rayces_core.outbox.relaying import Relay
 
 STATES = ("pending", "delivered", "dead", "any")
 
@@ -72,7 +72,7 @@ def run(settings: Settings, /, handlers: str | None, once: bool, **options: Any)
 
 
 def _relay(database: Database, handlers: str | None, options: dict[str, Any]) -> Relay:
-    from rayces_core.outbox.relay import Relay
+    from rayces_core.outbox.relaying import Relay
     from rayces_core.outbox.webhooks import Webhooks
 
     given: Any = {"webhooks": Webhooks()} if handlers is None else _named(handlers)
@@ -190,7 +190,7 @@ def retry(
     return 0
 
 
-@outbox.command(epilog="\b\nExample:\n  rayces outbox prune --days 30")
+@outbox.command(epilog="\b\nExamples:\n  rayces outbox prune --days 30\n  rayces outbox prune --days 90 --dead")
 @click.option("--days", type=click.FloatRange(0, 36_500), required=True, help="Keep what was settled since then.")
 @click.option("--dead", is_flag=True, help="Delete dead messages too.")
 @database_options
