@@ -11,7 +11,16 @@ pending=True)`; a notification finds it by method and reference, and completes i
 credits back. However often it comes, and in whatever order, that happens once.
 """
 
+from rayces_core.errors import NotificationRefusedError, PaymentUnknownError
 from rayces_core.integrations.payments_posting import post
 from rayces_core.integrations.payments_reading import MercadoPago, Notification, Status, Stripe
 
-__all__ = ["MercadoPago", "Notification", "Status", "Stripe", "post"]
+__all__ = [
+    "MercadoPago",
+    "Notification",
+    "NotificationRefusedError",
+    "PaymentUnknownError",
+    "Status",
+    "Stripe",
+    "post",
+]
