@@ -167,6 +167,13 @@ def test_each_topic_has_its_letter_or_none(bare_db, a, appointment, box, topic, 
         assert found[1]["Subject"].startswith(subject)
 
 
+def test_nobody_is_reminded_of_what_is_cancelled_nor_asked_to_confirm_it(bare_db, a, appointment, box):
+    with bare_db.tenant(a):
+        appointment.cancel(reason="ill")
+    assert written(bare_db, box, a, "reminder.due", appointment.id) is None
+    assert written(bare_db, box, a, "appointment.book", appointment.id, to_state="pre_confirmed") is None
+
+
 def test_few_credits_are_told_of_when_they_are_spent(bare_db, a, box):
     with bare_db.tenant(a):
         user = make_user(email="eva@example.org", first_name="Eva")

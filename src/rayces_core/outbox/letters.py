@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from rayces_core.models.appointment import Appointment
+from rayces_core.models.appointment import Appointment, AppointmentState
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.outbox.calendar import CANCEL, REQUEST
 from rayces_core.outbox.message import Message
 
+WAITING: Final = (AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED)
 # Changes after which a calendar must take the newer message for the newer one.
 _CHANGES: Final = ("confirm", "reschedule", "reopen", "cancel", "expire")
 
@@ -85,7 +86,9 @@ def _confirmed(message: Message) -> list[Letter]:
 
 
 def _held(message: Message) -> list[Letter]:
-    return booking_letter("hold_expiring", message) if message.payload.get("to_state") == "pre_confirmed" else []
+    if message.payload.get("to_state") != AppointmentState.PRE_CONFIRMED or not _is(message, *WAITING):
+        return []  # who has confirmed meanwhile need not be asked to
+    return booking_letter("hold_expiring", message)
 
 
 def _booked(message: Message) -> list[Letter]:
@@ -108,7 +111,12 @@ def _cancelled(message: Message) -> list[Letter]:
 
 
 def _reminded(message: Message) -> list[Letter]:
-    return booking_letter("reminder", message)
+    return booking_letter("reminder", message) if _is(message, *WAITING, AppointmentState.CONFIRMED) else []
+
+
+def _is(message: Message, *states: AppointmentState) -> bool:
+    """Whether the appointment is in one of these states by now."""
+    return Appointment.get_by_id(message.subject[1]).state in states
 
 
 def _spent(message: Message) -> list[Letter]:
