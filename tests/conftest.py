@@ -190,6 +190,7 @@ RACING = (
     "tests.credits.jack_worker",
     "tests.credits.racers",
     "tests.scheduling.racing",
+    "tests.outbox.relaying",
     "tests.state_machine.racers",
 )
 

@@ -14,6 +14,7 @@ CLASSES = every_error()
 
 # Programs and translations go by these. A new class gets a line here; a line never changes.
 CODES = {
+    "AddressRefusedError": "address_refused",
     "AlreadyDebitedError": "already_debited",
     "AlreadyRefundedError": "already_refunded",
     "ArchiveError": "archive",
@@ -35,6 +36,7 @@ CODES = {
     "DatabaseMissingError": "database_missing",
     "DatabaseUnreachableError": "database_unreachable",
     "DeadlockError": "deadlock",
+    "DeliveryError": "delivery",
     "DiskFullError": "disk_full",
     "DuplicateError": "duplicate",
     "EmbeddedServerError": "embedded_server",
@@ -64,12 +66,14 @@ CODES = {
     "NotPermittedError": "not_permitted",
     "UnauthenticatedError": "unauthenticated",
     "NothingToRefundError": "nothing_to_refund",
+    "NotificationRefusedError": "notification_refused",
     "OperationFailedError": "operation_failed",
     "OrganizationMissingError": "organization_missing",
     "OutOfMemoryError": "out_of_memory",
     "OutsideScheduleError": "outside_schedule",
     "OverlapError": "overlap",
     "ParametersError": "parameters",
+    "PaymentUnknownError": "payment_unknown",
     "PermissionDeniedError": "permission_denied",
     "PoolTimeoutError": "pool_timeout",
     "ProfessionalInactiveError": "professional_inactive",
@@ -114,6 +118,7 @@ CODES = {
     "TransactionStateError": "transaction_state",
     "TransactionTimeoutError": "transaction_timeout",
     "TransitionRefusedError": "transition_refused",
+    "UndeliverableError": "undeliverable",
     "UnknownColumnError": "unknown_column",
     "UnknownFunctionError": "unknown_function",
     "UnknownTableError": "unknown_table",
@@ -142,6 +147,9 @@ MADE = [
     errors.TransitionRefusedError("confirm", "expired", "the hold has expired"),
     errors.TenantNotSetError(),
     errors.RaycesError("plain"),
+    errors.DeliveryError("busy", retry_after=3.5),
+    errors.AddressRefusedError("hooks.example.org", "10.0.0.1"),
+    errors.PaymentUnknownError("stripe", "cs_1"),
 ]
 
 

@@ -15,11 +15,13 @@ TENANT_TABLES = [
     "credit_transactions",
     "import_runs",
     "likes",
+    "outbox_messages",
     "posts",
     "professionals",
     "state_transitions",
     "students",
     "users",
+    "webhook_endpoints",
 ]
 
 

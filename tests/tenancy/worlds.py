@@ -24,7 +24,7 @@ from rayces_core import (
     Student,
     User,
 )
-from rayces_core.models import ImportRun
+from rayces_core.models import ImportRun, OutboxMessage, WebhookEndpoint
 
 _blocks = itertools.count(1)
 
@@ -96,6 +96,8 @@ class World:
 POPULATED = (
     *(User, Professional, Post, Like, Student, Appointment, CreditBalance, CreditTransaction, StateTransition),
     ImportRun,
+    OutboxMessage,
+    WebhookEndpoint,
 )
 
 EVERY_ROW = " UNION ALL ".join(
@@ -127,6 +129,11 @@ INSERT INTO state_transitions
 SELECT organization, key, label, key, key, 'confirm', 'pre_confirmed', 'confirmed' FROM {keys};
 INSERT INTO import_runs (organization_id, id, record_type, source, fingerprint)
 SELECT organization, key, 'users', label, key::text FROM {keys};
+INSERT INTO outbox_messages (organization_id, id, topic, subject_type, subject_id, payload)
+SELECT organization, key, label, 'Post', key, jsonb_build_object('content', label) FROM {keys};
+INSERT INTO webhook_endpoints (organization_id, id, url, secrets, description)
+SELECT organization, key, 'https://hooks.example.org/' || key, jsonb_build_array('whsec_' || repeat('A', 32)), label
+  FROM {keys};
 """
 OF = "unnest(%(organizations)s::bigint[], %(bases)s::bigint[], %(labels)s::text[]) AS made (organization, base, label)"
 ROWS = ROWS.format(of=OF, keys=f"{OF}, generate_series(base, base + %(count)s - 1) key")

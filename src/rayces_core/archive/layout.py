@@ -1,6 +1,7 @@
 """What an archive has of each table: its columns, which of them name other rows, and in which order tables go in.
 
-All of it is taken from the models and the catalogue, so a model added to TENANT_MODELS is archived from then on.
+All of it is taken from the models and the catalogue, so a model added to TENANT_MODELS is archived from then on,
+but for `LEFT_BEHIND`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ STATES: Final = {
     for machine in vars(model).values()
     if isinstance(machine, StateMachine) and machine.journal is not None
 }
+# What is told outside is told from one place alone: messages and the endpoints of webhooks, with their secrets, stay.
+LEFT_BEHIND: Final = ("outbox_messages", "webhook_endpoints")
+ARCHIVED: Final = tuple(model for model in TENANT_MODELS if model._meta.table_name not in LEFT_BEHIND)
 # Secrets stay behind: tokens that were given out there are none here.
 MADE_ANEW: Final[Mapping[str, Mapping[str, str]]] = {"users": {"jti": "gen_random_uuid()::text"}}
 # A balance is what its last entry says, and the entry needs the balance first.
@@ -67,7 +71,7 @@ class Table:
 
 def layout() -> tuple[Table, ...]:
     """The tables of the bound database, those that others refer to first."""
-    models = {model._meta.table_name: model for model in TENANT_MODELS}
+    models = {model._meta.table_name: model for model in ARCHIVED}
     columns: dict[str, list[str]] = {name: [] for name in models}
     for name, column in current().engine.execute_sql(_COLUMNS, {"names": list(models)}).fetchall():
         if column not in MADE_ANEW.get(name, ()):

@@ -18,6 +18,7 @@ COMMANDS = {
     "import": "rayces_core.cli.importing:bring_in",
     "export": "rayces_core.cli.exporting:export",
     "doctor": "rayces_core.cli.doctor:doctor",
+    "outbox": "rayces_core.cli.outbox:outbox",
     "demo": "rayces_core.cli.demo:demo",
     "completion": "rayces_core.cli.completion:completion",
 }

@@ -107,6 +107,11 @@ RaycesError                          error
 │   ├── ColumnMappingError           column_mapping           (ValueError)
 │   ├── ImportRefusedError           import_refused
 │   └── ArchiveError                 archive                  (ValueError)
+├── DeliveryError                    delivery
+│   ├── AddressRefusedError          address_refused
+│   └── UndeliverableError           undeliverable
+├── NotificationRefusedError         notification_refused
+├── PaymentUnknownError              payment_unknown          (LookupError)
 ├── IdempotencyConflictError         idempotency_conflict
 └── MigrationError                   migration
     ├── MigrationFileError           migration_file
@@ -158,6 +163,13 @@ from rayces_core.errors.connection import (
     TimeLimitError,
     TooManyConnectionsError,
     TransactionTimeoutError,
+)
+from rayces_core.errors.delivery import (
+    AddressRefusedError,
+    DeliveryError,
+    NotificationRefusedError,
+    PaymentUnknownError,
+    UndeliverableError,
 )
 from rayces_core.errors.domain import (
     AlreadyDebitedError,
@@ -233,6 +245,7 @@ from rayces_core.errors.server import (
 )
 
 __all__ = [
+    "AddressRefusedError",
     "AlreadyDebitedError",
     "AlreadyRefundedError",
     "ArchiveError",
@@ -254,6 +267,7 @@ __all__ = [
     "DatabaseMissingError",
     "DatabaseUnreachableError",
     "DeadlockError",
+    "DeliveryError",
     "DiskFullError",
     "DuplicateError",
     "EmbeddedServerError",
@@ -282,12 +296,14 @@ __all__ = [
     "NewClientsRefusedError",
     "NotPermittedError",
     "NothingToRefundError",
+    "NotificationRefusedError",
     "OperationFailedError",
     "OrganizationMissingError",
     "OutOfMemoryError",
     "OutsideScheduleError",
     "OverlapError",
     "ParametersError",
+    "PaymentUnknownError",
     "PermissionDeniedError",
     "PoolTimeoutError",
     "ProfessionalInactiveError",
@@ -333,6 +349,7 @@ __all__ = [
     "TransactionTimeoutError",
     "TransitionRefusedError",
     "UnauthenticatedError",
+    "UndeliverableError",
     "UnknownColumnError",
     "UnknownFunctionError",
     "UnknownTableError",

@@ -7,10 +7,12 @@ from rayces_core.models import endings as endings  # isort: skip - attaches what
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition
+from rayces_core.models.outbox import MessageState, OutboxMessage
 from rayces_core.models.professional import Professional
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import AdmissionState, Student
 from rayces_core.models.user import Role, User
+from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.tenancy.model import TenantModel
 
 __all__ = [
@@ -22,7 +24,9 @@ __all__ = [
     "CreditTransaction",
     "ImportRun",
     "Like",
+    "MessageState",
     "Organization",
+    "OutboxMessage",
     "Post",
     "Professional",
     "Role",
@@ -31,6 +35,7 @@ __all__ = [
     "TransactionStatus",
     "TransactionType",
     "User",
+    "WebhookEndpoint",
 ]
 
 TENANT_MODELS: tuple[type[TenantModel], ...] = (
@@ -44,4 +49,6 @@ TENANT_MODELS: tuple[type[TenantModel], ...] = (
     CreditTransaction,
     StateTransition,
     ImportRun,
+    OutboxMessage,
+    WebhookEndpoint,
 )

@@ -1,0 +1,118 @@
+"""Posts what a notification says of a payment to the ledger of the bound organization, once."""
+
+from __future__ import annotations
+
+from rayces_core import credits
+from rayces_core.database.binding import current
+from rayces_core.errors import IdempotencyConflictError, PaymentUnknownError
+from rayces_core.integrations.payments_reading import Notification, Status
+from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.user import User
+
+
+def post(notification: Notification, *, by: User | None = None) -> CreditTransaction:
+    """Complete the purchase, close it as failed, or take its credits back; the same again changes nothing.
+
+    A payment that had failed and was paid after all is a new entry, its next attempt. A late failure does not touch
+    what is completed. Of a part that was given back, as great a part of the credits is taken, rounded down.
+
+    Args:
+        by: the member of staff that takes credits back, as an adjustment; without one it is a debit.
+
+    Returns:
+        The purchase's entry; `was_repeated` where it was so before.
+
+    Raises:
+        PaymentUnknownError: no purchase has that method and reference. IdempotencyConflictError: the sums differ.
+        InsufficientCreditsError: what is to be taken back is spent; nothing was changed, and somebody has to decide.
+    """
+    with current().engine.atomic():
+        entry = _purchase(notification)
+        _check_amount(entry, notification)
+        if notification.status is Status.PENDING:
+            entry.was_repeated = True
+            return entry
+        if notification.status is Status.FAILED:
+            return _failed(entry, notification)
+        entry = _completed(entry)
+        if notification.status is Status.REFUNDED:
+            _take_back(entry, notification, by)
+        return entry
+
+
+def _purchase(notification: Notification) -> CreditTransaction:
+    method, reference = notification.payment_method, notification.payment_reference
+    found = (
+        CreditTransaction.select()
+        .where(
+            CreditTransaction.payment_method == method,
+            CreditTransaction.payment_reference == reference,
+            CreditTransaction.transaction_type == TransactionType.PURCHASE,
+        )
+        .order_by(CreditTransaction.payment_attempt.desc())
+        .first()
+    )
+    if found is None:
+        raise PaymentUnknownError(method, reference)
+    entry: CreditTransaction = found
+    return entry
+
+
+def _check_amount(entry: CreditTransaction, notification: Notification) -> None:
+    for noted, told in (
+        (entry.amount_cents, notification.amount_cents),
+        (entry.currency, notification.currency),
+    ):
+        if noted is not None and told is not None and noted != told:
+            raise IdempotencyConflictError(
+                notification.payment_reference,
+                f"the payment was noted as {entry.amount_cents} {entry.currency} and is notified of as "
+                f"{notification.amount_cents} {notification.currency}; nothing was posted",
+            )
+
+
+def _failed(entry: CreditTransaction, notification: Notification) -> CreditTransaction:
+    if entry.status == TransactionStatus.PENDING:
+        return credits.fail(entry, notification.reason or "the payment failed")
+    entry.was_repeated = True
+    return entry
+
+
+def _completed(entry: CreditTransaction) -> CreditTransaction:
+    if entry.status != TransactionStatus.FAILED:
+        return credits.complete(entry)
+    return credits.purchase(
+        entry.user_id,
+        entry.amount,
+        payment_method=entry.payment_method,
+        payment_reference=entry.payment_reference,
+        amount_cents=entry.amount_cents,
+        currency=entry.currency,
+        metadata=entry.metadata,
+    )
+
+
+def _take_back(entry: CreditTransaction, notification: Notification, by: User | None) -> None:
+    # Two notifications of one payment wait here for each other, so that each sees what the other has taken.
+    CreditBalance.select().where(CreditBalance.id == entry.credit_balance_id).for_update().get()
+    mark = f"payment-refund/{entry.id}/"
+    taken = CreditTransaction.select().where(
+        CreditTransaction.credit_balance_id == entry.credit_balance_id,
+        CreditTransaction.idempotency_key.startswith(mark),
+    )
+    due = _part(entry, notification) + sum(each.amount for each in taken)
+    if due <= 0:
+        return
+    key, reason = f"{mark}{notification.refunded_cents or 'all'}", "the payment was refunded"
+    if by is None:
+        credits.debit(entry.user_id, due, idempotency_key=key, reason=reason)
+    else:
+        credits.adjust(entry.user_id, -due, reason=reason, by=by, idempotency_key=key)
+
+
+def _part(entry: CreditTransaction, notification: Notification) -> int:
+    """How many of the credits all that was given back so far stands for."""
+    whole, back = notification.amount_cents or entry.amount_cents, notification.refunded_cents
+    if not whole or back is None or back >= whole:
+        return entry.amount
+    return entry.amount * back // whole

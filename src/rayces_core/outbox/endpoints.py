@@ -1,0 +1,69 @@
+"""Endpoints of webhooks: made, and their secrets changed, for the bound organization."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from rayces_core.errors import InvalidDataError
+from rayces_core.models.webhook import SECRET_PREFIX, WebhookEndpoint
+
+LONGEST_URL: Final = 2048
+
+
+def new_secret() -> str:
+    """A fresh key, as the Standard Webhooks convention writes them."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def add_endpoint(
+    url: str, *, topics: Iterable[str] = ("*",), secret: str | None = None, description: str | None = None
+) -> WebhookEndpoint:
+    """Have the bound organization's messages sent to a URL; `secrets[0]` of what is returned is for the receiver.
+
+    Args:
+        topics: patterns such as "appointment.*". secret: a key of the receiver's; a fresh one by default.
+
+    Raises:
+        InvalidDataError: the URL, a pattern or the secret is malformed.
+    """
+    return WebhookEndpoint.create(
+        url=checked_url(url), topics=list(topics), secrets=[secret or new_secret()], description=description
+    )
+
+
+def rotate_secret(endpoint: WebhookEndpoint) -> str:
+    """Sign with a fresh key and, until `retire_secrets`, with the one before as well; returns the fresh one."""
+    fresh = new_secret()
+    endpoint.secrets = [fresh, *endpoint.secrets[:1]]
+    endpoint.save()
+    return fresh
+
+
+def retire_secrets(endpoint: WebhookEndpoint) -> None:
+    """Sign with the newest key only."""
+    endpoint.secrets = endpoint.secrets[:1]
+    endpoint.save()
+
+
+def checked_url(url: str, schemes: tuple[str, ...] = ("https",)) -> str:
+    """The URL, if a webhook may be sent there as far as one can see.
+
+    Raises:
+        InvalidDataError: it is none, of another scheme, or has a user's name in it.
+    """
+    if not isinstance(url, str) or len(url) > LONGEST_URL or any(ord(each) < 33 or ord(each) > 126 for each in url):
+        raise InvalidDataError("url", url, f"must be a URL of at most {LONGEST_URL} printable ASCII characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidDataError("url", url, f"is malformed: {error}") from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise InvalidDataError("url", url, f"must be {' or '.join(schemes)}, such as https://hooks.example.org/rayces")
+    if "@" in parts.netloc or parts.fragment:
+        raise InvalidDataError("url", url, "must have neither a user's name nor a fragment; secrets sign the message")
+    return url
