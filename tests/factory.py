@@ -21,7 +21,15 @@ from rayces_core import (
     User,
 )
 from rayces_core.database.binding import current
-from rayces_core.models import ImportRun, OutboxMessage, WebhookEndpoint
+from rayces_core.models import (
+    Credential,
+    Device,
+    ImportRun,
+    OutboxMessage,
+    SignInAttempt,
+    SingleUseToken,
+    WebhookEndpoint,
+)
 
 _numbers = itertools.count(1)
 START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
@@ -136,6 +144,24 @@ def make_endpoint(**columns: Any) -> WebhookEndpoint:
     return WebhookEndpoint.create(**({"url": "https://hooks.example.org/rayces", "secrets": [secret]} | columns))
 
 
+def make_credential(**columns: Any) -> Credential:
+    return Credential.create(**({"user": columns.pop("user", None) or make_user()} | columns))
+
+
+def make_device(**columns: Any) -> Device:
+    values = {"token_id": f"{next(_numbers):032x}", "name": "phone", "expires_at": START + timedelta(days=30)}
+    return Device.create(**({"user": columns.pop("user", None) or make_user()} | values | columns))
+
+
+def make_single_use_token(**columns: Any) -> SingleUseToken:
+    values = {"purpose": "reset", "expires_at": START + timedelta(hours=2)}
+    return SingleUseToken.create(**({"user": columns.pop("user", None) or make_user()} | values | columns))
+
+
+def make_sign_in_attempt(**columns: Any) -> SignInAttempt:
+    return SignInAttempt.create(**({"key": f"{next(_numbers):064x}"} | columns))
+
+
 MAKERS = {
     User: make_user,
     Post: make_post,
@@ -149,6 +175,10 @@ MAKERS = {
     ImportRun: make_import_run,
     OutboxMessage: make_message,
     WebhookEndpoint: make_endpoint,
+    Credential: make_credential,
+    Device: make_device,
+    SingleUseToken: make_single_use_token,
+    SignInAttempt: make_sign_in_attempt,
 }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rayces_core._version import __version__
 
 if TYPE_CHECKING:
-    from rayces_core import credits, exporting, importing, scheduling
+    from rayces_core import credits, exporting, importing, outbox, scheduling, sign_in
     from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
         AddressRefusedError,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         DeliveryError,
         DiskFullError,
         DuplicateError,
+        EmailUnconfirmedError,
         EmbeddedServerError,
         EncodingError,
         EventLoopError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         InactiveTenantError,
         InsufficientCreditsError,
         InvalidDataError,
+        InvalidLinkError,
         InvalidTransitionError,
         IrreversibleMigrationError,
         IsolationInertError,
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
         TenantNotSetError,
         TenantSwitchError,
         TimeLimitError,
+        TooManyAttemptsError,
         TooManyConnectionsError,
         TooSoonError,
         TransactionAbortedError,
@@ -134,6 +137,7 @@ if TYPE_CHECKING:
         UnsafeSQLError,
         UnsupportedValueError,
         ValueRefusedError,
+        WrongCredentialsError,
     )
     from rayces_core.models import (
         AdmissionState,
@@ -141,6 +145,7 @@ if TYPE_CHECKING:
         AppointmentState,
         CreditBalance,
         CreditTransaction,
+        Device,
         ImportRun,
         Like,
         MessageState,
@@ -190,8 +195,10 @@ __all__ = [
     "DatabaseUnreachableError",
     "DeadlockError",
     "DeliveryError",
+    "Device",
     "DiskFullError",
     "DuplicateError",
+    "EmailUnconfirmedError",
     "EmbeddedServerError",
     "EncodingError",
     "EventLoopError",
@@ -205,6 +212,7 @@ __all__ = [
     "InactiveTenantError",
     "InsufficientCreditsError",
     "InvalidDataError",
+    "InvalidLinkError",
     "InvalidTransitionError",
     "IrreversibleMigrationError",
     "IsolationInertError",
@@ -276,6 +284,7 @@ __all__ = [
     "TenantSwitchError",
     "TimeLimitError",
     "TimestampedTenantModel",
+    "TooManyAttemptsError",
     "TooManyConnectionsError",
     "TooSoonError",
     "TransactionAbortedError",
@@ -297,14 +306,17 @@ __all__ = [
     "User",
     "ValueRefusedError",
     "WebhookEndpoint",
+    "WrongCredentialsError",
     "__version__",
     "credits",
     "exporting",
     "importing",
+    "outbox",
     "scheduling",
+    "sign_in",
 ]
 
-MODULES = ("credits", "exporting", "importing", "scheduling")
+MODULES = ("credits", "exporting", "importing", "outbox", "scheduling", "sign_in")
 
 
 def __getattr__(name: str) -> Any:

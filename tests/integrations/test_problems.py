@@ -38,6 +38,7 @@ LIKE = {
     "setting": "open_holds_per_client",
     "limit": 3,
     "admission_state": "lead",
+    "retry_after": 15,
     "required": 2,
     "available": 1,
     "missing": ("email",),

@@ -11,13 +11,17 @@ from tests.migrating.filler import tables
 
 TENANT_TABLES = [
     "appointments",
+    "credentials",
     "credit_balances",
     "credit_transactions",
     "import_runs",
+    "devices",
     "likes",
     "outbox_messages",
     "posts",
     "professionals",
+    "sign_in_attempts",
+    "single_use_tokens",
     "state_transitions",
     "students",
     "users",

@@ -195,6 +195,10 @@ APP = {
     "import_runs": EDITABLE - {"DELETE"},
     "outbox_messages": {"SELECT", "INSERT"},
     "webhook_endpoints": EDITABLE,
+    "credentials": EDITABLE,
+    "devices": EDITABLE,
+    "single_use_tokens": EDITABLE,
+    "sign_in_attempts": EDITABLE,
 }
 UPDATABLE = {
     "organizations": {"name", "time_zone", "currency", "settings", "email", "phone", "address", "updated_at"},
@@ -203,6 +207,10 @@ UPDATABLE = {
     | {"balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"},
     "state_transitions": set(),
     "outbox_messages": set(),
+    "credentials": {"password_hash", "password_changed_at", "email_confirmed_at", "updated_at"},
+    "devices": {"expires_at"},
+    "single_use_tokens": {"hashes", "used_at"},
+    "sign_in_attempts": {"failures", "last_at", "blocked_until"},
     "webhook_endpoints": {
         *("url", "secrets", "topics", "enabled", "disabled_reason", "description", "updated_at"),
     },

@@ -24,7 +24,11 @@ from rayces_core import (
     Student,
     User,
 )
-from rayces_core.models import ImportRun, OutboxMessage, WebhookEndpoint
+from rayces_core.models import (
+    ImportRun,
+    OutboxMessage,
+    WebhookEndpoint,
+)
 
 _blocks = itertools.count(1)
 
@@ -134,6 +138,14 @@ SELECT organization, key, label, 'Post', key, jsonb_build_object('content', labe
 INSERT INTO webhook_endpoints (organization_id, id, url, secrets, description)
 SELECT organization, key, 'https://hooks.example.org/' || key, jsonb_build_array('whsec_' || repeat('A', 32)), label
   FROM {keys};
+INSERT INTO credentials (organization_id, id, user_id, password_hash, password_changed_at)
+SELECT organization, key, key, '$' || label, now() FROM {keys};
+INSERT INTO devices (organization_id, id, user_id, token_id, name, expires_at)
+SELECT organization, key, key, label || key, label, now() FROM {keys};
+INSERT INTO single_use_tokens (organization_id, id, user_id, purpose, hashes, expires_at)
+SELECT organization, key, key, 'reset', jsonb_build_array(label), now() FROM {keys};
+INSERT INTO sign_in_attempts (organization_id, id, key, last_at)
+SELECT organization, key, label || key, now() FROM {keys};
 """
 OF = "unnest(%(organizations)s::bigint[], %(bases)s::bigint[], %(labels)s::text[]) AS made (organization, base, label)"
 ROWS = ROWS.format(of=OF, keys=f"{OF}, generate_series(base, base + %(count)s - 1) key")

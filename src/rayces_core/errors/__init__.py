@@ -84,6 +84,10 @@ RaycesError                          error
 │   └── SettledFieldError            settled_field            (AttributeError)
 ├── NotPermittedError                not_permitted
 ├── UnauthenticatedError             unauthenticated
+│   ├── WrongCredentialsError        wrong_credentials
+│   └── EmailUnconfirmedError        email_unconfirmed
+├── TooManyAttemptsError             too_many_attempts
+├── InvalidLinkError                 invalid_link
 ├── BookingError                     booking
 │   ├── SlotTakenError               slot_taken               (OverlapError)
 │   ├── OutsideScheduleError         outside_schedule
@@ -197,7 +201,6 @@ from rayces_core.errors.domain import (
     StudentNotAdmittedError,
     TooSoonError,
     TransitionRefusedError,
-    UnauthenticatedError,
 )
 from rayces_core.errors.records import (
     ArchiveError,
@@ -243,6 +246,13 @@ from rayces_core.errors.server import (
     UnsupportedValueError,
     ValueRefusedError,
 )
+from rayces_core.errors.signing_in import (
+    EmailUnconfirmedError,
+    InvalidLinkError,
+    TooManyAttemptsError,
+    UnauthenticatedError,
+    WrongCredentialsError,
+)
 
 __all__ = [
     "AddressRefusedError",
@@ -270,6 +280,7 @@ __all__ = [
     "DeliveryError",
     "DiskFullError",
     "DuplicateError",
+    "EmailUnconfirmedError",
     "EmbeddedServerError",
     "EncodingError",
     "EventLoopError",
@@ -282,6 +293,7 @@ __all__ = [
     "InactiveTenantError",
     "InsufficientCreditsError",
     "InvalidDataError",
+    "InvalidLinkError",
     "InvalidTransitionError",
     "IrreversibleMigrationError",
     "IsolationInertError",
@@ -341,6 +353,7 @@ __all__ = [
     "TenantNotSetError",
     "TenantSwitchError",
     "TimeLimitError",
+    "TooManyAttemptsError",
     "TooManyConnectionsError",
     "TooSoonError",
     "TransactionAbortedError",
@@ -358,4 +371,5 @@ __all__ = [
     "UnsafeSQLError",
     "UnsupportedValueError",
     "ValueRefusedError",
+    "WrongCredentialsError",
 ]

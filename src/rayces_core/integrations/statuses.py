@@ -13,9 +13,11 @@ import peewee
 from rayces_core import errors as e
 
 _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
-    401: (e.UnauthenticatedError,),
+    401: (e.UnauthenticatedError, e.WrongCredentialsError, e.EmailUnconfirmedError),
+    400: (e.NotificationRefusedError,),
     403: (e.NotPermittedError,),
-    404: (e.CrossTenantError, e.InactiveTenantError, e.UnknownTenantError, peewee.DoesNotExist),
+    404: (e.CrossTenantError, e.InactiveTenantError, e.UnknownTenantError, e.PaymentUnknownError, peewee.DoesNotExist),
+    410: (e.InvalidLinkError,),
     409: (
         *(e.AlreadyDebitedError, e.AlreadyRefundedError, e.BalanceTooLargeError, e.CreditError),
         *(e.InsufficientCreditsError, e.NothingToRefundError),
@@ -30,7 +32,9 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.InvalidDataError, e.NaiveDatetimeError, e.ValueRefusedError, e.EncodingError, e.UnsupportedValueError),
         *(e.ArchiveError, e.ColumnMappingError, e.ImportingError, e.ImportRefusedError, e.SourceError),
     ),
+    429: (e.TooManyAttemptsError,),
     500: (
+        *(e.AddressRefusedError, e.DeliveryError, e.UndeliverableError),
         *(e.RaycesError, e.ConcurrentUnitError, e.ConfigurationError, e.EmbeddedServerError, e.EventLoopError),
         *(e.IsolationInertError, e.MissingExtraError, e.MissingRoleError, e.RoleNotHeldError, e.SchemaMissingError),
         *(e.ServerTooOldError, e.LoginRefusedError, e.DatabaseMissingError, e.UnknownTableError),
@@ -69,6 +73,7 @@ FACTS: Final[dict[type[BaseException], tuple[str, ...]]] = {
     e.BookingWindowError: ("latest",),
     e.ClientLimitError: ("setting", "limit"),
     e.StudentNotAdmittedError: ("admission_state",),
+    e.TooManyAttemptsError: ("retry_after",),
     e.InsufficientCreditsError: ("required", "available"),
     e.ColumnMappingError: ("missing", "unknown"),
 }

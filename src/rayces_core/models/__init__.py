@@ -9,6 +9,7 @@ from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.outbox import MessageState, OutboxMessage
 from rayces_core.models.professional import Professional
+from rayces_core.models.signing_in import Credential, Device, SignInAttempt, SingleUseToken
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import AdmissionState, Student
 from rayces_core.models.user import Role, User
@@ -20,8 +21,10 @@ __all__ = [
     "AdmissionState",
     "Appointment",
     "AppointmentState",
+    "Credential",
     "CreditBalance",
     "CreditTransaction",
+    "Device",
     "ImportRun",
     "Like",
     "MessageState",
@@ -30,6 +33,8 @@ __all__ = [
     "Post",
     "Professional",
     "Role",
+    "SignInAttempt",
+    "SingleUseToken",
     "StateTransition",
     "Student",
     "TransactionStatus",
@@ -51,4 +56,8 @@ TENANT_MODELS: tuple[type[TenantModel], ...] = (
     ImportRun,
     OutboxMessage,
     WebhookEndpoint,
+    Credential,
+    Device,
+    SingleUseToken,
+    SignInAttempt,
 )

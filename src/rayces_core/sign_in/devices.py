@@ -1,0 +1,58 @@
+"""Which devices are signed in, and signing them out: one, or all."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from rayces_core import clock
+from rayces_core.database.binding import current
+from rayces_core.errors import InvalidDataError
+from rayces_core.models.signing_in import Device
+from rayces_core.models.user import User, new_token_id
+from rayces_core.tenancy.scoping import check_reach
+
+LONGEST_NAME = 200
+
+
+def devices(user: User) -> list[Device]:
+    """The devices that are signed in as the user, the latest first."""
+    check_reach(user)
+    mine = Device.select().where(Device.user == user.id, Device.expires_at > clock.now())
+    return list(mine.order_by(Device.created_at.desc(), Device.id.desc()))
+
+
+def add_device(user: User, name: str, address: str | None, expires_at: datetime) -> Device:
+    """Note a device that is signed in from now on."""
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidDataError("device", name, 'needs a name that the user will recognise, such as "phone"')
+    return Device.create(
+        user=user.id,
+        token_id=secrets.token_urlsafe(24),
+        name=name.strip()[:LONGEST_NAME],
+        address=address,
+        expires_at=expires_at,
+    )
+
+
+def sign_out(user: User, device: Device | int | None = None) -> None:
+    """Sign the user out: on one device, or everywhere; no token that was given out before is valid any more.
+
+    Args:
+        device: a row of `devices`, or its id. One that is signed out already, or another user's, changes nothing.
+    """
+    check_reach(user)
+    if device is not None:
+        key = device.id if isinstance(device, Device) else device
+        _delete(Device.user == user.id, Device.id == key)
+        return
+    token_id = new_token_id()
+    with current().engine.atomic():
+        User.update(jti=token_id).where(User.id == user.id).execute()
+        _delete(Device.user == user.id)
+    user.jti = token_id
+
+
+def _delete(*conditions: Any) -> None:
+    Device.delete().where(*conditions).execute()  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""Links that work once: a new password, a confirmed address, an invitation.
+
+Asking for one writes a message to the outbox, which names the request and holds no secret; the secret is made when the
+e-mail is, by `mint`, and only its hash is stored. Each e-mail about one request has its own, and one use ends all.
+
+Rule it guards: of two who use one link at the same moment, one succeeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from rayces_core import clock
+from rayces_core.database.binding import current
+from rayces_core.errors import InvalidDataError, InvalidLinkError
+from rayces_core.models.outbox import OutboxMessage
+from rayces_core.models.signing_in import Credential, Purpose, SingleUseToken
+from rayces_core.models.user import User
+from rayces_core.sign_in.passwords import checked, set_password
+from rayces_core.tenancy.scoping import check_reach
+
+LASTING: Final = {
+    Purpose.RESET: timedelta(hours=2),
+    Purpose.CONFIRMATION: timedelta(days=3),
+    Purpose.INVITATION: timedelta(days=14),
+}
+TOPICS: Final = {
+    Purpose.RESET: "user.reset_requested",
+    Purpose.CONFIRMATION: "user.confirmation_requested",
+    Purpose.INVITATION: "user.invited",
+}
+# A request within this time of the one before is the same one, so that nobody's mailbox is filled.
+SAME: Final = timedelta(minutes=2)
+MOST_SENT: Final = 20
+
+
+def request_reset(email: str) -> None:
+    """Ask for a link to choose a new password. Nothing tells whether there is such a user."""
+    try:
+        user = User.get_or_none(User.email == email)
+    except InvalidDataError:
+        return
+    if user is not None:
+        _request(user, Purpose.RESET)
+
+
+def request_confirmation(user: User) -> None:
+    """Ask for a link by which the user confirms the e-mail address."""
+    _request(user, Purpose.CONFIRMATION)
+
+
+def invite(user: User) -> None:
+    """Ask for a link by which a user who was entered by the desk chooses a first password."""
+    _request(user, Purpose.INVITATION)
+
+
+def reset_password(token: str, password: str) -> User:
+    """Give the user whose link it is this password; the address is confirmed by that. Everybody is signed out.
+
+    Raises:
+        InvalidLinkError: the link is unknown, expired, used, or was for something else. InvalidDataError: `password`.
+    """
+    return _choose(token, Purpose.RESET, password)
+
+
+def accept_invitation(token: str, password: str) -> User:
+    """Give who was invited a first password; raises as `reset_password` does."""
+    return _choose(token, Purpose.INVITATION, password)
+
+
+def confirm_email(token: str) -> User:
+    """Note that the address is the user's; raises InvalidLinkError."""
+    with current().engine.atomic():
+        return _confirm(_use(token, Purpose.CONFIRMATION))
+
+
+def mint(request_id: int) -> str:
+    """Make the secret of a request, for one e-mail about it; the token that goes into the link.
+
+    Raises:
+        InvalidLinkError: the request has been used or has expired, so there is nothing to send any more.
+    """
+    secret = secrets.token_urlsafe(32)
+    with current().engine.atomic():
+        request = SingleUseToken.select().where(SingleUseToken.id == request_id).for_update().first()
+        if request is None or not request.is_open(clock.now()):
+            raise InvalidLinkError
+        hashes = [*request.hashes, _hash_of(secret)][-MOST_SENT:]
+        SingleUseToken.update(hashes=hashes).where(SingleUseToken.id == request.id).execute()
+    return f"{request.id}.{secret}"
+
+
+def link(url: str) -> Callable[..., str]:
+    """Make what writes the link into an e-mail: for `outbox.mail`'s `links`.
+
+    Args:
+        url: with {token} in it, and {subdomain} where that is part of the address.
+    """
+
+    def write(message: Any, _user: User, organization: Any) -> str:
+        return url.format(token=mint(message.payload["request_id"]), subdomain=organization.subdomain)
+
+    return write
+
+
+def _request(user: User, purpose: Purpose) -> None:
+    check_reach(user)
+    now, mine = clock.now(), (SingleUseToken.user == user.id) & (SingleUseToken.purpose == purpose)
+    with current().engine.atomic():
+        # Who asks twice at once waits here for the first one.
+        User.update(updated_at=User.updated_at).where(User.id == user.id).execute()
+        latest = SingleUseToken.select().where(mine).order_by(SingleUseToken.id.desc()).first()
+        if latest is not None and latest.is_open(now) and latest.created_at > now - SAME:
+            return
+        request = SingleUseToken.create(user=user.id, purpose=purpose, expires_at=now + LASTING[purpose])
+        OutboxMessage.create(
+            topic=TOPICS[purpose],
+            subject_type="User",
+            subject_id=user.id,
+            payload={
+                "id": user.id,
+                "request_id": request.id,
+                "occurred_at": now.isoformat(),
+                "expires_at": request.expires_at.isoformat(),
+            },
+        )
+
+
+def _choose(token: str, purpose: Purpose, password: str) -> User:
+    checked(password)  # before the link is used up
+    with current().engine.atomic():
+        user = _use(token, purpose)
+        set_password(user, password)
+        return _confirm(user)
+
+
+def _use(token: object, purpose: Purpose) -> User:
+    """Use the link up: its user."""
+    number, _, secret = str(token).partition(".")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise InvalidLinkError
+    request = SingleUseToken.select().where(SingleUseToken.id == int(number)).for_update().first()
+    if request is None or request.purpose != purpose or not request.is_open(clock.now()):
+        raise InvalidLinkError
+    if not any(hmac.compare_digest(_hash_of(secret), known) for known in request.hashes):
+        raise InvalidLinkError
+    SingleUseToken.update(used_at=clock.now()).where(SingleUseToken.id == request.id).execute()
+    user: User = User.get_by_id(request.user_id)
+    return user
+
+
+def _confirm(user: User) -> User:
+    now = clock.now()
+    insert = Credential.insert(user=user.id, email_confirmed_at=now, created_at=now, updated_at=now)
+    changes = {"email_confirmed_at": now, "updated_at": now}
+    insert.on_conflict(conflict_target=(Credential.organization, Credential.user), update=changes).execute()
+    return user
+
+
+def _hash_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
