@@ -6,6 +6,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 IMPORT_ARGS ?=
+WEB_ARGS ?=
 MUTANTS_ARGS ?=
 SOAK_ARGS ?= --seconds 600
 
@@ -52,6 +53,7 @@ format: .venv/installed-dev
 bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
 	@$(PY) -m bench.importing $(IMPORT_ARGS)
+	@$(PY) -m bench.web $(WEB_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded

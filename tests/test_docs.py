@@ -66,6 +66,8 @@ def test_the_wheel_holds_the_migrations_and_the_type_marker(tmp_path):
     expected = {path.relative_to(source).as_posix() for path in (source / "rayces_core").rglob("*.py")}
     assert expected | {"rayces_core/py.typed"} <= inside
     assert not [name for name in inside if "test" in name]
+    catalogues = {f"rayces_core/integrations/locale/{language}/LC_MESSAGES/rayces.mo" for language in ("en", "es")}
+    assert catalogues <= inside
 
 
 def test_inside_the_package_only_submodules_are_imported():

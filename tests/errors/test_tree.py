@@ -64,6 +64,7 @@ CODES = {
     "NaiveDatetimeError": "naive_datetime",
     "NewClientsRefusedError": "new_clients_refused",
     "NotPermittedError": "not_permitted",
+    "UnauthenticatedError": "unauthenticated",
     "NothingToRefundError": "nothing_to_refund",
     "NotificationRefusedError": "notification_refused",
     "OperationFailedError": "operation_failed",

@@ -14,7 +14,7 @@ from contextlib import ContextDecorator
 from contextvars import Token
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from rayces_core.database.binding import Binding, Block, bind, unbind
 from rayces_core.database.session import Lease, Session
@@ -81,6 +81,12 @@ class TenantBlock(ContextDecorator, Generic[Given]):
 
     def _recreate_cm(self) -> TenantBlock[Given]:
         return TenantBlock(self._find, self._holder, self._reason)
+
+    def found(self) -> Self:
+        """Find what to bind now, and not only when it is entered: whatever is wrong with the tenant is raised here."""
+        answer = self._find()
+        self._find = lambda: answer
+        return self
 
     def __enter__(self) -> Given:
         if self._entered.entered is not None:

@@ -22,7 +22,7 @@ from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
 from rayces_core.database.pool import Pool
-from rayces_core.database.session import Session, Sessions
+from rayces_core.database.session import Loops, Session, Sessions
 from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
@@ -41,6 +41,7 @@ class Engine(peewee.PostgresqlDatabase):
     Attributes:
         role: that its connections work as. home: the database, as its rows know it.
         organizations: those looked up. observers: called with each query that was run.
+        loops: whether statements in the thread of a running event loop are refused.
         checked: whether server, schema and role were looked at; done with the first connection made.
         is_cautious: whether tables run functions of the host (triggers, rules, defaults), so that any statement may
             leave something on its connection.
@@ -67,7 +68,8 @@ class Engine(peewee.PostgresqlDatabase):
         self.organizations = organizations
         self.observers: list[Observer] = []
         self.pool: Pool[TenantConnection] = Pool(self._open, max_connections, pool_timeout)
-        self._sessions = Sessions(self.pool, self, refuses_loops)
+        self.loops = Loops(refuses_loops)
+        self._sessions = Sessions(self.pool, self, self.loops)
         super().__init__(dsn)
         _ENGINES.add(self)
 
@@ -347,7 +349,8 @@ class Engine(peewee.PostgresqlDatabase):
 
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
-        connection = self.session.conn
+        session = self._sessions.there()
+        connection = None if session is None else session.conn
         return connection.holder if connection is not None and not connection.idle else None
 
 

@@ -18,8 +18,9 @@ Runner = Any
 
 def runner_here() -> Runner:
     """The asyncio or trio task that runs; None where the thread's own code does."""
-    if asyncio._get_running_loop() is not None:
-        return asyncio.current_task()
+    loop = asyncio._get_running_loop()
+    if loop is not None:
+        return asyncio.current_task(loop)
     trio = sys.modules.get("trio")
     return None if trio is None else _trio_task(trio)
 

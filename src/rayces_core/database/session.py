@@ -74,14 +74,23 @@ class Lease:
 open_unit: ContextVar[ref[Lease] | None] = ContextVar("rayces_unit", default=None)
 
 
+class Loops:
+    """Whether statements in the thread of a running event loop are refused; an engine's sessions share it."""
+
+    __slots__ = ("are_refused",)
+
+    def __init__(self, are_refused: bool) -> None:
+        self.are_refused = are_refused
+
+
 class Session:
     """The lease that one thread or task has now. Has the attributes that Peewee expects of a connection state.
 
     Attributes: `serves`, the engine whose bindings it works for.
     """
 
-    def __init__(self, pool: Pool[TenantConnection], serves: object, refuses_loops: bool) -> None:
-        self._pool, self.serves, self._refuses_loops = pool, serves, refuses_loops
+    def __init__(self, pool: Pool[TenantConnection], serves: object, loops: Loops) -> None:
+        self._pool, self.serves, self._loops = pool, serves, loops
         self.commits = 0  # so far, to tell whether a unit of work has committed a part of itself
         self._known: ref[Lease] | None = None
         self._own: Lease | None = None  # of statements outside every block of this thread or task
@@ -164,7 +173,7 @@ class Session:
         lease = None if unit is None else unit()
         if lease is not None and lease.is_open_on(self.serves) and not lease.is_mine:
             raise ConcurrentUnitError
-        if self._refuses_loops and loop_runs_here():
+        if self._loops.are_refused and loop_runs_here():
             raise EventLoopError
 
     def release(self) -> None:
@@ -260,8 +269,8 @@ class Session:
 class Sessions(threading.local):
     """The sessions of one engine; `current()` finds the one of the running task or thread."""
 
-    def __init__(self, pool: Pool[TenantConnection], serves: object, refuses_loops: bool) -> None:
-        self._make: Callable[[], Session] = lambda: Session(pool, serves, refuses_loops)
+    def __init__(self, pool: Pool[TenantConnection], serves: object, loops: Loops) -> None:
+        self._make: Callable[[], Session] = lambda: Session(pool, serves, loops)
         self.forget()
 
     def current(self) -> Session:
@@ -274,9 +283,17 @@ class Sessions(threading.local):
         session = self._tasks.get(runner)
         if session is None:
             session = self._tasks[runner] = self._make()
+            self._had_tasks = True
         return session
+
+    def there(self) -> Session | None:
+        """The same, if there is one already."""
+        if not self._had_tasks and self._thread.conn is None:  # whichever of them is asked for, it has nothing
+            return None
+        runner = runner_here()
+        return self._thread if runner is None else self._tasks.get(runner)
 
     def forget(self) -> None:
         """After a fork: the connections are the parent's."""
-        self._thread = self._make()
+        self._thread, self._had_tasks = self._make(), False
         self._tasks: WeakKeyDictionary[Runner, Session] = WeakKeyDictionary()

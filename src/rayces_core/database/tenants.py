@@ -98,7 +98,7 @@ def instance_of(home: object, values: Values) -> Any:
 
 
 class Remembered:
-    """Organizations that were looked up, by subdomain or id, those that are not there included.
+    """Organizations that were looked up, those that are not there included; what is found by subdomain or id by both.
 
     At most so many, since a scan of names must not fill the memory; those that are not there for a shorter while, since
     another process may make one.
@@ -124,9 +124,10 @@ class Remembered:
         into = self._known  # forget() leaves a look-up under way a dict that nobody reads
         values = look()
         trusted = self._seconds if values is not None else min(self._seconds, self.UNKNOWN_SECONDS)
-        while len(into) >= self.MOST:
-            into.pop(next(iter(into)), None)
-        into[key] = (time.monotonic() + trusted, values)
+        for each in (key,) if values is None else (values["subdomain"], values["id"]):
+            while len(into) >= self.MOST and each not in into:
+                into.pop(next(iter(into)), None)
+            into[each] = (time.monotonic() + trusted, values)
         return values
 
     def forget(self) -> None:

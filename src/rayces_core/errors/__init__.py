@@ -83,6 +83,7 @@ RaycesError                          error
 │   ├── StateAssignmentError         state_assignment         (AttributeError)
 │   └── SettledFieldError            settled_field            (AttributeError)
 ├── NotPermittedError                not_permitted
+├── UnauthenticatedError             unauthenticated
 ├── BookingError                     booking
 │   ├── SlotTakenError               slot_taken               (OverlapError)
 │   ├── OutsideScheduleError         outside_schedule
@@ -196,6 +197,7 @@ from rayces_core.errors.domain import (
     StudentNotAdmittedError,
     TooSoonError,
     TransitionRefusedError,
+    UnauthenticatedError,
 )
 from rayces_core.errors.records import (
     ArchiveError,
@@ -346,6 +348,7 @@ __all__ = [
     "TransactionStateError",
     "TransactionTimeoutError",
     "TransitionRefusedError",
+    "UnauthenticatedError",
     "UndeliverableError",
     "UnknownColumnError",
     "UnknownFunctionError",

@@ -68,6 +68,12 @@ class NotPermittedError(RaycesError):
         super().__init__(f"user {actor_id} may not {action}; allowed: {', '.join(allowed)}")
 
 
+class UnauthenticatedError(RaycesError):
+    """Nobody has signed in: no access token, or one that is not valid here."""
+
+    code = "unauthenticated"
+
+
 class BookingError(RaycesError):
     """An appointment was not booked or moved; nothing was written. Attribute: `scheduled_at`, the start asked for."""
 

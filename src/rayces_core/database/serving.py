@@ -1,0 +1,49 @@
+"""The part of a Database that a server of many requests asks for: pools beside it, event loops, an orderly end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Self
+
+from rayces_core.database.engine import Engine
+from rayces_core.database.options import Options
+from rayces_core.database.tenants import Remembered
+
+
+class Serving:
+    """What web servers need of a Database besides its work."""
+
+    url: str
+    _options: Options
+    _tenants: Engine
+    _admins: Engine
+    _organizations: Remembered
+    _others: list[Serving]
+
+    def refuse_event_loops(self) -> None:
+        """From now on raise EventLoopError for every statement in the thread of a running event loop.
+
+        As `in_event_loop="refuse"` of `connect`, for one that is connected already.
+        """
+        for engine in (self._tenants, self._admins):
+            engine.loops.are_refused = True
+
+    def beside(self, max_connections: int) -> Self:
+        """The same database with a pool of its own, of at most so many connections; what is known of tenants is shared.
+
+        For work that must not wait behind all other, such as looking a tenant up. Closed with this one.
+        """
+        other = type(self)(self.url, options=replace(self._options, max_connections=max_connections))  # type: ignore[call-arg]
+        other._organizations = self._organizations
+        for engine in (other._tenants, other._admins):
+            engine.organizations = self._organizations
+            engine.loops.are_refused = self._tenants.loops.are_refused
+        self._others.append(other)
+        return other
+
+    def disconnect(self) -> None:
+        """Close every connection, those in use as well; the next statement opens a new one, and the server goes on."""
+        for engine in (self._tenants, self._admins):
+            engine.pool.close()
+        for other in self._others:
+            other.disconnect()

@@ -1,0 +1,147 @@
+"""Flask: `rayces = Rayces(db, domain="example.org", secret=…)`, then `rayces.install(app)`.
+
+    @app.post("/appointments")
+    @rayces.signed_in
+    def book():
+        appointment = scheduling.book(..., by=rayces.current_user, idempotency_key=rayces.idempotency_key)
+
+The tenant is bound until the response is closed, so streamed bodies have it; `before_request` and `teardown_request`
+would unbind it before they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import peewee
+
+from rayces_core.errors import RaycesError
+from rayces_core.integrations.host import HEALTH, Host, checked_roles
+from rayces_core.integrations.needed import missing
+from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem
+from rayces_core.integrations.tenants import organization_of
+from rayces_core.integrations.wsgi import TenantMiddleware
+from rayces_core.models.user import Role, User
+from rayces_core.sign_in import Claims
+from rayces_core.tenancy.organization import Organization
+
+try:
+    from flask import Flask, Request, Response, g, request
+    from werkzeug.exceptions import HTTPException
+except ImportError:
+    raise missing("Flask", "flask") from None
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Rayces(Host):
+    """The library in a Flask application. Its arguments are those of `Host`; `install` brings it in."""
+
+    # -- who asks: within a request -----------------------------------------------------------------------------------
+
+    @property
+    def tenant(self) -> Organization:
+        """The request's organization. No query."""
+        return organization_of(request.environ)
+
+    @property
+    def current_user(self) -> User:
+        """The user who has signed in, by one query for a request; UnauthenticatedError (401) where nobody has."""
+        if "rayces_user" not in g:
+            g.rayces_user = self.user_of(self._token_of(request))
+        user: User = g.rayces_user
+        return user
+
+    @property
+    def claims(self) -> Claims:
+        """What the token says of the user, without a query, and so without knowing whether it was revoked."""
+        return self.claims_of(self._token_of(request))
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The Idempotency-Key header with the user's id before it, or None."""
+        key = request.headers.get("Idempotency-Key")
+        return None if key is None else self.key_of(self.current_user.id, key)
+
+    def signed_in(self, view: Callable[P, T]) -> Callable[P, T]:
+        """A view for whoever has signed in; 401 for others."""
+
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            _ = self.current_user
+            return view(*args, **kwargs)
+
+        return checked
+
+    def requires(self, *roles: Role) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """A view for users of these roles; 403 for others. An admin counts as staff.
+
+        Raises:
+            ConfigurationError: these are no roles.
+        """
+        wanted = checked_roles(roles)
+
+        def decorate(view: Callable[P, T]) -> Callable[P, T]:
+            @wraps(view)
+            def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+                self.check_role(self.current_user, wanted)
+                return view(*args, **kwargs)
+
+            return checked
+
+        return decorate
+
+    # -- installation -------------------------------------------------------------------------------------------------
+
+    def install(self, app: Flask, *, health: bool = True) -> None:
+        """Bring tenants, problems and health into an application."""
+        for kind in (RaycesError, peewee.DoesNotExist):
+            app.register_error_handler(kind, self._on_error)
+        app.register_error_handler(HTTPException, self._on_http)
+        app.wsgi_app = TenantMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app,
+            resolver=self.resolver,
+            exempt=[*HEALTH, *self._exempt],
+            language=self._language,
+            token=self._tenant_of if self._tenant_from_token else None,
+        )
+        if health:
+            app.add_url_rule("/healthz", "rayces_alive", lambda: {"status": "ok"})
+            app.add_url_rule("/readyz", "rayces_ready", self._ready)
+
+    def _ready(self) -> Any:
+        if self.is_ready():
+            return {"status": "ok"}
+        return {"status": "unavailable"}, 503, {"Retry-After": "1"}
+
+    def _token_of(self, asked: Request) -> str | None:
+        return self.token_in(asked.headers.get("Authorization"), asked.cookies.get)
+
+    def _tenant_of(self, environ: Any) -> int | None:
+        return self.tenant_named_by(self._token_of(Request(environ)))
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _on_error(self, error: Exception) -> Response:
+        return _answered(self.told(error, self._language_now(), f"{request.method} {request.path}"))
+
+    def _on_http(self, error: HTTPException) -> Any:
+        status = error.code or 500
+        if error.response is not None or status < 400:
+            return error
+        own = error.description if error.description != type(error).description else None
+        answer = http_problem(status, self._language_now(), own)
+        kept = [(name, value) for name, value in error.get_headers(request.environ) if name != "Content-Type"]
+        return _answered((answer[0], answer[1], dict(kept) | answer[2]))
+
+    def _language_now(self) -> str:
+        return self.language_for(g.get("rayces_user"), request.headers.get("Accept-Language"))
+
+
+def _answered(answer: Problem) -> Response:
+    status, body, headers = answer
+    content = encoded(body | {"instance": request.path})
+    return Response(content, status, headers, content_type=MEDIA_TYPE)

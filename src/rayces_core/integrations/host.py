@@ -1,0 +1,179 @@
+"""What a `Rayces` is in any framework: a database, whose requests are for whom, and who has signed in."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
+
+from rayces_core.database.database import Database
+from rayces_core.errors import (
+    ConfigurationError,
+    InvalidDataError,
+    NotPermittedError,
+    RaycesError,
+    UnauthenticatedError,
+)
+from rayces_core.integrations.languages import LANGUAGES, preferred
+from rayces_core.integrations.needed import missing
+from rayces_core.integrations.problems import Problem, problem
+from rayces_core.integrations.tenants import Resolver
+from rayces_core.models.user import Role, User
+from rayces_core.sign_in import Claims, Tokens
+
+try:
+    import jwt
+except ImportError:
+    raise missing("PyJWT", "sign-in") from None
+
+logger = logging.getLogger("rayces_core")
+
+HEALTH: Final = ("/healthz", "/readyz")
+# A key in the database is a column of 255 characters, and stands behind the user's id.
+LONGEST_KEY: Final = 200
+_ID: Final = re.compile(r"[0-9]{1,18}")
+
+
+class Host:
+    """What the `Rayces` of each framework shares; the arguments are those of both.
+
+    Args:
+        db: the database. It refuses statements in the thread of a running event loop from now on.
+        domain, header, path_prefix: which tenant a request is for; see `tenants.Resolver`.
+        tenant_from_token: where nothing else names the tenant, the token does.
+        secret: what access tokens are signed with, 32 characters at least; the first of a list signs, all are accepted.
+        tokens: a `sign_in.Tokens` instead, for another lifetime or issuer.
+        cookie: name of a cookie that may bring the token, for pages. Set it HttpOnly, Secure and SameSite=Lax.
+        language: of answers where the client says nothing: "en" or "es".
+        language_of: tells the language of a user who has signed in; it goes before what the client says.
+        exempt: paths that are served without a tenant: "/about", "/static/*".
+        in_event_loop: "allow" leaves the database as it is.
+        ready_seconds: how long /readyz waits for the database.
+    """
+
+    def __init__(
+        self,
+        db: Database[Any],
+        *,
+        domain: str | list[str] | None = None,
+        header: str | None = None,
+        path_prefix: str | None = None,
+        tenant_from_token: bool = False,
+        secret: str | list[str] | None = None,
+        tokens: Tokens | None = None,
+        cookie: str | None = None,
+        language: str = "en",
+        language_of: Callable[[User], str | None] | None = None,
+        exempt: Iterable[str] = (),
+        in_event_loop: Literal["allow", "refuse"] = "refuse",
+        ready_seconds: float = 2.0,
+    ) -> None:
+        if language not in LANGUAGES:
+            raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
+        if not (domain or header or path_prefix or tenant_from_token):
+            raise ConfigurationError("say how requests name their tenant: domain=, header=, path_prefix= or the token")
+        self.db, self.resolver = db, Resolver(db, domain=domain, header=header, path_prefix=path_prefix)
+        self._given_tokens = Tokens(secret) if tokens is None and secret is not None else tokens
+        self._cookie, self._language, self._language_of = cookie, language, language_of
+        self._tenant_from_token, self._exempt = tenant_from_token, tuple(exempt)
+        self._ready_seconds = ready_seconds
+        if in_event_loop == "refuse":
+            db.refuse_event_loops()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a framework's own needs besides, once the arguments are known."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Issues and reads access tokens; ConfigurationError where there is no secret."""
+        if self._given_tokens is None:
+            raise ConfigurationError("give Rayces(…, secret=os.environ[…]) so that users can sign in")
+        return self._given_tokens
+
+    # -- who asks -----------------------------------------------------------------------------------------------------
+
+    def token_in(self, authorization: str | None, cookies: Callable[[str], str | None]) -> str | None:
+        """The access token of a request: of the Authorization header, else of the cookie."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+        return cookies(self._cookie) if self._cookie is not None else None
+
+    def claims_of(self, token: str | None) -> Claims:
+        """What a valid token of the bound tenant says; no query. UnauthenticatedError without one."""
+        if token is None:
+            raise UnauthenticatedError("no access token was sent")
+        return self.tokens.claims(token)
+
+    def user_of(self, token: str | None) -> User:
+        """The user of a valid token, by one query, which also tells whether it was revoked."""
+        if token is None:
+            raise UnauthenticatedError("no access token was sent")
+        return self.tokens.user(token)
+
+    def tenant_named_by(self, token: str | None) -> int | None:
+        """Id of the organization that a token names. Not proved here: a name opens nothing."""
+        try:
+            audience = jwt.decode(token or "", options={"verify_signature": False}).get("aud")
+        except jwt.InvalidTokenError:
+            return None
+        return int(audience) if isinstance(audience, str) and _ID.fullmatch(audience) else None
+
+    # -- rules of requests --------------------------------------------------------------------------------------------
+
+    def check_role(self, user: User, roles: tuple[Role, ...]) -> None:
+        """Raise NotPermittedError unless the user has one of these roles; an admin counts as staff."""
+        if user.role not in roles and not (Role.STAFF in roles and user.is_admin):
+            raise NotPermittedError("do this", user.id, tuple(role.name.lower() for role in roles))
+
+    def key_of(self, user_id: int, key: str | None) -> str | None:
+        """An Idempotency-Key as the library takes it: keys are the tenant's, so the user's id stands before it.
+
+        Raises:
+            InvalidDataError: it is empty, too long, or has other characters than the printable ones of ASCII.
+        """
+        if key is None:
+            return None
+        key = key.strip()
+        if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
+            reason = f"must have 1 to {LONGEST_KEY} printable characters of ASCII"
+            raise InvalidDataError("Idempotency-Key", key, reason)
+        return f"{user_id}:{key}"
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def language_for(self, user: User | None, accept_language: str | None) -> str:
+        """The language of an answer: the user's, else what the client likes best, else the host's."""
+        known = self._language_of(user) if self._language_of is not None and user is not None else None
+        return known if known in LANGUAGES else preferred(accept_language or "", self._language)
+
+    def told(self, error: Exception, language: str, where: str) -> Problem:
+        """The answer to an error; a fault of the server is logged, since the answer says nothing of it."""
+        answer = problem(error, language)
+        if answer[0] >= 500:
+            logger.error("%s failed", where, exc_info=error)
+        return answer
+
+    # -- health -------------------------------------------------------------------------------------------------------
+
+    def is_ready(self) -> bool:
+        """Whether the database answers in time. Blocking."""
+        try:
+            self.db.ping(self._ready_seconds)
+        except RaycesError:
+            logger.warning("not ready: the database does not answer", exc_info=True)
+            return False
+        return True
+
+    def disconnect(self) -> None:
+        """Close all connections, at the end of the server."""
+        self.db.disconnect()
+
+
+def checked_roles(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    """The roles, if there are any; ConfigurationError for anything else."""
+    if not roles or not all(isinstance(role, Role) for role in roles):
+        raise ConfigurationError(f"requires(Role.STAFF, …) takes roles, not {roles!r}")
+    return roles

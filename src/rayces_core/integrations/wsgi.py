@@ -1,0 +1,107 @@
+"""WSGI middleware that binds the tenant until the response is closed, whatever framework serves it.
+
+A streamed body is read after the application has returned, so a tenant that is bound in a framework's hooks before and
+after a request is gone when its rows are read. A server closes what it was given when it is done with it (PEP 3333),
+also where the client has left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from rayces_core.database.blocks import TenantBlock
+from rayces_core.errors import RaycesError, TenantNotCachedError, UnknownTenantError
+from rayces_core.integrations.exempt import Exempt
+from rayces_core.integrations.languages import preferred
+from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, problem
+from rayces_core.integrations.tenants import TENANT, Resolver
+
+logger = logging.getLogger("rayces_core")
+
+
+class TenantMiddleware:
+    """Binds the tenant of each request; one that is for none is answered with 404. See `asgi.TenantMiddleware`."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        resolver: Resolver,
+        exempt: Iterable[str] = (),
+        language: str = "en",
+        token: Callable[[WSGIEnvironment], int | None] | None = None,
+    ) -> None:
+        self.app, self._resolver, self._db = app, resolver, resolver.db
+        self._exempt, self._language, self._token = Exempt(exempt), language, token
+        self._header = None if resolver.header is None else "HTTP_" + resolver.header.upper().replace("-", "_")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request within its tenant's block; one that is mounted in another is within already."""
+        if TENANT in environ or environ.get("PATH_INFO", "") in self._exempt:
+            return self.app(environ, start_response)
+        try:
+            block = self._block(environ)
+        except RaycesError as error:
+            return self._refuse(environ, start_response, error)
+        with ExitStack() as stack:
+            environ[TENANT] = stack.enter_context(block)
+            answer = self.app(environ, start_response)
+            return _Bound(answer, stack.pop_all())
+
+    def _block(self, environ: WSGIEnvironment) -> TenantBlock[Any]:
+        path = environ.get("PATH_INFO", "")
+        header = environ.get(self._header) if self._header is not None else None
+        name: str | int | None
+        name, prefix = self._resolver.named(environ.get("HTTP_HOST"), header, path)
+        if prefix:
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
+            environ["PATH_INFO"] = path[len(prefix) :]
+        if name is None and self._token is not None:
+            name = self._token(environ)
+        if name is None:
+            raise UnknownTenantError(None, "the request names no tenant")
+        try:
+            return self._db.known_tenant(name).found()
+        except TenantNotCachedError:
+            return self._db.tenant(self._resolver.resolve(name), cached_only=True).found()
+
+    def _refuse(self, environ: WSGIEnvironment, start_response: StartResponse, error: RaycesError) -> list[bytes]:
+        answer = problem(error, preferred(environ.get("HTTP_ACCEPT_LANGUAGE", ""), self._language))
+        if answer[0] >= 500:
+            logger.error("the tenant of a request could not be found", exc_info=error)
+        return refuse(environ, start_response, answer)
+
+
+class _Bound:
+    """A response under the tenant that it was made under, until it is closed."""
+
+    def __init__(self, answer: Iterable[bytes], stack: ExitStack) -> None:
+        self._answer, self._stack, self._parts = answer, stack, iter(answer)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._parts)
+
+    def close(self) -> None:
+        """Close the application's response, then leave the tenant."""
+        stack, self._stack = self._stack, ExitStack()
+        with stack:
+            close: Any = getattr(self._answer, "close", None)
+            if close is not None:
+                close()
+
+
+def refuse(environ: WSGIEnvironment, start_response: StartResponse, answer: Problem) -> list[bytes]:
+    """Answer a request with a problem."""
+    status, body, headers = answer
+    content = encoded(body | {"instance": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")})
+    fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content))} | headers
+    start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]

@@ -1,0 +1,119 @@
+"""Flask: the tenant until the response is closed, who has signed in, and problems."""
+
+import pytest
+
+from rayces_core import Database, Role, TenantNotSetError, User
+from rayces_core.errors import ConfigurationError
+from tests.factory import make_organization, make_student, make_user
+from tests.integrations import flask_application
+
+
+class Site:
+    def __init__(self, db):
+        self.db, self.app = db, flask_application.make(db)
+        self.rayces = self.app.extensions["rayces"]
+        self.north, self.south = make_organization(db), make_organization(db)
+        for number, tenant in enumerate((self.north, self.south), start=1):
+            with db.tenant(tenant):
+                for _ in range(number):
+                    make_student()
+
+    def get(self, tenant, path, method="GET", **headers):
+        named = {"Host": f"{tenant.subdomain}.example.test"} | {key.replace("_", "-"): v for key, v in headers.items()}
+        return self.app.test_client().open(path, method=method, headers=named)
+
+    def user(self, tenant, **columns):
+        with self.db.tenant(tenant):
+            user = make_user(**columns)
+            return user, "Bearer " + self.rayces.tokens.issue(user)
+
+
+@pytest.fixture(scope="module")
+def site(db):
+    with Database.connect(db.url, max_connections=4, pool_timeout=5) as database:
+        yield Site(database)
+
+
+def test_views_and_streamed_bodies_see_their_own_tenant(site):
+    for tenant, students in ((site.north, 1), (site.south, 2)):
+        seen = site.get(tenant, "/sync").json
+        assert (seen["tenant"], seen["students"], seen["named"]) == (tenant.id, students, tenant.subdomain)
+        assert site.get(tenant, "/stream").text == f"{tenant.id}\n" * students
+        assert site.get(tenant, "/stream-with-context").text == f"{tenant.id} /stream-with-context\n" * students
+        assert site.get(tenant, "/stream", "HEAD").text == ""
+    with pytest.raises(TenantNotSetError):
+        _ = site.db.organization_id
+
+
+def test_the_host_goes_before_the_header_and_what_proxies_add_is_not_read(site):
+    spoofed = {"X_Tenant": site.south.subdomain, "X_Forwarded_Host": f"{site.south.subdomain}.example.test"}
+    assert site.get(site.north, "/sync", **spoofed).json["tenant"] == site.north.id
+    assert site.get(site.north, "/sync", **spoofed | {"Host": "localhost"}).json["tenant"] == site.south.id
+    assert site.get(site.north, "/sync", **spoofed | {"Host": "no-such.example.test"}).status_code == 404
+
+
+def test_health_needs_no_tenant(site):
+    client = site.app.test_client()
+    assert client.get("/healthz").json == client.get("/readyz").json == {"status": "ok"}
+    away = flask_application.make(Database.connect("postgresql://nobody@127.0.0.1:1/nowhere")).test_client()
+    assert (away.get("/readyz").status_code, away.get("/readyz").headers["Retry-After"]) == (503, "1")
+    assert away.get("/sync", headers={"X-Tenant": "north"}).json["code"] == "unavailable"
+
+
+def test_the_current_user_costs_one_query_and_claims_none(site):
+    user, token = site.user(site.north)
+    site.get(site.north, "/me", Authorization=token)
+    ran = []
+    site.db.on_query(lambda query: ran.append((query.operation, query.table)))
+    try:
+        answer = site.get(site.north, "/me", Authorization=token, Idempotency_Key="7")
+        assert answer.json == {"id": user.id, "again": user.id, "key": f"{user.id}:7"}
+        assert ran == [("select", "users")]
+        assert site.get(site.north, "/claims", Authorization=token).json == {"id": user.id}
+        assert ran == [("select", "users")]
+    finally:
+        site.db.engine.observers.clear()
+
+
+def test_nobody_another_tenants_user_and_a_revoked_token_are_not_signed_in(site):
+    user, token = site.user(site.north)
+    _, foreign = site.user(site.south)
+    for sent in ({}, {"Authorization": foreign}, {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}):
+        for path in ("/me", "/claims", "/desk"):
+            answer = site.get(site.north, path, **sent)
+            assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+    with site.db.tenant(site.north):
+        User.update(jti="another").where(User.id == user.id).execute()
+    assert site.get(site.north, "/me", Authorization=token).status_code == 401
+
+
+def test_a_view_for_staff_is_for_admins_too(site):
+    statuses = [
+        site.get(site.north, "/desk", Authorization=site.user(site.north, role=role)[1]).status_code for role in Role
+    ]
+    assert statuses == [403, 403, 200, 200]
+    with pytest.raises(ConfigurationError):
+        site.rayces.requires()
+
+
+def test_whatever_is_wrong_is_a_problem(site, caplog):
+    gone, nowhere = (site.get(site.north, path) for path in ("/students/2000000000", "/no-such-route"))
+    for answer in (gone, nowhere):
+        assert answer.content_type == "application/problem+json"
+    assert {**gone.json, "instance": ""} == {**nowhere.json, "instance": ""}
+    method = site.get(site.north, "/json", Accept_Language="es")
+    assert (method.status_code, method.json["code"]) == (405, "method_not_allowed")
+    assert method.json["title"] == "Ese método no está permitido acá"
+    assert "POST" in method.headers["Allow"]
+    assert site.get(site.north, "/no-such-route", "HEAD").text == ""
+    closed = site.get(site.north, "/closed")
+    assert (closed.status_code, closed.json["detail"]) == (409, "closed on Sundays")
+    assert site.get(site.north, "/json", "POST").json["code"] == "media_type"
+    assert "hunter2" not in caplog.text
+    fault = site.get(site.north, "/fault")
+    assert (fault.status_code, fault.json["code"]) == (500, "internal_error")
+    assert "hunter2" not in fault.text
+    assert "hunter2" in caplog.text
+    key = site.get(site.north, "/me", Authorization=site.user(site.north)[1], Idempotency_Key="x" * 201)
+    assert (key.status_code, key.json["field"]) == (422, "Idempotency-Key")
