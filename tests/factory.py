@@ -21,7 +21,7 @@ from rayces_core import (
     User,
 )
 from rayces_core.database.binding import current
-from rayces_core.models import ImportRun
+from rayces_core.models import ImportRun, OutboxMessage
 
 _numbers = itertools.count(1)
 START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
@@ -126,6 +126,11 @@ def make_import_run(**columns: Any) -> ImportRun:
     return ImportRun.create(**(values | columns))
 
 
+def make_message(**columns: Any) -> OutboxMessage:
+    values = {"topic": "host.noticed", "subject_type": "Post", "subject_id": 1, "payload": {"content": "x"}}
+    return OutboxMessage.create(**(values | columns))
+
+
 MAKERS = {
     User: make_user,
     Post: make_post,
@@ -137,6 +142,7 @@ MAKERS = {
     CreditTransaction: make_transaction,
     StateTransition: make_transition,
     ImportRun: make_import_run,
+    OutboxMessage: make_message,
 }
 
 

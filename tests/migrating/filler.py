@@ -125,6 +125,8 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     journal = {"subject_type": "Appointment", "subject_id": appointment, "from_state": "draft", "to_state": "cancelled"}
     filler.insert("state_transitions", **whose, **journal, event="cancel", actor_id=ana)
     filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
+    about = {"topic": "appointment.cancel", "subject_type": "Appointment", "subject_id": appointment}
+    filler.insert("outbox_messages", **whose, **about, payload=Json({"id": appointment}))
 
 
 def rows(connection: Any) -> dict[tuple[str, int], dict[str, Any]]:

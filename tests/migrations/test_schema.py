@@ -15,6 +15,7 @@ TENANT_TABLES = [
     "credit_transactions",
     "import_runs",
     "likes",
+    "outbox_messages",
     "posts",
     "professionals",
     "state_transitions",

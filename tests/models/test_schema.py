@@ -4,15 +4,15 @@ import psycopg2
 import pytest
 from peewee import Context
 
-from rayces_core import Organization, User
+from rayces_core import Organization, OutboxMessage, User
 from rayces_core.fields import GeneratedDateTimeField
 from rayces_core.models import TENANT_MODELS
 from rayces_core.tenancy.relations import OrganizationKey, TenantForeignKey
 from tests.factory import MAKERS
 
 MODELS = [Organization, *TENANT_MODELS]
-# Python makes the value: a random token id has no counterpart in the database.
-ONLY_IN_PYTHON = {User.jti}
+# Random values: a token id has no counterpart in the database, and a message id one that is never the same.
+ONLY_IN_PYTHON = {User.jti, OutboxMessage.message_id}
 # Foreign keys that no field stands for: what ties an entry to the one before it, and a balance to its last one.
 AFTER = ("organization_id", "credit_balance_id", "sequence", "balance_after")
 BEFORE = ("organization_id", "credit_balance_id", "previous_sequence", "balance_before")
@@ -193,6 +193,7 @@ APP = {
     "credit_transactions": EDITABLE - {"DELETE"},
     "state_transitions": {"SELECT", "INSERT"},
     "import_runs": EDITABLE - {"DELETE"},
+    "outbox_messages": {"SELECT", "INSERT"},
 }
 UPDATABLE = {
     "organizations": {"name", "time_zone", "currency", "settings", "email", "phone", "address", "updated_at"},
@@ -200,6 +201,7 @@ UPDATABLE = {
     "credit_transactions": {"status", "processed_at", "metadata", "updated_at"}
     | {"balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"},
     "state_transitions": set(),
+    "outbox_messages": set(),
     "import_runs": {"last_row", "created", "updated", "unchanged", "skipped", "finished_at", "updated_at"},
 }
 REQUEST = {"idempotency_key", "request_fingerprint"}

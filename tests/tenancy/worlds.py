@@ -24,7 +24,7 @@ from rayces_core import (
     Student,
     User,
 )
-from rayces_core.models import ImportRun
+from rayces_core.models import ImportRun, OutboxMessage
 
 _blocks = itertools.count(1)
 
@@ -96,6 +96,7 @@ class World:
 POPULATED = (
     *(User, Professional, Post, Like, Student, Appointment, CreditBalance, CreditTransaction, StateTransition),
     ImportRun,
+    OutboxMessage,
 )
 
 EVERY_ROW = " UNION ALL ".join(
@@ -127,6 +128,8 @@ INSERT INTO state_transitions
 SELECT organization, key, label, key, key, 'confirm', 'pre_confirmed', 'confirmed' FROM {keys};
 INSERT INTO import_runs (organization_id, id, record_type, source, fingerprint)
 SELECT organization, key, 'users', label, key::text FROM {keys};
+INSERT INTO outbox_messages (organization_id, id, topic, subject_type, subject_id, payload)
+SELECT organization, key, label, 'Post', key, jsonb_build_object('content', label) FROM {keys};
 """
 OF = "unnest(%(organizations)s::bigint[], %(bases)s::bigint[], %(labels)s::text[]) AS made (organization, base, label)"
 ROWS = ROWS.format(of=OF, keys=f"{OF}, generate_series(base, base + %(count)s - 1) key")

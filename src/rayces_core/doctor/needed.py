@@ -29,6 +29,16 @@ WRITES: Final[dict[str, str]] = {
     "refundable_before refundable_after metadata updated_at",
     "state_transitions": "INSERT",
     "import_runs": "INSERT last_row created updated unchanged skipped finished_at updated_at",
+    "outbox_messages": "",
+}
+# What the admin role needs where that is not all of it.
+_ADMIN: Final[dict[str, str]] = {
+    "outbox_messages": "INSERT DELETE state attempts available_at delivered_to last_error settled_at",
+}
+# Tables that the application's role may add rows to with these columns alone.
+_INSERTS: Final[dict[str, str]] = {
+    "outbox_messages": "organization_id id message_id topic version subject_type subject_id payload available_at "
+    "occurred_at",
 }
 # What is kept as it was written the admin role cannot change either.
 _KEPT: Final = ("credit_transactions", "state_transitions")
@@ -40,25 +50,28 @@ ROLES: Final = """(SELECT oid, rolname, false AS is_admin FROM app
 def _rows(is_admin: bool) -> str:
     rows = []
     for table, words in WRITES.items():
-        held = words if not is_admin or table in _KEPT else "INSERT UPDATE DELETE"
+        held = words if not is_admin or table in _KEPT else _ADMIN.get(table, "INSERT UPDATE DELETE")
         privileges = ["SELECT", *(word for word in held.split() if word.isupper())]
         columns = [word for word in held.split() if word.islower()]
-        rows.append(f"('{table}', {is_admin}, '{{{','.join(privileges)}}}'::text[], '{{{','.join(columns)}}}'::text[])")
+        inserts = [] if is_admin else _INSERTS.get(table, "").split()
+        arrays = ", ".join(f"'{{{','.join(words)}}}'::text[]" for words in (privileges, columns, inserts))
+        rows.append(f"('{table}', {is_admin}, {arrays})")
     return ", ".join(rows)
 
 
 # One row for each right that is not there: the table, the role, a number to sort by, the right as GRANT spells it.
 MISSING: Final = f"""
-WITH needed(relname, is_admin, privileges, columns) AS (VALUES {_rows(False)}, {_rows(True)})
+WITH needed(relname, is_admin, privileges, columns, inserts) AS (VALUES {_rows(False)}, {_rows(True)})
 SELECT t.object, r.rolname, 1, privilege
   FROM {ROLES} r JOIN needed n USING (is_admin) JOIN tenant t ON t.is_home AND t.relname = n.relname,
        unnest(n.privileges) AS privilege
  WHERE NOT has_table_privilege(r.oid, t.oid, privilege)
 UNION ALL
-SELECT t.object, r.rolname, 2, 'UPDATE (' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'
+SELECT t.object, r.rolname, 2, c.command || ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'
   FROM {ROLES} r JOIN needed n USING (is_admin) JOIN tenant t ON t.is_home AND t.relname = n.relname
-  JOIN pg_attribute a ON a.attrelid = t.oid AND NOT a.attisdropped AND a.attname::text = ANY (n.columns)
- WHERE NOT has_column_privilege(r.oid, t.oid, a.attnum, 'UPDATE') GROUP BY 1, 2
+  CROSS JOIN LATERAL (VALUES ('INSERT', n.inserts), ('UPDATE', n.columns)) AS c(command, columns)
+  JOIN pg_attribute a ON a.attrelid = t.oid AND NOT a.attisdropped AND a.attname::text = ANY (c.columns)
+ WHERE NOT has_column_privilege(r.oid, t.oid, a.attnum, c.command) GROUP BY 1, 2, c.command
 UNION ALL
 SELECT t.object, r.rolname, 1, 'SELECT'
   FROM {ROLES} r, tenant t

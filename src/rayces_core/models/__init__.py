@@ -7,6 +7,7 @@ from rayces_core.models import endings as endings  # isort: skip - attaches what
 from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition
+from rayces_core.models.outbox import MessageState, OutboxMessage
 from rayces_core.models.professional import Professional
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import AdmissionState, Student
@@ -22,7 +23,9 @@ __all__ = [
     "CreditTransaction",
     "ImportRun",
     "Like",
+    "MessageState",
     "Organization",
+    "OutboxMessage",
     "Post",
     "Professional",
     "Role",
@@ -44,4 +47,5 @@ TENANT_MODELS: tuple[type[TenantModel], ...] = (
     CreditTransaction,
     StateTransition,
     ImportRun,
+    OutboxMessage,
 )

@@ -38,7 +38,14 @@ def test_default_privileges_give_the_old_role_nothing_of_this_library_and_are_th
     assert generous.sql(HELD.format(generous.owner)) == []
     application = generous.application()
     application.works()
-    for table in ("rayces_migrations", "appointments", "credit_transactions", "import_runs", "rayces_set_aside"):
+    for table in (
+        "rayces_migrations",
+        "appointments",
+        "credit_transactions",
+        "import_runs",
+        "outbox_messages",
+        "rayces_set_aside",
+    ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             application.ask(f"TRUNCATE {table} CASCADE")
     assert application.one("SELECT stage FROM rayces_adoption") == "adopted"

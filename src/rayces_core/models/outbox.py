@@ -1,0 +1,87 @@
+"""OutboxMessage: something that happened, written in the statement that made it happen, and delivered afterwards.
+
+Rule it guards: a tenant's work adds messages and reads its own; only privileged work says what became of them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from peewee import SQL, Check
+
+from rayces_core import clock
+from rayces_core.fields import (
+    BigIntegerField,
+    EnumField,
+    IntegerField,
+    JSONField,
+    SmallIntegerField,
+    StringField,
+    UTCDateTimeField,
+)
+from rayces_core.fields.identifiers import UUIDField
+from rayces_core.fields.schemas import Metadata
+from rayces_core.tenancy.model import TenantModel
+
+
+class MessageState(StrEnum):
+    """What has become of a message."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class OutboxMessage(TenantModel):
+    """One message.
+
+    Attributes:
+        message_id: the same at every attempt, so that a receiver knows what it has had.
+        topic, version: what happened, such as "appointment.confirm", and the shape of `payload`; see docs/events.md.
+        subject_type, subject_id: what it happened to. Messages of one subject are delivered in the order of their ids.
+        occurred_at: when it happened. available_at: when it is tried next.
+        state: pending, delivered, or dead once it was tried in vain. settled_at: since when it is no more pending.
+        attempts, delivered_to, last_error: how often it was tried, who has it already, what went wrong last.
+    """
+
+    message_id = UUIDField(default=uuid.uuid4)
+    topic = StringField()
+    version = SmallIntegerField(default=1)
+    subject_type = StringField()
+    subject_id = BigIntegerField()
+    payload: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
+    state = EnumField(MessageState, default=MessageState.PENDING)
+    attempts = IntegerField(default=0)
+    available_at = UTCDateTimeField(default=clock.now)
+    delivered_to: JSONField[list[str]] = JSONField(list[str], default=list)
+    last_error = StringField(null=True)
+    occurred_at = UTCDateTimeField(default=clock.now)
+    settled_at = UTCDateTimeField(null=True)
+
+    class Meta:
+        """The table and its rules."""
+
+        table_name = "outbox_messages"
+        defaults_in_database = True
+        constraints = [
+            Check("btrim(topic) <> ''", name="outbox_messages_topic_check"),
+            Check("jsonb_typeof(payload) = 'object'", name="outbox_messages_payload_check"),
+            Check("jsonb_typeof(delivered_to) = 'array'", name="outbox_messages_delivered_to_check"),
+            Check("state IN ('pending', 'delivered', 'dead')", name="outbox_messages_state_check"),
+            Check("(state = 'pending') = (settled_at IS NULL)", name="outbox_messages_settled_at_check"),
+        ]
+
+
+OutboxMessage.add_index(
+    OutboxMessage.organization,
+    OutboxMessage.subject_type,
+    OutboxMessage.subject_id,
+    OutboxMessage.id,
+    where=SQL("state = 'pending'"),
+    name="index_outbox_messages_on_pending",
+)
+OutboxMessage.add_index(
+    OutboxMessage.settled_at, where=SQL("state <> 'pending'"), name="index_outbox_messages_on_settled"
+)
