@@ -23,6 +23,7 @@ from rayces_core.models import (
     CreditTransaction,
     ImportRun,
     Organization,
+    OutboxMessage,
     Professional,
     StateTransition,
     Student,
@@ -35,8 +36,8 @@ from tests.sizes import quick_or_whole
 DAYS = [datetime(2026, 3, day, 2 + 21 * (day % 2), 5, tzinfo=UTC) for day in quick_or_whole((2, 5, 7), range(2, 9))]
 
 
-# The demonstration imports nothing.
-SHOWN = [model for model in TENANT_MODELS if model is not ImportRun]
+# The demonstration imports nothing, and messages are for a relay.
+SHOWN = [model for model in TENANT_MODELS if model not in (ImportRun, OutboxMessage)]
 
 
 def count_all(database: Database, organization: Organization) -> list[int]:
