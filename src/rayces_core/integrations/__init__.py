@@ -2,5 +2,5 @@
 
 `fastapi` and `flask` each hold a `Rayces` that is installed into an application; `asgi` and `wsgi` bind the tenant for
 any other framework, `tenants` says which tenant a request is for, and `problems` makes answers of errors.
-`payments` reads what payment providers send.
+`payments` reads and posts what payment providers notify of.
 """

@@ -13,8 +13,8 @@ import peewee
 from rayces_core import errors as e
 
 _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
-    401: (e.UnauthenticatedError, e.WrongCredentialsError, e.EmailUnconfirmedError),
     400: (e.NotificationRefusedError,),
+    401: (e.UnauthenticatedError, e.WrongCredentialsError, e.EmailUnconfirmedError),
     403: (e.NotPermittedError,),
     404: (e.CrossTenantError, e.InactiveTenantError, e.UnknownTenantError, e.PaymentUnknownError, peewee.DoesNotExist),
     410: (e.InvalidLinkError,),
@@ -46,6 +46,7 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.StatementError, e.UnknownColumnError, e.UnknownFunctionError, e.UnreadableValueError),
         *(e.DataCorruptedError, e.OperationFailedError, e.ProgramLimitError, e.RoutineError, e.ServerError),
         *(e.ServerFaultError, e.StorageError),
+        *(e.DeliveryError, e.AddressRefusedError, e.UndeliverableError),
     ),
     503: (
         *(e.DatabaseUnreachableError, e.ServerNotReadyError, e.TooManyConnectionsError, e.PoolTimeoutError),
