@@ -141,6 +141,19 @@ def test_an_alias_and_a_join_are_narrowed_as_well(world: Any) -> None:
     assert _ids(joined) == world.expected[Student]["guardian"]
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_query_that_joins_what_the_rule_asks_too_sees_the_same(world: Any, role: str) -> None:
+    user = world.users[role]
+    students = Student.select().join(Appointment).where(Appointment.state == "draft").visible_to(user).distinct()
+    in_sessions = {a.student_id for a in Appointment.in_state("draft")}
+    assert _ids(students) == _ids(Student.visible_to(user)) & in_sessions
+    sessions = Appointment.select().join(Student).where(Student.last_name != "-").visible_to(user)
+    assert _ids(sessions) == _ids(Appointment.visible_to(user))
+    profiles = Professional.select().join(Appointment).visible_to(user).distinct()
+    with_sessions = {a.professional_id for a in Appointment.select()}
+    assert _ids(profiles) == {p.id for p in Professional.visible_to(user) if p.user_id in with_sessions}
+
+
 def test_nothing_widens_what_is_seen_again(world: Any) -> None:
     seen = Student.visible_to(world.users["guardian"])
     with pytest.raises(TenancyError, match="orwhere"):
