@@ -1,7 +1,7 @@
 """Jobs of Celery, RQ and procrastinate: the tenant and the acting user travel with the job, as two short texts.
 
-Rule it guards: a job without them fails closed. They are believed as the broker is: who can write to the broker can name
-any tenant and user, so keep it as closed as the database.
+Rule it guards: a job without them fails closed. They are believed as the broker is: who can write to the broker can
+name any tenant and user, so keep it as closed as the database.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _steps(query: Any, order: Sequence[Any]) -> list[_Step]:
 def _step(model: Any, one: Any) -> _Step:
     descends = isinstance(one, peewee.Ordering) and one.direction == "DESC"
     field = one.node if isinstance(one, peewee.Ordering) else one
-    name = getattr(field, "name", None)
+    name = str(getattr(field, "name", ""))
     if (isinstance(one, peewee.Ordering) and one.nulls) or name not in model._meta.fields or SECRET.search(name):
         raise InvalidDataError("order", one, f"needs columns of {model.__name__} that are no secret, .desc() or not")
     return _Step(getattr(model, name), descends)
@@ -148,13 +148,11 @@ def _read(cursor: str, steps: list[_Step]) -> list[Any]:
     try:
         text = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         shape, *values = json.loads(text)
-        if shape != _shape(steps) or len(values) != len(steps):
-            raise InvalidDataError("after", cursor, "is the cursor of another order; begin with the first page")
-        return [_value(step, value) for step, value in zip(steps, values, strict=True)]
-    except InvalidDataError:
-        raise
+        if shape == _shape(steps):
+            return [_value(step, value) for step, value in zip(steps, values, strict=True)]
     except (AttributeError, binascii.Error, RecursionError, TypeError, ValidationError, ValueError) as error:
         raise InvalidDataError("after", cursor, "is no cursor; give what the page before gave as next") from error
+    raise InvalidDataError("after", cursor, "is the cursor of another order; begin with the first page")
 
 
 def _value(step: _Step, value: Any) -> Any:

@@ -11,11 +11,11 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from types import UnionType
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import peewee
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AwareDatetime, BaseModel, Field, create_model
 
 from rayces_core import credits, scheduling
 from rayces_core.errors import InvalidDataError
@@ -33,6 +33,10 @@ from rayces_core.tenancy.scoped import ScopedModel
 SECRET: Final = re.compile(r"^(jti|uid|idempotency_key)$|password|secret|token|fingerprint|digest|hash|.*_ip$")
 # Who acts, and when, is never said by a request's body; a key is a header.
 OURS: Final = ("self", "by", "now", "idempotency_key")
+# What the functions' annotations mean in a request: rows are ids.
+ASKED: Final[dict[str, Any]] = {"datetime": AwareDatetime, "date": date, "Mapping": Mapping} | dict.fromkeys(
+    ("Student", "Professional", "User", "Appointment"), int
+)
 EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
     (AwareDatetime, "2031-03-03T15:00:00Z"),
     (date, "2031-03-03"),
@@ -72,7 +76,7 @@ def schema_of(
     return _made(name or f"{model.__name__}Out", fields | further, from_attributes=True)
 
 
-def type_of(field: peewee.Field) -> Any:
+def type_of(field: Any) -> Any:
     """The Python type of a column's values; `None` is not among them."""
     if _is_key(field):
         return type_of(field.rel_field)
@@ -107,24 +111,16 @@ def input_of(
         skipped = key in OURS or key in exclude or parameter.kind is inspect.Parameter.VAR_KEYWORD
         if skipped or (not overrides and key.startswith(("override_", "allow_"))):
             continue
-        kind = _asked(_hint(function, parameter.annotation))
+        kind = _asked(_hint(parameter.annotation))
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[key] = (kind, Field(default, examples=_example(kind)))
     return _made(name, fields, extra="forbid")
 
 
-def _hint(function: Any, annotation: Any) -> Any:
+def _hint(annotation: Any) -> Any:
     if not isinstance(annotation, str):
         return annotation
-    names = dict(vars(typing)) | {"datetime": AwareDatetime, "date": date, "Mapping": Mapping}
-    return eval(annotation, names | _People(), {})  # noqa: S307 - an annotation of this library's own source
-
-
-class _People(dict[str, Any]):
-    """What rows are in a request: ids."""
-
-    def __init__(self) -> None:
-        super().__init__(dict.fromkeys(("Student", "Professional", "User", "Appointment"), int))
+    return eval(annotation, {**vars(typing), **ASKED}, {})  # noqa: S307 - an annotation of the library's own source
 
 
 def _asked(hint: Any) -> Any:
@@ -156,7 +152,7 @@ def _is_key(field: Any) -> bool:
 
 
 def _made(name: str, fields: Mapping[str, Any], **config: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=ConfigDict(**config), **fields)  # type: ignore[call-overload]
+    made: type[BaseModel] = create_model(name, __config__=cast("Any", config), **cast("Any", fields))
     return made
 
 

@@ -44,7 +44,7 @@ def rayces_tenant(rayces_db: Database[Organization]) -> Iterator[Organization]:
 
 
 @pytest.fixture
-def as_user(rayces_tenant: Organization) -> Iterator[Callable[..., Any]]:
+def as_user(rayces_tenant: Organization) -> Iterator[Callable[..., Any]]:  # noqa: ARG001 - it binds
     """`as_user("staff")` makes a user of that role in the test's organization, named in log lines until the test ends.
 
     Further columns go with it: `as_user("guardian", first_name="Ana")`.
