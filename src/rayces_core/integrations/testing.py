@@ -26,7 +26,8 @@ def rayces_db() -> Iterator[Database[Organization]]:
 
     Give your own by a fixture of this name in conftest.py, say to run your own migrations as well.
     """
-    from rayces_core import Database
+    from rayces_core import models as models  # what a database makes tenants of is among them
+    from rayces_core.database.database import Database
 
     url = os.environ.get("RAYCES_TEST_DATABASE_URL")
     with Database.embedded() if url is None else Database.connect(url) as database:
