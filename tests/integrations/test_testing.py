@@ -1,7 +1,10 @@
 """The fixtures that a host's tests get, tried in a host's own project."""
 
+import importlib
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +65,8 @@ def test_a_project_that_uses_none_of_it_loads_nothing_heavy():
     heavy = ("peewee", "psycopg2", "pydantic", "rayces_core.database", "rayces_core.models")
     code = f"import sys, rayces_core.integrations.testing; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_pytest_finds_them_by_the_wheels_entry_point():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert importlib.import_module(project["entry-points"]["pytest11"]["rayces"]).rayces_tenant
