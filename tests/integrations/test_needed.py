@@ -28,6 +28,7 @@ def test_the_parts_without_framework_load_none():
         ("flask", "flask", "flask"),
         ("asgi", "anyio", "fastapi"),
         ("flask", "jwt", "sign-in"),
+        ("telemetry", "opentelemetry", "telemetry"),
     ],
 )
 def test_a_missing_extra_is_told_in_one_sentence(module, lacking, extra):

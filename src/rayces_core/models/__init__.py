@@ -16,6 +16,8 @@ from rayces_core.models.user import Role, User
 from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.tenancy.model import TenantModel
 
+from rayces_core.models import visibility as visibility  # isort: skip - says who reads them
+
 __all__ = [
     "TENANT_MODELS",
     "AdmissionState",

@@ -353,6 +353,10 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
         def select(cls, *fields: Any) -> AppointmentSelect[Self]:
             """Appointments of the bound tenant, with the scopes below."""
 
+        @classmethod
+        def visible_to(cls, user: Any) -> AppointmentSelect[Self]:
+            """Appointments that this user may read, with the scopes below."""
+
     # -- scopes -----------------------------------------------------------------------------------------------
 
     @classmethod

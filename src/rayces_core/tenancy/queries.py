@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Any, Generic, Literal, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import peewee
 from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, current
-from rayces_core.errors import TenancyError, TenantImmutableError
+from rayces_core.errors import NotPermittedError, TenancyError, TenantImmutableError
 from rayces_core.fields import assigned, settles
 from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.hydration import Build, Rows, builder
@@ -228,6 +228,36 @@ else:
 
 class TenantSelect(ScopedReading, _ModelSelect[Row]):
     """SELECT of a tenant model; gives its rows."""
+
+    _is_narrowed = False
+
+    def visible_to(self, user: Any) -> Self:
+        """Those that this user may read, as docs/reading.md tells for each role; it chains with other scopes.
+
+        Raises:
+            NotPermittedError: the model has no rule that says who reads it.
+            InvalidDataError: `user` is no saved User, or has a role that is not saved.
+            CrossTenantError: `user` is of another organization than the bound one.
+        """
+        model = self.model.model if isinstance(self.model, peewee.ModelAlias) else self.model
+        readers = vars(model).get("_readers")  # another table's rule, which a subclass would inherit, says nothing
+        if readers is None:
+            who = "nobody, as it has no rule; give it one with rayces_core.models.visibility.readable"
+            raise NotPermittedError(f"read {model.__name__}", getattr(user, "_pk", None), (who,))
+        narrowed: Self = readers(self, user)
+        narrowed._is_narrowed = True
+        return narrowed
+
+    def orwhere(self, *expressions: Any) -> Self:
+        """Rows that match as well; refused where a user's sight narrows the query, which it would widen again.
+
+        Raises:
+            TenancyError: after `visible_to`; put the alternatives into one `where(a | b)`.
+        """
+        if self._is_narrowed:
+            raise TenancyError("orwhere() after visible_to() would show what the user may not see; use where(a | b)")
+        widened: Self = super().orwhere(*expressions)
+        return widened
 
     if TYPE_CHECKING:
 

@@ -39,6 +39,8 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     was_repeated: bool = False
     # Which database the row is of, once it was read from or written to one.
     _home: Any = None
+    # Narrows a query to what a user may read; None refuses everyone.
+    _readers: ClassVar[Any] = None
 
     class Meta:
         """Settings that every scoped model inherits."""
@@ -105,6 +107,11 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     def select(cls, *fields: Any) -> TenantSelect[Self]:
         """Rows of the bound tenant."""
         return cls._select_class(cls, fields or cls._meta.sorted_fields, is_default=not fields)
+
+    @classmethod
+    def visible_to(cls, user: Any) -> TenantSelect[Self]:
+        """Rows that this user may read; see docs/reading.md. Raises as the scope of a query does."""
+        return cls.select().visible_to(user)
 
     @classmethod
     def alias(cls, alias: str | None = None) -> peewee.ModelAlias[Self]:

@@ -1,0 +1,165 @@
+"""Pydantic models for answers and requests, made from the models and from the library's own functions.
+
+Rule it guards: a secret is in no answer, not even when it is named; a request has what the function takes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from types import UnionType
+from typing import Any, Final, cast
+from uuid import UUID
+
+import peewee
+from pydantic import AwareDatetime, BaseModel, Field, create_model
+
+from rayces_core import credits, scheduling
+from rayces_core.errors import InvalidDataError
+from rayces_core.fields import (
+    BooleanField,
+    DateField,
+    InetField,
+    IntegerField,
+    JSONField,
+    UTCDateTimeField,
+)
+from rayces_core.models import Appointment, Student
+from rayces_core.tenancy.scoped import ScopedModel
+
+SECRET: Final = re.compile(r"^(jti|uid|idempotency_key)$|password|secret|token|fingerprint|digest|hash|.*_ip$")
+# Who acts, and when, is never said by a request's body; a key is a header.
+OURS: Final = ("self", "by", "now", "idempotency_key")
+# What the functions' annotations mean in a request: rows are ids.
+ASKED: Final[dict[str, Any]] = {"datetime": AwareDatetime, "date": date, "Mapping": Mapping} | dict.fromkeys(
+    ("Student", "Professional", "User", "Appointment"), int
+)
+EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
+    (AwareDatetime, "2031-03-03T15:00:00Z"),
+    (date, "2031-03-03"),
+    (bool, True),
+    (int, 1),
+)
+
+
+def schema_of(
+    model: type[ScopedModel],
+    include: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    *,
+    name: str | None = None,
+    **extra: Any,
+) -> type[BaseModel]:
+    """A Pydantic model for answers: the model's columns, read from its instances by `model_validate(row)`.
+
+    Args:
+        include, exclude: names of columns; a foreign key is its `…_id`. All that are no secret, unless given.
+        name: of the schema in OpenAPI; `AppointmentOut` for Appointment unless given. Two schemas need two names.
+        extra: further fields, each a type or `(type, default)`; `ends_at=AwareDatetime` is read from the property.
+
+    Raises:
+        InvalidDataError: a name is no column, or a column that is secret.
+    """
+    columns = {field.object_id_name if _is_key(field) else field.name: field for field in model._meta.sorted_fields}
+    for given in (*(include or ()), *exclude):
+        if given not in columns:
+            raise InvalidDataError("include", given, f"{model.__name__} has no column of that name")
+    secret = {column for column in columns if SECRET.search(column)}
+    if named := sorted(secret & {*(include or ()), *extra}):
+        raise InvalidDataError("include", named[0], "is a secret, which no answer holds")
+    chosen = [c for c in columns if (include is None or c in include) and c not in secret and c not in exclude]
+    fields = {column: _answered(columns[column]) for column in chosen}
+    further = {key: value if isinstance(value, tuple) else (value, ...) for key, value in extra.items()}
+    return _made(name or f"{model.__name__}Out", fields | further, from_attributes=True)
+
+
+def type_of(field: Any) -> Any:
+    """The Python type of a column's values; `None` is not among them."""
+    if _is_key(field):
+        return type_of(field.rel_field)
+    choices = getattr(field, "enum_class", None)
+    if choices is not None:
+        return choices
+    if isinstance(field, JSONField):
+        return field.schema
+    for kind, python in (
+        (UTCDateTimeField, AwareDatetime),
+        (DateField, date),
+        (BooleanField, bool),
+        (IntegerField, int),
+        (InetField, str),
+        (peewee.UUIDField, UUID),
+    ):
+        if isinstance(field, kind):
+            return python
+    return int if isinstance(field, peewee.IntegerField) else UUID if type(field).__name__ == "UUIDField" else str
+
+
+def input_of(
+    function: Callable[..., Any], *, name: str, exclude: Collection[str] = (), overrides: bool = False
+) -> type[BaseModel]:
+    """A Pydantic model for a request: what `function` takes, people and rows by id; call it by `**data.model_dump()`.
+
+    Args:
+        exclude: arguments that the path or the server gives. overrides: have those that staff alone may use as well.
+    """
+    fields = {}
+    for key, parameter in inspect.signature(function, eval_str=False).parameters.items():
+        skipped = key in OURS or key in exclude or parameter.kind is inspect.Parameter.VAR_KEYWORD
+        if skipped or (not overrides and key.startswith(("override_", "allow_"))):
+            continue
+        kind = _asked(_hint(parameter.annotation))
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[key] = (kind, Field(default, examples=_example(kind)))
+    return _made(name, fields, extra="forbid")
+
+
+def _hint(annotation: Any) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    return eval(annotation, {**vars(typing), **ASKED}, {})  # noqa: S307 - an annotation of the library's own source
+
+
+def _asked(hint: Any) -> Any:
+    return dict[str, Any] if typing.get_origin(hint) is Mapping else _without_mapping(hint)
+
+
+def _without_mapping(hint: Any) -> Any:
+    if not isinstance(hint, UnionType) and typing.get_origin(hint) is not typing.Union:
+        return hint
+    kinds = [_asked(kind) for kind in typing.get_args(hint)]
+    return typing.Union[tuple(kinds)]  # noqa: UP007 - made of what is known at run time only
+
+
+def _answered(field: peewee.Field) -> tuple[Any, Any]:
+    kind = type_of(field)
+    shown = kind | None if field.null else kind
+    return shown, Field(examples=_example(kind))
+
+
+def _example(kind: Any) -> list[Any] | None:
+    for known, example in EXAMPLES:
+        if kind is known or known in typing.get_args(kind):
+            return [example]
+    return None
+
+
+def _is_key(field: Any) -> bool:
+    return isinstance(field, peewee.ForeignKeyField)
+
+
+def _made(name: str, fields: Mapping[str, Any], **config: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=cast("Any", config), **cast("Any", fields))
+    return made
+
+
+BookIn = input_of(scheduling.book, name="BookIn")
+RescheduleIn = input_of(scheduling.reschedule, name="RescheduleIn", exclude=("appointment",))
+CancelIn = input_of(Appointment.cancel, name="CancelIn", exclude=("refund",))
+AdmitIn = input_of(Student.admit, name="AdmitIn")
+PurchaseIn = input_of(credits.purchase, name="PurchaseIn")
+AdjustIn = input_of(credits.adjust, name="AdjustIn")
+RefundIn = input_of(credits.refund, name="RefundIn", exclude=("appointment",))

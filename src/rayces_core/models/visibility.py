@@ -1,0 +1,153 @@
+"""Who may read which rows: `Model.visible_to(user)`, as conditions that the database decides by.
+
+Rule it guards: what no rule gives is not seen. The table is in docs/reading.md, and a test walks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from rayces_core.errors import CrossTenantError
+from rayces_core.models.appointment import Appointment
+from rayces_core.models.credit import CreditBalance, CreditTransaction
+from rayces_core.models.imports import ImportRun
+from rayces_core.models.journal import StateTransition
+from rayces_core.models.professional import Professional
+from rayces_core.models.social import Like, Post
+from rayces_core.models.student import Student
+from rayces_core.models.user import User
+from rayces_core.state_machine.actors import check_actor
+from rayces_core.tenancy.model import TenantModel
+from rayces_core.tenancy.scoping import tenant_of
+
+Condition = Any
+Rule = Callable[[Any, User], Condition]
+"""`rule(Model, user)` gives a condition on the model's columns, True for every row, or False for none."""
+
+
+def readable(model: type[TenantModel], rule: Rule) -> None:
+    """Say who may read a model's rows; a host says it of its own tables. A model without it is refused to everyone.
+
+    Args:
+        rule: called with the model (or its alias in the query) and the user; staff and admins are asked as well.
+    """
+
+    def narrowed(query: Any, user: User) -> Any:
+        check_actor(user, User)
+        found = rule(query.model, user)
+        if found is False:
+            return query.where(query.model.id.is_null())
+        return _at_home(query if found is True else query.where(found), user)
+
+    model._readers = narrowed
+
+
+def everyone(_model: Any, _user: User) -> Condition:
+    """Everyone of the organization reads every row."""
+    return True
+
+
+def staff_only(_model: Any, user: User) -> Condition:
+    """Staff and admins read every row, others none."""
+    return user.is_staff
+
+
+def admins_only(_model: Any, user: User) -> Condition:
+    """Admins read every row, others none."""
+    return user.is_admin
+
+
+def own(model: Any, user: User) -> Condition:
+    """Staff and admins read every row, others those whose `user` they are."""
+    return True if user.is_staff else model.user == user.id
+
+
+def _at_home(query: Any, user: User) -> Any:
+    """In privileged work, which reads every organization's rows, a user still sees the own one's alone."""
+    home = tenant_of(user)
+    if home is None:
+        raise CrossTenantError("the user's organization is not known; read the user first", bound=None, found=None)
+    return query.where(query.model.organization == home)
+
+
+def _children(user: User, student: Any = Student) -> Condition:
+    return (student.primary_contact == user.id) | (student.secondary_contact == user.id)
+
+
+def _ids(query: Any, user: User) -> Any:
+    return query.where(query.model.organization == tenant_of(user))
+
+
+def _own_children(user: User) -> Any:
+    return _ids(Student.select(Student.id).where(_children(user)), user)
+
+
+def _own_sessions(user: User, *columns: Any) -> Any:
+    return _ids(Appointment.select(*columns).where(Appointment.professional == user.id), user)
+
+
+def _appointments(model: Any, user: User) -> Condition:
+    if user.is_staff:
+        return True
+    mine = (model.client == user.id) | model.student.in_(_own_children(user))
+    return mine | (model.professional == user.id) if user.is_professional else mine
+
+
+def _students(model: Any, user: User) -> Condition:
+    if user.is_staff:
+        return True
+    mine = _children(user, model)
+    if not user.is_professional:
+        return mine
+    return mine | model.id.in_(_own_sessions(user, Appointment.student))
+
+
+def _users(model: Any, user: User) -> Condition:
+    if user.is_staff:
+        return True
+    mine = (model.id == user.id) | model.id.in_(_profiles(user, Professional.user))
+    return mine | model.id.in_(_own_sessions(user, Appointment.client)) if user.is_professional else mine
+
+
+def _profiles(user: User, *columns: Any) -> Any:
+    return _ids(Professional.select(*columns).where(_professionals(Professional, user)), user)
+
+
+def _professionals(model: Any, user: User) -> Condition:
+    """Those who can be booked, the own profile, and whoever a visible session is with."""
+    if user.is_staff:
+        return True
+    met = _ids(Appointment.select(Appointment.professional).where(_appointments(Appointment, user)), user)
+    return (model.active == True) | (model.user == user.id) | model.user.in_(met)  # noqa: E712 - SQL
+
+
+def _journal(model: Any, user: User) -> Condition:
+    """The journal of every row that the user sees."""
+    if user.is_staff:
+        return True
+    subjects = ((Appointment, _appointments), (Student, _students), (CreditTransaction, own))
+    return reduce(or_, (_journal_of(model, subject, rule, user) for subject, rule in subjects))
+
+
+def _journal_of(model: Any, subject: Any, rule: Rule, user: User) -> Condition:
+    rows = _ids(subject.select(subject.id).where(rule(subject, user)), user)
+    return (model.subject_type == subject.__name__) & model.subject_id.in_(rows)
+
+
+RULES: dict[type[TenantModel], Rule] = {
+    User: _users,
+    Professional: _professionals,
+    Student: _students,
+    Appointment: _appointments,
+    CreditBalance: own,
+    CreditTransaction: own,
+    StateTransition: _journal,
+    Post: everyone,
+    Like: everyone,
+    ImportRun: staff_only,
+}
+for _model, _rule in RULES.items():
+    readable(_model, _rule)

@@ -1,0 +1,108 @@
+"""Schemas for answers hold what a model has but its secrets; those for requests hold what the function takes."""
+
+import inspect
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import AwareDatetime, ValidationError
+
+from rayces_core import Appointment, AppointmentState, Professional, Role, Student, User, credits, scheduling
+from rayces_core.errors import InvalidDataError
+from rayces_core.integrations import schemas
+from rayces_core.integrations.schemas import SECRET, schema_of
+from rayces_core.models import TENANT_MODELS
+from tests.factory import START, make_appointment, make_professional, make_student, make_user
+
+INPUTS = [
+    (schemas.BookIn, scheduling.book),
+    (schemas.RescheduleIn, scheduling.reschedule),
+    (schemas.CancelIn, Appointment.cancel),
+    (schemas.AdmitIn, Student.admit),
+    (schemas.PurchaseIn, credits.purchase),
+    (schemas.AdjustIn, credits.adjust),
+    (schemas.RefundIn, credits.refund),
+]
+GIVEN_OTHERWISE = {"self", "by", "now", "idempotency_key", "appointment", "refund"}
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_every_model_has_a_schema_of_all_its_columns_but_the_secret_ones(model):
+    out = schema_of(model)
+    columns = {field.column_name for field in model._meta.sorted_fields}
+    assert set(out.model_fields) == {c for c in columns if not SECRET.search(c)}
+    assert out.model_json_schema()["title"] == f"{model.__name__}Out"
+
+
+@pytest.mark.parametrize(
+    ("model", "secret"),
+    [(User, "jti"), (User, "current_sign_in_ip"), (Appointment, "request_fingerprint"), (Student, "password")],
+)
+def test_a_secret_is_left_out_and_refused_by_name(model, secret):
+    assert secret not in schema_of(model).model_fields
+    with pytest.raises(InvalidDataError):
+        schema_of(model, include=("id", secret))
+
+
+def test_a_secret_is_refused_as_an_extra_as_well():
+    with pytest.raises(InvalidDataError, match="secret"):
+        schema_of(User, include=("id",), jti=str)
+
+
+def test_unknown_columns_are_refused():
+    with pytest.raises(InvalidDataError, match="no column"):
+        schema_of(Student, exclude=("nonsense",))
+
+
+def test_an_answer_is_read_from_a_row_with_enums_moments_and_properties(db, a):
+    out = schema_of(Appointment, exclude=("professional_notes",), ends_at=AwareDatetime)
+    with db.tenant(a):
+        answer = out.model_validate(Appointment.get_by_id(make_appointment().id))
+        person = schema_of(User, full_name=str).model_validate(make_user(role=Role.STAFF))
+    assert answer.state is AppointmentState.DRAFT
+    assert answer.ends_at == answer.scheduled_at + timedelta(hours=1)
+    assert "professional_notes" not in answer.model_dump()
+    assert (person.role, person.full_name) == (Role.STAFF, "Ana Paz")
+
+
+def test_json_columns_have_their_own_schemas():
+    properties = schema_of(Professional).model_json_schema()["properties"]
+    assert "WeeklySchedule" in str(properties["weekly_schedule"])
+
+
+@pytest.mark.parametrize("schema, function", INPUTS, ids=lambda one: one.__name__)
+def test_a_request_has_what_the_function_takes(schema, function):
+    takes = {k for k in inspect.signature(function).parameters if not k.startswith(("override_", "allow_"))}
+    assert takes - GIVEN_OTHERWISE <= set(schema.model_fields) <= takes
+    assert schema.model_json_schema()["additionalProperties"] is False
+
+
+def test_what_staff_alone_may_give_is_asked_for_by_name():
+    full = schemas.input_of(scheduling.book, name="StaffBookIn", overrides=True)
+    assert "override_notice" in full.model_fields
+    assert "override_notice" not in schemas.BookIn.model_fields
+
+
+def test_a_naive_moment_and_an_unknown_field_are_refused():
+    body = {"student": 1, "professional": 1, "client": 1, "scheduled_at": "2031-03-03T12:00:00"}
+    with pytest.raises(ValidationError):
+        schemas.BookIn.model_validate(body)
+    with pytest.raises(ValidationError):
+        schemas.BookIn.model_validate(body | {"scheduled_at": "2031-03-03T12:00:00Z", "by": 1})
+
+
+def test_requests_go_into_the_functions_as_they_are(db, a):
+    with db.tenant(a):
+        staff, professional, student = make_user(role=Role.STAFF), make_professional(), make_student()
+        professional.weekly_schedule = {"monday": [{"start": "00:00", "end": "23:59"}]}
+        professional.save()
+        bought = schemas.PurchaseIn(user=staff.id, credits=3, metadata={"via": "desk"})
+        entry = credits.purchase(**bought.model_dump(), by=staff)
+        adjusted = credits.adjust(**schemas.AdjustIn(user=staff.id, credits=1, reason="gift").model_dump(), by=staff)
+        student.apply(by=staff)
+        student.admit(**schemas.AdmitIn(reason="place").model_dump(), by=staff)
+        body = {"student": student.id, "professional": professional.user_id, "client": staff.id, "draft": True}
+        data = schemas.BookIn(**body, scheduled_at=START)
+        now = datetime(2031, 3, 1, tzinfo=UTC)
+        booked = scheduling.book(**data.model_dump(), by=staff, now=now, override_window=True, override_schedule=True)
+        booked.cancel(**schemas.CancelIn(reason="ill").model_dump(), by=staff)
+    assert (entry.amount, adjusted.balance_after, booked.state) == (3, 4, "cancelled")

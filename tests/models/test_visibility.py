@@ -1,0 +1,270 @@
+"""Who reads which rows: every model by every role, on a world with others' rows of each kind."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rayces_core import (
+    Appointment,
+    CreditTransaction,
+    Organization,
+    Professional,
+    Role,
+    StateTransition,
+    Student,
+    User,
+)
+from rayces_core.errors import CrossTenantError, InvalidDataError, NotPermittedError, TenancyError, TenantNotSetError
+from rayces_core.fields import StringField
+from rayces_core.models import TENANT_MODELS
+from rayces_core.models.visibility import RULES, readable
+from rayces_core.tenancy.model import TenantModel
+from tests.factory import (
+    make_appointment,
+    make_balance,
+    make_import_run,
+    make_like,
+    make_post,
+    make_professional,
+    make_student,
+    make_transaction,
+    make_transition,
+    make_user,
+)
+
+ROLES = ("guardian", "professional", "staff", "admin")
+
+
+@pytest.fixture(scope="module")
+def world(db: Any) -> Any:
+    """One organization: a family, its professional, and another family with another professional."""
+    organization = db.create_organization("Sight", subdomain="sight")
+    with db.tenant(organization):
+        yield _world(organization)
+
+
+def _world(organization: Any) -> SimpleNamespace:
+    guardian, stranger = make_user(), make_user()
+    mine, other, idle = make_professional(), make_professional(), make_professional(active=False)
+    child, second = make_student(primary_contact=guardian), make_student(secondary_contact=guardian)
+    met, foreign = make_student(primary_contact=stranger), make_student(primary_contact=stranger)
+    session = make_appointment(professional=mine, student=child, client=guardian)
+    by_another = make_appointment(professional=other, student=second, client=stranger)  # of an own child
+    for_another = make_appointment(professional=other, student=foreign, client=guardian)  # booked by oneself
+    met_session = make_appointment(professional=mine, student=met, client=stranger)
+    theirs = make_appointment(professional=other, student=foreign, client=stranger)
+    balance, foreign_balance = make_balance(user=guardian), make_balance(user=stranger)
+    pro_balance = make_balance(user=mine.user)
+    entry = make_transaction(credit_balance=balance, user=guardian)
+    foreign_entry = make_transaction(credit_balance=foreign_balance, user=stranger)
+    moves = {
+        name: make_transition(subject_type=type(row).__name__, subject_id=row.id)
+        for name, row in {
+            "session": session,
+            "met_session": met_session,
+            "theirs": theirs,
+            "child": child,
+            "met": met,
+            "foreign": foreign,
+            "entry": entry,
+            "foreign_entry": foreign_entry,
+        }.items()
+    }
+    # The same id under another type is another row.
+    moves["misnamed"] = make_transition(subject_type="Other", subject_id=session.id)
+    return SimpleNamespace(
+        organization=organization,
+        users={
+            "guardian": guardian,
+            "professional": mine.user,
+            "staff": make_user(role=Role.STAFF),
+            "admin": make_user(role=Role.ADMIN),
+        },
+        stranger=stranger,
+        expected={
+            User: {
+                "guardian": {guardian.id, mine.user_id, other.user_id},
+                "professional": {mine.user_id, other.user_id, guardian.id, stranger.id},
+            },
+            Professional: {"guardian": {mine.id, other.id}, "professional": {mine.id, other.id}},
+            Student: {"guardian": {child.id, second.id}, "professional": {child.id, met.id}},
+            Appointment: {
+                "guardian": {session.id, by_another.id, for_another.id},
+                "professional": {session.id, met_session.id},
+            },
+            type(balance): {"guardian": {balance.id}, "professional": {pro_balance.id}},
+            CreditTransaction: {"guardian": {entry.id}, "professional": set()},
+            StateTransition: {
+                "guardian": {moves[name].id for name in ("session", "child", "entry")},
+                "professional": {moves[name].id for name in ("session", "met_session", "child", "met")},
+            },
+            type(make_import_run()): {"guardian": set(), "professional": set()},
+            type(make_post(user=stranger)): {"guardian": "all", "professional": "all"},
+            type(make_like(user=stranger)): {"guardian": "all", "professional": "all"},
+        },
+        foreign=foreign,
+        idle=idle,
+        theirs=theirs,
+    )
+
+
+def _ids(query: Any) -> set[int]:
+    return {row.id for row in query}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+def test_each_role_reads_of_each_model_what_the_table_says(world: Any, model: Any, role: str) -> None:
+    assert model in RULES, "a new model needs a rule, even if it is one that shows nothing"
+    every = _ids(model.select())
+    seen = _ids(model.visible_to(world.users[role]))
+    expected = world.expected[model].get(role, "all")
+    assert every, "a walk over no row shows nothing"
+    if role == "guardian" and expected != "all":
+        assert every - expected, "there has to be a row that the guardian must not see"
+    assert seen == (every if expected == "all" else expected)
+
+
+def test_scopes_chain_before_and_after(world: Any) -> None:
+    guardian = world.users["guardian"]
+    after = _ids(Appointment.visible_to(guardian).in_state("draft").for_client(world.stranger))
+    before = _ids(Appointment.in_state("draft").for_client(world.stranger).visible_to(guardian))
+    assert after == before
+    assert len(after) == 1
+
+
+def test_an_alias_and_a_join_are_narrowed_as_well(world: Any) -> None:
+    guardian, other = world.users["guardian"], Student.alias()
+    assert _ids(other.select().visible_to(guardian)) == world.expected[Student]["guardian"]
+    joined = Student.select().join(Appointment).where(Appointment.state == "draft").visible_to(guardian).distinct()
+    assert _ids(joined) == world.expected[Student]["guardian"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_query_that_joins_what_the_rule_asks_too_sees_the_same(world: Any, role: str) -> None:
+    user = world.users[role]
+    students = Student.select().join(Appointment).where(Appointment.state == "draft").visible_to(user).distinct()
+    in_sessions = {a.student_id for a in Appointment.in_state("draft")}
+    assert _ids(students) == _ids(Student.visible_to(user)) & in_sessions
+    sessions = Appointment.select().join(Student).where(Student.last_name != "-").visible_to(user)
+    assert _ids(sessions) == _ids(Appointment.visible_to(user))
+    profiles = Professional.select().join(Appointment).visible_to(user).distinct()
+    with_sessions = {a.professional_id for a in Appointment.select()}
+    assert _ids(profiles) == {p.id for p in Professional.visible_to(user) if p.user_id in with_sessions}
+
+
+def test_nothing_widens_what_is_seen_again(world: Any) -> None:
+    seen = Student.visible_to(world.users["guardian"])
+    with pytest.raises(TenancyError, match="orwhere"):
+        seen.orwhere(Student.id == world.foreign.id)
+    assert not seen.where((Student.id == world.foreign.id) | (Student.last_name == "-")).exists()
+
+
+def test_a_professional_sees_the_own_children_and_credits_as_a_guardian_does(world: Any) -> None:
+    professional = world.users["professional"]
+    child = make_student(secondary_contact=professional)
+    try:
+        assert child.id in _ids(Student.visible_to(professional))
+    finally:
+        child.delete_instance()
+
+
+def test_a_profile_that_is_not_active_is_shown_to_itself_and_to_whom_it_had_sessions_with(world: Any) -> None:
+    assert world.idle.id in _ids(Professional.visible_to(world.idle.user))
+    client = make_user()
+    assert world.idle.id not in _ids(Professional.visible_to(client))
+    make_appointment(professional=world.idle, client=client)
+    assert world.idle.id in _ids(Professional.visible_to(client))
+
+
+def test_a_user_who_was_not_saved_sees_nothing(world: Any) -> None:
+    for nobody in (User(email="x@example.org"), User(id=world.users["admin"].id, role=3), 1, None, "admin"):
+        with pytest.raises(InvalidDataError):
+            Student.visible_to(nobody)
+
+
+def test_a_role_that_was_assigned_and_not_saved_shows_nothing(world: Any) -> None:
+    pretender = User.get_by_id(world.users["guardian"].id)
+    pretender.role = Role.ADMIN
+    with pytest.raises(InvalidDataError, match="unsaved role"):
+        Student.visible_to(pretender)
+
+
+def test_a_user_of_another_organization_is_refused(world: Any, db: Any) -> None:
+    other = db.create_organization("Elsewhere", subdomain="elsewhere-sight")
+    with db.tenant(other):
+        admin = make_user(role=Role.ADMIN)
+        with pytest.raises(CrossTenantError):
+            Student.visible_to(world.users["admin"])
+    with pytest.raises(CrossTenantError):
+        Student.visible_to(admin)
+
+
+def test_privileged_work_shows_a_user_the_own_organization_alone(world: Any, db: Any) -> None:
+    other = db.create_organization("Beyond", subdomain="beyond-sight")
+    with db.tenant(other):
+        make_student()
+        ours = make_user(role=Role.ADMIN)
+    with db.privileged(reason="test"):
+        assert {row.organization_id for row in Student.visible_to(ours)} == {other.id}
+        assert {row.organization_id for row in Student.visible_to(world.users["guardian"])} == {world.organization.id}
+
+
+def test_a_query_built_for_a_user_shows_nothing_in_another_organization(world: Any, db: Any) -> None:
+    query = Student.visible_to(world.users["admin"])
+    other = db.create_organization("Later", subdomain="later-sight")
+    with db.tenant(other):
+        make_student()
+        assert list(query) == []
+
+
+def test_no_tenant_is_no_sight(world: Any, db: Any) -> None:
+    from contextvars import Context
+
+    with pytest.raises(TenantNotSetError):
+        Context().run(lambda: list(Student.visible_to(world.users["admin"])))
+
+
+class Note(TenantModel):
+    """A host's table without a rule."""
+
+    text = StringField()
+
+
+class SubUser(User):
+    """A host's subclass: another table than the one whose rule it would inherit."""
+
+
+@pytest.mark.parametrize("model", [Note, SubUser])
+def test_a_model_without_a_rule_is_refused_even_to_admins(world: Any, model: Any) -> None:
+    with pytest.raises(NotPermittedError, match="readable"):
+        model.visible_to(world.users["admin"])
+
+
+def test_a_host_gives_its_own_table_a_rule(world: Any) -> None:
+    class Remark(TenantModel):
+        text = StringField()
+
+    readable(Remark, lambda model, user: user.is_staff and model.text != "secret")
+    sql, parameters = Remark.visible_to(world.users["staff"]).sql()
+    assert "secret" in parameters
+    assert "IS NULL" in Remark.visible_to(world.users["guardian"]).sql()[0].upper()
+    assert sql
+
+
+def test_an_organization_has_no_rule_of_its_own(world: Any) -> None:
+    with pytest.raises(NotPermittedError):
+        Organization.visible_to(world.users["admin"])
+
+
+def test_a_guardians_children_are_found_by_the_two_indexes(world: Any, db: Any) -> None:
+    Student.insert_many([{"first_name": "Ana", "last_name": str(n)} for n in range(3000)]).execute()
+    sql, parameters = Student.visible_to(world.users["guardian"]).sql()
+    with db.atomic() as unit:
+        db.execute_sql("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(row[0] for row in db.execute_sql(f"EXPLAIN {sql}", parameters).fetchall())
+        unit.rollback()
+    assert "primary_contact" in plan, plan
+    assert "secondary_contact" in plan, plan
+    assert "Seq Scan" not in plan, plan
