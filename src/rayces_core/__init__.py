@@ -330,7 +330,7 @@ def __getattr__(name: str) -> Any:
     from rayces_core.tenancy import model
 
     for module in (models, model, database, errors):
-        for public in vars(module).keys() & set(__all__):
+        for public in vars(module).keys() & set(__all__) - set(MODULES):
             globals().setdefault(public, getattr(module, public))
     return globals()[name]
 

@@ -118,6 +118,9 @@ UNIQUES = {
     "appointments_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "credit_balances_organization_id_id_user_id_key": None,  # id is the primary key already, so that one answers first
     "credit_balances_organization_id_user_id_key": "user_id",
+    "credentials_organization_id_user_id_key": "user_id",
+    "devices_organization_id_token_id_key": "token_id",
+    "sign_in_attempts_organization_id_key_key": "key",
     "credit_transactions_chain_key": None,  # the place alone is unique already, so that one answers first
     "credit_transactions_credit_balance_id_sequence_key": "credit_balance_id user_id sequence balance_before "
     "balance_after status processed_at",
@@ -207,7 +210,7 @@ def two_rows(db, a, b, table, constraint):
         if "live_debit" in constraint:
             values = {"appointment": make_appointment(), "transaction_type": "appointment_debit", "amount": -1}
             return make_transaction(**values), make_transaction()
-        if "attempt" in constraint:
+        if "payment_attempt" in constraint:
             failed = {"status": "failed", "processed_at": START}
             return make_transaction(**failed, payment_method="card", payment_reference="1"), make_transaction(**failed)
         if "sequence" in constraint:

@@ -211,7 +211,7 @@ def test_every_right_of_the_migrations_is_one_that_the_doctor_would_miss(patient
         f"aclexplode(a.attacl) g WHERE a.attrelid IN ({tables}) AND g.grantee = 'rayces_app'::regrole"
     )
     granted = cursor.fetchall()
-    assert len({table for table, *_ in granted}) == 13
+    assert len({table for table, *_ in granted}) == 17
     patient.run(f"DO $$ DECLARE t oid; BEGIN FOR t IN {tables} LOOP "
                 "EXECUTE format('REVOKE ALL ON %s FROM rayces_app', t::regclass); END LOOP; END $$")  # fmt: skip
     missed = {finding.object: finding.remedy for finding in patient.audit() if finding.check == "grant-missing"}

@@ -127,6 +127,11 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
     about = {"topic": "appointment.cancel", "subject_type": "Appointment", "subject_id": appointment}
     filler.insert("outbox_messages", **whose, **about, payload=Json({"id": appointment}))
+    later = "2031-01-01 00:00+00"
+    filler.insert("credentials", **whose, user_id=ana, password_hash="$x", password_changed_at=later)
+    filler.insert("devices", **whose, user_id=ana, token_id="t", name="phone", expires_at=later)
+    filler.insert("single_use_tokens", **whose, user_id=ana, purpose="reset", expires_at=later)
+    filler.insert("sign_in_attempts", **whose, key="k", last_at=later)
     filler.insert("webhook_endpoints", **whose, url="https://hooks.example.org", secrets=Json(["whsec_x"]))
 
 

@@ -340,7 +340,7 @@ def test_postgresql_15_measures_the_same(measured_on_15: dict[str, Any], case: s
 LOCKS = {
     **dict.fromkeys((1, 2, 14), None),
     **dict.fromkeys((6, 9, 11, 18), "SHARE UPDATE EXCLUSIVE"),
-    **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34), "SHARE ROW EXCLUSIVE"),
+    **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34, 35), "SHARE ROW EXCLUSIVE"),
     **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24, 26, 27, 28), "ACCESS EXCLUSIVE"),
     **dict.fromkeys((29, 30, 31, 32), "ACCESS EXCLUSIVE"),
 }

@@ -14,8 +14,8 @@ TENANT_TABLES = [
     "credentials",
     "credit_balances",
     "credit_transactions",
-    "import_runs",
     "devices",
+    "import_runs",
     "likes",
     "outbox_messages",
     "posts",
@@ -82,16 +82,19 @@ def test_every_reference_between_tenant_tables_names_the_tenant_on_both_sides(cu
     assert [table for (table,) in to_tenant] == TENANT_TABLES
 
 
-def test_only_posts_and_likes_go_with_what_they_belong_to(cursor: Any) -> None:
+def test_only_posts_likes_and_what_people_sign_in_with_go_with_what_they_belong_to(cursor: Any) -> None:
     rules = _all(
         cursor,
         "SELECT conname::text, confdeltype::text FROM pg_constraint "
         "WHERE contype = 'f' AND confdeltype <> 'a' ORDER BY 1",
     )
     assert rules == [
+        ("credentials_organization_id_user_id_fkey", "c"),
+        ("devices_organization_id_user_id_fkey", "c"),
         ("likes_organization_id_post_id_fkey", "c"),
         ("likes_organization_id_user_id_fkey", "c"),
         ("posts_organization_id_user_id_fkey", "c"),
+        ("single_use_tokens_organization_id_user_id_fkey", "c"),
     ]
 
 

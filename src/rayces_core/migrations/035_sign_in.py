@@ -16,7 +16,7 @@ TABLES = {
         created_at timestamp with time zone DEFAULT now() NOT NULL,
         updated_at timestamp with time zone DEFAULT now() NOT NULL,
         CONSTRAINT credentials_organization_id_user_id_key UNIQUE (organization_id, user_id),
-        CONSTRAINT credentials_password_hash_check CHECK (password_hash LIKE '$%'),
+        CONSTRAINT credentials_password_hash_check CHECK (left(password_hash, 1) = '$'),
         CONSTRAINT credentials_password_changed_at_check
             CHECK ((password_hash IS NULL) = (password_changed_at IS NULL))
     """,
@@ -43,7 +43,7 @@ TABLES = {
     "sign_in_attempts": """
         key character varying NOT NULL,
         failures integer DEFAULT 0 NOT NULL,
-        last_at timestamp with time zone NOT NULL,
+        last_at timestamp with time zone DEFAULT now() NOT NULL,
         blocked_until timestamp with time zone,
         CONSTRAINT sign_in_attempts_organization_id_key_key UNIQUE (organization_id, key),
         CONSTRAINT sign_in_attempts_failures_check CHECK (failures >= 0)

@@ -28,7 +28,7 @@ class Credential(TimestampedTenantModel):
         table_name = "credentials"
         defaults_in_database = True
         constraints = [
-            Check("password_hash LIKE '$%'", name="credentials_password_hash_check"),
+            Check("left(password_hash, 1) = '$'", name="credentials_password_hash_check"),
             Check(
                 "(password_hash IS NULL) = (password_changed_at IS NULL)",
                 name="credentials_password_changed_at_check",
@@ -51,6 +51,7 @@ class Device(TenantModel):
         """The table and its rules."""
 
         table_name = "devices"
+        defaults_in_database = True
         constraints = [Check("btrim(name) <> ''", name="devices_name_check")]
 
 
@@ -77,6 +78,7 @@ class SingleUseToken(TenantModel):
         """The table and its rules."""
 
         table_name = "single_use_tokens"
+        defaults_in_database = True
         constraints = [
             Check("purpose IN ('reset', 'confirmation', 'invitation')", name="single_use_tokens_purpose_check"),
             Check("jsonb_typeof(hashes) = 'array'", name="single_use_tokens_hashes_check"),
@@ -99,6 +101,7 @@ class SignInAttempt(TenantModel):
         """The table and its rules."""
 
         table_name = "sign_in_attempts"
+        defaults_in_database = True
         constraints = [Check("failures >= 0", name="sign_in_attempts_failures_check")]
 
 

@@ -15,10 +15,13 @@ from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditBalance, CreditTransaction
 from rayces_core.models.imports import ImportRun
 from rayces_core.models.journal import StateTransition
+from rayces_core.models.outbox import OutboxMessage
 from rayces_core.models.professional import Professional
+from rayces_core.models.signing_in import Credential, Device, SignInAttempt, SingleUseToken
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
+from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.state_machine.actors import check_actor
 from rayces_core.tenancy.model import TenantModel
 from rayces_core.tenancy.scoping import tenant_of
@@ -60,9 +63,18 @@ def admins_only(_model: Any, user: User) -> Condition:
     return user.is_admin
 
 
+def nobody(_model: Any, _user: User) -> Condition:
+    """Nobody reads any row: what people sign in with is for the library alone."""
+    return False
+
+
 def own(model: Any, user: User) -> Condition:
     """Staff and admins read every row, others those whose `user` they are."""
     return True if user.is_staff else model.user == user.id
+
+
+def _own_alone(model: Any, user: User) -> Condition:
+    return model.user == user.id
 
 
 def _at_home(query: Any, user: User) -> Any:
@@ -148,6 +160,12 @@ RULES: dict[type[TenantModel], Rule] = {
     Post: everyone,
     Like: everyone,
     ImportRun: staff_only,
+    OutboxMessage: admins_only,
+    WebhookEndpoint: admins_only,
+    Device: _own_alone,
+    Credential: nobody,
+    SingleUseToken: nobody,
+    SignInAttempt: nobody,
 }
 for _model, _rule in RULES.items():
     readable(_model, _rule)
