@@ -90,6 +90,11 @@ def cursor(*values):
         cursor("id", None),
         cursor("id", "x"),
         cursor("id", 2**70),
+        cursor("id", float("inf")),
+        cursor("id", float("nan")),
+        cursor("id", 1.5),
+        cursor("id", True),
+        cursor("id", "1"),
         cursor("id", 1, 1),
         cursor("-id", 1),
         cursor("jti", "x"),
@@ -122,6 +127,26 @@ def test_an_order_of_other_or_secret_columns_is_refused(students):
             keyset(Student.select(), order=order)
     with pytest.raises(InvalidDataError):
         keyset(User.select(), order=(User.jti,))
+
+
+def test_an_order_by_a_joined_tables_column_is_refused_though_its_name_is_ours(students):
+    other = Student.alias()
+    for query, order in ((Student.select(), User.created_at), (other.select(), Student.last_name)):
+        with pytest.raises(InvalidDataError, match="columns of"):
+            keyset(query, order=(order,))
+    assert len(keyset(other.select(), order=(other.last_name.desc(),), limit=20).items) == len(GRADES)
+
+
+def test_a_query_with_a_limit_or_offset_of_its_own_is_refused(students):
+    for query in (Student.select().limit(3), Student.select().offset(3), Student.select().paginate(2, 3)):
+        with pytest.raises(InvalidDataError, match="of its own"):
+            keyset(query)
+
+
+@pytest.mark.parametrize("place", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 1e400, "soon"])
+def test_a_forged_moment_outside_every_calendar_is_refused(students, place):
+    with pytest.raises(InvalidDataError):
+        keyset(Student.select(), after=cursor("created_at,id", place, 1), order=(Student.created_at,))
 
 
 def test_filters_ask_for_what_is_given_and_refuse_what_is_no_column(students):

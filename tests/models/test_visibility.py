@@ -115,6 +115,7 @@ def _world(organization: Any) -> SimpleNamespace:
                 **{each: set() for each in ("professional", "staff", "admin")},
             },
             type(make_import_run()): {"guardian": set(), "professional": set()},
+            type(make_message()): {"guardian": set(), "professional": set(), "staff": set()},
             type(make_post(user=stranger)): {"guardian": "all", "professional": "all"},
             type(make_like(user=stranger)): {"guardian": "all", "professional": "all"},
         },

@@ -19,6 +19,7 @@ from rayces_core.state_machine.actors import check_actor
 
 TENANT, USER = "rayces-tenant", "rayces-user"
 LARGEST = 2**63 - 1
+LONGEST = 20
 
 
 def carry(by: User | None = None) -> dict[str, str]:
@@ -60,6 +61,7 @@ def carried(db: Database[Any], headers: Mapping[str, Any] | None) -> Iterator[Us
 
 def _id(headers: Mapping[str, Any], name: str) -> int:
     text = headers[name]
-    if not isinstance(text, str) or not (text.isascii() and text.isdigit()) or not 0 < int(text[:20]) <= LARGEST:
+    is_short = isinstance(text, str) and len(text) < LONGEST and text.isascii() and text.isdigit()
+    if not is_short or not 0 < int(text) <= LARGEST:
         raise InvalidDataError(name, text, "needs the id that carry() has given")
     return int(text)

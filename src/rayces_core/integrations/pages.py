@@ -6,7 +6,6 @@ Rule it guards: a cursor is a place in an order and nothing else; the query that
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from operator import and_
 from typing import Any, Generic, TypeVar
 
 import peewee
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from rayces_core.errors import InvalidDataError
 from rayces_core.integrations.schemas import SECRET, type_of
@@ -78,8 +77,14 @@ def keyset(
             Instead of whatever order the query has. An index that begins with the organization and these serves it.
 
     Raises:
-        InvalidDataError: the cursor is none, or one of another order; `limit` or `order` is malformed.
+        InvalidDataError: the cursor is none, or one of another order; `limit` or `order` is malformed; the query has
+            a limit or an offset of its own.
     """
+    asked: Any = query
+    if asked._limit is not None or asked._offset:
+        raise InvalidDataError(
+            "query", "LIMIT", "has a limit or offset of its own, which pages do not keep; leave it out"
+        )
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST:
         raise InvalidDataError("limit", limit, f"needs a whole number from 1 to {LARGEST}")
     steps = _steps(query, order)
@@ -116,7 +121,8 @@ def _step(model: Any, one: Any) -> _Step:
     descends = isinstance(one, peewee.Ordering) and one.direction == "DESC"
     field = one.node if isinstance(one, peewee.Ordering) else one
     name = str(getattr(field, "name", ""))
-    if (isinstance(one, peewee.Ordering) and one.nulls) or name not in model._meta.fields or SECRET.search(name):
+    is_its_own = name in model._meta.fields and getattr(field, "model", None) is model
+    if (isinstance(one, peewee.Ordering) and one.nulls) or not is_its_own or SECRET.search(name):
         raise InvalidDataError("order", one, f"needs columns of {model.__name__} that are no secret, .desc() or not")
     return _Step(getattr(model, name), descends)
 
@@ -150,7 +156,7 @@ def _read(cursor: str, steps: list[_Step]) -> list[Any]:
         shape, *values = json.loads(text)
         if shape == _shape(steps):
             return [_value(step, value) for step, value in zip(steps, values, strict=True)]
-    except (AttributeError, binascii.Error, RecursionError, TypeError, ValidationError, ValueError) as error:
+    except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError) as error:
         raise InvalidDataError("after", cursor, "is no cursor; give what the page before gave as next") from error
     raise InvalidDataError("after", cursor, "is the cursor of another order; begin with the first page")
 
@@ -160,6 +166,12 @@ def _value(step: _Step, value: Any) -> Any:
         if not step.field.null:
             raise ValueError(step.name)
         return None
-    read = TypeAdapter(type_of(step.field)).validate_python(value) if step.name != "id" else int(value)
+    read = TypeAdapter(type_of(step.field)).validate_python(value) if step.name != "id" else _id(value)
     step.field.db_value(read)
     return read
+
+
+def _id(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("an id is a whole number")
+    return value
