@@ -76,6 +76,26 @@ def test_a_request_has_what_the_function_takes(schema, function):
     assert schema.model_json_schema()["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("schema, function", INPUTS, ids=lambda one: one.__name__)
+def test_a_requests_arguments_bind_to_the_functions_signature(schema, function):
+    given = {"student_id": 1, "professional_id": 2, "client_id": 3, "user_id": 4, "credits": 5, "reason": "x"}
+    shown = schema.model_json_schema()["properties"]
+    body = {key: value for key, value in (given | {"scheduled_at": START}).items() if key in shown}
+    data = schema.model_validate(body)
+    parameters = inspect.signature(function).parameters
+    own = [key for key in ("self", "appointment") if key in parameters]
+    inspect.signature(function).bind(*own, **data.arguments(), by=None)
+    assert not {"student", "professional", "client", "user"} & set(shown), "rows are asked for by id, as answers say"
+
+
+def test_a_row_is_asked_for_by_the_name_that_answers_have():
+    body = {"student_id": 1, "professional_id": 2, "client_id": 3, "scheduled_at": START}
+    assert schemas.BookIn.model_validate(body).arguments()["student"] == 1
+    with pytest.raises(ValidationError, match="student_id"):
+        schemas.BookIn.model_validate({**body, "student_id": "Luz"})
+    assert {"student_id", "professional_id", "client_id"} <= set(schema_of(Appointment).model_fields)
+
+
 def test_what_staff_alone_may_give_is_asked_for_by_name():
     full = schemas.input_of(scheduling.book, name="StaffBookIn", overrides=True)
     assert "override_notice" in full.model_fields
@@ -96,13 +116,13 @@ def test_requests_go_into_the_functions_as_they_are(db, a):
         professional.weekly_schedule = {"monday": [{"start": "00:00", "end": "23:59"}]}
         professional.save()
         bought = schemas.PurchaseIn(user=staff.id, credits=3, metadata={"via": "desk"})
-        entry = credits.purchase(**bought.model_dump(), by=staff)
-        adjusted = credits.adjust(**schemas.AdjustIn(user=staff.id, credits=1, reason="gift").model_dump(), by=staff)
+        entry = credits.purchase(**bought.arguments(), by=staff)
+        adjusted = credits.adjust(**schemas.AdjustIn(user=staff.id, credits=1, reason="gift").arguments(), by=staff)
         student.apply(by=staff)
-        student.admit(**schemas.AdmitIn(reason="place").model_dump(), by=staff)
+        student.admit(**schemas.AdmitIn(reason="place").arguments(), by=staff)
         body = {"student": student.id, "professional": professional.user_id, "client": staff.id, "draft": True}
         data = schemas.BookIn(**body, scheduled_at=START)
         now = datetime(2031, 3, 1, tzinfo=UTC)
-        booked = scheduling.book(**data.model_dump(), by=staff, now=now, override_window=True, override_schedule=True)
-        booked.cancel(**schemas.CancelIn(reason="ill").model_dump(), by=staff)
+        booked = scheduling.book(**data.arguments(), by=staff, now=now, override_window=True, override_schedule=True)
+        booked.cancel(**schemas.CancelIn(reason="ill").arguments(), by=staff)
     assert (entry.amount, adjusted.balance_after, booked.state) == (3, 4, "cancelled")

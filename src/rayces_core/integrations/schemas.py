@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import peewee
-from pydantic import AwareDatetime, BaseModel, Field, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from rayces_core import credits, scheduling
 from rayces_core.errors import InvalidDataError
@@ -34,15 +34,24 @@ SECRET: Final = re.compile(r"^(jti|uid|idempotency_key)$|password|secret|token|f
 # Who acts, and when, is never said by a request's body; a key is a header.
 OURS: Final = ("self", "by", "now", "idempotency_key")
 # What the functions' annotations mean in a request: rows are ids.
-ASKED: Final[dict[str, Any]] = {"datetime": AwareDatetime, "date": date, "Mapping": Mapping} | dict.fromkeys(
-    ("Student", "Professional", "User", "Appointment"), int
-)
+ROWS: Final = ("Student", "Professional", "User", "Appointment")
+ASKED: Final[dict[str, Any]] = {"datetime": AwareDatetime, "date": date, "Mapping": Mapping} | dict.fromkeys(ROWS, int)
 EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
     (AwareDatetime, "2031-03-03T15:00:00Z"),
     (date, "2031-03-03"),
     (bool, True),
     (int, 1),
 )
+
+
+class Request(BaseModel):
+    """What a request's body holds. A row is named as in the answers, `student_id`; the function's own name does too."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the library's function takes: `scheduling.book(**data.arguments(), by=me)`."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
 
 def schema_of(
@@ -73,7 +82,11 @@ def schema_of(
     chosen = [c for c in columns if (include is None or c in include) and c not in secret and c not in exclude]
     fields = {column: _answered(columns[column]) for column in chosen}
     further = {key: value if isinstance(value, tuple) else (value, ...) for key, value in extra.items()}
-    return _made(name or f"{model.__name__}Out", fields | further, from_attributes=True)
+    config = ConfigDict(from_attributes=True)
+    made: type[BaseModel] = create_model(
+        name or f"{model.__name__}Out", __config__=config, **cast("Any", fields | further)
+    )
+    return made
 
 
 def type_of(field: Any) -> Any:
@@ -100,8 +113,8 @@ def type_of(field: Any) -> Any:
 
 def input_of(
     function: Callable[..., Any], *, name: str, exclude: Collection[str] = (), overrides: bool = False
-) -> type[BaseModel]:
-    """A Pydantic model for a request: what `function` takes, people and rows by id; call it by `**data.model_dump()`.
+) -> type[Request]:
+    """A Pydantic model for a request: what `function` takes, people and rows by id; call it by `**data.arguments()`.
 
     Args:
         exclude: arguments that the path or the server gives. overrides: have those that staff alone may use as well.
@@ -113,8 +126,14 @@ def input_of(
             continue
         kind = _asked(_hint(parameter.annotation))
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[key] = (kind, Field(default, examples=_example(kind)))
-    return _made(name, fields, extra="forbid")
+        fields[key] = (kind, Field(default, alias=_alias(key, parameter.annotation), examples=_example(kind)))
+    made: type[Request] = create_model(name, __base__=Request, **cast("Any", fields))
+    return made
+
+
+def _alias(key: str, annotation: Any) -> str | None:
+    is_row = isinstance(annotation, str) and any(re.search(rf"\b{row}\b", annotation) for row in ROWS)
+    return f"{key}_id" if is_row else None
 
 
 def _hint(annotation: Any) -> Any:
@@ -149,11 +168,6 @@ def _example(kind: Any) -> list[Any] | None:
 
 def _is_key(field: Any) -> bool:
     return isinstance(field, peewee.ForeignKeyField)
-
-
-def _made(name: str, fields: Mapping[str, Any], **config: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=cast("Any", config), **cast("Any", fields))
-    return made
 
 
 BookIn = input_of(scheduling.book, name="BookIn")
