@@ -105,7 +105,6 @@ def _world(organization: Any) -> SimpleNamespace:
                 "guardian": {moves[name].id for name in ("session", "child", "entry")},
                 "professional": {moves[name].id for name in ("session", "met_session", "child", "met")},
             },
-            type(make_message()): {"guardian": set(), "professional": set(), "staff": set()},
             type(make_endpoint()): {"guardian": set(), "professional": set(), "staff": set()},
             type(make_credential(user=guardian)): {each: set() for each in ROLES},
             type(make_single_use_token(user=guardian)): {each: set() for each in ROLES},

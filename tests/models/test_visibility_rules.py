@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rayces_core import Appointment, Role, Student, User
-from rayces_core.errors import InvalidDataError
+from rayces_core.errors import TenancyError
 from rayces_core.fields import StringField
 from rayces_core.models.visibility import readable
 from rayces_core.tenancy.model import TenantModel
@@ -27,7 +27,7 @@ def test_what_is_no_condition_shows_nothing_and_is_told(db: Any, a: Any, said: A
     readable(Leaflet, lambda _model, _user: said)
     with db.tenant(a):
         admin = make_user(role=Role.ADMIN)
-        with pytest.raises(InvalidDataError, match="condition, True or False"):
+        with pytest.raises(TenancyError, match="condition, True or False"):
             Leaflet.visible_to(admin)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import peewee
 
-from rayces_core.errors import CrossTenantError, InvalidDataError
+from rayces_core.errors import CrossTenantError, TenancyError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditBalance, CreditTransaction
 from rayces_core.models.imports import ImportRun
@@ -38,7 +38,7 @@ def readable(model: type[TenantModel], rule: Rule) -> None:
 
     Args:
         rule: called with the model (or its alias in the query) and the user; staff and admins are asked as well.
-            What it gives besides conditions, True and False raises InvalidDataError when a query is narrowed by it.
+            What it gives besides conditions, True and False raises TenancyError when a query is narrowed by it.
     """
 
     def narrowed(query: Any, user: User) -> Any:
@@ -55,7 +55,8 @@ def _narrowed_by(found: Condition, query: Any) -> Any:
         return query.where(query.model.id.is_null())
     # A rule that forgets its `return` gives None, which where() takes for no condition: every row would be seen.
     if not isinstance(found, peewee.ColumnBase):
-        raise InvalidDataError("rule", found, f"of {query.model._meta.name} gives a condition, True or False")
+        given = type(found).__name__
+        raise TenancyError(f"the rule of {query.model._meta.name} gave {given}; it gives a condition, True or False")
     return query.where(found)
 
 
