@@ -26,7 +26,7 @@ from rayces_core.credits.arguments import (
     whole_credits,
 )
 from rayces_core.credits.ledger import lock_balances, undisturbed
-from rayces_core.credits.statements import MOST_CREDITS
+from rayces_core.credits.statements import MOST_CREDITS, told_of
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -104,7 +104,7 @@ WITH present AS MATERIALIZED (
     ) SELECT %(tenant)s, u, held_id, p, a, %(type)s, 'completed', after - a, after, place, nullif(place - 1, 0),
         CASE WHEN p IS NOT NULL THEN -a END, d, m, r, attempt, k, %(by)s::bigint, w, at, at, at, c, y
     FROM placed ORDER BY n
-    RETURNING id, credit_balance_id, amount, sequence, balance_after, processed_at
+    RETURNING *
 ), moved AS (
     UPDATE credit_balances AS held SET
         balance = last.balance_after, last_sequence = last.sequence, updated_at = last.processed_at,
@@ -116,7 +116,7 @@ WITH present AS MATERIALIZED (
           FROM entries ORDER BY credit_balance_id, sequence DESC
     ) AS last
     WHERE held.organization_id = %(tenant)s AND held.id = last.credit_balance_id
-)
+)/* told */
 SELECT id, balance_after FROM entries ORDER BY id"""
 
 
@@ -371,7 +371,9 @@ def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
         }
         for row in new
     ]
-    made = current().engine.run_prepared(ENTRIES, {**values, "rows": json.dumps(rows)}).fetchall()
+    engine = current().engine
+    told = told_of("entries", "%(by)s::bigint", '"reason"') if engine.writes_messages else ""
+    made = engine.run_prepared(ENTRIES.replace("/* told */", told), {**values, "rows": json.dumps(rows)}).fetchall()
     return {
         row.number: Row(row.number, POSTED, entry_id, after) for row, (entry_id, after) in zip(new, made, strict=True)
     }

@@ -149,7 +149,7 @@ def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
         # It commits by itself, and nothing else would tell it from another one, should its answer be lost.
         given |= {"own_key"}
         values["own_key"] = values["key"] = own_key()
-    message, asking = statements.messages(posting.kind, posting.status, given)
+    message, asking = statements.messages(posting.kind, posting.status, given, engine.writes_messages)
     made = engine.run_message(message, values, made=asking).fetchone()
     if made is None:
         return None

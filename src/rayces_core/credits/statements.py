@@ -12,6 +12,7 @@ from typing import Final
 
 from rayces_core.database.messages import Message
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.state_machine.telling import columns_of, told
 
 MOST_CREDITS: Final = 2**31 - 1
 SPENDING: Final = (TransactionType.APPOINTMENT_DEBIT, TransactionType.CANCELLATION_REFUND)
@@ -115,16 +116,19 @@ FIND: Final = Message(
 
 
 @lru_cache(maxsize=256)
-def messages(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> tuple[Message, Message | None]:
+def messages(
+    kind: TransactionType, status: TransactionStatus, given: Set[str], tells: bool = False
+) -> tuple[Message, Message | None]:
     """The message that makes an entry, and the one that asks for it should the answer be lost."""
-    return posting(kind, status, given), made(kind, status, given)
+    return posting(kind, status, given, tells), made(kind, status, given)
 
 
-def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> Message:
+def posting(kind: TransactionType, status: TransactionStatus, given: Set[str], tells: bool = False) -> Message:
     """The message that makes an entry with the values `given` beside user and amount; with "now" at that moment.
 
     It gives what `_given` names, then what `more` does; no row where the balance does not allow it or there is such a
-    one. The moment is created_at, balance_after and sequence are None unless the entry is completed.
+    one; with `tells` it is told outside. The moment is created_at, balance_after and sequence are None unless the entry
+    is completed.
     """
     moment = "%(now)s" if "now" in given else "clock_timestamp()"
     is_refund = kind is TransactionType.CANCELLATION_REFUND
@@ -134,7 +138,7 @@ def posting(kind: TransactionType, status: TransactionStatus, given: Set[str]) -
         conditions += IF_LEFT if is_refund else IF_BOOKED
     completed = status is TransactionStatus.COMPLETED
     held = _move(kind, conditions, moment) if completed else HOLD.format(conditions=conditions, moment=moment)
-    entry = f"WITH held AS ({held}) {_entry(kind, status, given)}"
+    entry = f"WITH held AS ({held})" + _entry(kind, status, given, tells)
     return Message(*([LOCK] if only or is_refund else []), entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
 
 
@@ -160,7 +164,7 @@ def _move(kind: TransactionType, conditions: str, moment: str) -> str:
     return MOVE.format(figures=figures, conditions=within + conditions, moment=moment)
 
 
-def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> str:
+def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], tells: bool) -> str:
     values = {
         "organization_id": "%(tenant)s",
         "user_id": "%(user)s",
@@ -189,9 +193,32 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str]) ->
     elif _is_of_appointment(kind, given):
         source = f"{source}, LATERAL ({LEFT.format(balance='held.id')}) AS left_over"
         values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
-    return (
-        f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source} "
-        f"RETURNING {_given(kind, given, 'pg_current_xact_id()')}"
+    insert = f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source}"
+    wanted = _given(kind, given, "pg_current_xact_id()")
+    if not tells:
+        return f" {insert} RETURNING {wanted}"
+    actor, reason = ("%(by)s::bigint" if "by" in given else "NULL::bigint"), '"reason"'
+    return f""", entry AS ({insert} RETURNING *){told_of("entry", actor, reason)} SELECT {wanted} FROM entry"""
+
+
+def told_of(source: str, actor: str, reason: str) -> str:
+    """The part of a statement that tells outside of the entries in `source`, which has every column of theirs."""
+    facts = {
+        "from_state": "NULL",
+        "to_state": '"status"',
+        "actor_id": actor,
+        "reason": reason,
+        "occurred_at": '"created_at"',
+    }
+    return told(
+        "CreditTransaction",
+        "post",
+        facts,
+        columns_of(CreditTransaction, CreditTransaction.lifecycle.tells or ()),
+        source=source,
+        organization='"organization_id"',
+        at='"created_at"',
+        order=' ORDER BY "id"',
     )
 
 

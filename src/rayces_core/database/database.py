@@ -95,6 +95,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
             refuses_loops=given.in_event_loop == "refuse",
             organizations=self._organizations,
             find_out_seconds=float(given.find_out_seconds),
+            writes_messages=given.outbox,
             first_look=lambda connection: first_use.check(connection, role, privileged=role == self.admin_role),
         )
 
@@ -120,6 +121,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
         in_event_loop: Literal["allow", "refuse"] = "allow",
         idle_in_transaction_seconds: float | None = 300.0,
         find_out_seconds: float = FIND_OUT_SECONDS,
+        outbox: bool = True,
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
@@ -138,6 +140,8 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
                 forgot it holds no locks; None for no limit. Where the server or login has a limit, that one holds.
             find_out_seconds: how long to ask the server, and to wait for it, whether work whose answer was lost was
                 committed. In an event loop's thread it is asked once.
+            outbox: False leaves out the messages that every event, booking and posting else writes for a relay; say
+                the same in each program that writes.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
@@ -154,6 +158,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
             in_event_loop=in_event_loop,
             idle_in_transaction_seconds=idle_in_transaction_seconds,
             find_out_seconds=find_out_seconds,
+            outbox=outbox,
             connect_options=connect_options,
         )
         return cls(url, options=options)

@@ -59,9 +59,11 @@ class Engine(peewee.PostgresqlDatabase):
         organizations: Remembered,
         first_look: Callable[[TenantConnection], bool],
         find_out_seconds: float = FIND_OUT_SECONDS,
+        writes_messages: bool = True,
     ) -> None:
         self.dsn, self.role, self._first_look = dsn, role, first_look
         self.find_out_seconds = find_out_seconds
+        self.writes_messages = writes_messages
         self._home: Home | None = None
         self._idle_limit_ms = idle_limit_ms
         self.checked = self.is_cautious = False

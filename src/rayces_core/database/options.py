@@ -23,6 +23,7 @@ class Options:
     in_event_loop: Literal["allow", "refuse"] = "allow"
     idle_in_transaction_seconds: float | None = 300.0
     find_out_seconds: float = FIND_OUT_SECONDS
+    outbox: bool = True
     connect_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -82,6 +82,11 @@ __all__ = [
 MOVED = "move it with scheduling.reschedule(appointment, start, ...)"
 GIVEN_AWAY = "give it to another one with scheduling.reschedule(appointment, start, professional=...)"
 PRICED = "call appointment.change_price(price_cents=..., by=...)"
+# What a message about an appointment has besides; names and addresses are read when it is delivered.
+TOLD = (
+    *("professional", "student", "client", "scheduled_at", "duration_minutes", "expires_at"),
+    *("uses_credit", "price_cents", "currency"),
+)
 BOOKED = "cancel it and book another one with scheduling.book(...)"
 
 
@@ -183,7 +188,12 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
         ]
 
     lifecycle = StateMachine(
-        "state", AppointmentState, journal=StateTransition, keeping=("reschedule",), wired_by="rayces_core.credits"
+        "state",
+        AppointmentState,
+        journal=StateTransition,
+        keeping=("reschedule",),
+        wired_by="rayces_core.credits",
+        tells=TOLD,
     )
 
     if TYPE_CHECKING:

@@ -103,6 +103,13 @@ SETTLED = {
 }
 
 
+# What a message about an entry has besides.
+TOLD = (
+    *("user", "appointment", "amount", "transaction_type", "status", "balance_after"),
+    *("payment_method", "payment_reference", "amount_cents", "currency"),
+)
+
+
 class CreditBalance(TimestampedTenantModel):
     """The whole credits that a user has now, never below zero; one per user.
 
@@ -250,7 +257,12 @@ class CreditTransaction(TimestampedTenantModel):
 
     # Every entry that begins to count is announced as "posted", by whichever way it came.
     lifecycle = StateMachine(
-        "status", TransactionStatus, journal=StateTransition, keeping=("posted",), also={"complete": "posted"}
+        "status",
+        TransactionStatus,
+        journal=StateTransition,
+        keeping=("posted",),
+        also={"complete": "posted"},
+        tells=TOLD,
     )
 
     if TYPE_CHECKING:

@@ -48,6 +48,10 @@ LEAVE_IS_AHEAD = DatabaseGuard(
 )
 
 
+# What a message about an admission has besides.
+TOLD = ("primary_contact", "secondary_contact", "admission_date", "discharge_date", "on_leave_until")
+
+
 class Student(TimestampedTenantModel):
     """A child, with the users to contact and what the centre has to know.
 
@@ -94,7 +98,7 @@ class Student(TimestampedTenantModel):
             Check("jsonb_typeof(documents) = 'object'", name="students_documents_check"),
         ]
 
-    lifecycle = StateMachine("admission_state", AdmissionState, journal=StateTransition)
+    lifecycle = StateMachine("admission_state", AdmissionState, journal=StateTransition, tells=TOLD)
 
     if TYPE_CHECKING:
         can_apply: Predicate

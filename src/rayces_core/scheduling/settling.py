@@ -20,6 +20,7 @@ from rayces_core.models.appointment_time import busy, expire_in_the_way
 from rayces_core.models.user import User
 from rayces_core.scheduling.facts import FUTURE_SESSIONS, OPEN_HOLDS, Facts, Wish
 from rayces_core.scheduling.facts import TYPES as FACT_TYPES
+from rayces_core.state_machine.telling import columns_of, is_told, told
 
 Made = TypeVar("Made")
 
@@ -114,7 +115,7 @@ WITH booked AS (
     WHERE {{conditions}}
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
-), noted AS ({NOTED} FROM booked WHERE state <> 'draft')
+), noted AS ({NOTED} FROM booked WHERE state <> 'draft'){{told}}
 SELECT *, pg_current_xact_id() FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
@@ -129,8 +130,42 @@ WITH moved AS (
        AND professional_id = %(was_professional)s AND duration_minutes = %(was_minutes)s
        AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}
-), noted AS ({NOTED} FROM moved)
+), noted AS ({NOTED} FROM moved){{told}}
 SELECT *, pg_current_xact_id() FROM moved"""
+_ACTED: Final = {
+    "to_state": '"state"',
+    "actor_id": "%(actor)s::bigint",
+    "reason": "%(reason)s::varchar",
+    "occurred_at": "%(now)s::timestamptz",
+}
+_COLUMNS: Final = columns_of(Appointment, Appointment.lifecycle.tells or ())
+# What is told outside: a booking, and a move with what it was before.
+TOLD: Final = {
+    INSERT: told(
+        "Appointment",
+        "book",
+        {"from_state": "NULL", **_ACTED},
+        _COLUMNS,
+        source="booked",
+        organization="organization_id",
+        at="%(now)s",
+    ),
+    UPDATE: told(
+        "Appointment",
+        "reschedule",
+        {
+            "from_state": '"state"',
+            **_ACTED,
+            "was_scheduled_at": "%(was_start)s::timestamptz",
+            "was_professional_id": "%(was_professional)s::bigint",
+            "was_duration_minutes": "%(was_minutes)s::integer",
+        },
+        _COLUMNS,
+        source="moved",
+        organization="organization_id",
+        at="%(now)s",
+    ),
+}
 # Asked where the answer is lost: what was written, as the statement itself gives it.
 MADE: Final = {
     INSERT: Message(
@@ -186,7 +221,7 @@ def write(
         "now": wish.now,
     }
     given |= {**(limits or {}), **values}
-    message, engine = _message(sql, wish.allow_overlap, bool(limits)), current().engine
+    message, engine = _message(sql, wish.allow_overlap, bool(limits), is_told()), current().engine
     if not facts.meets_overdue:
         return _row(message, given, MADE[sql])
     with engine.atomic():
@@ -209,9 +244,9 @@ WHOSE: Final = ("tenant", "professional", "student", "client", "start", "until",
 
 
 @cache
-def _message(sql: str, allow_overlap: bool, limited: bool) -> Message:
+def _message(sql: str, allow_overlap: bool, limited: bool, tells: bool) -> Message:
     conditions = UNCHANGED + ("" if allow_overlap else NOBODY_BUSY) + (WITHIN_LIMITS if limited else "")
-    return Message(*LOCKS, sql.format(conditions=conditions), types=TYPES)
+    return Message(*LOCKS, sql.format(conditions=conditions, told=TOLD[sql] if tells else ""), types=TYPES)
 
 
 def until_settled(attempt: Callable[[], Made | None]) -> Made:

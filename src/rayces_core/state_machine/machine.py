@@ -36,6 +36,7 @@ from rayces_core.state_machine.declaration import (
 from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
 from rayces_core.state_machine.statement import Move, lock_before, move_row, move_rows
 from rayces_core.state_machine.taking_up import take_up
+from rayces_core.state_machine.telling import columns_of, is_told
 
 M = TypeVar("M")
 P = ParamSpec("P")
@@ -54,6 +55,8 @@ class StateMachine:
         wired_by: name of a module above the model that attaches effects; it is imported before the first event, so
             that they run whatever a program has imported.
         also: event → one of `keeping` that it is announced as besides.
+        tells: fields of the row that a message about each transition has besides, for whoever is told outside (see
+            docs/events.md); None writes no messages.
     """
 
     def __init__(
@@ -65,12 +68,14 @@ class StateMachine:
         keeping: Iterable[str] = (),
         wired_by: str | None = None,
         also: Mapping[str, str] | None = None,
+        tells: Iterable[str] | None = None,
     ) -> None:
         self.field, self.states, self.journal, self.keeping = field, states, journal, tuple(keeping)
         self.initial = next(iter(states))
         self.transitions: dict[str, Transition] = {}
         self._announcements = Announcements()
         self._wired_by, self._also = wired_by, dict(also or {})
+        self.tells = None if tells is None else tuple(tells)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner = owner
@@ -359,6 +364,7 @@ class StateMachine:
             actor,
             reason,
             now,
+            columns_of(model, self.tells) if self.tells is not None and is_told() else None,
         )
 
     def _check_reason(self, reason: Any) -> None:

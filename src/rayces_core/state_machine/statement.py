@@ -18,6 +18,7 @@ from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
 from rayces_core.state_machine.declaration import DatabaseGuard, Transition
+from rayces_core.state_machine.telling import told
 from rayces_core.tenancy.scoping import known_tenant_of
 
 TYPES: Final = {
@@ -33,7 +34,10 @@ TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One transition about to be made: of what, by whom, when, why, and what is written besides."""
+    """One transition about to be made: of what, by whom, when, why, and what is written besides.
+
+    `tells` are the columns that its message has, None where there is none.
+    """
 
     transition: Transition
     model: Any
@@ -44,6 +48,7 @@ class Move:
     actor: Any
     reason: str | None
     now: datetime
+    tells: tuple[str, ...] | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -64,7 +69,8 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     """
     written = move.written
     computed = tuple(name for name, value in written.items() if isinstance(value, peewee.SQL))
-    shape = ("move", move.transition.event, *((name, getattr(written[name], "sql", "")) for name in written), *seen)
+    names = ((name, getattr(written[name], "sql", "")) for name in written)
+    shape = ("move", move.transition.event, move.tells, *names, *seen)
     message = move.model._meta.remember(shape, lambda: _row_message(move, written, tuple(seen), computed))
     fields = move.model._meta.fields
     was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
@@ -86,7 +92,7 @@ def move_rows(move: Move, where: str, values: Mapping[str, Any], *, limit: int |
     """
     written, tenant = move.written, current().organization_id
     names = tuple((name, getattr(written[name], "sql", "")) for name in written)
-    shape = ("move rows", move.transition.event, where, limit is None, skip_locked, tenant is None, names)
+    shape = ("move rows", move.transition.event, move.tells, where, limit is None, skip_locked, tenant is None, names)
     sql = move.model._meta.remember(shape, lambda: _rows_sql(move, written, where, limit, skip_locked, tenant))
     given = {"organization_id": tenant, "limit": limit, **values}
     return current().engine.run_prepared(sql, _facts(move, written) | given)
@@ -129,7 +135,8 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
         *(f'"{fields[name].column_name}" IS NOT DISTINCT FROM %(was_{name})s' for name in seen),
         *((f"({guard.sql})",) if guard else ()),
     ]
-    returning = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
+    asked = ", ".join(['"id"', *(f'"{fields[name].column_name}"' for name in computed)])
+    returning = ", ".join(dict.fromkeys([*asked.split(", "), *(f'"{name}"' for name in move.tells or ())]))
     types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
     types |= {f"was_{name}": _type_of(fields[name]) for name in seen}
     steps, source = f"{move.transition.steps}, " if move.transition.steps else "", ""
@@ -145,8 +152,10 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     sql = f"""WITH {steps}moved AS (
         UPDATE "{table}" SET {_assignments(move, written)} {source}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
-    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))}
-    SELECT *, pg_current_xact_id() FROM moved"""
+    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))}{
+        _told(move, "%(organization_id)s", "%(from_state)s")
+    }
+    SELECT {asked}, pg_current_xact_id() FROM moved"""
     return Message(*(guard.locks if guard else ()), sql, types=types)
 
 
@@ -196,7 +205,9 @@ def _rows_sql(
         UPDATE "{meta.table_name}" AS "row" SET {_assignments(move, written)} FROM picked
         WHERE "row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
         RETURNING {columns}, picked."from_state"
-    ){_noted(move, '"organization_id"', '"from_state"', _details(move, of_this))} SELECT * FROM moved"""
+    ){_noted(move, '"organization_id"', '"from_state"', _details(move, of_this))}{
+        _told(move, '"organization_id"', '"from_state"')
+    } SELECT * FROM moved"""
 
 
 def _remembered(move: Move) -> str:
@@ -215,6 +226,29 @@ def _assignments(move: Move, written: Mapping[str, Any]) -> str:
     return ", ".join(
         f'"{fields[name].column_name}" = {value.sql if isinstance(value, peewee.SQL) else f"%(set_{name})s"}'
         for name, value in written.items()
+    )
+
+
+def _told(move: Move, organization: str, from_state: str) -> str:
+    if move.tells is None:
+        return ""
+    target = move.transition.target
+    facts = {
+        "from_state": f"{from_state}::varchar",
+        "to_state": f"{from_state}::varchar" if target is None else f"'{target}'",
+        "actor_id": "%(actor_id)s::bigint",
+        "reason": "%(reason)s::varchar",
+        "occurred_at": "%(now)s::timestamptz",
+    }
+    return told(
+        move.subject_type,
+        move.transition.event,
+        facts,
+        move.tells,
+        source="moved",
+        organization=organization,
+        at="%(now)s",
+        order=' ORDER BY "id"',
     )
 
 
