@@ -10,19 +10,36 @@ from rayces_core.outbox.keeping import Listed, counted, listed, prune, retry
 from rayces_core.outbox.letters import Letter, booking_letter
 from rayces_core.outbox.mail import Mail
 from rayces_core.outbox.message import Message
+from rayces_core.outbox.putting import put
 from rayces_core.outbox.relaying import Relay
+from rayces_core.outbox.topics import (
+    TOPICS,
+    AccountPayload,
+    AppointmentPayload,
+    CreditTransactionPayload,
+    Payload,
+    ReschedulePayload,
+    StudentPayload,
+)
 from rayces_core.outbox.waking import Waker
 from rayces_core.outbox.webhooks import Webhooks
 
 relay = Relay
 
 __all__ = [
+    "TOPICS",
+    "AccountPayload",
+    "AppointmentPayload",
+    "CreditTransactionPayload",
     "Fan",
     "Letter",
     "Listed",
     "Mail",
     "Message",
+    "Payload",
     "Relay",
+    "ReschedulePayload",
+    "StudentPayload",
     "Waker",
     "Webhooks",
     "add_endpoint",
@@ -33,6 +50,7 @@ __all__ = [
     "new_secret",
     "on",
     "prune",
+    "put",
     "relay",
     "retire_secrets",
     "retry",

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
+from rayces_core.outbox.topics import parse
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -30,3 +34,7 @@ class Message:
     payload: dict[str, Any]
     occurred_at: datetime
     attempt: int
+
+    def parsed(self) -> BaseModel:
+        """The payload in the shape of its topic, see docs/events.md; InvalidDataError for a host's own topics."""
+        return parse(self.topic, self.version, self.payload)
