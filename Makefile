@@ -7,6 +7,7 @@ TEST_ARGS ?=
 BENCH_ARGS ?=
 IMPORT_ARGS ?=
 WEB_ARGS ?=
+OUTBOX_ARGS ?=
 MUTANTS_ARGS ?=
 SOAK_ARGS ?= --seconds 600
 
@@ -54,6 +55,7 @@ bench: .venv/installed-bench
 	@$(PY) -m bench $(BENCH_ARGS)
 	@$(PY) -m bench.importing $(IMPORT_ARGS)
 	@$(PY) -m bench.web $(WEB_ARGS)
+	@$(PY) -m bench.outbox $(OUTBOX_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded
