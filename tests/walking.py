@@ -9,25 +9,31 @@ from typing import Any
 
 import pytest
 
+from tests.sizes import EVERYTHING
+
+ParameterSet = type(pytest.param())
+
 MOST_FAILURES = 10
 
 
-def walked(name: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Like `pytest.mark.parametrize(name, cases)`, but one test that walks all cases and names each that fails.
+def walked(names: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Like `pytest.mark.parametrize(names, cases)`, but one test that walks all cases and names each that fails.
 
-    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were.
+    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were, or
+    the test takes a fixture that makes each case its own. What is marked exhaustive is left to `make test-all`.
     """
-    every = list(cases)
+    named = [name.strip() for name in names.split(",")]
+    every = [case for case in cases if EVERYTHING or not any(mark.name == "exhaustive" for mark in _marks(case))]
 
     def walking(test: Callable[..., None]) -> Callable[..., None]:
         def whole(**fixtures: Any) -> None:
-            failures = (_failure(test, {**fixtures, name: case}, case) for case in every)
+            failures = (_failure(test, {**fixtures, **_arguments(named, case)}, case) for case in every)
             failed = list(itertools.islice(filter(None, failures), MOST_FAILURES))
             if failed:
                 raise BaseExceptionGroup(f"{len(failed)} of {len(every)} cases fail", failed)
 
         signature = inspect.signature(test)
-        rest = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+        rest = [parameter for parameter in signature.parameters.values() if parameter.name not in named]
         whole.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
         whole.__name__, whole.__doc__, whole.__module__ = test.__name__, test.__doc__, test.__module__
         whole.__qualname__, whole.__dict__["pytestmark"] = test.__qualname__, getattr(test, "pytestmark", [])
@@ -36,10 +42,23 @@ def walked(name: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], C
     return walking
 
 
+def _marks(case: Any) -> Iterable[Any]:
+    return case.marks if isinstance(case, ParameterSet) else ()
+
+
+def _arguments(named: list[str], case: Any) -> dict[str, Any]:
+    values = case.values if isinstance(case, ParameterSet) else [case] if len(named) == 1 else case
+    return dict(zip(named, values, strict=True))
+
+
 def _failure(test: Callable[..., None], arguments: dict[str, Any], case: Any) -> BaseException | None:
     try:
         test(**arguments)
     except (Exception, pytest.fail.Exception) as error:
-        error.add_note(f"Case: {getattr(case, 'name', None) or case!r}")
+        error.add_note(f"Case: {_name(case)}")
         return error
     return None
+
+
+def _name(case: Any) -> str:
+    return getattr(case, "id", None) or str(getattr(case, "name", None) or repr(case))

@@ -10,6 +10,7 @@ from rayces_core import credits
 from tests.credits.ledger import NOW, entries
 from tests.factory import make_user
 from tests.sizes import examples
+from tests.walking import walked
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -129,7 +130,7 @@ def test_a_statement_has_both_sides_of_a_transfer(bound, ana, desk):
     assert [credits.statement(user, NOW + HOUR, NOW + 2 * HOUR).closing_balance for user in (ana, bruno)] == [3, 2]
 
 
-@pytest.mark.parametrize("at", [None, NOW])
+@walked("at", [None, NOW])
 def test_in_privileged_work_a_user_is_not_told_from_another_organizations(db, bound, ana, at):
     from rayces_core import TenantNotSetError
 

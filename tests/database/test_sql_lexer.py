@@ -10,6 +10,7 @@ from rayces_core.database import sql_lexer
 from rayces_core.errors import UnsafeSQLError
 from tests.database import server_reading, spellings
 from tests.sizes import examples
+from tests.walking import walked
 
 PIECES = [
     "'", "''", '"', '""', "E'", "e'", "U&'", 'U&"', 'u&"', "B'", "x'", "N'", "\\", "\\'", "$$", "$a$", "$a", "$",
@@ -106,7 +107,7 @@ def test_it_sees_as_many_statements_of_the_same_kinds(script):
     assert [words[0] for words in sql_lexer.statements(sql)] == [pattern.split(" ")[0] for pattern in chosen]
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql", ["select 'a", 'select "a', "select E'a\\'", "/* a /* b */", "$$ a", "select $x$ a $y$", 'U&"a', "B'1", "U&'"]
 )
 def test_what_is_never_closed_is_refused_with_its_place(sql):
@@ -116,7 +117,7 @@ def test_what_is_never_closed_is_refused_with_its_place(sql):
         sql_lexer.read(sql)
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql",
     [
         "select $a%s$ ' $a%s$; set role x; select $a%s$ ' $a%s$",
@@ -136,7 +137,7 @@ def test_a_placeholder_that_would_run_together_with_its_neighbour_is_refused(sql
         sql_lexer.read(sql)
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql",
     [
         "select 10 %% 3, %s::text, %(name)s, x%%y",

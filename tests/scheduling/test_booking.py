@@ -23,6 +23,7 @@ from rayces_core.scheduling import book, free_slots
 from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_organization, make_user
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, noted, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 
@@ -128,7 +129,7 @@ def test_the_start_may_be_given_in_any_zone(centre):
     assert centre.book(at(10).astimezone(there)).scheduled_at == at(10)
 
 
-@pytest.mark.parametrize("hours", [1, 24, 720])
+@walked("hours", [1, 24, 720])
 def test_the_hold_ends_after_the_organizations_confirmation_hours(db, hours):
     with open_centre(db, settings={"confirmation_hours": hours}) as centre:
         booked = centre.book(at(10, day=31))
@@ -282,7 +283,7 @@ def test_what_belongs_to_pre_confirming_belongs_to_booking(centre, within, liste
 # -- whose it is ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", ["student", "professional", "client"])
+@walked("who", ["student", "professional", "client"])
 def test_nobody_of_another_organization_can_be_named(db, centre, b, who):
     with open_centre(db) as other:
         theirs = getattr(other, who)

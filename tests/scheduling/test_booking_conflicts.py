@@ -18,6 +18,7 @@ from tests.scheduling.worlds import (
     make_working,
     open_centre,
 )
+from tests.walking import walked
 
 # -- taken ------------------------------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ def test_a_client_is_in_one_place_at_a_time(centre, start):
     assert centre.book(**elsewhere, allow_overlap=True).client_id == taken.client_id
 
 
-@pytest.mark.parametrize("start, minutes", [(at(8), 120), (at(11), 60), (at(8), 480)])
+@walked("start, minutes", [(at(8), 120), (at(11), 60), (at(8), 480)])
 def test_the_professionals_buffer_keeps_neither_student_nor_client(db, start, minutes):
     with open_centre(db, buffer_minutes=60, weekly_schedule=ALWAYS) as centre:
         centre.book(at(10) if minutes < 480 else at(0), duration_minutes=60 if minutes < 480 else 480)

@@ -27,6 +27,7 @@ from tests.scheduling.worlds import (
     open_centre,
 )
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 ROUNDS, WORKERS = quick_or_whole((3, 8), (20, 50))
 FEW = quick_or_whole(1, 5)
@@ -289,7 +290,7 @@ def booked_at(hour):
 WHOLE = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize(
+@walked(
     "deed, stop_at",
     [
         pytest.param(racing.book, ("confirm", 1), id="before the commit", marks=pytest.mark.exhaustive),

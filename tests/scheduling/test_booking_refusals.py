@@ -35,6 +35,7 @@ from tests.scheduling.worlds import (
     minute_after,
     open_centre,
 )
+from tests.walking import walked
 
 
 def change(row, **columns):
@@ -162,14 +163,14 @@ def test_the_windows_days_are_those_of_the_organizations_calendar(db):
 # -- the weekly schedule ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(9) - MINUTE, at(8), at(16) + MINUTE, at(17), at(0), at(23.5)])
+@walked("start", [at(9) - MINUTE, at(8), at(16) + MINUTE, at(17), at(0), at(23.5)])
 def test_all_of_a_session_lies_in_working_time(centre, start):
     error = centre.refused(OutsideScheduleError, scheduled_at=start)
 
     assert (error.reason, error.scheduled_at) == ("outside_schedule", start)
 
 
-@pytest.mark.parametrize("start", [at(9), at(16), at(12) + 13 * MINUTE])
+@walked("start", [at(9), at(16), at(12) + 13 * MINUTE])
 def test_a_session_may_touch_the_ends_of_working_time(centre, start):
     assert centre.book(start).scheduled_at == start
 
@@ -225,7 +226,7 @@ def test_the_nearest_slot_is_looked_for_as_far_as_bookings_are_taken(db):
         assert centre.refused(OutsideScheduleError, scheduled_at=at(8, 32)).nearest.start == at(9, 61)
 
 
-@pytest.mark.parametrize("days", [1, 90, 364, 365, 730])
+@walked("days", [1, 90, 364, 365, 730])
 def test_there_may_be_no_free_slot_to_tell(db, days):
     with open_centre(db, settings={"booking_window_days": days}, weekly_schedule={}) as centre:
         error = centre.refused(OutsideScheduleError, now=at(10) - timedelta(days=1))
@@ -283,7 +284,7 @@ OVERRIDES = {
 }
 
 
-@pytest.mark.parametrize("override, asked", [(name, asked) for name, cases in OVERRIDES.items() for asked in cases])
+@walked("override, asked", [(name, asked) for name, cases in OVERRIDES.items() for asked in cases])
 def test_staff_set_aside_the_rule_that_they_name_and_no_other(db, override, asked):
     with open_centre(db, settings={"minimum_notice_minutes": 60}, blocked_dates=["2031-03-04"]) as centre:
         others = dict.fromkeys(OVERRIDES.keys() - {override}, True)

@@ -10,6 +10,7 @@ from tests.scheduling import racing
 from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.worlds import ALWAYS, INSTANT, MINUTE, NOW, at, make_working, moving, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 
 def by_family(centre, hour, day=0, **options):
@@ -112,7 +113,7 @@ def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
     assert by_family(centre, 10 + 7 / 60)
 
 
-@pytest.mark.parametrize("setting", ["open_holds_per_client", "future_sessions_per_client"])
+@walked("setting", ["open_holds_per_client", "future_sessions_per_client"])
 def test_races_do_not_exceed_a_limit(db, setting):
     workers, rounds, limit = 6, quick_or_whole(3, 20), 2
     with open_centre(db, settings={setting: limit}, weekly_schedule=ALWAYS) as centre, racing.crew(db, workers) as crew:

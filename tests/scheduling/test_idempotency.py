@@ -15,6 +15,7 @@ from tests.factory import make_user
 from tests.scheduling import racing
 from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 # -- the same again ---------------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("field", OTHERS)
+@walked("field", OTHERS)
 def test_each_part_of_a_request_tells_it_from_another(centre, field):
     centre.book(idempotency_key="k")
 
@@ -143,7 +144,7 @@ def test_a_key_is_a_text_of_at_most_255_characters(centre, key):
     assert centre.book(idempotency_key=key).id
 
 
-@pytest.mark.parametrize("key", ["", "  ", "k" * 256, "a\0b", "\ud800", 7, b"k", True])
+@walked("key", ["", "  ", "k" * 256, "a\0b", "\ud800", 7, b"k", True])
 def test_what_is_no_key_is_refused(centre, key):
     assert centre.refused(InvalidDataError, idempotency_key=key).field == "idempotency_key"
 
@@ -154,7 +155,7 @@ def test_keys_differ_by_case_and_blanks(centre):
     assert len(ids) == 3
 
 
-@pytest.mark.parametrize("column", ["idempotency_key", "request_fingerprint"])
+@walked("column", ["idempotency_key", "request_fingerprint"])
 def test_a_request_stays_what_it_was(centre, column):
     centre.book(idempotency_key="k")
 

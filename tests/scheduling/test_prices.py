@@ -15,6 +15,7 @@ from rayces_core.scheduling import book_series, reschedule
 from tests.factory import make_appointment
 from tests.scheduling.worlds import ALWAYS, NOW, at, open_centre
 from tests.state_machine.rules import columns, in_memory, make_in, stored
+from tests.walking import walked
 
 EURO = {"session_price_cents": 4500, "currency": "EUR"}
 
@@ -64,16 +65,15 @@ def test_moving_a_session_changes_no_price(centre):
 # -- changing it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
-@pytest.mark.parametrize(
-    ("given", "expected"),
+@walked("state", ["draft", "pre_confirmed", "confirmed"])
+@walked(
+    "given, expected",
     [
         ({"price_cents": 100}, (100, "EUR")),
         ({"price_cents": 0}, (0, "EUR")),
         ({"price_cents": 100, "currency": "ARS"}, (100, "ARS")),
         ({"price_cents": None}, (None, None)),
     ],
-    ids=str,
 )
 def test_staff_change_it_and_the_journal_keeps_the_one_before(centre, state, given, expected):
     row = make_in(Appointment, state, professional=centre.professional, price_cents=4500, currency="EUR")
@@ -100,7 +100,7 @@ def test_the_first_price_of_a_session_without_one_is_in_the_professionals_curren
     assert [change.details for change in row.history()] == [{}]
 
 
-@pytest.mark.parametrize("state", ["executed", "no_show", "cancelled"])
+@walked("state", ["executed", "no_show", "cancelled"])
 def test_what_took_place_has_its_price(centre, state):
     row = make_in(Appointment, state, price_cents=4500, currency="EUR")
     with pytest.raises(InvalidTransitionError):

@@ -9,6 +9,7 @@ from rayces_core import Appointment, Database, InvalidDataError, NaiveDatetimeEr
 from rayces_core.scheduling import due_reminders, reschedule
 from tests.scheduling import racing
 from tests.scheduling.worlds import ALWAYS, DAY, HOUR, INSTANT, MINUTE, NOW, Other, at, noted, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 ONE_DAY = timedelta(days=1)
@@ -228,7 +229,7 @@ def test_processes_at_once_give_each_exactly_once(db, centre):
     assert sorted(given) == sorted(ids)
 
 
-@pytest.mark.parametrize(
+@walked(
     "stages",
     [
         None,
@@ -257,7 +258,7 @@ def test_reminders_need_a_binding_and_an_aware_moment(centre):
         Context().run(lambda: due_reminders(BOTH))
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", True])
+@walked("limit", [0, -1, 1.5, "10", True])
 def test_a_limit_is_a_number_above_zero(centre, limit):
     with pytest.raises(InvalidDataError) as caught:
         due_reminders([ONE_DAY], NOW, limit=limit)

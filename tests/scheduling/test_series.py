@@ -34,6 +34,7 @@ from tests.scheduling.worlds import (
     noted,
     open_centre,
 )
+from tests.walking import walked
 
 WEEK = timedelta(weeks=1)
 TEN = at(10)
@@ -106,7 +107,7 @@ CLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("zone, start", CLOCKS)
+@walked("zone, start", CLOCKS)
 def test_it_is_the_same_time_by_the_wall_clock_when_clocks_change(db, zone, start):
     with open_centre(db, zone=zone) as centre:
         made = series(centre, start, count=4, now=start - HOUR)
@@ -245,7 +246,7 @@ def test_a_repetition_at_the_same_time_waits_and_gives_the_same(db, centre):
     assert Appointment.select().count() == 3
 
 
-@pytest.mark.parametrize("key", ["", " ", 7, b"k", "a\0b", "k" * 252])
+@walked("key", ["", " ", 7, b"k", "a\0b", "k" * 252])
 def test_what_is_no_key_is_refused(centre, key):
     asked = {"count": 1, "idempotency_key": key}
 
@@ -272,7 +273,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("asked, field", BAD, ids=str)
+@walked("asked, field", BAD)
 def test_bad_arguments_are_named(centre, asked, field):
     assert centre.refused(InvalidDataError, lambda: series(centre, **asked)).field == field
 

@@ -14,6 +14,7 @@ from tests.factory import make_student, make_user
 from tests.scheduling import racing
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 
 def taking(draft, **given):
@@ -75,7 +76,7 @@ def test_an_overlap_is_allowed_for_the_time_that_it_was_asked_for(centre):
     assert reschedule(draft, at(11), now=NOW).allows_overlap is False
 
 
-@pytest.mark.parametrize("late", [0 * HOUR, HOUR, 48 * HOUR])
+@walked("late", [0 * HOUR, HOUR, 48 * HOUR])
 def test_a_draft_of_the_past_takes_no_hold(centre, late):
     """f02_draft_of_the_past_takes_a_hold."""
     draft, told = centre.book(at(10), draft=True), []
