@@ -1,6 +1,7 @@
 """A walk of many cases fails where one of them does, and says which."""
 
 import inspect
+from contextlib import contextmanager
 
 import pytest
 
@@ -66,3 +67,21 @@ def test_what_is_exhaustive_is_walked_when_everything_is():
 
     walk()
     assert seen == ([1, 2, 3] if EVERYTHING else [1])
+
+
+def test_what_is_made_anew_is_made_for_each_case_and_ended_with_it():
+    happened = []
+
+    @contextmanager
+    def make_world():
+        happened.append("made")
+        yield len(happened)
+        happened.append("ended")
+
+    @walked("case", [1, 2], anew="world")
+    def walk(world, case):
+        happened.append((world, case))
+
+    assert list(inspect.signature(walk).parameters) == ["make_world"]
+    walk(make_world=make_world)
+    assert happened == ["made", (1, 1), "ended", "made", (4, 2), "ended"]

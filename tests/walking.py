@@ -16,30 +16,48 @@ ParameterSet = type(pytest.param())
 MOST_FAILURES = 10
 
 
-def walked(names: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def walked(
+    names: str, cases: Iterable[Any], *, anew: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Like `pytest.mark.parametrize(names, cases)`, but one test that walks all cases and names each that fails.
 
-    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were, or
-    the test takes a fixture that makes each case its own. What is marked exhaustive is left to `make test-all`.
+    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were. Only
+    what `anew` names, as in "pair", is made for each case: by the fixture `make_pair`, which gives a context manager.
+    What is marked exhaustive is left to `make test-all`.
     """
+    maker = f"make_{anew}" if anew else None
     named = [name.strip() for name in names.split(",")]
     every = [case for case in cases if EVERYTHING or not any(mark.name == "exhaustive" for mark in _marks(case))]
 
     def walking(test: Callable[..., None]) -> Callable[..., None]:
+        once = _with_its_own(test, anew, maker) if anew and maker else test
+
         def whole(**fixtures: Any) -> None:
-            failures = (_failure(test, {**fixtures, **_arguments(named, case)}, case) for case in every)
+            failures = (_failure(once, {**fixtures, **_arguments(named, case)}, case) for case in every)
             failed = list(itertools.islice(filter(None, failures), MOST_FAILURES))
             if failed:
                 raise BaseExceptionGroup(f"{len(failed)} of {len(every)} cases fail", failed)
 
         signature = inspect.signature(test)
-        rest = [parameter for parameter in signature.parameters.values() if parameter.name not in named]
+        rest = [
+            parameter.replace(name=maker) if maker and parameter.name == anew else parameter
+            for parameter in signature.parameters.values()
+            if parameter.name not in named
+        ]
         whole.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
         whole.__name__, whole.__doc__, whole.__module__ = test.__name__, test.__doc__, test.__module__
         whole.__qualname__, whole.__dict__["pytestmark"] = test.__qualname__, getattr(test, "pytestmark", [])
         return whole
 
     return walking
+
+
+def _with_its_own(test: Callable[..., None], anew: str, maker: str) -> Callable[..., None]:
+    def once(**arguments: Any) -> None:
+        with arguments.pop(maker)() as made:
+            test(**arguments, **{anew: made})
+
+    return once
 
 
 def _marks(case: Any) -> Iterable[Any]:

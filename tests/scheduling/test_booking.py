@@ -137,7 +137,7 @@ def test_the_hold_ends_after_the_organizations_confirmation_hours(db, hours):
     assert booked.expires_at == NOW + hours * HOUR
 
 
-@pytest.mark.parametrize("ahead", [1, 23, 24, 25])
+@walked("ahead", [1, 23, 24, 25], anew="centre")
 def test_the_hold_never_ends_after_the_start(centre, ahead):
     booked = centre.book(at(10), now=at(10) - ahead * HOUR)
 
@@ -186,7 +186,7 @@ def test_drafts_and_cancelled_appointments_are_in_nobodys_way(centre):
     assert centre.book(at(10)).state == "pre_confirmed"
 
 
-@pytest.mark.parametrize("state", [state for state in AppointmentState if state.occupies_time])
+@walked("state", [state for state in AppointmentState if state.occupies_time], anew="centre")
 def test_every_state_that_occupies_time_is_in_the_way(centre, state):
     booked = centre.book(at(10), confirm=state != "pre_confirmed")
     if state == "executed":

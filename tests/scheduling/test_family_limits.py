@@ -20,7 +20,7 @@ def by_family(centre, hour, day=0, **options):
 # -- starts -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("late", [INSTANT, 37.5 * 1_000_000 * INSTANT, MINUTE - INSTANT])
+@walked("late", [INSTANT, 37.5 * 1_000_000 * INSTANT, MINUTE - INSTANT], anew="centre")
 def test_a_session_begins_on_a_whole_minute(centre, late):
     """The second half of f14_one_guardian_takes_it_all: 10:00:37.5."""
     booked = centre.book(at(12))
@@ -104,8 +104,8 @@ def test_without_a_setting_there_is_no_limit(centre):
     assert free_slots(centre.professional, at(9), at(17), now=NOW) == []
 
 
-@pytest.mark.parametrize("setting", ["open_holds_per_client", "future_sessions_per_client", "start_every_minutes"])
-@pytest.mark.parametrize("value", [0, -1, True, "2", 10**6])
+@walked("setting", ["open_holds_per_client", "future_sessions_per_client", "start_every_minutes"])
+@walked("value", [0, -1, True, "2", 10**6], anew="centre")
 def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
     with pytest.raises(InvalidDataError):
         centre.settings(**{setting: value})

@@ -20,7 +20,7 @@ from tests.walking import walked
 # -- the same again ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"confirm": True}, {"draft": True}, {"uses_credit": True, "notes": "a"}])
+@walked("options", [{}, {"confirm": True}, {"draft": True}, {"uses_credit": True, "notes": "a"}], anew="centre")
 def test_the_same_request_again_gives_the_appointment_of_the_first_time(centre, told, options):
     first = centre.book(idempotency_key="k", **options)
     told.clear()
@@ -39,7 +39,7 @@ def test_without_a_key_nothing_is_repeated(centre):
     assert Appointment.select().count() == 2
 
 
-@pytest.mark.parametrize("became", ["confirmed", "cancelled", "moved", "executed"])
+@walked("became", ["confirmed", "cancelled", "moved", "executed"], anew="centre")
 def test_whatever_became_of_it_is_given(centre, became):
     booked = centre.book(idempotency_key="k")
     if became in ("confirmed", "executed"):
@@ -138,7 +138,7 @@ def test_a_key_is_the_organizations_own(db, centre):
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["k", "k" * 255, " k ", "ключ", "a/b?c=%s%%(tenant)s"])
+@walked("key", ["k", "k" * 255, " k ", "ключ", "a/b?c=%s%%(tenant)s"], anew="centre")
 def test_a_key_is_a_text_of_at_most_255_characters(centre, key):
     assert centre.book(idempotency_key=key).idempotency_key == key
     assert centre.book(idempotency_key=key).id
@@ -166,7 +166,7 @@ def test_a_request_stays_what_it_was(centre, column):
 # -- at the same time -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}], ids=str)
+@walked("options", [{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}], anew="centre")
 def test_a_repetition_waits_for_the_first_and_gives_what_it_made(db, centre, options):
     with db.atomic():
         first = centre.book(idempotency_key="k", **options)

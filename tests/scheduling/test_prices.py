@@ -21,8 +21,13 @@ EURO = {"session_price_cents": 4500, "currency": "EUR"}
 
 
 @pytest.fixture
-def centre(db):
-    with open_centre(db, weekly_schedule=ALWAYS, **EURO) as opened:
+def make_centre(db):
+    return lambda: open_centre(db, weekly_schedule=ALWAYS, **EURO)
+
+
+@pytest.fixture
+def centre(make_centre):
+    with make_centre() as opened:
         yield opened
 
 
@@ -35,7 +40,7 @@ def ask(centre, **changes):
     Professional.update(**changes).where(Professional.id == centre.professional.id).execute()
 
 
-@pytest.mark.parametrize("how", [{}, {"draft": True}, {"confirm": True}], ids=str)
+@walked("how", [{}, {"draft": True}, {"confirm": True}], anew="centre")
 def test_a_session_keeps_the_price_of_the_day_on_which_it_was_booked(centre, how):
     booked = centre.book(at(10), **how)
     ask(centre, session_price_cents=9900, currency="USD")
@@ -117,7 +122,7 @@ def test_families_and_professionals_do_not_set_it(centre):
     assert "change_price" in booked.available_events(by=centre.staff)
 
 
-@pytest.mark.parametrize("given", [{"price_cents": "1"}, {"price_cents": 1.5}, {"price_cents": 1, "currency": "peso"}])
+@walked("given", [{"price_cents": "1"}, {"price_cents": 1.5}, {"price_cents": 1, "currency": "peso"}], anew="centre")
 def test_a_price_is_whole_cents_of_a_currency(centre, given):
     booked = centre.book(at(10))
     remembered = in_memory(booked)
@@ -126,7 +131,7 @@ def test_a_price_is_whole_cents_of_a_currency(centre, given):
     assert (in_memory(booked), price(booked)) == (remembered, (4500, "EUR"))
 
 
-@pytest.mark.parametrize("cents", [-1, 2**31])
+@walked("cents", [-1, 2**31], anew="centre")
 def test_a_price_below_zero_is_refused_before_the_database_has_to(centre, cents):
     booked = centre.book(at(10))
     deeds = (

@@ -70,7 +70,7 @@ def test_a_series_is_weekly_unless_it_is_said(centre):
     assert starts(series(centre, count=2)) == [at(10), at(10, 7)]
 
 
-@pytest.mark.parametrize(
+@walked(
     "until, count",
     [
         (date(2031, 3, 17), 3),
@@ -81,6 +81,7 @@ def test_a_series_is_weekly_unless_it_is_said(centre):
         (at(10), 1),
         (at(7, 14).astimezone(ZoneInfo("America/Argentina/Buenos_Aires")), 2),
     ],
+    anew="centre",
 )
 def test_a_series_may_go_on_until_a_day_or_a_moment(centre, until, count):
     assert len(series(centre, until=until).booked) == count

@@ -1,7 +1,5 @@
 """A draft that takes its time is asked every rule about time that a booking is asked."""
 
-import pytest
-
 from rayces_core import (
     Appointment,
     ClientBusyError,
@@ -56,7 +54,7 @@ def test_of_several_the_professionals_time_is_told_first(centre):
     assert centre.refused(SlotTakenError, taking(draft)).conflicting_id == taken.id
 
 
-@pytest.mark.parametrize("moved", [False, True])
+@walked("moved", [False, True], anew="centre")
 def test_a_draft_that_allows_an_overlap_remembers_it(centre, moved):
     centre.book(at(11 if moved else 10), professional=make_working())
     draft = centre.book(at(10), draft=True, by=centre.staff, allow_overlap=not moved)

@@ -10,6 +10,7 @@ from rayces_core.tenancy import prepared as prepared_module
 from rayces_core.tenancy.shapes import MOST_SHAPES
 from tests.factory import START, make_appointment, make_student, make_user
 from tests.sizes import examples
+from tests.walking import walked
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +172,13 @@ NOT_KEPT = {
 }
 
 
-@pytest.mark.parametrize("query", NOT_KEPT.values(), ids=NOT_KEPT.keys())
+@walked("query", NOT_KEPT.values())
 def test_anything_else_is_compiled_each_time(bound, sent, query):
     list(query())
     assert sent == []
 
 
-@pytest.mark.parametrize(
+@walked(
     "update",
     [
         lambda: Student.update(grade_level=Student.first_name),
