@@ -220,7 +220,7 @@ def is_kept(db, run):
     return True
 
 
-@examples(8, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(4, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=st.lists(st.integers(0, 12), min_size=3, max_size=3), earlier=ROWS, rows=ROWS, takes=st.booleans())
 def test_many_at_once_leave_what_one_by_one_leaves(db, starts, earlier, rows, takes):
     if not takes:
@@ -276,7 +276,7 @@ def given_key(entry):
 # -- size --------------------------------------------------------------------------------------------------------------
 
 
-LONG = quick_or_whole(2_000, 10_000)
+LONG = quick_or_whole(1_000, 10_000)
 
 
 def test_thousands_of_rows(bound):

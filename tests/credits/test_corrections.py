@@ -263,7 +263,7 @@ def test_the_debit_stays_the_one_it_was(rich, desk):
 # -- whatever is done, the appointment costs what its state costs ------------------------------------------------------
 
 
-walks = examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+walks = examples(6, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 steps = st.lists(
     st.sampled_from(["execute", "mark_no_show", "correct_to_executed", "correct_to_no_show", "reopen", "refund"]),
     max_size=12,

@@ -22,7 +22,7 @@ from tests.sizes import quick_or_whole
 from tests.state_machine.racers import race
 from tests.walking import walked
 
-ROUNDS = quick_or_whole(3, 6)
+ROUNDS = quick_or_whole(2, 6)
 
 
 def raced(db, bound, rows, work):

@@ -81,7 +81,7 @@ def test_others_are_not_counted(db, bound, b, ana):
     assert credits.statement(other, NOW, NOW + HOUR).closing_balance == 5
 
 
-@examples(20, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     posted=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["buy", "spend", "wait", "complete"])), max_size=15),
     spans=st.lists(st.tuples(st.integers(-1, 13), st.integers(1, 8)), min_size=1, max_size=4),

@@ -138,7 +138,7 @@ def test_threads_whose_connections_are_cut_at_random_debit_once_each_time(world)
 
     def work():
         with db.tenant(organization_id):
-            for _ in range(quick_or_whole(5, 25)):
+            for _ in range(quick_or_whole(3, 25)):
                 debit_and_tell()
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -148,7 +148,7 @@ def test_threads_whose_connections_are_cut_at_random_debit_once_each_time(world)
         proxy.cut(dice.choice(["COMMIT", "COMMIT", "EXECUTE", "BEGIN"]), **dice.choice(places))
         time.sleep(0.03)
     proxy.cut("no message has this")
-    wanted = 3 * quick_or_whole(5, 25)
+    wanted = 3 * quick_or_whole(3, 25)
     assert credits.balance(user) == 100 - wanted
     assert len(told) == len(set(told)) == wanted
     assert credits.verify().is_clean

@@ -73,7 +73,7 @@ def texts(draw, patterns):
 calls = st.builds(str.format, st.sampled_from(AROUND), st.sampled_from(CALLS))
 
 
-@examples(25, 120)
+@examples(12, 120)
 @given(texts(st.one_of(calls, st.sampled_from(DANGEROUS))))
 def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql):
     try:
@@ -85,7 +85,7 @@ def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql
         check(sql)
 
 
-@examples(20, 80)
+@examples(10, 80)
 @given(texts(st.sampled_from(HARMLESS)))
 def test_what_the_server_reads_as_harmless_passes_whatever_it_says(sql):
     try:

@@ -21,7 +21,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@examples(40, 300)
+@examples(20, 300)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("select a$b$; set role x; select c$b$")
 @example("/* /* */ ' */ set local role x; --'")
@@ -41,7 +41,7 @@ def test_tokens_begin_and_end_where_the_server_sees_them_do(sql):
     assert [(start, end) for _, start, end in ours] == theirs
 
 
-@examples(25, 150)
+@examples(12, 150)
 @given(st.text(alphabet="aZé_\"\\0!+'$ 41;", min_size=1, max_size=8), st.sampled_from(["", "uescape '!'"]))
 @example('a""b', "")
 @example("\\0041\\+000042", "")
@@ -59,7 +59,7 @@ def test_a_quoted_name_is_decoded_to_what_it_means(text, uescape):
     assert sql_lexer.read(sql) == ["select", '"' + field.sval]
 
 
-@examples(20, 100)
+@examples(12, 100)
 @given(st.text(alphabet="abzAZéK\u017f\u0130_$09", min_size=1, max_size=8))
 def test_a_word_is_folded_as_the_server_folds_it(text):
     try:
@@ -95,7 +95,7 @@ def scripts(draw):
     return "".join(draw(st.sampled_from(["", *spellings.GAPS])) + text for text in texts), chosen
 
 
-@examples(25, 120)
+@examples(12, 120)
 @given(scripts())
 def test_it_sees_as_many_statements_of_the_same_kinds(script):
     sql, chosen = script

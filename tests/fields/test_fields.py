@@ -26,7 +26,7 @@ from tests.walking import walked
 MOMENT = datetime(2026, 5, 25, 14, 30, 15, 123456, tzinfo=UTC)
 MORNING = {"monday": [{"start": "09:00", "end": "12:00"}]}
 # One test holds the database for all its examples, which are rows of their own and need no reset between them.
-on_postgresql = examples(20, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_postgresql = examples(10, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Colour(StrEnum):

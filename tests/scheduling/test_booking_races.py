@@ -29,7 +29,7 @@ from tests.scheduling.worlds import (
 from tests.sizes import quick_or_whole
 from tests.walking import walked
 
-ROUNDS, WORKERS = quick_or_whole((3, 8), (20, 50))
+ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 50))
 FEW = quick_or_whole(1, 5)
 LONGEST_WAIT = 30.0  # what waits for a lock that nobody gives back waits longer
 WEEK = timedelta(weeks=1)

@@ -115,7 +115,7 @@ def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
 
 @walked("setting", ["open_holds_per_client", "future_sessions_per_client"])
 def test_races_do_not_exceed_a_limit(db, setting):
-    workers, rounds, limit = 6, quick_or_whole(3, 20), 2
+    workers, rounds, limit = 6, quick_or_whole(2, 20), 2
     with open_centre(db, settings={setting: limit}, weekly_schedule=ALWAYS) as centre, racing.crew(db, workers) as crew:
         others = [make_working(weekly_schedule=ALWAYS) for _ in range(workers)]
         for number in range(rounds):

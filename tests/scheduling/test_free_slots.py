@@ -287,7 +287,7 @@ def booked_cases(draw):
 
 
 @given(booked_cases(), st.data())
-@examples(15, 60)
+@examples(6, 60)
 def test_what_is_listed_from_the_database_is_what_the_wall_clock_says(db, booked, data):
     case, taken = booked
     policy = {"minimum_notice_minutes": case.notice_minutes, "booking_window_days": case.window_days}

@@ -137,7 +137,7 @@ def test_giving_away_takes_two_messages(own_pool):
 
 
 def test_two_who_give_to_each_other_at_once_wait_in_one_order(db):
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
         both = [centre.professional.user_id, bob.user_id]
@@ -168,7 +168,7 @@ def test_of_many_given_to_one_at_one_hour_one_arrives(db):
     workers = 6
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             held = [centre.book(at(10, day), professional=make_working(), **another_family()) for _ in range(workers)]
             wanted = {"scheduled_at": at(11, day), "professional": bob.user_id, "now": NOW}
             outcomes = crew.race([(racing.give_away, wanted | {"appointment_id": one.id}) for one in held])
@@ -268,7 +268,7 @@ def test_one_key_from_many_processes_moves_once(db):
     workers = 6
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             booked = centre.book(at(10, day))
             wanted = {"appointment_id": booked.id, "scheduled_at": at(11, day), "professional": bob.user_id, "now": NOW}
             outcomes = crew.race([(racing.give_away, wanted | {"idempotency_key": f"k{day}"})] * workers)
@@ -279,7 +279,7 @@ def test_one_key_from_many_processes_moves_once(db):
 def test_one_key_for_several_appointments_in_a_race_moves_one(db):
     workers = 4
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             held = [centre.book(at(10, day), professional=make_working(), **another_family()) for _ in range(workers)]
             deeds = [
                 (

@@ -198,7 +198,7 @@ def test_a_repetition_books_when_the_first_is_undone(db, centre):
     assert other.finish() == Appointment.get()
 
 
-ROUNDS = quick_or_whole(2, 5)
+ROUNDS = quick_or_whole(1, 5)
 
 
 def test_processes_that_ask_the_same_at_once_make_one_appointment(db, centre):

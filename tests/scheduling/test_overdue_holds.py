@@ -154,7 +154,7 @@ def test_only_who_meets_one_pays_for_it_with_more_messages(own_pool):
 
 
 def test_of_many_who_meet_one_overdue_hold_one_gets_its_time(db):
-    workers, rounds = 6, quick_or_whole(3, 20)
+    workers, rounds = 6, quick_or_whole(2, 20)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         families = [another_family() for _ in range(workers)]
         for number in range(rounds):

@@ -109,7 +109,7 @@ def test_what_is_not_about_time_is_not_asked_again(centre):
 
 
 def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         elsewhere = [make_working() for _ in range(workers)]
         for number in range(rounds):
@@ -131,7 +131,7 @@ def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
 
 def test_drafts_of_many_children_and_professionals_wait_in_one_order(db):
     """Crossed pairs: each of two professionals' drafts is of the other's child; nobody waits in a circle."""
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         professionals = [make_working() for _ in range(2)]
         children = [make_student(admission_state="enrolled") for _ in range(2)]

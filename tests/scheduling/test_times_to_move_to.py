@@ -148,7 +148,7 @@ def listed_for(case, centre, booked):
 
 
 # Not made smaller when it fails: that takes minutes, as each example is dozens of moves.
-@examples(8, 40, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@examples(4, 40, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(agenda=agendas(), data=st.data())
 def check(db, agenda, data):
     case, booked = agenda

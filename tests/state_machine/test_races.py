@@ -24,7 +24,7 @@ from tests.state_machine.racers import race, worker
 from tests.state_machine.rules import fire, make_in, replayed, stored
 from tests.walking import walked
 
-ROUNDS = quick_or_whole(4, 20)
+ROUNDS = quick_or_whole(2, 20)
 MANY = quick_or_whole(6, 20)
 
 

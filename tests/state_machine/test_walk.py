@@ -103,7 +103,7 @@ def test_an_event_that_never_happened_has_no_actor(bound):
 
 
 # One test holds the database for all its examples, each of which has a row of its own.
-walks = examples(15, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+walks = examples(6, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 choices = st.lists(
     st.tuples(st.integers(0, 20), st.integers(-9, 3), st.booleans(), st.booleans(), st.sampled_from(["keep", "undo"])),
     min_size=1,

@@ -80,7 +80,7 @@ def selects(draw):
     return query.offset(draw(st.integers(0, 3))) if draw(st.booleans()) else query
 
 
-@examples(25, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=selects())
 def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     sent.clear()
@@ -92,7 +92,7 @@ def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     assert again.fetchone() == (len(rows),)
 
 
-@examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=conditions(), grade=st.text("abc", max_size=3))
 def test_a_kept_update_is_what_the_compiler_writes(db, bound, sent, condition, grade):
     query = Student.update(grade_level=grade, medical_notes="x").where(condition)
