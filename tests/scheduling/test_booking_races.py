@@ -27,7 +27,6 @@ from tests.scheduling.worlds import (
     open_centre,
 )
 from tests.sizes import quick_or_whole
-from tests.walking import walked
 
 ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 50))
 FEW = quick_or_whole(1, 5)
@@ -290,7 +289,7 @@ def booked_at(hour):
 WHOLE = pytest.mark.exhaustive
 
 
-@walked(
+@pytest.mark.parametrize(
     "deed, stop_at",
     [
         pytest.param(racing.book, ("confirm", 1), id="before the commit", marks=pytest.mark.exhaustive),
