@@ -1,9 +1,11 @@
 """A walk of many cases fails where one of them does, and says which."""
 
 import inspect
+from contextlib import contextmanager
 
 import pytest
 
+from tests.sizes import EVERYTHING, exhaustive
 from tests.walking import MOST_FAILURES, walked
 
 
@@ -40,3 +42,46 @@ def test_a_walk_of_which_everything_fails_does_not_go_on_for_ever():
     with pytest.raises(BaseExceptionGroup) as caught:
         walk()
     assert len(caught.value.exceptions) == MOST_FAILURES
+
+
+def test_several_names_and_named_cases_are_given_as_pytest_gives_them():
+    seen = []
+
+    @walked("number, word", [(1, "one"), pytest.param(2, "two", id="the second")])
+    def walk(number, word):
+        seen.append((number, word))
+        assert number == 1
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        walk()
+    assert seen == [(1, "one"), (2, "two")]
+    assert caught.value.exceptions[0].__notes__[-1] == "Case: the second"
+
+
+def test_what_is_exhaustive_is_walked_when_everything_is():
+    seen = []
+
+    @walked("case", [1, *exhaustive(2, 3)])
+    def walk(case):
+        seen.append(case)
+
+    walk()
+    assert seen == ([1, 2, 3] if EVERYTHING else [1])
+
+
+def test_what_is_made_anew_is_made_for_each_case_and_ended_with_it():
+    happened = []
+
+    @contextmanager
+    def make_world():
+        happened.append("made")
+        yield len(happened)
+        happened.append("ended")
+
+    @walked("case", [1, 2], anew="world")
+    def walk(world, case):
+        happened.append((world, case))
+
+    assert list(inspect.signature(walk).parameters) == ["make_world"]
+    walk(make_world=make_world)
+    assert happened == ["made", (1, 1), "ended", "made", (4, 2), "ended"]

@@ -9,25 +9,41 @@ from typing import Any
 
 import pytest
 
+from tests.sizes import EVERYTHING
+
+ParameterSet = type(pytest.param())
+
 MOST_FAILURES = 10
 
 
-def walked(name: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Like `pytest.mark.parametrize(name, cases)`, but one test that walks all cases and names each that fails.
+def walked(
+    names: str, cases: Iterable[Any], *, anew: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Like `pytest.mark.parametrize(names, cases)`, but one test that walks all cases and names each that fails.
 
-    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were.
+    It stops at the tenth that fails. The cases share the test's fixtures, so they have to leave them as they were. Only
+    what `anew` names, as in "pair", is made for each case: by the fixture `make_pair`, which gives a context manager.
+    What is marked exhaustive is left to `make test-all`.
     """
-    every = list(cases)
+    maker = f"make_{anew}" if anew else None
+    named = [name.strip() for name in names.split(",")]
+    every = [case for case in cases if EVERYTHING or not any(mark.name == "exhaustive" for mark in _marks(case))]
 
     def walking(test: Callable[..., None]) -> Callable[..., None]:
+        once = _with_its_own(test, anew, maker) if anew and maker else test
+
         def whole(**fixtures: Any) -> None:
-            failures = (_failure(test, {**fixtures, name: case}, case) for case in every)
+            failures = (_failure(once, {**fixtures, **_arguments(named, case)}, case) for case in every)
             failed = list(itertools.islice(filter(None, failures), MOST_FAILURES))
             if failed:
                 raise BaseExceptionGroup(f"{len(failed)} of {len(every)} cases fail", failed)
 
         signature = inspect.signature(test)
-        rest = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+        rest = [
+            parameter.replace(name=maker) if maker and parameter.name == anew else parameter
+            for parameter in signature.parameters.values()
+            if parameter.name not in named
+        ]
         whole.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
         whole.__name__, whole.__doc__, whole.__module__ = test.__name__, test.__doc__, test.__module__
         whole.__qualname__, whole.__dict__["pytestmark"] = test.__qualname__, getattr(test, "pytestmark", [])
@@ -36,10 +52,31 @@ def walked(name: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], C
     return walking
 
 
+def _with_its_own(test: Callable[..., None], anew: str, maker: str) -> Callable[..., None]:
+    def once(**arguments: Any) -> None:
+        with arguments.pop(maker)() as made:
+            test(**arguments, **{anew: made})
+
+    return once
+
+
+def _marks(case: Any) -> Iterable[Any]:
+    return case.marks if isinstance(case, ParameterSet) else ()
+
+
+def _arguments(named: list[str], case: Any) -> dict[str, Any]:
+    values = case.values if isinstance(case, ParameterSet) else [case] if len(named) == 1 else case
+    return dict(zip(named, values, strict=True))
+
+
 def _failure(test: Callable[..., None], arguments: dict[str, Any], case: Any) -> BaseException | None:
     try:
         test(**arguments)
     except (Exception, pytest.fail.Exception) as error:
-        error.add_note(f"Case: {getattr(case, 'name', None) or case!r}")
+        error.add_note(f"Case: {_name(case)}")
         return error
     return None
+
+
+def _name(case: Any) -> str:
+    return getattr(case, "id", None) or str(getattr(case, "name", None) or repr(case))

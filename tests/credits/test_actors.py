@@ -5,6 +5,7 @@ import pytest
 from rayces_core import CrossTenantError, InvalidDataError, NotPermittedError, Role, User, credits, scheduling
 from tests.credits.ledger import NOW, confirmed, held_appointment, nothing_written
 from tests.factory import make_appointment, make_professional, make_student, make_user
+from tests.walking import walked
 
 # Every way in that takes `by=`, and who may use it for a balance of their own or of somebody else's.
 WAYS = {
@@ -26,8 +27,8 @@ def paid(rich):
     return confirmed(rich, 3)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("role", Role)
+@walked("way", WAYS)
+@walked("role", Role)
 def test_f06_the_table_of_the_docs_holds_for_every_way_and_role(rich, paid, role, way):
     somebody = make_user(role=role)
     if role in (Role.STAFF, Role.ADMIN):
@@ -38,7 +39,7 @@ def test_f06_the_table_of_the_docs_holds_for_every_way_and_role(rich, paid, role
         assert (caught.value.actor_id, caught.value.allowed[0]) == (somebody.id, "staff and admins")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@walked("way", WAYS)
 def test_f06_a_guardian_may_note_a_payment_of_their_own_and_nothing_else(rich, paid, way):
     if way == "purchase, pending":
         entry = WAYS[way](rich, rich, paid)
@@ -94,8 +95,8 @@ EVERYWHERE = {
 }
 
 
-@pytest.mark.parametrize("way", EVERYWHERE)
-@pytest.mark.parametrize("claim", [promoted_by_a_form, made_up, with_another_id], ids=lambda claim: claim.__name__)
+@walked("way", EVERYWHERE)
+@walked("claim", [promoted_by_a_form, made_up, with_another_id])
 def test_f06_what_is_assigned_and_not_saved_convinces_nobody(rich, paid, way, claim):
     with pytest.raises(InvalidDataError) as caught:
         EVERYWHERE[way](claim(make_user()), rich, paid)
@@ -112,7 +113,7 @@ def test_f06_a_role_that_was_not_read_is_none(rich, paid, desk):
         WAYS["debit"](partly_read(make_user()), rich, paid)
 
 
-@pytest.mark.parametrize("way", EVERYWHERE)
+@walked("way", EVERYWHERE)
 def test_nobody_acts_in_another_organization(db, b, rich, paid, way):
     with db.tenant(b):
         stranger = make_user(role=Role.ADMIN)

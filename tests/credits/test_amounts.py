@@ -13,6 +13,7 @@ from rayces_core import (
 )
 from rayces_core.database.binding import current
 from tests.credits.ledger import entries, nothing_written
+from tests.walking import walked
 
 
 def paid(entry):
@@ -20,17 +21,16 @@ def paid(entry):
     return row.amount_cents, row.currency
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
+@walked(
+    "given, expected",
     [
         ({}, (None, None)),
         ({"amount_cents": 0}, (0, "ARS")),
         ({"amount_cents": 5_000_000_000}, (5_000_000_000, "ARS")),
         ({"amount_cents": 900, "currency": "EUR"}, (900, "EUR")),
     ],
-    ids=str,
 )
-@pytest.mark.parametrize("pending", [False, True])
+@walked("pending", [False, True])
 def test_a_purchase_keeps_what_was_paid(ana, desk, given, expected, pending):
     entry = credits.purchase(ana, 4, pending=pending, **given)
     assert (entry.amount_cents, entry.currency) == paid(entry) == expected
@@ -59,7 +59,7 @@ def test_many_purchases_keep_theirs(ana):
     assert credits.verify().is_clean
 
 
-@pytest.mark.parametrize("other", [{"amount_cents": 901}, {"amount_cents": 900, "currency": "USD"}, {}], ids=str)
+@walked("other", [{"amount_cents": 901}, {"amount_cents": 900, "currency": "USD"}, {}])
 def test_the_same_request_with_another_amount_is_another_request(ana, other):
     asked = {"user": ana, "credits": 1, "idempotency_key": "k", "amount_cents": 900}
     first = credits.purchase(**asked)
@@ -73,7 +73,7 @@ def test_the_same_request_with_another_amount_is_another_request(ana, other):
             credits.purchase_many([changed])
 
 
-@pytest.mark.parametrize(
+@walked(
     "given",
     [
         {"amount_cents": -1},
@@ -84,7 +84,6 @@ def test_the_same_request_with_another_amount_is_another_request(ana, other):
         {"amount_cents": 1, "currency": "pesos"},
         {"currency": "ARS"},
     ],
-    ids=str,
 )
 def test_a_malformed_amount_is_refused_before_any_sql(ana, given):
     with nothing_written():
@@ -109,7 +108,7 @@ def test_a_debit_has_no_amount_of_money(ana):
         )
 
 
-@pytest.mark.parametrize("pending", [False, True])
+@walked("pending", [False, True])
 def test_nobody_changes_what_was_paid(ana, pending):
     entry = credits.purchase(ana, 1, amount_cents=900, pending=pending)
     for column, value in (("amount_cents", 1), ("currency", "'USD'")):

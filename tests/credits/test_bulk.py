@@ -26,6 +26,7 @@ from rayces_core import (
 from tests.credits.ledger import NOW, amounts, entries, figures, nothing_written, still_usable
 from tests.factory import START, make_appointment, make_organization, make_professional, make_student, make_user
 from tests.sizes import examples, quick_or_whole
+from tests.walking import walked
 from tests.wire import wire
 
 
@@ -166,7 +167,7 @@ def test_a_balance_that_the_rows_together_would_overflow(bound, ana):
     assert caught.value.__notes__ == noted(2)
 
 
-@pytest.mark.parametrize("same", [{"idempotency_key": "k"}, {"payment_method": "card", "payment_reference": "1"}])
+@walked("same", [{"idempotency_key": "k"}, {"payment_method": "card", "payment_reference": "1"}])
 def test_two_rows_cannot_be_the_same_entry(bound, ana, same):
     rows = [
         {"user": ana, "credits": 1},
@@ -219,7 +220,7 @@ def is_kept(db, run):
     return True
 
 
-@examples(8, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(4, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=st.lists(st.integers(0, 12), min_size=3, max_size=3), earlier=ROWS, rows=ROWS, takes=st.booleans())
 def test_many_at_once_leave_what_one_by_one_leaves(db, starts, earlier, rows, takes):
     if not takes:
@@ -275,7 +276,7 @@ def given_key(entry):
 # -- size --------------------------------------------------------------------------------------------------------------
 
 
-LONG = quick_or_whole(2_000, 10_000)
+LONG = quick_or_whole(1_000, 10_000)
 
 
 def test_thousands_of_rows(bound):
@@ -294,7 +295,7 @@ def test_thousands_of_rows(bound):
     assert credits.verify().is_clean
 
 
-@pytest.mark.parametrize("keyed", [False, True])
+@walked("keyed", [False, True])
 def test_the_number_of_messages_does_not_grow_with_the_rows(bare_db, keyed):
     organization = make_organization(bare_db)
     with wire(bare_db.url) as proxy, Database.connect(proxy.url) as database, database.tenant(organization):

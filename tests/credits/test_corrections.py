@@ -19,6 +19,7 @@ from tests.credits.ledger import amounts, as_stored, confirmed, entries, nothing
 from tests.factory import make_user
 from tests.sizes import examples
 from tests.state_machine.rules import columns, in_memory, replayed
+from tests.walking import walked
 
 DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
 RECORD = {"executed": "execute", "no_show": "mark_no_show"}
@@ -192,7 +193,7 @@ def test_what_a_policy_answers_is_checked(rich, use_policy, answer):
     assert appointment.state == "confirmed"
 
 
-@pytest.mark.parametrize(("told", "cost"), [({}, 2), ({"refund": True}, 0), ({"refund": False}, 2)], ids=str)
+@walked("told, cost", [({}, 2), ({"refund": True}, 0), ({"refund": False}, 2)])
 def test_what_was_taken_again_comes_back_with_the_cancellation(rich, desk, told, cost):
     """Late, by the organization's notice: so only where the caller says so."""
     appointment = recorded(rich, "no_show")
@@ -262,7 +263,7 @@ def test_the_debit_stays_the_one_it_was(rich, desk):
 # -- whatever is done, the appointment costs what its state costs ------------------------------------------------------
 
 
-walks = examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+walks = examples(6, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 steps = st.lists(
     st.sampled_from(["execute", "mark_no_show", "correct_to_executed", "correct_to_no_show", "reopen", "refund"]),
     max_size=12,

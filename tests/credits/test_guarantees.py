@@ -15,6 +15,7 @@ from rayces_core import (
 )
 from tests.credits.ledger import amounts, entries, figures, nothing_written
 from tests.factory import make_appointment, make_user
+from tests.walking import walked
 
 ENTRY = """
 INSERT INTO credit_transactions (
@@ -34,7 +35,7 @@ def rich(ana):
     return ana
 
 
-@pytest.mark.parametrize(
+@walked(
     "statement",
     [
         "UPDATE credit_transactions SET amount = 1000",
@@ -60,7 +61,7 @@ def test_what_no_grant_allows(db, rich, statement):
         db.execute_sql(statement)
 
 
-@pytest.mark.parametrize(
+@walked(
     "change",
     [
         "balance_after = 1000",
@@ -93,8 +94,8 @@ def test_nor_do_the_models_change_or_delete_it(rich):
             attempt()
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
+@walked(
+    "change, error",
     [
         ("balance = 1000", ReferenceNotFoundError),
         ("balance = balance + 1", ReferenceNotFoundError),
@@ -126,8 +127,8 @@ def test_a_balance_without_entries_cannot_be_set_either(db, bound, ana):
     assert figures(ana) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("place", "error"),
+@walked(
+    "place, error",
     [
         # from another amount than the one before ended with; with one missing in between; at a place that is taken
         ({"before": 1000, "after": 1001, "place": 4, "previous": 3}, ReferenceNotFoundError),
@@ -143,7 +144,6 @@ def test_a_balance_without_entries_cannot_be_set_either(db, bound, ana):
         ({"before": 0, "after": 1, "place": 0, "previous": -1}, CheckFailedError),
         ({"before": "NULL", "after": "NULL", "place": "NULL", "previous": "NULL"}, CheckFailedError),
     ],
-    ids=str,
 )
 def test_a_completed_entry_goes_on_from_the_one_before(db, rich, place, error):
     with nothing_written(), pytest.raises(error):
@@ -163,7 +163,7 @@ def test_an_entry_at_the_end_of_the_chain_is_found_by_verify_until_the_balance_f
     assert credits.purchase(rich, 1).balance_after == 14
 
 
-@pytest.mark.parametrize(("place", "balance"), [(1, 10), (2, 7)])
+@walked("place, balance", [(1, 10), (2, 7)])
 def test_a_balance_moved_back_along_its_chain_is_found_and_posts_nothing_more(db, rich, desk, place, balance):
     """What the foreign keys do not see: an earlier entry also says what the balance was."""
     db.execute_sql("UPDATE credit_balances SET balance = %s, last_sequence = %s", (balance, place))
@@ -255,7 +255,7 @@ def test_a_refund_goes_to_the_balance_that_paid_whoever_writes(rich):
             entry_by_hand(other, of, **REFUND, amount=1, **place)
 
 
-@pytest.mark.parametrize("column", ["idempotency_key", "payment_method", "payment_reference"])
+@walked("column", ["idempotency_key", "payment_method", "payment_reference"])
 def test_what_names_a_request_or_a_payment_is_not_blank_whoever_writes(rich, column):
     held = CreditBalance.get()
     values = {"user": rich, "credit_balance": held, "amount": 1, "transaction_type": "purchase"}

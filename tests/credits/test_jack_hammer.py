@@ -10,7 +10,7 @@ from tests.credits.jack_worker import work
 from tests.sizes import quick_or_whole
 
 # Few appointments where there are few operations, so that some of them are paid and given back all the same.
-PROCESSES, OPERATIONS, APPOINTMENTS = quick_or_whole((6, 70, 60), (20, 1000, 1000))
+PROCESSES, OPERATIONS, APPOINTMENTS = quick_or_whole((5, 50, 60), (20, 1000, 1000))
 
 
 def test_whatever_is_killed_or_cut_everything_adds_up(own_db):

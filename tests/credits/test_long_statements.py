@@ -12,6 +12,7 @@ from rayces_core.credits.lines import AT_ONCE
 from rayces_core.credits.places import BEFORE, UNTIL
 from tests.credits.ledger import NOW, statements
 from tests.factory import make_organization, make_user
+from tests.walking import walked
 
 ENTRIES, SECOND = 20_000, timedelta(seconds=1)
 FILL = """
@@ -56,8 +57,8 @@ def scans(plan):
         yield from scans(part)
 
 
-@pytest.mark.parametrize("sql", [BEFORE, UNTIL], ids=["before", "until"])
-@pytest.mark.parametrize("after", [-1, 0, 1, 777, ENTRIES // 2, ENTRIES, ENTRIES + 1])
+@walked("sql", [BEFORE, UNTIL])
+@walked("after", [-1, 0, 1, 777, ENTRIES // 2, ENTRIES, ENTRIES + 1])
 def test_a_place_is_found_by_looking_at_some_twenty_entries(db, user, sql, after):
     organization = CreditBalance.get(CreditBalance.user == user).organization_id
     values = {"tenant": organization, "user": user.id, "moment": NOW + after * SECOND}
@@ -104,6 +105,6 @@ def test_a_short_one_is_read_at_once_and_needs_no_tenant_afterwards(db, user):
     assert (statement.opening_balance, statement.closing_balance) == (4, 4 + AT_ONCE)
 
 
-@pytest.mark.parametrize("after", [-1, 0.5, 1, 7.5, 8, ENTRIES - 0.5, ENTRIES, ENTRIES + 5])
+@walked("after", [-1, 0.5, 1, 7.5, 8, ENTRIES - 0.5, ENTRIES, ENTRIES + 5])
 def test_the_balance_at_a_moment_is_that_of_the_last_entry_until_then(user, after):
     assert credits.balance(user, at=NOW + after * SECOND) == max(0, min(ENTRIES, int(after // 1)))

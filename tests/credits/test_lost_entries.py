@@ -7,8 +7,6 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
-
 from rayces_core import Role, clock, credits
 from rayces_core.credits import statements
 from rayces_core.credits.ledger import own_key
@@ -16,6 +14,7 @@ from rayces_core.credits.posting import Posting
 from rayces_core.database.binding import current
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from tests.factory import make_appointment, make_user
+from tests.walking import walked
 
 PURCHASE, REFUND = TransactionType.PURCHASE, TransactionType.CANCELLATION_REFUND
 DEBIT, ADJUSTMENT = TransactionType.APPOINTMENT_DEBIT, TransactionType.ADMIN_ADJUSTMENT
@@ -74,8 +73,8 @@ def of(status: TransactionStatus, posting: Posting, sent_at):
     return [made[:5] + made[6:]], [row[:5] + row[6:] for row in found]
 
 
-@pytest.mark.parametrize("held", [False, True], ids=["the server's clock", "a clock that is held"])
-@pytest.mark.parametrize(("kind", "status", "may", "always"), WALKED)
+@walked("held", [False, True])
+@walked("kind, status, may, always", WALKED)
 def test_what_a_posting_has_made_is_found_whatever_was_given(db, a, kind, status, may, always, held):
     with db.tenant(a), db.atomic() as unit:
         appointment, by = make_appointment(), make_user(role=Role.ADMIN)
@@ -92,8 +91,8 @@ def test_what_a_posting_has_made_is_found_whatever_was_given(db, a, kind, status
         unit.rollback()
 
 
-@pytest.mark.parametrize("moved", [-timedelta(days=9), timedelta(days=9)], ids=["behind", "ahead"])
-@pytest.mark.parametrize("status", [PENDING, COMPLETED])
+@walked("moved", [-timedelta(days=9), timedelta(days=9)])
+@walked("status", [PENDING, COMPLETED])
 def test_what_was_made_by_a_clock_held_elsewhere_is_found(db, a, status, moved):
     """An entry that counts is never before its predecessor, so it may bear a later moment than it was given."""
     with db.tenant(a), db.atomic() as unit:

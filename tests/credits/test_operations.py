@@ -10,6 +10,7 @@ from rayces_core import (
 )
 from tests.credits.ledger import NOW, as_stored, entries, figures, nothing_written
 from tests.factory import make_appointment, make_organization, make_user
+from tests.walking import walked
 from tests.wire import wire
 
 MOST = 2**31 - 1
@@ -169,7 +170,7 @@ POSTS = {
 }
 
 
-@pytest.mark.parametrize("post", POSTS.values(), ids=POSTS)
+@walked("post", POSTS.values())
 def test_a_posting_alone_is_one_message(alone, post):
     proxy, ana, desk = alone
     for _ in range(2):  # when it is prepared, and afterwards

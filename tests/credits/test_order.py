@@ -8,6 +8,7 @@ import pytest
 from rayces_core import CreditBalance, InvalidDataError, clock, credits
 from tests.credits.ledger import confirmed, early, entries, held_appointment, nothing_written
 from tests.factory import make_user
+from tests.walking import walked
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -39,7 +40,7 @@ def test_f08_clocks_of_two_servers_that_differ_change_no_order_and_no_line(ana):
     assert credits.balance(ana, at=debit.processed_at - timedelta(microseconds=1)) == 0
 
 
-@pytest.mark.parametrize("way", ["purchase", "purchase_many", "complete", "adjust", "transfer", "refund", "confirm"])
+@walked("way", ["purchase", "purchase_many", "complete", "adjust", "transfer", "refund", "confirm"])
 def test_f08_no_way_in_lies_before_what_the_balance_has(rich, desk, way):
     paid, held = confirmed(rich, 1), held_appointment(rich, 1)
     pending = credits.purchase(rich, 1, pending=True)

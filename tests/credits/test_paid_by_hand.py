@@ -8,6 +8,7 @@ from rayces_core import AlreadyDebitedError, AlreadyRefundedError, Appointment, 
 from tests.credits.ledger import amounts, as_stored, early, figures, held_appointment, nothing_written
 from tests.factory import make_appointment, make_professional, make_student, make_transaction, make_user
 from tests.state_machine.rules import columns, in_memory
+from tests.walking import walked
 
 
 class Undone(Exception):
@@ -100,7 +101,7 @@ def test_what_it_cost_is_forgotten_with_the_unit_of_work_that_confirmed_it(db, r
     assert in_memory(appointment) == remembered
 
 
-@pytest.mark.parametrize("back", [1, 3])
+@walked("back", [1, 3])
 def test_what_was_given_back_pays_for_nothing(rich, back):
     appointment = held_appointment(rich, 3)
     credits.debit(rich, 3, appointment=appointment)

@@ -11,6 +11,7 @@ import pytest
 from rayces_core import CreditTransaction, IdempotencyConflictError, InvalidTransitionError, credits
 from tests.credits.ledger import amounts, entries, nothing_written
 from tests.factory import make_user
+from tests.walking import walked
 
 PAID = {"payment_method": "stripe", "payment_reference": "pi_1"}
 
@@ -124,7 +125,7 @@ def news(user, *stories):
     return [SimpleNamespace(id="pi_1", user_id=user.id, credits=5, status=status, why="declined") for status in stories]
 
 
-@pytest.mark.parametrize(
+@walked(
     "stories",
     [
         ("succeeded", "succeeded"),

@@ -16,6 +16,7 @@ from rayces_core import (
 from tests.credits.ledger import amounts, as_stored, confirmed, early, held_appointment, nothing_written, statements
 from tests.factory import have_unsaved, make_appointment, make_professional, make_student, write_past
 from tests.state_machine.rules import columns, in_memory
+from tests.walking import walked
 
 
 class Undone(Exception):
@@ -105,7 +106,7 @@ def test_f04_what_a_policy_gives_back_is_checked_before_anything_is_written(db, 
     assert appointment.state == "confirmed"
 
 
-@pytest.mark.parametrize("answer", [*(wrong for wrong in WRONG if wrong not in (4, 1.0, True)), 1.5, True], ids=repr)
+@walked("answer", [*(wrong for wrong in WRONG if wrong not in (4, 1.0, True)), 1.5, True])
 def test_f04_what_a_policy_costs_is_checked_too(rich, use_policy, answer):
     class Wrong(credits.Policy):
         def cost(self, appointment):
@@ -117,7 +118,7 @@ def test_f04_what_a_policy_costs_is_checked_too(rich, use_policy, answer):
         appointment.confirm(now=early(appointment))
 
 
-@pytest.mark.parametrize("cost", [-1, 1.5])
+@walked("cost", [-1, 1.5])
 def test_a_policy_that_counts_wrong_confirms_nothing(rich, use_policy, cost):
     class Wrong(credits.Policy):
         def cost(self, appointment):

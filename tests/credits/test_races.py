@@ -20,8 +20,9 @@ from tests.credits.ledger import amounts, early, entries, figures, held_appointm
 from tests.factory import make_user
 from tests.sizes import quick_or_whole
 from tests.state_machine.racers import race
+from tests.walking import walked
 
-ROUNDS = quick_or_whole(3, 6)
+ROUNDS = quick_or_whole(2, 6)
 
 
 def raced(db, bound, rows, work):
@@ -127,7 +128,7 @@ def test_a_confirm_and_a_cancel_at_once_leave_nothing_owed(db, bound, ana):
     assert credits.verify().is_clean
 
 
-@pytest.mark.parametrize("take", [racers.take_one, racers.take_one_of_many])
+@walked("take", [racers.take_one, racers.take_one_of_many])
 def test_a_balance_is_never_overdrawn(db, bound, take):
     """Twenty debits on a balance of ten were all accepted once."""
     users = [make_user() for _ in range(3)]
@@ -148,7 +149,7 @@ BUYERS = [
 ]
 
 
-@pytest.mark.parametrize("work", BUYERS, ids=lambda work: "-".join(dict.fromkeys(each.__name__ for each in work)))
+@walked("work", BUYERS)
 def test_one_request_that_comes_several_times_at_once_counts_once(db, bound, work):
     users = [make_user() for _ in range(ROUNDS)]  # the first one opens the balance too
     assert raced(db, bound, users, work) == [{None: 4}] * ROUNDS

@@ -10,6 +10,7 @@ from rayces_core import credits
 from tests.credits.ledger import NOW, entries
 from tests.factory import make_user
 from tests.sizes import examples
+from tests.walking import walked
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -80,7 +81,7 @@ def test_others_are_not_counted(db, bound, b, ana):
     assert credits.statement(other, NOW, NOW + HOUR).closing_balance == 5
 
 
-@examples(20, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     posted=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["buy", "spend", "wait", "complete"])), max_size=15),
     spans=st.lists(st.tuples(st.integers(-1, 13), st.integers(1, 8)), min_size=1, max_size=4),
@@ -129,7 +130,7 @@ def test_a_statement_has_both_sides_of_a_transfer(bound, ana, desk):
     assert [credits.statement(user, NOW + HOUR, NOW + 2 * HOUR).closing_balance for user in (ana, bruno)] == [3, 2]
 
 
-@pytest.mark.parametrize("at", [None, NOW])
+@walked("at", [None, NOW])
 def test_in_privileged_work_a_user_is_not_told_from_another_organizations(db, bound, ana, at):
     from rayces_core import TenantNotSetError
 

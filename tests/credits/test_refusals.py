@@ -21,6 +21,7 @@ from rayces_core import (
 )
 from tests.credits.ledger import NOW, amounts, as_stored, entries, figures, nothing_written, still_usable
 from tests.factory import make_appointment, make_user
+from tests.walking import walked
 
 MOST = 2**31 - 1
 
@@ -178,8 +179,8 @@ def test_a_guardian_settles_and_adjusts_nothing(db, bound, ana):
 NOBODY = 10**15
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
-@pytest.mark.parametrize("other", ["of another tenant", "nobody's"])
+@walked("inside", [False, True])
+@walked("other", ["of another tenant", "nobody's"])
 def test_a_user_or_appointment_that_is_not_there_is_refused(db, bound, b, ana, desk, inside, other):
     with db.tenant(b):
         stranger, foreign = make_user(), make_appointment()

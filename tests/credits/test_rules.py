@@ -236,4 +236,4 @@ def next_number():
 def test_whatever_is_done_the_ledger_agrees_with_the_rules(db):
     Walk.db = db
     steps = quick_or_whole(15, 25)
-    run_state_machine_as_test(Walk, settings=examples(8, 25, stateful_step_count=steps))
+    run_state_machine_as_test(Walk, settings=examples(4, 25, stateful_step_count=steps))

@@ -5,6 +5,7 @@ import pytest
 from rayces_core import BalanceTooLargeError, InsufficientCreditsError, credits
 from tests.credits.ledger import NOW, entries, figures, nothing_written, statements
 from tests.factory import make_user
+from tests.walking import walked
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_the_whole_balance_may_go(ana, bruno, desk):
     assert (credits.balance(ana), credits.balance(bruno)) == (0, 10)
 
 
-@pytest.mark.parametrize("has", [None, 3])
+@walked("has", [None, 3])
 def test_who_has_too_few_gives_nothing(ana, bruno, desk, has):
     if has:
         credits.purchase(ana, has)

@@ -14,6 +14,7 @@ from rayces_core.demo import load_centres
 from tests.credits.corruption import CORRUPTIONS, Corruption, corrupt, expected, facts, make_ledger
 from tests.credits.ledger import NOW, picture
 from tests.factory import make_organization, make_user
+from tests.walking import walked
 
 every_corruption = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
 
@@ -79,7 +80,7 @@ def test_it_is_found_in_its_organization_and_in_short_stretches(corrupted, corru
     assert (here.balances, here.appointments) == (2, 2)
 
 
-@pytest.mark.parametrize("stretch", [1, 5, verification.STRETCH])
+@walked("stretch", [1, 5, verification.STRETCH])
 def test_all_are_found_among_all_organizations_and_nothing_else_is(corrupted, monkeypatch, stretch):
     monkeypatch.setattr(verification, "STRETCH", stretch)
     with corrupted.db.privileged(reason="test"):
@@ -126,7 +127,7 @@ def test_nothing_at_all_is_clean(db):
     assert (report.balances, report.appointments, report.is_clean) == (0, 0, True)
 
 
-@pytest.mark.parametrize("stretch", [1, 2, 3, 7, 100])
+@walked("stretch", [1, 2, 3, 7, 100])
 def test_each_row_is_looked_at_once_whatever_the_stretch(bare_db, monkeypatch, stretch):
     monkeypatch.setattr(verification, "STRETCH", stretch)
     organization = make_organization(bare_db)

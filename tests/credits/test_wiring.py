@@ -26,6 +26,7 @@ from tests.credits.ledger import (
 )
 from tests.factory import make_appointment, make_student, make_user, write_past
 from tests.state_machine.rules import columns, in_memory
+from tests.walking import walked
 
 
 class Undone(Exception):
@@ -128,7 +129,7 @@ def test_a_cancellation_gives_back_by_the_notice_or_as_told(rich, desk, ahead, t
     assert all((each.appointment, each.processed_at) == (appointment, now) for each in given)
 
 
-@pytest.mark.parametrize(("hours", "back"), [(0, 3), (47, 3), (48, 3), (49, 0)])
+@walked("hours, back", [(0, 3), (47, 3), (48, 3), (49, 0)])
 def test_the_notice_is_the_organizations_setting(rich, hours, back):
     Organization.update(settings={"cancellation_notice_hours": hours}).execute()
     appointment = confirmed(rich, 3)
@@ -136,7 +137,7 @@ def test_the_notice_is_the_organizations_setting(rich, hours, back):
     assert credits.balance(rich) == 7 + back
 
 
-@pytest.mark.parametrize("told", [None, True, False])
+@walked("told", [None, True, False])
 def test_what_was_not_debited_is_not_refunded(rich, told):
     draft = make_appointment(client=rich, uses_credit=True, credits_used=2)
     for appointment in (draft, held_appointment(rich, 2)):

@@ -3,6 +3,7 @@
 import pytest
 
 from rayces_core.database.callbacks import run_callbacks
+from tests.walking import walked
 
 
 class Waiting:
@@ -51,7 +52,7 @@ def test_a_failure_is_logged_and_keeps_nobody_from_running(caplog):
     assert len([record for record in caplog.records if "a callback after the commit failed" in record.message]) == 2
 
 
-@pytest.mark.parametrize("stopped", [KeyboardInterrupt, SystemExit])
+@walked("stopped", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_exception_is_raised_once_the_rest_has_run_and_the_next_round_is_whole(stopped):
     heard = []
 

@@ -5,6 +5,7 @@ import pytest
 
 from rayces_core.database.casts import read_fast
 from tests.sizes import exhaustive
+from tests.walking import walked
 
 ZONES = ["UTC", "America/Argentina/Buenos_Aires", "Asia/Kathmandu", "Africa/Monrovia"]
 MOMENTS = """
@@ -55,7 +56,7 @@ def outcome(connection, *query):
             return type(error), str(error)
 
 
-@pytest.mark.parametrize("zone", [ZONES[0], *exhaustive(*ZONES[1:])])
+@walked("zone", [ZONES[0], *exhaustive(*ZONES[1:])])
 def test_moments_of_ten_thousand_years_are_read_as_the_driver_does(both, zone):
     both(f"SET TIME ZONE '{zone}'; SELECT 1")
     plain, fast = both(MOMENTS)
@@ -65,14 +66,14 @@ def test_moments_of_ten_thousand_years_are_read_as_the_driver_does(both, zone):
     assert [moment.utcoffset() for (moment,) in plain] == [moment.utcoffset() for (moment,) in fast]
 
 
-@pytest.mark.parametrize("text", ODD_MOMENTS)
+@walked("text", ODD_MOMENTS)
 def test_an_odd_moment_is_read_as_the_driver_does(both, text):
     plain, fast = both("SELECT %s::timestamptz", (text,))
 
     assert plain == fast
 
 
-@pytest.mark.parametrize("text", DOCUMENTS, ids=lambda text: text[:20])
+@walked("text", DOCUMENTS)
 def test_a_document_is_read_as_the_driver_does(both, text):
     plain, fast = both("SELECT %s::jsonb", (text,))
 

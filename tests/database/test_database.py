@@ -28,6 +28,7 @@ from rayces_core.database.first_use import check
 from rayces_core.doctor import audit
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
+from tests.walking import walked
 
 
 def first_use(url: str, **options: object) -> None:
@@ -41,9 +42,7 @@ def first_use(url: str, **options: object) -> None:
 # -- the URL --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url", ["", "   ", "mysql://localhost/x", "postgresql+psycopg2://localhost/x", "host=a nonsense"]
-)
+@walked("url", ["", "   ", "mysql://localhost/x", "postgresql+psycopg2://localhost/x", "host=a nonsense"])
 def test_a_malformed_url_is_refused_at_once(url):
     with pytest.raises(ConfigurationError, match="URL"):
         Database.connect(url)
@@ -54,7 +53,7 @@ def test_an_unknown_connect_option_is_refused_at_once():
         Database.connect("postgresql://localhost/x", colour="red")
 
 
-@pytest.mark.parametrize("name", ["", "Rayces App", 'a"b', "a;b", "1a", "x" * 64, None])
+@walked("name", ["", "Rayces App", 'a"b', "a;b", "1a", "x" * 64, None])
 def test_a_role_name_that_is_no_plain_identifier_is_refused(name):
     with pytest.raises(ConfigurationError, match="role name"):
         Database.connect("postgresql://localhost/x", app_role=name)
@@ -76,7 +75,7 @@ def test_from_env_reads_the_variable(own_pool, monkeypatch):
         assert database.url == own_pool.url
 
 
-@pytest.mark.parametrize("value", [None, "", " "])
+@walked("value", [None, "", " "])
 def test_from_env_without_the_variable_says_which_to_set(monkeypatch, value):
     monkeypatch.delenv("RAYCES_DATABASE_URL", raising=False)
     if value is not None:
@@ -155,7 +154,7 @@ def test_a_plain_login_that_holds_the_roles_works(own_pool, role):
         assert Student.select().count() == 1
 
 
-@pytest.mark.parametrize("attribute", ["BYPASSRLS", "SUPERUSER"])
+@walked("attribute", ["BYPASSRLS", "SUPERUSER"])
 def test_an_application_role_that_row_level_security_does_not_hold_is_refused(own_pool, role, attribute):
     on_server(own_pool.url, f"ALTER ROLE {role} {attribute}")
     with pytest.raises(IsolationInertError, match="NOBYPASSRLS"):
@@ -189,7 +188,7 @@ def test_the_login_itself_can_be_the_application_role(make_database, server_url,
     on_server(url, f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}")
 
 
-@pytest.mark.parametrize("change", ["NO FORCE", "DISABLE"])
+@walked("change", ["NO FORCE", "DISABLE"])
 def test_a_table_on_which_row_level_security_is_off_is_named(own_db, change):
     on_server(own_db.url, f"ALTER TABLE students {change} ROW LEVEL SECURITY")
     with pytest.raises(IsolationInertError, match="students"):
@@ -286,7 +285,7 @@ def test_a_block_that_runs_nothing_takes_no_connection(own_pool):
         assert own_pool.pool_status().in_use == 0
 
 
-@pytest.mark.parametrize("kind", ["a look", "a unit", "a connection"])
+@walked("kind", ["a look", "a unit", "a connection"])
 def test_what_is_tried_outside_every_block_keeps_no_later_block_from_keeping_its_connection(own_pool, a, kind):
     with own_pool.tenant(a):
         own_pool.execute_sql("select 1")  # which looks up the organization, so that the next block need not

@@ -8,6 +8,7 @@ import pytest
 
 from rayces_core import errors
 from rayces_core.database.constraints import DRIVER_ERRORS, translate
+from tests.walking import walked
 
 MISFITS = {
     "too few": ("SELECT %s, %s", (1,)),
@@ -53,7 +54,7 @@ def translated(action, **more):
     return error
 
 
-@pytest.mark.parametrize("case", MISFITS)
+@walked("case", MISFITS)
 def test_values_that_do_not_fit_the_places(connection, case):
     error = translated(lambda: connection.cursor().execute(*MISFITS[case]))
     assert type(error) is errors.ParametersError
@@ -62,7 +63,7 @@ def test_values_that_do_not_fit_the_places(connection, case):
     assert "do not fit the places" in str(error)
 
 
-@pytest.mark.parametrize("case", UNSTORABLE)
+@walked("case", UNSTORABLE)
 def test_a_text_that_cannot_be_stored(connection, case):
     error = translated(lambda: connection.cursor().execute(*UNSTORABLE[case]))
     assert (type(error), isinstance(error, ValueError), isinstance(error, UnicodeError)) == (
@@ -73,14 +74,14 @@ def test_a_text_that_cannot_be_stored(connection, case):
     str(error).encode()
 
 
-@pytest.mark.parametrize("case", UNSENDABLE)
+@walked("case", UNSENDABLE)
 def test_a_value_of_a_type_that_cannot_be_sent(connection, case):
     error = translated(lambda: connection.cursor().execute("SELECT %s", UNSENDABLE[case]))
     assert (type(error), isinstance(error, TypeError)) == (errors.UnsupportedValueError, True)
     assert "cannot send a '" in str(error)
 
 
-@pytest.mark.parametrize("value", UNREADABLE)
+@walked("value", UNREADABLE)
 def test_a_value_that_python_has_no_equal_for(connection, value):
     cursor = connection.cursor()
     cursor.execute(f"SELECT {value}")

@@ -7,23 +7,24 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core import Database, Student, errors
 from tests.database.test_driver_errors import MISFITS, UNSENDABLE, UNSTORABLE
+from tests.walking import walked
 
 
-@pytest.mark.parametrize("unit", [False, True], ids=["alone", "in a unit"])
-@pytest.mark.parametrize("case", [case for case in MISFITS if case not in ("none", "no text")])
+@walked("unit", [False, True])
+@walked("case", [case for case in MISFITS if case not in ("none", "no text")])
 def test_values_that_do_not_fit(db, a, case, unit):
     with db.tenant(a), pytest.raises(errors.ParametersError):
         with db.atomic() if unit else contextlib.nullcontext():
             db.execute_sql(*MISFITS[case])
 
 
-@pytest.mark.parametrize("case", UNSTORABLE)
+@walked("case", UNSTORABLE)
 def test_texts_that_cannot_be_stored(db, a, case):
     with db.tenant(a), pytest.raises(errors.EncodingError):
         db.execute_sql(*UNSTORABLE[case])
 
 
-@pytest.mark.parametrize("case", UNSENDABLE)
+@walked("case", UNSENDABLE)
 def test_values_that_cannot_be_sent(db, a, case):
     with db.tenant(a), pytest.raises(errors.UnsupportedValueError):
         db.execute_sql("SELECT %s", UNSENDABLE[case])
@@ -55,8 +56,8 @@ def test_a_value_that_python_has_no_equal_for(db, a):
         list(Student.raw("SELECT id, '10000-01-01'::timestamptz AS created_at FROM (VALUES (1)) AS one(id)"))
 
 
-@pytest.mark.parametrize(
-    ("changed", "kind"),
+@walked(
+    "changed, kind",
     [
         ({"dbname": "rayces_test_nowhere"}, errors.DatabaseMissingError),
         ({"user": "rayces_test_nobody"}, errors.LoginRefusedError),

@@ -19,6 +19,7 @@ from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors.base import COMMITTED, NOT_COMMITTED, UNKNOWN
 from tests.cutting import cutter
 from tests.factory import make_organization, make_user
+from tests.walking import walked
 
 
 @contextlib.contextmanager
@@ -68,9 +69,7 @@ def a_transaction(database, *, ends_with):
     return connection, transaction_id
 
 
-@pytest.mark.parametrize(
-    ("end", "outcome"), [("COMMIT", COMMITTED), ("ROLLBACK", NOT_COMMITTED), (None, NOT_COMMITTED)]
-)
+@walked("end, outcome", [("COMMIT", COMMITTED), ("ROLLBACK", NOT_COMMITTED), (None, NOT_COMMITTED)])
 def test_the_server_says_what_became_of_a_transaction(db, end, outcome):
     connection, transaction_id = a_transaction(db, ends_with=end)
     assert outcome_of(connection, transaction_id) == outcome

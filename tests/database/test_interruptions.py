@@ -20,7 +20,7 @@ from tests.sizes import quick_or_whole
 
 ROOM = str(Path(database_module.__file__).parent)
 
-MOST = quick_or_whole(300, 2000)
+MOST = quick_or_whole(100, 2000)
 
 
 class Interruption(Exception):
@@ -118,7 +118,7 @@ def test_an_interruption_at_any_place_leaves_nothing(small):
     with database.tenant(organizations[0]), database.tenant(organizations[1]):
         pass  # looked up
     work(database, organizations[0], "known")
-    at, step = 1, quick_or_whole(11, 1)
+    at, step = 1, quick_or_whole(23, 1)
     while interrupted(lambda: work(database, organizations[0], "traced"), at):
         assert_nothing_is_left(database, organizations)
         at += step

@@ -25,6 +25,7 @@ from rayces_core import (
 )
 from tests.factory import make_organization, make_student, make_user
 from tests.sizes import exhaustive
+from tests.walking import walked
 from tests.wire import wire
 
 
@@ -151,7 +152,7 @@ def test_a_transaction_that_idles_is_ended_by_the_server(own_pool):
             assert Student.select().count() == 0
 
 
-@pytest.mark.parametrize(("given", "shown"), [({}, "5min"), ({"idle_in_transaction_seconds": None}, "0")])
+@walked("given, shown", [({}, "5min"), ({"idle_in_transaction_seconds": None}, "0")])
 def test_the_limit_for_idle_transactions_is_there_by_default(own_pool, given, shown):
     organization = make_organization(own_pool)
     with Database.connect(own_pool.url, **given) as database, database.tenant(organization):
@@ -303,7 +304,7 @@ ddtrace.patch(psycopg=True)
 }
 
 
-@pytest.mark.parametrize("agent", ["OpenTelemetry", *exhaustive("Elastic APM", "ddtrace")])
+@walked("agent", ["OpenTelemetry", *exhaustive("Elastic APM", "ddtrace")])
 def test_a_monitoring_agent_sees_the_librarys_statements_and_they_work(own_pool, agent):
     organization = make_organization(own_pool)
     before, after = AGENTS[agent]

@@ -12,6 +12,7 @@ from rayces_core import credits as ledger
 from rayces_core.database.cursor import TenantCursor
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student, make_user
+from tests.walking import walked
 from tests.wire import wire
 
 REPORT = """
@@ -85,7 +86,7 @@ def state(database: Database) -> dict[str, Any]:
     return dict(enumerate(row))
 
 
-@pytest.mark.parametrize("what", LEFT_BEHIND)
+@walked("what", LEFT_BEHIND)
 def test_what_one_tenant_leaves_does_not_reach_the_next(own, what):
     database, north, south = own
     with database.tenant(south):
@@ -242,7 +243,7 @@ def test_large_objects_are_refused(own):
         database.engine.connection().lobject()
 
 
-@pytest.mark.parametrize("role", ["rayces_admin", "NONE"])
+@walked("role", ["rayces_admin", "NONE"])
 def test_a_login_that_holds_the_app_role_alone_has_nothing_to_fall_back_on(own, role, server_url):
     database, north, _ = own
     login = f"web_{north.id}_{role.lower()}"

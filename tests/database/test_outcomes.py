@@ -28,6 +28,7 @@ from tests.cutting import Cutter
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.scheduling.worlds import NOW, Centre, at, open_centre
 from tests.sizes import exhaustive
+from tests.walking import walked
 
 # Where a connection is cut, and whether the message reaches the server in the end.
 BEFORE: dict[str, Any] = {"sent": 0}
@@ -102,7 +103,7 @@ def test_a_unit_whose_commit_was_kept_succeeds_though_the_answer_is_lost(world, 
     assert (credits.balance(world.user), told) == (8, ["told"])
 
 
-@pytest.mark.parametrize("where", NEVER_KEPT[:1] + NEVER_KEPT[2:])
+@walked("where", NEVER_KEPT[:1] + NEVER_KEPT[2:])
 def test_a_unit_whose_commit_never_came_is_said_to_be_undone(world, where):
     told: list[str] = []
     world.proxy.cut("COMMIT", **where)
@@ -123,8 +124,8 @@ def test_a_unit_that_loses_its_connection_before_its_commit_is_undone(world):
     assert (error.outcome, error.retryable) == (NOT_COMMITTED, True)
 
 
-@pytest.mark.parametrize("where", [BEFORE, AFTER])
-@pytest.mark.parametrize("control", ["BEGIN", "SAVEPOINT", "RELEASE"])
+@walked("where", [BEFORE, AFTER])
+@walked("control", ["BEGIN", "SAVEPOINT", "RELEASE"])
 def test_what_opens_a_unit_and_what_ends_a_savepoint_commits_nothing(world, control, where):
     def unit():
         with world.db.atomic():
@@ -152,7 +153,7 @@ def ended(proxy, connection):
         other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", (connection.get_backend_pid(),))
 
 
-@pytest.mark.parametrize("where", KEPT_UNIT)
+@walked("where", KEPT_UNIT)
 def test_a_findable_unit_is_found_out_whatever_it_writes(world, where):
     with world.db.atomic(findable=True):
         student = make_student()
@@ -168,7 +169,7 @@ def test_an_inner_unit_makes_the_outer_one_findable(world):
     assert Student.get_by_id(student.id) == student
 
 
-@pytest.mark.parametrize("where", [BEFORE, AFTER])
+@walked("where", [BEFORE, AFTER])
 def test_of_a_unit_that_nothing_is_known_of_the_outcome_is_unknown(world, where):
     def unit():
         with world.db.atomic():
@@ -244,8 +245,8 @@ def test_a_posting_that_was_kept_gives_its_entry(world, where, post):
     assert credits.balance(world.user) == 15
 
 
-@pytest.mark.parametrize("post", POSTINGS.values(), ids=POSTINGS)
-@pytest.mark.parametrize("where", NEVER_KEPT)
+@walked("post", POSTINGS.values())
+@walked("where", NEVER_KEPT)
 def test_a_posting_that_never_came_is_said_to_be_not_committed(world, where, post):
     world.proxy.cut("rayces", **where)
     error = lost(post, world)
@@ -357,7 +358,7 @@ def test_an_earlier_move_of_the_same_moment_is_not_taken_for_this_one(world, whe
     assert Appointment.get_by_id(appointment.id).scheduled_at == at(11)
 
 
-@pytest.mark.parametrize("where", NEVER_KEPT)
+@walked("where", NEVER_KEPT)
 def test_an_earlier_event_of_the_same_moment_is_not_taken_for_this_one(world, where):
     appointment, staff = make_appointment(client=world.user), world.centre.staff
     appointment.change_price(price_cents=100, by=staff, now=NOW)
@@ -413,7 +414,7 @@ def test_of_a_lone_write_without_a_mark_the_outcome_is_unknown(world, where, sta
     assert (error.outcome, error.retryable) == (UNKNOWN, False)
 
 
-@pytest.mark.parametrize(
+@walked(
     "reading",
     [
         lambda: Student.select().count(),
@@ -452,8 +453,8 @@ def test_a_procedure_that_commits_by_itself_may_have_kept_a_part(own_db):
     assert (caught.value.outcome, caught.value.retryable) == (UNKNOWN, False)
 
 
-@pytest.mark.parametrize(
-    ("sql", "writes"),
+@walked(
+    "sql, writes",
     [
         ('SELECT "t1"."update" FROM "t" AS "t1" FOR NO KEY UPDATE', False),
         ("SELECT 'insert into x'", False),

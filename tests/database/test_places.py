@@ -5,6 +5,7 @@ import pytest
 
 from rayces_core import SQLSyntaxError, StatementError, UnknownColumnError, UnknownFunctionError, UnknownTableError
 from rayces_core.database.constraints import translate
+from tests.walking import walked
 
 
 def refused(db, organization, sql, values=None, *, unit=False):
@@ -16,9 +17,9 @@ def refused(db, organization, sql, values=None, *, unit=False):
     return caught.value
 
 
-@pytest.mark.parametrize("unit", [False, True], ids=["alone", "in a unit"])
-@pytest.mark.parametrize(
-    ("sql", "kind", "line", "column", "excerpt"),
+@walked("unit", [False, True])
+@walked(
+    "sql, kind, line, column, excerpt",
     [
         ("SELEC 1", SQLSyntaxError, 1, 1, "SELEC 1"),
         ("SELECT 1 +", SQLSyntaxError, 1, 11, "SELECT 1 +"),

@@ -16,6 +16,7 @@ from rayces_core import (
 )
 from rayces_core.database.binding import current
 from rayces_core.database.constraints import translate
+from tests.walking import walked
 
 UNNAMED = {
     "raw": "INSERT INTO posts (user_id, content) VALUES (1, 'x')",
@@ -34,7 +35,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("case", UNNAMED)
+@walked("case", UNNAMED)
 def test_a_row_that_names_no_organization_is_told_so(db, a, case):
     with db.tenant(a), pytest.raises(OrganizationMissingError, match="names no organization; insert through") as caught:
         db.execute_sql(UNNAMED[case])
@@ -42,7 +43,7 @@ def test_a_row_that_names_no_organization_is_told_so(db, a, case):
     assert (caught.value.sqlstate, type(caught.value.orig)) == ("42501", psycopg2.errors.InsufficientPrivilege)
 
 
-@pytest.mark.parametrize("case", NAMED)
+@walked("case", NAMED)
 def test_where_that_is_not_certain_both_are_said(db, a, b, case):
     with db.tenant(a), pytest.raises(CrossTenantError, match="than the bound one, or names none") as caught:
         db.execute_sql(NAMED[case].format(b=b.id))
@@ -104,7 +105,7 @@ def test_a_policy_with_a_name_in_the_message_still_gives_the_table(db, a):
     assert (type(error), error.table) == (OrganizationMissingError, "kept")
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM state_transitions", "DROP TABLE posts", "CREATE TABLE mine (id int)"])
+@walked("sql", ["DELETE FROM state_transitions", "DROP TABLE posts", "CREATE TABLE mine (id int)"])
 def test_what_the_grants_do_not_allow_is_another_error(db, a, sql):
     with db.tenant(a), pytest.raises(PermissionDeniedError, match="by design") as caught:
         db.execute_sql(sql)

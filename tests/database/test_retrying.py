@@ -31,6 +31,7 @@ from rayces_core.database import retrying as module
 from rayces_core.errors.base import UNKNOWN
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 COMMIT_BYTES = 12  # kind, length, the word and its end
 COMMITTED_BYTES = 18  # the same, and that the server is ready
@@ -99,18 +100,18 @@ def debited_once(world, **where):
         credits.purchase(user, 10)
 
 
-@pytest.mark.parametrize("sent", range(0, COMMIT_BYTES + 1, quick_or_whole(4, 1)))
+@walked("sent", range(0, COMMIT_BYTES + 1, quick_or_whole(4, 1)))
 def test_a_commit_that_is_cut_on_its_way_debits_once(world, sent):
     debited_once(world, text="COMMIT", sent=sent)
 
 
-@pytest.mark.parametrize("answered", range(0, COMMITTED_BYTES, quick_or_whole(6, 1)))
+@walked("answered", range(0, COMMITTED_BYTES, quick_or_whole(6, 1)))
 def test_a_commit_whose_answer_is_cut_debits_once(world, answered):
     debited_once(world, text="COMMIT", answered=answered)
 
 
-@pytest.mark.parametrize("message", [0, 1])
-@pytest.mark.parametrize("where", [{"sent": 0}, {"sent": 3}, {"sent": 40}, {}, {"answered": 1}, {"answered": 30}])
+@walked("message", [0, 1])
+@walked("where", [{"sent": 0}, {"sent": 3}, {"sent": 40}, {}, {"answered": 1}, {"answered": 30}])
 def test_what_comes_before_the_commit_is_cut_anywhere_and_debits_once(world, message, where):
     debited_once(world, text="", skip=message, **where)
 
@@ -137,7 +138,7 @@ def test_threads_whose_connections_are_cut_at_random_debit_once_each_time(world)
 
     def work():
         with db.tenant(organization_id):
-            for _ in range(quick_or_whole(5, 25)):
+            for _ in range(quick_or_whole(3, 25)):
                 debit_and_tell()
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -147,7 +148,7 @@ def test_threads_whose_connections_are_cut_at_random_debit_once_each_time(world)
         proxy.cut(dice.choice(["COMMIT", "COMMIT", "EXECUTE", "BEGIN"]), **dice.choice(places))
         time.sleep(0.03)
     proxy.cut("no message has this")
-    wanted = 3 * quick_or_whole(5, 25)
+    wanted = 3 * quick_or_whole(3, 25)
     assert credits.balance(user) == 100 - wanted
     assert len(told) == len(set(told)) == wanted
     assert credits.verify().is_clean
@@ -179,7 +180,7 @@ def test_what_was_undone_is_run_again_and_its_result_returned(db, bound):
     assert Student.select().count() == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("own"), InsufficientCreditsError(required=2, available=1), unknown()])
+@walked("error", [ValueError("own"), InsufficientCreditsError(required=2, available=1), unknown()])
 def test_what_would_not_help_or_is_not_safe_is_not_run_again(db, bound, error):
     unit = Unit(error)
     with pytest.raises(type(error)):
@@ -320,7 +321,7 @@ class Waiting:
         pass
 
 
-@pytest.mark.parametrize("function", [a_coroutine, a_generator, Waiting()])
+@walked("function", [a_coroutine, a_generator, Waiting()])
 def test_what_returns_before_it_has_run_is_refused(db, function):
     with pytest.raises(ConfigurationError, match="returns before it has run"):
         db.retrying()(function)
@@ -328,7 +329,7 @@ def test_what_returns_before_it_has_run_is_refused(db, function):
         db.retrying().run(function)
 
 
-@pytest.mark.parametrize("options", [{"attempts": 0}, {"attempts": True}, {"attempts": 1.5}, {"pause_seconds": -1}])
+@walked("options", [{"attempts": 0}, {"attempts": True}, {"attempts": 1.5}, {"pause_seconds": -1}])
 def test_malformed_options_are_refused(db, options):
     with pytest.raises(ConfigurationError):
         db.retrying(**options)

@@ -258,7 +258,7 @@ def test_a_harmless_long_text_passes_as_well(sql):
     check(sql + "\n; select " + ", ".join(["'; commit; %', set_config"] * quick_or_whole(200, 2000)))
 
 
-@pytest.mark.parametrize("length, kept", [(100, 1), (CACHED_LENGTH, 1), (CACHED_LENGTH + 1, 0), (9000, 0)])
+@walked("length, kept", [(100, 1), (CACHED_LENGTH, 1), (CACHED_LENGTH + 1, 0), (9000, 0)])
 def test_what_was_found_of_a_short_text_is_remembered_and_of_a_long_one_is_not(length, kept):
     sql = "select '%%', -- %s".ljust(length)
     for remembered in (sql_guard._check_cached, sql_guard._quotes_placeholder_cached):

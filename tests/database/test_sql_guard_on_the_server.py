@@ -13,6 +13,7 @@ from rayces_core.errors import RaycesError, UnsafeSQLError
 from tests.database import server_reading, spellings
 from tests.factory import make_student
 from tests.sizes import examples
+from tests.walking import walked
 
 CALLS = [
     "<set_config> ( ? , ? , true )", "<pg_catalog> . <set_config> ( ? , ? , true )", "<pg_advisory_lock> ( 1 )",
@@ -72,7 +73,7 @@ def texts(draw, patterns):
 calls = st.builds(str.format, st.sampled_from(AROUND), st.sampled_from(CALLS))
 
 
-@examples(25, 120)
+@examples(12, 120)
 @given(texts(st.one_of(calls, st.sampled_from(DANGEROUS))))
 def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql):
     try:
@@ -84,7 +85,7 @@ def test_what_the_server_reads_as_dangerous_is_refused_however_it_is_spelled(sql
         check(sql)
 
 
-@examples(20, 80)
+@examples(10, 80)
 @given(texts(st.sampled_from(HARMLESS)))
 def test_what_the_server_reads_as_harmless_passes_whatever_it_says(sql):
     try:
@@ -95,9 +96,7 @@ def test_what_the_server_reads_as_harmless_passes_whatever_it_says(sql):
     check(sql)
 
 
-@pytest.mark.parametrize(
-    "pattern", [*DANGEROUS, *(around.format(CALLS[0]) for around in AROUND), *map("select {}".format, CALLS)]
-)
+@walked("pattern", [*DANGEROUS, *(around.format(CALLS[0]) for around in AROUND), *map("select {}".format, CALLS)])
 def test_the_server_does_read_each_of_these_as_dangerous(pattern):
     sql = pattern.replace("<", "").replace(">", "").replace("?", "'x'")
     assert server_reading.dangers(sql)
@@ -105,7 +104,7 @@ def test_the_server_does_read_each_of_these_as_dangerous(pattern):
         check(sql)
 
 
-@pytest.mark.parametrize("pattern", HARMLESS)
+@walked("pattern", HARMLESS)
 def test_and_each_of_these_as_harmless(pattern):
     sql = pattern.replace("<", '"').replace(">", '"').replace("?", "'x'")
     assert server_reading.dangers(sql) == []
@@ -162,7 +161,7 @@ WAYS_OUT = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS_OUT)
+@walked("way", WAYS_OUT)
 def test_no_handed_way_out_reads_the_other_tenants_rows(db, a, b, way):
     with db.tenant(b):
         make_student(last_name="Theirs")
@@ -190,7 +189,7 @@ BEHIND = [
 ]
 
 
-@pytest.mark.parametrize("sql", BEHIND)
+@walked("sql", BEHIND)
 def test_what_would_stay_on_the_connection_is_refused_in_a_unit_and_alone(db, a, sql):
     with db.tenant(a):
         with pytest.raises(UnsafeSQLError):
@@ -214,7 +213,7 @@ PEOPLE_WRITE = [
 ]
 
 
-@pytest.mark.parametrize("sql", PEOPLE_WRITE)
+@walked("sql", PEOPLE_WRITE)
 def test_what_people_write_runs(db, a, sql):
     with db.tenant(a):
         db.execute_sql(sql)
@@ -233,7 +232,7 @@ BREAKS_OUT = [
 ]
 
 
-@pytest.mark.parametrize("sql, values", BREAKS_OUT)
+@walked("sql, values", BREAKS_OUT)
 def test_a_value_within_quotes_or_a_comment_cannot_go_on_as_sql(db, a, sql, values):
     with db.tenant(a):
         cursor = db.engine.connection().cursor()
@@ -257,7 +256,7 @@ FILLED = [
 ]
 
 
-@pytest.mark.parametrize("sql, values", FILLED)
+@walked("sql, values", FILLED)
 def test_a_value_in_its_own_place_is_no_sql(db, a, sql, values):
     with db.tenant(a):
         cursor = db.engine.connection().cursor()
@@ -270,7 +269,7 @@ def test_a_value_within_quotes_that_stays_there_is_run(db, a):
         assert db.execute_sql(b"select '%(a)s commit; '", {"a": 3}).fetchone() == ("3 commit; ",)
 
 
-@pytest.mark.parametrize("values", [[1], [1, 2, 3], {"a": 1}, [object(), 1]])
+@walked("values", [[1], [1, 2, 3], {"a": 1}, [object(), 1]])
 def test_values_that_do_not_fit_are_the_same_error_within_quotes_as_outside(db, a, values):
     with db.tenant(a):
         with pytest.raises(RaycesError) as outside:

@@ -10,6 +10,7 @@ from rayces_core.database import sql_lexer
 from rayces_core.errors import UnsafeSQLError
 from tests.database import server_reading, spellings
 from tests.sizes import examples
+from tests.walking import walked
 
 PIECES = [
     "'", "''", '"', '""', "E'", "e'", "U&'", 'U&"', 'u&"', "B'", "x'", "N'", "\\", "\\'", "$$", "$a$", "$a", "$",
@@ -20,7 +21,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@examples(40, 300)
+@examples(20, 300)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("select a$b$; set role x; select c$b$")
 @example("/* /* */ ' */ set local role x; --'")
@@ -40,7 +41,7 @@ def test_tokens_begin_and_end_where_the_server_sees_them_do(sql):
     assert [(start, end) for _, start, end in ours] == theirs
 
 
-@examples(25, 150)
+@examples(12, 150)
 @given(st.text(alphabet="aZé_\"\\0!+'$ 41;", min_size=1, max_size=8), st.sampled_from(["", "uescape '!'"]))
 @example('a""b', "")
 @example("\\0041\\+000042", "")
@@ -58,7 +59,7 @@ def test_a_quoted_name_is_decoded_to_what_it_means(text, uescape):
     assert sql_lexer.read(sql) == ["select", '"' + field.sval]
 
 
-@examples(20, 100)
+@examples(12, 100)
 @given(st.text(alphabet="abzAZéK\u017f\u0130_$09", min_size=1, max_size=8))
 def test_a_word_is_folded_as_the_server_folds_it(text):
     try:
@@ -94,7 +95,7 @@ def scripts(draw):
     return "".join(draw(st.sampled_from(["", *spellings.GAPS])) + text for text in texts), chosen
 
 
-@examples(25, 120)
+@examples(12, 120)
 @given(scripts())
 def test_it_sees_as_many_statements_of_the_same_kinds(script):
     sql, chosen = script
@@ -106,7 +107,7 @@ def test_it_sees_as_many_statements_of_the_same_kinds(script):
     assert [words[0] for words in sql_lexer.statements(sql)] == [pattern.split(" ")[0] for pattern in chosen]
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql", ["select 'a", 'select "a', "select E'a\\'", "/* a /* b */", "$$ a", "select $x$ a $y$", 'U&"a', "B'1", "U&'"]
 )
 def test_what_is_never_closed_is_refused_with_its_place(sql):
@@ -116,7 +117,7 @@ def test_what_is_never_closed_is_refused_with_its_place(sql):
         sql_lexer.read(sql)
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql",
     [
         "select $a%s$ ' $a%s$; set role x; select $a%s$ ' $a%s$",
@@ -136,7 +137,7 @@ def test_a_placeholder_that_would_run_together_with_its_neighbour_is_refused(sql
         sql_lexer.read(sql)
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql",
     [
         "select 10 %% 3, %s::text, %(name)s, x%%y",

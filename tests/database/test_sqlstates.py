@@ -138,8 +138,8 @@ def test_running_again_is_offered_where_it_may_help(raised):
     assert {state for state in CODES if translate(raised(state)).retryable} == AGAIN | {"57P04"}
 
 
-@pytest.mark.parametrize(
-    ("state", "setting"),
+@walked(
+    "state, setting",
     [
         ("25P03", "idle_in_transaction_session_timeout"),
         ("25P04", "transaction_timeout"),
@@ -230,7 +230,7 @@ def test_a_deadlock(db, a):
     ]
 
 
-@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@walked("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_a_serialization_failure(db, a, level):
     with db.tenant(a):
         student = make_student()
@@ -314,7 +314,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("sql", REFUSED, ids=lambda sql: sql[:40])
+@walked("sql", REFUSED)
 def test_what_raw_sql_is_refused_for(db, a, sql):
     with db.tenant(a), pytest.raises(errors.RaycesError) as caught:
         db.execute_sql(sql)

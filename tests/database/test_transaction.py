@@ -15,6 +15,7 @@ from rayces_core import (
     User,
 )
 from tests.factory import make_organization, make_student, make_user
+from tests.walking import walked
 
 
 class Stop(Exception):
@@ -325,7 +326,7 @@ def test_a_failing_callback_outside_a_unit_is_logged_too(db, bound, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("level", ["bogus", 5, "READ COMMITTED; COMMIT"])
+@walked("level", ["bogus", 5, "READ COMMITTED; COMMIT"])
 def test_an_unknown_isolation_level_is_refused(db, bound, level):
     with pytest.raises(ConfigurationError, match="isolation level"):
         db.atomic(level)

@@ -13,6 +13,7 @@ from rayces_core import Student, errors
 from tests.errors.tree import every_error
 from tests.factory import make_student
 from tests.test_docs import code_blocks
+from tests.walking import walked
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 ROWS = {
@@ -28,7 +29,7 @@ def test_every_error_has_its_row_and_no_other():
     assert set(ROWS) == set(CLASSES)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@walked("name", CLASSES)
 def test_a_row_says_what_the_class_says(name):
     code, when, remedy, again = ROWS[name]
     kind = CLASSES[name]
@@ -36,7 +37,7 @@ def test_a_row_says_what_the_class_says(name):
     assert len(remedy) > 5
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@walked("name", CLASSES)
 def test_attributes_that_a_row_names_are_there(name):
     _, _, remedy, _ = ROWS[name]
     known = set(signature(CLASSES[name].__init__).parameters) | set(vars(errors.RaycesError)) | VALUES

@@ -4,11 +4,10 @@ import pickle
 import re
 from collections import Counter
 
-import pytest
-
 import rayces_core
 from rayces_core import errors
 from tests.errors.tree import drawn, every_error, parents
+from tests.walking import walked
 
 CLASSES = every_error()
 
@@ -161,7 +160,7 @@ def test_codes_are_what_they_have_always_been():
     assert {kind.__name__: kind.code for kind in CLASSES} == CODES
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@walked("kind", CLASSES)
 def test_every_class_has_a_code_of_its_own(kind):
     assert "code" in vars(kind)
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
@@ -171,7 +170,7 @@ def test_no_two_classes_share_a_code():
     assert [code for code, times in Counter(kind.code for kind in CLASSES).items() if times > 1] == []
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@walked("kind", CLASSES)
 def test_every_error_is_public_named_and_documented(kind):
     assert kind.__name__.endswith("Error")
     assert kind.__doc__
@@ -191,7 +190,7 @@ def test_the_drawing_of_the_tree_is_the_tree():
         assert {above, *others} == named, kind
 
 
-@pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
+@walked("error", MADE)
 def test_an_error_keeps_its_facts_through_pickle(error):
     again = pickle.loads(pickle.dumps(error))
 
@@ -199,7 +198,7 @@ def test_an_error_keeps_its_facts_through_pickle(error):
     assert (again.code, again.retryable) == (error.code, error.retryable)
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@walked("kind", CLASSES)
 def test_an_error_that_is_none_of_the_drivers_has_no_original(kind):
     error = kind.__new__(kind)
     assert (error.orig, error.sqlstate) == (None, None)

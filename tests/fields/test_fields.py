@@ -21,11 +21,12 @@ from rayces_core.fields.reading import is_as_read
 from rayces_core.fields.schemas import BlockedDates, Metadata, OrganizationSettings, WeeklySchedule
 from rayces_core.models.user import User
 from tests.sizes import examples
+from tests.walking import walked
 
 MOMENT = datetime(2026, 5, 25, 14, 30, 15, 123456, tzinfo=UTC)
 MORNING = {"monday": [{"start": "09:00", "end": "12:00"}]}
 # One test holds the database for all its examples, which are rows of their own and need no reset between them.
-on_postgresql = examples(20, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_postgresql = examples(10, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Colour(StrEnum):
@@ -205,7 +206,7 @@ def test_every_public_field_class_is_tried_here():  # StateField in state_machin
     assert public - tried == {fields.TypedField}
 
 
-@pytest.mark.parametrize("name", GOOD)
+@walked("name", GOOD)
 def test_a_good_value_is_read_back_as_it_was_written(samples, name):
     row = samples.create(**{name: GOOD[name]})
     value = getattr(reread(row), name)
@@ -213,7 +214,7 @@ def test_a_good_value_is_read_back_as_it_was_written(samples, name):
     assert type(value) is type(GOOD[name])
 
 
-@pytest.mark.parametrize("name", GOOD)
+@walked("name", GOOD)
 def test_what_the_driver_gives_is_the_python_value_exactly_where_the_field_says_so(samples, name):
     row = samples.create(**{name: GOOD[name]})
     cursor = samples._meta.database.execute_sql(f'select "{name}" from samples where id = %s', (row.id,))
@@ -223,7 +224,7 @@ def test_what_the_driver_gives_is_the_python_value_exactly_where_the_field_says_
     assert BY_NAME[name].python_value(driver_value) == GOOD[name]
 
 
-@pytest.mark.parametrize("field", SAMPLE_FIELDS, ids=lambda field: field.name)
+@walked("field", SAMPLE_FIELDS)
 def test_null_is_written_and_read_as_none(samples, field):
     assert field.db_value(None) is None
     assert field.python_value(None) is None
@@ -233,7 +234,7 @@ def test_null_is_written_and_read_as_none(samples, field):
         assert samples.select().where((samples.id == row.id) & (field == None)).exists()  # noqa: E711
 
 
-@pytest.mark.parametrize("name", GOOD)
+@walked("name", GOOD)
 def test_a_row_is_found_by_its_value_with_equality_and_in_a_list(samples, name):
     row, field = samples.create(**{name: GOOD[name]}), BY_NAME[name]
     own = samples.id == row.id
@@ -244,7 +245,7 @@ def test_a_row_is_found_by_its_value_with_equality_and_in_a_list(samples, name):
         assert not samples.select().where(own & field.not_in([GOOD[name]])).exists()
 
 
-@pytest.mark.parametrize(("name", "value", "reason"), BAD)
+@walked("name, value, reason", BAD)
 def test_a_wrong_value_is_refused_with_field_value_and_reason(name, value, reason):
     with pytest.raises(InvalidDataError, match=reason) as refused:
         BY_NAME[name].db_value(value)
@@ -271,8 +272,8 @@ WAYS_IN = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS_IN)
-@pytest.mark.parametrize(("name", "value"), {name: value for name, value, _ in BAD}.items())
+@walked("way", WAYS_IN)
+@walked("name, value", {name: value for name, value, _ in BAD}.items())
 def test_no_way_in_goes_round_the_check(samples, way, name, value):
     before = samples.select().count()
     with pytest.raises(InvalidDataError):
@@ -280,7 +281,7 @@ def test_no_way_in_goes_round_the_check(samples, way, name, value):
     assert samples.select().count() == before
 
 
-@pytest.mark.parametrize("name", GOOD)
+@walked("name", GOOD)
 def test_bulk_update_writes_good_values(samples, name):
     rows = [samples.create(), samples.create()]
     for row in rows:
@@ -289,7 +290,7 @@ def test_bulk_update_writes_good_values(samples, name):
     assert [getattr(reread(row), name) for row in rows] == [GOOD[name]] * 2
 
 
-@pytest.mark.parametrize("name", GOOD)
+@walked("name", GOOD)
 def test_an_alias_checks_and_reads_like_the_model(samples, name):
     row, other = samples.create(**{name: GOOD[name]}), samples.alias()
     found = other.select().where((other.id == row.id) & (getattr(other, name) == GOOD[name])).get()
@@ -299,7 +300,7 @@ def test_an_alias_checks_and_reads_like_the_model(samples, name):
         other.select().where(getattr(other, name) == wrong).exists()
 
 
-@pytest.mark.parametrize("field", SAMPLE_FIELDS, ids=lambda field: field.name)
+@walked("field", SAMPLE_FIELDS)
 def test_a_field_survives_the_deep_copy_that_a_sub_class_of_a_model_makes(field):
     twin = copy.deepcopy(field)
     assert type(twin) is type(field)
@@ -454,7 +455,7 @@ def test_only_computed_fields_say_so():
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["small", "number", "big"])
+@walked("name", ["small", "number", "big"])
 def test_both_ends_of_the_range_are_stored(samples, name):
     for value in BY_NAME[name].bounds:
         assert getattr(reread(samples.create(**{name: value})), name) == value
@@ -472,7 +473,7 @@ def test_a_whole_number_is_refused_exactly_when_its_column_is_too_small(samples,
                 samples.create(**{name: number})
 
 
-@pytest.mark.parametrize("bits", [63, 5_000, 20_000])
+@walked("bits", [63, 5_000, 20_000])
 def test_a_number_too_long_to_print_is_refused_like_any_other(bits):
     with pytest.raises(InvalidDataError, match="between"):
         Sample.number.db_value(2**bits)
@@ -492,7 +493,7 @@ def test_an_enum_number_is_stored_as_a_plain_number():
 # -- choices ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "kind"), [("colour", Colour), ("level", Level)])
+@walked("name, kind", [("colour", Colour), ("level", Level)])
 def test_every_member_and_its_plain_value_are_read_back_as_the_member(samples, name, kind):
     for member in kind:
         for given_value in (member, member.value):
@@ -554,7 +555,7 @@ def test_any_json_object_is_read_back_unchanged(samples, value):
     assert samples.select().where((samples.id == row.id) & (samples.metadata == value)).exists()
 
 
-@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "back\\slash", '"quoted"', "100%", "%s %(x)s", "{}"])
+@walked("text", ["\\u0000", "\\\\u0000", "back\\slash", '"quoted"', "100%", "%s %(x)s", "{}"])
 def test_text_that_looks_like_an_escape_or_a_placeholder_is_stored_as_it_is(samples, text):
     row = samples.create(metadata={text: text}, text=text)
     assert reread(row).metadata == {text: text}
@@ -624,7 +625,7 @@ def test_json_paths_select_compare_and_search(samples):
         assert samples.select().where(own & condition).exists()
 
 
-@pytest.mark.parametrize(
+@walked(
     "change",
     [
         lambda field: field.update({"someday": 1}),
@@ -685,7 +686,7 @@ class Keeper(peewee.Model):
         only_save_dirty = True
 
 
-@pytest.mark.parametrize(
+@walked(
     "change",
     [
         lambda data: data.update(b=1),

@@ -20,6 +20,7 @@ from rayces_core.fields.schemas import (
     TimeWindow,
     WeeklySchedule,
 )
+from tests.walking import walked
 
 CONTACT = {"name": "Ana Paz", "relationship": "aunt", "phone": "+54 11 5555 0101"}
 DOCUMENT = {"url": "https://files.example.org/report.pdf", "uploaded_at": "2026-05-25T14:30:00Z"}
@@ -122,8 +123,8 @@ def test_the_stored_form_is_plain_json_and_is_accepted_again_unchanged(schema_an
     assert stored(schema, first) == first
 
 
-@pytest.mark.parametrize(
-    ("schema", "value"),
+@walked(
+    "schema, value",
     [
         (WeeklySchedule, {"monday": [], "someday": []}),
         (WeeklySchedule, {"monday": [{"start": "09:00", "end": "10:00", "room": 3}]}),
@@ -181,7 +182,7 @@ def test_windows_may_touch():
     assert stored(WeeklySchedule, {"monday": windows}) == {"monday": windows}
 
 
-@pytest.mark.parametrize(
+@walked(
     "text",
     ["9:00", "09:60", "25:00", "09:00:00", "24:01", "09.00", " 09:00", "09:00\n", "\u0660\u0669:\u0660\u0660", ""],
 )
@@ -232,15 +233,13 @@ def test_blocked_periods_are_kept_and_ordered_by_start(periods):
     assert [period["start"] for period in result] == sorted(period["start"] for period in result)
 
 
-@pytest.mark.parametrize(
-    "value", ["2026-02-30", "25/05/2026", "2026-5-25", "2026-05-25T00:00", "today", datetime(2026, 5, 25)]
-)
+@walked("value", ["2026-02-30", "25/05/2026", "2026-5-25", "2026-05-25T00:00", "today", datetime(2026, 5, 25)])
 def test_what_is_no_calendar_day_is_refused(value):
     refusal(BlockedDates, [value])
     refusal(BlockedDates, [{"start": value, "end": "2026-12-31"}])
 
 
-@pytest.mark.parametrize("value", [5, 1_764_201_600, None, ["2026-05-25"], {"start": "2026-05-25"}])
+@walked("value", [5, 1_764_201_600, None, ["2026-05-25"], {"start": "2026-05-25"}])
 def test_a_period_of_another_form_is_refused(value):
     refusal(BlockedDates, [value])
 
@@ -248,13 +247,13 @@ def test_a_period_of_another_form_is_refused(value):
 # -- contacts and documents -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", CONTACT)
-@pytest.mark.parametrize("value", ["", "   ", None, 5, "x" * 201])
+@walked("key", CONTACT)
+@walked("value", ["", "   ", None, 5, "x" * 201])
 def test_a_contact_needs_name_relationship_and_phone_of_sensible_length(key, value):
     assert key in refusal(EmergencyContacts, [CONTACT | {key: value}])
 
 
-@pytest.mark.parametrize("missing", CONTACT)
+@walked("missing", CONTACT)
 def test_a_contact_without_a_required_key_is_refused(missing):
     refusal(EmergencyContacts, [{key: value for key, value in CONTACT.items() if key != missing}])
 
@@ -279,7 +278,7 @@ def test_a_document_moment_is_stored_in_utc():
         assert stored(Documents, {"report": DOCUMENT | {"uploaded_at": moment}}) == {"report": DOCUMENT}
 
 
-@pytest.mark.parametrize(
+@walked(
     "moment",
     [
         "2026-05-25T14:30:00",
@@ -294,14 +293,12 @@ def test_a_document_moment_that_is_naive_or_a_number_is_refused(moment):
     assert "report.uploaded_at" in refusal(Documents, {"report": DOCUMENT | {"uploaded_at": moment}})
 
 
-@pytest.mark.parametrize(
-    "url", ["", "report.pdf", "/files/1", "javascript:alert(1)", "JavaScript://%0aalert(1)", "https://a b"]
-)
+@walked("url", ["", "report.pdf", "/files/1", "javascript:alert(1)", "JavaScript://%0aalert(1)", "https://a b"])
 def test_a_document_needs_an_absolute_url_that_runs_nothing(url):
     assert "absolute URL" in refusal(Documents, {"report": DOCUMENT | {"url": url}})
 
 
-@pytest.mark.parametrize("name", ["", " report", "report ", "x" * 201])
+@walked("name", ["", " report", "report ", "x" * 201])
 def test_a_document_name_is_not_blank_and_not_padded_so_no_two_collapse_into_one(name):
     refusal(Documents, {name: DOCUMENT})
 
@@ -326,8 +323,8 @@ def test_settings_validated_twice_still_store_only_what_was_given(value):
     assert stored(OrganizationSettings, policy) == value
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
+@walked(
+    "key, value",
     [
         ("cancellation_notice_hours", -1),
         ("cancellation_notice_hours", "24"),
@@ -348,13 +345,13 @@ def test_a_known_setting_of_the_wrong_type_or_range_is_refused(key, value):
     assert key in refusal(OrganizationSettings, {key: value})
 
 
-@pytest.mark.parametrize("schema", [OrganizationSettings, Metadata])
-@pytest.mark.parametrize("value", [object(), datetime(2026, 5, 25, tzinfo=UTC), {1, 2}, b"x"])
+@walked("schema", [OrganizationSettings, Metadata])
+@walked("value", [object(), datetime(2026, 5, 25, tzinfo=UTC), {1, 2}, b"x"])
 def test_an_open_schema_still_takes_json_values_only(schema, value):
     refusal(schema, {"own": value})
 
 
-@pytest.mark.parametrize("value", [[], "x", 5, None, True])
+@walked("value", [[], "x", 5, None, True])
 def test_metadata_and_settings_are_objects(value):
     refusal(Metadata, value)
     refusal(OrganizationSettings, value)

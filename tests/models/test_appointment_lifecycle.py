@@ -17,6 +17,7 @@ from rayces_core import (
 )
 from tests.factory import START, make_appointment
 from tests.state_machine.rules import REACHED, columns, fire, make_in, moment_for, stored
+from tests.walking import walked
 
 NOW = START - timedelta(days=9)
 INSTANT = timedelta(microseconds=1)
@@ -25,8 +26,8 @@ INSTANT = timedelta(microseconds=1)
 # -- holding a slot -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("settings", "hours_ahead", "held_hours"),
+@walked(
+    "settings, hours_ahead, held_hours",
     [
         ({}, 100, 24),
         ({"confirmation_hours": 48}, 100, 48),
@@ -35,7 +36,6 @@ INSTANT = timedelta(microseconds=1)
         ({}, 1, 1),
         ({"default_locale": "es"}, 100, 24),
     ],
-    ids=["default", "setting", "never after the start", "just so", "an hour before", "other settings"],
 )
 def test_a_slot_is_held_for_the_organizations_hours_and_never_after_the_start(bound, settings, hours_ahead, held_hours):
     Organization.update(settings=settings).execute()
@@ -144,7 +144,7 @@ def test_taking_a_slot_does_not_look_at_what_memory_has_not_saved(people):
 # -- after the session ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", ["execute", "mark_no_show"])
+@walked("event", ["execute", "mark_no_show"])
 def test_a_session_is_recorded_only_once_it_has_begun(bound, event):
     appointment = make_in(Appointment, "confirmed")
     early = appointment.scheduled_at - INSTANT
@@ -156,7 +156,7 @@ def test_a_session_is_recorded_only_once_it_has_begun(bound, event):
     assert appointment.state.is_final
 
 
-@pytest.mark.parametrize(
+@walked(
     "final, allowed",
     [
         ("executed", "it allows correct_to_no_show, reopen"),
@@ -176,8 +176,8 @@ def test_final_is_final_but_for_corrections(people, final, allowed):
 # -- cancelling -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
-@pytest.mark.parametrize("given", [{"by": True}, {"reason": "ill"}, {"by": True, "reason": "ill"}], ids=", ".join)
+@walked("state", ["draft", "pre_confirmed", "confirmed"])
+@walked("given", [{"by": True}, {"reason": "ill"}, {"by": True, "reason": "ill"}])
 def test_cancelling_stores_who_when_and_why(people, state, given):
     appointment = make_in(Appointment, state)
     given = given | ({"by": people.staff} if "by" in given else {})
@@ -194,7 +194,7 @@ def test_cancelling_stores_who_when_and_why(people, state, given):
     assert (change.actor, change.reason, change.occurred_at) == (given.get("by"), given.get("reason"), now)
 
 
-@pytest.mark.parametrize("reason", [None, "", " \t", "\u200b\u00a0"])
+@walked("reason", [None, "", " \t", "\u200b\u00a0"])
 def test_cancelling_needs_who_or_why(bound, reason):
     appointment = make_appointment()
     with pytest.raises(TransitionRefusedError) as caught:
@@ -265,7 +265,7 @@ END $$
 """
 
 
-@pytest.mark.parametrize("state", AppointmentState, ids=str)
+@walked("state", AppointmentState)
 def test_the_database_takes_a_row_with_the_facts_of_its_state_and_no_other(db, people, state):
     """All 256 sets of facts, tried in SQL as the superuser, so that nothing but the CHECKs answers."""
     row = make_appointment()
@@ -285,7 +285,7 @@ def test_the_database_takes_a_row_with_the_facts_of_its_state_and_no_other(db, p
     assert sorted(map(sorted, accepted)) == sorted(map(sorted, right_forms(str(state))))
 
 
-@pytest.mark.parametrize("reason", ["''", "' '"])
+@walked("reason", ["''", "' '"])
 def test_a_blank_reason_is_none_for_the_database_too(db, bound, reason):
     row = make_appointment()
     with pytest.raises(Exception, match="cancellation_reason_check"):

@@ -6,6 +6,7 @@ from rayces_core import CheckFailedError, Database, InvalidDataError, Organizati
 from rayces_core.scheduling import find_slots
 from tests.factory import make_organization, make_professional, make_user, write_past
 from tests.scheduling.worlds import NOW, at, make_working, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 # Column → what is refused, what is taken.
@@ -16,7 +17,7 @@ BOUNDS = {
 REFUSED = [(column, value) for column, (refused, _) in BOUNDS.items() for value in refused]
 
 
-@pytest.mark.parametrize("column, value", REFUSED)
+@walked("column, value", REFUSED)
 def test_lengths_that_nobody_can_book_are_refused(bound, column, value):
     """f10_lengths_that_nobody_can_book."""
     professional = make_professional()
@@ -33,7 +34,7 @@ def test_lengths_that_nobody_can_book_are_refused(bound, column, value):
         assert caught.value.constraint == f"professionals_{column}_check"
 
 
-@pytest.mark.parametrize("column, value", [(column, value) for column, (_, taken) in BOUNDS.items() for value in taken])
+@walked("column, value", [(column, value) for column, (_, taken) in BOUNDS.items() for value in taken])
 def test_every_length_that_is_saved_can_be_booked(db, column, value):
     with open_centre(db, weekly_schedule={"monday": [{"start": "00:00", "end": "24:00"}]}, **{column: value}) as centre:
         slot = find_slots(at(0), at(24), now=NOW)[0]
@@ -55,7 +56,7 @@ def test_the_importer_does_not_take_them_either(bound, column, value):
 NO_ZONES = ["localtime", "posixrules", "posix/UTC", "right/UTC", "Mars/Olympus", "", "UTC+3"]
 
 
-@pytest.mark.parametrize("zone", NO_ZONES)
+@walked("zone", NO_ZONES)
 def test_what_is_no_zone_for_both_python_and_the_server_is_refused(db, zone):
     """The zone of f15_small_ones."""
     with pytest.raises(InvalidDataError, match="time_zone"):
@@ -118,7 +119,7 @@ def test_the_server_is_asked_for_a_zone_once(own_pool):
     assert sent[0] - 1 == sent[1] == sent[2]
 
 
-@pytest.mark.parametrize(
+@walked(
     "start, end, way",
     [
         ("18:00", "00:00", '"24:00"'),

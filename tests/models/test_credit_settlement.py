@@ -14,6 +14,7 @@ from rayces_core import (
 )
 from tests.factory import make_appointment, make_balance, make_completed, make_transaction, make_user
 from tests.state_machine.rules import columns, stored
+from tests.walking import walked
 
 NOW = datetime(2031, 2, 3, 15, tzinfo=UTC)
 
@@ -32,8 +33,8 @@ def figures(balance):
     return row.balance, row.lifetime_purchased, row.lifetime_used
 
 
-@pytest.mark.parametrize(
-    ("kind", "amount", "after"),
+@walked(
+    "kind, amount, after",
     [
         ("purchase", 5, (15, 25, 10)),
         ("appointment_debit", -3, (7, 20, 13)),
@@ -112,7 +113,7 @@ def test_a_failed_entry_is_never_completed(bound):
     assert figures(balance) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("kind", "amount"), [("appointment_debit", -11), ("admin_adjustment", -11)])
+@walked("kind, amount", [("appointment_debit", -11), ("admin_adjustment", -11)])
 def test_an_entry_that_would_overdraw_stays_pending(bound, kind, amount):
     balance = make_balance(balance=10)
     entry = entry_of(balance, kind, amount)

@@ -20,6 +20,7 @@ from rayces_core.database.binding import current
 from tests.factory import make_student, make_user
 from tests.scheduling.worlds import ALWAYS, another_family, at, open_centre
 from tests.state_machine.rules import columns, in_memory, make_in, stored
+from tests.walking import walked
 
 NOW = datetime(2031, 2, 3, 15, tzinfo=UTC)
 LAST_DAY = at(0, 5).date()
@@ -62,8 +63,8 @@ def test_f05_until_that_day_a_session_can_still_be_booked_and_then_no_more(centr
     assert (error.admission_state, "up to the discharge_date" in str(error)) == ("discharged", True)
 
 
-@pytest.mark.parametrize(
-    ("zone", "kept", "cancelled"),
+@walked(
+    "zone, kept, cancelled",
     [
         (
             "America/Argentina/Buenos_Aires",
@@ -92,7 +93,7 @@ def test_who_leaves_today_keeps_the_sessions_of_today(bound):
     assert states(sessions) == ["confirmed", "confirmed", "cancelled"]
 
 
-@pytest.mark.parametrize("day", [date(2020, 1, 1), date(2026, 2, 28)])
+@walked("day", [date(2020, 1, 1), date(2026, 2, 28)])
 def test_f16_a_discharge_before_the_admission_is_refused(db, bound, day):
     student = make_in(Student, "enrolled", admission_date=date(2026, 3, 1))
     session = make_in(Appointment, "confirmed", student=student)
@@ -166,7 +167,7 @@ def test_the_dates_of_many_are_kept_as_those_of_one(bound):
 # -- not taken --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["prospect", "applied", "waitlisted"])
+@walked("state", ["prospect", "applied", "waitlisted"])
 def test_f06_a_rejection_cancels_the_evaluation_and_its_hour_is_free(centre, state):
     family = another_family() | {"student": make_in(Student, state)}
     evaluation = centre.book(**family)
@@ -190,7 +191,7 @@ def test_f06_who_is_not_admitted_yet_may_have_an_evaluation_where_the_centre_wan
     assert centre.refused(StudentNotAdmittedError, **family).admission_state == state
 
 
-@pytest.mark.parametrize("state", ["rejected", "discharged", "on_leave"])
+@walked("state", ["rejected", "discharged", "on_leave"])
 def test_who_is_out_has_none(centre, state):
     family = another_family() | {"student": make_in(Student, state)}
     assert centre.refused(StudentNotAdmittedError, **family).admission_state == state
@@ -227,7 +228,7 @@ def test_after_a_leave_sessions_can_be_booked_already_and_within_it_none(centre)
     assert centre.book(at(0, 6), now=at(0)).state == "pre_confirmed"
 
 
-@pytest.mark.parametrize("event", ["resume", "discharge"])
+@walked("event", ["resume", "discharge"])
 def test_the_end_of_a_leave_clears_its_day_which_stays_in_the_journal(bound, event):
     student = make_in(Student, "enrolled")
     student.suspend(until=date(2031, 3, 1), now=NOW)
@@ -236,7 +237,7 @@ def test_the_end_of_a_leave_clears_its_day_which_stays_in_the_journal(bound, eve
     assert [change.details for change in student.history()] == [{}, {"on_leave_until": "2031-03-01"}]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
+@walked("zone", ["UTC", "Pacific/Kiritimati"])
 def test_a_leave_that_is_over_is_none(bound, zone):
     Organization.update(time_zone=zone).execute()
     today = NOW.date() if zone == "UTC" else NOW.date() + timedelta(days=1)
@@ -248,8 +249,8 @@ def test_a_leave_that_is_over_is_none(bound, zone):
     assert student.on_leave_until == today
 
 
-@pytest.mark.parametrize(
-    ("field", "given"),
+@walked(
+    "field, given",
     [
         ("appointments", {"appointments": "drop"}),
         ("appointments", {"appointments": None}),

@@ -12,6 +12,7 @@ from rayces_core.models.permissions import (
 )
 from tests.factory import make_user
 from tests.state_machine.rules import RULES, fire, in_memory, make_in, moment_for, stored
+from tests.walking import walked
 
 KINDS = ("admin", "staff", "professional", "other_professional", "client", "other_guardian")
 DESK = {"admin", "staff"}
@@ -36,8 +37,8 @@ def test_every_event_of_an_appointment_is_tried_from_every_state_it_starts_from(
     assert set(MAY) == {(state, event) for event, rule in RULES[Appointment].items() for state in rule.sources}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("state", "event"), MAY)
+@walked("kind", KINDS)
+@walked("state, event", MAY)
 def test_an_event_of_an_appointment_is_made_by_those_the_rule_book_names(people, state, event, kind):
     appointment = make_in(Appointment, state, professional=people.profile, client=people.client)
     actor, now = getattr(people, kind), moment_for(appointment, event)
@@ -57,8 +58,8 @@ def test_an_event_of_an_appointment_is_made_by_those_the_rule_book_names(people,
         assert list(appointment.history()) == []
 
 
-@pytest.mark.parametrize("role", Role, ids=lambda role: role.name.lower())
-@pytest.mark.parametrize("model", [Student, CreditTransaction])
+@walked("role", Role)
+@walked("model", [Student, CreditTransaction])
 def test_admissions_and_credits_are_the_desks(bound, model, role):
     actor = make_user(role=role)
     for event, rule in RULES[model].items():
@@ -91,8 +92,8 @@ def test_a_professional_who_books_for_a_child_of_their_own_is_its_client_too(peo
     assert appointment.confirmed_by == people.other_professional
 
 
-@pytest.mark.parametrize(
-    ("predicate", "kinds"),
+@walked(
+    "predicate, kinds",
     [
         (STAFF, DESK),
         (ADMIN, {"admin"}),
@@ -100,7 +101,6 @@ def test_a_professional_who_books_for_a_child_of_their_own_is_its_client_too(peo
         (OWN_CLIENT, {"client"}),
         (OWN_CLIENT_BEFORE_CONFIRMATION, {"client"}),
     ],
-    ids=lambda value: getattr(value, "who", ""),
 )
 def test_permissions_are_plain_predicates(people, predicate, kinds):
     appointment = make_in(Appointment, "pre_confirmed", professional=people.profile, client=people.client)

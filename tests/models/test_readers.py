@@ -61,7 +61,7 @@ def test_no_two_instances_share_a_json_default(field):
     assert getattr(field.model(), field.name) is not getattr(field.model(), field.name)
 
 
-@pytest.mark.parametrize("model", [Organization, *(m for m in TENANT_MODELS if issubclass(m, TimestampedTenantModel))])
+@walked("model", [Organization, *(m for m in TENANT_MODELS if issubclass(m, TimestampedTenantModel))])
 def test_a_new_row_is_stamped_by_the_clock(model):
     with clock.frozen(MOMENT):
         row = model()
@@ -77,8 +77,8 @@ def test_every_user_gets_a_token_id_of_its_own():
     assert User().jti != User().jti
 
 
-@pytest.mark.parametrize(
-    ("role", "true_of_it"),
+@walked(
+    "role, true_of_it",
     [
         (Role.GUARDIAN, {"is_guardian"}),
         (Role.PROFESSIONAL, {"is_professional"}),
@@ -92,8 +92,8 @@ def test_a_role_answers_the_predicates(role, true_of_it):
     assert {name for name in predicates if getattr(user, name)} == true_of_it
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "shown"),
+@walked(
+    "first, last, shown",
     [
         ("Ana", "Paz", "Ana Paz"),
         ("Ana", None, "Ana"),
@@ -139,7 +139,7 @@ def test_states_say_whether_they_are_final_and_whether_they_take_time():
     assert {status for status in TransactionStatus if status.is_final} == {"completed", "failed"}
 
 
-@pytest.mark.parametrize("value", [1.9, "1", True, 2**63])
+@walked("value", [1.9, "1", True, 2**63])
 def test_an_id_is_a_whole_number_of_eight_bytes(value):
     with pytest.raises(InvalidDataError):
         User.id.db_value(value)

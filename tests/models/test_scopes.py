@@ -7,6 +7,7 @@ import pytest
 from rayces_core import Appointment, InvalidDataError, NaiveDatetimeError, clock
 from tests.factory import START, make_appointment
 from tests.state_machine.rules import make_in
+from tests.walking import walked
 
 STATES = ("draft", "pre_confirmed", "confirmed", "executed", "cancelled", "no_show")
 
@@ -30,7 +31,7 @@ def test_in_state(week):
     assert set(ids(Appointment.in_state("executed", "no_show"))) == {week["executed"].id, week["no_show"].id}
 
 
-@pytest.mark.parametrize("states", [(), ("unknown",), ("draft", "unknown")])
+@walked("states", [(), ("unknown",), ("draft", "unknown")])
 def test_in_state_needs_states_that_there_are(bound, states):
     with pytest.raises(InvalidDataError):
         list(Appointment.in_state(*states))

@@ -7,6 +7,7 @@ import pytest
 from rayces_core import Appointment, InvalidDataError, Organization, Student, StudentNotAdmittedError
 from tests.factory import START, make_appointment, make_student
 from tests.state_machine.rules import columns, make_in, replayed, stored
+from tests.walking import walked
 
 NOW = datetime(2031, 2, 3, 15, tzinfo=UTC)
 
@@ -23,8 +24,8 @@ def test_the_whole_way_from_prospect_to_discharge_and_back(people):
     assert columns(student) == stored(student)
 
 
-@pytest.mark.parametrize(
-    ("zone", "now", "day"),
+@walked(
+    "zone, now, day",
     [
         ("America/Argentina/Buenos_Aires", datetime(2031, 2, 4, 2, 59, tzinfo=UTC), date(2031, 2, 3)),
         ("America/Argentina/Buenos_Aires", datetime(2031, 2, 4, 3, 0, tzinfo=UTC), date(2031, 2, 4)),
@@ -32,10 +33,7 @@ def test_the_whole_way_from_prospect_to_discharge_and_back(people):
         ("UTC", datetime(2031, 2, 3, 23, 59, 59, 999999, tzinfo=UTC), date(2031, 2, 3)),
     ],
 )
-@pytest.mark.parametrize(
-    ("event", "column", "state"),
-    [("admit", "admission_date", "applied"), ("discharge", "discharge_date", "enrolled")],
-)
+@walked("event, column, state", [("admit", "admission_date", "applied"), ("discharge", "discharge_date", "enrolled")])
 def test_the_day_is_the_one_of_the_organizations_calendar(bound, event, column, state, zone, now, day):
     Organization.update(time_zone=zone).execute()
     student, named = make_in(Student, state), make_in(Student, state)
@@ -45,7 +43,7 @@ def test_the_day_is_the_one_of_the_organizations_calendar(bound, event, column, 
     assert getattr(named, column) == stored(named)[column] == date(2030, 12, 31)
 
 
-@pytest.mark.parametrize("on", ["2031-02-03", NOW, 5])
+@walked("on", ["2031-02-03", NOW, 5])
 def test_the_day_is_a_date(bound, on):
     student = make_in(Student, "applied")
     with pytest.raises(InvalidDataError):

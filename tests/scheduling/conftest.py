@@ -21,6 +21,12 @@ def centre(db):
         yield opened
 
 
+@pytest.fixture
+def make_centre(db):
+    """Opens such a centre for each case of a walk."""
+    return lambda: open_centre(db)
+
+
 def _heard_of(*events):
     heard = []
     listener = Appointment.lifecycle.on(*events)(heard.append)

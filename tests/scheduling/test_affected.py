@@ -8,6 +8,7 @@ from rayces_core import CrossTenantError, Database, InvalidDataError, Profession
 from rayces_core.scheduling import affected_by
 from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 MORNINGS = schedule_json(hours((9, 12)))
@@ -59,7 +60,7 @@ def test_days_and_hours_are_those_of_the_organization(db):
         assert affected_by(centre.professional, schedule={"monday": LATE}, now=NOW) == []
 
 
-@pytest.mark.parametrize("given", [{"blocked": ["soon"]}, {"schedule": {"someday": []}}, {"schedule": 7}])
+@walked("given", [{"blocked": ["soon"]}, {"schedule": {"someday": []}}, {"schedule": 7}])
 def test_what_is_no_schedule_and_no_date_is_refused(centre, given):
     with pytest.raises(InvalidDataError) as caught:
         affected_by(centre.professional, **given, now=NOW)

@@ -23,6 +23,7 @@ from rayces_core.scheduling import book, free_slots
 from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_organization, make_user
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, noted, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 
@@ -128,7 +129,7 @@ def test_the_start_may_be_given_in_any_zone(centre):
     assert centre.book(at(10).astimezone(there)).scheduled_at == at(10)
 
 
-@pytest.mark.parametrize("hours", [1, 24, 720])
+@walked("hours", [1, 24, 720])
 def test_the_hold_ends_after_the_organizations_confirmation_hours(db, hours):
     with open_centre(db, settings={"confirmation_hours": hours}) as centre:
         booked = centre.book(at(10, day=31))
@@ -136,7 +137,7 @@ def test_the_hold_ends_after_the_organizations_confirmation_hours(db, hours):
     assert booked.expires_at == NOW + hours * HOUR
 
 
-@pytest.mark.parametrize("ahead", [1, 23, 24, 25])
+@walked("ahead", [1, 23, 24, 25], anew="centre")
 def test_the_hold_never_ends_after_the_start(centre, ahead):
     booked = centre.book(at(10), now=at(10) - ahead * HOUR)
 
@@ -185,7 +186,7 @@ def test_drafts_and_cancelled_appointments_are_in_nobodys_way(centre):
     assert centre.book(at(10)).state == "pre_confirmed"
 
 
-@pytest.mark.parametrize("state", [state for state in AppointmentState if state.occupies_time])
+@walked("state", [state for state in AppointmentState if state.occupies_time], anew="centre")
 def test_every_state_that_occupies_time_is_in_the_way(centre, state):
     booked = centre.book(at(10), confirm=state != "pre_confirmed")
     if state == "executed":
@@ -282,7 +283,7 @@ def test_what_belongs_to_pre_confirming_belongs_to_booking(centre, within, liste
 # -- whose it is ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", ["student", "professional", "client"])
+@walked("who", ["student", "professional", "client"])
 def test_nobody_of_another_organization_can_be_named(db, centre, b, who):
     with open_centre(db) as other:
         theirs = getattr(other, who)

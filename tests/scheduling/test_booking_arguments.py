@@ -1,11 +1,10 @@
 """Arguments of booking: what is malformed is refused before all else, and named."""
 
-import pytest
-
 from rayces_core import InvalidDataError, NaiveDatetimeError, Organization, User
 from tests.factory import make_student
 from tests.scheduling.oracle import utc
 from tests.scheduling.worlds import DAY, at
+from tests.walking import walked
 
 MALFORMED = {
     "scheduled_at": [None, "2031-03-03T10:00Z", 5, at(10).replace(year=9999), at(10).replace(year=1)],
@@ -19,25 +18,25 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("field, value", [(field, value) for field, values in MALFORMED.items() for value in values])
+@walked("field, value", [(field, value) for field, values in MALFORMED.items() for value in values])
 def test_malformed_arguments_are_named(centre, field, value):
     error = centre.refused(InvalidDataError, **{field: value})
 
     assert error.field.lower().endswith(field)
 
 
-@pytest.mark.parametrize("moment", [utc(9999, 12, 31, 23, 59), utc(9999, 1, 1), utc(1, 1, 1)])
-@pytest.mark.parametrize("field", ["scheduled_at", "now"])
+@walked("moment", [utc(9999, 12, 31, 23, 59), utc(9999, 1, 1), utc(1, 1, 1)])
+@walked("field", ["scheduled_at", "now"])
 def test_moments_at_the_ends_of_the_calendar_are_refused(centre, field, moment):
     assert centre.refused(InvalidDataError, **{field: moment}, override_schedule=True).field == field
 
 
-@pytest.mark.parametrize("field", ["scheduled_at", "now"])
+@walked("field", ["scheduled_at", "now"])
 def test_a_moment_needs_a_time_zone(centre, field):
     assert centre.refused(NaiveDatetimeError, **{field: DAY.replace(tzinfo=None)}).field == field
 
 
-@pytest.mark.parametrize("who", ["student", "client", "by"])
+@walked("who", ["student", "client", "by"])
 def test_people_who_are_not_saved_are_refused(centre, who):
     unsaved = type(centre.student)() if who == "student" else type(centre.client)()
 

@@ -1,7 +1,5 @@
 """Conflicts: nothing overlaps a professional's time, and student and client are in one place at a time."""
 
-import pytest
-
 from rayces_core import (
     BookingError,
     ClientBusyError,
@@ -18,11 +16,12 @@ from tests.scheduling.worlds import (
     make_working,
     open_centre,
 )
+from tests.walking import walked
 
 # -- taken ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(9.5), at(10.5), at(11) - MINUTE])
+@walked("start", [at(10), at(9) + MINUTE, at(9.5), at(10.5), at(11) - MINUTE], anew="centre")
 def test_time_that_is_taken_is_refused_with_the_appointment_that_has_it(centre, start):
     taken = centre.book(at(10))
     centre.book(at(14))
@@ -34,7 +33,7 @@ def test_time_that_is_taken_is_refused_with_the_appointment_that_has_it(centre, 
     assert isinstance(error, OverlapError)
 
 
-@pytest.mark.parametrize("start", [at(9), at(11)])
+@walked("start", [at(9), at(11)], anew="centre")
 def test_back_to_back_is_fine(centre, start):
     centre.book(at(10))
 
@@ -79,7 +78,7 @@ def test_nothing_overrides_an_overlap(centre):
 # -- student and client -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
+@walked("start", [at(10), at(9) + MINUTE, at(11) - MINUTE], anew="centre")
 def test_a_student_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))
     elsewhere = {"professional": make_working(), "client": another_family()["client"], "scheduled_at": start}
@@ -90,7 +89,7 @@ def test_a_student_is_in_one_place_at_a_time(centre, start):
     assert centre.book(**elsewhere, allow_overlap=True).student_id == taken.student_id
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
+@walked("start", [at(10), at(9) + MINUTE, at(11) - MINUTE], anew="centre")
 def test_a_client_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))
     elsewhere = {"professional": make_working(), "student": another_family()["student"], "scheduled_at": start}
@@ -101,7 +100,7 @@ def test_a_client_is_in_one_place_at_a_time(centre, start):
     assert centre.book(**elsewhere, allow_overlap=True).client_id == taken.client_id
 
 
-@pytest.mark.parametrize("start, minutes", [(at(8), 120), (at(11), 60), (at(8), 480)])
+@walked("start, minutes", [(at(8), 120), (at(11), 60), (at(8), 480)])
 def test_the_professionals_buffer_keeps_neither_student_nor_client(db, start, minutes):
     with open_centre(db, buffer_minutes=60, weekly_schedule=ALWAYS) as centre:
         centre.book(at(10) if minutes < 480 else at(0), duration_minutes=60 if minutes < 480 else 480)
@@ -120,7 +119,7 @@ def test_the_longest_session_keeps_the_student_to_its_last_moment(db):
     assert error.conflicting_id == longest.id
 
 
-@pytest.mark.parametrize("state", ["draft", "cancelled"])
+@walked("state", ["draft", "cancelled"], anew="centre")
 def test_what_holds_no_time_keeps_neither_student_nor_client(centre, state):
     booked = centre.book(at(10), draft=state == "draft")
     if state == "cancelled":
@@ -129,7 +128,7 @@ def test_what_holds_no_time_keeps_neither_student_nor_client(centre, state):
     assert centre.book(at(10), professional=make_working()).state == "pre_confirmed"
 
 
-@pytest.mark.parametrize("error, own", [(ClientBusyError, "client"), (StudentBusyError, "student")])
+@walked("error, own", [(ClientBusyError, "client"), (StudentBusyError, "student")], anew="centre")
 def test_a_guardian_is_not_advised_what_only_staff_may_do(centre, error, own):
     """Siblings at one hour, of f15_small_ones."""
     sibling = make_student(primary_contact=centre.client, admission_state="enrolled")

@@ -26,6 +26,7 @@ from rayces_core import (
 from rayces_core.scheduling import reschedule
 from rayces_core.scheduling.settling import until_settled
 from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted
+from tests.walking import walked
 
 
 def meanwhile(centre, change, deed):
@@ -53,7 +54,7 @@ def in_a_transaction(centre, deed):
 # -- booking ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("in_transaction", [False, True])
+@walked("in_transaction", [False, True], anew="centre")
 def test_who_comes_second_is_told_who_was_first(centre, in_transaction):
     family, first = another_family(), []
 
@@ -96,7 +97,7 @@ PROFESSIONAL = [
 ]
 
 
-@pytest.mark.parametrize("columns, refusal", PROFESSIONAL, ids=str)
+@walked("columns, refusal", PROFESSIONAL, anew="centre")
 def test_a_change_of_the_professional_that_is_committed_meanwhile_counts(centre, columns, refusal):
     def change():
         for name, value in columns.items():
@@ -150,7 +151,7 @@ def test_a_student_who_is_discharged_meanwhile_has_no_appointment_left(centre):
     assert noted(booked)[-1][0] == "cancel"
 
 
-@pytest.mark.parametrize("same, refusal", [("student", StudentBusyError), ("client", ClientBusyError)])
+@walked("same, refusal", [("student", StudentBusyError), ("client", ClientBusyError)], anew="centre")
 def test_who_is_booked_elsewhere_meanwhile_is_busy(centre, same, refusal):
     others = {"professional": make_working()} | another_family()
     del others[same]
@@ -161,7 +162,7 @@ def test_who_is_booked_elsewhere_meanwhile_is_busy(centre, same, refusal):
     assert (type(error), error.conflicting_id) == (refusal, first[0].id)
 
 
-@pytest.mark.parametrize("same", ["student", "client"])
+@walked("same", ["student", "client"], anew="centre")
 def test_who_may_overlap_is_booked_all_the_same(centre, same):
     others = {"professional": make_working(), "allow_overlap": True} | another_family()
     del others[same]

@@ -1,11 +1,10 @@
 """Who may book and move whose appointments, where `by` says who acts; without it the application answers for it."""
 
-import pytest
-
 from rayces_core import NotPermittedError, Role
 from rayces_core.scheduling import reschedule
 from tests.factory import make_student, make_user
 from tests.scheduling.worlds import NOW, another_family, at, make_working, moving
+from tests.walking import walked
 
 FULL, UNTIL_CONFIRMED, NEVER = "full", "until confirmed", "never"
 
@@ -39,7 +38,7 @@ EVERYBODY = [
 ]
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@walked("who", EVERYBODY, anew="centre")
 def test_staff_book_for_anybody_and_a_client_for_students_whose_contact_they_are(centre, who):
     actor = people(centre)[who]
 
@@ -87,9 +86,11 @@ def test_who_may_not_book_learns_nothing_of_students_and_times(centre):
     assert len({str(error) for error in errors}) == 1
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
-@pytest.mark.parametrize(
-    "option", ["override_schedule", "override_blocked", "override_window", "override_notice", "allow_overlap"]
+@walked("who", EVERYBODY)
+@walked(
+    "option",
+    ["override_schedule", "override_blocked", "override_window", "override_notice", "allow_overlap"],
+    anew="centre",
 )
 def test_only_staff_set_rules_aside(centre, who, option):
     actor = people(centre)[who]
@@ -105,8 +106,8 @@ def test_only_staff_set_rules_aside(centre, who, option):
     centre.refused(NotPermittedError, moving(moved), scheduled_at=at(14), by=actor, **{option: True})
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
+@walked("who", EVERYBODY)
+@walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_staff_move_any_appointment_and_a_client_their_own_until_it_is_confirmed(centre, who, state):
     actor, right = people(centre)[who], MOVERS.get(who, NEVER)
     booked = centre.book(at(10), draft=state == "draft", confirm=state == "confirmed")
@@ -121,7 +122,7 @@ def test_staff_move_any_appointment_and_a_client_their_own_until_it_is_confirmed
     assert booked.scheduled_at == at(10)
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@walked("who", EVERYBODY, anew="centre")
 def test_confirming_at_once_asks_who_may_confirm_as_well(centre, who):
     actor = people(centre)[who]
 

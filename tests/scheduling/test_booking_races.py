@@ -28,7 +28,7 @@ from tests.scheduling.worlds import (
 )
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((3, 8), (20, 50))
+ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 50))
 FEW = quick_or_whole(1, 5)
 LONGEST_WAIT = 30.0  # what waits for a lock that nobody gives back waits longer
 WEEK = timedelta(weeks=1)

@@ -16,6 +16,7 @@ from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, WorkingHours, en
 from tests.scheduling.oracle import MICROSECOND, Case, blocked_json, every_day, hours, schedule_json, utc
 from tests.scheduling.random_cases import PLACES, cases
 from tests.sizes import examples
+from tests.walking import walked
 
 ALL_DAY = (0, 24)
 
@@ -75,13 +76,13 @@ def local_day(zone, *day, **changes):
 
 
 @given(cases())
-@examples(20, 250)
+@examples(8, 250)
 def test_what_is_listed_is_what_the_wall_clock_says(case):
     assert listed(case) == case.listed()
 
 
 @given(cases(), st.data())
-@examples(20, 250)
+@examples(8, 250)
 def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
     edges = {case.start, case.end, case.now, case.now + timedelta(days=case.window_days)}
     edges |= {edge for span in (*case.busy, *allowed(case)) for edge in span}
@@ -94,7 +95,7 @@ def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
 
 
 @given(cases())
-@examples(15, 100)
+@examples(8, 100)
 def test_allowed_ranges_are_exact_to_the_microsecond_and_apart(case):
     ranges = allowed(case)
 
@@ -107,8 +108,8 @@ def test_allowed_ranges_are_exact_to_the_microsecond_and_apart(case):
         assert case.reasons(edge) or edge < case.start or edge + long > case.end
 
 
-@pytest.mark.parametrize("zone", sorted({zone for zone, _ in PLACES}))
-@pytest.mark.parametrize("year", [1920, 2011, 2026])
+@walked("zone", sorted({zone for zone, _ in PLACES}))
+@walked("year", [1920, 2011, 2026])
 def test_pieces_hold_the_offset_of_every_hour_and_every_change(zone, year):
     start, end = utc(year, 1, 1), utc(year + 1, 1, 1)
     pieces = LocalDays(ZoneInfo(zone), microseconds(start), microseconds(end)).pieces
@@ -122,8 +123,8 @@ def test_pieces_hold_the_offset_of_every_hour_and_every_change(zone, year):
         assert found == {timedelta(microseconds=piece.offset)}
 
 
-@pytest.mark.parametrize("zone, change", PLACES)
-@pytest.mark.parametrize("shift", [-1, 0, 1])
+@walked("zone, change", PLACES)
+@walked("shift", [-1, 0, 1])
 def test_a_stretch_that_ends_or_begins_at_a_change_keeps_to_its_own_side(zone, change, shift):
     for start, end in [(change - timedelta(days=2), change), (change, change + timedelta(days=2))]:
         start, end = start + shift * MICROSECOND, end + shift * MICROSECOND
@@ -136,7 +137,7 @@ def test_a_stretch_that_ends_or_begins_at_a_change_keeps_to_its_own_side(zone, c
 # -- days on which the clock changes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("day, length", [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 7, 1), 24)])
+@walked("day, length", [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 7, 1), 24)])
 def test_a_whole_day_has_as_many_sessions_as_hours(day, length):
     case = local_day("Europe/Berlin", *day)
 
@@ -234,9 +235,7 @@ def test_a_window_that_began_before_the_query_keeps_its_own_steps():
     assert on_clock(case.but(start=utc(2026, 5, 11, 9, 1))) == ["11 09:50", "11 10:40", "11 11:30"]
 
 
-@pytest.mark.parametrize(
-    "zone, hour, local", [("Asia/Kathmandu", 20, 11), ("America/New_York", 2, 9), ("Pacific/Kiritimati", 11, 11)]
-)
+@walked("zone, hour, local", [("Asia/Kathmandu", 20, 11), ("America/New_York", 2, 9), ("Pacific/Kiritimati", 11, 11)])
 def test_a_blocked_date_is_the_local_one_where_utc_has_another(zone, hour, local):
     start = utc(2026, 1, 10, hour)
     case = Case(zone, start, start + timedelta(hours=1), now=utc(2026, 1, 1), schedule=hours(ALL_DAY))
@@ -305,7 +304,7 @@ def test_minimum_notice_is_kept_to_the_microsecond():
     assert why_not(case, utc(2026, 5, 11, 10, 30) - MICROSECOND) is Refusal.TOO_SOON
 
 
-@pytest.mark.parametrize("now", [utc(2026, 5, 9), utc(2026, 5, 9, 11), utc(2026, 5, 9, 23, 59)])
+@walked("now", [utc(2026, 5, 9), utc(2026, 5, 9, 11), utc(2026, 5, 9, 23, 59)])
 def test_the_last_day_of_the_booking_window_is_whole(now):
     case = nine_to_one(now=now, window_days=2)
 
@@ -314,7 +313,7 @@ def test_the_last_day_of_the_booking_window_is_whole(now):
     assert why_not(case.but(window_days=1), utc(2026, 5, 11, 9)) is Refusal.BEYOND_WINDOW
 
 
-@pytest.mark.parametrize(
+@walked(
     "zone, day, last",
     [
         ("America/Argentina/Buenos_Aires", date(2026, 5, 11), utc(2026, 5, 12, 3)),
@@ -328,8 +327,8 @@ def test_a_local_day_ends_when_the_next_one_begins(zone, day, last):
     assert end_of_day(day, ZoneInfo(zone)) == last - MICROSECOND
 
 
-@pytest.mark.parametrize("now", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
+@walked("now", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+@walked("zone", ["Pacific/Kiritimati", "America/New_York"])
 def test_a_window_from_the_ends_of_time_is_no_error(now, zone):
     case = local_day(zone, 2026, 5, 11)
     calendar = calendar_of(case)
@@ -353,7 +352,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("given", [given for size in range(5) for given in combinations(RULES, size)])
+@walked("given", [given for size in range(5) for given in combinations(RULES, size)])
 def test_each_rule_is_set_aside_by_itself_and_takes_no_other_with_it(given):
     breaking = {
         "schedule": (nine_to_one(), utc(2026, 5, 11, 3)),
@@ -417,13 +416,13 @@ def test_a_grid_is_that_of_the_wall_clock():
 # -- what is asked wrongly --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("minutes", [14, 481, 0, -60, 60.0, "60", True, None])
+@walked("minutes", [14, 481, 0, -60, 60.0, "60", True, None])
 def test_a_session_of_no_allowed_length_is_refused(minutes):
     with pytest.raises(InvalidDataError, match="duration_minutes"):
         refusal(calendar_of(nine_to_one()), utc(2026, 5, 11, 9), minutes, now=utc(2026, 5, 1))
 
 
-@pytest.mark.parametrize("start", [utc(2026, 5, 10, 23, 59), utc(2026, 5, 11, 23, 1)])
+@walked("start", [utc(2026, 5, 10, 23, 59), utc(2026, 5, 11, 23, 1)])
 def test_a_calendar_does_not_answer_for_time_it_was_not_read_for(start):
     with pytest.raises(InvalidDataError, match="another stretch"):
         why_not(nine_to_one(), start)

@@ -10,6 +10,7 @@ from tests.scheduling import racing
 from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.worlds import ALWAYS, INSTANT, MINUTE, NOW, at, make_working, moving, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 
 def by_family(centre, hour, day=0, **options):
@@ -19,7 +20,7 @@ def by_family(centre, hour, day=0, **options):
 # -- starts -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("late", [INSTANT, 37.5 * 1_000_000 * INSTANT, MINUTE - INSTANT])
+@walked("late", [INSTANT, 37.5 * 1_000_000 * INSTANT, MINUTE - INSTANT], anew="centre")
 def test_a_session_begins_on_a_whole_minute(centre, late):
     """The second half of f14_one_guardian_takes_it_all: 10:00:37.5."""
     booked = centre.book(at(12))
@@ -103,8 +104,8 @@ def test_without_a_setting_there_is_no_limit(centre):
     assert free_slots(centre.professional, at(9), at(17), now=NOW) == []
 
 
-@pytest.mark.parametrize("setting", ["open_holds_per_client", "future_sessions_per_client", "start_every_minutes"])
-@pytest.mark.parametrize("value", [0, -1, True, "2", 10**6])
+@walked("setting", ["open_holds_per_client", "future_sessions_per_client", "start_every_minutes"])
+@walked("value", [0, -1, True, "2", 10**6], anew="centre")
 def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
     with pytest.raises(InvalidDataError):
         centre.settings(**{setting: value})
@@ -112,9 +113,9 @@ def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
     assert by_family(centre, 10 + 7 / 60)
 
 
-@pytest.mark.parametrize("setting", ["open_holds_per_client", "future_sessions_per_client"])
+@walked("setting", ["open_holds_per_client", "future_sessions_per_client"])
 def test_races_do_not_exceed_a_limit(db, setting):
-    workers, rounds, limit = 6, quick_or_whole(3, 20), 2
+    workers, rounds, limit = 6, quick_or_whole(2, 20), 2
     with open_centre(db, settings={setting: limit}, weekly_schedule=ALWAYS) as centre, racing.crew(db, workers) as crew:
         others = [make_working(weekly_schedule=ALWAYS) for _ in range(workers)]
         for number in range(rounds):

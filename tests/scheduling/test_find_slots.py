@@ -10,6 +10,7 @@ from tests.conftest import on_server
 from tests.factory import make_organization, make_student
 from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
 from tests.scheduling.oracle import utc
+from tests.walking import walked
 from tests.wire import wire
 
 # -- a search over many -----------------------------------------------------------------------------------------------
@@ -26,7 +27,7 @@ def test_slots_of_many_come_by_start_and_then_by_professional(here):
     assert len(slots) == 20
 
 
-@pytest.mark.parametrize("limit", [0, 1, 3, 7, 100])
+@walked("limit", [0, 1, 3, 7, 100])
 def test_a_limit_gives_the_earliest(here, limit):
     for _ in range(3):
         make_one()
@@ -85,7 +86,7 @@ def test_appointments_are_found_by_an_index_with_both_bounds(own_db):
 # -- what is asked wrongly --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@walked(
     "wrong, field",
     [
         ({"start": DAY + 24 * HOUR}, "end"),
@@ -113,7 +114,7 @@ def test_arguments_out_of_bounds_are_refused_by_name(here, wrong, field):
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("name", ["start", "end", "now"])
+@walked("name", ["start", "end", "now"])
 def test_a_moment_without_a_zone_is_refused(here, name):
     moments = {"start": DAY, "end": DAY + 24 * HOUR, "now": NOW}
 

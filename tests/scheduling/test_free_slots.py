@@ -24,6 +24,7 @@ from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
 from tests.scheduling.oracle import Case, blocked_json, every_day, schedule_json
 from tests.scheduling.random_cases import cases
 from tests.sizes import examples
+from tests.walking import walked
 
 # -- what takes time --------------------------------------------------------------------------------------------------
 
@@ -37,7 +38,7 @@ def test_a_slot_is_two_moments_in_utc_and_the_users_id(here):
     assert slot.start.tzinfo is slot.end.tzinfo is UTC
 
 
-@pytest.mark.parametrize("state", AppointmentState)
+@walked("state", AppointmentState)
 def test_only_states_that_occupy_time_take_it(db, here, state):
     professional = make_one()
     take(db, professional.user_id, DAY + 10 * HOUR, state=state)
@@ -67,7 +68,7 @@ def test_an_appointment_after_the_range_takes_its_last_slot_by_the_buffer(db, he
     assert free(professional, end=DAY + 13 * HOUR) == [9, 10, 11]
 
 
-@pytest.mark.parametrize("buffer", [0, 60 * 24])
+@walked("buffer", [0, 60 * 24])
 def test_an_appointment_from_before_the_range_takes_time_as_long_as_its_buffer_lasts(db, here, buffer):
     professional = make_one()
     start = DAY + 9 * HOUR + timedelta(minutes=30)
@@ -190,7 +191,7 @@ def test_a_professional_that_is_not_there_is_told_and_in_a_search_left_out(a, b,
             assert find_slots(DAY, DAY + HOUR, professionals=[unknown], now=NOW) == []
 
 
-@pytest.mark.parametrize("wrong", [True, 1.0, "1", None, Professional(), User()])
+@walked("wrong", [True, 1.0, "1", None, Professional(), User()])
 def test_what_is_no_professional_is_refused(here, wrong):
     with pytest.raises(InvalidDataError, match="professional"):
         free(wrong)
@@ -286,7 +287,7 @@ def booked_cases(draw):
 
 
 @given(booked_cases(), st.data())
-@examples(15, 60)
+@examples(6, 60)
 def test_what_is_listed_from_the_database_is_what_the_wall_clock_says(db, booked, data):
     case, taken = booked
     policy = {"minimum_notice_minutes": case.notice_minutes, "booking_window_days": case.window_days}

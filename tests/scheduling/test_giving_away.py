@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from rayces_core import (
     Appointment,
     CrossTenantError,
@@ -23,6 +21,7 @@ from tests.factory import make_user
 from tests.scheduling import racing
 from tests.scheduling.worlds import HOUR, MINUTE, NOW, another_family, at, make_working, moving, noted, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 from tests.wire import wire
 
 # -- onto the same time -----------------------------------------------------------------------------------------------
@@ -84,7 +83,7 @@ def test_a_professional_who_leaves_has_sessions_moved_and_given_away(centre, mov
     assert [slot.start for slot in free_slots(bob, at(9), at(13), now=NOW)] == [at(12)]
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
+@walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_it_keeps_its_state_and_may_change_its_time_as_well(centre, state):
     booked = centre.book(at(10), draft=state == "draft", confirm=state == "confirmed")
     bob = make_working()
@@ -138,7 +137,7 @@ def test_giving_away_takes_two_messages(own_pool):
 
 
 def test_two_who_give_to_each_other_at_once_wait_in_one_order(db):
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
         both = [centre.professional.user_id, bob.user_id]
@@ -169,7 +168,7 @@ def test_of_many_given_to_one_at_one_hour_one_arrives(db):
     workers = 6
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             held = [centre.book(at(10, day), professional=make_working(), **another_family()) for _ in range(workers)]
             wanted = {"scheduled_at": at(11, day), "professional": bob.user_id, "now": NOW}
             outcomes = crew.race([(racing.give_away, wanted | {"appointment_id": one.id}) for one in held])
@@ -181,7 +180,7 @@ def test_of_many_given_to_one_at_one_hour_one_arrives(db):
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("became", ["nothing", "moved on", "given away", "confirmed", "cancelled"])
+@walked("became", ["nothing", "moved on", "given away", "confirmed", "cancelled"], anew="centre")
 def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, moves_told, became):
     booked, bob = centre.book(at(10)), make_working()
     request = {"by": centre.client, "idempotency_key": "k", "now": NOW}
@@ -203,7 +202,7 @@ def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, moves
     assert (again.was_repeated, again.__data__, moves_told) == (True, row.__data__, [])
 
 
-@pytest.mark.parametrize(
+@walked(
     "other",
     [
         {"scheduled_at": at(12)},
@@ -212,6 +211,7 @@ def test_a_repeated_move_changes_nothing_whatever_has_become_of_it(centre, moves
         {"allow_overlap": True},
         {"override_window": True},
     ],
+    anew="centre",
 )
 def test_a_key_names_one_request(centre, other):
     booked = centre.book(at(10))
@@ -255,7 +255,7 @@ def test_a_stranger_learns_nothing_from_a_repeated_key(centre):
     centre.refused(NotPermittedError, moving(booked, idempotency_key="k", by=make_user()), scheduled_at=at(11))
 
 
-@pytest.mark.parametrize("key", ["", " ", "k" * 256, 7, "a\0b"])
+@walked("key", ["", " ", "k" * 256, 7, "a\0b"], anew="centre")
 def test_a_key_is_a_text(centre, key):
     booked = centre.book(at(10))
 
@@ -268,7 +268,7 @@ def test_one_key_from_many_processes_moves_once(db):
     workers = 6
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         bob = make_working()
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             booked = centre.book(at(10, day))
             wanted = {"appointment_id": booked.id, "scheduled_at": at(11, day), "professional": bob.user_id, "now": NOW}
             outcomes = crew.race([(racing.give_away, wanted | {"idempotency_key": f"k{day}"})] * workers)
@@ -279,7 +279,7 @@ def test_one_key_from_many_processes_moves_once(db):
 def test_one_key_for_several_appointments_in_a_race_moves_one(db):
     workers = 4
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
-        for day in range(quick_or_whole(3, 20)):
+        for day in range(quick_or_whole(2, 20)):
             held = [centre.book(at(10, day), professional=make_working(), **another_family()) for _ in range(workers)]
             deeds = [
                 (

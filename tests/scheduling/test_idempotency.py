@@ -15,11 +15,12 @@ from tests.factory import make_user
 from tests.scheduling import racing
 from tests.scheduling.worlds import NOW, Other, another_family, at, make_working, noted, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 # -- the same again ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"confirm": True}, {"draft": True}, {"uses_credit": True, "notes": "a"}])
+@walked("options", [{}, {"confirm": True}, {"draft": True}, {"uses_credit": True, "notes": "a"}], anew="centre")
 def test_the_same_request_again_gives_the_appointment_of_the_first_time(centre, told, options):
     first = centre.book(idempotency_key="k", **options)
     told.clear()
@@ -38,7 +39,7 @@ def test_without_a_key_nothing_is_repeated(centre):
     assert Appointment.select().count() == 2
 
 
-@pytest.mark.parametrize("became", ["confirmed", "cancelled", "moved", "executed"])
+@walked("became", ["confirmed", "cancelled", "moved", "executed"], anew="centre")
 def test_whatever_became_of_it_is_given(centre, became):
     booked = centre.book(idempotency_key="k")
     if became in ("confirmed", "executed"):
@@ -116,7 +117,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("field", OTHERS)
+@walked("field", OTHERS)
 def test_each_part_of_a_request_tells_it_from_another(centre, field):
     centre.book(idempotency_key="k")
 
@@ -137,13 +138,13 @@ def test_a_key_is_the_organizations_own(db, centre):
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["k", "k" * 255, " k ", "ключ", "a/b?c=%s%%(tenant)s"])
+@walked("key", ["k", "k" * 255, " k ", "ключ", "a/b?c=%s%%(tenant)s"], anew="centre")
 def test_a_key_is_a_text_of_at_most_255_characters(centre, key):
     assert centre.book(idempotency_key=key).idempotency_key == key
     assert centre.book(idempotency_key=key).id
 
 
-@pytest.mark.parametrize("key", ["", "  ", "k" * 256, "a\0b", "\ud800", 7, b"k", True])
+@walked("key", ["", "  ", "k" * 256, "a\0b", "\ud800", 7, b"k", True])
 def test_what_is_no_key_is_refused(centre, key):
     assert centre.refused(InvalidDataError, idempotency_key=key).field == "idempotency_key"
 
@@ -154,7 +155,7 @@ def test_keys_differ_by_case_and_blanks(centre):
     assert len(ids) == 3
 
 
-@pytest.mark.parametrize("column", ["idempotency_key", "request_fingerprint"])
+@walked("column", ["idempotency_key", "request_fingerprint"])
 def test_a_request_stays_what_it_was(centre, column):
     centre.book(idempotency_key="k")
 
@@ -165,7 +166,7 @@ def test_a_request_stays_what_it_was(centre, column):
 # -- at the same time -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}], ids=str)
+@walked("options", [{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}], anew="centre")
 def test_a_repetition_waits_for_the_first_and_gives_what_it_made(db, centre, options):
     with db.atomic():
         first = centre.book(idempotency_key="k", **options)
@@ -197,7 +198,7 @@ def test_a_repetition_books_when_the_first_is_undone(db, centre):
     assert other.finish() == Appointment.get()
 
 
-ROUNDS = quick_or_whole(2, 5)
+ROUNDS = quick_or_whole(1, 5)
 
 
 def test_processes_that_ask_the_same_at_once_make_one_appointment(db, centre):

@@ -9,6 +9,7 @@ from rayces_core.scheduling import due_reminders, expire_overdue, free_slots, re
 from tests.scheduling import racing
 from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, noted, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 from tests.wire import wire
 
 LATER = NOW + 24 * HOUR + INSTANT
@@ -39,7 +40,7 @@ def test_until_the_last_moment_a_hold_holds(centre):
     assert error.conflicting_id == held.id
 
 
-@pytest.mark.parametrize("how", ["book", "draft", "confirm", "reschedule", "pre_confirm"])
+@walked("how", ["book", "draft", "confirm", "reschedule", "pre_confirm"], anew="centre")
 def test_whoever_takes_its_time_expires_it_in_the_same_unit_of_work(centre, told, how):
     held = centre.book(at(10, 7))
     draft, confirmed = centre.book_for_another(at(10, 9), draft=True), centre.book_for_another(at(10, 8), confirm=True)
@@ -153,7 +154,7 @@ def test_only_who_meets_one_pays_for_it_with_more_messages(own_pool):
 
 
 def test_of_many_who_meet_one_overdue_hold_one_gets_its_time(db):
-    workers, rounds = 6, quick_or_whole(3, 20)
+    workers, rounds = 6, quick_or_whole(2, 20)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         families = [another_family() for _ in range(workers)]
         for number in range(rounds):

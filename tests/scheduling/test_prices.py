@@ -15,13 +15,19 @@ from rayces_core.scheduling import book_series, reschedule
 from tests.factory import make_appointment
 from tests.scheduling.worlds import ALWAYS, NOW, at, open_centre
 from tests.state_machine.rules import columns, in_memory, make_in, stored
+from tests.walking import walked
 
 EURO = {"session_price_cents": 4500, "currency": "EUR"}
 
 
 @pytest.fixture
-def centre(db):
-    with open_centre(db, weekly_schedule=ALWAYS, **EURO) as opened:
+def make_centre(db):
+    return lambda: open_centre(db, weekly_schedule=ALWAYS, **EURO)
+
+
+@pytest.fixture
+def centre(make_centre):
+    with make_centre() as opened:
         yield opened
 
 
@@ -34,7 +40,7 @@ def ask(centre, **changes):
     Professional.update(**changes).where(Professional.id == centre.professional.id).execute()
 
 
-@pytest.mark.parametrize("how", [{}, {"draft": True}, {"confirm": True}], ids=str)
+@walked("how", [{}, {"draft": True}, {"confirm": True}], anew="centre")
 def test_a_session_keeps_the_price_of_the_day_on_which_it_was_booked(centre, how):
     booked = centre.book(at(10), **how)
     ask(centre, session_price_cents=9900, currency="USD")
@@ -64,16 +70,15 @@ def test_moving_a_session_changes_no_price(centre):
 # -- changing it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
-@pytest.mark.parametrize(
-    ("given", "expected"),
+@walked("state", ["draft", "pre_confirmed", "confirmed"])
+@walked(
+    "given, expected",
     [
         ({"price_cents": 100}, (100, "EUR")),
         ({"price_cents": 0}, (0, "EUR")),
         ({"price_cents": 100, "currency": "ARS"}, (100, "ARS")),
         ({"price_cents": None}, (None, None)),
     ],
-    ids=str,
 )
 def test_staff_change_it_and_the_journal_keeps_the_one_before(centre, state, given, expected):
     row = make_in(Appointment, state, professional=centre.professional, price_cents=4500, currency="EUR")
@@ -100,7 +105,7 @@ def test_the_first_price_of_a_session_without_one_is_in_the_professionals_curren
     assert [change.details for change in row.history()] == [{}]
 
 
-@pytest.mark.parametrize("state", ["executed", "no_show", "cancelled"])
+@walked("state", ["executed", "no_show", "cancelled"])
 def test_what_took_place_has_its_price(centre, state):
     row = make_in(Appointment, state, price_cents=4500, currency="EUR")
     with pytest.raises(InvalidTransitionError):
@@ -117,7 +122,7 @@ def test_families_and_professionals_do_not_set_it(centre):
     assert "change_price" in booked.available_events(by=centre.staff)
 
 
-@pytest.mark.parametrize("given", [{"price_cents": "1"}, {"price_cents": 1.5}, {"price_cents": 1, "currency": "peso"}])
+@walked("given", [{"price_cents": "1"}, {"price_cents": 1.5}, {"price_cents": 1, "currency": "peso"}], anew="centre")
 def test_a_price_is_whole_cents_of_a_currency(centre, given):
     booked = centre.book(at(10))
     remembered = in_memory(booked)
@@ -126,7 +131,7 @@ def test_a_price_is_whole_cents_of_a_currency(centre, given):
     assert (in_memory(booked), price(booked)) == (remembered, (4500, "EUR"))
 
 
-@pytest.mark.parametrize("cents", [-1, 2**31])
+@walked("cents", [-1, 2**31], anew="centre")
 def test_a_price_below_zero_is_refused_before_the_database_has_to(centre, cents):
     booked = centre.book(at(10))
     deeds = (

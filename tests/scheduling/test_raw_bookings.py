@@ -8,6 +8,7 @@ import pytest
 
 from rayces_core import CheckFailedError, SlotTakenError
 from tests.scheduling.worlds import HOUR, MINUTE, NOW, Other, another_family, at
+from tests.walking import walked
 
 TAKE = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,
@@ -54,7 +55,7 @@ def refused(centre, role, error, sql, given):
     return caught.value
 
 
-@pytest.mark.parametrize("start", [at(10), at(9) + MINUTE, at(11) - MINUTE])
+@walked("start", [at(10), at(9) + MINUTE, at(11) - MINUTE], anew="centre")
 def test_a_row_over_an_appointment_is_refused(centre, role, start):
     centre.book(at(10))
 
@@ -63,7 +64,7 @@ def test_a_row_over_an_appointment_is_refused(centre, role, start):
     assert (error.constraint, error.fields) == ("appointments_no_overlap", ("professional_id", "scheduled_at"))
 
 
-@pytest.mark.parametrize("sql", [MOVE, LENGTHEN, LENGTHEN_THE_BUFFER])
+@walked("sql", [MOVE, LENGTHEN, LENGTHEN_THE_BUFFER], anew="centre")
 def test_a_change_into_an_appointment_is_refused(centre, role, sql):
     centre.book(at(10))
     mine = centre.book(at(9))
@@ -141,7 +142,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("state, change", [(state, change) for state, changes in WRONG.items() for change in changes])
+@walked("state, change", [(state, change) for state, changes in WRONG.items() for change in changes], anew="centre")
 def test_a_wrongly_stamped_row_is_refused(centre, role, state, change):
     booked = centre.book(at(10), draft=state == "draft", confirm=state == "confirmed")
 
@@ -150,7 +151,7 @@ def test_a_wrongly_stamped_row_is_refused(centre, role, state, change):
     assert error.table == "appointments"
 
 
-@pytest.mark.parametrize("column", ["idempotency_key", "request_fingerprint"])
+@walked("column", ["idempotency_key", "request_fingerprint"], anew="centre")
 def test_a_key_comes_with_what_was_asked(centre, column):
     booked = centre.book(at(10))
 

@@ -9,6 +9,7 @@ from rayces_core import Appointment, Database, InvalidDataError, NaiveDatetimeEr
 from rayces_core.scheduling import due_reminders, reschedule
 from tests.scheduling import racing
 from tests.scheduling.worlds import ALWAYS, DAY, HOUR, INSTANT, MINUTE, NOW, Other, at, noted, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 ONE_DAY = timedelta(days=1)
@@ -87,7 +88,7 @@ def test_reminders_come_in_stages(centre):
     assert staged(BOTH, at(9.5)) == []
 
 
-@pytest.mark.parametrize("stages", [BOTH, BOTH[::-1], (*BOTH, timedelta(days=3), HOUR), iter([HOUR, ONE_DAY])])
+@walked("stages", [BOTH, BOTH[::-1], (*BOTH, timedelta(days=3), HOUR), iter([HOUR, ONE_DAY])], anew="centre")
 def test_f09_two_reminders_at_once_are_one_for_the_nearest_stage(centre, stages):
     """After an outage of the cron, whatever the order of the stages."""
     booked = centre.book(at(10), confirm=True)
@@ -110,7 +111,7 @@ def test_f09_what_was_booked_half_an_hour_ahead_is_not_reminded_of(centre):
     assert staged(BOTH, at(10)) == staged(BOTH, at(10.25)) == []
 
 
-@pytest.mark.parametrize("minutes", [None, 0, 5, 90])
+@walked("minutes", [None, 0, 5, 90], anew="centre")
 def test_what_was_booked_or_moved_a_moment_ago_is_left_alone_for_a_settings_minutes(centre, minutes):
     centre.settings(**({} if minutes is None else {"reminder_quiet_minutes": minutes}))
     quiet = timedelta(minutes=60 if minutes is None else minutes)
@@ -228,7 +229,7 @@ def test_processes_at_once_give_each_exactly_once(db, centre):
     assert sorted(given) == sorted(ids)
 
 
-@pytest.mark.parametrize(
+@walked(
     "stages",
     [
         None,
@@ -257,7 +258,7 @@ def test_reminders_need_a_binding_and_an_aware_moment(centre):
         Context().run(lambda: due_reminders(BOTH))
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", True])
+@walked("limit", [0, -1, 1.5, "10", True])
 def test_a_limit_is_a_number_above_zero(centre, limit):
     with pytest.raises(InvalidDataError) as caught:
         due_reminders([ONE_DAY], NOW, limit=limit)

@@ -27,6 +27,7 @@ from rayces_core.scheduling import due_reminders, free_slots, reschedule
 from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_user
 from tests.scheduling.worlds import HOUR, INSTANT, MINUTE, NOW, another_family, at, make_working, moving, open_centre
+from tests.walking import walked
 from tests.wire import wire
 
 TEN, NOON = at(10), at(12)
@@ -53,7 +54,7 @@ def move_to(appointment, start=NOON):
 # -- what changes -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
+@walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_the_same_object_gets_its_new_time_and_keeps_its_state(centre, state):
     booked = booked_as(centre, state)
     before = dict(booked.__data__)
@@ -101,7 +102,7 @@ def test_the_old_time_is_free_and_the_new_one_is_not(centre):
     assert centre.refused(SlotTakenError, **another_family(), scheduled_at=at(11)).conflicting_id == booked.id
 
 
-@pytest.mark.parametrize("start", [at(10.5), at(9.5), at(10) + MINUTE])
+@walked("start", [at(10.5), at(9.5), at(10) + MINUTE], anew="centre")
 def test_it_may_overlap_itself(centre, start):
     booked = centre.book(at(10))
 
@@ -144,7 +145,7 @@ def test_what_the_database_says_is_moved_and_not_what_an_old_object_says(centre)
 # -- journal and subscribers ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["draft", "pre_confirmed", "confirmed"])
+@walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_the_journal_says_from_when_and_why(centre, state):
     booked = booked_as(centre, state)
     reschedule(booked, at(12), by=centre.staff, reason="rain", now=NOW + HOUR)
@@ -174,7 +175,7 @@ def test_subscribers_are_told_after_the_commit(centre, moves_told):
     assert change.given == {"scheduled_at": at(12), "duration_minutes": 30}
 
 
-@pytest.mark.parametrize("savepoint", [False, True])
+@walked("savepoint", [False, True], anew="centre")
 def test_the_object_goes_back_when_its_unit_of_work_is_undone(centre, moves_told, savepoint):
     booked = centre.book(at(10))
     booked.notes = "to be saved"
@@ -211,7 +212,7 @@ def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, mov
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["executed", "cancelled", "no_show"])
+@walked("state", ["executed", "cancelled", "no_show"], anew="centre")
 def test_what_is_final_is_not_moved(centre, state):
     booked = booked_as(centre, state)
 
@@ -256,7 +257,7 @@ def test_each_rule_of_booking_holds_for_the_new_time(centre):
     assert reschedule(booked, at(10), duration_minutes=120, now=NOW).occupied_until == at(12)
 
 
-@pytest.mark.parametrize("mover", ["staff", None])
+@walked("mover", ["staff", None], anew="centre")
 def test_people_are_not_asked_about_again_when_staff_move(centre, mover):
     by = mover and centre.staff
     booked, draft = centre.book(at(10)), centre.book_for_another(at(14), draft=True)
@@ -330,7 +331,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("field, value", [(field, value) for field, values in MALFORMED.items() for value in values])
+@walked("field, value", [(field, value) for field, values in MALFORMED.items() for value in values], anew="centre")
 def test_malformed_arguments_are_named(centre, field, value):
     booked = centre.book(at(10))
 

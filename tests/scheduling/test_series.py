@@ -34,6 +34,7 @@ from tests.scheduling.worlds import (
     noted,
     open_centre,
 )
+from tests.walking import walked
 
 WEEK = timedelta(weeks=1)
 TEN = at(10)
@@ -69,7 +70,7 @@ def test_a_series_is_weekly_unless_it_is_said(centre):
     assert starts(series(centre, count=2)) == [at(10), at(10, 7)]
 
 
-@pytest.mark.parametrize(
+@walked(
     "until, count",
     [
         (date(2031, 3, 17), 3),
@@ -80,6 +81,7 @@ def test_a_series_is_weekly_unless_it_is_said(centre):
         (at(10), 1),
         (at(7, 14).astimezone(ZoneInfo("America/Argentina/Buenos_Aires")), 2),
     ],
+    anew="centre",
 )
 def test_a_series_may_go_on_until_a_day_or_a_moment(centre, until, count):
     assert len(series(centre, until=until).booked) == count
@@ -106,7 +108,7 @@ CLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("zone, start", CLOCKS)
+@walked("zone, start", CLOCKS)
 def test_it_is_the_same_time_by_the_wall_clock_when_clocks_change(db, zone, start):
     with open_centre(db, zone=zone) as centre:
         made = series(centre, start, count=4, now=start - HOUR)
@@ -245,7 +247,7 @@ def test_a_repetition_at_the_same_time_waits_and_gives_the_same(db, centre):
     assert Appointment.select().count() == 3
 
 
-@pytest.mark.parametrize("key", ["", " ", 7, b"k", "a\0b", "k" * 252])
+@walked("key", ["", " ", 7, b"k", "a\0b", "k" * 252])
 def test_what_is_no_key_is_refused(centre, key):
     asked = {"count": 1, "idempotency_key": key}
 
@@ -272,7 +274,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("asked, field", BAD, ids=str)
+@walked("asked, field", BAD)
 def test_bad_arguments_are_named(centre, asked, field):
     assert centre.refused(InvalidDataError, lambda: series(centre, **asked)).field == field
 

@@ -29,6 +29,7 @@ from tests.scheduling.worlds import (
     at,
     open_centre,
 )
+from tests.walking import walked
 from tests.wire import wire
 
 OVERDUE = NOW + 24 * HOUR + INSTANT
@@ -114,7 +115,7 @@ def test_without_a_present_the_clock_is_asked(centre):
         assert expire_overdue() == 1
 
 
-@pytest.mark.parametrize("count, size", [(0, 1), (1, 1), (7, 3), (9, 3), (20, 500)])
+@walked("count, size", [(0, 1), (1, 1), (7, 3), (9, 3), (20, 500)])
 def test_all_of_them_expire_whatever_the_size_of_a_batch(centre, count, size):
     ids = hold(centre, count)
 
@@ -201,7 +202,7 @@ def test_processes_at_once_expire_each_exactly_once(db, centre):
     assert events(ids) == dict.fromkeys(ids, 1)
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.5, "10", True, None])
+@walked("size", [0, -1, 1.5, "10", True, None])
 def test_a_batch_has_a_size(centre, size):
     with pytest.raises(InvalidDataError, match="batch_size"):
         expire_overdue(OVERDUE, batch_size=size)

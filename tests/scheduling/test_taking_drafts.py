@@ -1,7 +1,5 @@
 """A draft that takes its time is asked every rule about time that a booking is asked."""
 
-import pytest
-
 from rayces_core import (
     Appointment,
     ClientBusyError,
@@ -14,6 +12,7 @@ from tests.factory import make_student, make_user
 from tests.scheduling import racing
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, open_centre
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 
 def taking(draft, **given):
@@ -55,7 +54,7 @@ def test_of_several_the_professionals_time_is_told_first(centre):
     assert centre.refused(SlotTakenError, taking(draft)).conflicting_id == taken.id
 
 
-@pytest.mark.parametrize("moved", [False, True])
+@walked("moved", [False, True], anew="centre")
 def test_a_draft_that_allows_an_overlap_remembers_it(centre, moved):
     centre.book(at(11 if moved else 10), professional=make_working())
     draft = centre.book(at(10), draft=True, by=centre.staff, allow_overlap=not moved)
@@ -75,7 +74,7 @@ def test_an_overlap_is_allowed_for_the_time_that_it_was_asked_for(centre):
     assert reschedule(draft, at(11), now=NOW).allows_overlap is False
 
 
-@pytest.mark.parametrize("late", [0 * HOUR, HOUR, 48 * HOUR])
+@walked("late", [0 * HOUR, HOUR, 48 * HOUR])
 def test_a_draft_of_the_past_takes_no_hold(centre, late):
     """f02_draft_of_the_past_takes_a_hold."""
     draft, told = centre.book(at(10), draft=True), []
@@ -110,7 +109,7 @@ def test_what_is_not_about_time_is_not_asked_again(centre):
 
 
 def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         elsewhere = [make_working() for _ in range(workers)]
         for number in range(rounds):
@@ -132,7 +131,7 @@ def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
 
 def test_drafts_of_many_children_and_professionals_wait_in_one_order(db):
     """Crossed pairs: each of two professionals' drafts is of the other's child; nobody waits in a circle."""
-    workers, rounds = 6, quick_or_whole(4, 25)
+    workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
         professionals = [make_working() for _ in range(2)]
         children = [make_student(admission_state="enrolled") for _ in range(2)]

@@ -13,6 +13,7 @@ from tests.scheduling.oracle import hours, schedule_json
 from tests.scheduling.test_listed_is_bookable import agendas, centre_of, minutes_of, reason_of, take, telling
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, moving, open_centre
 from tests.sizes import examples
+from tests.walking import walked
 
 NINE_TO_ONE = schedule_json(hours((9, 13)))
 
@@ -111,7 +112,7 @@ def test_one_who_is_not_active_is_listed_for_own_appointments_only(centre):
     }
 
 
-@pytest.mark.parametrize("moving", [7, "x", Appointment()])
+@walked("moving", [7, "x", Appointment()])
 def test_what_is_moved_is_a_saved_appointment(centre, moving):
     with pytest.raises(InvalidDataError) as caught:
         free_slots(centre.professional, at(0), at(24), moving=moving, now=NOW)
@@ -147,7 +148,7 @@ def listed_for(case, centre, booked):
 
 
 # Not made smaller when it fails: that takes minutes, as each example is dozens of moves.
-@examples(8, 40, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@examples(4, 40, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(agenda=agendas(), data=st.data())
 def check(db, agenda, data):
     case, booked = agenda

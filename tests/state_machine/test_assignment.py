@@ -16,11 +16,12 @@ from rayces_core import (
 )
 from tests.factory import make_appointment, make_balance, make_transaction
 from tests.state_machine.rules import RULES, columns, make_in, stored
+from tests.walking import walked
 
 MOMENT = datetime(2031, 2, 3, 15, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("model", RULES)
+@walked("model", RULES)
 def test_the_state_of_a_row_is_not_assigned(bound, model):
     field, initial = model.lifecycle.field, model.lifecycle.initial
     other = list(model.lifecycle.states)[1]
@@ -58,7 +59,7 @@ def test_a_state_may_be_assigned_until_the_row_is_saved(bound):
     assert stored(student)["admission_state"] == "enrolled"
 
 
-@pytest.mark.parametrize("model", RULES)
+@walked("model", RULES)
 def test_a_new_row_may_be_given_any_state_that_its_stamps_fit(bound, model):
     for state in model.lifecycle.states:
         row = make_in(model, str(state))

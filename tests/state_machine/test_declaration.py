@@ -7,6 +7,7 @@ import pytest
 from rayces_core import ConfigurationError
 from rayces_core.state_machine import StateMachine
 from tests.state_machine.rules import KEEPING, RULES
+from tests.walking import walked
 
 
 class Lamp(StrEnum):
@@ -49,13 +50,13 @@ def test_the_model_gets_a_predicate_for_each_event():
     assert not hasattr(switch, "history")  # it keeps no journal
 
 
-@pytest.mark.parametrize("model", RULES)
+@walked("model", RULES)
 def test_every_model_has_the_readers_of_its_machine(model):
     assert {name for name in dir(model) if name.startswith("can_")} == {f"can_{event}" for event in RULES[model]}
     assert all(callable(getattr(model, name)) for name in ("available_events", "history", "actor_of"))
 
 
-@pytest.mark.parametrize(("source", "target"), [("off", Lamp.ON), (Lamp.OFF, "glowing"), ((Lamp.OFF, "x"), Lamp.ON)])
+@walked("source, target", [("off", Lamp.ON), (Lamp.OFF, "glowing"), ((Lamp.OFF, "x"), Lamp.ON)])
 def test_a_state_that_the_enum_does_not_have_is_refused(source, target):
     with pytest.raises(ConfigurationError, match="is no Lamp"):
         StateMachine("lamp", Lamp).transition(source=source, target=target)
@@ -69,7 +70,7 @@ def test_an_event_is_declared_once():
         def turn_on(self): ...
 
 
-@pytest.mark.parametrize("attach", ["on", "within"])
+@walked("attach", ["on", "within"])
 def test_nobody_waits_for_an_event_that_is_not_there(attach):
     machine = lamp().machine
     with pytest.raises(ConfigurationError, match="there is no event 'explode'; there are turn_on, drop, clean"):

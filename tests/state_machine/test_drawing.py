@@ -3,11 +3,10 @@
 import re
 from enum import StrEnum
 
-import pytest
-
 from rayces_core import Appointment
 from rayces_core.state_machine import DatabaseGuard, Guard, Permission, StateMachine, diagram, table
 from tests.state_machine.rules import RULES
+from tests.walking import walked
 
 SENDER = Permission("its sender", lambda *_: True)
 POST = Permission("the post", lambda *_: True)
@@ -61,7 +60,7 @@ def test_the_diagram_has_an_arrow_for_each_source_and_says_where_it_begins_and_e
     ]
 
 
-@pytest.mark.parametrize("model", RULES)
+@walked("model", RULES)
 def test_the_arrows_of_a_lifecycle_are_the_rule_books(model):
     arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", diagram(model.lifecycle), re.MULTILINE)
     rules = RULES[model].items()

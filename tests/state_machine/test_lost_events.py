@@ -12,6 +12,7 @@ from rayces_core.database.messages import Message
 from rayces_core.scheduling import reschedule
 from tests.scheduling.worlds import DAY, HOUR, NOW, open_centre
 from tests.state_machine.rules import allowed_from, fire, make_in, steps
+from tests.walking import walked
 
 PRESENT = Message("SELECT clock_timestamp()", types={})
 POSSIBLE = [step for step in steps() if step[2] in allowed_from(*step[:2])]
@@ -38,7 +39,7 @@ def asked(monkeypatch):
     return compared
 
 
-@pytest.mark.parametrize(("model", "state", "event"), POSSIBLE)
+@walked("model, state, event", POSSIBLE)
 def test_an_event_is_found_as_it_was_made(bound, asked, model, state, event):
     row = make_in(model, state)
     asked.clear()

@@ -22,8 +22,9 @@ from tests.sizes import quick_or_whole
 from tests.state_machine import racers
 from tests.state_machine.racers import race, worker
 from tests.state_machine.rules import fire, make_in, replayed, stored
+from tests.walking import walked
 
-ROUNDS = quick_or_whole(4, 20)
+ROUNDS = quick_or_whole(2, 20)
 MANY = quick_or_whole(6, 20)
 
 
@@ -78,7 +79,7 @@ def test_of_many_that_take_one_slot_one_wins_and_the_others_know_which(db, bound
     assert {error.conflicting_id for error in errors} == {winner.id}
 
 
-@pytest.mark.parametrize("other", [racers.complete, racers.fail], ids=["complete", "fail"])
+@walked("other", [racers.complete, racers.fail])
 def test_an_entry_is_settled_once_and_the_balance_moves_once(db, bound, other):
     balance = make_balance()
     entries = [make_transaction(credit_balance=balance, amount=3) for _ in range(ROUNDS)]
@@ -169,7 +170,7 @@ def test_who_takes_a_slot_waits_for_the_professional_and_sees_what_was_booked_me
     assert caught.value.conflicting_id == other.id
 
 
-@pytest.mark.parametrize("behind", [False, True], ids=["up to date", "behind"])
+@walked("behind", [False, True])
 def test_who_waits_for_the_row_is_told_what_became_of_it(db, bound, somebody, behind):
     row = make_appointment()
     stale = Appointment.get_by_id(row.id)
@@ -199,7 +200,7 @@ def test_an_entry_that_is_edited_meanwhile_is_completed_once_with_its_balance(db
 # -- killed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["before the appointments", "after the appointments", "before the commit"])
+@walked("where", ["before the appointments", "after the appointments", "before the commit"])
 def test_a_process_killed_in_the_middle_leaves_nothing_half_done(db, bound, where):
     student = make_in(Student, "enrolled")
     appointments = [make_appointment(student=student) for _ in range(3)]

@@ -15,6 +15,7 @@ from rayces_core import (
 )
 from tests.factory import START, make_appointment, make_student
 from tests.state_machine.rules import columns, fire, in_memory, make_in, stored
+from tests.walking import walked
 
 NOW = START - timedelta(days=9)
 
@@ -136,7 +137,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("undo", WAYS, ids=lambda way: way.__name__)
+@walked("undo", WAYS)
 def test_what_a_unit_undoes_is_undone_in_the_object(db, bound, admin, undo):
     appointment = make_appointment()
     appointment.pre_confirm(now=NOW)
@@ -189,10 +190,9 @@ def followed_by_another_unit_that_is_undone(db, act):
     undone_by_exception(db, make_student)
 
 
-@pytest.mark.parametrize(
+@walked(
     "keep",
     [committed, committed_inside, committed_in_the_middle, committed_by_hand, followed_by_another_unit_that_is_undone],
-    ids=lambda way: way.__name__,
 )
 def test_what_a_unit_keeps_stays_in_the_object(db, bound, keep):
     appointment = make_appointment()
@@ -201,7 +201,7 @@ def test_what_a_unit_keeps_stays_in_the_object(db, bound, keep):
     assert columns(appointment) == stored(appointment)
 
 
-@pytest.mark.parametrize("connected", [True, False], ids=["on a connection", "on none yet"])
+@walked("connected", [True, False])
 def test_a_transition_by_hand_that_is_alone_or_a_unit_of_its_own_is_kept(db, a, connected):
     with db.tenant(a):
         appointment, student = make_appointment(), make_in(Student, "enrolled")

@@ -7,6 +7,7 @@ import pytest
 from rayces_core import Appointment, SettledFieldError
 from tests.factory import START, make_appointment, make_professional, make_student, make_user
 from tests.state_machine.rules import columns, stored
+from tests.walking import walked
 
 # Column → another value, the word in the message that helps.
 OTHERS = {
@@ -22,7 +23,7 @@ def key_of(value):
     return getattr(value, "user_id", getattr(value, "id", value))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@walked("name", OTHERS)
 def test_a_saved_row_refuses_another_value_and_names_what_to_call(bound, name):
     row, (another, word) = make_appointment(), OTHERS[name]
     value, field = another(), Appointment._meta.fields[name]
@@ -63,7 +64,7 @@ def test_a_value_where_there_was_none_is_refused_on_a_row_read_in_part(bound):
     assert Appointment.get_by_id(row.id).price_cents is None
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@walked("name", OTHERS)
 def test_the_value_that_it_has_may_come_back_as_forms_send_it(bound, name):
     row = Appointment.get_by_id(make_appointment().id)
     setattr(row, name, getattr(row, name))

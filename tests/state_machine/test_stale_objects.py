@@ -12,6 +12,7 @@ from rayces_core import (
 )
 from tests.factory import have_unsaved, make_appointment, make_user, write_past
 from tests.state_machine.rules import columns, fire, in_memory, make_in, moment_for, stored
+from tests.walking import walked
 
 
 def behind(row, event, **given):
@@ -127,7 +128,7 @@ def test_who_owns_it_now_decides(bound):
     assert appointment.client == heir
 
 
-@pytest.mark.parametrize("names", [("id",), ("id", "state"), ("id", "expires_at"), ("id", "state", "client")])
+@walked("names", [("id",), ("id", "state"), ("id", "expires_at"), ("id", "state", "client")])
 def test_an_object_that_was_read_in_part_moves_too(bound, names):
     appointment = make_in(Appointment, "pre_confirmed")
     part = Appointment.select(*(Appointment._meta.fields[name] for name in names))

@@ -13,6 +13,7 @@ from rayces_core import Appointment, ConfigurationError, Student
 from tests.factory import make_appointment, make_student
 from tests.state_machine.rules import fire, make_in, moment_for
 from tests.state_machine.test_rollback import WAYS
+from tests.walking import walked
 
 
 class Undone(Exception):
@@ -57,7 +58,7 @@ def yielding(change):
     yield change
 
 
-@pytest.mark.parametrize("deferred", [waiting, Waiting(), yielding, functools.partial(waiting)])
+@walked("deferred", [waiting, Waiting(), yielding, functools.partial(waiting)])
 def test_what_calling_does_not_run_can_be_told_of_nothing(db, deferred):
     for subscribe in (Appointment.lifecycle.on("cancel"), Appointment.lifecycle.within("cancel"), db.on_commit):
         with pytest.raises(ConfigurationError, match="returns before it has run"):
@@ -107,7 +108,7 @@ def test_it_is_told_after_the_outermost_commit_when_others_can_see_it(db, bound,
     assert seen[1:] == [("confirmed", None)]
 
 
-@pytest.mark.parametrize("undo", WAYS, ids=lambda way: way.__name__)
+@walked("undo", WAYS)
 def test_of_what_was_undone_nobody_hears(db, bound, listen, undo):
     told, appointment = listen(Appointment.lifecycle), make_appointment()
     undo(db, lambda: fire(appointment, "pre_confirm"))
@@ -134,7 +135,7 @@ def test_of_what_was_refused_nobody_hears(bound, listen):
     assert told == []
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
+@walked("inside", [False, True])
 def test_one_that_fails_is_logged_and_undoes_nothing(db, bound, listen, caplog, inside):
     def fail(change):
         raise Undone("mail server")
@@ -185,8 +186,8 @@ def goes_on(change):
         fire(change.subject, "confirm")
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
-@pytest.mark.parametrize("first", ["who goes on", "who listens"])
+@walked("inside", [False, True])
+@walked("first", ["who goes on", "who listens"])
 def test_f10_what_follows_from_a_change_is_told_after_it(db, bound, listen, inside, first):
     events = []
     listeners = [goes_on, lambda change: events.append((change.event, str(change.to_state)))]

@@ -34,6 +34,7 @@ from tests.factory import (
     make_user,
 )
 from tests.state_machine.rules import RULES, fire, in_memory, make_in, stored
+from tests.walking import walked
 from tests.wire import wire
 
 MOMENT = datetime(2031, 2, 3, 15, tzinfo=UTC)
@@ -127,7 +128,7 @@ def test_a_moment_of_another_zone_is_the_same_moment_in_utc(bound):
     assert appointment.pre_confirmed_at.tzinfo is UTC
 
 
-@pytest.mark.parametrize(("now", "error"), [(datetime(2031, 1, 1), NaiveDatetimeError), ("today", InvalidDataError)])
+@walked("now, error", [(datetime(2031, 1, 1), NaiveDatetimeError), ("today", InvalidDataError)])
 def test_a_moment_that_is_none_is_refused(bound, now, error):
     appointment = make_appointment()
     for ask in (appointment.pre_confirm, appointment.can_pre_confirm, appointment.available_events):
@@ -135,7 +136,7 @@ def test_a_moment_that_is_none_is_refused(bound, now, error):
             ask(now=now)
 
 
-@pytest.mark.parametrize("reason", [5, "a\0b", "\ud800"])
+@walked("reason", [5, "a\0b", "\ud800"])
 def test_a_reason_is_text_that_can_be_stored(bound, reason):
     appointment = make_appointment()
     for event in (appointment.pre_confirm, appointment.cancel):
@@ -171,7 +172,7 @@ def test_the_journal_of_a_row_is_not_anothers_of_the_same_id(bound):
     assert (happened(student), happened(appointment)) == (["apply"], ["cancel"])
 
 
-@pytest.mark.parametrize(
+@walked(
     "by",
     [
         lambda admin: admin.id,
@@ -181,7 +182,6 @@ def test_the_journal_of_a_row_is_not_anothers_of_the_same_id(bound):
         lambda admin: make_student(id=admin.id),
         lambda admin: make_professional(),
     ],
-    ids=["an id", "nothing", "not saved", "an id that was made up", "a student", "a profile"],
 )
 def test_only_a_saved_user_acts(bound, admin, by):
     appointment, actor = make_appointment(), by(admin)
@@ -326,8 +326,8 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a unit of work"])
-@pytest.mark.parametrize("failure", FAILURES)
+@walked("inside", [False, True])
+@walked("failure", FAILURES)
 def test_a_failed_transition_changes_neither_row_nor_object(db, bound, failure, inside):
     make, error = FAILURES[failure]
     row, event, given = make()

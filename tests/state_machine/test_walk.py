@@ -38,7 +38,7 @@ def state_fields(model):
     return [field for field in model._meta.sorted_fields if getattr(field, "by_event_only", False)]
 
 
-@pytest.mark.parametrize("model", RULES)
+@walked("model", RULES)
 def test_the_declaration_is_the_rule_book(model):
     machine = model.lifecycle
     declared = {event: (tuple(map(str, t.sources)), t.target) for event, t in machine.transitions.items()}
@@ -103,7 +103,7 @@ def test_an_event_that_never_happened_has_no_actor(bound):
 
 
 # One test holds the database for all its examples, each of which has a row of its own.
-walks = examples(15, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+walks = examples(6, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 choices = st.lists(
     st.tuples(st.integers(0, 20), st.integers(-9, 3), st.booleans(), st.booleans(), st.sampled_from(["keep", "undo"])),
     min_size=1,
@@ -111,7 +111,7 @@ choices = st.lists(
 )
 
 
-@pytest.mark.parametrize(("model", "make"), [(Appointment, make_appointment), (Student, make_student)])
+@walked("model, make", [(Appointment, make_appointment), (Student, make_student)])
 @walks
 @given(data=st.data())
 def test_wherever_a_row_walks_the_journal_replays_to_its_state(db, a, model, make, data):

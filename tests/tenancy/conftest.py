@@ -5,6 +5,8 @@ is switched off: what holds there is held by the library itself.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,19 @@ def take_pair() -> Callable[[Database], World]:
 def pair(request: pytest.FixtureRequest, take_pair: Callable[[Database], World]) -> World:
     """Two tenants of the test's own, with one row of each kind."""
     return take_pair(_database(request, "db"))
+
+
+@pytest.fixture(params=WALLS)
+def make_pair(request: pytest.FixtureRequest, take_pair: Callable[[Database], World]) -> Callable[[], Any]:
+    """Gives such tenants to each case of a walk."""
+    database = _database(request, "db")
+    return lambda: nullcontext(take_pair(database))
+
+
+@pytest.fixture
+def make_walled_pair(db: Database, take_pair: Callable[[Database], World]) -> Callable[[], Any]:
+    """The same with all walls up."""
+    return lambda: nullcontext(take_pair(db))
 
 
 @pytest.fixture

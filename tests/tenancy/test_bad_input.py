@@ -4,6 +4,7 @@ import pytest
 
 from rayces_core import InvalidDataError, Student, User
 from tests.factory import make_student, make_user
+from tests.walking import walked
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ WITH_UNKNOWN_NAMES = {
 }
 
 
-@pytest.mark.parametrize("write", WITH_UNKNOWN_NAMES.values(), ids=WITH_UNKNOWN_NAMES.keys())
+@walked("write", WITH_UNKNOWN_NAMES.values())
 def test_a_name_that_is_no_field_is_refused(write):
     with pytest.raises(InvalidDataError, match="no such field") as caught:
         write()
@@ -33,7 +34,7 @@ def test_a_name_that_is_no_field_is_refused(write):
     assert Student.select().count() == 0
 
 
-@pytest.mark.parametrize("how", [how for how in WITH_UNKNOWN_NAMES if how != "save only"])
+@walked("how", [how for how in WITH_UNKNOWN_NAMES if how != "save only"])
 def test_a_name_that_is_no_field_is_told_with_its_value(how):
     with pytest.raises(InvalidDataError) as caught:
         WITH_UNKNOWN_NAMES[how]()
@@ -71,7 +72,7 @@ def test_a_row_of_another_table_does_not_stand_for_its_id():
             query()
 
 
-@pytest.mark.parametrize("batch_size", [0, -1])
+@walked("batch_size", [0, -1])
 def test_a_batch_size_below_one_is_refused(batch_size):
     with pytest.raises(InvalidDataError, match="batch_size"):
         Student.bulk_create([Student(first_name="a", last_name="b")], batch_size=batch_size)

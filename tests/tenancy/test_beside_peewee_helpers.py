@@ -18,6 +18,7 @@ from rayces_core import InvalidDataError, StateAssignmentError, Student, TenantM
 from rayces_core.models import AdmissionState
 from tests.factory import make_organization, make_student
 from tests.tenancy.beside import PAIRS, outcome
+from tests.walking import walked
 
 
 def saved(row):
@@ -75,7 +76,7 @@ def test_every_public_helper_is_tried_or_listed():
     }
 
 
-@pytest.mark.parametrize("name", SHORTCUTS)
+@walked("name", SHORTCUTS)
 def test_a_shortcut_gives_what_peewee_gives(beside, name):
     tenant, plain = beside.both(SHORTCUTS[name])
     assert tenant == plain

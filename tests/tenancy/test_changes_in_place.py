@@ -6,6 +6,7 @@ import pytest
 from peewee import BigBitFieldData
 
 from tests.tenancy.beside import KINDS, Kind, Money
+from tests.walking import walked
 
 
 def _more(value):
@@ -53,7 +54,7 @@ def all_stored(row):
 
 
 @each_column
-@pytest.mark.parametrize("how", ["get_by_id", "select", "raw", "created", "bulk created", "union_all"])
+@walked("how", ["get_by_id", "select", "raw", "created", "bulk created", "union_all"])
 def test_a_change_inside_a_value_is_saved_once_and_alone(row, name, how):
     if how == "bulk created":
         row = Kind(**copy.deepcopy(CHANGING))

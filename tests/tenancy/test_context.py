@@ -25,6 +25,7 @@ from rayces_core import (
 )
 from rayces_core.database.session import Session
 from tests.factory import make_organization, make_student
+from tests.walking import walked
 
 
 def bound_id(db: Database) -> int | None:
@@ -51,7 +52,7 @@ def test_a_tenant_is_named_by_subdomain_id_or_organization(db, a):
             assert (organization.id, bound_id(db)) == (a.id, a.id)
 
 
-@pytest.mark.parametrize("tenant", [None, "", "no-such-centre", 0, -1, 2**40, True, 1.5, object(), b"north", ["a"]])
+@walked("tenant", [None, "", "no-such-centre", 0, -1, 2**40, True, 1.5, object(), b"north", ["a"]])
 def test_what_is_no_organization_is_refused(db, tenant):
     with pytest.raises(UnknownTenantError) as caught, db.tenant(tenant):
         pass
@@ -340,7 +341,7 @@ def test_privileged_work_sees_every_organization(own_db):
         assert bound_id(own_db) is None
 
 
-@pytest.mark.parametrize("reason", ["", "   ", None, 5])
+@walked("reason", ["", "   ", None, 5])
 def test_privileged_work_needs_a_reason(db, reason):
     with pytest.raises(ConfigurationError, match="reason"), db.privileged(reason=reason):
         pass
@@ -561,7 +562,7 @@ def test_a_look_up_that_was_under_way_meanwhile_is_not_remembered(db, a):
         pass
 
 
-@pytest.mark.parametrize("identifier", [2, 10**30, "2"])
+@walked("identifier", [2, 10**30, "2"])
 def test_an_organization_that_was_made_by_hand_is_not_trusted(db, identifier):
     with pytest.raises(UnknownTenantError), db.tenant(Organization(id=identifier, subdomain="x", name="x")):
         pass

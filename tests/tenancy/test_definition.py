@@ -9,6 +9,7 @@ from rayces_core.database.binding import database
 from rayces_core.fields import IntegerField, TextField
 from rayces_core.tenancy.definition import CheckedMetadata
 from rayces_core.tenancy.queries import TenantSelect
+from tests.walking import walked
 
 STOCK = peewee.PostgresqlDatabase("elsewhere")
 PROXY = peewee.DatabaseProxy()
@@ -104,7 +105,7 @@ def _leave_no_plain_links():
         key.model._meta.remove_ref(key)
 
 
-@pytest.mark.parametrize("what", REFUSED)
+@walked("what", REFUSED)
 def test_a_class_that_would_lead_round_a_wall_is_not_made(what):
     define, says = REFUSED[what]
     with pytest.raises(TenancyError, match=says) as caught:

@@ -7,6 +7,7 @@ import pytest
 
 from rayces_core import CrossTenantError, TenantForeignKey, TenantModel
 from rayces_core.fields import TextField
+from tests.walking import walked
 
 
 class Document(TenantModel):
@@ -145,11 +146,7 @@ def test_a_counted_key_may_have_another_name(host_db, north, south):
         assert ticket.delete_instance() == 1
 
 
-@pytest.mark.parametrize(
-    "room, bed, backref",
-    [(Room, PlainKeyBed, "plain_beds"), (LateRoom, DeferredBed, "late_beds")],
-    ids=["plain", "deferred"],
-)
+@walked("room, bed, backref", [(Room, PlainKeyBed, "plain_beds"), (LateRoom, DeferredBed, "late_beds")])
 def test_a_plain_or_deferred_foreign_key_stays_within_the_organization(host_db, north, south, room, bed, backref):
     """Ids coincide, so privileged work would find the other organization's rows by id alone."""
     key = uuid.uuid4().int % 10**9 + 10**9

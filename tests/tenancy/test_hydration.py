@@ -6,6 +6,7 @@ import pytest
 from rayces_core import Appointment, AppointmentState, CreditTransaction, Like, Post, Professional, Student, User
 from rayces_core.tenancy.hydration import Rows
 from tests.factory import make_appointment, make_like, make_post, make_professional, make_student, make_user
+from tests.walking import walked
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ SELECTS = {
 KEY_STAYS = {"middle not selected": "post", "right": "primary_contact", "full": "primary_contact"}
 
 
-@pytest.mark.parametrize("name", SELECTS)
+@walked("name", SELECTS)
 def test_instances_equal_those_that_peewee_builds(bound, name):
     query = SELECTS[name]().order_by(peewee.SQL("1"))
     key = KEY_STAYS.get(name)
@@ -89,7 +90,7 @@ def test_instances_equal_those_that_peewee_builds(bound, name):
     assert [seen(row) for row in ours] == [seen(row) for row in theirs]
 
 
-@pytest.mark.parametrize("name", [name for name in SELECTS if name not in ("a count beside", "an aliased model")])
+@walked("name", [name for name in SELECTS if name not in ("a count beside", "an aliased model")])
 def test_the_template_is_what_builds_them(bound, name):
     assert isinstance(SELECTS[name]().execute(), Rows)
 

@@ -82,7 +82,7 @@ def shared(walled):
     return Shared
 
 
-@pytest.mark.parametrize("write", WRITES)
+@walked("write", WRITES)
 def test_an_instance_is_not_written_without_a_tenant(shared, write):
     with shared.world.nothing_sent(), pytest.raises(TenantNotSetError):
         WRITES[write](shared.rows["by id"])
@@ -131,7 +131,7 @@ def test_a_related_instance_of_another_tenant_is_refused(pair):
 # -- the organization never changes ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", TENANT_KEYS)
+@walked("key", TENANT_KEYS)
 def test_an_update_query_cannot_set_the_organization(walled, key):
     named = TENANT_KEYS[key]()
     for model in (Student, Pupil):
@@ -151,7 +151,7 @@ def test_an_update_by_keyword_cannot_set_the_organization(walled):
                 Student.set_by_id(walled.base, values)
 
 
-@pytest.mark.parametrize("key", BULK_KEYS)
+@walked("key", BULK_KEYS)
 def test_a_bulk_update_cannot_set_the_organization(walled, key):
     with walled.in_a():
         row = Student.get_by_id(walled.base)
@@ -196,7 +196,7 @@ def test_an_instance_whose_organization_was_forged_is_refused(pair):
             row.save()
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS)
 def test_the_database_itself_refuses_to_change_the_organization(world, model):
     table = model._meta.table_name
     for organization in (world.a, world.b):

@@ -15,6 +15,7 @@ from rayces_core import (
     User,
 )
 from tests.factory import START, make_user
+from tests.walking import walked
 
 NOBODY = 10**15
 NAMES = {"first_name": "x", "last_name": "x"}
@@ -63,7 +64,7 @@ def bulk_updated(pair, key):
     Student.bulk_update([row], ["primary_contact"])
 
 
-@pytest.mark.parametrize("how", KEYS)
+@walked("how", KEYS, anew="pair")
 def test_a_key_of_another_tenants_row_is_refused_like_one_of_nobodys(pair, how):
     with pair.in_b():
         theirs = Professional.create(user=make_user(id=pair.base + 500)).user_id
@@ -115,7 +116,7 @@ def booked(base):
     Appointment.create(professional=base, student=base, client=base, scheduled_at=first.scheduled_at, **state)
 
 
-@pytest.mark.parametrize("what", DUPLICATES)
+@walked("what", DUPLICATES, anew="pair")
 def test_a_duplicate_within_a_tenant_is_an_error_that_names_the_field(pair, what):
     make, error, fields = DUPLICATES[what]
     with pair.in_a(), pytest.raises(error) as caught:
@@ -125,7 +126,7 @@ def test_a_duplicate_within_a_tenant_is_an_error_that_names_the_field(pair, what
     assert not any(str(secret) in str(caught.value) for secret in (pair.base, pair.a.id, pair.b.id))
 
 
-@pytest.mark.parametrize("what", DUPLICATES)
+@walked("what", DUPLICATES, anew="pair")
 def test_the_same_natural_key_may_exist_in_two_tenants(pair, what):
     """The two tenants are made with equal keys; with B's rows alone there is no conflict in A."""
     make = DUPLICATES[what][0]

@@ -10,6 +10,7 @@ import pytest
 from rayces_core import Organization, TenantForeignKey, TenantModel, clock
 from rayces_core.fields import IntegerField, TextField, UTCDateTimeField
 from rayces_core.tenancy.queries import TenantSelect
+from tests.walking import walked
 
 branch: ContextVar[int] = ContextVar("branch")
 author: ContextVar[str] = ContextVar("author")
@@ -139,7 +140,7 @@ def two_rooms(room):
 
 
 @narrowed
-@pytest.mark.parametrize("how", READS)
+@walked("how", READS)
 def test_a_read_by_id_takes_the_filter_as_it_is_now(host_db, north, room, how):
     with host_db.tenant(north):
         rooms = two_rooms(room)
@@ -148,10 +149,8 @@ def test_a_read_by_id_takes_the_filter_as_it_is_now(host_db, north, room, how):
             assert [found(READS[how], room, one) is not None for one in rooms] == [mine == 1, mine == 2]
 
 
-@pytest.mark.parametrize(
-    "room", [BranchRoom, ByQueryClassRoom, ByRenderingRoom, InheritedRoom], ids=lambda r: r.__name__
-)
-@pytest.mark.parametrize("how", IN_LISTS)
+@walked("room", [BranchRoom, ByQueryClassRoom, ByRenderingRoom, InheritedRoom])
+@walked("how", IN_LISTS)
 def test_every_other_read_takes_the_filter_as_it_is_now(host_db, north, room, how):
     with host_db.tenant(north):
         rooms = two_rooms(room)

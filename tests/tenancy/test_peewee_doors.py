@@ -21,6 +21,7 @@ from rayces_core.models import TENANT_MODELS
 from rayces_core.tenancy.model import TenantForeignKey
 from tests.tenancy.read_paths import texts
 from tests.tenancy.test_raw_reads import Plain
+from tests.walking import walked
 
 each_model = pytest.mark.parametrize("model", [*TENANT_MODELS, Organization], ids=lambda model: model.__name__)
 
@@ -52,7 +53,7 @@ def test_a_model_cannot_be_bound_to_another_database(walled, elsewhere, model):
     assert model._meta.database is database
 
 
-@pytest.mark.parametrize("query", [Student.select(), Student.update(last_name="x"), Student.delete(), Student.noop()])
+@walked("query", [Student.select(), Student.update(last_name="x"), Student.delete(), Student.noop()])
 def test_a_query_that_is_run_elsewhere_still_needs_a_tenant(walled, elsewhere, query):
     with pytest.raises(TenantNotSetError):
         query.clone().execute(elsewhere)
@@ -90,7 +91,7 @@ def test_a_query_may_name_the_database_that_is_bound(walled):
 
 
 @each_model
-@pytest.mark.parametrize("privileged", [False, True], ids=["tenant", "privileged"])
+@walked("privileged", [False, True])
 def test_tables_are_neither_made_nor_dropped_nor_emptied_through_a_model(walled, model, privileged):
     with walled.privileged() if privileged else walled.in_a():
         for change in (

@@ -19,6 +19,7 @@ from rayces_core import (
 )
 from tests.factory import START
 from tests.tenancy.write_paths import INSERTS, INSERTS_FROM_QUERIES
+from tests.walking import walked
 
 OURS, THEIRS = ("ours", "ours"), ("theirs", "theirs")
 
@@ -64,7 +65,7 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("how", JOINS)
+@walked("how", JOINS, anew="pair")
 def test_a_join_over_a_foreign_key_stays_within_the_organization(pair, how):
     query = JOINS[how]()
     with pair.privileged():
@@ -112,7 +113,7 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize("how", LOADS)
+@walked("how", LOADS, anew="pair")
 def test_children_that_are_read_along_stay_within_the_organization(pair, how):
     with pair.privileged():
         users = list(LOADS[how](of_pair(User.select(), pair, User)))
@@ -125,7 +126,7 @@ def test_children_that_are_read_along_stay_within_the_organization(pair, how):
             assert like.organization_id == like.post.organization_id == user.posts[0].user.organization_id
 
 
-@pytest.mark.parametrize("how", LOADS)
+@walked("how", LOADS, anew="pair")
 def test_children_are_read_along_in_the_way_that_is_asked_for(pair, how):
     with pair.privileged(), pair.statements() as sent:
         list(LOADS[how](of_pair(User.select(), pair, User)))
@@ -133,9 +134,7 @@ def test_children_are_read_along_in_the_way_that_is_asked_for(pair, how):
     assert [" JOIN " in statement for statement in sent] == [False, *["by join" in how] * 2]
 
 
-@pytest.mark.parametrize(
-    "load", [lambda q: q.prefetch(User), lambda q: q.with_related(Post.user)], ids=["prefetch", "with_related"]
-)
+@walked("load", [lambda q: q.prefetch(User), lambda q: q.with_related(Post.user)], anew="pair")
 def test_parents_that_are_read_along_stay_within_the_organization(pair, load):
     with pair.privileged(), pair.statements() as sent:
         posts = list(load(of_pair(Post.select(), pair, Post)))
@@ -153,10 +152,10 @@ def test_counting_children_per_parent_needs_a_tenant(pair):
         list(User.select().with_related(Load(User.posts, per_parent=1)))
 
 
-@pytest.mark.parametrize(
+@walked(
     "read",
     [Student.get_by_id, Student.get, lambda key: Student.get(Student.id == key), lambda key: key in Student],
-    ids=["get_by_id", "get", "get(expression)", "in"],
+    anew="pair",
 )
 def test_an_id_that_several_organizations_have_is_not_guessed(pair, read):
     with pair.privileged(), pytest.raises(CrossTenantError, match="several organizations"):
@@ -185,7 +184,7 @@ NEEDS_ORGANIZATION = {
 }
 
 
-@pytest.mark.parametrize("how", NEEDS_ORGANIZATION)
+@walked("how", NEEDS_ORGANIZATION, anew="pair")
 def test_a_row_without_its_organization_is_not_taken_for_anothers(pair, how):
     selected = Student.select(Student.id, Student.first_name, Student.primary_contact)
     with pair.privileged():
@@ -207,7 +206,7 @@ NAMING_INSERTS = {
 }
 
 
-@pytest.mark.parametrize("how", NAMING_INSERTS)
+@walked("how", NAMING_INSERTS, anew="pair")
 def test_privileged_work_names_the_organization_of_what_it_inserts(pair, how):
     with pair.privileged():
         with pair.nothing_sent(), pytest.raises(TenantNotSetError, match="organization"):
@@ -328,7 +327,7 @@ def test_dependents_are_found_by_the_column_that_their_key_refers_to(pair):
     assert found == [[booked.id]]
 
 
-@pytest.mark.parametrize(
+@walked(
     "write",
     [
         lambda key: Student.set_by_id(key, {"first_name": "both"}),
@@ -336,7 +335,7 @@ def test_dependents_are_found_by_the_column_that_their_key_refers_to(pair):
         lambda key: Like.delete_by_id(key),
         lambda key: Like.__class__.__delitem__(Like, key),
     ],
-    ids=["set_by_id", "Model[id] =", "delete_by_id", "del Model[id]"],
+    anew="pair",
 )
 def test_a_write_by_an_id_that_several_organizations_have_is_undone(pair, write):
     before = pair.snapshot()

@@ -26,6 +26,7 @@ from rayces_core.database.binding import database
 from tests.factory import make_student
 from tests.tenancy.read_paths import texts
 from tests.tenancy.worlds import World
+from tests.walking import walked
 
 EVERYONE = "select first_name from students"
 RAW = {
@@ -81,7 +82,7 @@ def reflected(world):
     return Introspector.from_database(world.db.engine).generate_models(table_names=["students"])["students"]
 
 
-@pytest.mark.parametrize("how", RAW)
+@walked("how", RAW)
 def test_raw_sql_sees_the_bound_tenants_rows_only(walled, how):
     with walled.in_a():
         assert RAW[how](walled) == ["ours"] * 2
@@ -89,7 +90,7 @@ def test_raw_sql_sees_the_bound_tenants_rows_only(walled, how):
             assert RAW[how](walled) == ["theirs"] * 3
 
 
-@pytest.mark.parametrize("how", RAW)
+@walked("how", RAW)
 def test_raw_sql_raises_without_a_tenant(walled, how):
     with pytest.raises(TenantNotSetError):
         RAW[how](walled)
@@ -123,7 +124,7 @@ def test_a_cursor_that_was_made_under_a_works_for_whoever_is_bound(walled):
         cursor.execute(EVERYONE)
 
 
-@pytest.mark.parametrize("factory", [psycopg2.extensions.cursor, RealDictCursor, NamedTupleCursor])
+@walked("factory", [psycopg2.extensions.cursor, RealDictCursor, NamedTupleCursor])
 def test_a_cursor_that_would_not_carry_the_tenant_is_refused(walled, factory):
     with walled.in_a(), pytest.raises(UnsafeSQLError):
         walled.db.engine.connection().cursor(cursor_factory=factory)
@@ -187,7 +188,7 @@ LEAVE_BEHIND = {
 }
 
 
-@pytest.mark.parametrize("how", LEAVE_BEHIND)
+@walked("how", LEAVE_BEHIND)
 def test_raw_sql_cannot_leave_rows_of_a_on_the_pooled_connection(single, how):
     with single.in_a(), pytest.raises((UnsafeSQLError, PermissionDeniedError)), single.db.atomic():
         single.db.execute_sql(LEAVE_BEHIND[how])

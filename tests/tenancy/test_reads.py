@@ -19,6 +19,7 @@ from rayces_core import (
 )
 from tests.factory import START, make_student, make_user
 from tests.tenancy.read_paths import Newcomer, texts
+from tests.walking import walked
 
 # -- filters ----------------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ def test_anti_joins_and_counts_are_not_disturbed_by_another_tenants_rows(lonely)
 # -- rows -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@walked(
     "read",
     [
         lambda: Student.select(Student.first_name),
@@ -153,6 +154,7 @@ def test_anti_joins_and_counts_are_not_disturbed_by_another_tenants_rows(lonely)
         lambda: (s := Student.select().alias("s")).select_from(s.c.first_name),
         lambda: Student.update(last_name="same").returning(Student.first_name),
     ],
+    anew="pair",
 )
 def test_a_row_that_was_read_in_part_knows_whose_it_is(pair, read):
     with pair.in_a():
@@ -172,7 +174,7 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize("how", RESULTS)
+@walked("how", RESULTS)
 def test_a_result_that_is_looked_at_elsewhere_still_knows_whose_it_is(world, how):
     with world.in_a():
         result = RESULTS[how]().execute()
@@ -243,7 +245,7 @@ FOLLOW = {
 }
 
 
-@pytest.mark.parametrize("how", FOLLOW)
+@walked("how", FOLLOW)
 def test_an_instance_of_b_is_not_followed_under_a(world, how):
     model, follow = FOLLOW[how]()
     with world.in_b():
@@ -253,7 +255,7 @@ def test_an_instance_of_b_is_not_followed_under_a(world, how):
     assert (caught.value.bound, caught.value.found) == (world.a.id, world.b.id)
 
 
-@pytest.mark.parametrize("how", FOLLOW)
+@walked("how", FOLLOW)
 def test_an_instance_is_not_followed_without_a_tenant(walled, how):
     model, follow = FOLLOW[how]()
     with walled.in_a():
@@ -308,7 +310,7 @@ GENERATORS = {
 }
 
 
-@pytest.mark.parametrize("how", GENERATORS)
+@walked("how", GENERATORS)
 def test_a_generator_begun_under_a_raises_after_the_block(world, how):
     with world.in_a():
         rows, unread = GENERATORS[how](), GENERATORS[how]()
@@ -318,7 +320,7 @@ def test_a_generator_begun_under_a_raises_after_the_block(world, how):
             next(generator)
 
 
-@pytest.mark.parametrize("how", GENERATORS)
+@walked("how", GENERATORS)
 def test_a_generator_begun_under_a_raises_under_b_and_goes_on_under_a(world, how):
     with world.in_a():
         rows = GENERATORS[how]()
@@ -332,7 +334,7 @@ def test_a_generator_begun_under_a_raises_under_b_and_goes_on_under_a(world, how
             assert [first, *rows]
 
 
-@pytest.mark.parametrize("how", GENERATORS)
+@walked("how", GENERATORS)
 def test_a_generator_is_not_begun_without_a_tenant(walled, how):
     with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         GENERATORS[how]()

@@ -10,6 +10,7 @@ from rayces_core.tenancy import prepared as prepared_module
 from rayces_core.tenancy.shapes import MOST_SHAPES
 from tests.factory import START, make_appointment, make_student, make_user
 from tests.sizes import examples
+from tests.walking import walked
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def selects(draw):
     return query.offset(draw(st.integers(0, 3))) if draw(st.booleans()) else query
 
 
-@examples(25, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=selects())
 def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     sent.clear()
@@ -91,7 +92,7 @@ def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     assert again.fetchone() == (len(rows),)
 
 
-@examples(15, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=conditions(), grade=st.text("abc", max_size=3))
 def test_a_kept_update_is_what_the_compiler_writes(db, bound, sent, condition, grade):
     query = Student.update(grade_level=grade, medical_notes="x").where(condition)
@@ -171,13 +172,13 @@ NOT_KEPT = {
 }
 
 
-@pytest.mark.parametrize("query", NOT_KEPT.values(), ids=NOT_KEPT.keys())
+@walked("query", NOT_KEPT.values())
 def test_anything_else_is_compiled_each_time(bound, sent, query):
     list(query())
     assert sent == []
 
 
-@pytest.mark.parametrize(
+@walked(
     "update",
     [
         lambda: Student.update(grade_level=Student.first_name),

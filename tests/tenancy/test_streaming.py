@@ -8,6 +8,7 @@ from playhouse.postgres_ext import ServerSide
 from rayces_core import CrossTenantError, TenancyError, TenantNotSetError, TransactionFailedError, UnsafeSQLError
 from tests.factory import make_organization
 from tests.tenancy.beside import Room, Seat
+from tests.walking import walked
 
 MANY = 3000
 
@@ -39,7 +40,7 @@ def test_the_rows_stay_on_the_server_and_come_in_pieces(beside, streamed):
     assert sent == list(range(1, MANY))
 
 
-@pytest.mark.parametrize(
+@walked(
     "query",
     [
         lambda: Room.select(Room.name).order_by(Room.size).tuples(),
@@ -87,7 +88,7 @@ def test_a_write_is_not_streamed(beside, streamed):
         assert Room.select().count() == MANY
 
 
-@pytest.mark.parametrize("how", ["commit", "rollback", "another unit"])
+@walked("how", ["commit", "rollback", "another unit"])
 def test_it_is_not_read_on_after_its_unit_of_work(beside, streamed, how):
     with beside.db.tenant(streamed):
         with beside.db.atomic() as unit:

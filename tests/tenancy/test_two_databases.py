@@ -32,6 +32,7 @@ from tests.factory import (
     make_transaction,
     make_user,
 )
+from tests.walking import walked
 
 NAMES = {"first_name": "x", "last_name": "x"}
 
@@ -173,14 +174,14 @@ def fresh(world):
 
 
 @pytest.mark.usefixtures("nothing_written")
-@pytest.mark.parametrize("how", USES)
+@walked("how", USES)
 def test_a_row_of_another_database_is_refused(eu, ar, how):
     with ar.db.tenant("twin"), pytest.raises(CrossTenantError, match="of another database"):
         USES[how](eu, ar)
 
 
 @pytest.mark.usefixtures("nothing_written")
-@pytest.mark.parametrize("how", ["save", "delete_instance", "bulk_update", "relation", "back-reference"])
+@walked("how", ["save", "delete_instance", "bulk_update", "relation", "back-reference"])
 def test_privileged_work_refuses_it_as_well(eu, ar, how):
     with ar.db.privileged(reason="test"), pytest.raises(CrossTenantError, match="of another database"):
         USES[how](eu, ar)
@@ -245,7 +246,7 @@ def all_columns():
     return [(field.column_name,) for field in Appointment._meta.sorted_fields], list(found)
 
 
-@pytest.mark.parametrize("how", READS)
+@walked("how", READS)
 def test_every_row_knows_its_database_however_it_was_read(eu, ar, how):
     with eu.db.tenant("twin"), eu.db.atomic() as unit:
         got = READS[how]()

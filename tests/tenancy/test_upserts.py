@@ -18,6 +18,7 @@ from rayces_core import (
 )
 from tests.factory import START, write_past
 from tests.tenancy.write_paths import TENANT_KEYS
+from tests.walking import walked
 
 
 def email(world):
@@ -75,14 +76,14 @@ UPSERTS = {
 }
 
 
-@pytest.mark.parametrize("how", UPSERTS)
+@walked("how", UPSERTS, anew="pair")
 def test_an_upsert_updates_the_tenants_own_row_and_never_anothers(pair, how):
     with pair.b_untouched(), pair.in_a():
         UPSERTS[how](pair).execute()
         assert [(row.id, row.first_name, row.organization_id) for row in User] == [(pair.base, "updated", pair.a.id)]
 
 
-@pytest.mark.parametrize("how", [how for how in UPSERTS if how not in ("insert_from", "target that is the id")])
+@walked("how", [how for how in UPSERTS if how not in ("insert_from", "target that is the id")], anew="pair")
 def test_an_upsert_inserts_where_only_another_tenant_has_the_row(pair, how):
     with pair.in_a():
         User.update(email="other@example.org").execute()
@@ -92,13 +93,13 @@ def test_an_upsert_inserts_where_only_another_tenant_has_the_row(pair, how):
         assert User.select().where(User.email == email(pair)).get().id != pair.base
 
 
-@pytest.mark.parametrize("how", UPSERTS)
+@walked("how", UPSERTS)
 def test_an_upsert_raises_without_a_tenant_before_any_sql(walled, how):
     with walled.nothing_sent(), pytest.raises(TenantNotSetError):
         UPSERTS[how](walled).execute()
 
 
-@pytest.mark.parametrize("how", ["ignore", "nothing", "target"])
+@walked("how", ["ignore", "nothing", "target"], anew="pair")
 def test_a_conflict_is_ignored_within_the_tenant_only(pair, how):
     query = {
         "ignore": lambda: user(pair).on_conflict_ignore(),
@@ -132,7 +133,7 @@ def test_a_partial_unique_index_is_a_target_within_the_tenant(pair):
         assert [row.notes for row in Appointment] == ["updated"]
 
 
-@pytest.mark.parametrize("key", TENANT_KEYS)
+@walked("key", TENANT_KEYS)
 def test_an_upsert_cannot_set_the_organization(walled, key):
     named = TENANT_KEYS[key]()
     row = {"first_name": "x", "last_name": "x"}

@@ -33,6 +33,7 @@ from tests.factory import (
     make_student,
     make_user,
 )
+from tests.walking import walked
 
 TABLES = [model._meta.table_name for model in TENANT_MODELS]
 
@@ -46,13 +47,13 @@ def catalogue(db: Database, sql: str, *values: object) -> list:
     return rows
 
 
-@pytest.mark.parametrize("table", [*TABLES, "organizations"])
+@walked("table", [*TABLES, "organizations"])
 def test_row_level_security_is_enabled_and_forced(db, table):
     sql = "select relrowsecurity, relforcerowsecurity from pg_class where oid = %s::regclass"
     assert catalogue(db, sql, table) == [(True, True)]
 
 
-@pytest.mark.parametrize("table", [*TABLES, "organizations"])
+@walked("table", [*TABLES, "organizations"])
 def test_permissive_policies_with_using_and_check_hold_the_application_role_for_each_command(db, table):
     sql = """
         select cmd, coalesce(qual, with_check), coalesce(with_check, qual), permissive from pg_policies
@@ -68,7 +69,7 @@ def test_permissive_policies_with_using_and_check_hold_the_application_role_for_
             assert "OR" not in condition.split()
 
 
-@pytest.mark.parametrize("table", TABLES)
+@walked("table", TABLES)
 def test_the_tenant_comes_first_in_every_key(db, table):
     sql = """
         select i.indexrelid::regclass::text, a.attname from pg_index i
@@ -82,7 +83,7 @@ def test_the_tenant_comes_first_in_every_key(db, table):
     assert set(first_columns.values()) == {"organization_id"}
 
 
-@pytest.mark.parametrize("table", TABLES)
+@walked("table", TABLES)
 def test_the_tenant_is_never_null(db, table):
     sql = "select attnotnull from pg_attribute where attrelid = %s::regclass and attname = 'organization_id'"
     assert catalogue(db, sql, table) == [(True,)]
@@ -103,7 +104,7 @@ def insert_copy(db: Database, table: str, organization_id: int) -> None:
     db.execute_sql(f"insert into {table} (organization_id) values (%s)", (organization_id,))
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS)
 def test_raw_sql_sees_only_the_bound_tenants_rows(db, a, other_rows, model):
     table = model._meta.table_name
     with db.tenant(a):
@@ -112,13 +113,13 @@ def test_raw_sql_sees_only_the_bound_tenants_rows(db, a, other_rows, model):
     assert rows == [(a.id,)]
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS)
 def test_raw_sql_cannot_write_for_another_tenant(db, a, b, model):
     with db.tenant(a), pytest.raises((CrossTenantError, PermissionDeniedError)):
         insert_copy(db, model._meta.table_name, b.id)
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS)
 def test_raw_sql_cannot_move_a_row_to_another_tenant(db, a, b, model):
     with db.tenant(a):
         MAKERS[model]()
@@ -126,7 +127,7 @@ def test_raw_sql_cannot_move_a_row_to_another_tenant(db, a, b, model):
             db.execute_sql(f"update {model._meta.table_name} set organization_id = %s", (b.id,))
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS)
 def test_raw_sql_cannot_empty_a_table(db, a, other_rows, model):
     with db.tenant(a), pytest.raises(PermissionDeniedError):
         db.execute_sql(f"truncate {model._meta.table_name} cascade")
@@ -159,7 +160,7 @@ def test_a_superusers_connection_is_held_as_well(db, a, other_rows):
         assert db.execute_sql("select count(*) from students").fetchone() == (0,)
 
 
-@pytest.mark.parametrize(
+@walked(
     "sql",
     [
         "set rayces.bypass = on",
@@ -236,7 +237,7 @@ def test_bulk_helpers_of_psycopg2_carry_the_tenant(db, a, other_rows):
             assert set(out.getvalue().split()) == {str(a.id)}
 
 
-@pytest.mark.parametrize("nested", [True, False], ids=["nested", "after"])
+@walked("nested", [True, False])
 def test_what_a_block_of_code_may_have_left_goes_with_its_connection(own_pool, nested):
     first, second = make_organization(own_pool), make_organization(own_pool)
     leave = "do $$ begin execute 'create temp table students as select 1 as id'; end $$"
@@ -342,7 +343,7 @@ def after_a_reconnect(database):
     make_student()
 
 
-@pytest.mark.parametrize(
+@walked(
     "use",
     [
         after_a_lone_statement,
@@ -353,7 +354,6 @@ def after_a_reconnect(database):
         after_a_transaction_left_open,
         after_a_reconnect,
     ],
-    ids=lambda use: use.__name__,
 )
 def test_the_pooled_connection_carries_no_tenant_and_the_least_role(single, use):
     database, organization = single

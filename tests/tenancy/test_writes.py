@@ -42,7 +42,7 @@ CROSSING = {
 }
 
 
-@pytest.mark.parametrize("how", CROSSING)
+@walked("how", CROSSING)
 def test_a_write_across_tenants_is_told_with_both_organizations(walled, how):
     with walled.in_b():
         row = Student.get()
@@ -55,7 +55,7 @@ def test_a_write_across_tenants_is_told_with_both_organizations(walled, how):
 # -- inserts ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ALL_INSERTS)
+@walked("how", ALL_INSERTS, anew="pair")
 def test_an_insert_stamps_the_bound_tenant(pair, how):
     with pair.in_a():
         ALL_INSERTS[how]({})
@@ -63,7 +63,7 @@ def test_an_insert_stamps_the_bound_tenant(pair, how):
     assert new_rows(pair, pair.in_b) == []
 
 
-@pytest.mark.parametrize("how", ALL_INSERTS)
+@walked("how", ALL_INSERTS, anew="pair")
 def test_an_insert_may_name_the_bound_tenant(pair, how):
     with pair.in_a():
         ALL_INSERTS[how]({"organization": pair.a})
@@ -79,7 +79,7 @@ def test_an_insert_that_names_another_tenant_is_refused_before_any_sql(walled, h
     assert [sql for sql in sent if not (how in allowed and sql.startswith("SELECT"))] == []
 
 
-@pytest.mark.parametrize("how", INSERTS_FROM_QUERIES)
+@walked("how", INSERTS_FROM_QUERIES, anew="walled_pair")
 def test_an_insert_from_a_query_that_names_another_tenant_is_refused_by_the_database(walled_pair, how):
     with walled_pair.b_untouched(), walled_pair.in_a(), pytest.raises(CrossTenantError):
         INSERTS_FROM_QUERIES[how]({"organization": walled_pair.b})
@@ -232,7 +232,7 @@ def written(result):
     return result if isinstance(result, int) else len(list(result))
 
 
-@pytest.mark.parametrize("how", REACHES)
+@walked("how", REACHES, anew="pair")
 def test_a_write_that_mentions_another_tenant_changes_nothing(pair, how):
     before = pair.snapshot()
     with pair.in_a():
@@ -240,7 +240,7 @@ def test_a_write_that_mentions_another_tenant_changes_nothing(pair, how):
     assert pair.snapshot() == before
 
 
-@pytest.mark.parametrize("how", SWEEPS)
+@walked("how", SWEEPS, anew="pair")
 def test_a_write_over_all_rows_changes_the_bound_tenants_only(pair, how):
     before = pair.snapshot()
     with pair.in_a():
@@ -250,7 +250,7 @@ def test_a_write_over_all_rows_changes_the_bound_tenants_only(pair, how):
     assert after["ours"] != before["ours"]
 
 
-@pytest.mark.parametrize("how", SWEEPS)
+@walked("how", SWEEPS, anew="pair")
 def test_a_write_built_and_run_under_a_writes_bs_rows_when_run_under_b(pair, how):
     with pair.in_a():
         query = SWEEPS[how](pair)
@@ -267,7 +267,7 @@ def test_a_write_raises_without_a_tenant_before_any_sql(walled, how):
         {**SWEEPS, **REACHES}[how](walled).execute()
 
 
-@pytest.mark.parametrize(
+@walked(
     "write",
     [
         lambda key: Student.update(last_name="x").where(Student.id == key).execute(),
@@ -275,7 +275,7 @@ def test_a_write_raises_without_a_tenant_before_any_sql(walled, how):
         lambda key: Like.delete().where(Like.id == key).execute(),
         lambda key: Like.delete_by_id(key),
     ],
-    ids=["update", "set_by_id", "delete", "delete_by_id"],
+    anew="pair",
 )
 def test_a_write_that_privileged_work_has_run_first_is_scoped_when_a_tenant_runs_it(pair, write):
     forget_rendered_sql()
@@ -300,7 +300,7 @@ def test_an_instance_that_privileged_work_has_written_first_is_scoped_when_a_ten
         assert Like.get_by_id(pair.base).delete_instance() == 1
 
 
-@pytest.mark.parametrize(
+@walked(
     "query",
     [
         lambda: Student.update(last_name="x").returning(Student.first_name),
@@ -308,6 +308,7 @@ def test_an_instance_that_privileged_work_has_written_first_is_scoped_when_a_ten
         lambda: Post.delete().returning(Post.content).dicts(),
         lambda: Student.insert(first_name="ours", last_name="x").returning(Student.first_name).namedtuples(),
     ],
+    anew="pair",
 )
 def test_returning_gives_the_tenants_rows_only(pair, query):
     with pair.in_a():

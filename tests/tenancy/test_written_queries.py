@@ -5,6 +5,7 @@ import pytest
 from rayces_core import TenancyError
 from tests.factory import make_organization
 from tests.tenancy.beside import Room
+from tests.walking import walked
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_execute_writes_each_time_it_is_called(write):
             query.execute()
 
 
-@pytest.mark.parametrize("reading", READINGS)
+@walked("reading", READINGS)
 def test_a_write_that_gives_no_rows_is_refused_before_it_is_written(reading):
     for query in (
         Room.update(size=9),
