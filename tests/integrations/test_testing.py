@@ -50,7 +50,7 @@ def test_the_clock_is_held(rayces_tenant):
 def test_a_host_has_a_database_an_organization_and_users(pytester, make_database, template, monkeypatch):
     monkeypatch.setenv("RAYCES_TEST_DATABASE_URL", make_database(template))
     pytester.makepyfile(HOST)
-    result = pytester.runpytest_subprocess("-p", "rayces_core.integrations.testing", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=5)
 
 
@@ -58,7 +58,7 @@ def test_a_host_has_a_database_an_organization_and_users(pytester, make_database
 def test_without_a_server_of_its_own_a_host_gets_an_embedded_one(pytester, monkeypatch):
     monkeypatch.delenv("RAYCES_TEST_DATABASE_URL", raising=False)
     pytester.makepyfile(HOST)
-    pytester.runpytest_subprocess("-p", "rayces_core.integrations.testing").assert_outcomes(passed=5)
+    pytester.runpytest_subprocess().assert_outcomes(passed=5)
 
 
 def test_a_project_that_uses_none_of_it_loads_nothing_heavy():

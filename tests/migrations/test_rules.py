@@ -331,7 +331,7 @@ def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> Non
         "JOIN pg_attribute b ON b.attrelid = p.oid AND b.attnum = k.confkey[2] "
         "WHERE k.contype = 'f' AND cardinality(k.conkey) > 1",
     )
-    assert len(references) == 19
+    assert len(references) == 22
     for table, column, parent, key in references:
         foreign = f"(SELECT min({key}) FROM {parent} AS p WHERE p.organization_id <> {table}.organization_id)"
         which = "state = 'cancelled'" if column == "cancelled_by_id" else "true"
