@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 from psycopg2.extensions import make_dsn
 
+from rayces_core.database.binding import bound_here
 from rayces_core.database.database import Database
 from rayces_core.embedded.server import EmbeddedServer
 from tests.sizes import EVERYTHING
@@ -193,6 +194,14 @@ RACING = (
     "tests.outbox.relaying",
     "tests.state_machine.racers",
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """No module leaves a tenant bound for the next one."""
+    yield
+    if (nextitem is None or nextitem.path != item.path) and bound_here() is not None:
+        raise AssertionError(f"{item.path} left a tenant bound: {bound_here()}")
 
 
 def pytest_collection_finish() -> None:

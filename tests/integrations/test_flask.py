@@ -20,7 +20,7 @@ class Site:
 
     def get(self, tenant, path, method="GET", **headers):
         named = {"Host": f"{tenant.subdomain}.example.test"} | {key.replace("_", "-"): v for key, v in headers.items()}
-        return self.app.test_client().open(path, method=method, headers=named)
+        return self.app.test_client().open(path, method=method, headers=named, buffered=True)
 
     def user(self, tenant, **columns):
         with self.db.tenant(tenant):
