@@ -76,7 +76,7 @@ class Tokens:
         secrets = [secret] if isinstance(secret, str) else list(secret)
         if not secrets or not all(map(_is_long_enough, secrets)):
             raise ConfigurationError(
-                f"a secret of access tokens is text of {SHORTEST_SECRET} characters or more; secrets.token_hex(32) makes one"
+                f"a secret of access tokens is text of {SHORTEST_SECRET} characters up; secrets.token_hex(32) makes one"
             )
         self.ttl, self.device_ttl, self.issuer = ttl, device_ttl, issuer
         self._secrets = {_name_of(each): each for each in secrets}
