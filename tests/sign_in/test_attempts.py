@@ -127,6 +127,12 @@ def test_within_a_unit_of_work_nothing_is_checked_since_it_could_undo_the_count(
         sign_in.check_password(EMAIL, password)
     with pytest.raises(TransactionFailedError):
         db.retrying()(sign_in.check_password)(EMAIL, password)
+    SignInAttempt._meta.database.begin()
+    try:
+        with pytest.raises(TransactionFailedError):
+            sign_in.check_password(EMAIL, password)
+    finally:
+        SignInAttempt._meta.database.rollback()
     assert SignInAttempt.select().count() == 0
 
 

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from rayces_core import OutboxMessage, TenantNotSetError, clock, sign_in
-from rayces_core.errors import EmailUnconfirmedError, InvalidDataError, InvalidLinkError, UndeliverableError
+from rayces_core.errors import (
+    EmailUnconfirmedError,
+    InvalidDataError,
+    InvalidLinkError,
+    UnauthenticatedError,
+    UndeliverableError,
+)
 from rayces_core.models import SingleUseToken
 from tests.factory import make_user
 from tests.sign_in.conftest import PASSWORD, credential
@@ -28,6 +34,15 @@ def test_a_forgotten_password_is_chosen_anew_once(user, link):
     assert credential(user).email_confirmed_at is not None
     with pytest.raises(InvalidLinkError):
         sign_in.reset_password(link, "a third long one")
+
+
+def test_who_has_chosen_a_password_by_a_link_can_be_signed_in_at_once(user, link):
+    tokens = sign_in.Tokens("s" * 32)
+    before = tokens.issue(user)
+    now = tokens.issue(sign_in.reset_password(link, NEW))
+    assert tokens.user(now) == user
+    with pytest.raises(UnauthenticatedError):
+        tokens.user(before)
 
 
 def test_of_many_who_use_a_link_at_once_one_succeeds(db, a, user, link):
