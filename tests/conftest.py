@@ -191,6 +191,7 @@ RACING = (
     "tests.credits.jack_worker",
     "tests.credits.racers",
     "tests.scheduling.racing",
+    "tests.sign_in.racing",
     "tests.outbox.relaying",
     "tests.state_machine.racers",
 )

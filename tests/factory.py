@@ -154,7 +154,7 @@ def make_device(**columns: Any) -> Device:
 
 
 def make_single_use_token(**columns: Any) -> SingleUseToken:
-    values = {"purpose": "reset", "expires_at": START + timedelta(hours=2)}
+    values = {"purpose": "reset", "email_hash": "0" * 64, "expires_at": START + timedelta(hours=2)}
     return SingleUseToken.create(**({"user": columns.pop("user", None) or make_user()} | values | columns))
 
 

@@ -80,6 +80,7 @@ CHECKS = {
     "outbox_messages_payload_check": "payload = '[]'",
     "outbox_messages_settled_at_check": "settled_at = now()",
     "credentials_password_hash_check": "password_hash = 'plain', password_changed_at = now()",
+    "credentials_email_confirmed_at_check": "email_confirmed_at = now()",
     "credentials_password_changed_at_check": "password_changed_at = now()",
     "devices_name_check": "name = ' '",
     "single_use_tokens_purpose_check": "purpose = 'other'",

@@ -130,7 +130,7 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     later = "2031-01-01 00:00+00"
     filler.insert("credentials", **whose, user_id=ana, password_hash="$x", password_changed_at=later)
     filler.insert("devices", **whose, user_id=ana, token_id="t", name="phone", expires_at=later)
-    filler.insert("single_use_tokens", **whose, user_id=ana, purpose="reset", expires_at=later)
+    filler.insert("single_use_tokens", **whose, user_id=ana, purpose="reset", email_hash="h", expires_at=later)
     filler.insert("sign_in_attempts", **whose, key="k", last_at=later)
     filler.insert("webhook_endpoints", **whose, url="https://hooks.example.org", secrets=Json(["whsec_x"]))
 

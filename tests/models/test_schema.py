@@ -207,7 +207,7 @@ UPDATABLE = {
     | {"balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"},
     "state_transitions": set(),
     "outbox_messages": set(),
-    "credentials": {"password_hash", "password_changed_at", "email_confirmed_at", "updated_at"},
+    "credentials": {"password_hash", "password_changed_at", "email_confirmed_at", "email_hash", "updated_at"},
     "devices": {"expires_at"},
     "single_use_tokens": {"hashes", "used_at"},
     "sign_in_attempts": {"failures", "last_at", "blocked_until"},

@@ -73,7 +73,7 @@ def test_a_device_expires(user):
         assert sign_in.devices(user) == []
 
 
-@pytest.mark.parametrize("name", ["", "  ", 5])
+@pytest.mark.parametrize("name", ["", "  ", 5, "a\0b", "\ud800"])
 def test_a_device_has_a_name(user, name):
     with pytest.raises(InvalidDataError):
         TOKENS.issue(user, name)

@@ -6,8 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from rayces_core import OutboxMessage, clock, sign_in
-from rayces_core.errors import InvalidDataError, InvalidLinkError
+from rayces_core import OutboxMessage, TenantNotSetError, clock, sign_in
+from rayces_core.errors import (
+    EmailUnconfirmedError,
+    InvalidDataError,
+    InvalidLinkError,
+    UnauthenticatedError,
+    UndeliverableError,
+)
 from rayces_core.models import SingleUseToken
 from tests.factory import make_user
 from tests.sign_in.conftest import PASSWORD, credential
@@ -28,6 +34,15 @@ def test_a_forgotten_password_is_chosen_anew_once(user, link):
     assert credential(user).email_confirmed_at is not None
     with pytest.raises(InvalidLinkError):
         sign_in.reset_password(link, "a third long one")
+
+
+def test_who_has_chosen_a_password_by_a_link_can_be_signed_in_at_once(user, link):
+    tokens = sign_in.Tokens("s" * 32)
+    before = tokens.issue(user)
+    now = tokens.issue(sign_in.reset_password(link, NEW))
+    assert tokens.user(now) == user
+    with pytest.raises(UnauthenticatedError):
+        tokens.user(before)
 
 
 def test_of_many_who_use_a_link_at_once_one_succeeds(db, a, user, link):
@@ -128,3 +143,74 @@ def test_what_people_sign_in_with_goes_with_them(user, link):
     OutboxMessage.select().get()
     user.delete_instance()
     assert SingleUseToken.select().count() == 0
+
+
+# -- an address that has changed ------------------------------------------------------------------------------------
+
+
+def changed(user):
+    user.email = "other@example.org"
+    user.save()
+
+
+ASKED = {
+    sign_in.request_confirmation: sign_in.confirm_email,
+    sign_in.invite: lambda token: sign_in.accept_invitation(token, NEW),
+    lambda user: sign_in.request_reset(user.email): lambda token: sign_in.reset_password(token, NEW),
+}
+
+
+@pytest.mark.parametrize(("ask", "use"), ASKED.items(), ids=["confirmation", "invitation", "reset"])
+def test_a_link_is_for_the_address_that_it_was_asked_for(user, ask, use):
+    ask(user)
+    request = SingleUseToken.get().id
+    token = sign_in.mint(request)
+    changed(user)
+    for refused in (lambda: use(token), lambda: sign_in.mint(request)):
+        with pytest.raises(InvalidLinkError):
+            refused()
+    ask(user)  # at once, though the one before is two minutes old at most
+    assert use(sign_in.mint(SingleUseToken.select().order_by(SingleUseToken.id.desc()).get().id)) == user
+
+
+def test_a_confirmation_is_of_one_address(user):
+    sign_in.request_confirmation(user)
+    sign_in.confirm_email(sign_in.mint(SingleUseToken.get().id))
+    assert credential(user).confirms("ANA@example.org ")
+    changed(user)
+    assert not credential(user).confirms(user.email)
+    with pytest.raises(EmailUnconfirmedError):
+        sign_in.check_password(user.email, PASSWORD, only_confirmed=True)
+    assert sign_in.check_password(user.email, PASSWORD) == user
+
+
+def test_an_e_mail_about_a_link_that_is_of_no_use_any_more_is_given_up_at_once(user):
+    sign_in.invite(user)
+    message = SimpleNamespace(payload=OutboxMessage.get().payload)
+    changed(user)
+    with pytest.raises(UndeliverableError):
+        sign_in.link("https://example.org/{token}")(message, user, SimpleNamespace(subdomain="north"))
+
+
+@pytest.mark.parametrize("secret", ["\ud800", "\udfff" * 9, "\x00", "é"])
+def test_a_link_with_what_is_no_text_is_none(user, link, secret):
+    token = f"{link.partition('.')[0]}.{secret}"
+    for use in ASKED.values():
+        with pytest.raises(InvalidLinkError):
+            use(token)
+
+
+@pytest.mark.parametrize("email", ["\ud800@example.org", "a\x00@example.org", None, 5, ""])
+def test_asking_for_a_link_for_what_is_no_address_tells_nothing(user, email):
+    assert sign_in.request_reset(email) is None
+    assert OutboxMessage.select().count() == 0
+
+
+def test_links_need_a_tenant(db, user, link):
+    request = SingleUseToken.get().id
+    asking = [lambda _, ask=ask: ask(user) for ask in ASKED]
+    with db.privileged(reason="a test"):
+        for use in (*ASKED.values(), *asking, lambda _: sign_in.mint(request)):
+            with pytest.raises(TenantNotSetError):
+                use(link)
+    assert OutboxMessage.select().count() == 1

@@ -40,6 +40,30 @@ def test_what_is_forged_malformed_or_incomplete_is_no_token(db, a):
                 tokens.user(token)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            {"sub": str(2**70)},
+            {"sub": "-1"},
+            {"sub": "9" * 3000},
+            {"jti": "a\0b"},
+            {"device": "a\0b"},
+            {"exp": 10**30},
+        ),
+        *({"jti": "\ud800"}, {"device": "\ud800"}, {"device": "x" * 900}, {"device": ["x"]}, {"iat": None}),
+    ],
+)
+def test_what_the_database_cannot_hold_is_nobodys_token_though_it_is_signed(db, a, said):
+    tokens = Tokens(NEW)
+    with db.tenant(a):
+        token = tokens.issue(make_user())
+        good = jwt.decode(token, options={"verify_signature": False})
+        signed = jwt.encode(good | said, NEW, "HS256", headers=jwt.get_unverified_header(token))
+        with pytest.raises(UnauthenticatedError):
+            tokens.user(signed)
+
+
 def test_another_jti_revokes_and_time_ends_it(db, a):
     tokens = Tokens(NEW, ttl=timedelta(minutes=5))
     with db.tenant(a):
@@ -65,7 +89,7 @@ def test_keys_are_changed_by_a_list(db, a):
             Tokens([NEW]).claims(token)
 
 
-@pytest.mark.parametrize("secret", ["", "short", [], ["n" * 32, "short"]])
+@pytest.mark.parametrize("secret", ["", "short", [], ["n" * 32, "short"], "\ud800" * 32])
 def test_a_secret_that_can_be_guessed_is_refused(secret):
     with pytest.raises(ConfigurationError):
         Tokens(secret)

@@ -142,8 +142,8 @@ INSERT INTO credentials (organization_id, id, user_id, password_hash, password_c
 SELECT organization, key, key, '$' || label, now() FROM {keys};
 INSERT INTO devices (organization_id, id, user_id, token_id, name, expires_at)
 SELECT organization, key, key, label || key, label, now() FROM {keys};
-INSERT INTO single_use_tokens (organization_id, id, user_id, purpose, hashes, expires_at)
-SELECT organization, key, key, 'reset', jsonb_build_array(label), now() FROM {keys};
+INSERT INTO single_use_tokens (organization_id, id, user_id, purpose, email_hash, hashes, expires_at)
+SELECT organization, key, key, 'reset', label, jsonb_build_array(label), now() FROM {keys};
 INSERT INTO sign_in_attempts (organization_id, id, key, last_at)
 SELECT organization, key, label || key, now() FROM {keys};
 """

@@ -30,7 +30,7 @@ WRITES: Final[dict[str, str]] = {
     "state_transitions": "INSERT",
     "import_runs": "INSERT last_row created updated unchanged skipped finished_at updated_at",
     "outbox_messages": "",
-    "credentials": "INSERT DELETE password_hash password_changed_at email_confirmed_at updated_at",
+    "credentials": "INSERT DELETE password_hash password_changed_at email_confirmed_at email_hash updated_at",
     "devices": "INSERT DELETE expires_at",
     "single_use_tokens": "INSERT DELETE hashes used_at",
     "sign_in_attempts": "INSERT DELETE failures last_at blocked_until",

@@ -1,26 +1,66 @@
 """What signing in needs to remember: hashes, devices, links that work once, failed attempts; never a secret itself."""
 
+# mypy: disable-error-code="no-overload-impl"
+
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from peewee import Check
 
 from rayces_core import clock
+from rayces_core.errors import InvalidDataError
 from rayces_core.fields import EnumField, InetField, IntegerField, JSONField, StringField, UTCDateTimeField
+from rayces_core.fields.base import V
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TenantModel, TimestampedTenantModel
 
 
+class Unlogged(str):
+    """A text that is not shown where a statement's values are, as in Peewee's log."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+class PasswordHashField(StringField[V]):
+    """A hash of a password, which no log of statements shows."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, *, null: Literal[True], **options: Any) -> PasswordHashField[str | None]: ...
+        @overload
+        def __new__(cls, *, null: Literal[False] = ..., **options: Any) -> PasswordHashField[str]: ...
+
+    def db_value(self, value: object) -> str | None:
+        """Give the hash to store; a refusal does not tell it."""
+        try:
+            text = super().db_value(value)
+        except InvalidDataError as error:
+            raise InvalidDataError(self.name, None, error.reason) from None
+        return None if text is None else Unlogged(text)
+
+
+def email_hash(email: str) -> str:
+    """What stands for an e-mail address where only "is it the same one still?" is asked."""
+    return hashlib.sha256(email.strip().lower().encode(errors="surrogatepass")).hexdigest()
+
+
 class Credential(TimestampedTenantModel):
-    """A user's password, hashed, and since when the e-mail address is known to be the user's."""
+    """A user's password, hashed, and since when which e-mail address is known to be the user's."""
 
     user = TenantForeignKey(User, backref="credentials", on_delete="CASCADE")
     user_id: int
-    password_hash = StringField(null=True)
+    password_hash = PasswordHashField(null=True)
     password_changed_at = UTCDateTimeField(null=True)
     email_confirmed_at = UTCDateTimeField(null=True)
+    email_hash = StringField(null=True)
 
     class Meta:
         """The table and its rules."""
@@ -33,7 +73,12 @@ class Credential(TimestampedTenantModel):
                 "(password_hash IS NULL) = (password_changed_at IS NULL)",
                 name="credentials_password_changed_at_check",
             ),
+            Check("(email_confirmed_at IS NULL) = (email_hash IS NULL)", name="credentials_email_confirmed_at_check"),
         ]
+
+    def confirms(self, email: str) -> bool:
+        """Whether it was this address that was confirmed, and not one that the user had before."""
+        return self.email_confirmed_at is not None and self.email_hash == email_hash(email)
 
 
 class Device(TenantModel):
@@ -64,11 +109,15 @@ class Purpose(StrEnum):
 
 
 class SingleUseToken(TenantModel):
-    """A link that was asked for. `hashes` are those of the secrets that were sent for it; one use ends all of them."""
+    """A link that was asked for. `hashes` are those of the secrets that were sent for it; one use ends all of them.
+
+    It is for the address that the user had then, and of no use after a change of it.
+    """
 
     user = TenantForeignKey(User, backref="single_use_tokens", on_delete="CASCADE")
     user_id: int
     purpose = EnumField(Purpose)
+    email_hash = StringField()
     hashes: JSONField[list[str]] = JSONField(list[str], default=list)
     created_at = UTCDateTimeField(default=clock.now)
     expires_at = UTCDateTimeField()
@@ -85,7 +134,7 @@ class SingleUseToken(TenantModel):
         ]
 
     def is_open(self, now: datetime) -> bool:
-        """Whether it can still be used."""
+        """Whether it can still be used, if its user's address is still the same."""
         return self.used_at is None and self.expires_at > now
 
 

@@ -11,6 +11,7 @@ from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.signing_in import Device
 from rayces_core.models.user import User, new_token_id
+from rayces_core.sign_in.addresses import address_of
 from rayces_core.tenancy.scoping import check_reach
 
 LONGEST_NAME = 200
@@ -31,7 +32,7 @@ def add_device(user: User, name: str, address: str | None, expires_at: datetime)
         user=user.id,
         token_id=secrets.token_urlsafe(24),
         name=name.strip()[:LONGEST_NAME],
-        address=address,
+        address=None if address is None else address_of(address),
         expires_at=expires_at,
     )
 

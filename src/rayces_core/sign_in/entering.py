@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
-from datetime import datetime
 from typing import Any, Final
 
 from peewee import SQL
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import EmailUnconfirmedError, InvalidDataError, TenantNotSetError, WrongCredentialsError
+from rayces_core.errors import (
+    EmailUnconfirmedError,
+    InactiveTenantError,
+    InvalidDataError,
+    RaycesError,
+    TenantNotSetError,
+    TransactionFailedError,
+    WrongCredentialsError,
+)
 from rayces_core.models.signing_in import Credential
 from rayces_core.models.user import User
 from rayces_core.sign_in import attempts
-from rayces_core.sign_in.passwords import store, verify
+from rayces_core.sign_in.addresses import address_of
+from rayces_core.sign_in.passwords import is_still, verify
+from rayces_core.tenancy.organization import Organization
 
 LONGEST_EMAIL: Final = 320
 
@@ -34,37 +42,62 @@ def check_password(email: str, password: str, *, address: str | None = None, onl
         WrongCredentialsError: no such user, no password, or another one; they are not told apart, nor by the time.
         TooManyAttemptsError: too many have failed; `retry_after` says when the next one is looked at.
         EmailUnconfirmedError: only where it was asked for. TenantNotSetError: in privileged work.
+        TransactionFailedError: within a unit of work, which would take the count of failed attempts back.
+        InactiveTenantError: all is right, but the organization has been switched off since the block was entered.
     """
+    _check_place()
+    known, given = _normal(email), password if isinstance(password, str) else ""
+    asking = None if address is None else address_of(address)
+    attempt = attempts.count(known, asking)
+    found = _find(known)
+    hashed = None if found is None else found.password_hash
+    right, better = verify(given, hashed)
+    if found is None or hashed is None or not right:
+        raise WrongCredentialsError
+    refusal = _refusal(found, known, only_confirmed=only_confirmed)
+    if refusal is not None:
+        with current().engine.atomic():
+            attempts.take_back(attempt)
+        raise refusal
+    with current().engine.atomic():
+        user = _note(found.user_id, asking)  # locks the user; from here on the password stays
+        if user is None or not is_still(user, hashed, better):
+            raise WrongCredentialsError
+        attempts.take_back(attempt)
+    return user
+
+
+def _check_place() -> None:
     if current().privileged:
         raise TenantNotSetError("signing in needs a tenant; wrap the code in `with db.tenant(...):`")
-    known, given = _normal(email), password if isinstance(password, str) else ""
-    asking = None if address is None else _address(address)
-    attempts.count(known, asking)
-    found = _find(known)
-    right, better = verify(given, None if found is None else found[1])
-    if found is None or not right:
-        raise WrongCredentialsError
-    user, _, confirmed_at = found
-    if only_confirmed and confirmed_at is None:
-        raise EmailUnconfirmedError
-    with current().engine.atomic():
-        attempts.forget(known, asking)
-        if better is not None:
-            store(user, better)
-        return _note(user, asking)
+    if current().engine.session.in_transaction:
+        raise TransactionFailedError(
+            "a unit of work is open here, and what it undoes are failed attempts too: call check_password before it"
+        )
 
 
-def _find(email: str) -> tuple[User, str | None, datetime | None] | None:
-    """The user of this address, the hash and when the address was confirmed, in one query."""
-    query = User.select(User, Credential.password_hash, Credential.email_confirmed_at).where(User.email == email)
+def _refusal(found: Credential, email: str, *, only_confirmed: bool) -> RaycesError | None:
+    """Why the user may not enter though the password is right, if anything."""
+    row: Any = found
+    if not row.mine.active:
+        return InactiveTenantError(current().organization_id)
+    if only_confirmed and not found.confirms(email):
+        return EmailUnconfirmedError()
+    return None
+
+
+def _find(email: str) -> Credential | None:
+    """The credential of the user of this address, and whether the organization is active, in one query."""
+    query = Credential.select(Credential, Organization.active).join(User).switch(Credential)
+    query = query.join(Organization, on=(Organization.id == Credential.organization), attr="mine")
     try:
-        found: Any = query.join(Credential, attr="credential").first()
+        found: Credential | None = query.where(User.email == email).first()
     except InvalidDataError:  # no address at all
         return None
-    return None if found is None else (found, found.credential.password_hash, found.credential.email_confirmed_at)
+    return found
 
 
-def _note(user: User, address: str | None) -> User:
+def _note(user_id: int, address: str | None) -> User | None:
     now = clock.now()
     values = {
         User.sign_in_count: User.sign_in_count + 1,
@@ -73,19 +106,9 @@ def _note(user: User, address: str | None) -> User:
         User.current_sign_in_at: now,
         User.current_sign_in_ip: address,
     }
-    (noted,) = User.update(values).where(User.id == user.id).returning(User).execute()
-    found: User = noted
-    return found
+    noted: list[User] = list(User.update(values).where(User.id == user_id).returning(User).execute())
+    return noted[0] if noted else None
 
 
 def _normal(email: object) -> str:
     return email.strip().lower()[:LONGEST_EMAIL] if isinstance(email, str) else ""
-
-
-def _address(address: object) -> str:
-    try:
-        found = ipaddress.ip_address(str(address).partition("%")[0])
-    except ValueError:
-        raise InvalidDataError("address", None, "needs an IPv4 or IPv6 address") from None
-    mapped = getattr(found, "ipv4_mapped", None)
-    return str(mapped or found)

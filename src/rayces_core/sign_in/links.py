@@ -3,7 +3,8 @@
 Asking for one writes a message to the outbox, which names the request and holds no secret; the secret is made when the
 e-mail is, by `mint`, and only its hash is stored. Each e-mail about one request has its own, and one use ends all.
 
-Rule it guards: of two who use one link at the same moment, one succeeds.
+Rules it guards: of two who use one link at the same moment, one succeeds; a link is for the address it was asked for,
+and none after that has changed. Who changes anything here has locked the user before, then the link.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import InvalidDataError, InvalidLinkError
+from rayces_core.errors import (
+    InactiveTenantError,
+    InvalidDataError,
+    InvalidLinkError,
+    TenantNotSetError,
+    UndeliverableError,
+)
 from rayces_core.models.outbox import OutboxMessage
-from rayces_core.models.signing_in import Credential, Purpose, SingleUseToken
+from rayces_core.models.signing_in import Credential, Purpose, SingleUseToken, email_hash
 from rayces_core.models.user import User
-from rayces_core.sign_in.passwords import checked, set_password
+from rayces_core.sign_in.passwords import checked, lock, set_password
+from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import check_reach
 
 LASTING: Final = {
@@ -40,7 +48,12 @@ MOST_SENT: Final = 20
 
 
 def request_reset(email: str) -> None:
-    """Ask for a link to choose a new password. Nothing tells whether there is such a user."""
+    """Ask for a link to choose a new password. Nothing that it returns or raises tells whether there is such a user.
+
+    For a known address it asks the database more, which takes some milliseconds longer: where that must not tell
+    either, answer first and ask afterwards, in a background task.
+    """
+    _check_place()
     try:
         user = User.get_or_none(User.email == email)
     except InvalidDataError:
@@ -63,7 +76,8 @@ def reset_password(token: str, password: str) -> User:
     """Give the user whose link it is this password; the address is confirmed by that. Everybody is signed out.
 
     Raises:
-        InvalidLinkError: the link is unknown, expired, used, or was for something else. InvalidDataError: `password`.
+        InvalidLinkError: the link is unknown, expired, used, or was for something else, or the user's address has
+            changed. InvalidDataError: `password`. InactiveTenantError: the organization has been switched off.
     """
     return _choose(token, Purpose.RESET, password)
 
@@ -74,7 +88,7 @@ def accept_invitation(token: str, password: str) -> User:
 
 
 def confirm_email(token: str) -> User:
-    """Note that the address is the user's; raises InvalidLinkError."""
+    """Note that the address is the user's; raises InvalidLinkError, and InactiveTenantError."""
     with current().engine.atomic():
         return _confirm(_use(token, Purpose.CONFIRMATION))
 
@@ -83,12 +97,14 @@ def mint(request_id: int) -> str:
     """Make the secret of a request, for one e-mail about it; the token that goes into the link.
 
     Raises:
-        InvalidLinkError: the request has been used or has expired, so there is nothing to send any more.
+        InvalidLinkError: the request has been used or has expired, or the user has another address by now, so there
+            is nothing to send any more.
     """
+    _check_place()
     secret = secrets.token_urlsafe(32)
     with current().engine.atomic():
         request = SingleUseToken.select().where(SingleUseToken.id == request_id).for_update().first()
-        if request is None or not request.is_open(clock.now()):
+        if request is None or not _is_of_use(request, User.get_or_none(User.id == request.user_id)):
             raise InvalidLinkError
         hashes = [*request.hashes, _hash_of(secret)][-MOST_SENT:]
         SingleUseToken.update(hashes=hashes).where(SingleUseToken.id == request.id).execute()
@@ -103,21 +119,29 @@ def link(url: str) -> Callable[..., str]:
     """
 
     def write(message: Any, _user: User, organization: Any) -> str:
-        return url.format(token=mint(message.payload["request_id"]), subdomain=organization.subdomain)
+        try:
+            token = mint(message.payload["request_id"])
+        except InvalidLinkError as error:
+            raise UndeliverableError("the request was used, has expired, or was for an address of before") from error
+        return url.format(token=token, subdomain=organization.subdomain)
 
     return write
 
 
 def _request(user: User, purpose: Purpose) -> None:
+    _check_place()
     check_reach(user)
     now, mine = clock.now(), (SingleUseToken.user == user.id) & (SingleUseToken.purpose == purpose)
     with current().engine.atomic():
-        # Who asks twice at once waits here for the first one.
-        User.update(updated_at=User.updated_at).where(User.id == user.id).execute()
-        latest = SingleUseToken.select().where(mine).order_by(SingleUseToken.id.desc()).first()
-        if latest is not None and latest.is_open(now) and latest.created_at > now - SAME:
+        known = lock(user.id)  # who asks twice at once waits here for the first one
+        if known is None:
             return
-        request = SingleUseToken.create(user=user.id, purpose=purpose, expires_at=now + LASTING[purpose])
+        latest = SingleUseToken.select().where(mine).order_by(SingleUseToken.id.desc()).first()
+        if latest is not None and _is_of_use(latest, known) and latest.created_at > now - SAME:
+            return
+        request = SingleUseToken.create(
+            user=user.id, purpose=purpose, email_hash=email_hash(known.email), expires_at=now + LASTING[purpose]
+        )
         OutboxMessage.create(
             topic=TOPICS[purpose],
             subject_type="User",
@@ -131,6 +155,12 @@ def _request(user: User, purpose: Purpose) -> None:
         )
 
 
+def _check_place() -> None:
+    """Refuse privileged work, where an e-mail address may be that of several users."""
+    if current().privileged:
+        raise TenantNotSetError("a link is one organization's; wrap the code in `with db.tenant(...):`")
+
+
 def _choose(token: str, purpose: Purpose, password: str) -> User:
     checked(password)  # before the link is used up
     with current().engine.atomic():
@@ -140,27 +170,36 @@ def _choose(token: str, purpose: Purpose, password: str) -> User:
 
 
 def _use(token: object, purpose: Purpose) -> User:
-    """Use the link up: its user."""
+    """Use the link up: its user, locked."""
+    _check_place()
     number, _, secret = str(token).partition(".")
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise InvalidLinkError
-    request = SingleUseToken.select().where(SingleUseToken.id == int(number)).for_update().first()
-    if request is None or request.purpose != purpose or not request.is_open(clock.now()):
+    found = SingleUseToken.get_or_none(SingleUseToken.id == int(number), SingleUseToken.purpose == purpose)
+    if found is None or not any(hmac.compare_digest(_hash_of(secret), known) for known in found.hashes):
         raise InvalidLinkError
-    if not any(hmac.compare_digest(_hash_of(secret), known) for known in request.hashes):
+    user = lock(found.user_id)
+    request = SingleUseToken.select().where(SingleUseToken.id == found.id).for_update().first()
+    if user is None or request is None or not _is_of_use(request, user):
         raise InvalidLinkError
+    if not Organization.get_by_id(current().organization_id).active:
+        raise InactiveTenantError(current().organization_id)
     SingleUseToken.update(used_at=clock.now()).where(SingleUseToken.id == request.id).execute()
-    user: User = User.get_by_id(request.user_id)
     return user
 
 
+def _is_of_use(request: SingleUseToken, user: User | None) -> bool:
+    """Whether it is open, and its user's address still the one that it was asked for."""
+    return user is not None and request.is_open(clock.now()) and request.email_hash == email_hash(user.email)
+
+
 def _confirm(user: User) -> User:
-    now = clock.now()
-    insert = Credential.insert(user=user.id, email_confirmed_at=now, created_at=now, updated_at=now)
-    changes = {"email_confirmed_at": now, "updated_at": now}
+    now, hashed = clock.now(), email_hash(user.email)
+    changes = {"email_confirmed_at": now, "email_hash": hashed, "updated_at": now}
+    insert = Credential.insert(user=user.id, created_at=now, **changes)
     insert.on_conflict(conflict_target=(Credential.organization, Credential.user), update=changes).execute()
     return user
 
 
 def _hash_of(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

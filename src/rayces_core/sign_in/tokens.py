@@ -16,11 +16,19 @@ from peewee import fn
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import ConfigurationError, InvalidDataError, TenantNotSetError, UnauthenticatedError
+from rayces_core.errors import (
+    ConfigurationError,
+    InactiveTenantError,
+    InvalidDataError,
+    TenantNotSetError,
+    UnauthenticatedError,
+)
+from rayces_core.fields.text import unstorable
 from rayces_core.models.signing_in import Device
 from rayces_core.models.user import User
 from rayces_core.sign_in.devices import add_device
 from rayces_core.sign_in.needed import jwt_module
+from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import check_reach
 
 ALGORITHM: Final = "HS256"
@@ -66,9 +74,9 @@ class Tokens:
         issuer: str = "rayces",
     ) -> None:
         secrets = [secret] if isinstance(secret, str) else list(secret)
-        if not secrets or not all(isinstance(each, str) and len(each) >= SHORTEST_SECRET for each in secrets):
+        if not secrets or not all(map(_is_long_enough, secrets)):
             raise ConfigurationError(
-                f"a secret of access tokens has at least {SHORTEST_SECRET} characters; secrets.token_hex(32) makes one"
+                f"a secret of access tokens is text of {SHORTEST_SECRET} characters up; secrets.token_hex(32) makes one"
             )
         self.ttl, self.device_ttl, self.issuer = ttl, device_ttl, issuer
         self._secrets = {_name_of(each): each for each in secrets}
@@ -121,19 +129,27 @@ class Tokens:
 
         Raises:
             UnauthenticatedError: it is not valid here, or has been signed out.
+            InactiveTenantError: the organization has been switched off since the block was entered.
         """
         return self.user_of(self.claims(token))
 
     def user_of(self, claims: Claims) -> User:
         """The same, of claims that were read before."""
-        query = User.select().where(User.id == claims.user_id, User.jti == claims.jti)
+        query = User.select(User, Organization.active).where(User.id == claims.user_id, User.jti == claims.jti)
+        query = query.join(Organization, on=(Organization.id == User.organization), attr="mine")
         if claims.device is not None:
             here = Device.select(Device.id).where(Device.token_id == claims.device, Device.user == claims.user_id)
             query = query.where(fn.EXISTS(here))
-        found: User | None = query.first()
+        try:
+            found: Any = query.first()
+        except InvalidDataError:  # no id, or no text, that the database knows: it is nobody's
+            found = None
         if found is None:
             raise UnauthenticatedError
-        return found
+        if not found.__dict__.pop("mine").active:
+            raise InactiveTenantError(claims.organization_id)
+        user: User = found
+        return user
 
     def _read(self, token: str, organization_id: int) -> Claims | None:
         jwt = jwt_module()
@@ -157,6 +173,10 @@ class Tokens:
 
 def _moment(seconds: Any) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _is_long_enough(secret: object) -> bool:
+    return isinstance(secret, str) and len(secret) >= SHORTEST_SECRET and unstorable(secret.replace("\0", "")) is None
 
 
 def _name_of(secret: str) -> str:
