@@ -161,6 +161,22 @@ def test_a_burst_on_a_place_that_was_never_seen_is_counted_to_the_last(db, a, us
     assert (kinds.count(WrongCredentialsError), kinds.count(TooManyAttemptsError)) == (4, 8)
 
 
+def test_pruning_waits_for_nobody_who_is_at_a_row(db, a, user):
+    with clock.frozen(MORNING):
+        assert tried("wrong") is WrongCredentialsError
+    with clock.frozen(MORNING + timedelta(days=9)), ThreadPoolExecutor(1) as pool:
+
+        def prune():
+            with db.tenant(a), clock.frozen(MORNING + timedelta(days=9)):
+                return sign_in.prune()
+
+        with db.atomic():
+            attempts.count(EMAIL, HERE)
+            assert pool.submit(prune).result(5) == 0
+        assert tried("wrong") is WrongCredentialsError
+        assert SignInAttempt.select().count() == 3
+
+
 @pytest.mark.parametrize("email", ["\ud800@example.org", "a\x00@example.org", "x" * 5000])
 def test_an_address_that_cannot_be_stored_is_counted_like_any_other(user, email):
     with clock.frozen(MORNING):

@@ -49,22 +49,22 @@ def check_password(email: str, password: str, *, address: str | None = None, onl
     known, given = _normal(email), password if isinstance(password, str) else ""
     asking = None if address is None else address_of(address)
     attempt = attempts.count(known, asking)
-    found = _find(known)
-    hashed = None if found is None else found.password_hash
-    right, better = verify(given, hashed)
-    if found is None or hashed is None or not right:
-        raise WrongCredentialsError
+    found, better = _verified(known, given)
     refusal = _refusal(found, known, only_confirmed=only_confirmed)
-    if refusal is not None:
-        with current().engine.atomic():
-            attempts.take_back(attempt)
-        raise refusal
     with current().engine.atomic():
-        user = _note(found.user_id, asking)  # locks the user; from here on the password stays
-        if user is None or not is_still(user, hashed, better):
-            raise WrongCredentialsError
         attempts.take_back(attempt)
-    return user
+        if refusal is None:
+            return _note(found, known, asking, better)
+    raise refusal
+
+
+def _verified(email: str, password: str) -> tuple[Credential, str | None]:
+    """The credential whose password it is, and the hash to store instead, if any."""
+    found = _find(email)
+    right, better = verify(password, None if found is None else found.password_hash)
+    if found is None or not right:
+        raise WrongCredentialsError
+    return found, better
 
 
 def _check_place() -> None:
@@ -97,7 +97,8 @@ def _find(email: str) -> Credential | None:
     return found
 
 
-def _note(user_id: int, address: str | None) -> User | None:
+def _note(found: Credential, email: str, address: str | None, better: str | None) -> User:
+    """Note the sign-in, of a user whose address and password are still those that were looked at."""
     now = clock.now()
     values = {
         User.sign_in_count: User.sign_in_count + 1,
@@ -106,8 +107,11 @@ def _note(user_id: int, address: str | None) -> User | None:
         User.current_sign_in_at: now,
         User.current_sign_in_ip: address,
     }
-    noted: list[User] = list(User.update(values).where(User.id == user_id).returning(User).execute())
-    return noted[0] if noted else None
+    # Locks the user: who changes the password has done so before, or waits until this is over.
+    noted: list[User] = list(User.update(values).where(User.id == found.user_id).returning(User).execute())
+    if not noted or noted[0].email != email or not is_still(found, better):
+        raise WrongCredentialsError
+    return noted[0]
 
 
 def _normal(email: object) -> str:

@@ -82,9 +82,9 @@ def lock(user_id: int) -> User | None:
     return found
 
 
-def is_still(user: User, hashed: str, better: str | None) -> bool:
-    """Whether this is the hash of the user, who is locked, still; then `better`, if any, takes its place."""
-    mine = (Credential.user == user.id) & (Credential.password_hash == hashed)
+def is_still(found: Credential, better: str | None) -> bool:
+    """Whether the user, who is locked, has this hash still; then `better`, if any, takes its place."""
+    mine = (Credential.user == found.user_id) & (Credential.password_hash == found.password_hash)
     if better is None:
         return Credential.select(Credential.id).where(mine).exists()
     return bool(Credential.update(password_hash=better, updated_at=clock.now()).where(mine).execute())

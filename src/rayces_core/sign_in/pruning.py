@@ -19,4 +19,10 @@ def prune() -> int:
         (SingleUseToken, SingleUseToken.expires_at < now - KEPT),
         (SignInAttempt, SignInAttempt.last_at < now - KEPT),
     )
-    return sum(model.delete().where(condition).execute() for model, condition in useless)
+    return sum(_delete(model, condition) for model, condition in useless)
+
+
+def _delete(model: Any, condition: Any) -> int:
+    """Delete what nobody is at: what is waited for in no order could be waited for by the one who is at it."""
+    free = model.select(model.id).where(condition).for_update("FOR UPDATE SKIP LOCKED")
+    return int(model.delete().where(model.id.in_(free)).execute())
