@@ -72,6 +72,14 @@ def test_a_user_who_is_deleted_meanwhile_signs_in_no_more(user, monkeypatch):
     assert not signs_in(PASSWORD)
 
 
+def test_an_address_that_is_changed_meanwhile_signs_nobody_in(user, monkeypatch):
+    real = entering.verify
+    change = User.update(email="other@example.org").where(User.id == user.id)
+    monkeypatch.setattr(entering, "verify", lambda *given: (real(*given), change.execute())[0])
+    assert not signs_in(PASSWORD)
+    assert User.get_by_id(user.id).sign_in_count == 0
+
+
 @pytest.mark.parametrize(
     "ask", [sign_in.request_confirmation, sign_in.invite, lambda u: sign_in.request_reset(u.email)]
 )
