@@ -173,4 +173,4 @@ def test_packaged_migrations_pass_with_a_row_in_every_table_that_can_have_one(
 ) -> None:
     found = rehearse(Runner(make_database()), server_url, rows=1)
     assert [each.reason for each in found if each.blocks] == []
-    assert [message.partition(" ")[0] for message in caplog.messages] == ["credit_transactions"]
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["credit_transactions", "webhook_endpoints"]

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import signal
 import threading
 import time
 
@@ -72,7 +73,7 @@ def test_each_message_is_delivered_in_order_and_nothing_that_was_undone(own_db, 
         process.terminate()
     for process in relays:
         process.join(20)
-        assert process.exitcode == 0
+        assert process.exitcode in (0, -signal.SIGTERM)  # one that was only just starting
 
     with own_db.privileged(reason="test"):
         rows = own_db.execute_sql("SELECT organization_id, id, subject_id, payload ->> 'mark' FROM outbox_messages")
