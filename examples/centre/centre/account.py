@@ -27,14 +27,18 @@ def form(request: Request) -> Response:
 def enter(request: Request, email: Annotated[str, Form()], password: Annotated[str, Form()]) -> Response:
     user = sign_in.check_password(email, password, address=request.client and request.client.host)
     response = back(HOME[Role(user.role)], words_of(request)("welcome", name=user.full_name))
-    rayces.set_cookie(response, user, device=request.headers.get("user-agent", "")[:200])
+    address = request.client and request.client.host
+    device = request.headers.get("user-agent", "")[:200] or "?"
+    rayces.set_cookie(request, response, rayces.tokens.issue(user, device, address=address))
     return response
 
 
 @router.post("/sign-out")
-def leave(request: Request, me: rayces.CurrentUser, everywhere: Annotated[bool, Form()] = False) -> Response:
+def leave(me: rayces.CurrentUser, said: rayces.Claims, everywhere: Annotated[bool, Form()] = False) -> Response:
     response = back("/sign-in")
-    rayces.sign_out(request, response, me, everywhere=everywhere)
+    mine = [device for device in sign_in.devices(me) if device.token_id == said.device]
+    sign_in.sign_out(me, mine[0] if mine and not everywhere else None)
+    response.delete_cookie("centre")
     return response
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from centre.web import rayces
@@ -31,7 +31,8 @@ class SlotOut(BaseModel):
 
 
 @router.post("/sign-in")
-def enter(data: Credentials, caller: rayces.Address) -> Token:
+def enter(request: Request, data: Credentials) -> Token:
+    caller = request.client and request.client.host
     return Token(access_token=rayces.tokens.issue(sign_in.check_password(data.email, data.password, address=caller)))
 
 

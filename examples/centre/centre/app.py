@@ -9,7 +9,7 @@ from centre import account, admin, api, desk, family, payments, professional
 from centre.web import rayces
 
 app = FastAPI(title="Centre", version="1.0.0")
-rayces.install(app, exempt=("/static",))
+rayces.install(app)
 for pages in (account, family, professional, desk, payments, admin, api):
     app.include_router(pages.router)
 app.include_router(payments.hooks)

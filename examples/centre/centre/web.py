@@ -11,4 +11,5 @@ rayces = Rayces(
     domain=os.environ.get("CENTRE_DOMAIN", "localhost"),
     secret=os.environ["CENTRE_SECRET"],
     cookie="centre",
+    exempt=("/static/*",),
 )
