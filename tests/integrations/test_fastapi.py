@@ -9,7 +9,7 @@ from datetime import timedelta
 import anyio.to_thread
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -262,6 +262,40 @@ def test_a_cookie_brings_the_token_where_the_host_says_so_and_the_header_goes_be
     client = TestClient(app, base_url=base, cookies={"session": site.signed_in(user)["Authorization"][7:]})
     assert client.get("/me").json() == {"id": user.id}
     assert client.get("/me", headers=site.signed_in(other)).json() == {"id": other.id}
+
+
+def test_a_cookie_that_another_sites_page_sends_along_changes_nothing(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
+    rayces.install(app)
+    app.add_api_route("/me", lambda: None, methods=["GET", "POST"], dependencies=[rayces.current_user])
+
+    user = user_of(site, site.north)
+    base, token = f"http://{site.north.subdomain}.example.test", site.signed_in(user)["Authorization"][7:]
+    client = TestClient(app, base_url=base, cookies={"session": token})
+    for other in ("https://evil.test", f"http://{site.south.subdomain}.example.test", base + ":81", "null", ""):
+        assert client.post("/me", headers={"Origin": other}).status_code == 401
+        assert client.get("/me", headers={"Origin": other}).status_code == 200
+        assert client.post("/me", headers={"Origin": other} | site.signed_in(user)).status_code == 200
+    assert client.post("/me", headers={"Origin": base}).status_code == 200
+    assert client.post("/me").status_code == 200
+
+
+def test_a_browser_keeps_the_token_out_of_reach_of_scripts(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
+    rayces.install(app)
+
+    @app.post("/enter")
+    def enter(request: Request, response: Response) -> None:
+        rayces.set_cookie(request, response, "token")
+
+    for scheme in ("http", "https"):
+        client = TestClient(app, base_url=f"{scheme}://{site.north.subdomain}.example.test")
+        said = client.post("/enter").headers["set-cookie"].lower()
+        assert {"httponly", "samesite=lax"} <= set(said.split("; "))
+        assert "domain=" not in said
+        assert ("secure" in said) == (scheme == "https")
 
 
 def test_without_a_secret_nobody_signs_in_and_the_fault_is_the_servers(site, caplog):

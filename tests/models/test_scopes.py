@@ -90,6 +90,22 @@ def test_scopes_chain_with_each_other_and_with_conditions(week, people):
     assert people.profile.appointments.count() == 6
 
 
+def test_people_come_along_in_the_same_query(db, week):
+    asked = []
+    db.on_query(asked.append)
+
+    found = list(Appointment.with_people().order_by(Appointment.id))
+    names = [(row.student.full_name, row.client.full_name, row.professional.user.full_name) for row in found]
+
+    assert len(asked) == 1
+    plain = list(Appointment.select().order_by(Appointment.id))
+    assert found == plain
+    assert names == [(row.student.full_name, row.client.full_name, row.professional.user.full_name) for row in plain]
+    assert ids(Appointment.upcoming(START).with_people().for_student(week["confirmed"].student)) == [
+        week["confirmed"].id
+    ]
+
+
 def test_scopes_see_the_bound_tenant_only(db, week, b):
     with db.tenant(b):
         assert ids(Appointment.in_state(*STATES)) == []

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, ParamSpec, TypeVar, cast
 
 import peewee
 
-from rayces_core.errors import RaycesError
+from rayces_core.errors import ConfigurationError, RaycesError
 from rayces_core.integrations.host import HEALTH, Host, checked_roles
 from rayces_core.integrations.needed import missing
 from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem, invalid_request
@@ -122,6 +122,15 @@ class Rayces(Host):
         """
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
 
+    # -- pages --------------------------------------------------------------------------------------------------------
+
+    def set_cookie(self, request: Request, response: Response, token: str) -> None:
+        """Let the browser keep a token, for this host alone, out of reach of scripts; Secure where https is spoken."""
+        if self._cookie is None:
+            raise ConfigurationError("give Rayces(…, cookie='session') so that a browser can keep tokens")
+        secure = request.url.scheme == "https"
+        response.set_cookie(self._cookie, token, httponly=True, samesite="lax", secure=secure)
+
     # -- installation -------------------------------------------------------------------------------------------------
 
     def install(self, app: FastAPI, *, health: bool = True) -> None:
@@ -166,10 +175,12 @@ class Rayces(Host):
         return lifespan
 
     def _token_of(self, connection: HTTPConnection) -> str | None:
-        return self.token_in(connection.headers.get("authorization"), connection.cookies.get)
+        return self.token_in(connection.scope.get("method"), connection.headers, connection.cookies)
 
     def _tenant_of(self, scope: Any) -> int | None:
-        return self.tenant_named_by(self._token_of(HTTPConnection(scope)))
+        # As if it only read: whether the cookie counts is told by the endpoint, which answers with a problem.
+        connection = HTTPConnection(scope)
+        return self.tenant_named_by(self.token_in("GET", connection.headers, connection.cookies))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

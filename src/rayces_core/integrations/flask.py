@@ -118,10 +118,10 @@ class Rayces(Host):
         return {"status": "unavailable"}, 503, {"Retry-After": "1"}
 
     def _token_of(self, asked: Request) -> str | None:
-        return self.token_in(asked.headers.get("Authorization"), asked.cookies.get)
+        return self.token_in(asked.method, asked.headers, asked.cookies)
 
     def _tenant_of(self, environ: Any) -> int | None:
-        return self.tenant_named_by(self._token_of(Request(environ)))
+        return self.tenant_named_by(self.token_in("GET", (asked := Request(environ)).headers, asked.cookies))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from rayces_core.database.database import Database
 from rayces_core.errors import (
@@ -29,6 +30,8 @@ except ImportError:
 
 logger = logging.getLogger("rayces_core")
 
+# Methods that change nothing.
+READING: Final = ("GET", "HEAD", "OPTIONS")
 HEALTH: Final = ("/healthz", "/readyz")
 # A key in the database is a column of 255 characters, and stands behind the user's id.
 LONGEST_KEY: Final = 200
@@ -94,12 +97,19 @@ class Host:
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def token_in(self, authorization: str | None, cookies: Callable[[str], str | None]) -> str | None:
-        """The access token of a request: of the Authorization header, else of the cookie."""
-        scheme, _, token = (authorization or "").partition(" ")
+    def token_in(self, method: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
+        """The access token of a request: of the Authorization header, else of the cookie.
+
+        Browsers send cookies along with what other sites' pages ask for, so a cookie counts only where the request
+        reads, or comes from a page of the same host. A web socket has no method and is treated as one that writes.
+        """
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
-        return cookies(self._cookie) if self._cookie is not None else None
+        found = cookies.get(self._cookie) if self._cookie is not None else None
+        if found is not None and method not in READING and not _is_own_page(headers):
+            raise UnauthenticatedError("the cookie was sent along by a page of another site")
+        return found
 
     def claims_of(self, token: str | None) -> Claims:
         """What a valid token of the bound tenant says; no query. UnauthenticatedError without one."""
@@ -170,6 +180,12 @@ class Host:
     def disconnect(self) -> None:
         """Close all connections, at the end of the server."""
         self.db.disconnect()
+
+
+def _is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether no page of another host sent a request; browsers name the page's origin, other clients need not."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
 def checked_roles(roles: tuple[Role, ...]) -> tuple[Role, ...]:

@@ -384,6 +384,11 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
         """Appointments with a professional: the profile, its user, or the user's id."""
         return cls.select().for_professional(professional)
 
+    @classmethod
+    def with_people(cls) -> AppointmentSelect[Self]:
+        """Appointments, and with each its student, client, professional and the professional's user: one query."""
+        return cls.select().with_people()
+
 
 Appointment.add_index(
     Appointment.organization,

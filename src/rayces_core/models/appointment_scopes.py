@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
+from rayces_core.models.professional import Professional
+from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.tenancy.queries import Row, TenantSelect
 from rayces_core.tenancy.scoping import check_home
@@ -46,6 +48,17 @@ class AppointmentSelect(TenantSelect[Row]):
     def for_client(self, client: Any) -> Self:
         """Those that a user, or the user with this id, booked."""
         return self.where(self.model.client == client)
+
+    def with_people(self) -> Self:
+        """The same, and with each its `student`, `client`, `professional` and `professional.user`, in one query."""
+        works = User.alias()
+        return (
+            self.select_extend(Student, Professional, works, User)
+            .join_from(self.model, Student)
+            .join_from(self.model, Professional)
+            .join_from(Professional, works, on=Professional.user, attr="user")
+            .join_from(self.model, User, on=self.model.client)
+        )
 
     def occupying(self, start: datetime, end: datetime, *, now: datetime | None = None) -> Self:
         """Those that hold the professional's time, buffer included, somewhere between `start` and `end`.

@@ -1,0 +1,101 @@
+"""A family: its children, free times by local day, bookings, credits."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from centre.pages import PageRoute, back, page, words_of
+from centre.payments import start_payment
+from centre.web import rayces
+from rayces_core import Appointment, CreditTransaction, Professional, Student, User, credits, scheduling
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+DAYS = 7
+SHOWN = 30
+
+
+@router.get("/family")
+def family(request: Request, me: rayces.CurrentUser) -> Response:
+    sessions = Appointment.visible_to(me).upcoming().with_people().order_by(Appointment.scheduled_at).limit(SHOWN)
+    return page(
+        request,
+        "family.html",
+        me,
+        children=list(Student.visible_to(me).order_by(Student.first_name)),
+        sessions=[(session, session.available_events(by=me)) for session in sessions],
+        balance=credits.balance(me),
+    )
+
+
+@router.get("/family/book")
+def times(
+    request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: date | None = None
+) -> Response:
+    zone = request.state.tenant.zone
+    child = Student.visible_to(me).where(Student.id == student).get()
+    people = list(Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name))
+    chosen = professional or (people[0].user_id if people else None)
+    today = datetime.now(zone).date()
+    first = max(day or today, today)
+    start = datetime.combine(first, time.min, zone)
+    slots = scheduling.free_slots(chosen, start, start + timedelta(days=DAYS)) if chosen else []
+    by_day = groupby(slots, key=lambda slot: slot.start.astimezone(zone).date())
+    return page(
+        request,
+        "times.html",
+        me,
+        child=child,
+        professionals=people,
+        chosen=chosen,
+        days=[(which, list(free)) for which, free in by_day],
+        earlier=first - timedelta(days=DAYS) if first > today else None,
+        later=first + timedelta(days=DAYS),
+    )
+
+
+@router.post("/family/book")
+def book(
+    request: Request,
+    me: rayces.CurrentUser,
+    student: Annotated[int, Form()],
+    professional: Annotated[int, Form()],
+    start: Annotated[datetime, Form()],
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+    uses_credit: Annotated[bool, Form()] = False,
+) -> Response:
+    booked = scheduling.book(
+        student=student,
+        professional=professional,
+        client=me,
+        scheduled_at=start,
+        uses_credit=uses_credit,
+        by=me,
+        idempotency_key=f"{me.id}:{key}",
+    )
+    words, until = words_of(request), (booked.expires_at or booked.scheduled_at).astimezone(request.state.tenant.zone)
+    return back("/family", words("booked", until=f"{words.day(until)} {words.hour(until)}"))
+
+
+@router.get("/family/credits")
+def account(request: Request, me: rayces.CurrentUser) -> Response:
+    now = datetime.now(UTC)
+    return page(
+        request,
+        "credits.html",
+        me,
+        balance=credits.balance(me),
+        statement=credits.statement(me, now - timedelta(days=90), now),
+        waiting=list(CreditTransaction.visible_to(me).where(CreditTransaction.status == "pending")),
+    )
+
+
+@router.post("/family/credits")
+def buy(
+    request: Request,
+    me: rayces.CurrentUser,
+    how_many: Annotated[int, Form(ge=1, le=100)],
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> Response:
+    return back(start_payment(me, how_many, f"{me.id}:{key}"))

@@ -1,0 +1,95 @@
+"""How a page is made: the language, local times, the flash message, and what an error of the library looks like."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from centre.texts import TEXTS, Words
+from rayces_core import RaycesError, User
+from rayces_core.errors import UnauthenticatedError
+from rayces_core.integrations.problems import problem
+
+HERE = Path(__file__).parent
+TEMPLATES = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def words_of(request: Request) -> Words:
+    """The language that was chosen, or the browser's, or Spanish."""
+    chosen = request.cookies.get("language")
+    asked = [part.partition(";")[0].strip()[:2] for part in request.headers.get("accept-language", "").split(",")]
+    return Words(next((language for language in (chosen, *asked) if language in TEXTS), "es"))
+
+
+def page(request: Request, template: str, me: User | None = None, status: int = 200, **values: Any) -> Response:
+    """Render a template; the flash message is shown once."""
+    organization = request.state.tenant
+    values |= {
+        "t": words_of(request),
+        "me": me,
+        "organization": organization,
+        "local": lambda moment: moment.astimezone(organization.zone),
+        "new_key": lambda: uuid4().hex,
+        "path": request.url.path,
+        "flash": unquote(request.cookies.get("flash", "")),
+        "flash_is_good": request.cookies.get("flash_is_good") == "1",
+    }
+    response = HTMLResponse(TEMPLATES.get_template(template).render(values), status, SAFE_HEADERS)
+    response.delete_cookie("flash")
+    return response
+
+
+def back(to: str, message: str = "", *, good: bool = True) -> Response:
+    """Go on to another page, which says `message`."""
+    response = RedirectResponse(to, 303)
+    if message:
+        for name, value in (("flash", quote(message)), ("flash_is_good", "1" if good else "0")):
+            response.set_cookie(name, value, max_age=60, httponly=True, samesite="strict")
+    return response
+
+
+class PageRoute(APIRoute):
+    """A route for people: who is not signed in goes to the sign-in, an error is told where the form was sent from."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except UnauthenticatedError:
+                return back("/sign-in")
+            except RaycesError as error:
+                status, told, _ = problem(error, language=words_of(request).language)
+                text = told.get("detail") or told["title"]
+                if request.method == "POST" and (came_from := own_page(request)):
+                    return back(came_from, text, good=False)
+                return page(request, "problem.html", status=status, text=text)
+
+        return handle
+
+
+def own_page(request: Request) -> str | None:
+    """The page of ours that a form was sent from."""
+    came = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+    if came.netloc != request.headers.get("host") or came.path == request.url.path:
+        return None
+    return came.path + (f"?{came.query}" if came.query else "")
+
+
+def local_moment(request: Request, text: str) -> datetime:
+    """What a datetime-local field holds, in the centre's zone."""
+    return datetime.fromisoformat(text).replace(tzinfo=request.state.tenant.zone)
