@@ -16,10 +16,17 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo test test-all coverage mutants lint format bench bench-adopt soak clean stale
+.PHONY: demo example test test-all coverage mutants lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
+
+# A host application on an embedded database: a family books, a professional and the desk work. Stop with Ctrl-C.
+example: .venv/installed-example examples/centre/centre/static/htmx.min.js
+	@cd examples/centre && ../../$(PY) -m centre
+
+examples/centre/centre/static/htmx.min.js: examples/centre/package.json
+	@cd examples/centre && npm install --omit=dev --no-audit --no-fund --silent && cp node_modules/htmx.org/dist/htmx.min.js centre/static/
 
 # Half of what a test takes is the server's work, so more workers than processors gain nothing.
 test: .venv/installed-dev

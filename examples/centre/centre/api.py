@@ -1,12 +1,13 @@
 """The same for programs: a small JSON API, which the library's schemas describe."""
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from centre.web import rayces
-from rayces_core import Appointment, Role, Student, credits, scheduling, sign_in
+from rayces_core import Appointment, Role, Student, User, credits, scheduling, sign_in
 from rayces_core.integrations.pages import Page, keyset
 from rayces_core.integrations.schemas import BookIn, RescheduleIn, schema_of
 
@@ -42,14 +43,18 @@ def students(me: rayces.CurrentUser) -> list[StudentOut]:
 
 
 @router.get("/slots")
-def slots(me: rayces.CurrentUser, professional: int, start: datetime, days: int = Field(7, ge=1, le=31)) -> list[SlotOut]:
+def slots(
+    me: rayces.CurrentUser, professional: int, start: datetime, days: int = Query(7, ge=1, le=31)
+) -> list[SlotOut]:
     found = scheduling.free_slots(professional, start, start + timedelta(days=days))
     return [SlotOut(start=slot.start, end=slot.end) for slot in found]
 
 
 @router.get("/appointments")
 def appointments(me: rayces.CurrentUser, after: str | None = None, limit: int = 50) -> Page[AppointmentOut]:
-    return keyset(Appointment.visible_to(me), after=after, limit=limit, order=(Appointment.scheduled_at, Appointment.id))
+    return keyset(
+        Appointment.visible_to(me), after=after, limit=limit, order=(Appointment.scheduled_at, Appointment.id)
+    )
 
 
 @router.post("/appointments", status_code=201)
@@ -65,7 +70,9 @@ def confirm(me: rayces.CurrentUser, appointment_id: int) -> AppointmentOut:
 
 
 @router.post("/appointments/{appointment_id}/cancel")
-def cancel(me: rayces.CurrentUser, appointment_id: int, reason: str = Field(min_length=1, max_length=200)) -> AppointmentOut:
+def cancel(
+    me: rayces.CurrentUser, appointment_id: int, reason: str = Query(min_length=1, max_length=200)
+) -> AppointmentOut:
     appointment = Appointment.visible_to(me).where(Appointment.id == appointment_id).get()
     appointment.cancel(by=me, reason=reason)
     return appointment
@@ -73,7 +80,10 @@ def cancel(me: rayces.CurrentUser, appointment_id: int, reason: str = Field(min_
 
 @router.post("/appointments/{appointment_id}/reschedule")
 def reschedule(
-    me: rayces.requires(Role.STAFF), appointment_id: int, data: RescheduleIn, key: rayces.IdempotencyKey = None
+    me: Annotated[User, rayces.requires(Role.STAFF)],
+    appointment_id: int,
+    data: RescheduleIn,
+    key: rayces.IdempotencyKey = None,
 ) -> AppointmentOut:
     appointment = Appointment.visible_to(me).where(Appointment.id == appointment_id).get()
     return scheduling.reschedule(appointment, **data.arguments(), by=me, idempotency_key=key)

@@ -10,16 +10,17 @@ from fastapi import APIRouter, Form, Request, Response, UploadFile
 from centre.pages import PageRoute, back, local_moment, page, words_of
 from centre.web import rayces
 from rayces_core import Appointment, Professional, Role, Student, User, importing, scheduling
+from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-Staff = rayces.requires(Role.STAFF)
+Staff = Annotated[User, rayces.requires(Role.STAFF)]
 ADMISSION = ("apply", "waitlist", "admit", "enroll", "suspend", "resume", "discharge", "reject", "reapply")
 NEED_REASON = ("reject", "discharge")
 
 
 @router.get("/desk")
 def desk(request: Request, me: Staff, day: date | None = None) -> Response:
-    zone = request.state.tenant.zone
+    zone = organization_of(request.scope).zone
     chosen = day or datetime.now(zone).date()
     start = datetime.combine(chosen, time.min, zone)
     within = Appointment.scheduled_at.between(start, start + timedelta(days=1))
@@ -75,8 +76,8 @@ def take_sheet(request: Request, me: Staff, file: UploadFile) -> Response:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(file.filename or "students.csv").name
         path.write_bytes(file.file.read())
-        report = importing.check("students", path)
+        report = importing.check(path, "students")
         if not report.is_clean:
             return page(request, "import.html", me, status=422, report=report)
-        done = importing.run("students", path)
+        done = importing.run(path, "students")
     return back("/students", words_of(request)("imported", created=done.created, updated=done.updated))

@@ -10,6 +10,7 @@ from centre.pages import PageRoute, back, page, words_of
 from centre.payments import start_payment
 from centre.web import rayces
 from rayces_core import Appointment, CreditTransaction, Professional, Student, User, credits, scheduling
+from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 DAYS = 7
@@ -33,9 +34,11 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
 def times(
     request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: date | None = None
 ) -> Response:
-    zone = request.state.tenant.zone
+    zone = organization_of(request.scope).zone
     child = Student.visible_to(me).where(Student.id == student).get()
-    people = list(Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name))
+    people = list(
+        Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name)
+    )
     chosen = professional or (people[0].user_id if people else None)
     today = datetime.now(zone).date()
     first = max(day or today, today)
@@ -74,7 +77,10 @@ def book(
         by=me,
         idempotency_key=f"{me.id}:{key}",
     )
-    words, until = words_of(request), (booked.expires_at or booked.scheduled_at).astimezone(request.state.tenant.zone)
+    words, until = (
+        words_of(request),
+        (booked.expires_at or booked.scheduled_at).astimezone(organization_of(request.scope).zone),
+    )
     return back("/family", words("booked", until=f"{words.day(until)} {words.hour(until)}"))
 
 

@@ -16,6 +16,7 @@ from centre.texts import TEXTS, Words
 from rayces_core import RaycesError, User
 from rayces_core.errors import UnauthenticatedError
 from rayces_core.integrations.problems import problem
+from rayces_core.integrations.tenants import organization_of
 
 HERE = Path(__file__).parent
 TEMPLATES = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
@@ -36,7 +37,7 @@ def words_of(request: Request) -> Words:
 
 def page(request: Request, template: str, me: User | None = None, status: int = 200, **values: Any) -> Response:
     """Render a template; the flash message is shown once."""
-    organization = request.state.tenant
+    organization = organization_of(request.scope)
     values |= {
         "t": words_of(request),
         "me": me,
@@ -92,4 +93,4 @@ def own_page(request: Request) -> str | None:
 
 def local_moment(request: Request, text: str) -> datetime:
     """What a datetime-local field holds, in the centre's zone."""
-    return datetime.fromisoformat(text).replace(tzinfo=request.state.tenant.zone)
+    return datetime.fromisoformat(text).replace(tzinfo=organization_of(request.scope).zone)

@@ -1,4 +1,4 @@
-"""A pretend payment provider: its page calls our webhook, signed, as a real one would, and then sends the family back."""
+"""A pretend payment provider: its page calls our webhook, signed as a real one would, and sends the family back."""
 
 import json
 import os

@@ -7,15 +7,18 @@ from fastapi import APIRouter, Form, Request, Response
 
 from centre.pages import PageRoute, back, page, words_of
 from centre.web import rayces
-from rayces_core import Appointment, Role
+from rayces_core import Appointment, Role, User
+from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 EVENTS = ("confirm", "cancel", "execute", "mark_no_show")
 
 
 @router.get("/week")
-def week(request: Request, me: rayces.requires(Role.PROFESSIONAL, Role.STAFF), day: date | None = None) -> Response:
-    zone = request.state.tenant.zone
+def week(
+    request: Request, me: Annotated[User, rayces.requires(Role.PROFESSIONAL, Role.STAFF)], day: date | None = None
+) -> Response:
+    zone = organization_of(request.scope).zone
     chosen = day or datetime.now(zone).date()
     monday = datetime.combine(chosen - timedelta(days=chosen.weekday()), time.min, zone)
     within = Appointment.scheduled_at.between(monday, monday + timedelta(days=7))

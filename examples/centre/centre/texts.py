@@ -9,7 +9,8 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 
 TEXTS: dict[str, dict[str, str]] = {
-    language: json.loads((Path(__file__).parent / f"texts_{language}.json").read_text("utf-8")) for language in ("es", "en")
+    language: json.loads((Path(__file__).parent / f"texts_{language}.json").read_text("utf-8"))
+    for language in ("es", "en")
 }
 
 

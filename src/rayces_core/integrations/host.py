@@ -97,7 +97,7 @@ class Host:
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def token_in(self, method: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
+    def token_in(self, method: str | None, headers: Any, cookies: Mapping[str, str]) -> str | None:
         """The access token of a request: of the Authorization header, else of the cookie.
 
         Browsers send cookies along with what other sites' pages ask for, so a cookie counts only where the request
