@@ -103,7 +103,7 @@ class Host:
         Browsers send cookies along with what other sites' pages ask for, so a cookie counts only where the request
         reads, or comes from a page of the same host. A web socket has no method and is treated as one that writes.
         """
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        scheme, _, token = str(headers.get("authorization", "")).partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
         found = cookies.get(self._cookie) if self._cookie is not None else None
