@@ -125,6 +125,26 @@ def test_an_interruption_at_any_place_leaves_nothing(small):
     assert at > 300
 
 
+def test_nothing_is_raised_and_handled_on_the_way(small):
+    """Python may keep what it was handling when a signal came, with its frames and the connections in them."""
+    database, organizations = small
+    raised = []
+
+    def watch(frame: FrameType, event: str, told: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(ROOM):
+            return None
+        if event == "exception":
+            raised.append((frame.f_code.co_qualname, told[0].__name__))
+        return watch
+
+    sys.settrace(watch)
+    try:
+        work(database, organizations[0], "watched")
+    finally:
+        sys.settrace(None)
+    assert raised == []
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")
 def test_thousands_of_signals_leave_nothing(small):
     database, organizations = small

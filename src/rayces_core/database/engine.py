@@ -16,6 +16,7 @@ from rayces_core.database.binding import Binding, Home, current
 from rayces_core.database.connecting import find_footing, find_home, open_connection
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
+from rayces_core.database.copied_file import CopiedFile
 from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
 from rayces_core.database.finding_out import is_over
 from rayces_core.database.messages import Message
@@ -223,7 +224,7 @@ class Engine(peewee.PostgresqlDatabase):
     def copy(self, sql: str, file: IO[bytes]) -> int:
         """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows."""
         current()
-        watched = _Watched(file)
+        watched = CopiedFile(file)
 
         def send(cursor: Any, statement: str, _: object) -> None:
             cursor.copy_expert(statement, watched, COPY_BYTES)
@@ -365,28 +366,6 @@ def _traced(send: Send) -> Send:
             OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
         )
     return send
-
-
-class _Watched:
-    """A file whose own failure is kept: psycopg2 turns it, and Ctrl-C as well, into an error of the server's."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.failure: BaseException | None = None
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except BaseException as failure:
-            self.failure = failure
-            raise
-
-    def write(self, piece: bytes) -> int:
-        try:
-            return self._file.write(piece)
-        except BaseException as failure:
-            self.failure = failure
-            raise
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -15,7 +15,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -149,12 +148,16 @@ class Pool(Generic[L]):
         try:
             turn.acquire(timeout=min(seconds, _LOOK_AGAIN_SECONDS))
         finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            with self._lock:
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
 
     def _wake(self) -> None:
-        with suppress(IndexError):
-            self._waiting.popleft().release()
+        # No exception is handled here: one that is interrupted would keep the frames, and with them the connection.
+        with self._lock:
+            turn = self._waiting.popleft() if self._waiting else None
+        if turn is not None:
+            turn.release()
 
     def _open(self, place: _Place) -> L:
         # Outside the lock: a slow handshake must not hold up the threads that only give back.

@@ -25,7 +25,7 @@ from rayces_core.fields.schemas import Metadata
 from rayces_core.fields.text import is_blank
 from rayces_core.models import appointment_changes as changes
 from rayces_core.models.appointment_actors import Actors
-from rayces_core.models.appointment_scopes import AppointmentSelect
+from rayces_core.models.appointment_scopes import AppointmentSelect, Scoped
 from rayces_core.models.appointment_states import (
     CANCELLED,
     CONFIRMED,
@@ -90,7 +90,7 @@ TOLD = (
 BOOKED = "cancel it and book another one with scheduling.book(...)"
 
 
-class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
+class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     """A session at a moment. `professional_id` is the id of the professional's user.
 
     While the state occupies time, `scheduled_at` to `occupied_until` (the buffer included, the end not) is the
@@ -361,33 +361,11 @@ class Appointment(Actors, TimestampedTenantModel):  # type: ignore[misc]
 
         @classmethod
         def select(cls, *fields: Any) -> AppointmentSelect[Self]:
-            """Appointments of the bound tenant, with the scopes below."""
+            """Appointments of the bound tenant, with the scopes of AppointmentSelect."""
 
         @classmethod
         def visible_to(cls, user: Any) -> AppointmentSelect[Self]:
-            """Appointments that this user may read, with the scopes below."""
-
-    # -- scopes -----------------------------------------------------------------------------------------------
-
-    @classmethod
-    def upcoming(cls, now: datetime | None = None) -> AppointmentSelect[Self]:
-        """Appointments that hold time and begin at `now` or later, the next one first."""
-        return cls.select().upcoming(now)
-
-    @classmethod
-    def in_state(cls, *states: AppointmentState | str) -> AppointmentSelect[Self]:
-        """Appointments in one of these states."""
-        return cls.select().in_state(*states)
-
-    @classmethod
-    def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect[Self]:
-        """Appointments with a professional: the profile, its user, or the user's id."""
-        return cls.select().for_professional(professional)
-
-    @classmethod
-    def with_people(cls) -> AppointmentSelect[Self]:
-        """Appointments, and with each its student, client, professional and the professional's user: one query."""
-        return cls.select().with_people()
+            """Appointments that this user may read, with the scopes of AppointmentSelect."""
 
 
 Appointment.add_index(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
@@ -72,3 +72,37 @@ class AppointmentSelect(TenantSelect[Row]):
 
     def _no_overdue_hold(self, moment: datetime) -> Any:
         return (self.model.state != "pre_confirmed") | (self.model.expires_at >= moment)
+
+
+if TYPE_CHECKING:
+    from rayces_core.tenancy.model import TimestampedTenantModel as _Model
+else:
+    _Model = object
+
+
+class Scoped(_Model):
+    """The scopes that a query of appointments usually begins with, on the model itself."""
+
+    @classmethod
+    def upcoming(cls, now: datetime | None = None) -> AppointmentSelect[Self]:
+        """Appointments that hold time and begin at `now` or later, the next one first."""
+        return _of(cls).upcoming(now)
+
+    @classmethod
+    def in_state(cls, *states: str) -> AppointmentSelect[Self]:
+        """Appointments in one of these states."""
+        return _of(cls).in_state(*states)
+
+    @classmethod
+    def for_professional(cls, professional: Professional | User | int) -> AppointmentSelect[Self]:
+        """Appointments with a professional: the profile, its user, or the user's id."""
+        return _of(cls).for_professional(professional)
+
+    @classmethod
+    def with_people(cls) -> AppointmentSelect[Self]:
+        """Appointments, and with each its student, client, professional and the professional's user: one query."""
+        return _of(cls).with_people()
+
+
+def _of(model: type[Row]) -> AppointmentSelect[Row]:
+    return cast("AppointmentSelect[Row]", model.select())

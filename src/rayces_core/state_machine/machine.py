@@ -18,9 +18,6 @@ from rayces_core.database.binding import current
 from rayces_core.errors import (
     ConfigurationError,
     InvalidDataError,
-    InvalidTransitionError,
-    NotPermittedError,
-    TransitionRefusedError,
 )
 from rayces_core.fields import note_changes_in_place
 from rayces_core.state_machine.actors import check_actor
@@ -34,6 +31,7 @@ from rayces_core.state_machine.declaration import (
     Writes,
 )
 from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
+from rayces_core.state_machine.refusals import has_read, invalid, locked, permits, refusal_of
 from rayces_core.state_machine.statement import Move, lock_before, move_row, move_rows
 from rayces_core.state_machine.taking_up import take_up
 from rayces_core.state_machine.telling import columns_of, is_told
@@ -213,9 +211,9 @@ class StateMachine:
             return False
         if by is not None:
             check_actor(by, self._user_model, row)
-            if not _permits(transition, row, by):
+            if not permits(transition, row, by):
                 return False
-        return _has_read(row, transition) and all(guard.holds(row, moment) for guard in transition.guards)
+        return has_read(row, transition) and all(guard.holds(row, moment) for guard in transition.guards)
 
     # -- firing -----------------------------------------------------------------------------------------------
 
@@ -292,7 +290,7 @@ class StateMachine:
             self._finish(row, move, from_state, values, given, stored)
 
     def _seems_right(self, row: Any, move: Move) -> bool:
-        return all(name in row.__data__ for name in self._looked_at(move)) and self._refusal(row, move) is None
+        return all(name in row.__data__ for name in self._looked_at(move)) and refusal_of(row, move, self) is None
 
     def _finish(
         self, row: Any, move: Move, from_state: Any, values: Any, given: Mapping[str, Any], stored: Any = None
@@ -305,8 +303,8 @@ class StateMachine:
         guard = move.transition.database_guard
         if guard is not None and guard.locks:
             lock_before(guard, row)
-        fresh = _locked(row)
-        refusal = self._refusal(fresh, move)
+        fresh = locked(row)
+        refusal = refusal_of(fresh, move, self)
         if refusal is not None:
             raise refusal
         from_state = fresh.__data__[self.field]
@@ -315,28 +313,12 @@ class StateMachine:
             guard.clear(fresh, move.now)
             values = move_row(move, fresh, from_state, {})
         if values is None:
-            raise guard.refusal(fresh, move.now) if guard else self._invalid(fresh, move.transition)
+            raise guard.refusal(fresh, move.now) if guard else invalid(fresh, move.transition, self)
         note_changes_in_place(row)
         unsaved = row.dirty_field_names
         known = {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
         self.take_up(fresh, values)
         return from_state, known, fresh
-
-    def _refusal(self, row: Any, move: Move) -> Exception | None:
-        transition = move.transition
-        if row.__data__.get(self.field) not in transition.sources:
-            return self._invalid(row, transition)
-        if move.actor is not None and not _permits(transition, row, move.actor):
-            who = tuple(permission.who for permission in transition.permitted)
-            return NotPermittedError(f"{transition.event} this {self.owner.__name__}", move.actor._pk, who)
-        for guard in transition.guards:
-            if not guard.holds(row, move.now):
-                return TransitionRefusedError(transition.event, guard.reason, guard.refusal)
-        return None
-
-    def _invalid(self, row: Any, transition: Transition) -> InvalidTransitionError:
-        state = row.__data__.get(self.field)
-        return InvalidTransitionError(self.owner.__name__, transition.event, state, self.events_from(state))
 
     def _seen(self, row: Any, move: Move) -> dict[str, Any]:
         return {name: row.__data__[name] for name in self._looked_at(move) if name != self.field}
@@ -384,21 +366,3 @@ class StateMachine:
     def take_up(self, row: Any, values: Mapping[str, Any]) -> None:
         """Put what was written into the object, and take it out again should the transaction be undone."""
         take_up(row, values)
-
-
-def _locked(row: Any) -> Any:
-    this = type(row).select().where(row._pk_expr())
-    # A row that may not be written any more cannot be locked either, by its policy; it does not change.
-    found = this.for_update("FOR NO KEY UPDATE").first() or this.first()
-    if found is None:
-        raise type(row).DoesNotExist(f"there is no {type(row).__name__} with id {row._pk!r}")
-    return found
-
-
-def _permits(transition: Transition, row: Any, actor: Any) -> bool:
-    return not transition.permitted or any(permission(row, actor) for permission in transition.permitted)
-
-
-def _has_read(row: Any, transition: Transition) -> bool:
-    """Whether the row was read with the columns that the guards look at."""
-    return all(name in row.__data__ for name in transition.reads)
