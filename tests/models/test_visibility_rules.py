@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rayces_core import Appointment, Role, Student, User
+from rayces_core import Appointment, Database, Role, Student, User
 from rayces_core.errors import TenancyError
 from rayces_core.fields import StringField
 from rayces_core.models.visibility import readable
@@ -47,10 +47,12 @@ def test_conditions_of_every_kind_are_taken(db: Any, a: Any, rule: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def busy(db: Any) -> Any:
-    """An organization with many sessions, few of which are of the asked family or professional."""
-    organization = make_organization(db)
-    with db.tenant(organization):
+def busy(create_database: Any, template: str) -> Any:
+    """An organization with many sessions, few of which are of the asked family or professional.
+
+    In a database of its own: plans depend on all that is in a table.
+    """
+    with Database.connect(create_database(template)) as db, db.tenant(organization := make_organization(db)):
         parents = [make_user() for _ in range(FAMILIES)]
         professionals = [make_professional() for _ in range(FAMILIES)]
         children = [make_student(secondary_contact=parent) for parent in parents]
@@ -69,16 +71,18 @@ def busy(db: Any) -> Any:
         with db.privileged(reason="statistics"):
             for table in ("appointments", "students", "users", "professionals"):
                 db.execute_sql(f"ANALYZE {table}")
-        yield SimpleNamespace(parent=parents[0], professional=professionals[0].user)
+        yield SimpleNamespace(db=db, parent=parents[0], professional=professionals[0].user)
 
 
 @pytest.mark.parametrize("model", [Appointment, Student, User], ids=lambda model: model.__name__)
 @pytest.mark.parametrize("who", ["parent", "professional"])
 def test_no_list_of_a_family_or_professional_reads_all_sessions_of_the_organization(
-    busy: Any, db: Any, model: Any, who: str
+    busy: Any, model: Any, who: str
 ) -> None:
     sql, parameters = model.visible_to(getattr(busy, who)).sql()
-    plan = "\n".join(row[0] for row in db.execute_sql(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", parameters).fetchall())
+    plan = "\n".join(
+        row[0] for row in busy.db.execute_sql(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", parameters).fetchall()
+    )
     assert "Seq Scan on appointments" not in plan, plan
     assert "SubPlan" not in plan, plan
     thrown = [int(line.split(":")[1]) for line in plan.splitlines() if "Rows Removed by Filter" in line]
