@@ -36,7 +36,8 @@ with db.atomic():
     outbox.put("room.reserved", {"room": 3}, subject=appointment)
 ```
 
-`Database.connect(url, outbox=False)` writes none: for programs of a host that relays nothing.
+`Database.connect(url, outbox=False)` writes none of these: for programs of a host that relays nothing. The requests of
+`sign_in` are written all the same, since nothing else leads to the link.
 """
 
 
