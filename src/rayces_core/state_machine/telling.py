@@ -16,7 +16,7 @@ VERSION: Final = 1
 
 def is_told() -> bool:
     """Whether messages are written at all here; see `Database.connect(outbox=)`."""
-    return bool(getattr(current().engine, "writes_messages", True))
+    return bool(current().engine.writes_messages)
 
 
 def topic_of(subject_type: str, event: str) -> str:
