@@ -135,3 +135,42 @@ def test_a_session_that_is_ended_elsewhere_is_over(sign_in):
         )
     page.goto(f"{base}/family")
     assert page.url.endswith("/sign-in")
+
+
+def test_odd_input_is_refused_and_no_fault_of_the_server(port):
+    host = f"arrayanes.localhost:{port}"
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": host}) as client:
+        entered = client.post("/sign-in", data={"email": "tomas@arrayanes.example.org", "password": PASSWORD})
+        client.headers["cookie"] = f"centre={entered.cookies['centre']}"
+        move = {"when": "tomorrow", "professional": 1, "key": "k" * 8}
+        answers = [
+            *(client.get(f"/{page}?day={day}") for page in ("desk", "week") for day in ("0001-01-01", "9999-12-31")),
+            client.get("/family/book?student=1&day=9999-12-31"),
+            client.get("/api/slots?professional=1&start=9999-12-31T00:00:00Z"),
+            client.post("/desk/sessions/1/move", data=move),
+            *(client.post("/import", files={"file": (name, b"a,b")}) for name in ("..", "x" * 300, "a/b.xlsx")),
+            client.post("/webhooks/pretend", content=b"{}"),
+            client.post("/sign-out", headers={"origin": "http://["}),
+            client.post("/desk/sessions/1/move", headers={"referer": "http://["}, data=move),
+        ]
+        assert [str(answer.url) for answer in answers if answer.status_code >= 500] == []
+        reset = {"token": "1.x", "password": "p" * 12}
+        lost = client.post("/reset", headers={"referer": f"http://{host}//evil.test"}, data=reset)
+        assert "location" not in lost.headers
+
+
+def test_a_sign_out_ends_the_token_of_this_device_and_no_other(port):
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": f"arrayanes.localhost:{port}"}) as client:
+
+        def enter():
+            data = {"email": "diego@arrayanes.example.org", "password": PASSWORD}
+            token = client.post("/sign-in", data=data).cookies["centre"]
+            client.cookies.clear()
+            return {"cookie": f"centre={token}"}
+
+        here, there = enter(), enter()
+        assert client.get("/family", headers=here).status_code == 200
+        left = client.post("/sign-out", headers=here)
+        assert 'centre=""' in left.headers["set-cookie"]
+        assert client.get("/family", headers=here).headers["location"] == "/sign-in"
+        assert client.get("/family", headers=there).status_code == 200

@@ -273,7 +273,15 @@ def test_a_cookie_that_another_sites_page_sends_along_changes_nothing(site):
     user = user_of(site, site.north)
     base, token = f"http://{site.north.subdomain}.example.test", site.signed_in(user)["Authorization"][7:]
     client = TestClient(app, base_url=base, cookies={"session": token})
-    for other in ("https://evil.test", f"http://{site.south.subdomain}.example.test", base + ":81", "null", ""):
+    for other in (
+        "https://evil.test",
+        f"http://{site.south.subdomain}.example.test",
+        base + ":81",
+        "null",
+        "",
+        "http://[",
+        "http://[::g]",
+    ):
         assert client.post("/me", headers={"Origin": other}).status_code == 401
         assert client.get("/me", headers={"Origin": other}).status_code == 200
         assert client.post("/me", headers={"Origin": other} | site.signed_in(user)).status_code == 200
@@ -296,6 +304,39 @@ def test_a_browser_keeps_the_token_out_of_reach_of_scripts(site):
         assert {"httponly", "samesite=lax"} <= set(said.split("; "))
         assert "domain=" not in said
         assert ("secure" in said) == (scheme == "https")
+
+
+def test_a_browser_forgets_the_token(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
+    rayces.install(app)
+
+    @app.post("/enter")
+    def enter(request: Request, response: Response) -> None:
+        rayces.set_cookie(request, response, "token")
+
+    @app.post("/leave")
+    def leave(request: Request, response: Response) -> None:
+        rayces.clear_cookie(request, response)
+
+    client = TestClient(app, base_url=f"https://{site.north.subdomain}.example.test")
+    client.post("/enter")
+    assert client.cookies.get("session") == "token"
+    client.post("/leave")
+    assert "session" not in client.cookies
+
+
+def test_where_a_body_does_not_fit_is_a_json_pointer_whatever_its_fields_are_called(site):
+    app = FastAPI()
+    Rayces(site.db, header="X-Tenant").install(app)
+
+    @app.post("/counts")
+    def counts(data: dict[str, int]) -> None: ...
+
+    client = TestClient(app, headers={"x-tenant": site.north.subdomain, "content-type": "application/json"})
+    for name, pointed in (("a/b~c", "/a~1b~0c"), ("ñ", "/ñ")):
+        answer = client.post("/counts", content=f'{{"{name}": "x"}}'.encode())
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointed)
 
 
 def test_without_a_secret_nobody_signs_in_and_the_fault_is_the_servers(site, caplog):

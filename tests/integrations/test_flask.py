@@ -1,9 +1,11 @@
 """Flask: the tenant until the response is closed, who has signed in, and problems."""
 
 import pytest
+from flask import Flask, Response
 
 from rayces_core import Database, Role, TenantNotSetError, User
 from rayces_core.errors import ConfigurationError
+from rayces_core.integrations.flask import Rayces
 from tests.factory import make_organization, make_student, make_user
 from tests.integrations import flask_application
 
@@ -73,6 +75,45 @@ def test_the_current_user_costs_one_query_and_claims_none(site):
         assert ran == [("select", "users")]
     finally:
         site.db.engine.observers.clear()
+
+
+def test_requests_within_one_application_context_are_each_their_own_users(site):
+    users = [site.user(site.north), site.user(site.north)]
+    with site.app.app_context():
+        for user, token in users:
+            assert site.get(site.north, "/me", Authorization=token).json["id"] == user.id
+        assert site.get(site.north, "/me").status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_browser_keeps_the_token_out_of_reach_of_scripts_and_forgets_it(site, scheme):
+    app = Flask("pages")
+    rayces = Rayces(site.db, domain="example.test", secret=flask_application.SECRET, cookie="session")
+    rayces.install(app)
+
+    @app.post("/enter")
+    def enter():
+        rayces.set_cookie(response := Response(), "token")
+        return response
+
+    @app.post("/leave")
+    def leave():
+        rayces.clear_cookie(response := Response())
+        return response
+
+    client, host = app.test_client(), f"{site.north.subdomain}.example.test"
+    said = client.post("/enter", base_url=f"{scheme}://{host}").headers["Set-Cookie"].lower()
+    assert {"httponly", "samesite=lax"} <= set(said.split("; "))
+    assert "domain=" not in said
+    assert ("secure" in said) == (scheme == "https")
+    assert client.get_cookie("session", host).value == "token"
+    client.post("/leave", base_url=f"{scheme}://{host}")
+    assert client.get_cookie("session", host) is None
+
+
+def test_a_cookie_needs_a_name(site):
+    with pytest.raises(ConfigurationError), site.app.test_request_context():
+        site.rayces.set_cookie(Response(), "token")
 
 
 def test_nobody_another_tenants_user_and_a_revoked_token_are_not_signed_in(site):

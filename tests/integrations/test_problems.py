@@ -15,7 +15,7 @@ from rayces_core import RaycesError, Student, errors
 from rayces_core.errors import ConfigurationError
 from rayces_core.integrations import problems
 from rayces_core.integrations.languages import LANGUAGES, LOCALE, preferred, text
-from rayces_core.integrations.problems import HTTP_CODES, http_problem, problem
+from rayces_core.integrations.problems import HTTP_CODES, encoded, http_problem, problem
 from rayces_core.integrations.statuses import FACTS, SAME_AS, STATUS
 from tests.errors.tree import every_error
 from tests.test_docs import ROOT
@@ -236,3 +236,8 @@ def test_codes_of_answers_are_told_apart_by_class_but_for_those_that_must_not_be
         if STATUS[kind] < 500 and not any(each in SAME_AS for each in kind.__mro__):
             codes.setdefault(problem(full_of_others(kind))[1]["code"], []).append(kind)
     assert [kinds for kinds in codes.values() if len(kinds) > 1] == []
+
+
+@pytest.mark.parametrize("sent", ["\ud800", "ñ\udfff", "\\ud800", "\0"])
+def test_whatever_a_client_sent_can_be_answered(sent):
+    assert json.loads(encoded({"room": sent})) == {"room": sent}

@@ -92,6 +92,13 @@ def test_a_request_for_no_tenant_is_answered_with_a_problem(db, resolver):
         assert app(environ_of("/x", "HEAD", **named), Started()) == []
 
 
+def test_a_problem_names_the_path_as_it_was_asked_for(resolver):
+    app = TenantMiddleware(lambda environ, start: [], resolver=resolver)
+    for asked, told in (("/niños/日".encode(), "/niños/日"), (b"/\xff", "/\ufffd")):
+        environ = environ_of(asked.decode("latin-1"))  # as PEP 3333 has it
+        assert json.loads(app(environ, Started())[0])["instance"] == told
+
+
 def test_exempt_paths_and_prefixes(db, a, resolver):
     seen = []
 

@@ -55,6 +55,16 @@ def test_a_new_password_signs_out_everybody_and_ends_the_links(user):
     assert sign_in.check_password("ana@example.org", "another long one") == user
 
 
+def test_a_token_that_names_its_device_is_signed_out_by_what_it_says(user):
+    plain, phone, tablet = TOKENS.issue(user), TOKENS.issue(user, "phone"), TOKENS.issue(user, "tablet")
+    sign_in.sign_out(make_user(), TOKENS.claims(phone).device)
+    assert is_in(phone)
+    sign_in.sign_out(user, TOKENS.claims(phone).device)
+    assert [is_in(token) for token in (plain, phone, tablet)] == [True, False, True]
+    sign_in.sign_out(user, TOKENS.claims(plain).device)
+    assert not any(map(is_in, (plain, tablet)))
+
+
 def test_another_users_device_is_not_signed_out_by_it(db, b, user):
     phone = TOKENS.issue(user, "phone")
     sign_in.sign_out(make_user(), sign_in.devices(user)[0])

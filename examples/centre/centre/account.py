@@ -34,11 +34,12 @@ def enter(request: Request, email: Annotated[str, Form()], password: Annotated[s
 
 
 @router.post("/sign-out")
-def leave(me: rayces.CurrentUser, said: rayces.Claims, everywhere: Annotated[bool, Form()] = False) -> Response:
+def leave(
+    request: Request, me: rayces.CurrentUser, said: rayces.Claims, everywhere: Annotated[bool, Form()] = False
+) -> Response:
     response = back("/sign-in")
-    mine = [device for device in sign_in.devices(me) if device.token_id == said.device]
-    sign_in.sign_out(me, mine[0] if mine and not everywhere else None)
-    response.delete_cookie("centre")
+    sign_in.sign_out(me, None if everywhere else said.device)
+    rayces.clear_cookie(request, response)
     return response
 
 

@@ -1,10 +1,10 @@
 """The same for programs: a small JSON API, which the library's schemas describe."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from centre.web import rayces
 from rayces_core import Appointment, Role, Student, User, credits, scheduling, sign_in
@@ -26,6 +26,10 @@ class Token(BaseModel):
     token_type: str = "bearer"
 
 
+# Slots of the days after it are asked for, so it is not the last there is.
+Start = Annotated[AwareDatetime, Query(le=datetime(2200, 1, 1, tzinfo=UTC))]
+
+
 class SlotOut(BaseModel):
     start: datetime
     end: datetime
@@ -43,9 +47,7 @@ def students(me: rayces.CurrentUser) -> list[StudentOut]:
 
 
 @router.get("/slots")
-def slots(
-    me: rayces.CurrentUser, professional: int, start: datetime, days: int = Query(7, ge=1, le=31)
-) -> list[SlotOut]:
+def slots(me: rayces.CurrentUser, professional: int, start: Start, days: int = Query(7, ge=1, le=31)) -> list[SlotOut]:
     found = scheduling.free_slots(professional, start, start + timedelta(days=days))
     return [SlotOut(start=slot.start, end=slot.end) for slot in found]
 

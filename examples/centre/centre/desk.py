@@ -1,13 +1,13 @@
 """The desk: today's sessions, moving and substituting, admissions, a sheet of students."""
 
 import tempfile
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
-from centre.pages import PageRoute, back, local_moment, page, words_of
+from centre.pages import Day, PageRoute, back, local_moment, page, words_of
 from centre.web import rayces
 from rayces_core import Appointment, Professional, Role, Student, User, importing, scheduling
 from rayces_core.integrations.tenants import organization_of
@@ -19,7 +19,7 @@ NEED_REASON = ("reject", "discharge")
 
 
 @router.get("/desk")
-def desk(request: Request, me: Staff, day: date | None = None) -> Response:
+def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
     zone = organization_of(request.scope).zone
     chosen = day or datetime.now(zone).date()
     start = datetime.combine(chosen, time.min, zone)
@@ -74,7 +74,8 @@ def sheet(request: Request, me: Staff) -> Response:
 @router.post("/import")
 def take_sheet(request: Request, me: Staff, file: UploadFile) -> Response:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(file.filename or "students.csv").name
+        # The name is the sender's: what kind of sheet it is, and nothing else, is taken from it.
+        path = Path(folder) / ("students.xlsx" if (file.filename or "").lower().endswith(".xlsx") else "students.csv")
         path.write_bytes(file.file.read())
         report = importing.check(path, "students")
         if not report.is_clean:

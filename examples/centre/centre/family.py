@@ -1,12 +1,12 @@
 """A family: its children, free times by local day, bookings, credits."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import PageRoute, back, page, words_of
+from centre.pages import Day, PageRoute, back, page, words_of
 from centre.payments import start_payment
 from centre.web import rayces
 from rayces_core import Appointment, CreditTransaction, Professional, Student, User, credits, scheduling
@@ -32,7 +32,7 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
 
 @router.get("/family/book")
 def times(
-    request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: date | None = None
+    request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: Day | None = None
 ) -> Response:
     zone = organization_of(request.scope).zone
     child = Student.visible_to(me).where(Student.id == student).get()

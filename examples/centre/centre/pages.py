@@ -1,20 +1,20 @@
 """How a page is made: the language, local times, the flash message, and what an error of the library looks like."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from centre.texts import TEXTS, Words
 from rayces_core import RaycesError, User
-from rayces_core.errors import UnauthenticatedError
+from rayces_core.errors import InvalidDataError, UnauthenticatedError
 from rayces_core.integrations.problems import problem
 from rayces_core.integrations.tenants import organization_of
 
@@ -26,6 +26,10 @@ SAFE_HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+# A day that an address names: there are others before and after it, which a page links to.
+Day = Annotated[date, Query(ge=date(2000, 1, 1), le=date(2200, 1, 1))]
 
 
 def words_of(request: Request) -> Words:
@@ -85,12 +89,19 @@ class PageRoute(APIRoute):
 
 def own_page(request: Request) -> str | None:
     """The page of ours that a form was sent from."""
-    came = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
-    if came.netloc != request.headers.get("host") or came.path == request.url.path:
+    try:
+        came = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+    except ValueError:
+        return None
+    # A path with two slashes in front would be another host.
+    if came.netloc != request.headers.get("host") or came.path == request.url.path or came.path.startswith("//"):
         return None
     return came.path + (f"?{came.query}" if came.query else "")
 
 
 def local_moment(request: Request, text: str) -> datetime:
     """What a datetime-local field holds, in the centre's zone."""
-    return datetime.fromisoformat(text).replace(tzinfo=organization_of(request.scope).zone)
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=organization_of(request.scope).zone)
+    except ValueError:
+        raise InvalidDataError("when", text, "needs a date and a time") from None

@@ -7,8 +7,8 @@ from typing import Annotated
 from uuid import uuid4
 
 import httpx
-from fastapi import APIRouter, Form, Request, Response
-from standardwebhooks.webhooks import Webhook
+from fastapi import APIRouter, Form, HTTPException, Request, Response
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from centre.pages import PageRoute, back, page, words_of
 from centre.web import rayces
@@ -58,7 +58,10 @@ def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annota
 
 @hooks.post("/webhooks/pretend", status_code=204)
 async def notified(request: Request) -> None:
-    told = Webhook(SECRET).verify(await request.body(), dict(request.headers))
+    try:
+        told = Webhook(SECRET).verify(await request.body(), dict(request.headers))
+    except WebhookVerificationError:
+        raise HTTPException(400, "the signature is not ours") from None
     await rayces.run(settle, told["reference"], told["status"])
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import PageRoute, back, page, words_of
+from centre.pages import Day, PageRoute, back, page, words_of
 from centre.web import rayces
 from rayces_core import Appointment, Role, User
 from rayces_core.integrations.tenants import organization_of
@@ -16,7 +16,7 @@ EVENTS = ("confirm", "cancel", "execute", "mark_no_show")
 
 @router.get("/week")
 def week(
-    request: Request, me: Annotated[User, rayces.requires(Role.PROFESSIONAL, Role.STAFF)], day: date | None = None
+    request: Request, me: Annotated[User, rayces.requires(Role.PROFESSIONAL, Role.STAFF)], day: Day | None = None
 ) -> Response:
     zone = organization_of(request.scope).zone
     chosen = day or datetime.now(zone).date()

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, ParamSpec, TypeVar, cast
 
 import peewee
 
-from rayces_core.errors import ConfigurationError, RaycesError
+from rayces_core.errors import RaycesError
 from rayces_core.integrations.host import HEALTH, Host, checked_roles
 from rayces_core.integrations.needed import missing
-from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem, invalid_request
+from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem, invalid_request, pointer
 from rayces_core.models.user import Role, User
 from rayces_core.sign_in import Claims
 from rayces_core.tenancy.organization import Organization
@@ -126,10 +126,11 @@ class Rayces(Host):
 
     def set_cookie(self, request: Request, response: Response, token: str) -> None:
         """Let the browser keep a token, for this host alone, out of reach of scripts; Secure where https is spoken."""
-        if self._cookie is None:
-            raise ConfigurationError("give Rayces(…, cookie='session') so that a browser can keep tokens")
-        secure = request.url.scheme == "https"
-        response.set_cookie(self._cookie, token, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(value=token, **self.cookie_of(https=request.url.scheme == "https"))
+
+    def clear_cookie(self, request: Request, response: Response) -> None:
+        """Let the browser forget the token; that ends no token: `sign_in.sign_out(me, said.device)` does."""
+        response.delete_cookie(**self.cookie_of(https=request.url.scheme == "https"))
 
     # -- installation -------------------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Rayces(Host):
         told = [
             {
                 "in": str(fault["loc"][0]) if fault["loc"] else "body",
-                "pointer": "".join(f"/{part}" for part in fault["loc"][1:]),
+                "pointer": pointer(fault["loc"][1:]),
                 "code": fault["type"],
                 "detail": fault["msg"],
             }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import peewee
 
@@ -28,10 +28,13 @@ from rayces_core.sign_in import Claims
 from rayces_core.tenancy.organization import Organization
 
 try:
-    from flask import Flask, Request, Response, g, request
+    from flask import Flask, Request, Response, request
     from werkzeug.exceptions import HTTPException
 except ImportError:
     raise missing("Flask", "flask") from None
+
+# Where a request keeps who has signed in.
+USER: Final = "rayces.user"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,9 +53,10 @@ class Rayces(Host):
     @property
     def current_user(self) -> User:
         """The user who has signed in, by one query for a request; UnauthenticatedError (401) where nobody has."""
-        if "rayces_user" not in g:
-            g.rayces_user = self.user_of(self._token_of(request))
-        user: User = g.rayces_user
+        # Not in `g`, which requests share that are made within one app_context().
+        if USER not in request.environ:
+            request.environ[USER] = self.user_of(self._token_of(request))
+        user: User = request.environ[USER]
         return user
 
     @property
@@ -93,6 +97,16 @@ class Rayces(Host):
             return checked
 
         return decorate
+
+    # -- pages --------------------------------------------------------------------------------------------------------
+
+    def set_cookie(self, response: Response, token: str) -> None:
+        """Let the browser keep a token, for this host alone, out of reach of scripts; Secure where https is spoken."""
+        response.set_cookie(value=token, **self.cookie_of(https=request.is_secure))
+
+    def clear_cookie(self, response: Response) -> None:
+        """Let the browser forget the token; that ends no token: `sign_in.sign_out(me, said.device)` does."""
+        response.delete_cookie(**self.cookie_of(https=request.is_secure))
 
     # -- installation -------------------------------------------------------------------------------------------------
 
@@ -138,7 +152,7 @@ class Rayces(Host):
         return _answered((answer[0], answer[1], dict(kept) | answer[2]))
 
     def _language_now(self) -> str:
-        return self.language_for(g.get("rayces_user"), request.headers.get("Accept-Language"))
+        return self.language_for(request.environ.get(USER), request.headers.get("Accept-Language"))
 
 
 def _answered(answer: Problem) -> Response:

@@ -111,6 +111,16 @@ class Host:
             raise UnauthenticatedError("the cookie was sent along by a page of another site")
         return found
 
+    def cookie_of(self, *, https: bool) -> dict[str, Any]:
+        """Name and attributes of the cookie that keeps a token; frameworks' own `set_cookie` and the other take them.
+
+        Raises:
+            ConfigurationError: it was given no name.
+        """
+        if self._cookie is None:
+            raise ConfigurationError("give Rayces(…, cookie='session') so that a browser can keep tokens")
+        return {"key": self._cookie, "httponly": True, "samesite": "lax", "secure": https}
+
     def claims_of(self, token: str | None) -> Claims:
         """What a valid token of the bound tenant says; no query. UnauthenticatedError without one."""
         if token is None:
@@ -185,7 +195,10 @@ class Host:
 def _is_own_page(headers: Mapping[str, str]) -> bool:
     """Whether no page of another host sent a request; browsers name the page's origin, other clients need not."""
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:  # no origin that a browser would send
+        return False
 
 
 def checked_roles(roles: tuple[Role, ...]) -> tuple[Role, ...]:

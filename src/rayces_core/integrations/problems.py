@@ -9,7 +9,7 @@ and where it may pass (503) when to come again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from http import HTTPStatus
@@ -118,8 +118,13 @@ def declare(
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """The body as JSON; half a surrogate pair, which a client may send in a fact, is escaped."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
+def pointer(parts: Iterable[Any]) -> str:
+    """Where in a request a fault is, as a JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _body(status: int, code: str, title: str | None, detail: str | None = None) -> dict[str, Any]:

@@ -46,7 +46,6 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.StatementError, e.UnknownColumnError, e.UnknownFunctionError, e.UnreadableValueError),
         *(e.DataCorruptedError, e.OperationFailedError, e.ProgramLimitError, e.RoutineError, e.ServerError),
         *(e.ServerFaultError, e.StorageError),
-        *(e.DeliveryError, e.AddressRefusedError, e.UndeliverableError),
     ),
     503: (
         *(e.DatabaseUnreachableError, e.ServerNotReadyError, e.TooManyConnectionsError, e.PoolTimeoutError),

@@ -101,7 +101,9 @@ class _Bound:
 def refuse(environ: WSGIEnvironment, start_response: StartResponse, answer: Problem) -> list[bytes]:
     """Answer a request with a problem."""
     status, body, headers = answer
-    content = encoded(body | {"instance": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")})
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # WSGI gives the bytes of a path as if they were Latin-1 (PEP 3333).
+    content = encoded(body | {"instance": path.encode("latin-1", "replace").decode(errors="replace")})
     fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content))} | headers
     start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]

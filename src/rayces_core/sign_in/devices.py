@@ -37,22 +37,27 @@ def add_device(user: User, name: str, address: str | None, expires_at: datetime)
     )
 
 
-def sign_out(user: User, device: Device | int | None = None) -> None:
+def sign_out(user: User, device: Device | int | str | None = None) -> None:
     """Sign the user out: on one device, or everywhere; no token that was given out before is valid any more.
 
     Args:
-        device: a row of `devices`, or its id. One that is signed out already, or another user's, changes nothing.
+        device: a row of `devices`, its id, or what a token's claims name it by (`claims.device`; None, of a token that
+            is no device's, is everywhere). One that is signed out already, or another user's, changes nothing.
     """
     check_reach(user)
     if device is not None:
-        key = device.id if isinstance(device, Device) else device
-        _delete(Device.user == user.id, Device.id == key)
+        is_it = Device.token_id == device if isinstance(device, str) else Device.id == _id_of(device)
+        _delete(Device.user == user.id, is_it)
         return
     token_id = new_token_id()
     with current().engine.atomic():
         User.update(jti=token_id).where(User.id == user.id).execute()
         _delete(Device.user == user.id)
     user.jti = token_id
+
+
+def _id_of(device: Device | int) -> int:
+    return device.id if isinstance(device, Device) else device
 
 
 def _delete(*conditions: Any) -> None:
