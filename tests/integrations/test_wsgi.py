@@ -82,6 +82,14 @@ def test_an_application_that_fails_leaves_nothing_bound(db, a, resolver):
     assert unbound(db)
 
 
+@pytest.mark.parametrize("answer", [None, 7])
+def test_an_answer_that_is_no_body_leaves_nothing_bound(db, a, resolver, answer):
+    app = TenantMiddleware(lambda environ, start: answer, resolver=resolver)
+    with pytest.raises(TypeError):
+        app(environ_of(HTTP_HOST=f"{a.subdomain}.example.org"), Started())
+    assert unbound(db)
+
+
 def test_a_request_for_no_tenant_is_answered_with_a_problem(db, resolver):
     app = TenantMiddleware(lambda *_: pytest.fail("it was served"), resolver=resolver)
     for named in ({}, {"HTTP_X_TENANT": "no-such-centre"}, {"HTTP_HOST": "a.b.example.org", "HTTP_X_TENANT": "x"}):

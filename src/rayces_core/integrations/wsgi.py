@@ -51,7 +51,8 @@ class TenantMiddleware:
         with ExitStack() as stack:
             environ[TENANT] = stack.enter_context(block)
             answer = self.app(environ, start_response)
-            return _Bound(answer, stack.pop_all())
+            parts = iter(answer)  # what fails here leaves the tenant
+            return _Bound(answer, parts, stack.pop_all())
 
     def _block(self, environ: WSGIEnvironment) -> TenantBlock[Any]:
         path = environ.get("PATH_INFO", "")
@@ -80,8 +81,8 @@ class TenantMiddleware:
 class _Bound:
     """A response under the tenant that it was made under, until it is closed."""
 
-    def __init__(self, answer: Iterable[bytes], stack: ExitStack) -> None:
-        self._answer, self._stack, self._parts = answer, stack, iter(answer)
+    def __init__(self, answer: Iterable[bytes], parts: Iterator[bytes], stack: ExitStack) -> None:
+        self._answer, self._parts, self._stack = answer, parts, stack
 
     def __iter__(self) -> Iterator[bytes]:
         return self
