@@ -85,9 +85,9 @@ def test_an_application_that_fails_leaves_nothing_bound(db, a, resolver):
 @pytest.mark.parametrize("answer", [None, 7])
 def test_an_answer_that_is_no_body_leaves_nothing_bound(db, a, resolver, answer):
     app = TenantMiddleware(lambda environ, start: answer, resolver=resolver)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError) as caught:
         app(environ_of(HTTP_HOST=f"{a.subdomain}.example.org"), Started())
-    assert unbound(db)
+    assert unbound(db), caught  # while the error is at hand, as where a server logs it
 
 
 def test_a_request_for_no_tenant_is_answered_with_a_problem(db, resolver):
