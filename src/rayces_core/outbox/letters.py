@@ -91,10 +91,6 @@ def _held(message: Message) -> list[Letter]:
     return booking_letter("hold_expiring", message)
 
 
-def _booked(message: Message) -> list[Letter]:
-    return _confirmed(message) if message.payload.get("to_state") == "confirmed" else _held(message)
-
-
 def _moved(message: Message) -> list[Letter]:
     if message.payload.get("to_state") == "confirmed":
         return booking_letter("booking_confirmed", message, method=REQUEST, moved=True)
@@ -139,7 +135,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 LETTERS: Final[dict[str, Writer]] = {
-    "appointment.book": _booked,
+    "appointment.book": _held,
     "appointment.pre_confirm": _held,
     "appointment.confirm": _confirmed,
     "appointment.reopen": _confirmed,
