@@ -234,6 +234,18 @@ def test_a_session_that_is_booked_moved_and_cancelled_is_told_step_by_step(bare_
     assert len(uids) == 1
 
 
+def test_a_session_whose_record_is_corrected_is_not_confirmed_to_anybody(bare_db, box):
+    with open_centre(bare_db) as centre:
+        booked = centre.book(at(10), confirm=True)
+        booked.execute(now=at(12))
+        booked.reopen(reason="mistaken", now=at(13))
+    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
+    while relay.run_once():
+        pass
+    assert {state for state, *_ in standing(bare_db).values()} == {"delivered"}
+    assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Confirmed"]
+
+
 def test_reminders_that_are_taken_and_put_are_written(bare_db, box):
     with open_centre(bare_db) as centre, clock.frozen(NOW):
         booked = centre.book(at(10), confirm=True)

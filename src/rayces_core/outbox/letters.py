@@ -82,6 +82,9 @@ def _sequence(message: Message) -> int:
 
 
 def _confirmed(message: Message) -> list[Letter]:
+    starts_at = _moment(message.payload.get("scheduled_at"))
+    if starts_at is not None and starts_at <= message.occurred_at:
+        return []  # the record of a session that has begun is being corrected, and nobody is to come
     return booking_letter("booking_confirmed", message, method=REQUEST, moved=False)
 
 
