@@ -1,5 +1,6 @@
 """E-mails through a real SMTP server, with what people typed into them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -8,7 +9,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from icalendar import Calendar
 
-from rayces_core import StateTransition, User
+from rayces_core import Appointment, StateTransition, User, clock, outbox, scheduling, sign_in
 from rayces_core.errors import ConfigurationError, UndeliverableError
 from rayces_core.outbox.calendar import Entry, ics
 from rayces_core.outbox.letters import Letter
@@ -18,6 +19,7 @@ from rayces_core.outbox.relaying import Relay
 from rayces_core.outbox.rendering import LANGUAGES, NAMES, Templates
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.outbox.boxes import put, standing
+from tests.scheduling.worlds import NOW, at, open_centre
 
 AT = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
 
@@ -80,7 +82,8 @@ def appointment(bare_db, a):
 
 
 def mail(box, **options):
-    links = {name: "https://{subdomain}.example.org/" + name + "/{token}" for name in ("invitation", "reset")}
+    names = ("invitation", "confirmation", "reset")
+    links = {name: sign_in.link("https://{subdomain}.example.org/" + name + "/{token}") for name in names}
     return Mail(box.url, **({"sender": "bookings@example.org", "links": links} | options))
 
 
@@ -149,7 +152,6 @@ def test_a_cancellation_takes_the_same_entry_out_with_a_greater_sequence(bare_db
     [
         ("appointment.pre_confirm", {"to_state": "pre_confirmed", "expires_at": AT.isoformat()}, "Please confirm: Luz"),
         ("appointment.book", {"to_state": "pre_confirmed", "expires_at": AT.isoformat()}, "Please confirm: Luz"),
-        ("appointment.book", {"to_state": "confirmed"}, "Confirmed: Luz"),
         ("appointment.reschedule", {"to_state": "confirmed"}, "New time: Luz"),
         ("appointment.expire", {"from_state": "pre_confirmed"}, "Cancelled: Luz"),
         ("reminder.due", {}, "Reminder: Luz"),
@@ -183,13 +185,78 @@ def test_few_credits_are_told_of_when_they_are_spent(bare_db, a, box):
     assert told["Subject"] == "1 credit left"
 
 
-@pytest.mark.parametrize(("topic", "path"), [("user.invited", "invitation"), ("user.reset_requested", "reset")])
-def test_a_link_has_the_token_and_the_subdomain(bare_db, a, box, topic, path):
+@pytest.mark.parametrize("path", ["invitation", "confirmation", "reset"])
+def test_the_link_of_an_e_mail_does_what_was_asked_for(bare_db, a, box, path):
+    relay = Relay(bare_db, {"mail": mail(box, language="es")}, attempts=1)
     with bare_db.tenant(a):
         user = make_user(email="eva@example.org", first_name="Eva")
-    _, told = written(bare_db, box, a, topic, user.id, token="tok-1", options={"language": "es"})
-    assert f"https://{a.subdomain}.example.org/{path}/tok-1" in told.get_body(("plain",)).get_content()
-    assert "Hola Eva:" in told.get_body(("plain",)).get_content()
+        if path == "reset":
+            sign_in.request_reset("eva@example.org")
+        else:
+            {"invitation": sign_in.invite, "confirmation": sign_in.request_confirmation}[path](user)
+    assert relay.run_once() == 1
+    ((to, told),) = box.mails
+    text = told.get_body(("plain",)).get_content()
+    assert (to, "Hola Eva:" in text) == (["eva@example.org"], True)
+    (token,) = re.findall(rf"https://{a.subdomain}\.example\.org/{path}/(\S+)", text)
+    with bare_db.tenant(a):
+        if path == "confirmation":
+            assert sign_in.confirm_email(token) == user
+        else:
+            use = {"invitation": sign_in.accept_invitation, "reset": sign_in.reset_password}[path]
+            assert use(token, "a long password of mine") == user
+
+
+def test_a_link_whose_token_nobody_makes_is_refused(box):
+    with pytest.raises(ConfigurationError, match=r"sign_in\.link"):
+        mail(box, links={"reset": "https://example.org/{token}"})
+
+
+@pytest.mark.parametrize("firm", [True, False])
+def test_a_session_that_is_booked_moved_and_cancelled_is_told_step_by_step(bare_db, box, firm):
+    with open_centre(bare_db) as centre:
+        booked = centre.book(at(10), confirm=firm)
+        if not firm:
+            booked.confirm(now=NOW + timedelta(minutes=1))
+        scheduling.reschedule(booked, at(11), now=NOW + timedelta(minutes=2))
+        Appointment.get_by_id(booked.id).cancel(reason="ill", now=NOW + timedelta(minutes=3))
+    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
+    while relay.run_once():
+        pass
+    told, uids = [], set()
+    for _, each in box.mails:
+        (attached,) = each.iter_attachments()
+        calendar = Calendar.from_ical(attached.get_payload(decode=True))
+        (event,) = calendar.walk("VEVENT")
+        told.append((each["Subject"].partition(":")[0], str(calendar["method"]), event["sequence"]))
+        uids.add(str(event["uid"]))
+    assert told == [("Confirmed", "REQUEST", 0), ("New time", "REQUEST", 1), ("Cancelled", "CANCEL", 2)]
+    assert len(uids) == 1
+
+
+def test_a_session_whose_record_is_corrected_is_not_confirmed_to_anybody(bare_db, box):
+    with open_centre(bare_db) as centre:
+        booked = centre.book(at(10), confirm=True)
+        booked.execute(now=at(12))
+        booked.reopen(reason="mistaken", now=at(13))
+    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
+    while relay.run_once():
+        pass
+    assert {state for state, *_ in standing(bare_db).values()} == {"delivered"}
+    assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Confirmed"]
+
+
+def test_reminders_that_are_taken_and_put_are_written(bare_db, box):
+    with open_centre(bare_db) as centre, clock.frozen(NOW):
+        booked = centre.book(at(10), confirm=True)
+    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
+    while relay.run_once():
+        pass
+    with bare_db.tenant(centre.organization), bare_db.atomic():
+        for due in scheduling.due_reminders(timedelta(days=1), booked.scheduled_at - timedelta(hours=1)):
+            outbox.put("reminder.due", {}, subject=due)
+    assert relay.run_once() == 1
+    assert box.mails[-1][1]["Subject"].startswith("Reminder: ")
 
 
 def test_without_a_link_an_invitation_is_given_up(bare_db, a, box):

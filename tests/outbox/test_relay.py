@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rayces_core import outbox
 from rayces_core.database.binding import current
 from rayces_core.database.database import Database
 from rayces_core.errors import ConfigurationError, DeliveryError, UndeliverableError
@@ -106,6 +108,31 @@ def test_one_that_fails_holds_back_its_own_subject_only(db, a):
     assert kept.ids == [other, first, second]
     assert kept.messages[1].attempt == 2
     assert states(db) == ["delivered"] * 3
+
+
+def test_what_is_to_come_later_does_not_come_with_the_one_before_it(db, a):
+    kept = Kept()
+    relay = Relay(db, {"kept": kept})
+    with db.tenant(a):
+        outbox.put("room.painted", {}, subject=("Room", 7))
+        later = outbox.put("room.dry", {}, subject=("Room", 7), at=datetime.now(UTC) + timedelta(hours=1))
+        outbox.put("room.painted", {}, subject=("Room", 8))
+    assert (relay.run_once(), relay.run_once()) == (2, 0)
+    assert [message.topic for message in kept.messages] == ["room.painted"] * 2
+    let_be_due(db)
+    assert relay.run_once() == 1
+    assert kept.ids[-1] == later.id
+
+
+def test_what_waits_for_an_earlier_one_says_so_until_it_is_woken(db, a):
+    kept = Kept(fails=lambda message: message.attempt == 1 and message.id == first)
+    relay = Relay(db, {"kept": kept}, pause=lambda attempt: 60)
+    first, second = put(db, a, subject=1, times=2)
+    assert (relay.run_once(), relay.run_once()) == (1, 0)
+    assert standing(db)[second][3] == claiming.PUT_OFF
+    let_be_due(db)
+    assert (relay.run_once(), relay.run_once(), kept.ids) == (1, 1, [first, second])
+    assert standing(db)[second] == ("delivered", 1, ["kept"], None)
 
 
 def test_only_those_that_failed_get_it_again(db, a):
@@ -288,7 +315,16 @@ def test_a_claim_reads_few_rows_of_a_flood_whatever_holds_it_back(db, a, subject
         held += len(claimed)
     assert held == subjects
 
-    claim = {"after": 0, "busy": [], "looks": 30, "most": 150, "per_tenant": 10, "batch": 50, "lease": 30.0}
+    claim = {
+        "after": 0,
+        "busy": [],
+        "looks": 30,
+        "most": 150,
+        "per_tenant": 10,
+        "batch": 50,
+        "lease": 30.0,
+        "put_off": claiming.PUT_OFF,
+    }
     sql = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + claiming._CLAIM.plain
     for name, kind in claiming._CLAIM_TYPES.items():
         sql = sql.replace(f"%({name})s", f"%({name})s::{kind}")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rayces_core.database.database import Database
 
 LOOKS_PER_MESSAGE: Final = 3
+# By this the next of a subject is known to have been due; one that is to come later (`put(at=...)`) is not woken.
+PUT_OFF: Final = "waits for an earlier message of its subject"
 
 _CLAIM_TYPES: Final = {
     "after": "bigint",
@@ -34,6 +36,7 @@ _CLAIM_TYPES: Final = {
     "per_tenant": "integer",
     "batch": "integer",
     "lease": "double precision",
+    "put_off": "text",
 }
 # Tenants are found one by one in the index of what is pending, so that neither what is settled nor a flood is read.
 _CLAIM: Final = Sent(
@@ -78,7 +81,7 @@ WITH RECURSIVE tenants (id) AS (
        AND outbox_messages.available_at <= statement_timestamp()
        FOR UPDATE OF outbox_messages SKIP LOCKED
 ), put_off AS (
-    UPDATE outbox_messages SET available_at = head_at FROM aside
+    UPDATE outbox_messages SET available_at = head_at, last_error = %(put_off)s FROM aside
      WHERE outbox_messages.organization_id = aside.organization_id AND outbox_messages.id = aside.id RETURNING 1
 ), claimed AS (
     UPDATE outbox_messages
@@ -131,10 +134,10 @@ WITH next AS MATERIALIZED (
            AND outbox_messages.subject_id = settled.subject_id AND state = 'pending' ORDER BY id LIMIT 1
      ) AS pending
 )
-UPDATE outbox_messages SET available_at = clock_timestamp() FROM next
+UPDATE outbox_messages SET available_at = clock_timestamp(), last_error = nullif(last_error, %(put_off)s) FROM next
  WHERE outbox_messages.organization_id = next.organization_id AND outbox_messages.id = next.id
-   AND state = 'pending' AND attempts = 0""",
-    types={"organizations": "bigint[]", "types": "text[]", "ids": "bigint[]"},
+   AND state = 'pending' AND attempts = 0 AND (available_at <= clock_timestamp() OR last_error = %(put_off)s)""",
+    types={"organizations": "bigint[]", "types": "text[]", "ids": "bigint[]", "put_off": "text"},
 )
 
 _HOLD: Final = Sent(
@@ -181,7 +184,8 @@ def claim(db: Database, *, after: int, busy: Sequence[int], batch: int, per_tena
     """
     looks = per_tenant * LOOKS_PER_MESSAGE
     values = {"after": after, "busy": list(busy), "looks": looks, "most": max(looks, batch * LOOKS_PER_MESSAGE)}
-    rows = _run(db, _CLAIM, {**values, "per_tenant": per_tenant, "batch": batch, "lease": float(lease)}).fetchall()
+    values |= {"lease": float(lease), "put_off": PUT_OFF}
+    rows = _run(db, _CLAIM, {**values, "per_tenant": per_tenant, "batch": batch}).fetchall()
     messages = [(_message(row[2:]), tuple(row[12])) for row in rows if row[2] is not None]
     return Claim(messages, rows[0][0], rows[0][1])
 
@@ -210,7 +214,7 @@ def wake(db: Database, settled: Iterable[Message]) -> None:
     subjects = sorted({(each.organization_id, *each.subject) for each in settled})
     if subjects:
         organizations, types, ids = (list(column) for column in zip(*subjects, strict=True))
-        _run(db, _WAKE, {"organizations": organizations, "types": types, "ids": ids})
+        _run(db, _WAKE, {"organizations": organizations, "types": types, "ids": ids, "put_off": PUT_OFF})
 
 
 def hold(db: Database, messages: Sequence[Message], lease: float) -> set[tuple[int, int, int]]:

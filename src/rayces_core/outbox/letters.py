@@ -82,6 +82,9 @@ def _sequence(message: Message) -> int:
 
 
 def _confirmed(message: Message) -> list[Letter]:
+    starts_at = _moment(message.payload.get("scheduled_at"))
+    if starts_at is not None and starts_at <= message.occurred_at:
+        return []  # the record of a session that has begun is being corrected, and nobody is to come
     return booking_letter("booking_confirmed", message, method=REQUEST, moved=False)
 
 
@@ -89,10 +92,6 @@ def _held(message: Message) -> list[Letter]:
     if message.payload.get("to_state") != AppointmentState.PRE_CONFIRMED or not _is(message, *WAITING):
         return []  # who has confirmed meanwhile need not be asked to
     return booking_letter("hold_expiring", message)
-
-
-def _booked(message: Message) -> list[Letter]:
-    return _confirmed(message) if message.payload.get("to_state") == "confirmed" else _held(message)
 
 
 def _moved(message: Message) -> list[Letter]:
@@ -139,7 +138,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 LETTERS: Final[dict[str, Writer]] = {
-    "appointment.book": _booked,
+    "appointment.book": _held,
     "appointment.pre_confirm": _held,
     "appointment.confirm": _confirmed,
     "appointment.reopen": _confirmed,

@@ -39,8 +39,8 @@ class Mail:
         sender: the From address; the name beside it is the organization's.
         folders: of templates that come before the library's own: `{language}/{name}.txt` and `.html`.
         language: "en", "es" or another one that `folders` have; or a function of the User and the Organization.
-        links: template's name → URL with {token}, {subdomain}, {id} in it, or a function of message, user and
-            organization. "invitation", "confirmation" and "reset" need one.
+        links: template's name → URL with {subdomain}, {id} in it, or a function of message, user and organization.
+            "invitation", "confirmation" and "reset" need `sign_in.link(url)`, which makes the token.
         letters: topic → a function of the Message that gives Letters, for topics of one's own or in place of ours.
         credits_low: a balance that a debit leaves at or below so many credits is told of; None tells of none.
         seconds: for each step of the way to the server.
@@ -66,6 +66,9 @@ class Mail:
         self._templates = Templates(folders)
         self._language = language if callable(language) else checked_language(language)
         self._links = dict(links or {})
+        for name, link in self._links.items():
+            if not callable(link) and "{token}" in link:  # messages hold no secret to fill in
+                raise ConfigurationError(f"the link {name!r} has a {{token}}: give sign_in.link({link!r:.200})")
         self._letters = LETTERS | dict(letters or {})
         self._credits_low = credits_low
 
@@ -103,8 +106,7 @@ class Mail:
             if letter.needs_link:
                 raise UndeliverableError(f"the e-mail {letter.template} needs a link; give Mail(links=...)")
             return None
-        token = message.payload.get("token", "")
-        return link.format(token=token, subdomain=organization.subdomain, id=message.subject[1])
+        return link.format(subdomain=organization.subdomain, id=message.subject[1])
 
     def _mail(
         self, message: Message, letter: Letter, number: int, rendered: Rendered, organization: Organization

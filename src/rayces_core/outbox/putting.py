@@ -28,7 +28,7 @@ def put(
         payload: what happened, as plain JSON; no secrets, as it stays where administrators can read it.
         subject: the row that it is about, or its type and id: messages about one subject are delivered in order.
         version: of the payload's shape, for whoever reads it.
-        at: when it may be delivered; default: now.
+        at: when it may be delivered; default: now. Until then it holds back what comes after it of its subject.
 
     Returns:
         The message, or None where the Database was made with `outbox=False`.
