@@ -81,6 +81,7 @@ def test_list_retry_and_prune(bare: Terminal, bare_db: Database, host):
         (["retry", "not-an-id"], 2),
         (["prune"], 2),
         (["list", "--organization", "nowhere"], 3),
+        (["list", "--organization", "²"], 3),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(bare: Terminal, host, words, code):

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from rayces_core import Database, EventLoopError, Role, Student, TenantSwitchError, User, clock
-from rayces_core.errors import ConfigurationError
+from rayces_core.errors import ConfigurationError, UnauthenticatedError
 from rayces_core.integrations.fastapi import Rayces
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.integrations import application
@@ -304,6 +304,15 @@ def test_a_browser_keeps_the_token_out_of_reach_of_scripts(site):
         assert {"httponly", "samesite=lax"} <= set(said.split("; "))
         assert "domain=" not in said
         assert ("secure" in said) == (scheme == "https")
+
+
+def test_a_form_of_another_sites_page_signs_nobody_in(site):
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET)
+    for headers in ({}, {"host": "north.example.test"}, {"host": "n.test", "origin": "https://n.test"}):
+        rayces.check_own_page(headers)
+    for origin in ("https://evil.test", "https://south.example.test", "null", "", "http://["):
+        with pytest.raises(UnauthenticatedError):
+            rayces.check_own_page({"host": "north.example.test", "origin": origin})
 
 
 def test_a_browser_forgets_the_token(site):

@@ -179,8 +179,14 @@ def test_nobody_is_reminded_of_what_is_cancelled_nor_asked_to_confirm_it(bare_db
 def test_few_credits_are_told_of_when_they_are_spent(bare_db, a, box):
     with bare_db.tenant(a):
         user = make_user(email="eva@example.org", first_name="Eva")
-    for amount, left in ((-1, 3), (5, 1), (-1, 1)):
-        written(bare_db, box, a, "credit_transaction.post", 9, user_id=user.id, amount=amount, balance_after=left)
+    for kind, amount, left in (
+        ("appointment_debit", -1, 3),
+        ("purchase", 5, 1),
+        ("admin_adjustment", -1, 1),
+        ("appointment_debit", -1, 1),
+    ):
+        told = {"user_id": user.id, "transaction_type": kind, "amount": amount, "balance_after": left}
+        written(bare_db, box, a, "credit_transaction.post", 9, **told)
     ((_, told),) = box.mails
     assert told["Subject"] == "1 credit left"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rayces_core.cli.options import Settings, database_options
+from rayces_core.cli.options import Settings, database_options, subdomain_or_id
 
 if TYPE_CHECKING:
     from rayces_core.credits import Verification
@@ -42,7 +42,7 @@ def verify(settings: Settings, organization: str | None, as_json: bool, quiet: b
         if organization is None:
             stack.enter_context(database.privileged(reason="rayces credits verify"))
         else:
-            stack.enter_context(database.tenant(int(organization) if organization.isdigit() else organization))
+            stack.enter_context(database.tenant(subdomain_or_id(organization)))
         report = verify_ledger(progress=None if quiet or as_json else _progress(stack))
     if as_json:
         from rayces_core.cli.output import print_json

@@ -84,3 +84,8 @@ def database_options(command: Command) -> Command:
 def debug_option(command: Command) -> Command:
     """Let a command that reaches no database take --debug."""
     return _DEBUG(command)
+
+
+def subdomain_or_id(name: str) -> str | int:
+    """What --organization names: digits are an id, all else a subdomain."""
+    return int(name) if name.isascii() and name.isdigit() else name

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rayces_core.cli.options import Settings, database_options
+from rayces_core.cli.options import Settings, database_options, subdomain_or_id
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
@@ -210,7 +210,7 @@ def _organization(database: Database, name: str | None) -> int | None:
         return None
     from rayces_core.errors import UnknownTenantError
 
-    key: int | str = int(name) if name.isdigit() else name
+    key = subdomain_or_id(name)
     found = database.find_tenant(key)
     if found is None:
         raise UnknownTenantError(key)

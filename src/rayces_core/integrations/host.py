@@ -47,7 +47,7 @@ class Host:
         tenant_from_token: where nothing else names the tenant, the token does.
         secret: what access tokens are signed with, 32 characters at least; the first of a list signs, all are accepted.
         tokens: a `sign_in.Tokens` instead, for another lifetime or issuer.
-        cookie: name of a cookie that may bring the token, for pages. Set it HttpOnly, Secure and SameSite=Lax.
+        cookie: name of a cookie that may bring the token, for pages; `set_cookie` and `clear_cookie` write it.
         language: of answers where the client says nothing: "en" or "es".
         language_of: tells the language of a user who has signed in; it goes before what the client says.
         exempt: paths that are served without a tenant: "/about", "/static/*".
@@ -110,6 +110,15 @@ class Host:
         if found is not None and method not in READING and not _is_own_page(headers):
             raise UnauthenticatedError("the cookie was sent along by a page of another site")
         return found
+
+    def check_own_page(self, headers: Any) -> None:
+        """Refuse a form that a page of another host has sent: for a sign-in, where there is no cookie yet to look at.
+
+        Raises:
+            UnauthenticatedError: it names another origin.
+        """
+        if not _is_own_page(headers):
+            raise UnauthenticatedError("the form was sent by a page of another site")
 
     def cookie_of(self, *, https: bool) -> dict[str, Any]:
         """Name and attributes of the cookie that keeps a token; frameworks' own `set_cookie` and the other take them.

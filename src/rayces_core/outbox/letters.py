@@ -120,7 +120,7 @@ def _is(message: Message, *states: AppointmentState) -> bool:
 
 def _spent(message: Message) -> list[Letter]:
     payload = message.payload
-    if (payload.get("amount") or 0) >= 0 or payload.get("balance_after") is None:
+    if payload.get("transaction_type") != "appointment_debit" or payload.get("balance_after") is None:
         return []
     return [Letter("credits_low", User.get_by_id(payload["user_id"]), {"credits": payload["balance_after"]})]
 
