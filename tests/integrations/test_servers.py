@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import httpx
@@ -56,23 +57,25 @@ def served(db, command, name):
     env = os.environ | {"RAYCES_DATABASE_URL": f"{db.url}{'&' if '?' in db.url else '?'}application_name={name}"}
     if "=" in db.url and "://" not in db.url:
         env["RAYCES_DATABASE_URL"] = f"{db.url} application_name={name}"
-    process = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would stop the server once full
+    process = subprocess.Popen(line, env=env, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _until_it_answers(process, port)
+        _until_it_answers(process, port, log)
         yield Site(db, port, process, name)
     finally:
         for each in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else ():
             each.kill()
         process.kill()
-        process.communicate()
+        process.wait()
+        log.close()
 
 
-def _until_it_answers(process, port):
+def _until_it_answers(process, port, log):
     for _ in range(400):
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
                 return
-        assert process.poll() is None, process.stdout.read().decode()
+        assert process.poll() is None, log.seek(0) or log.read().decode()
         time.sleep(0.05)
     pytest.fail("the server does not answer")
 
