@@ -4,6 +4,7 @@ import dis
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -15,6 +16,7 @@ import pytest
 
 import rayces_core.database.database as database_module
 from rayces_core import Database, RaycesError, Student, TenantNotSetError
+from rayces_core.database.session import Loops, Session
 from tests.factory import make_organization, make_student
 from tests.sizes import quick_or_whole
 
@@ -143,6 +145,24 @@ def test_nothing_is_raised_and_handled_on_the_way(small):
     finally:
         sys.settrace(None)
     assert raised == []
+
+
+def test_a_session_that_is_collected_while_the_pool_is_at_work_gives_its_connection_back(small):
+    """A thread that ended with a connection in hand is cleared away by the garbage collector, at whatever moment."""
+    database, organizations = small
+    pool = database._tenants.pool
+
+    def collected() -> None:
+        session = Session(pool, database._tenants, Loops(False))
+        session.lease_anyway().connection = pool.take()
+        with pool._lock:
+            del session
+
+    thread = threading.Thread(target=collected, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert_nothing_is_left(database, organizations)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")

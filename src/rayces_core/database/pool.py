@@ -2,8 +2,8 @@
 
 Whether a connection still lives is read off its socket, so taking one costs no round trip. Who has one is known by
 weak references: a connection that nobody holds any more, whatever kept its holder from giving it back, is closed by
-Python and its place is free. The lock is a plain one, since an exception out of a signal handler can leave the methods
-of a Condition half done.
+Python and its place is free. The lock is taken by `with` alone, since an exception out of a signal handler can leave
+the methods of a Condition half done.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class Pool(Generic[L]):
         self._opening: set[weakref.ref[_Place]] = set()
         self._waiting: deque[Any] = deque()
         self._timeouts = 0
-        self._lock = threading.Lock()
+        # Re-entered where Python collects, at any allocation, a session that ended with a connection in hand.
+        self._lock = threading.RLock()
         self._process = os.getpid()
 
     def take(self, whom: object = None) -> L:
@@ -114,7 +115,7 @@ class Pool(Generic[L]):
     def _taken(self) -> int:
         """How many places are taken; those of connections that nobody has any more are not."""
         for known in (self._in_use, self._opening):
-            for gone in [each for each in known if each() is None]:
+            for gone in [each for each in list(known) if each() is None]:
                 known.discard(gone)
         return len(self._in_use) + len(self._opening)
 
@@ -208,7 +209,7 @@ class Pool(Generic[L]):
         self._start_empty()
 
     def _all(self) -> list[L]:
-        lent = [each() for each in self._in_use]
+        lent = [each() for each in list(self._in_use)]
         return [*self._free, *(connection for connection in lent if connection is not None)]
 
 
