@@ -1,5 +1,6 @@
 """An exception out of a signal handler, at any bytecode, leaves no tenant bound and no place of the pool lost."""
 
+import asyncio
 import dis
 import random
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 import rayces_core.database.database as database_module
 from rayces_core import Database, RaycesError, Student, TenantNotSetError
+from rayces_core.database.binding import bound_here
 from rayces_core.database.session import Loops, Session
 from tests.factory import make_organization, make_student
 from tests.sizes import quick_or_whole
@@ -45,9 +47,15 @@ def work(database: Database, organization: Any, name: str) -> None:
                 database.execute_sql("SELECT 1").fetchall()
 
 
+async def bound_in_a_task() -> Any:
+    """What a task that begins now would inherit."""
+    return bound_here()
+
+
 def assert_nothing_is_left(database: Database, organizations: tuple[Any, Any]) -> None:
     with pytest.raises(TenantNotSetError):
         Student.select().count()
+    assert asyncio.run(bound_in_a_task()) is None
     status = database.pool_status()
     assert (status.in_use, status.waiting) == (0, 0)
     for organization in organizations:

@@ -79,16 +79,22 @@ class Binding:
 class Block:
     """One time that a block is entered; what was read in one is not served in another."""
 
-    __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer")
+    __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer", "was_unbound")
 
     def __init__(self, binding: Binding, outer: Block | None, hold: object) -> None:
         self.binding, self.outer, self._hold = binding, outer, ref(hold)
         self._thread, self._entered_by = threading.get_ident(), runner_here()
+        self.was_unbound = False
 
     @property
     def is_left(self) -> bool:
-        """Whether the statement that made it has ended here; to tasks and threads that inherited it, it goes on."""
-        return self._hold() is None and self._thread == threading.get_ident() and self._entered_by == runner_here()
+        """Whether the statement that made it has ended here; to tasks and threads that inherited it, it goes on.
+
+        What an exception has kept from being unbound is still there to be inherited, so it has ended for everybody.
+        """
+        if self._hold() is not None:
+            return False
+        return not self.was_unbound or (self._thread == threading.get_ident() and self._entered_by == runner_here())
 
 
 _blocks: ContextVar[Block | None] = ContextVar("rayces_block", default=None)
@@ -133,6 +139,7 @@ def unbind(block: Block, token: Token[Block | None]) -> bool:
     """
     in_order = _blocks.get() is block
     _blocks.reset(token)
+    block.was_unbound = True
     if not in_order:
         _blocks.set(None)
     return in_order

@@ -115,8 +115,8 @@ class Pool(Generic[L]):
     def _taken(self) -> int:
         """How many places are taken; those of connections that nobody has any more are not."""
         for known in (self._in_use, self._opening):
-            for gone in [each for each in list(known) if each() is None]:
-                known.discard(gone)
+            gone = [each for each in known.copy() if each() is None]
+            known.difference_update(gone)
         return len(self._in_use) + len(self._opening)
 
     def _free_one(self, whom: object) -> L | None:
