@@ -12,10 +12,15 @@ from tests.factory import make_appointment, make_user
 PAID = {"payment_method": "mp", "payment_reference": "1"}
 
 
+def notices_a_deadlock_after(db, time):
+    """Whoever connects from now on; the one who notices it is the one who is undone."""
+    name = parse_dsn(db.url)["dbname"]
+    on_server(db.url, f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '{time}'")
+
+
 @pytest.fixture
 def organization(bare_db):
-    name = parse_dsn(bare_db.url)["dbname"]
-    on_server(bare_db.url, f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '300ms'")
+    notices_a_deadlock_after(bare_db, "60s")
     return bare_db.create_organization("Waiting", subdomain="waiting")
 
 
@@ -104,6 +109,7 @@ def test_a_balance_that_is_opened_out_of_order_ends_in_no_deadlock(bare_db, orga
 
     with bare_db.atomic():
         credits.purchase(one, 5)
+        notices_a_deadlock_after(bare_db, "1500ms")  # the other one, who has no connection yet; it looks once
         other = Meanwhile(bare_db, organization, act, alone=True)
         until_somebody_waits(bare_db)
         credits.purchase(new, 5)
