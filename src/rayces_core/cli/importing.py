@@ -74,6 +74,7 @@ Examples:
 @click.option("--encoding", metavar="NAME", help="Of a text file; default: found out.")
 @click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file; default: found out.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number from 1; default: the first.")
+@click.option("--country", metavar="CODE", help="Whose phones and dates they are; default: the organization's.")
 @quiet_option
 @json_option
 @database_options

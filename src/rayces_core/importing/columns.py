@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rayces_core.fields.countries import country_of
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -14,17 +16,22 @@ class Reading:
 
     Attributes:
         zone: the zone of a moment that is written without an offset.
-        region: the country of a phone number that is written without its code, such as "AR".
+        region: the country of a phone number that is written without its code, such as "AR"; None is that of the zone.
         currency: the currency of a price that is written without one.
         day_first: whether 03/04/2026 is the third of April.
         decimal_comma: whether 1.234,50 has a fraction; None lets each value tell by itself, and refuses what cannot.
     """
 
     zone: ZoneInfo
-    region: str = "AR"
+    region: str | None = None
     currency: str = "ARS"
     day_first: bool = True
     decimal_comma: bool | None = None
+
+    @property
+    def country(self) -> str | None:
+        """The two letters of the country whose habits these are; None where nobody can know."""
+        return self.region or country_of(self.zone.key)
 
 
 @dataclass(frozen=True, slots=True)

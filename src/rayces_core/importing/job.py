@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from os import PathLike, fspath
 from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.database.binding import Binding, current
-from rayces_core.errors import ColumnMappingError, TenantNotSetError
+from rayces_core.errors import ColumnMappingError, ConfigurationError, TenantNotSetError
+from rayces_core.fields.countries import is_country
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose
 from rayces_core.importing.records import Record, record_of
@@ -31,7 +32,8 @@ class Options:
     Attributes:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
             one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
-        reading: the habits of who wrote the values; default: the organization's time zone and currency.
+        reading: the habits of who wrote the values; default: the organization's time zone, country and currency.
+        country: two letters, the country of phones without its code and of the order in dates, instead of that.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
@@ -44,6 +46,7 @@ class Options:
     delimiter: str | None = None
     sheet: str | int | None = None
     reading: Reading | None = None
+    country: str | None = None
     update: bool = False
     on_error: str = "stop"
     resume: bool = False
@@ -132,10 +135,18 @@ def _mapping(header: tuple[str, ...], record: Record, options: Options) -> Colum
 
 
 def _reading(options: Options) -> Reading:
-    if options.reading is not None:
-        return options.reading
-    organization = Organization.get()
-    return Reading(zone=organization.zone, currency=organization.currency)
+    reading = options.reading
+    if reading is None:
+        organization = Organization.get()
+        reading = Reading(zone=organization.zone, region=organization.country, currency=organization.currency)
+    return reading if options.country is None else replace(reading, region=_country(options.country))
+
+
+def _country(given: object) -> str:
+    code = given.strip().upper() if isinstance(given, str) else ""
+    if not is_country(code):
+        raise ConfigurationError(f"country is two letters of ISO 3166 such as AR, not {given!r:.40}")
+    return code
 
 
 def _silent(_: str, __: int, ___: int | None) -> None:

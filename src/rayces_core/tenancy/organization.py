@@ -25,6 +25,7 @@ from rayces_core.fields import (
     TimeZoneField,
     UTCDateTimeField,
 )
+from rayces_core.fields.countries import country_of
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.tenancy.queries import forget_organizations
 from rayces_core.tenancy.scoped import ScopedModel
@@ -94,6 +95,11 @@ class Organization(ScopedModel):
     def zone(self) -> ZoneInfo:
         """The time zone in which the organization's wall clocks, schedules and days are read."""
         return ZoneInfo(self.time_zone)
+
+    @property
+    def country(self) -> str | None:
+        """The two letters of its country: its setting, else that of its time zone; None where neither tells one."""
+        return self.policy.country or country_of(self.time_zone)
 
     @property
     def policy(self) -> OrganizationSettings:

@@ -41,13 +41,13 @@ COLUMNS: Final = (
     ),
     Column(
         "reference",
-        values.text,
+        values.identifier,
         names=("id", "number", "referencia", "comprobante", "número"),
         example="2025-000123",
         about="The source's own name of the purchase; without it a user has one row for each payment_reference or day.",
     ),
     Column("payment_method", values.text, names=("method", "medio de pago", "forma de pago"), example="transfer"),
-    Column("payment_reference", values.text, names=("payment", "operación", "referencia de pago")),
+    Column("payment_reference", values.identifier, names=("payment", "operación", "referencia de pago")),
     Column(
         "amount_paid",
         values.money,

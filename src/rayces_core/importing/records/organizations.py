@@ -48,8 +48,15 @@ COLUMNS: Final = (
     Column("correction_days", values.integer, names=("días para corregir",), example="7"),
     Column("reminder_quiet_minutes", values.integer, names=("minutos sin recordatorio",), example="60"),
     Column("book_prospects", values.boolean, names=("evaluaciones",), example="yes"),
+    Column(
+        "country",
+        values.country,
+        names=("país",),
+        example="AR",
+        about="Two letters; by its habits phones and dates are read. That of the time zone where it is empty.",
+    ),
 )
-SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean"}
+SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean", "country": "varchar"}
 MERGED: Final = (
     "t.settings || jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', r.{name}" for name in SETTINGS) + "))"
 )

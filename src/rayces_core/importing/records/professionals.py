@@ -23,7 +23,7 @@ COLUMNS: Final = (
     Column("title", values.text, names=("título",), example="Lic."),
     Column("specialization", values.text, names=("speciality", "specialty", "especialidad"), example="speech therapy"),
     Column("bio", values.text, names=("biography", "biografía", "presentación")),
-    Column("license_number", values.text, names=("license", "licence", "matrícula"), example="MN 12345"),
+    Column("license_number", values.identifier, names=("license", "licence", "matrícula"), example="MN 12345"),
     Column(
         "weekly_schedule",
         values.document,

@@ -60,7 +60,7 @@ COLUMNS: Final = (
         example="31/12/2019",
         about="With the name it is what a student is known by.",
     ),
-    Column("grade_level", values.text, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
+    Column("grade_level", values.identifier, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
     Column(
         "primary_contact",
         values.email,
