@@ -75,6 +75,11 @@ Examples:
 @click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file; default: found out.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number from 1; default: the first.")
 @click.option("--country", metavar="CODE", help="Whose phones and dates they are; default: the organization's.")
+@click.option(
+    "--date-order",
+    type=click.Choice(["dmy", "mdy"]),
+    help="Whether 03/04/2026 begins with the day; default: found out for each column.",
+)
 @quiet_option
 @json_option
 @database_options
@@ -188,6 +193,8 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
         meant = report.suggestions.get(name)
         near = f'; did you mean {meant}? Then say --map "{name}={meant}"' if meant else ""
         screen.print(styled(f"{name!r} is not read{near}", YELLOW))
+    for line in report.noted():
+        screen.print(styled("".join(c if c.isprintable() else "\ufffd" for c in line), YELLOW))
     if report.problem_count:
         shown = table("Row", "Column", "Value", "Problem", "What to do")
         for each in report.problems[:SHOWN]:

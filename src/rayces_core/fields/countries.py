@@ -25,6 +25,13 @@ _OLD_NAMES: Final = {
     "Singapore": "SG",
 }
 _OLD_FOLDERS: Final = {"Brazil": "BR", "Canada": "CA", "Chile": "CL", "Mexico": "MX", "US": "US"}
+# By the short dates of CLDR in a country's main languages.
+_MONTH_FIRST: Final = frozenset(("AS", "FM", "GU", "MH", "MP", "PH", "PW", "UM", "US", "VI"))
+# Year first, so that what comes next in a date that ends with it is anybody's guess; or one order in one language and
+# another in the next.
+_UNSETTLED: Final = frozenset(
+    ("AF", "BT", "CA", "CN", "HU", "IR", "JP", "KP", "KR", "LT", "MN", "NP", "PA", "PR", "SE", "TW", "ZA")
+)
 
 
 def country_of(zone: str) -> str | None:
@@ -41,6 +48,13 @@ def name_of(country: str) -> str:
 def is_country(code: str) -> bool:
     """Whether two capital letters are a country of ISO 3166, such as "AR"."""
     return code in _names()
+
+
+def is_day_first(country: str | None) -> bool | None:
+    """Whether people there write 3 April 2026 as 03/04/2026; None where they write it in both ways, or in neither."""
+    if country is None or country in _UNSETTLED:
+        return None
+    return country not in _MONTH_FIRST
 
 
 @lru_cache(maxsize=1)

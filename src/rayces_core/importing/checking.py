@@ -27,8 +27,11 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
     """
     staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
     job.progress("check", 0, None)
+    report.samples, report.notes = rows.samples, rows.notes
     with staging.engine.atomic() as unit:
         staging.stage(rows.columns, rows.rows, rows.faults)
+        if rows.doubted:
+            staging.mark_faulty()
         if last_row:
             staging.forget_until(last_row)
         _ask(staging, job.options.update)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rayces_core.fields.countries import country_of
+from rayces_core.fields.countries import country_of, is_day_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +18,26 @@ class Reading:
         zone: the zone of a moment that is written without an offset.
         region: the country of a phone number that is written without its code, such as "AR"; None is that of the zone.
         currency: the currency of a price that is written without one.
-        day_first: whether 03/04/2026 is the third of April.
+        day_first: whether 03/04/2026 is the third of April; None decides it for each column, by its values and, where
+            they allow both, by the habit of the country.
         decimal_comma: whether 1.234,50 has a fraction; None lets each value tell by itself, and refuses what cannot.
     """
 
     zone: ZoneInfo
     region: str | None = None
     currency: str = "ARS"
-    day_first: bool = True
+    day_first: bool | None = None
     decimal_comma: bool | None = None
 
     @property
     def country(self) -> str | None:
         """The two letters of the country whose habits these are; None where nobody can know."""
         return self.region or country_of(self.zone.key)
+
+    @property
+    def days_first(self) -> bool | None:
+        """Whether the day comes before the month: as it was said, or by the country; None where nobody knows."""
+        return is_day_first(self.country) if self.day_first is None else self.day_first
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from rayces_core.errors import ColumnMappingError, ConfigurationError, TenantNot
 from rayces_core.fields.countries import is_country
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose
+from rayces_core.importing.orders import OPTIONS
 from rayces_core.importing.records import Record, record_of
 from rayces_core.importing.report import Report
 from rayces_core.importing.sources import Source, open_source
@@ -34,6 +35,7 @@ class Options:
             one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
         reading: the habits of who wrote the values; default: the organization's time zone, country and currency.
         country: two letters, the country of phones without its code and of the order in dates, instead of that.
+        date_order: "dmy" or "mdy", where dates begin with the day or the month; default: found out for each column.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
@@ -47,6 +49,7 @@ class Options:
     sheet: str | int | None = None
     reading: Reading | None = None
     country: str | None = None
+    date_order: str | None = None
     update: bool = False
     on_error: str = "stop"
     resume: bool = False
@@ -139,7 +142,11 @@ def _reading(options: Options) -> Reading:
     if reading is None:
         organization = Organization.get()
         reading = Reading(zone=organization.zone, region=organization.country, currency=organization.currency)
-    return reading if options.country is None else replace(reading, region=_country(options.country))
+    if options.country is not None:
+        reading = replace(reading, region=_country(options.country))
+    if options.date_order is not None:
+        reading = replace(reading, day_first=_day_first(options.date_order))
+    return reading
 
 
 def _country(given: object) -> str:
@@ -147,6 +154,13 @@ def _country(given: object) -> str:
     if not is_country(code):
         raise ConfigurationError(f"country is two letters of ISO 3166 such as AR, not {given!r:.40}")
     return code
+
+
+def _day_first(given: object) -> bool:
+    order = given.strip().lower() if isinstance(given, str) else ""
+    if order not in OPTIONS:
+        raise ConfigurationError(f'date_order is "dmy" or "mdy", not {given!r:.40}')
+    return OPTIONS[order]
 
 
 def _silent(_: str, __: int, ___: int | None) -> None:

@@ -82,7 +82,7 @@ def _invalid(written: str, country: str | None, number: Any) -> str:
     example = _example(phonenumbers.region_code_for_country_code(number.country_code))
     if held == phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
         return f"{written!r:.60} has too few digits, no area code; write it as {example}"
-    if held != phonenumbers.ValidationResult.IS_POSSIBLE:
+    if held != phonenumbers.ValidationResult.IS_POSSIBLE or number.italian_leading_zero:  # no trunk prefix came off
         return f"{written!r:.60} has too few or too many digits; write it as {example}"
     if country is None or number.country_code != phonenumbers.country_code_for_region(country):
         return f"{written!r:.60} is a number that nobody has; correct it"

@@ -53,7 +53,8 @@ class Report:
         problems: the first thousand; `every_problem()` gives all. problem_count: how many there are.
         columns: column → header it was read from. unused: headers that nothing was read from.
         suggestions: unused header → the column that it may mean. ignored: headers that were left out on purpose.
-        seconds: how long it took.
+        samples: column → a few values as they are written, and as they are stored. notes: column → what has to be known
+            about how it was read. seconds: how long it took.
     """
 
     record_type: str
@@ -71,6 +72,8 @@ class Report:
     unused: tuple[str, ...] = ()
     suggestions: dict[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    samples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     _file: IO[str] | None = field(default=None, repr=False, compare=False)
 
@@ -138,6 +141,8 @@ class Report:
             "resumed_after": self.resumed_after,
             "columns": self.columns,
             "unused": list(self.unused),
+            "samples": self.samples,
+            "notes": self.notes,
             "seconds": round(self.seconds, 3),
         }
 
@@ -164,7 +169,7 @@ class Report:
         more = self.problem_count - min(SHOWN, len(self.problems))
         rest = f"<p>and {more} more; to_csv(path) writes all of them</p>" if more > 0 else ""
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
-        unread = "".join(f"<p>{escape(line)}</p>" for line in self.not_read())
+        unread = "".join(f"<p>{escape(line)}</p>" for line in (*self.not_read(), *self.noted()))
         return f"<p>{escape(str(self))}</p>{unread}{table}{rest}"
 
     def not_read(self) -> list[str]:
@@ -174,6 +179,10 @@ class Report:
             f"{name!r} is not read" + (f"; did you mean {meant[name]}?" if name in meant else "")
             for name in self.unused
         ]
+
+    def noted(self) -> list[str]:
+        """Say of each column what has to be known about how it was read."""
+        return [f"{self.columns.get(name, name)!r} {note}" for name, note in self.notes.items()]
 
     def _overflow(self) -> IO[str]:
         if self._file is None:
