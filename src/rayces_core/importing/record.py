@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import peewee
@@ -86,6 +86,11 @@ class Record:
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in the order of the staging table."""
         return tuple(column.name for column in self.columns)
+
+
+def begun(day: date, now: datetime) -> bool:
+    """Whether a day has begun anywhere by that moment, so that something may have happened on it."""
+    return day <= (now + timedelta(hours=14)).date()  # UTC+14 is the first to have it
 
 
 def currency(value: Any, reading: Reading) -> str:

@@ -17,7 +17,7 @@ from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, begun, currency, fault, no_user, quoted, user
 from rayces_core.models.credit import CreditTransaction
 
 OPENING: Final = "opening balance"
@@ -126,8 +126,10 @@ PAID_TWICE: Final = fault(
 )
 
 
-def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
-    """What a ledger's names may be: they are indexed, so they are short."""
+def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
+    """What a ledger's names may be: they are indexed, so they are short. A purchase lies behind."""
+    if row.get("purchased_on") is not None and not begun(row["purchased_on"], now):
+        yield "purchased_on", "lies ahead", "correct it"
     if (row.get("amount_paid") or 0) < 0:
         yield "amount_paid", "is below zero", "correct it"
     if row.get("currency") is not None and row.get("amount_paid") is None:

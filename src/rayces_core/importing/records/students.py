@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
+from rayces_core.importing.record import Fault, Record, begun, fault, folded, no_user, quoted, user
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {
@@ -108,6 +108,7 @@ OPTIONAL: Final = (
 
 
 LONGEST: Final = 200  # names are indexed
+OLDEST: Final = 120  # years; hardly anybody has lived longer
 TWINS: Final = fault(
     "last_name",
     "r.name_key",
@@ -129,8 +130,9 @@ LEFT_BEFORE: Final = fault(
 )
 
 
-def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     """What the values of a student say about each other."""
+    yield from _life(row, now)
     admitted, discharged = row.get("admission_date"), row.get("discharge_date")
     if admitted and discharged and discharged < admitted:
         yield "discharge_date", "is before the admission_date", "correct one of the two"
@@ -141,6 +143,19 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
             yield name, "is blank", "fill it in"
         if len(row.get(name) or "") > LONGEST:
             yield name, f"has more than {LONGEST} characters", "shorten it"
+
+
+def _life(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
+    born = row.get("date_of_birth")
+    if born is None:
+        return
+    if not begun(born, now):
+        yield "date_of_birth", "lies ahead", "correct it, with four digits of the year"
+    if now.year - born.year > OLDEST:
+        yield "date_of_birth", f"is more than {OLDEST} years ago", "correct it, or empty it"
+    for name in ("admission_date", "discharge_date"):
+        if row.get(name) is not None and row[name] < born:
+            yield name, "is before the date_of_birth", "correct one of the two"
 
 
 STUDENTS: Final = Record(
