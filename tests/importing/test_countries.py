@@ -1,4 +1,4 @@
-"""Phones are read by the organization's country: its setting, else its time zone's, else the one that is named."""
+"""Phones are read by the organization's country, which its setting, its time zone or an option tells."""
 
 from __future__ import annotations
 
@@ -60,3 +60,11 @@ def test_floats_of_a_data_frame_in_a_csv_and_local_numbers(db: Database, a: Any,
         assert stored(file) == ["+541143215678", None]
         report = importing.check([{"email": "f8@x.org", "telefono": "4321-5678"}], "users")
         assert "no area code" in report.problems[0].problem
+
+
+def test_addresses_that_were_copied_with_what_stands_around_them_are_the_address(db: Database, a: Any) -> None:
+    wrapped = ["mailto:x1@x.org", "<x2@x.org>", "Ana Paz <x3@x.org>", "x6@x.org."]
+    with db.tenant(a):
+        report = importing.run([{"email": each} for each in wrapped], "users", on_error="skip")
+        assert [problem.row for problem in report.problems] == [4]
+        assert [user.email for user in User.select().order_by(User.id)] == ["x1@x.org", "x2@x.org", "x3@x.org"]

@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 LONGEST_NUMBER: Final = 60
 LARGEST_INTEGER: Final = 2**63 - 1  # of a bigint
+_ENCLOSED: Final = re.compile(r"(?:[^<>@,;]*\s|\"[^<>@\"]*\"\s*)?<\s*([^<>\s]+)\s*>")
 _NUMBER: Final = re.compile(r"[+-]?[0-9][0-9., ']*")
 _SIGNS: Final = ("US$", "U$S", "AR$", "R$", "$", "€", "£")
 _CODE: Final = re.compile(r"([A-Z]{3})?\s*(.*?)\s*([A-Z]{3})?", re.DOTALL)
@@ -57,8 +58,13 @@ NO: Final = frozenset(("false", "f", "no", "n", "falso", "0", "off", "-", "inact
 
 
 def email(value: Any, reading: Reading) -> str:
-    """Give a trimmed e-mail address in lower case, by the rule of the models' e-mail fields."""
-    address = text(value, reading).lower()
+    """Give a trimmed e-mail address in lower case, by the rule of the models' e-mail fields.
+
+    A link's mailto: comes off, and angle brackets with or without a name before them: Ana Paz <ana@example.org>.
+    """
+    written = text(value, reading).lower()
+    found = None if written.isascii() and written[:1].isalnum() and written[-1] != ">" else _ENCLOSED.fullmatch(written)
+    address = (found[1] if found else written).removeprefix("mailto:")
     if problem := email_problem(address):
         raise ValueError(f"{problem}; write it as ana@example.org")
     return address
