@@ -30,7 +30,8 @@ class Options:
 
     Attributes:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
-            one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
+            one. format, encoding, delimiter, sheet, header_row, no_header: how the source is read, where it does not
+            tell by itself; see `open_source`.
         reading: the habits of who wrote the values; default: the organization's time zone and currency.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
@@ -43,6 +44,8 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | int | None = None
+    header_row: int | None = None
+    no_header: bool = False
     reading: Reading | None = None
     update: bool = False
     on_error: str = "stop"
@@ -80,6 +83,7 @@ class Job:
             unused=tuple(name for name in mapping.unused if name not in mapping.ignored),
             suggestions=mapping.suggestions,
             ignored=mapping.ignored,
+            sheets=self.source.sheets,
         )
 
 
@@ -100,6 +104,9 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         encoding=options.encoding,
         delimiter=options.delimiter,
         sheet=options.sheet,
+        header_row=options.header_row,
+        no_header=options.no_header,
+        words=[name for column in record.columns for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)
     mapping = _mapping(opened.header, record, options)

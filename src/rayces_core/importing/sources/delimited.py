@@ -14,14 +14,8 @@ from typing import Final
 
 from rayces_core.errors import SourceError
 from rayces_core.importing.sources.encodings import Inspected, decoded
-from rayces_core.importing.sources.source import (
-    BATCH_ROWS,
-    MAX_LINE_CHARACTERS,
-    Row,
-    checked_header,
-    fitted,
-    in_batches,
-)
+from rayces_core.importing.sources.layout import Layout, find_header
+from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Row, fitted, in_batches
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_LINES: Final = 50
@@ -36,7 +30,17 @@ class DelimitedSource:
         delimiter: one character; None finds it out from the first lines.
     """
 
-    def __init__(self, path: Path, name: str, inspected: Inspected, delimiter: str | None = None) -> None:
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        inspected: Inspected,
+        delimiter: str | None = None,
+        layout: Layout | None = None,
+    ) -> None:
         self.name, self.fingerprint = name, inspected.fingerprint
         self.encoding = inspected.encoding
         self._path, self._size, self._read = path, inspected.size, 0
@@ -47,7 +51,9 @@ class DelimitedSource:
         if self._newline == "\r":
             sample = self._sample()
         self.delimiter = _checked(delimiter, name) or _announced(sample) or _likely(sample)
-        self._header_row, self.header = self._read_header()
+        header = find_header(self._below_announcement(), layout or Layout(), name)
+        self._header_row, self.header = header.row, header.names
+        self.notes += header.notes
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
@@ -69,13 +75,10 @@ class DelimitedSource:
             elif any(row):
                 yield number, row
 
-    def _read_header(self) -> tuple[int, tuple[str, ...]]:
+    def _below_announcement(self) -> Iterator[tuple[int, list[str]]]:
         for number, names in self._records():
-            if any(name.strip() for name in names) and not (number == 1 and _announced([self.delimiter.join(names)])):
-                while names and not names[-1].strip():
-                    names.pop()
-                return number, checked_header(self.name, names, number)
-        raise SourceError(self.name, "is empty; its first row must name the columns")
+            if number > 1 or not _announced([self.delimiter.join(names)]):
+                yield number, names
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(line where it begins, values) of each record that is not a blank line."""

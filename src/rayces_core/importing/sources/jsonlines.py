@@ -27,6 +27,9 @@ class JsonLinesSource:
     The number of a row is its line in JSON Lines, and its place in an array from 1.
     """
 
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
+
     def __init__(self, path: Path, name: str, inspected: Inspected) -> None:
         self.name, self.fingerprint = name, inspected.fingerprint
         self._path, self._size, self._encoding, self._read = path, inspected.size, inspected.encoding, 0

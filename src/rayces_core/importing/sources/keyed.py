@@ -33,6 +33,8 @@ class IterableSource:
     """An iterable of dicts or Pydantic models; see `Source`. A list can be read again, an iterator once."""
 
     fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
 
     def __init__(self, rows: Iterable[Any], name: str = "rows") -> None:
         self.name, self._read = name, 0

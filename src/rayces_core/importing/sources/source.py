@@ -19,6 +19,9 @@ MAX_HEADER_CHARACTERS: Final = 300
 MAX_LINE_CHARACTERS: Final = 4 * 1024 * 1024
 BATCH_ROWS: Final = 5_000
 BATCH_BYTES: Final = 16 * 1024 * 1024
+FIFTEEN_DIGITS: Final = 1e15
+CSV_ADVICE: Final = "look for a delimiter within a value and quote that value"
+SHEET_ADVICE: Final = "give the last columns names in the header, or empty their cells"
 
 
 class Source(Protocol):
@@ -28,6 +31,8 @@ class Source(Protocol):
         name: what it is called in messages.
         header: the names of its columns as they are written there, each once.
         fingerprint: SHA-256 of its bytes in hexadecimal; None where there are no bytes, as for an iterable.
+        notes: what was found out about it and should be told, such as sheets that are not read; complete at the end.
+        sheets: where several sheets are read: how many rows stand before each, and its name; else nothing.
     """
 
     @property
@@ -36,6 +41,10 @@ class Source(Protocol):
     def header(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def fingerprint(self) -> str | None: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def sheets(self) -> tuple[tuple[int, str], ...]: ...  # noqa: D102
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning, at most `rows` rows at a time.
@@ -82,7 +91,7 @@ def _header_name(name: Any, place: int) -> str:
     return " ".join(str("" if name is None else name).split()) or f"(column {place})"
 
 
-def fitted(values: Sequence[Any], width: int) -> Sequence[Any]:
+def fitted(values: Sequence[Any], width: int, advice: str = CSV_ADVICE) -> Sequence[Any]:
     """Give a row as wide as the header: what is missing at the end is empty, what is too much makes it unreadable."""
     surplus = len(values) - width
     if surplus == 0:
@@ -91,8 +100,20 @@ def fitted(values: Sequence[Any], width: int) -> Sequence[Any]:
         return (*values, *(None,) * -surplus)
     if all(value is None for value in values[width:]):
         return values[:width]
-    advice = "look for a delimiter within a value and quote that value"
     return unreadable(f"the row has {len(values)} values, the header {width}; {advice}", width)
+
+
+def whole(number: float) -> Any:
+    """Give a number of sixteen digits and more, such as an id, as it was written; unreadable where that is not certain.
+
+    A float holds whole numbers up to 2**53. Excel keeps fifteen digits and puts 0 for the others.
+    """
+    if abs(number) < FIFTEEN_DIGITS:
+        return number
+    if abs(number) <= 2**53 and number.is_integer() and number % 10:
+        return int(number)
+    lost = "has more than fifteen digits, of which a spreadsheet or a number with a point loses the last"
+    return Unreadable(f"{number:.0f} {lost}; write it as text")
 
 
 def unreadable(reason: str, width: int) -> Sequence[Any]:

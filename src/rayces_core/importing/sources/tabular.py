@@ -22,6 +22,9 @@ _INDEX: Final = "__index_level_"  # pandas' own
 class ParquetSource:
     """A Parquet file, read anew by each call of `batches`; see `Source`. Rows are numbered from 1."""
 
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
+
     def __init__(self, path: Path, name: str, fingerprint: str) -> None:
         self.name, self.fingerprint, self._path, self._read = name, fingerprint, path, 0
         _, parquet = arrow()
@@ -54,6 +57,9 @@ class ParquetSource:
 
 class ArrowSource:
     """A data frame, table or stream with `__arrow_c_stream__`, or an Arrow file; see `Source`. Rows count from 1."""
+
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
 
     def __init__(self, stream: Any, name: str, fingerprint: str | None = None) -> None:
         self.name, self.fingerprint, self._read = name, fingerprint, 0
