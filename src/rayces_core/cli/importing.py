@@ -190,7 +190,7 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
 
     screen = console()
     for note in report.notes:
-        screen.print(styled(_printable(note), YELLOW))
+        screen.print(styled(_printable(_in_options(note)), YELLOW))
     for name in report.unused:
         meant = report.suggestions.get(name)
         near = f'; did you mean {meant}? Then say --map "{name}={meant}"' if meant else ""

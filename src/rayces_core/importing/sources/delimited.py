@@ -15,7 +15,7 @@ from typing import Final
 from rayces_core.errors import SourceError
 from rayces_core.importing.sources.encodings import Inspected, decoded
 from rayces_core.importing.sources.layout import Layout, find_header
-from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Row, fitted, in_batches
+from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Row, fitted, in_batches, without_lost
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_LINES: Final = 50
@@ -41,8 +41,8 @@ class DelimitedSource:
         delimiter: str | None = None,
         layout: Layout | None = None,
     ) -> None:
-        self.name, self.fingerprint = name, inspected.fingerprint
-        self.encoding = inspected.encoding
+        self.name, self.fingerprint, self.notes = name, inspected.fingerprint, inspected.notes
+        self.encoding, self._has_lost = inspected.encoding, inspected.has_lost
         self._path, self._size, self._read = path, inspected.size, 0
         self._record = 0  # characters since the last row was complete
         self._newline = "\n"
@@ -57,7 +57,7 @@ class DelimitedSource:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(self._rows(), rows, lambda: self._read)
+        return in_batches(without_lost(self._rows()) if self._has_lost else self._rows(), rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""

@@ -102,7 +102,7 @@ def _below_titles(sample: Sequence[Numbered]) -> int:
     """The first row that is as wide as the table, where all above have at most a third of its cells."""
     typical = median_low(len(_filled(cells)) for _, cells in sample)
     for place, (_, cells) in enumerate(sample):
-        if len(_filled(cells)) > max(1, typical // 3):
+        if len(_filled(cells)) > typical // 3 or typical < 3:
             return place if _are_names(cells) and len(sample) > place + 1 else 0
     return 0
 

@@ -116,6 +116,15 @@ def whole(number: float) -> Any:
     return Unreadable(f"{number:.0f} {lost}; write it as text")
 
 
+def without_lost(rows: Iterator[Row]) -> Iterator[Row]:
+    """Make values unreadable in which another program has put � for a letter that it could not write."""
+    lost = Unreadable("has � where a letter was lost; write it anew, or save the file as UTF-8 from its first program")
+    for number, row in rows:
+        if any(type(value) is str and "\ufffd" in value for value in row):
+            row = [lost if type(value) is str and "\ufffd" in value else value for value in row]
+        yield number, row
+
+
 def unreadable(reason: str, width: int) -> Sequence[Any]:
     """Give what stands for a row that cannot be read as a whole."""
     return (Unreadable(reason),) * width
