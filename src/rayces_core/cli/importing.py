@@ -76,6 +76,7 @@ Examples:
 @click.option("--sheet", metavar="NAME", help='Sheet of a workbook, by name or number from 1; "all" reads every one.')
 @click.option("--header-row", metavar="N", type=click.IntRange(1), help="Row with the names; default: found out.")
 @click.option("--no-header", is_flag=True, help='No row has the names; say --map "(column 1)=email" and so on.')
+@click.option("--null", metavar="WORD", multiple=True, help='A word that means nothing, such as "N/A". Repeatable.')
 @quiet_option
 @json_option
 @database_options

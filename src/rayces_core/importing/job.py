@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from os import PathLike, fspath
@@ -30,8 +30,8 @@ class Options:
 
     Attributes:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
-            one. format, encoding, delimiter, sheet, header_row, no_header: how the source is read, where it does not
-            tell by itself; see `open_source`.
+            one. format, encoding, delimiter, sheet, header_row, no_header, null: how the source is read, where it does
+            not tell by itself; see `open_source`.
         reading: the habits of who wrote the values; default: the organization's time zone and currency.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
@@ -46,6 +46,7 @@ class Options:
     sheet: str | int | None = None
     header_row: int | None = None
     no_header: bool = False
+    null: Collection[str] = ()
     reading: Reading | None = None
     update: bool = False
     on_error: str = "stop"
@@ -106,6 +107,7 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         sheet=options.sheet,
         header_row=options.header_row,
         no_header=options.no_header,
+        null=options.null,
         words=[name for column in record.columns for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)

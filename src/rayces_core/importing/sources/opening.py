@@ -22,6 +22,7 @@ from rayces_core.importing.sources.spreadsheet import SheetSource
 from rayces_core.importing.sources.tabular import ArrowSource, ParquetSource
 from rayces_core.importing.values import fold
 
+_Source = DelimitedSource | JsonLinesSource | SheetSource | ParquetSource | ArrowSource | IterableSource
 _COPY_CHUNK: Final = 1024 * 1024
 
 
@@ -44,6 +45,7 @@ def open_source(
     header_row: int | None = None,
     no_header: bool = False,
     words: Collection[str] = (),
+    null: Collection[str] = (),
 ) -> Source:
     """Open records for reading.
 
@@ -57,13 +59,19 @@ def open_source(
         header_row: number of the row that names the columns, of a CSV or a sheet; None finds it out.
         no_header: whether no row does; the columns are then called "(column 1)", "(column 2)" and so on.
         words: names of columns that are known, by which a header is told from a title.
+        null: words that mean nothing where they are all of a value, such as "N/A".
 
     Raises:
         SourceError: it cannot be read as what it is taken for.
         MissingExtraError: its format needs `rayces-core[importing]`.
     """
     layout = Layout(header_row, no_header, frozenset(map(fold, words)))
-    how = _How(format, encoding, delimiter, sheet, layout)
+    opened = _opened(source, _How(format, encoding, delimiter, sheet, layout))
+    opened.null = frozenset(word.strip() for word in null)
+    return opened
+
+
+def _opened(source: Any, how: _How) -> _Source:
     if isinstance(source, str | os.PathLike):
         if os.fspath(source) == "-":
             return _of_copy(sys.stdin.buffer, "standard input", how)
@@ -75,7 +83,7 @@ def open_source(
     return _of_objects(source, how)
 
 
-def _of_objects(source: Any, how: _How) -> Source:
+def _of_objects(source: Any, how: _How) -> _Source:
     what = type(source).__name__
     _refuse_layout(what, how.layout)
     if hasattr(source, "__arrow_c_stream__"):
@@ -85,7 +93,7 @@ def _of_objects(source: Any, how: _How) -> Source:
     raise SourceError(what, "is no source; give a path, an open file, a data frame or an iterable of dicts")
 
 
-def _of_file(path: Path, name: str, how: _How) -> Source:
+def _of_file(path: Path, name: str, how: _How) -> _Source:
     try:
         kind = kind_of(path, name, how.format)
         if kind in ("csv", "json"):
@@ -99,7 +107,7 @@ def _of_file(path: Path, name: str, how: _How) -> Source:
     return ParquetSource(path, name, fingerprint) if kind == "parquet" else ArrowSource(path, name, fingerprint)
 
 
-def _of_text(path: Path, name: str, kind: str, how: _How) -> Source:
+def _of_text(path: Path, name: str, kind: str, how: _How) -> _Source:
     inspected = inspect(path, name, how.encoding)
     if kind == "json":
         _refuse_layout(name, how.layout)
@@ -113,12 +121,12 @@ def _refuse_layout(name: str, layout: Layout) -> None:
         raise SourceError(name, "names its columns itself; leave header_row= and no_header= out")
 
 
-def _of_copy(file: Any, name: str, how: _How) -> Source:
+def _of_copy(file: Any, name: str, how: _How) -> _Source:
     copy = tempfile.NamedTemporaryFile(prefix="rayces-source-")  # noqa: SIM115 - lives as long as the source
     is_text = _copy(file, copy, name)
     copy.flush()
     opened = _of_file(Path(copy.name), name, replace(how, encoding="utf-8") if is_text else how)
-    opened._copy = copy  # type: ignore[attr-defined]  # removed with the source
+    opened.copy = copy
     return opened
 
 

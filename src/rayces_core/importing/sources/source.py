@@ -6,6 +6,7 @@ Rule: a source is never held in memory as a whole where its format allows that, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -64,27 +65,57 @@ class Source(Protocol):
         ...
 
 
+class Opened:
+    """What all sources have.
+
+    Attributes:
+        null: words that mean nothing, such as "N/A". copy: a temporary file that is removed with the source.
+    """
+
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
+    null: frozenset[str] = frozenset()
+    copy: Any = None
+
+    def tell(self, note: str) -> None:
+        """Note what was found out, once."""
+        if note not in self.notes:
+            self.notes = (*self.notes, note)
+
+    def in_batches(self, rows: Iterator[Row], size: int, read: Callable[[], int] = int) -> Iterator[list[Row]]:
+        """Gather rows into lists, without the words that mean nothing."""
+        return in_batches(_emptied(rows, self.null) if self.null else rows, size, read)
+
+
+def _emptied(rows: Iterator[Row], null: frozenset[str]) -> Iterator[Row]:
+    for number, row in rows:
+        values = [None if isinstance(value, str) and value.strip() in null else value for value in row]
+        if any(value is not None for value in values):
+            yield number, values
+
+
 def checked_header(source: str, names: Sequence[Any], row: int | None = None) -> tuple[str, ...]:
     """Give the trimmed names of a header; one without a name is called by its place, "(column 3)".
 
+    Two of the same name are told apart by their places: "Notas (column 2)", "Notas (column 5)".
+
     Raises:
-        SourceError: there are none, too many, one is too long, or two are the same.
+        SourceError: there are none, too many, or one is too long.
     """
-    header = tuple(_header_name(name, place) for place, name in enumerate(names, 1))
+    header = [_header_name(name, place) for place, name in enumerate(names, 1)]
     if not header:
         raise SourceError(source, "has no columns; its first row must name them", row)
     if len(header) > MAX_COLUMNS:
         advice = "keep those to be imported, or check the delimiter"
         raise SourceError(source, f"has {len(header):,} columns, more than {MAX_COLUMNS:,}; {advice}", row)
-    places: dict[str, int] = {}
     for place, name in enumerate(header, 1):
         if len(name) > MAX_HEADER_CHARACTERS:
             raise SourceError(source, f"column {place} has a name of {len(name):,} characters; is it a header?", row)
-        if name in places:
-            advice = "give each a name of its own"
-            raise SourceError(source, f"columns {places[name]} and {place} are both called {name!r}; {advice}", row)
-        places[name] = place
-    return header
+    counts = Counter(header)
+    unique = [f"{name} (column {place})" if counts[name] > 1 else name for place, name in enumerate(header, 1)]
+    if len(set(unique)) < len(unique):
+        raise SourceError(source, "has names of columns that cannot be told apart; give each a name of its own", row)
+    return tuple(unique)
 
 
 def _header_name(name: Any, place: int) -> str:

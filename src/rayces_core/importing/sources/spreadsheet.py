@@ -20,12 +20,13 @@ from rayces_core.importing.sources.source import (
     BATCH_ROWS,
     FIFTEEN_DIGITS,
     SHEET_ADVICE,
+    Opened,
     Row,
     checked_header,
     fitted,
-    in_batches,
     whole,
 )
+from rayces_core.importing.sources.totals import without_totals
 from rayces_core.importing.sources.workbook import Workbook
 from rayces_core.importing.values import fold
 
@@ -48,7 +49,7 @@ class _Sheet:
     places: Sequence[int | None] = ()
 
 
-class SheetSource:
+class SheetSource(Opened):
     """One sheet or all of them, read anew by each call of `batches`; see `Source`.
 
     Rows are numbered as the sheet shows them; those of a second sheet go on after the last of the first.
@@ -61,7 +62,6 @@ class SheetSource:
         self, path: Path, name: str, fingerprint: str, sheet: str | int | None = None, layout: Layout | None = None
     ) -> None:
         self.fingerprint = fingerprint
-        self.notes: tuple[str, ...] = ()
         self._read, self._rows, self._book = 0, 0, Workbook(path, name)
         self._number = SheetNumber.since(self._book.zero)
         titles = self._chosen(name, sheet)
@@ -72,7 +72,7 @@ class SheetSource:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(self._numbered(), rows)
+        return self.in_batches(without_totals(self._numbered(), self.tell), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far."""
