@@ -58,7 +58,7 @@ def test_a_column_is_read_as_its_country_writes_dates(db: Database) -> None:
 def test_values_that_fit_one_order_alone_decide_for_the_column_and_that_is_told(db: Database, a: Any) -> None:
     with db.tenant(a):
         report = check(rows(*US_DATES))
-        assert report.noted() == ["'birthdate' is read as month/day/year: '12/31/2014' in row 2 is nothing else"]
+        assert list(report.notes) == ["'birthdate' is read as month/day/year: '12/31/2014' in row 2 is nothing else"]
         assert report.samples["date_of_birth"][0] == ("03/04/2015", "2015-03-04")
         assert "month/day/year" in report._repr_html_()
         assert born(*US_DATES) == MONTHS_FIRST
@@ -67,7 +67,7 @@ def test_values_that_fit_one_order_alone_decide_for_the_column_and_that_is_told(
 def test_what_is_written_as_the_country_does_is_not_told(db: Database, north: Any) -> None:
     with db.tenant(north):
         report = check(rows("31/12/2014", "03/04/2015"))
-        assert (report.notes, report.is_clean) == ({}, True)
+        assert (report.notes, report.is_clean) == ((), True)
 
 
 @pytest.mark.parametrize(

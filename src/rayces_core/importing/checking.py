@@ -27,7 +27,8 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
     """
     staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
     job.progress("check", 0, None)
-    report.samples, report.notes = rows.samples, rows.notes
+    report.samples = rows.samples
+    report.notes += tuple(f"{report.columns.get(name, name)!r} {note}" for name, note in rows.notes.items())
     with staging.engine.atomic() as unit:
         staging.stage(rows.columns, rows.rows, rows.faults)
         if rows.doubted:

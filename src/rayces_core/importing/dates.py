@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 from rayces_core.importing.columns import Reading, SheetNumber, Unreadable
 from rayces_core.importing.days import compact, day_of, plain, plausible
 
-# Five digits that a year or a small count is not: 1927 to 2099.
-SERIALS: Final = range(10_000, 73_051)
-SERIAL_ZERO: Final = dt.date(1899, 12, 30)
+# Days that five digits are, which a year or a small count is not.
+SERIALS: Final = range(dt.date(1927, 5, 18).toordinal(), dt.date(2100, 1, 1).toordinal())
 _TIME: Final = re.compile(
     r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,6})[0-9]*)?)?(?: ?(a|p)\.? ?m\.?)?(?: ?h(?:s|rs)?\.?)?"
     r"(?: ?(z|utc|gmt|[+-][0-9]{2}(?::?[0-9]{2})?))?"
@@ -80,20 +79,20 @@ def _no_date(value: object) -> NoReturn:
     raise ValueError(f"{value!r:.60} is no date; write it as 2019-12-31")
 
 
-def _from_serial(value: float) -> dt.date:
+def _from_serial(value: SheetNumber) -> dt.date:
     if not value.is_integer():
         raise ValueError("has a time of day; give the date alone")
-    if int(value) not in SERIALS:
+    if int(value) + value.zero.toordinal() not in SERIALS:
         raise ValueError(f"{value:.15g} is a number, not a date; write it as 2019-12-31")
-    return SERIAL_ZERO + dt.timedelta(days=int(value))
+    return value.zero + dt.timedelta(days=int(value))
 
 
-def _moment_of_serial(value: float) -> dt.datetime:
-    if not SERIALS.start <= value < SERIALS.stop:
+def _moment_of_serial(value: SheetNumber) -> dt.datetime:
+    if not SERIALS.start <= value + value.zero.toordinal() < SERIALS.stop:
         raise ValueError(f"{value:.15g} is a number, not a moment; write it as 2019-12-31 14:30")
     if value.is_integer():
         raise ValueError("has no time of day; write it as 2019-12-31 14:30")
-    return dt.datetime.combine(SERIAL_ZERO, dt.time()) + dt.timedelta(seconds=round(value * 86_400))
+    return dt.datetime.combine(value.zero, dt.time()) + dt.timedelta(seconds=round(value * 86_400))
 
 
 @lru_cache(maxsize=65_536)

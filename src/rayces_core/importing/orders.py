@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, Any, Final
 
@@ -18,6 +18,7 @@ from rayces_core.importing.days import Order, order_of
 Cell = tuple[int, str]
 Row = tuple[int, Sequence[Any]]
 Refusal = tuple[int, str, str]
+Place = Callable[[int], str]  # row → how people find it
 
 CALLED: Final = {True: "day/month/year", False: "month/day/year"}
 OPTIONS: Final = {"dmy": True, "mdy": False}
@@ -70,7 +71,7 @@ class ColumnOrder:
         """Row and value of the first one that fits that order alone."""
         return None if day_first is None else self._found.get(day_first)
 
-    def refusals(self, elsewhere: Cell | None) -> Iterator[Refusal]:
+    def refusals(self, elsewhere: Cell | None, place: Place) -> Iterator[Refusal]:
         """(row, value, reason) of each value that may be two days, where one of the column is of the other order.
 
         Args:
@@ -82,7 +83,7 @@ class ColumnOrder:
         if against is None and self.day_first not in self._found:
             against = elsewhere
         if against is not None:
-            reason = _doubt(against, not self.day_first)
+            reason = _doubt(place(against[0]), against[1], not self.day_first)
             self._open.seek(0)
             for line in self._open:
                 number, _, written = line.rstrip("\n").partition("\t")
@@ -124,26 +125,25 @@ class Orders:
             place = self._places[name]
             order.settle([(number, row[place]) for number, row in rows if isinstance(row[place], str)])
 
-    def refusals(self) -> Iterator[tuple[str, Refusal]]:
+    def refusals(self, place: Place = str) -> Iterator[tuple[str, Refusal]]:
         """(column, refusal) of each value that turned out to be in doubt."""
         for name, order in self.columns.items():
             elsewhere = None if order.day_first is None else self._example(not order.day_first)
-            for refusal in order.refusals(elsewhere):
+            for refusal in order.refusals(elsewhere, place):
                 yield name, refusal
 
-    def told(self) -> Iterator[tuple[str, str]]:
+    def told(self, place: Place = str) -> Iterator[tuple[str, str]]:
         """(column, sentence) of each that is read by its values and not by the country's habit."""
         for name, order in self.columns.items():
             if order.by_values and (found := order.example(order.day_first)):
-                row, written = found
-                yield name, f"is read as {CALLED[bool(order.day_first)]}: {written!r:.40} in row {row} is nothing else"
+                shown = f"{found[1]!r:.40} in row {place(found[0])}"
+                yield name, f"is read as {CALLED[bool(order.day_first)]}: {shown} is nothing else"
 
     def _example(self, day_first: bool) -> Cell | None:
         return next((found for each in self.columns.values() if (found := each.example(day_first))), None)
 
 
-def _doubt(against: Cell, day_first: bool) -> str:
-    row, other = against
+def _doubt(row: str, other: str, day_first: bool) -> str:
     say = " or ".join(f"--date-order {option}" for option in OPTIONS)
     what = f"may be two days: row {row} has {other!r:.40}, which is {CALLED[day_first]}"
     return f'{what}; correct that one, or say {say} (date_order="dmy" or "mdy")'

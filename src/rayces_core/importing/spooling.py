@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
+from functools import partial
 from typing import IO, Any, Final
 
 from rayces_core.archive.cells import unescaped
@@ -105,10 +106,17 @@ def spool(
             digest.update(made.write(*reader.read_all(batch)))
             share = source.progress()
             progress("read", made.count, int(made.count / share) if share else None)
-        made.doubt(_line(number, name, given, why) for name, (number, given, why) in orders.refusals())
-        made.notes = dict(orders.told())
+        found = orders.refusals(partial(place_of, source.sheets))
+        made.doubt(_line(number, name, given, why) for name, (number, given, why) in found)
+        made.notes = dict(orders.told(partial(place_of, source.sheets)))
     made.fingerprint = digest.hexdigest()
     return made
+
+
+def place_of(sheets: Sequence[tuple[int, str]], row: int) -> str:
+    """Where a row is, as people find it: its number, and its sheet where several are read."""
+    before, sheet = next((each for each in reversed(sheets) if each[0] < row), (0, ""))
+    return f"{row - before} of {sheet!r:.60}" if sheet else str(row)
 
 
 def _dated(record: Record, places: Mapping[str, int], reading: Reading) -> dict[str, int]:

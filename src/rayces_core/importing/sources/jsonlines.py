@@ -16,26 +16,28 @@ from rayces_core.errors import SourceError
 from rayces_core.importing.columns import Unreadable
 from rayces_core.importing.sources.encodings import Inspected, decoded
 from rayces_core.importing.sources.keyed import FIRST_ROWS, Keyed, header_of, in_order
-from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Row, in_batches
+from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Opened, Row, without_lost
 
 _BLANK: Final = " \t\r\n"
 
 
-class JsonLinesSource:
+class JsonLinesSource(Opened):
     """A file of JSON objects, read anew by each call of `batches`; see `Source`.
 
     The number of a row is its line in JSON Lines, and its place in an array from 1.
     """
 
     def __init__(self, path: Path, name: str, inspected: Inspected) -> None:
-        self.name, self.fingerprint = name, inspected.fingerprint
+        self.name, self.fingerprint, self.notes = name, inspected.fingerprint, inspected.notes
+        self._has_lost = inspected.has_lost
         self._path, self._size, self._encoding, self._read = path, inspected.size, inspected.encoding, 0
         self._is_array = next(self._pieces(), "").lstrip(_BLANK).startswith("[")
         self.header = header_of([_keys(each) for each in islice(self._objects(), FIRST_ROWS)], name)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(in_order(self._objects(), self.header), rows, lambda: self._read)
+        read = in_order(self._objects(), self.header)
+        return self.in_batches(without_lost(read) if self._has_lost else read, rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""

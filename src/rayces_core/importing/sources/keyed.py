@@ -18,9 +18,9 @@ from rayces_core.importing.columns import Unreadable
 from rayces_core.importing.sources.source import (
     BATCH_ROWS,
     MAX_COLUMNS,
+    Opened,
     Row,
     checked_header,
-    in_batches,
     unreadable,
 )
 
@@ -29,7 +29,7 @@ FIRST_ROWS: Final = 1_000
 Keyed = tuple[int, Any]
 
 
-class IterableSource:
+class IterableSource(Opened):
     """An iterable of dicts or Pydantic models; see `Source`. A list can be read again, an iterator once."""
 
     fingerprint: str | None = None
@@ -46,11 +46,11 @@ class IterableSource:
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
         if not self._once:
-            return in_batches(in_order(self._numbered(), self.header), rows)
+            return self.in_batches(in_order(self._numbered(), self.header), rows)
         if self._opened is None:
             raise SourceError(self.name, "has been read already; give a list, or make the iterator anew")
         opened, self._opened = self._opened, None
-        return in_batches(in_order(opened, self.header), rows)
+        return self.in_batches(in_order(opened, self.header), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far; None for what has no length."""
