@@ -109,6 +109,7 @@ RaycesError                          error
 ├── ImportingError                   importing
 │   ├── SourceError                  source                   (ValueError)
 │   ├── ColumnMappingError           column_mapping           (ValueError)
+│   │   └── AmbiguousColumnsError    ambiguous_columns
 │   ├── ImportRefusedError           import_refused
 │   └── ArchiveError                 archive                  (ValueError)
 ├── DeliveryError                    delivery
@@ -203,6 +204,7 @@ from rayces_core.errors.domain import (
     TransitionRefusedError,
 )
 from rayces_core.errors.records import (
+    AmbiguousColumnsError,
     ArchiveError,
     ColumnMappingError,
     ImportingError,
@@ -258,6 +260,7 @@ __all__ = [
     "AddressRefusedError",
     "AlreadyDebitedError",
     "AlreadyRefundedError",
+    "AmbiguousColumnsError",
     "ArchiveError",
     "BalanceTooLargeError",
     "BookingError",

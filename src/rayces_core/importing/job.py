@@ -12,6 +12,7 @@ from rayces_core import clock
 from rayces_core.database.binding import Binding, current
 from rayces_core.errors import ColumnMappingError, ConfigurationError, TenantNotSetError
 from rayces_core.fields.countries import is_country
+from rayces_core.importing.choices import with_words
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose
 from rayces_core.importing.orders import OPTIONS
@@ -23,6 +24,7 @@ from rayces_core.importing.values import fold
 from rayces_core.tenancy.organization import Organization
 
 TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
+FIXED: Final = "--set"
 LEDGER_HEADERS: Final = {"sequence", "balancebefore", "balanceafter"}
 
 
@@ -37,6 +39,8 @@ class Options:
         reading: the habits of who wrote the values; default: the organization's time zone, country and currency.
         country: two letters, the country of phones without its code and of the order in dates, instead of that.
         date_order: "dmy" or "mdy", where dates begin with the day or the month; default: found out for each column.
+        words: word of the source → the value that it stands for, for states and roles whose words may mean two things.
+        values: column → the value that it has in every row, where the source has no such column.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
@@ -54,6 +58,8 @@ class Options:
     reading: Reading | None = None
     country: str | None = None
     date_order: str | None = None
+    words: Mapping[str, str] | None = None
+    values: Mapping[str, str] | None = None
     update: bool = False
     on_error: str = "stop"
     resume: bool = False
@@ -64,7 +70,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One source on its way into one organization."""
+    """One source on its way into one organization; `fixed` values stand after each row's own."""
 
     binding: Binding
     record: Record
@@ -73,6 +79,7 @@ class Job:
     reading: Reading
     options: Options
     now: datetime
+    fixed: tuple[str, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -81,8 +88,8 @@ class Job:
 
     def report(self) -> Report:
         """A report without any row yet."""
-        header = self.source.header
         mapping = self.mapping
+        header = mapping.header
         return Report(
             self.record.name,
             self.source.name,
@@ -104,7 +111,8 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     if binding.privileged:
         raise TenantNotSetError("rows are imported into one organization; wrap the code in `with db.tenant(...):`")
     # Before the source is opened: a generator that reads from another organization leaves that one bound meanwhile.
-    record, reading = record_of(what), _reading(options)
+    reading = _reading(options)
+    record = with_words(record_of(what), _words(options), reading)
     opened = open_source(
         source,
         format=options.format,
@@ -117,8 +125,9 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         words=[name for column in record.columns for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)
-    mapping = _mapping(opened.header, record, options)
-    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now))
+    header, fixed = opened.header, tuple((options.values or {}).values())
+    mapping = _mapping((*header, *map(_as_header, options.values or ())), record, options)
+    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now), fixed)
 
 
 def _refuse_tenants(header: tuple[str, ...]) -> None:
@@ -138,12 +147,22 @@ def _refuse_ledger(header: tuple[str, ...], record: Record) -> None:
 def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:
     _refuse_ledger(header, record)
     given, known_by = dict(options.columns or {}), record.key.split(", ")
+    given |= {_as_header(column): column for column in options.values or ()}
     if options.mapping is None:
-        return propose(header, record.columns, given, known_by)
+        return propose(header, record.readable, given, known_by, record.ways)
     saved = options.mapping
     if not isinstance(saved, ColumnMapping):
         saved = ColumnMapping.load(fspath(saved))
-    return saved.applied_to(header, record.columns, given, known_by)
+    return saved.applied_to(header, record.readable, given, known_by, record.ways)
+
+
+def _as_header(column: str) -> str:
+    """What a column is called whose value the user gave for every row."""
+    return f"{FIXED} {column}"
+
+
+def _words(options: Options) -> Mapping[str, str]:
+    return options.words or {}
 
 
 def _reading(options: Options) -> Reading:

@@ -23,6 +23,7 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.fields.jsonb import EncodedJson, to_text
 from rayces_core.importing.columns import Column, ExactText, Reading, Unreadable
 from rayces_core.importing.dates import DATED
+from rayces_core.importing.making import Making
 from rayces_core.importing.orders import Orders
 from rayces_core.importing.record import Record
 from rayces_core.importing.sources import Source
@@ -91,14 +92,24 @@ class Spool:
 
 
 def spool(
-    source: Source, record: Record, places: Mapping[str, int], reading: Reading, now: datetime, progress: Progress
+    source: Source,
+    record: Record,
+    places: Mapping[str, int],
+    reading: Reading,
+    now: datetime,
+    progress: Progress,
+    fixed: tuple[str, ...] = (),
 ) -> Spool:
-    """Read all of `source`; returns its rows and faults in temporary files, readable by their owner alone."""
-    made = Spool(tuple(name for name in record.column_names if name in places))
+    """Read all of `source`, with `fixed` values after each row's own.
+
+    Returns its rows and faults in temporary files, readable by their owner alone.
+    """
+    reader = _Reader(source, record, places, reading, now)
+    made = Spool(reader.names)
     digest = hashlib.sha256(f"{record.name}\t{made.columns}\n".encode())
     with Orders(_dated(record, places, reading), reading.days_first) as orders:
-        reader = _Reader(source, record, places, reading, now)
-        for batch in source.batches():
+        for rows in source.batches():
+            batch = [(number, (*row, *fixed)) for number, row in rows] if fixed else rows
             if not made.count:
                 orders.settle(batch)
                 reader.hold_to(orders)
@@ -121,7 +132,7 @@ def place_of(sheets: Sequence[tuple[int, str]], row: int) -> str:
 
 def _dated(record: Record, places: Mapping[str, int], reading: Reading) -> dict[str, int]:
     """The columns whose order of day and month has to be found out."""
-    found = {each.name: places[each.name] for each in record.columns if each.name in places and each.read in DATED}
+    found = {each.name: places[each.name] for each in record.readable if each.name in places and each.read in DATED}
     return found if reading.day_first is None else {}
 
 
@@ -135,11 +146,15 @@ class _Reader:
         # An export puts an apostrophe before what a spreadsheet would run; other formats have no need of it.
         self._escapes = isinstance(source, DelimitedSource | SheetSource)
         self._exact = isinstance(source, JsonLinesSource | ParquetSource)
+        staged = [column for column in record.readable if column.name in places and column.name in record.types]
         self._columns: list[tuple[str, int, Column, Storing, Reading, See]] = [
-            (column.name, places[column.name], column, _storing(record, column), reading, None)
-            for column in record.columns
-            if column.name in places
+            (each.name, places[each.name], each, _storing(record, each.name), reading, None) for each in staged
         ]
+        self._required = {column.name for column in staged if record.needs(column)}
+        self._making = Making(record, places, reading)
+        self.names = (*(column.name for column in staged), *self._making.names)
+        self._cell_of = {name: place for place, name in enumerate(self.names)}
+        self._storing = {name: _storing(record, name) for name in self.names}
 
     def hold_to(self, orders: Orders) -> None:
         """Read each column of dates in the order that was found for it, and let it see every value."""
@@ -147,6 +162,7 @@ class _Reader:
             if (order := orders.columns.get(name)) is not None:
                 held = replace(reading, day_first=order.day_first)
                 self._columns[number] = (name, place, column, storing, held, order.see)
+        self._making.hold_to(orders)
 
     def samples(self, batch: Sequence[tuple[int, Sequence[Any]]]) -> dict[str, list[Sample]]:
         """Column → a few different values as they are written, and as they are stored."""
@@ -194,13 +210,18 @@ class _Reader:
                 if value is not None and value != "":
                     cell = _cell(value if storing is None else storing(value))
                     values[name] = value
-                elif column.required:
+                elif name in self._required:
                     faults.append((name, given, "is missing; fill it in"))
             except (ValueError, OverflowError) as error:
                 faults.append((name, given, error.reason if isinstance(error, InvalidDataError) else str(error)))
             except RecursionError:
                 faults.append((name, given, "is nested too deeply; make it flat"))
             cells.append(cell)
+        if self._making.ways:
+            cells += [NOTHING] * len(self._making.names)
+            for name, value in self._making.add(number, row, values, faults):
+                storing = self._storing[name]
+                cells[self._cell_of[name]] = _cell(value if storing is None else storing(value))
         if not faults or values:
             broken = self._rules(values, self._now)
             faults += [(name, values.get(name), f"{what}; {todo}") for name, what, todo in broken]
@@ -208,9 +229,9 @@ class _Reader:
         return f"{number}\t{flag}\t" + "\t".join(cells) + "\n", [_line(number, *each) for each in _once(faults)]
 
 
-def _storing(record: Record, column: Column) -> Storing:
+def _storing(record: Record, name: str) -> Storing:
     """What holds the value to the rules of the model's field."""
-    found = record.fields.get(column.name)
+    found = record.fields.get(name)
     return None if found is None else found.db_value
 
 

@@ -10,19 +10,35 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
+from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME
 from rayces_core.importing.record import Fault, Record, begun, fault, folded, no_user, quoted, user
+from rayces_core.importing.words import named
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {
-    "prospect": ("prospect", "prospecto", "interesado", "interesada"),
+    "prospect": ("prospect", "prospecto", "interesado", "interesada", "interessado", "interessada"),
     "applied": ("applied", "solicitó", "postulado", "postulada"),
-    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera"),
+    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera", "em espera"),
     "admitted": ("admitted", "admitido", "admitida"),
-    "enrolled": ("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
-    "on_leave": ("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida"),
-    "discharged": ("discharged", "alta", "dado de alta", "egresado", "egresada", "baja"),
-    "rejected": ("rejected", "rechazado", "rechazada"),
+    "enrolled": (
+        *("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
+        *("matriculado", "matriculada", "ativo", "ativa"),
+    ),
+    "on_leave": (
+        *("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida", "baja temporal"),
+        *("de licença", "licença", "afastado", "afastada"),
+    ),
+    "discharged": (
+        *("discharged", "egresado", "egresada", "baja", "de baja", "dado de baja", "dada de baja", "baja definitiva"),
+        *("alta médica", "alta terapéutica", "desligado", "desligada", "left"),
+    ),
+    "rejected": ("rejected", "rechazado", "rechazada", "rejeitado", "rejeitada"),
+}
+ASKED: Final = {
+    **asked("alta", "de alta", "dado de alta", "dada de alta", means=("enrolled", "discharged")),
+    **asked("inactive", "inactivo", "inactiva", "inativo", "inativa", means=("discharged", "on_leave")),
 }
 
 # State → the events that lead there from the first one, each with the column that dates it.
@@ -51,49 +67,44 @@ STEPS: Final = ", ".join(
 )
 
 COLUMNS: Final = (
-    Column("first_name", values.text, required=True, names=("first name", "nombre", "nombres"), example="Luz"),
-    Column("last_name", values.text, required=True, names=("last name", "surname", "apellido"), example="Sosa"),
+    Column("first_name", values.text, required=True, example="Luz"),
+    Column("last_name", values.text, required=True, example="Sosa"),
     Column(
         "date_of_birth",
         values.date,
-        names=("birth date", "birthday", "dob", "fecha de nacimiento", "nacimiento"),
         example="31/12/2019",
         about="With the name it is what a student is known by.",
     ),
-    Column("grade_level", values.identifier, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
+    Column("grade_level", values.identifier, example="sala de 5"),
     Column(
         "primary_contact",
         values.email,
-        names=("contact", "guardian", "email", "responsable", "contacto", "contacto principal", "correo"),
         example="ana.paz@example.org",
         about="The e-mail address of the user to contact, who must be there already.",
     ),
     Column(
         "secondary_contact",
         values.email,
-        names=("second contact", "segundo contacto", "contacto secundario"),
         example="",
         about="The e-mail address of another user to contact.",
     ),
-    Column("medical_notes", values.text, names=("medical", "notas médicas", "salud", "diagnóstico")),
-    Column("educational_notes", values.text, names=("educational", "notas educativas", "escuela")),
+    Column("medical_notes", values.text),
+    Column("educational_notes", values.text),
     Column(
         "emergency_contacts",
         values.document,
-        names=("contactos de emergencia",),
         about="JSON: a list of name, relationship, phone and email.",
     ),
-    Column("documents", values.document, names=("documentos",), about="JSON: name to url, uploaded_at and kind."),
+    Column("documents", values.document, about="JSON: name to url, uploaded_at and kind."),
     Column(
         "admission_state",
-        values.choice(STATES),
-        names=("state", "status", "estado", "admisión"),
+        Choice(STATES, ASKED),
         example="enrolled",
         about="prospect (the default), applied, waitlisted, admitted, enrolled, on_leave, discharged or rejected.",
     ),
-    Column("admission_date", values.date, names=("admitted on", "fecha de admisión", "fecha de ingreso", "ingreso")),
-    Column("discharge_date", values.date, names=("discharged on", "fecha de alta", "fecha de egreso", "egreso")),
-    Column("on_leave_until", values.date, names=("away until", "de licencia hasta", "licencia hasta")),
+    Column("admission_date", values.date),
+    Column("discharge_date", values.date),
+    Column("on_leave_until", values.date),
 )
 
 TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
@@ -129,6 +140,17 @@ LEFT_BEFORE: Final = fault(
     "WHERE coalesce(r.discharge_date, t.discharge_date) < coalesce(r.admission_date, t.admission_date)",
 )
 
+# One that is there as it is stays; the application alone could have made it.
+STILL_HERE: Final = fault(
+    "discharge_date",
+    "r.discharge_date",
+    "'does not go with the state ' || coalesce(r.admission_state, t.admission_state, 'prospect')",
+    quoted("empty it, or correct the state"),
+    "FROM resolved AS r LEFT JOIN students AS t ON t.organization_id = %(tenant)s AND t.id = r.existing_id "
+    "WHERE coalesce(r.admission_state, t.admission_state, 'prospect') <> 'discharged' "
+    "AND r.discharge_date IS DISTINCT FROM t.discharge_date AND r.discharge_date IS NOT NULL AND NOT r.faulty",
+)
+
 
 def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     """What the values of a student say about each other."""
@@ -161,7 +183,9 @@ def _life(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
 STUDENTS: Final = Record(
     name="students",
     model=Student,
-    columns=COLUMNS,
+    columns=named("students", COLUMNS),
+    also=named("students", (FULL_NAME,)),
+    ways=(BY_FULL_NAME,),
     types={**PLAIN, **dict.fromkeys(CONTACTS, "varchar")},
     fields={name: getattr(Student, name) for name in PLAIN},
     rules=rules,
@@ -185,6 +209,7 @@ STUDENTS: Final = Record(
         no_user("secondary_contact", "secondary_contact_id"),
         TWINS,
         LEFT_BEFORE,
+        STILL_HERE,
     ),
     inserting=f"""
         WITH made AS (
