@@ -29,9 +29,7 @@ def read(source, **options):
     source = open_source(source, **options)
     names = source.header
     return [
-        row[0].reason
-        if isinstance(row[0], Unreadable)
-        else {k: v for k, v in zip(names, row, strict=True) if v}
+        row[0].reason if isinstance(row[0], Unreadable) else {k: v for k, v in zip(names, row, strict=True) if v}
         for batch in source.batches()
         for _, row in batch
     ]
