@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pandas
 import pytest
 import xlsxwriter
 
@@ -234,6 +235,19 @@ def test_an_id_of_sixteen_digits_is_exact_or_refused(db, a, tmp_path):
         assert CreditTransaction.select().where(CreditTransaction.user == user).count() == 1
     for lost in (12345678901234567, 4111222233334440, 1.5e17):
         assert "more than fifteen digits" in reasons(book(tmp_path, ("S", [["id"], [lost]])))[2, 0]
+
+
+def test_a_long_float_of_any_source_is_exact_or_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(
+        '{"id": 4111222233334444.0}\n{"id": 1.234567890123457e+16}\n{"id": 12345678901234567}\n'
+    )
+    frame = pandas.DataFrame({"id": [4111222233334444.0, 1.234567890123457e16, None, 1.5]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+
+    for source in (tmp_path / "rows.jsonl", frame, tmp_path / "rows.parquet", frame.to_dict("records")):
+        first, second, last = (row[0] for _, row in rows_of(source))
+        assert (first, type(first), last in (12345678901234567, 1.5)) == (4111222233334444, int, True)
+        assert "more than fifteen digits" in second.reason
 
 
 def test_a_workbook_is_found_by_its_relations_whatever_its_parts_are_called(tmp_path):

@@ -85,7 +85,7 @@ Examples:
 @click.option("--update", is_flag=True, help="Change rows that are there to what FILE says.")
 @click.option("--resume", is_flag=True, help="Go on after the last batch of an interrupted import of the same rows.")
 @click.option("--report", "report_file", metavar="FILE", help="Write every problem to FILE (.csv or .json).")
-@click.option("--format", metavar="FORMAT", help="csv, jsonl, xlsx, ods, xls or parquet; default: by the content.")
+@click.option("--format", metavar="FORMAT", help="csv, jsonl, xlsx, ods, xls, parquet or ics; default: by the content.")
 @click.option("--encoding", metavar="NAME", help="Of a text file; default: found out.")
 @click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file; default: found out.")
 @click.option("--sheet", metavar="NAME", help='Sheet of a workbook, by name or number from 1; "all" reads every one.')

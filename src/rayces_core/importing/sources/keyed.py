@@ -22,6 +22,7 @@ from rayces_core.importing.sources.source import (
     Row,
     checked_header,
     unreadable,
+    whole,
 )
 
 FIRST_ROWS: Final = 1_000
@@ -122,6 +123,7 @@ def _getter(header: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
 
 
 def _empty_as_none(value: Any) -> Any:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return value if value and not value.isspace() else None
-    return None if type(value) is float and value != value else value
+    return whole(value) if kind is float else value

@@ -23,6 +23,7 @@ FORMATS: Final = {
     "excel": "sheet",
     "parquet": "parquet",
     "arrow": "arrow",
+    "ics": "calendar",
 }
 _FOREIGN: Final = (
     (b"%PDF", "a PDF; export the table as CSV or .xlsx from the program that made it"),
@@ -52,7 +53,7 @@ _RESAVE: Final = "open it in a spreadsheet program and save it as .xlsx or CSV"
 
 
 def kind_of(path: Path, name: str, declared: str | None = None) -> str:
-    """Say how a file is to be read: "csv", "json", "sheet", "parquet" or "arrow".
+    """Say how a file is to be read: "csv", "json", "sheet", "parquet", "arrow" or "calendar".
 
     Args:
         declared: the format that the user names, one of `FORMATS`.
@@ -70,7 +71,7 @@ def kind_of(path: Path, name: str, declared: str | None = None) -> str:
     found = _binary(path, head, name) or wanted or _textual(head, Path(name).suffix.lower())
     if wanted is not None and found != wanted:
         raise SourceError(name, f"is no {declared} but {_called(found)}; leave format= out, or save it anew")
-    if wanted in ("sheet", "parquet", "arrow") and _binary(path, head, name) is None:
+    if wanted in ("sheet", "parquet", "arrow", "calendar") and _binary(path, head, name) is None:
         raise SourceError(name, f"is no {declared} but a text file; leave format= out, or save it anew")
     return found
 
@@ -84,6 +85,8 @@ def _binary(path: Path, head: bytes, name: str) -> str | None:
         return "parquet"
     if head.startswith(b"ARROW1"):
         return "arrow"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].upper() == b"BEGIN:VCALENDAR":
+        return "calendar"
     for mark, what in _FOREIGN:
         if head.startswith(mark):
             raise SourceError(name, f"is {what}")
@@ -131,6 +134,5 @@ def _textual(head: bytes, suffix: str) -> str:
 
 
 def _called(kind: str) -> str:
-    return {"sheet": "a workbook", "parquet": "a Parquet file", "arrow": "an Arrow file", "json": "JSON"}.get(
-        kind, kind
-    )
+    names = {"sheet": "a workbook", "parquet": "a Parquet file", "arrow": "an Arrow file", "calendar": "a calendar"}
+    return {**names, "json": "JSON"}.get(kind, kind)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from rayces_core.errors import SourceError
+from rayces_core.importing.sources.agenda import CalendarSource
 from rayces_core.importing.sources.delimited import DelimitedSource
 from rayces_core.importing.sources.encodings import fingerprint_of, inspect
 from rayces_core.importing.sources.jsonlines import JsonLinesSource
@@ -22,7 +23,9 @@ from rayces_core.importing.sources.spreadsheet import SheetSource
 from rayces_core.importing.sources.tabular import ArrowSource, ParquetSource
 from rayces_core.importing.values import fold
 
-_Source = DelimitedSource | JsonLinesSource | SheetSource | ParquetSource | ArrowSource | IterableSource
+_Source = (
+    DelimitedSource | JsonLinesSource | CalendarSource | SheetSource | ParquetSource | ArrowSource | IterableSource
+)
 _COPY_CHUNK: Final = 1024 * 1024
 
 
@@ -52,7 +55,7 @@ def open_source(
     Args:
         source: a path, "-" for standard input, an open file, an object with `__arrow_c_stream__` such as a data frame
             of polars or pandas, or an iterable of dicts or Pydantic models. An open file is copied to a temporary one.
-        format: "csv", "jsonl", "xlsx", "ods", "xls" or "parquet"; None finds it out from the content.
+        format: "csv", "jsonl", "xlsx", "ods", "xls", "parquet" or "ics"; None finds it out from the content.
         encoding: of a text file; None finds it out.
         delimiter: of a CSV file; None finds it out.
         sheet: name of a workbook's sheet, its number from 1, or "all"; None is the only one that has rows.
@@ -96,7 +99,7 @@ def _of_objects(source: Any, how: _How) -> _Source:
 def _of_file(path: Path, name: str, how: _How) -> _Source:
     try:
         kind = kind_of(path, name, how.format)
-        if kind in ("csv", "json"):
+        if kind in ("csv", "json", "calendar"):
             return _of_text(path, name, kind, how)
         fingerprint = fingerprint_of(path)
     except OSError as error:
@@ -109,9 +112,9 @@ def _of_file(path: Path, name: str, how: _How) -> _Source:
 
 def _of_text(path: Path, name: str, kind: str, how: _How) -> _Source:
     inspected = inspect(path, name, how.encoding)
-    if kind == "json":
+    if kind != "csv":
         _refuse_layout(name, how.layout)
-        return JsonLinesSource(path, name, inspected)
+        return (JsonLinesSource if kind == "json" else CalendarSource)(path, name, inspected)
     delimiter = how.delimiter or ("\t" if how.format == "tsv" else None)
     return DelimitedSource(path, name, inspected, delimiter, how.layout)
 

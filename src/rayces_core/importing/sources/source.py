@@ -6,6 +6,7 @@ Rule: a source is never held in memory as a whole where its format allows that, 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -134,14 +135,17 @@ def fitted(values: Sequence[Any], width: int, advice: str = CSV_ADVICE) -> Seque
     return unreadable(f"the row has {len(values)} values, the header {width}; {advice}", width)
 
 
-def whole(number: float) -> Any:
-    """Give a number of sixteen digits and more, such as an id, as it was written; unreadable where that is not certain.
+def whole(number: float, *, of_sheet: bool = False) -> Any:
+    """Give a float, or the whole number that one of sixteen digits and more, such as an id, certainly is.
 
-    A float holds whole numbers up to 2**53. Excel keeps fifteen digits and puts 0 for the others.
+    A float holds whole numbers up to 2**53. Excel keeps fifteen digits and puts 0 for the others. NaN, which many
+    programs have where nothing is, is None.
     """
-    if abs(number) < FIFTEEN_DIGITS:
+    if -FIFTEEN_DIGITS < number < FIFTEEN_DIGITS or math.isinf(number):
         return number
-    if abs(number) <= 2**53 and number.is_integer() and number % 10:
+    if math.isnan(number):
+        return None
+    if abs(number) <= 2**53 and number.is_integer() and (number % 10 or not of_sheet):
         return int(number)
     lost = "has more than fifteen digits, of which a spreadsheet or a number with a point loses the last"
     return Unreadable(f"{number:.0f} {lost}; write it as text")

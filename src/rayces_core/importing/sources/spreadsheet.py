@@ -92,7 +92,7 @@ class SheetSource(Opened):
 
     def _value(self, cell: Any) -> Any:
         if type(cell) is float or type(cell) is int:
-            return self._number(cell) if -FIFTEEN_DIGITS < cell < FIFTEEN_DIGITS else whole(cell)
+            return self._number(cell) if -FIFTEEN_DIGITS < cell < FIFTEEN_DIGITS else whole(cell, of_sheet=True)
         if type(cell) is str:
             if not cell or cell.isspace():
                 return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rayces_core.errors import MissingExtraError, SourceError
-from rayces_core.importing.sources.source import BATCH_ROWS, Opened, Row, checked_header
+from rayces_core.importing.sources.source import BATCH_ROWS, Opened, Row, checked_header, whole
 
 MAX_GROUP_BYTES: Final = 2 * 1024**3
 _TEXTS: Final = ("string", "binary", "dictionary<values=string, indices=int32, ordered=0>")
@@ -154,7 +154,7 @@ def _values(column: Any) -> list[Any]:
         column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
     values: list[Any] = column.to_pylist()
     if types.is_floating(column.type):
-        return [None if value is None or value != value else value for value in values]
+        return [None if value is None else whole(value) for value in values]
     if types.is_integer(column.type) or types.is_boolean(column.type):
         return values
     return [None if type(value) is str and (not value or value.isspace()) else value for value in values]
