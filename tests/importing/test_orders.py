@@ -144,6 +144,19 @@ def test_moments_have_an_order_too(db: Database, chicago: Any) -> None:
         ]
 
 
+@pytest.mark.parametrize("column", ["date", "end date", "ends at"])
+def test_a_date_that_makes_a_moment_has_an_order_too(db: Database, north: Any, column: str) -> None:
+    at = " 11:00" if column == "ends at" else ""
+    session = {"professional": "x@x.org", "nombre": "A", "apellido": "B", "time": "10:00", "ends at": "11:00"}
+    days = ["31/12/2030", "12/31/2030", "03/04/2030"]
+    given = [{"date": "2030-01-01"} | session | {column: f"{day}{at}"} for day in days]
+    with db.tenant(north):
+        problems = importing.check(given, "appointments").problems
+        told_of = column.replace(" ", "_")
+        assert [each.row for each in problems if each.column == told_of and "may be two days" in each.problem] == [3]
+        assert [each.row for each in problems if each.column == told_of and "no month 31" in each.problem] == [2]
+
+
 def test_an_iterator_is_held_to_its_order_as_a_list_is(db: Database, north: Any) -> None:
     def once() -> Iterator[dict[str, Any]]:
         yield from rows("31/12/2014", "12/31/2014", "03/04/2015")

@@ -23,6 +23,7 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.fields.jsonb import EncodedJson, to_text
 from rayces_core.importing.columns import Column, ExactText, Reading, Unreadable
 from rayces_core.importing.dates import DATED
+from rayces_core.importing.hours import end
 from rayces_core.importing.making import Making
 from rayces_core.importing.orders import Orders
 from rayces_core.importing.record import Record
@@ -132,7 +133,8 @@ def place_of(sheets: Sequence[tuple[int, str]], row: int) -> str:
 
 def _dated(record: Record, places: Mapping[str, int], reading: Reading) -> dict[str, int]:
     """The columns whose order of day and month has to be found out."""
-    found = {each.name: places[each.name] for each in record.readable if each.name in places and each.read in DATED}
+    dated = (*DATED, end)
+    found = {each.name: places[each.name] for each in record.readable if each.name in places and each.read in dated}
     return found if reading.day_first is None else {}
 
 
