@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +15,7 @@ from rayces_core.importing import Reading
 from rayces_core.importing.days import Order, order_of
 from tests.factory import make_organization
 from tests.importing.world import told
+from tests.importing.writers import write
 
 US_DATES = ["03/04/2015", "12/31/2014", "07/08/2016", "02/25/2013", "11/09/2012"]
 MONTHS_FIRST = ["2015-03-04", "2014-12-31", "2016-07-08", "2013-02-25", "2012-11-09"]
@@ -155,6 +158,35 @@ def test_a_date_that_makes_a_moment_has_an_order_too(db: Database, north: Any, c
         told_of = column.replace(" ", "_")
         assert [each.row for each in problems if each.column == told_of and "may be two days" in each.problem] == [3]
         assert [each.row for each in problems if each.column == told_of and "no month 31" in each.problem] == [2]
+
+
+SWAPPED = [
+    date(2015, 3, 4),
+    "31/12/2014",
+    date(2016, 7, 8),
+    "25/02/2013",
+    date(2012, 11, 9),
+    "13/01/2013",
+    date(2012, 5, 5),
+]
+
+
+def test_a_column_whose_days_a_spreadsheet_swapped_is_refused(db: Database, a: Any, tmp_path: Path) -> None:
+    people = [[f"N{number}", "S", each] for number, each in enumerate(SWAPPED)]
+    path = write(tmp_path / "swapped.xlsx", ["nombre", "apellido", "nacimiento"], people)
+    with db.tenant(a):
+        report = importing.check(path, "students")
+        assert [problem.row for problem in report.problems] == [2, 4, 6]
+        assert "swapped by a spreadsheet" in report.problems[0].problem
+        assert importing.check(path, "students", date_order="dmy").is_clean
+
+
+@pytest.mark.parametrize("innocent", [date(2015, 3, 25), "03/04/2015"])
+def test_a_column_with_a_cell_or_text_that_no_swap_makes_is_read(db: Database, north: Any, innocent: Any) -> None:
+    people = [{"nombre": f"N{number}", "apellido": "S", "nacimiento": each} for number, each in enumerate(SWAPPED)]
+    with db.tenant(north):
+        assert importing.check([*people, people[0] | {"nombre": "X", "nacimiento": innocent}], "students").is_clean
+        assert importing.check(people[:4], "students").is_clean
 
 
 def test_an_iterator_is_held_to_its_order_as_a_list_is(db: Database, north: Any) -> None:

@@ -52,7 +52,7 @@ class Making:
     def add(self, number: int, row: Sequence[Any], values: dict[str, Any], faults: Faults) -> Iterator[tuple[str, Any]]:
         """Give what a row's columns make, and add it to `values`; what cannot be made is added to `faults`."""
         for column, place, required in self._columns:
-            if column.name in self._orders and isinstance(row[place], str):
+            if column.name in self._orders:
                 self._orders[column.name].see(number, row[place])
             self._read(column, row[place], required, values, faults)
         for way in self.ways:

@@ -11,9 +11,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import date
 from typing import IO, Any, Final
 
 from rayces_core.importing.days import Order, order_of
+from rayces_core.importing.swapped import Swapped
 
 Cell = tuple[int, str]
 Row = tuple[int, Sequence[Any]]
@@ -44,6 +46,7 @@ class ColumnOrder:
         self.by_values = False
         self._found: dict[bool, Cell] = {}
         self._open: IO[str] | None = None
+        self._swapped = Swapped()
 
     def settle(self, cells: Sequence[Cell]) -> None:
         """Choose the order by the first values of the column."""
@@ -57,9 +60,16 @@ class ColumnOrder:
             (self.day_first,) = self._found
             self.by_values = True
 
-    def see(self, number: int, written: str) -> None:
+    def see(self, number: int, given: object) -> None:
         """Look at the value of a row."""
+        if isinstance(given, str):
+            self._see(number, given)
+        elif isinstance(given, date):
+            self._swapped.cell(number, given)
+
+    def _see(self, number: int, written: str) -> None:
         order = order_of(written)
+        self._swapped.text(order)
         if order is not Order.BOTH:
             self._note(number, written, order)
         elif self.day_first is not None:
@@ -77,12 +87,11 @@ class ColumnOrder:
         Args:
             elsewhere: one of another column; it counts where no value of this one has its order.
         """
-        if self._open is None or self.day_first is None:
-            return
+        yield from self._swapped.refusals()
         against = self._found.get(not self.day_first)
         if against is None and self.day_first not in self._found:
             against = elsewhere
-        if against is not None:
+        if against is not None and self._open is not None:
             reason = _doubt(place(against[0]), against[1], not self.day_first)
             self._open.seek(0)
             for line in self._open:
@@ -90,7 +99,8 @@ class ColumnOrder:
                 yield int(number), written, reason
 
     def close(self) -> None:
-        """End the file of what is open."""
+        """End the files of what is open."""
+        self._swapped.close()
         if self._open is not None:
             self._open.close()
 

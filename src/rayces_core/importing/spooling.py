@@ -42,7 +42,7 @@ SAMPLES: Final = 3
 
 Progress = Callable[[str, int, int | None], None]
 Storing = Callable[[Any], Any] | None
-See = Callable[[int, str], None] | None
+See = Callable[[int, object], None] | None
 Sample = tuple[str, str]
 
 
@@ -204,7 +204,7 @@ class _Reader:
             given = row[place]
             if type(given) is str and given[:1] in "'=":
                 given = self._meant(given)
-            if see is not None and isinstance(given, str):
+            if see is not None:
                 see(number, given)
             cell = NOTHING
             try:
