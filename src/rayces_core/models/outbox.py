@@ -23,6 +23,7 @@ from rayces_core.fields import (
 )
 from rayces_core.fields.identifiers import UUIDField
 from rayces_core.fields.schemas import Metadata
+from rayces_core.state_machine.telling import has_told
 from rayces_core.tenancy.model import TenantModel
 
 
@@ -59,6 +60,12 @@ class OutboxMessage(TenantModel):
     last_error = StringField(null=True)
     occurred_at = UTCDateTimeField(default=clock.now)
     settled_at = UTCDateTimeField(null=True)
+
+    def save(self, *args: Any, **kwargs: Any) -> int:
+        """Write the message; relays hear of it after the commit, where this process wakes them."""
+        saved = super().save(*args, **kwargs)
+        has_told()
+        return saved
 
     class Meta:
         """The table and its rules."""
