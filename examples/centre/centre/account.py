@@ -25,7 +25,7 @@ def form(request: Request) -> Response:
 
 @router.post("/sign-in")
 def enter(request: Request, email: Annotated[str, Form()], password: Annotated[str, Form()]) -> Response:
-    rayces.check_own_page(request.headers)
+    rayces.check_own_page(request)
     user = sign_in.check_password(email, password, address=request.client and request.client.host)
     response = back(HOME[Role(user.role)], words_of(request)("welcome", name=user.full_name))
     address = request.client and request.client.host

@@ -1,7 +1,7 @@
 """The desk: today's sessions, moving and substituting, admissions, a sheet of students."""
 
 import tempfile
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +20,9 @@ NEED_REASON = ("reject", "discharge")
 
 @router.get("/desk")
 def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
-    zone = organization_of(request.scope).zone
-    chosen = day or datetime.now(zone).date()
-    start = datetime.combine(chosen, time.min, zone)
-    within = Appointment.scheduled_at.between(start, start + timedelta(days=1))
-    sessions = Appointment.visible_to(me).where(within).with_people().order_by(Appointment.scheduled_at)
+    organization = organization_of(request.scope)
+    chosen = day or datetime.now(organization.zone).date()
+    sessions = Appointment.visible_to(me).starting(*organization.local_days(chosen)).with_people()
     return page(
         request,
         "desk.html",

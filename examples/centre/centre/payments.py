@@ -17,7 +17,7 @@ from rayces_core import CreditTransaction, User, credits
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 hooks = APIRouter(include_in_schema=False)
 PRICE_CENTS = 1_500_000
-SECRET = os.environ.get("CENTRE_PAYMENT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+SECRET = os.environ["CENTRE_PAYMENT_SECRET"]
 
 
 def start_payment(payer: User, how_many: int, key: str) -> str:

@@ -1,6 +1,6 @@
 """A professional, and the sessions' events for everyone: the rules of who may do what are the library's."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -18,12 +18,12 @@ EVENTS = ("confirm", "cancel", "execute", "mark_no_show")
 def week(
     request: Request, me: Annotated[User, rayces.requires(Role.PROFESSIONAL, Role.STAFF)], day: Day | None = None
 ) -> Response:
-    zone = organization_of(request.scope).zone
+    organization = organization_of(request.scope)
+    zone = organization.zone
     chosen = day or datetime.now(zone).date()
-    monday = datetime.combine(chosen - timedelta(days=chosen.weekday()), time.min, zone)
-    within = Appointment.scheduled_at.between(monday, monday + timedelta(days=7))
-    sessions = Appointment.visible_to(me).where(within).with_people().order_by(Appointment.scheduled_at)
-    days: dict[date, list[tuple[Appointment, list[str]]]] = {monday.date() + timedelta(days=n): [] for n in range(7)}
+    monday = chosen - timedelta(days=chosen.weekday())
+    sessions = Appointment.visible_to(me).starting(*organization.local_days(monday, 7)).with_people()
+    days: dict[date, list[tuple[Appointment, list[str]]]] = {monday + timedelta(days=n): [] for n in range(7)}
     for session in sessions:
         days[session.scheduled_at.astimezone(zone).date()].append((session, session.available_events(by=me)))
     return page(
@@ -31,8 +31,8 @@ def week(
         "week.html",
         me,
         days=days,
-        earlier=monday.date() - timedelta(days=7),
-        later=monday.date() + timedelta(days=7),
+        earlier=monday - timedelta(days=7),
+        later=monday + timedelta(days=7),
     )
 
 

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, ParamSpec, TypeVar, cast
 
 import peewee
 
-from rayces_core.errors import RaycesError
-from rayces_core.integrations.host import HEALTH, Host, checked_roles
+from rayces_core.errors import BodyTooLargeError, RaycesError, UnauthenticatedError
+from rayces_core.integrations.host import HEALTH, Host, checked_roles, is_own_page
 from rayces_core.integrations.needed import missing
-from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem, invalid_request, pointer
+from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, fault_at, http_problem, invalid_request
 from rayces_core.models.user import Role, User
 from rayces_core.sign_in import Claims
 from rayces_core.tenancy.organization import Organization
@@ -36,7 +36,7 @@ try:
 except ImportError:
     raise missing("FastAPI", "fastapi") from None
 
-from rayces_core.integrations.asgi import FAILED, REFUSED, TenantMiddleware
+from rayces_core.integrations.asgi import FAILED, REFUSED, BodyLimit, TenantMiddleware
 from rayces_core.integrations.openapi import describe_problems
 from rayces_core.integrations.tenants import organization_of
 
@@ -56,6 +56,14 @@ class _Bearer(HTTPBearer):
 
     async def __call__(self, connection: HTTPConnection) -> None:
         """Leave the token to its reader."""
+
+
+class _RequestTooLargeError(BodyTooLargeError, HTTPException):
+    """The same; whatever else fails while FastAPI reads a body is a bad request to it."""
+
+    def __init__(self, limit: int) -> None:
+        BodyTooLargeError.__init__(self, limit)
+        self.status_code, self.detail, self.headers = 413, str(self), None
 
 
 class Rayces(Host):
@@ -124,9 +132,22 @@ class Rayces(Host):
 
     # -- pages --------------------------------------------------------------------------------------------------------
 
+    def check_own_page(self, request: Request) -> None:
+        """Refuse a form that a page of another origin has sent: for a sign-in, where no cookie is there to look at.
+
+        Raises:
+            UnauthenticatedError: it names another origin.
+        """
+        if not is_own_page(request.headers, request.url.scheme):
+            raise UnauthenticatedError("the form was sent by a page of another site")
+
     def set_cookie(self, request: Request, response: Response, token: str) -> None:
-        """Let the browser keep a token, for this host alone, out of reach of scripts; Secure where https is spoken."""
-        response.set_cookie(value=token, **self.cookie_of(https=request.url.scheme == "https"))
+        """Let the browser keep a token, as long as it lasts, for this host alone, out of reach of scripts.
+
+        Secure where https is spoken, as far as the server knows.
+        """
+        cookie = self.cookie_of(https=request.url.scheme == "https")
+        response.set_cookie(value=token, max_age=self.seconds_left(token), **cookie)
 
     def clear_cookie(self, request: Request, response: Response) -> None:
         """Let the browser forget the token; that ends no token: `sign_in.sign_out(me, said.device)` does."""
@@ -153,6 +174,8 @@ class Rayces(Host):
             language=self._language,
             token=self._tenant_of if self._tenant_from_token else None,
         )
+        if self._max_body is not None:
+            app.add_middleware(BodyLimit, limit=self._max_body, language=self._language, error=_RequestTooLargeError)
         app.router.lifespan_context = self._lifespan(app.router.lifespan_context)
         describe_problems(app)
         if health:
@@ -176,7 +199,8 @@ class Rayces(Host):
         return lifespan
 
     def _token_of(self, connection: HTTPConnection) -> str | None:
-        return self.token_in(connection.scope.get("method"), connection.headers, connection.cookies)
+        scope = connection.scope
+        return self.token_in(scope.get("method"), connection.headers, connection.cookies, scope.get("scheme", "http"))
 
     def _tenant_of(self, scope: Any) -> int | None:
         # As if it only read: whether the cookie counts is told by the endpoint, which answers with a problem.
@@ -195,15 +219,7 @@ class Rayces(Host):
         return _answered(connection, answer)
 
     async def _on_invalid(self, request: Request, error: RequestValidationError) -> Response:
-        told = [
-            {
-                "in": str(fault["loc"][0]) if fault["loc"] else "body",
-                "pointer": pointer(fault["loc"][1:]),
-                "code": fault["type"],
-                "detail": fault["msg"],
-            }
-            for fault in error.errors()
-        ]
+        told = [fault_at(str(loc[0]) if (loc := fault["loc"]) else "body", loc[1:], fault) for fault in error.errors()]
         return _answered(request, invalid_request(told, self._language_of_request(request)))
 
     async def _on_http(self, request: HTTPConnection, error: Exception) -> Response | None:
