@@ -169,13 +169,15 @@ class BodyLimit:
             nonlocal left, is_refused
             if is_refused:  # whoever listens on is told when the client leaves, and no more of the body
                 return await _thrown_away(receive, None)
+            goes_on = not _waits_to_be_asked(scope)
             if announced <= self._limit:
                 message = await receive()
+                goes_on = message.get("more_body", False)
                 left -= len(message.get("body", b""))
                 if left >= 0:
                     return message
             is_refused = True
-            if not _waits_to_be_asked(scope):
+            if goes_on:  # asked again after its end, a server would wait for the client to leave
                 await _thrown_away(receive, DRAINED)
             raise self._error(self._limit)
 

@@ -119,8 +119,7 @@ class BodyLimit:
         except BodyTooLargeError as error:
             answer = problem(error, preferred(environ.get("HTTP_ACCEPT_LANGUAGE", ""), self._language))
             # An application may have begun to answer: the server knows whether anything was sent.
-            begun: Any = partial(start_response, exc_info=sys.exc_info())
-            return refuse(environ, begun, answer)
+            return refuse(environ, start_response, answer, sys.exc_info())
 
 
 class LimitedInput:
@@ -179,12 +178,14 @@ def _announced(environ: WSGIEnvironment) -> int | None:
     return None if environ.get("wsgi.input_terminated") else 0
 
 
-def refuse(environ: WSGIEnvironment, start_response: StartResponse, answer: Problem) -> list[bytes]:
-    """Answer a request with a problem."""
+def refuse(
+    environ: WSGIEnvironment, start_response: StartResponse, answer: Problem, failed: Any = (None, None, None)
+) -> list[bytes]:
+    """Answer a request with a problem; `failed` is the error of an application that may have begun to answer."""
     status, body, headers = answer
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     # WSGI gives the bytes of a path as if they were Latin-1 (PEP 3333).
     content = encoded(body | {"instance": path.encode("latin-1", "replace").decode(errors="replace")})
     fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content))} | headers
-    start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
+    start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()), *([failed] if failed[0] else []))
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]
