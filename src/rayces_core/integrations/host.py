@@ -113,8 +113,8 @@ class Host:
         reads, or comes from a page of the same origin. A web socket has no method and is treated as one that writes.
         `scheme` is what the server believes was spoken.
         """
-        scheme, _, token = str(headers.get("authorization", "")).partition(" ")
-        if scheme.lower() == "bearer" and token.strip():
+        kind, _, token = str(headers.get("authorization", "")).partition(" ")
+        if kind.lower() == "bearer" and token.strip():
             return token.strip()
         found = cookies.get(self._cookie) if self._cookie is not None else None
         if found is not None and method not in READING and not is_own_page(headers, scheme):

@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from enum import Enum
 from types import UnionType
 from typing import Any, Final, cast
 from uuid import UUID
@@ -160,10 +161,12 @@ def _answered(field: peewee.Field) -> tuple[Any, Any]:
 
 
 def _example(kind: Any) -> list[Any] | None:
+    kinds = (kind, *typing.get_args(kind))
     for known, example in EXAMPLES:
-        if kind is known or known in typing.get_args(kind):
+        if known in kinds:
             return [example]
-    return None
+    choices = next((each for each in kinds if isinstance(each, type) and issubclass(each, Enum)), None)
+    return None if choices is None else [next(iter(choices)).value]
 
 
 def _is_key(field: Any) -> bool:
