@@ -75,7 +75,8 @@ def test_a_link_on_the_console_leads_to_a_new_password_once(started):
     assert short.status_code == 422
     changed = started.client.post("/reset", data={"token": token, "password": "another long password"})
     assert (changed.status_code, changed.headers["location"]) == (303, "/sign-in")
-    assert enter(started, PASSWORD).status_code == 401
+    wrong = enter(started, PASSWORD)
+    assert (wrong.headers["location"], "flash" in wrong.cookies) == ("/sign-in", True)
     assert enter(started, "another long password").headers["location"] == "/family"
     again = started.client.post("/reset", data={"token": token, "password": "a third long password"})
     assert again.status_code == 410
