@@ -7,10 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import uvicorn
 
 from rayces_core import User
-from rayces_core.demo import load_centres
 
 CENTRE = Path(__file__).parents[2] / "examples" / "centre"
 
@@ -23,8 +21,11 @@ def application(create_database, template):
         patch.setenv("CENTRE_SECRET", "s" * 32)
         patch.delenv("RAYCES_ADMIN_DATABASE_URL", raising=False)
         patch.syspath_prepend(CENTRE)
+        import uvicorn
         from centre.app import app
         from centre.web import db, rayces
+
+        from rayces_core.demo import load_centres
 
         load_centres(db)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none"))

@@ -61,7 +61,7 @@ def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annota
 async def notified(request: Request) -> None:
     try:
         told = Webhook(SECRET).verify(await request.body(), dict(request.headers))
-    except WebhookVerificationError:
+    except (WebhookVerificationError, ValueError):  # what is no text cannot be verified
         raise HTTPException(400, "the signature is not ours") from None
     await rayces.run(settle, told["reference"], told["status"])
 
