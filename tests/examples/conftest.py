@@ -1,16 +1,26 @@
 """The example's application: served within this process, and as a program that people use in a browser."""
 
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from rayces_core import User
 
 CENTRE = Path(__file__).parents[2] / "examples" / "centre"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +64,63 @@ def token_of(application):
             return application.rayces.tokens.issue(user)
 
     return token_of
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """The folder of what the example's package.json names, which is installed where it is not there yet."""
+    folder, script = CENTRE / "node_modules", CENTRE / "centre" / "static" / "htmx.min.js"
+    # Processes of one run would install into the same folder at once.
+    with (Path(tempfile.gettempdir()) / "rayces-centre-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "axe-core").exists():
+            if shutil.which("npm") is None:
+                pytest.skip("no npm is installed")
+            line = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+            if subprocess.run(line, cwd=CENTRE, capture_output=True, timeout=120).returncode:
+                pytest.skip("npm cannot install what the example's pages load")
+        if not script.exists():
+            shutil.copy(folder / "htmx.org" / "dist" / "htmx.min.js", script)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def port(packages, tmp_path_factory):
+    """Where `python -m centre` serves, with everybody's password."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("centre")
+    variables = os.environ | {"PORT": str(port), "CENTRE_DATA": str(folder / "data")}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "centre"], cwd=CENTRE, env=variables, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/healthz")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.2)
+        yield port
+        assert "Traceback" not in (folder / "log").read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium. Until it is closed an event loop runs in this thread, so nobody but the pages uses the database."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
