@@ -247,7 +247,7 @@ async def _alive() -> dict[str, str]:
 def _allowed(connection: HTTPConnection, named: list[str]) -> list[str]:
     """Every method of an address (RFC 9110, 15.5.6): the framework names those of the first route alone."""
     routes = [route for route in connection.app.routes if not isinstance(route, Mount)]
-    asked = [connection.scope | {"method": method} for method in METHODS]
+    asked = [{**connection.scope, "method": method} for method in METHODS]
     found = {scope["method"] for scope in asked for route in routes if route.matches(scope)[0] is Match.FULL}
     return sorted({*named, *found})
 
