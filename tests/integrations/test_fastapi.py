@@ -6,11 +6,13 @@ import logging
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import anyio.to_thread
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -517,6 +519,26 @@ def test_what_is_not_there_looks_the_same_whyever_it_is_not(north):
         body.pop("instance")
     assert bodies[0] == bodies[1] == bodies[2]
     assert bodies[0]["code"] == "not_found"
+
+
+def test_a_method_that_is_not_allowed_is_told_all_that_are(own_pool):
+    app, router = FastAPI(), APIRouter(prefix="/in")
+    rayces = Rayces(own_pool, header="X-Tenant", exempt=("/things/*", "/in/*", "/files/*"))
+    for routes, path in ((app, "/things/{number}"), (router, "/{number}")):
+        routes.get(path)(lambda number: number)
+        routes.put(path)(lambda number: number)
+        routes.delete(f"{path}/part")(lambda number: number)
+    app.include_router(router)
+    app.mount("/files", StaticFiles(directory=Path(__file__).parent))
+    rayces.install(app)
+    client = TestClient(app)
+    told = [client.post(path) for path in ("/things/1", "/in/1", "/in/1/part")]
+    assert [(answer.status_code, answer.headers["allow"]) for answer in told] == [
+        (405, "GET, PUT"),
+        (405, "GET, PUT"),
+        (405, "DELETE"),
+    ]
+    assert client.post("/files/x").json()["code"] == "method_not_allowed"
 
 
 def test_methods_and_requests_that_do_not_fit_are_problems(north):

@@ -143,3 +143,13 @@ def test_examples_are_what_the_schema_takes_enums_included():
     )
     described = schema_of(Appointment).model_json_schema()
     assert described["properties"]["state"]["examples"] == ["draft"]
+
+
+def test_the_description_of_a_request_says_the_limits_that_the_function_has():
+    told = schemas.BookIn.model_json_schema()["properties"]
+    limits = {name: (each["minimum"], each["maximum"]) for name, each in told.items() if "minimum" in each}
+    ids = dict.fromkeys(("student_id", "professional_id", "client_id"), (1, 2**63 - 1))
+    assert limits == ids | {"duration_minutes": (15, 480)}
+    # It stays the function that refuses: its error is more than a number out of range.
+    body = {"student_id": 0, "professional_id": 1, "client_id": 1, "scheduled_at": "2031-03-03T15:00:00Z"}
+    assert schemas.BookIn.model_validate(body | {"duration_minutes": 1}).arguments()["duration_minutes"] == 1

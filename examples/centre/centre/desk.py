@@ -3,7 +3,7 @@
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
@@ -14,7 +14,7 @@ from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Staff = Annotated[User, rayces.requires(Role.STAFF)]
-ADMISSION = ("apply", "waitlist", "admit", "enroll", "suspend", "resume", "discharge", "reject", "reapply")
+Admission = Literal["apply", "waitlist", "admit", "enroll", "suspend", "resume", "discharge", "reject", "reapply"]
 NEED_REASON = ("reject", "discharge")
 
 
@@ -57,10 +57,9 @@ def students(request: Request, me: Staff) -> Response:
 
 
 @router.post("/students/{student_id}/{event}")
-def admission(request: Request, me: Staff, student_id: int, event: str) -> Response:
+def admission(request: Request, me: Staff, student_id: int, event: Admission) -> Response:
     student = Student.visible_to(me).where(Student.id == student_id).get()
-    if event in ADMISSION:
-        getattr(student, event)(by=me, **({"reason": words_of(request)(event)} if event in NEED_REASON else {}))
+    getattr(student, event)(by=me, **({"reason": words_of(request)(event)} if event in NEED_REASON else {}))
     return back("/students", words_of(request)("done_admission"))
 
 

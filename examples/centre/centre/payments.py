@@ -43,6 +43,7 @@ def payment_page(request: Request, me: rayces.CurrentUser, reference: str) -> Re
 
 @router.post("/pay/{reference}")
 def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annotated[bool, Form()]) -> Response:
+    CreditTransaction.visible_to(me).where(CreditTransaction.payment_reference == reference).get()
     body = json.dumps({"reference": reference, "status": "paid" if accept else "refused"})
     number, now = f"msg_{uuid4().hex}", datetime.now(UTC)
     headers = {
@@ -60,7 +61,7 @@ def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annota
 async def notified(request: Request) -> None:
     try:
         told = Webhook(SECRET).verify(await request.body(), dict(request.headers))
-    except WebhookVerificationError:
+    except (WebhookVerificationError, ValueError):  # what is no text cannot be verified
         raise HTTPException(400, "the signature is not ours") from None
     await rayces.run(settle, told["reference"], told["status"])
 

@@ -1,7 +1,7 @@
 """A professional, and the sessions' events for everyone: the rules of who may do what are the library's."""
 
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
@@ -11,7 +11,7 @@ from rayces_core import Appointment, Role, User
 from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-EVENTS = ("confirm", "cancel", "execute", "mark_no_show")
+Event = Literal["confirm", "cancel", "execute", "mark_no_show"]
 
 
 @router.get("/week")
@@ -38,10 +38,9 @@ def week(
 
 @router.post("/sessions/{session_id}/{event}")
 def happen(
-    request: Request, me: rayces.CurrentUser, session_id: int, event: str, to: Annotated[str, Form()] = "/"
+    request: Request, me: rayces.CurrentUser, session_id: int, event: Event, to: Annotated[str, Form()] = "/"
 ) -> Response:
     session = Appointment.visible_to(me).where(Appointment.id == session_id).get()
-    if event in EVENTS:
-        reason = {"reason": words_of(request)("reason_family")} if event == "cancel" and me.is_guardian else {}
-        getattr(session, event)(by=me, **reason)
+    reason = {"reason": words_of(request)("reason_family")} if event == "cancel" and me.is_guardian else {}
+    getattr(session, event)(by=me, **reason)
     return back(to if to in ("/family", "/week", "/desk") else "/", words_of(request)(f"done_{event}"))

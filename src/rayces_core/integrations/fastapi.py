@@ -32,6 +32,7 @@ try:
     from fastapi.security import HTTPBearer
     from starlette.exceptions import HTTPException
     from starlette.requests import HTTPConnection
+    from starlette.routing import Match, Mount
     from starlette.websockets import WebSocket
 except ImportError:
     raise missing("FastAPI", "fastapi") from None
@@ -47,6 +48,7 @@ T = TypeVar("T")
 
 # Where a request keeps who has signed in, for the language of its answers.
 USER: Final = "rayces.user"
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 # Close codes of web sockets: try again later.
 LATER: Final = 1013
 
@@ -227,12 +229,14 @@ class Rayces(Host):
             await request.close(REFUSED)
             return None
         status, detail = getattr(error, "status_code", 500), getattr(error, "detail", None)
-        headers = getattr(error, "headers", None) or {}
+        headers = dict(getattr(error, "headers", None) or {})
+        if "Allow" in headers:
+            headers["Allow"] = ", ".join(_allowed(request, headers["Allow"].split(", ")))
         if status < 400 or status == 304:
             return Response(status_code=status, headers=headers)
         said = detail if isinstance(detail, str) else None
         answer = http_problem(status, self._language_of_request(request), said)
-        return _answered(request, (answer[0], answer[1], answer[2] | dict(headers)))
+        return _answered(request, (answer[0], answer[1], answer[2] | headers))
 
     def _language_of_request(self, connection: HTTPConnection) -> str:
         return self.language_for(connection.scope.get(USER), connection.headers.get("accept-language"))
@@ -254,6 +258,14 @@ class Rayces(Host):
 
 async def _alive() -> dict[str, str]:
     return {"status": "ok"}
+
+
+def _allowed(connection: HTTPConnection, named: list[str]) -> list[str]:
+    """Every method of an address (RFC 9110, 15.5.6): the framework names those of the first route alone."""
+    routes = [route for route in connection.app.routes if not isinstance(route, Mount)]
+    asked = [{**connection.scope, "method": method} for method in METHODS]
+    found = {scope["method"] for scope in asked for route in routes if route.matches(scope)[0] is Match.FULL}
+    return sorted({*named, *found})
 
 
 def _answered(connection: HTTPConnection, answer: Problem) -> Response:
