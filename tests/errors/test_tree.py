@@ -18,6 +18,7 @@ CODES = {
     "AlreadyRefundedError": "already_refunded",
     "ArchiveError": "archive",
     "BalanceTooLargeError": "balance_too_large",
+    "BodyTooLargeError": "too_large",
     "BookingError": "booking",
     "BookingWindowError": "booking_window",
     "CheckFailedError": "check_failed",
