@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,8 @@ def world(db, a):
             "appointment": make_appointment(professional=professional, client=guardian, student=student),
             "staff": make_user(role=Role.ADMIN),
             "guardian": guardian,
+            "organization": a,
+            "date": date,
             "professional": professional.user,
             "student": student,
             "now": now,

@@ -1,4 +1,4 @@
-"""`rayces outbox`: run, list, retry, prune."""
+"""`rayces outbox`: run, remind, list, retry, prune."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import signal
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 
+from rayces_core import clock
 from rayces_core.database.database import Database
 from tests.cli.process import Terminal, environment, is_one_sentence, start
 from tests.factory import make_organization
 from tests.outbox.boxes import put, standing, states, wait_for
+from tests.scheduling.worlds import ALWAYS, open_centre
 
 HANDLERS = """
 import pathlib, time
@@ -106,3 +109,12 @@ def test_sigterm_finishes_what_is_being_delivered(bare_db: Database, host):
     assert (process.returncode, err) == (0, "")
     assert time.monotonic() - began > 0.5
     assert states(bare_db) == ["delivered", "pending"]
+
+
+def test_remind_leaves_each_reminder_once(bare: Terminal, bare_db: Database, host):
+    with open_centre(bare_db, weekly_schedule=ALWAYS) as centre:
+        tomorrow = clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+        centre.book(tomorrow, confirm=True, override_window=True, now=clock.now() - timedelta(days=1))
+    assert bare("outbox", "remind", "--hours", "30", "--hours", "1").out == "1 reminders are left in the outbox\n"
+    assert bare("outbox", "remind", "--hours", "30", "--hours", "1").out == "0 reminders are left in the outbox\n"
+    assert "--hours" in bare("outbox", "remind", "--hours", "0").err

@@ -19,6 +19,7 @@ CODES = {
     "AmbiguousColumnsError": "ambiguous_columns",
     "ArchiveError": "archive",
     "BalanceTooLargeError": "balance_too_large",
+    "BodyTooLargeError": "too_large",
     "BookingError": "booking",
     "BookingWindowError": "booking_window",
     "CheckFailedError": "check_failed",

@@ -5,10 +5,10 @@ from rayces_core.errors import RaycesError
 
 
 def every_error(kind: type[RaycesError] = RaycesError) -> list[type[RaycesError]]:
-    """The class and all below it that are the library's own, each once."""
+    """The class and all below it that are the library's own, each once; an adapter's own shape of one is that one."""
     found = [kind]
     for below in kind.__subclasses__():
-        if below.__module__.startswith("rayces_core."):
+        if below.__module__.startswith("rayces_core.") and not below.__name__.startswith("_"):
             found += [each for each in every_error(below) if each not in found]
     return found
 

@@ -107,8 +107,46 @@ def test_titles_above_the_header_are_passed_over_and_told(tmp_path, words):
     source = open_source(path, words=words)
 
     assert source.header == ("Nombre", "Apellido", "Sala", "Legajo")
-    assert source.notes == ("row 4 names the columns; rows 1 to 2 above it are not read",)
+    assert source.notes == ("rows 1 to 2 above the names of the columns, in row 4, are not read",)
     assert list(read(path)) == [5, 6]
+
+
+GROUPED = ["Nombre", "Apellido", "Sala", "Nombre Responsable", "Teléfono Responsable"]
+
+
+@pytest.mark.parametrize(
+    ("above", "names"),
+    [
+        ("Alumno;;Sala;Responsable;", GROUPED),
+        ("Responsable;;;Alumno;", ["Nombre Responsable", "Apellido Responsable", "Responsable", "Nombre Alumno"]),
+    ],
+)
+def test_a_header_of_two_rows_says_whose_each_column_is(tmp_path, above, names):
+    path = file(tmp_path, f"Centro\n{above}\nNombre;Apellido;;Nombre;Teléfono\nLuz;Sosa;4;Ana;11\nTeo;Paz;5;Leo;12\n")
+    source = open_source(path, words=("Nombre", "Apellido", "Teléfono", "nombre responsable"))
+
+    assert source.header[: len(names)] == tuple(names)
+    assert source.notes == (
+        "row 1 above the names of the columns, in row 2, is not read",
+        "rows 2 and 3 name the columns",
+    )
+
+
+def test_a_header_of_two_rows_in_a_sheet_goes_by_its_merged_cells(tmp_path):
+    def write(_, sheet):
+        sheet.merge_range(0, 0, 0, 1, "Alumno")
+        sheet.merge_range(0, 2, 1, 2, "Sala")
+        sheet.merge_range(0, 3, 0, 4, "Responsable")
+        for place, name in enumerate(["Nombre", "Apellido", None, "Nombre", "Teléfono"]):
+            sheet.write(1, place, name)
+        sheet.write_row(2, 0, ["Luz", "Sosa", "4", "Ana", "11"])
+
+    source = open_source(book(tmp_path, ("S", write)), words=("Nombre", "Apellido", "Teléfono"))
+
+    assert (list(source.header), [row for batch in source.batches() for row in batch]) == (
+        GROUPED,
+        [(3, ["Luz", "Sosa", "4", "Ana", "11"])],
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """An application with every kind of endpoint, as a host would write it; also served by real servers in tests."""
 
 import asyncio
+import os
 from typing import Annotated
 
 from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
@@ -146,6 +147,10 @@ def make(db: Database, **options) -> FastAPI:
         db.execute_sql("SELECT pg_sleep(%s)", (seconds,))
         return {}
 
+    @app.post("/json")
+    def json(data: list[int]) -> dict:
+        return {"got": data}
+
     @app.websocket("/ws")
     async def ws(socket: WebSocket, tenant: rayces.Tenant):
         await socket.accept()
@@ -161,8 +166,14 @@ def make(db: Database, **options) -> FastAPI:
     return app
 
 
+def max_body() -> int | None:
+    """What a test says that bodies may have."""
+    said = os.environ.get("TEST_MAX_BODY")
+    return None if said is None else int(said)
+
+
 def __getattr__(name):
     """`app`, for servers that are told this module's name."""
     if name == "app":
-        return make(Database.from_env(max_connections=4, pool_timeout=5))
+        return make(Database.from_env(max_connections=4, pool_timeout=5), max_body=max_body())
     raise AttributeError(name)

@@ -6,6 +6,7 @@ from flask import Flask, Response, abort, request, stream_with_context
 
 from rayces_core import Database, Role, Student
 from rayces_core.integrations.flask import Rayces
+from tests.integrations.application import max_body
 
 SECRET = "s" * 32
 
@@ -75,7 +76,7 @@ def __getattr__(name):
     """`app`, made and used before gunicorn forks its workers."""
     if name == "app":
         db = Database.from_env(max_connections=4, pool_timeout=5)
-        app = make(db)
+        app = make(db, max_body=max_body())
         db.find_tenant("before-the-fork")
         return app
     raise AttributeError(name)

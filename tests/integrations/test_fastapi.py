@@ -5,17 +5,22 @@ import json
 import logging
 import time
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import anyio.to_thread
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rayces_core import Database, EventLoopError, Role, Student, TenantSwitchError, User, clock
 from rayces_core.errors import ConfigurationError, UnauthenticatedError
 from rayces_core.integrations.fastapi import Rayces
+from rayces_core.integrations.host import is_own_page
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.integrations import application
 
@@ -308,11 +313,90 @@ def test_a_browser_keeps_the_token_out_of_reach_of_scripts(site):
 
 def test_a_form_of_another_sites_page_signs_nobody_in(site):
     rayces = Rayces(site.db, domain="example.test", secret=application.SECRET)
-    for headers in ({}, {"host": "north.example.test"}, {"host": "n.test", "origin": "https://n.test"}):
-        rayces.check_own_page(headers)
+    asked = partial(request_by, "https")
+    for headers in ({}, {"host": "n.test"}, {"host": "n.test", "origin": "https://n.test"}):
+        rayces.check_own_page(asked(**headers))
     for origin in ("https://evil.test", "https://south.example.test", "null", "", "http://["):
         with pytest.raises(UnauthenticatedError):
-            rayces.check_own_page({"host": "north.example.test", "origin": origin})
+            rayces.check_own_page(asked(host="north.example.test", origin=origin))
+
+
+def request_by(scheme, **headers):
+    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "scheme": scheme, "path": "/", "headers": fields})
+
+
+@pytest.mark.parametrize(
+    "scheme, host, origin, is_own",
+    [
+        ("https", "n.test", "https://n.test", True),
+        ("https", "N.test:443", "https://n.test", True),
+        ("https", "n.test:8443", "https://n.test:8443", True),
+        ("https", "n.test", "http://n.test", False),
+        ("https", "n.test", "http://n.test:443", False),
+        ("https", "n.test", "https://n.test:8443", False),
+        ("http", "n.test:80", "http://n.test", True),
+        ("http", "n.test:8000", "http://n.test:8000", True),
+        ("http", "n.test:8000", "http://n.test", False),
+        ("http", "n.test", "https://n.test", True),  # a proxy may have spoken https
+        ("http", "n.test", "https://n.test:444", False),
+        ("http", "", "null", False),
+        ("https", "n.test:x", "https://n.test", False),
+        ("wss", "n.test", "https://n.test", True),
+        ("wss", "n.test", "http://n.test", False),
+        ("ws", "n.test:8000", "http://n.test:8000", True),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(scheme, host, origin, is_own):
+    assert is_own_page({"host": host, "origin": origin}, scheme) is is_own
+
+
+def test_what_a_trusted_proxy_says_of_the_scheme_is_believed(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
+    rayces.install(app)
+
+    @app.post("/enter")
+    def enter(request: Request, response: Response) -> dict:
+        rayces.check_own_page(request)
+        rayces.set_cookie(request, response, "token")
+        return {"client": request.client.host}
+
+    host = f"{site.north.subdomain}.example.test"
+    said = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.7", "origin": f"https://{host}"}
+    for trusted, secure, client_host in (("10.0.0.1", True, "203.0.113.7"), ("10.0.0.2", False, "10.0.0.1")):
+        served = ProxyHeadersMiddleware(app, trusted_hosts=trusted)  # uvicorn's --forwarded-allow-ips
+        client = TestClient(served, base_url=f"http://{host}", client=("10.0.0.1", 50000))
+        answer = client.post("/enter", headers=said)
+        assert ("secure" in answer.headers["set-cookie"].lower(), answer.json()["client"]) == (secure, client_host)
+        unsafe = client.post("/enter", headers=said | {"origin": f"http://{host}"})
+        assert unsafe.status_code == (401 if secure else 200)
+
+
+def test_a_cookie_lasts_as_long_as_its_token(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
+    rayces.install(app)
+    with site.db.tenant(site.north):
+        user = make_user()
+        tokens = {"short": rayces.tokens.issue(user), "device": rayces.tokens.issue(user, "a phone"), "none": "token"}
+
+    @app.post("/enter")
+    def enter(request: Request, response: Response, which: str) -> None:
+        rayces.set_cookie(request, response, tokens[which])
+
+    client = TestClient(app, base_url=f"http://{site.north.subdomain}.example.test")
+    ages = {}
+    for which in tokens:
+        said = dict(
+            part.partition("=")[::2] for part in client.post(f"/enter?which={which}").headers["set-cookie"].split("; ")
+        )
+        ages[which] = said.get("Max-Age")
+    assert 3590 <= int(ages["short"]) <= 3600
+    assert 30 * 86_400 - 10 <= int(ages["device"]) <= 30 * 86_400
+    assert ages["none"] is None
+    with clock.frozen(clock.now() + timedelta(hours=2)):
+        assert rayces.seconds_left(tokens["short"]) == 0
 
 
 def test_a_browser_forgets_the_token(site):
@@ -435,6 +519,26 @@ def test_what_is_not_there_looks_the_same_whyever_it_is_not(north):
         body.pop("instance")
     assert bodies[0] == bodies[1] == bodies[2]
     assert bodies[0]["code"] == "not_found"
+
+
+def test_a_method_that_is_not_allowed_is_told_all_that_are(own_pool):
+    app, router = FastAPI(), APIRouter(prefix="/in")
+    rayces = Rayces(own_pool, header="X-Tenant", exempt=("/things/*", "/in/*", "/files/*"))
+    for routes, path in ((app, "/things/{number}"), (router, "/{number}")):
+        routes.get(path)(lambda number: number)
+        routes.put(path)(lambda number: number)
+        routes.delete(f"{path}/part")(lambda number: number)
+    app.include_router(router)
+    app.mount("/files", StaticFiles(directory=Path(__file__).parent))
+    rayces.install(app)
+    client = TestClient(app)
+    told = [client.post(path) for path in ("/things/1", "/in/1", "/in/1/part")]
+    assert [(answer.status_code, answer.headers["allow"]) for answer in told] == [
+        (405, "GET, PUT"),
+        (405, "GET, PUT"),
+        (405, "DELETE"),
+    ]
+    assert client.post("/files/x").json()["code"] == "method_not_allowed"
 
 
 def test_methods_and_requests_that_do_not_fit_are_problems(north):

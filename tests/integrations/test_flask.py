@@ -1,11 +1,15 @@
 """Flask: the tenant until the response is closed, who has signed in, and problems."""
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, request
+from pydantic import BaseModel
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from rayces_core import Database, Role, TenantNotSetError, User
+from rayces_core import Database, Role, Student, TenantNotSetError, User
 from rayces_core.errors import ConfigurationError
 from rayces_core.integrations.flask import Rayces
+from rayces_core.integrations.pages import Page, keyset
+from rayces_core.integrations.schemas import schema_of
 from tests.factory import make_organization, make_student, make_user
 from tests.integrations import flask_application
 
@@ -103,12 +107,82 @@ def test_a_browser_keeps_the_token_out_of_reach_of_scripts_and_forgets_it(site, 
 
     client, host = app.test_client(), f"{site.north.subdomain}.example.test"
     said = client.post("/enter", base_url=f"{scheme}://{host}").headers["Set-Cookie"].lower()
+    assert "max-age" not in said  # of what is no token
     assert {"httponly", "samesite=lax"} <= set(said.split("; "))
     assert "domain=" not in said
     assert ("secure" in said) == (scheme == "https")
     assert client.get_cookie("session", host).value == "token"
     client.post("/leave", base_url=f"{scheme}://{host}")
     assert client.get_cookie("session", host) is None
+
+
+def test_a_cookie_lasts_as_long_as_its_token_and_a_trusted_proxy_says_what_was_spoken(site):
+    app = Flask("pages")
+    rayces = Rayces(site.db, domain="example.test", secret=flask_application.SECRET, cookie="session")
+    rayces.install(app)
+    with site.db.tenant(site.north):
+        token = rayces.tokens.issue(make_user(), "a phone")
+
+    @app.post("/enter")
+    def enter():
+        rayces.check_own_page()
+        rayces.set_cookie(response := Response(request.remote_addr), token)
+        return response
+
+    host = f"{site.north.subdomain}.example.test"
+    said = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7", "Origin": f"https://{host}"}
+
+    def enter_by(origin):
+        return app.test_client().post("/enter", base_url=f"http://{host}", headers=said | {"Origin": origin})
+
+    plain = enter_by(f"http://{host}")
+    assert (plain.status_code, plain.text, "Secure" in plain.headers["Set-Cookie"]) == (200, "127.0.0.1", False)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)
+    behind = enter_by(f"https://{host}")
+    cookie = behind.headers["Set-Cookie"].split("; ")
+    assert (behind.text, "Secure" in cookie) == ("203.0.113.7", True)
+    (age,) = (int(part[8:]) for part in cookie if part.startswith("Max-Age="))
+    assert 30 * 86_400 - 10 <= age <= 30 * 86_400
+    assert enter_by(f"http://{host}").status_code == 401
+
+
+def test_a_body_and_a_query_are_read_by_a_schema_and_rows_answered_by_one(site):
+    class Wanted(BaseModel):
+        number: int
+        names: list[str] = []
+
+    app = Flask("schemas")
+    rayces = Rayces(site.db, domain="example.test")
+    rayces.install(app)
+    people = schema_of(Student, include={"id", "first_name"})
+    app.add_url_rule("/body", "body", lambda: rayces.answer(Wanted, rayces.body(Wanted)), methods=["POST"])
+    app.add_url_rule("/query", "query", lambda: rayces.answer(Wanted, rayces.query(Wanted)))
+    app.add_url_rule("/rows", "rows", lambda: rayces.answer(list[people], list(Student.select())))
+    app.add_url_rule("/pages", "pages", lambda: rayces.answer(Page[people], keyset(Student.select(), limit=1)))
+
+    def ask(path, method="GET", **options):
+        host = f"http://{site.south.subdomain}.example.test"
+        return app.test_client().open(path, method=method, base_url=host, buffered=True, **options)
+
+    assert ask("/body", "POST", json={"number": 7}).json == {"number": 7, "names": []}
+    assert ask("/query?number=7").json == {"number": 7, "names": []}
+    for path, options, where, pointer in (
+        ("/body", {"method": "POST", "json": {"number": "x"}}, "body", "/number"),
+        ("/body", {"method": "POST", "json": {"number": 1, "names": [1]}}, "body", "/names/0"),
+        ("/body", {"method": "POST", "data": b"null", "content_type": "application/json"}, "body", ""),
+        ("/query", {}, "query", "/number"),
+    ):
+        answer = ask(path, headers={"Accept-Language": "es"}, **options)
+        assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
+        assert (answer.json["code"], answer.json["instance"]) == ("invalid_request", path)
+        assert answer.json["title"] == "La solicitud no es como tiene que ser"
+        assert [(fault["in"], fault["pointer"]) for fault in answer.json["errors"]] == [(where, pointer)]
+    assert ask("/body", "POST", data=b"{").json["code"] == "media_type"
+    assert ask("/body", "POST", data=b"{", content_type="application/json").json["code"] == "bad_request"
+    assert len(ask("/rows").json) == 2
+    assert set(ask("/rows").json[0]) == {"id", "first_name"}
+    page = ask("/pages").json
+    assert (len(page["items"]), page["next"] is None) == (1, False)
 
 
 def test_a_cookie_needs_a_name(site):

@@ -126,3 +126,30 @@ def test_requests_go_into_the_functions_as_they_are(db, a):
         booked = scheduling.book(**data.arguments(), by=staff, now=now, override_window=True, override_schedule=True)
         booked.cancel(**schemas.CancelIn(reason="ill").arguments(), by=staff)
     assert (entry.amount, adjusted.balance_after, booked.state) == (3, 4, "cancelled")
+
+
+def test_examples_are_what_the_schema_takes_enums_included():
+    shown = {}
+    for model in TENANT_MODELS:
+        out = schema_of(model)
+        for name, field in out.model_fields.items():
+            for example in field.examples or ():
+                out.__pydantic_validator__.validate_assignment(out.model_construct(), name, example)
+                shown[f"{model.__name__}.{name}"] = example
+    assert (shown["Appointment.state"], shown["User.role"], shown["Student.admission_state"]) == (
+        "draft",
+        0,
+        "prospect",
+    )
+    described = schema_of(Appointment).model_json_schema()
+    assert described["properties"]["state"]["examples"] == ["draft"]
+
+
+def test_the_description_of_a_request_says_the_limits_that_the_function_has():
+    told = schemas.BookIn.model_json_schema()["properties"]
+    limits = {name: (each["minimum"], each["maximum"]) for name, each in told.items() if "minimum" in each}
+    ids = dict.fromkeys(("student_id", "professional_id", "client_id"), (1, 2**63 - 1))
+    assert limits == ids | {"duration_minutes": (15, 480)}
+    # It stays the function that refuses: its error is more than a number out of range.
+    body = {"student_id": 0, "professional_id": 1, "client_id": 1, "scheduled_at": "2031-03-03T15:00:00Z"}
+    assert schemas.BookIn.model_validate(body | {"duration_minutes": 1}).arguments()["duration_minutes"] == 1

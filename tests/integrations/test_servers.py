@@ -47,11 +47,15 @@ class Site:
             return cursor.fetchone()[0]
 
 
-@contextlib.contextmanager
-def served(db, command, name):
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(db, command, name):
+    port = free_port()
     line = [sys.executable, *(f"{part}" for part in command)]
     line += [str(port)] if command is UVICORN else [f"--bind=127.0.0.1:{port}"]
     env = os.environ | {"RAYCES_DATABASE_URL": f"{db.url}{'&' if '?' in db.url else '?'}application_name={name}"}

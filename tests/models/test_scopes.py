@@ -37,6 +37,13 @@ def test_in_state_needs_states_that_there_are(bound, states):
         list(Appointment.in_state(*states))
 
 
+def test_starting_are_those_that_begin_then_or_later_and_before_the_end_the_first_one_first(week):
+    first, second, third = (week[state] for state in STATES[:3])
+    assert ids(Appointment.select().starting(START, third.scheduled_at)) == [first.id, second.id]
+    assert ids(Appointment.select().starting(START + timedelta(microseconds=1), third.scheduled_at)) == [second.id]
+    assert ids(Appointment.select().starting(START, START)) == []
+
+
 def test_upcoming_are_those_that_hold_time_and_begin_then_or_later_the_next_one_first(week):
     waiting = [week["pre_confirmed"].id, week["confirmed"].id]
     assert ids(Appointment.upcoming(START)) == waiting

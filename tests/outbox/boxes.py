@@ -14,7 +14,8 @@ INSERT INTO outbox_messages (organization_id, topic, subject_type, subject_id, p
 SELECT %(organization)s, %(topic)s, 'Appointment', %(subject)s, %(payload)s::jsonb, now()
   FROM generate_series(1, %(times)s)
 RETURNING id"""
-STANDING = "SELECT id, state, attempts, delivered_to, last_error FROM outbox_messages ORDER BY organization_id, id"
+STATE = "CASE WHEN settled_at IS NULL THEN 'pending' WHEN dead THEN 'dead' ELSE 'delivered' END"
+STANDING = f"SELECT id, {STATE}, attempts, delivered_to, last_error FROM outbox_messages ORDER BY organization_id, id"
 
 
 def put(
@@ -40,7 +41,7 @@ def states(db: Any) -> list[str]:
 def let_be_due(db: Any, **where: Any) -> None:
     """As if the pauses and leases were over."""
     with db.privileged(reason="test"):
-        db.execute_sql("UPDATE outbox_messages SET available_at = now() - interval '1 hour' WHERE state = 'pending'")
+        db.execute_sql("UPDATE outbox_messages SET available_at = now() - interval '1 hour' WHERE settled_at IS NULL")
 
 
 @contextmanager

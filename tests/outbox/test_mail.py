@@ -9,8 +9,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from icalendar import Calendar
 
-from rayces_core import Appointment, StateTransition, User, clock, outbox, scheduling, sign_in
+from rayces_core import Appointment, StateTransition, User, clock, scheduling, sign_in
 from rayces_core.errors import ConfigurationError, UndeliverableError
+from rayces_core.models.outbox import OutboxMessage
 from rayces_core.outbox.calendar import Entry, ics
 from rayces_core.outbox.letters import Letter
 from rayces_core.outbox.mail import Mail
@@ -21,6 +22,7 @@ from tests.factory import make_appointment, make_organization, make_student, mak
 from tests.outbox.boxes import put, standing
 from tests.scheduling.worlds import NOW, at, open_centre
 
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 AT = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
 
 
@@ -154,7 +156,7 @@ def test_a_cancellation_takes_the_same_entry_out_with_a_greater_sequence(bare_db
         ("appointment.book", {"to_state": "pre_confirmed", "expires_at": AT.isoformat()}, "Please confirm: Luz"),
         ("appointment.reschedule", {"to_state": "confirmed"}, "New time: Luz"),
         ("appointment.expire", {"from_state": "pre_confirmed"}, "Cancelled: Luz"),
-        ("reminder.due", {}, "Reminder: Luz"),
+        ("appointment.remind", {}, None),
         ("appointment.book", {"to_state": "draft"}, None),
         ("appointment.cancel", {"from_state": "draft"}, None),
         ("appointment.execute", {}, None),
@@ -172,7 +174,7 @@ def test_each_topic_has_its_letter_or_none(bare_db, a, appointment, box, topic, 
 def test_nobody_is_reminded_of_what_is_cancelled_nor_asked_to_confirm_it(bare_db, a, appointment, box):
     with bare_db.tenant(a):
         appointment.cancel(reason="ill")
-    assert written(bare_db, box, a, "reminder.due", appointment.id) is None
+    assert written(bare_db, box, a, "appointment.remind", appointment.id) is None
     assert written(bare_db, box, a, "appointment.book", appointment.id, to_state="pre_confirmed") is None
 
 
@@ -252,17 +254,40 @@ def test_a_session_whose_record_is_corrected_is_not_confirmed_to_anybody(bare_db
     assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Confirmed"]
 
 
-def test_reminders_that_are_taken_and_put_are_written(bare_db, box):
+def test_reminders_that_are_told_of_are_written_once(bare_db, box):
     with open_centre(bare_db) as centre, clock.frozen(NOW):
         booked = centre.book(at(10), confirm=True)
     relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
     while relay.run_once():
         pass
-    with bare_db.tenant(centre.organization), bare_db.atomic():
-        for due in scheduling.due_reminders(timedelta(days=1), booked.scheduled_at - timedelta(hours=1)):
-            outbox.put("reminder.due", {}, subject=due)
+    with bare_db.privileged(reason="reminders"):
+        (due,) = scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True)
+        assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True) == []
+        told = OutboxMessage.select().order_by(OutboxMessage.id.desc()).get()
+    assert (told.topic, told.subject_id, told.payload["minutes_ahead"]) == ("appointment.remind", due.id, 1440)
     assert relay.run_once() == 1
     assert box.mails[-1][1]["Subject"].startswith("Reminder: ")
+
+
+def test_who_has_not_confirmed_is_reminded_that_the_hold_ends(bare_db, box):
+    with open_centre(bare_db) as centre, clock.frozen(NOW):
+        centre.book(at(10))
+        assert scheduling.due_reminders(timedelta(days=9), NOW + HOUR, tell=True)
+    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
+    while relay.run_once():
+        pass
+    assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Please confirm", "Not confirmed yet"]
+
+
+def test_what_is_given_out_to_be_sent_otherwise_or_undone_leaves_no_message(bare_db):
+    with open_centre(bare_db) as centre, clock.frozen(NOW):
+        booked = centre.book(at(10), confirm=True)
+        count = OutboxMessage.select().count()
+        with bare_db.atomic() as unit:
+            assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True)
+            unit.rollback()
+        assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR)
+        assert OutboxMessage.select().count() == count
 
 
 def test_without_a_link_an_invitation_is_given_up(bare_db, a, box):
@@ -276,7 +301,7 @@ def test_without_a_link_an_invitation_is_given_up(bare_db, a, box):
 @pytest.mark.parametrize("answer", ["550 no such user", "450 try later"])
 def test_what_the_server_refuses_for_good_is_not_tried_again(bare_db, a, appointment, box, answer):
     box.refuses["eva@example.org"] = answer
-    put(bare_db, a, appointment.id, topic="reminder.due")
+    put(bare_db, a, appointment.id, topic="appointment.confirm")
     Relay(bare_db, {"mail": mail(box)}).run_once()
     state, _, _, error = standing(bare_db)[1]
     assert state == ("dead" if answer[0] == "5" else "pending")
@@ -284,7 +309,7 @@ def test_what_the_server_refuses_for_good_is_not_tried_again(bare_db, a, appoint
 
 
 def test_a_server_that_is_away_is_tried_again(bare_db, a, appointment):
-    put(bare_db, a, appointment.id, topic="reminder.due")
+    put(bare_db, a, appointment.id, topic="appointment.confirm")
     deliver = Mail("smtp+plain://127.0.0.1:1", sender="bookings@example.org")
     Relay(bare_db, {"mail": deliver}).run_once()
     assert standing(bare_db)[1][0] == "pending"
@@ -393,21 +418,21 @@ def test_both_languages_have_every_template():
 
 def test_a_hosts_templates_come_first_and_may_be_html(bare_db, a, appointment, box, tmp_path):
     (tmp_path / "en").mkdir()
-    (tmp_path / "en" / "reminder.txt").write_text("Hi {{ name }}\n\nSee you.\n")
-    (tmp_path / "en" / "reminder.html").write_text("<p>{{ student }}</p>")
+    (tmp_path / "en" / "booking_confirmed.txt").write_text("Hi {{ name }}\n\nSee you.\n")
+    (tmp_path / "en" / "booking_confirmed.html").write_text("<p>{{ student }}</p>")
     with bare_db.tenant(a):
         student = appointment.student
         student.first_name = "<b>Luz</b>"
         student.save()
-    _, told = written(bare_db, box, a, "reminder.due", appointment.id, options={"folders": [tmp_path]})
+    _, told = written(bare_db, box, a, "appointment.confirm", appointment.id, options={"folders": [tmp_path]})
     assert told["Subject"] == "Hi Eva"
     assert told.get_body(("html",)).get_content().strip() == "<p>&lt;b&gt;Luz&lt;/b&gt; Sosa</p>"
 
 
 def test_a_template_that_asks_for_what_is_not_there_is_given_up(bare_db, a, appointment, box, tmp_path):
     (tmp_path / "en").mkdir()
-    (tmp_path / "en" / "reminder.txt").write_text("Hi {{ nobody }}\n\nx")
-    written(bare_db, box, a, "reminder.due", appointment.id, options={"folders": [tmp_path]})
+    (tmp_path / "en" / "booking_confirmed.txt").write_text("Hi {{ nobody }}\n\nx")
+    written(bare_db, box, a, "appointment.confirm", appointment.id, options={"folders": [tmp_path]})
     assert standing(bare_db)[1][0] == "dead"
 
 

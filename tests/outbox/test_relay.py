@@ -209,6 +209,23 @@ def test_what_cannot_be_delivered_is_given_up_at_once(db, a, error):
     assert len(said) <= 500
 
 
+@pytest.mark.parametrize("payload", ["[]", "null", '"text"', "1"])
+def test_what_sql_put_that_is_no_message_is_given_up_and_holds_nothing_back(db, a, payload):
+    kept = Kept()
+    with db.tenant(a):
+        db.execute_sql(
+            "INSERT INTO outbox_messages (organization_id, topic, subject_type, subject_id, payload)"
+            " VALUES (%s, '', 'Appointment', 1, %s)",
+            (a.id, payload),
+        )
+    (second,) = put(db, a)
+    relay = Relay(db, {"kept": kept})
+    while relay.run_once():
+        pass
+    assert kept.ids == [second]
+    assert standing(db)[second - 1][0::3] == ("dead", "relay: UndeliverableError: the payload is no JSON object")
+
+
 def test_a_receiver_may_say_when_to_come_again(db, a):
     put(db, a)
 

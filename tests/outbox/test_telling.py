@@ -276,7 +276,7 @@ def test_a_tenant_sees_its_own_messages_and_moves_none(db, a, b):
     with db.tenant(a):
         credits.purchase(make_user(), 3)
         assert len(messages()) == 1
-        for sql in ("UPDATE outbox_messages SET state = state", "DELETE FROM outbox_messages"):
+        for sql in ("UPDATE outbox_messages SET dead = dead", "DELETE FROM outbox_messages"):
             with pytest.raises(PermissionDeniedError):
                 db.execute_sql(sql)
     with db.tenant(b):

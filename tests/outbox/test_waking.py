@@ -7,6 +7,7 @@ import time
 import psycopg2
 import pytest
 
+from rayces_core import outbox, sign_in
 from rayces_core.outbox import listening
 from rayces_core.outbox.listening import Listener
 from rayces_core.outbox.relaying import Relay
@@ -61,6 +62,19 @@ def test_a_transition_wakes_after_its_commit_and_one_that_is_undone_does_not(own
             appointment.cancel(reason="x")
             time.sleep(0.1)
             assert heard == []
+        wait_for(lambda: heard)
+
+
+def test_a_message_of_the_hosts_and_a_link_that_is_asked_for_wake_too(own_db, a, waker, heard):
+    with own_db.tenant(a):
+        user = make_user()
+        with own_db.atomic():
+            outbox.put("room.painted", {}, subject=("Room", 1))
+            time.sleep(0.1)
+            assert heard == []
+        wait_for(lambda: heard)
+        heard.clear()
+        sign_in.invite(user)
         wait_for(lambda: heard)
 
 

@@ -35,6 +35,29 @@ def test_the_right_password_gives_the_user_and_notes_the_sign_in(user):
     assert User.get_by_id(user.id).sign_in_count == 2
 
 
+@pytest.mark.parametrize("address", [None, ""])
+def test_an_empty_address_is_one_that_is_not_known(user, address):
+    sign_in.check_password("ana@example.org", PASSWORD, address=HERE)
+    entered = sign_in.check_password("ana@example.org", PASSWORD, address=address)
+    assert (entered.current_sign_in_ip, entered.last_sign_in_ip) == (None, HERE)
+    for _ in range(6):  # from this network a wait would have begun
+        assert type(refused(address=address)) is WrongCredentialsError
+    assert type(refused(address=HERE)) is WrongCredentialsError
+    tokens = sign_in.Tokens("s" * 32)
+    assert tokens.user(tokens.issue(user, "a phone", address=address)) == user
+    assert {device.address for device in sign_in.devices(user)} == {None}
+
+
+@pytest.mark.parametrize("address", [" ", "testclient", "203.0.113.7:80", "unix:", 5.5])
+def test_an_address_that_is_none_is_refused(user, address):
+    for use in (
+        lambda: sign_in.check_password("ana@example.org", PASSWORD, address=address),
+        lambda: sign_in.Tokens("s" * 32).issue(user, "a phone", address=address),
+    ):
+        with pytest.raises(InvalidDataError):
+            use()
+
+
 @pytest.mark.parametrize("email", ["ana@example.org", "nobody@example.org", "no address", "", None, "\x00", "a" * 1000])
 def test_what_is_wrong_is_one_error_and_is_not_told_apart(user, email):
     make_user(email="bea@example.org")  # has no password
@@ -79,11 +102,6 @@ def test_a_password_is_of_one_organization(db, user, b):
 def test_privileged_work_signs_nobody_in(db):
     with db.privileged(reason="a test"), pytest.raises(TenantNotSetError):
         sign_in.check_password("ana@example.org", PASSWORD)
-
-
-def test_an_address_that_is_none_is_refused(user):
-    with pytest.raises(InvalidDataError):
-        sign_in.check_password("ana@example.org", PASSWORD, address="somewhere")
 
 
 def test_only_a_confirmed_address_where_that_is_asked_for(user):

@@ -8,6 +8,8 @@ from centre.pages import PageRoute, back, page, words_of
 from centre.texts import TEXTS
 from centre.web import rayces
 from rayces_core import Role, sign_in
+from rayces_core.errors import TooManyAttemptsError, WrongCredentialsError
+from rayces_core.integrations.problems import problem
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 HOME = {Role.GUARDIAN: "/family", Role.PROFESSIONAL: "/week", Role.STAFF: "/desk", Role.ADMIN: "/desk"}
@@ -25,10 +27,14 @@ def form(request: Request) -> Response:
 
 @router.post("/sign-in")
 def enter(request: Request, email: Annotated[str, Form()], password: Annotated[str, Form()]) -> Response:
-    rayces.check_own_page(request.headers)
-    user = sign_in.check_password(email, password, address=request.client and request.client.host)
-    response = back(HOME[Role(user.role)], words_of(request)("welcome", name=user.full_name))
-    address = request.client and request.client.host
+    rayces.check_own_page(request)
+    words, address = words_of(request), request.client and request.client.host
+    try:
+        user = sign_in.check_password(email, password, address=address)
+    except (WrongCredentialsError, TooManyAttemptsError) as error:
+        told = problem(error, words.language)[1]
+        return back("/sign-in", told.get("detail") or told["title"], good=False)
+    response = back(HOME[Role(user.role)], words("welcome", name=user.full_name))
     device = request.headers.get("user-agent", "")[:200] or "?"
     rayces.set_cookie(request, response, rayces.tokens.issue(user, device, address=address))
     return response

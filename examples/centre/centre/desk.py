@@ -1,9 +1,9 @@
 """The desk: today's sessions, moving and substituting, admissions, a sheet of students."""
 
 import tempfile
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
@@ -14,17 +14,15 @@ from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Staff = Annotated[User, rayces.requires(Role.STAFF)]
-ADMISSION = ("apply", "waitlist", "admit", "enroll", "suspend", "resume", "discharge", "reject", "reapply")
+Admission = Literal["apply", "waitlist", "admit", "enroll", "suspend", "resume", "discharge", "reject", "reapply"]
 NEED_REASON = ("reject", "discharge")
 
 
 @router.get("/desk")
 def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
-    zone = organization_of(request.scope).zone
-    chosen = day or datetime.now(zone).date()
-    start = datetime.combine(chosen, time.min, zone)
-    within = Appointment.scheduled_at.between(start, start + timedelta(days=1))
-    sessions = Appointment.visible_to(me).where(within).with_people().order_by(Appointment.scheduled_at)
+    organization = organization_of(request.scope)
+    chosen = day or datetime.now(organization.zone).date()
+    sessions = Appointment.visible_to(me).starting(*organization.local_days(chosen)).with_people()
     return page(
         request,
         "desk.html",
@@ -59,10 +57,9 @@ def students(request: Request, me: Staff) -> Response:
 
 
 @router.post("/students/{student_id}/{event}")
-def admission(request: Request, me: Staff, student_id: int, event: str) -> Response:
+def admission(request: Request, me: Staff, student_id: int, event: Admission) -> Response:
     student = Student.visible_to(me).where(Student.id == student_id).get()
-    if event in ADMISSION:
-        getattr(student, event)(by=me, **({"reason": words_of(request)(event)} if event in NEED_REASON else {}))
+    getattr(student, event)(by=me, **({"reason": words_of(request)(event)} if event in NEED_REASON else {}))
     return back("/students", words_of(request)("done_admission"))
 
 

@@ -1,6 +1,6 @@
 """A family: its children, free times by local day, bookings, credits."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Annotated
 
@@ -34,7 +34,8 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
 def times(
     request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: Day | None = None
 ) -> Response:
-    zone = organization_of(request.scope).zone
+    organization = organization_of(request.scope)
+    zone = organization.zone
     child = Student.visible_to(me).where(Student.id == student).get()
     people = list(
         Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name)
@@ -42,8 +43,7 @@ def times(
     chosen = professional or (people[0].user_id if people else None)
     today = datetime.now(zone).date()
     first = max(day or today, today)
-    start = datetime.combine(first, time.min, zone)
-    slots = scheduling.free_slots(chosen, start, start + timedelta(days=DAYS)) if chosen else []
+    slots = scheduling.free_slots(chosen, *organization.local_days(first, DAYS)) if chosen else []
     by_day = groupby(slots, key=lambda slot: slot.start.astimezone(zone).date())
     return page(
         request,

@@ -8,14 +8,17 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from fastapi import Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from peewee import DoesNotExist
 
 from centre.texts import TEXTS, Words
+from centre.web import rayces
 from rayces_core import RaycesError, User
 from rayces_core.errors import InvalidDataError, UnauthenticatedError
-from rayces_core.integrations.problems import problem
+from rayces_core.integrations.problems import invalid_request, problem
 from rayces_core.integrations.tenants import organization_of
 
 HERE = Path(__file__).parent
@@ -76,15 +79,31 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except UnauthenticatedError:
-                return back("/sign-in")
-            except RaycesError as error:
-                status, told, _ = problem(error, language=words_of(request).language)
-                text = told.get("detail") or told["title"]
-                if request.method == "POST" and (came_from := own_page(request)):
-                    return back(came_from, text, good=False)
-                return page(request, "problem.html", status=status, text=text)
+                return signed_out(request)
+            except (RaycesError, DoesNotExist, RequestValidationError) as error:
+                return refused(request, error)
 
         return handle
+
+
+def signed_out(request: Request) -> Response:
+    """On to the sign-in, which tells whoever was signed in that it is over: ended elsewhere, or too long ago."""
+    had = rayces.cookie_of(https=False)["key"] in request.cookies
+    response = back("/sign-in", words_of(request)("session_over") if had else "", good=False)
+    if had:
+        rayces.clear_cookie(request, response)
+    return response
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """Back to the form with what was wrong, or a page that says it."""
+    language = words_of(request).language
+    is_malformed = isinstance(error, RequestValidationError)
+    status, told, _ = invalid_request([], language) if is_malformed else problem(error, language)
+    text = told.get("detail") or told["title"]
+    if request.method == "POST" and (came_from := own_page(request)):
+        return back(came_from, text, good=False)
+    return page(request, "problem.html", status=status, text=text)
 
 
 def own_page(request: Request) -> str | None:

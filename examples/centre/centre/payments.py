@@ -12,12 +12,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from centre.pages import PageRoute, back, page, words_of
 from centre.web import rayces
-from rayces_core import CreditTransaction, User, credits
+from rayces_core import CreditTransaction, User, credits, outbox
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 hooks = APIRouter(include_in_schema=False)
 PRICE_CENTS = 1_500_000
-SECRET = os.environ.get("CENTRE_PAYMENT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+SECRET = os.environ.get("CENTRE_PAYMENT_SECRET") or outbox.new_secret()
 
 
 def start_payment(payer: User, how_many: int, key: str) -> str:
@@ -43,6 +43,7 @@ def payment_page(request: Request, me: rayces.CurrentUser, reference: str) -> Re
 
 @router.post("/pay/{reference}")
 def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annotated[bool, Form()]) -> Response:
+    CreditTransaction.visible_to(me).where(CreditTransaction.payment_reference == reference).get()
     body = json.dumps({"reference": reference, "status": "paid" if accept else "refused"})
     number, now = f"msg_{uuid4().hex}", datetime.now(UTC)
     headers = {
@@ -60,7 +61,7 @@ def pay(request: Request, me: rayces.CurrentUser, reference: str, accept: Annota
 async def notified(request: Request) -> None:
     try:
         told = Webhook(SECRET).verify(await request.body(), dict(request.headers))
-    except WebhookVerificationError:
+    except (WebhookVerificationError, ValueError):  # what is no text cannot be verified
         raise HTTPException(400, "the signature is not ours") from None
     await rayces.run(settle, told["reference"], told["status"])
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_currency
 
 TEXTS: dict[str, dict[str, str]] = {
@@ -24,7 +24,10 @@ class Words:
         return TEXTS[self.language].get(key, key).format(**values)
 
     def day(self, moment: date | datetime) -> str:
-        return format_date(moment, "EEEE d MMMM", locale=self.language)
+        return format_date(moment, self("day_format"), locale=self.language)
+
+    def date(self, moment: date | datetime) -> str:
+        return format_skeleton("MMMd", moment, locale=self.language)
 
     def hour(self, moment: datetime) -> str:
         return format_time(moment, "HH:mm", locale=self.language)

@@ -12,4 +12,5 @@ rayces = Rayces(
     secret=os.environ["CENTRE_SECRET"],
     cookie="centre",
     exempt=("/static/*",),
+    max_body=2_000_000,
 )

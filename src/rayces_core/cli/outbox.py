@@ -114,6 +114,29 @@ def _stopped_by_signals(relay: Relay) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@outbox.command(epilog="\b\nExamples:\n  rayces outbox remind --hours 24 --hours 1")
+@click.option(
+    "--hours",
+    type=click.FloatRange(1 / 60, 87_840),
+    required=True,
+    multiple=True,
+    help="How long before a session; give each stage there is, and all of them each time.",
+)
+@database_options
+@click.pass_obj
+def remind(settings: Settings, hours: tuple[float, ...]) -> int:
+    """Leave a message for each session that comes so soon, of every organization; run it every few minutes.
+
+    Each session is told of once for each stage, and only for the nearest, from however many hosts this runs.
+    """
+    from rayces_core import scheduling
+
+    with settings.database() as database, database.privileged(reason="rayces outbox remind"):
+        told = scheduling.due_reminders([timedelta(hours=each) for each in hours], tell=True)
+    click.echo(f"{len(told)} reminders are left in the outbox")
+    return 0
+
+
 @outbox.command(name="list", epilog="\b\nExamples:\n  rayces outbox list\n  rayces outbox list --state pending --json")
 @click.option("--state", type=click.Choice(STATES), default="dead", show_default=True, help="Which messages.")
 @click.option("--organization", metavar="NAME", help="Only of this one, by subdomain or id.")

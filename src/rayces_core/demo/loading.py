@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from rayces_core import clock, scheduling
+from peewee import fn
+
+from rayces_core import clock, scheduling, sign_in
 from rayces_core.database.database import Database
 from rayces_core.demo.centres import CENTRES, Centre, Child, Session
 from rayces_core.demo.ledger import buy_credits
@@ -24,6 +26,7 @@ from rayces_core.models import (
     Student,
     User,
 )
+from rayces_core.models.signing_in import Credential
 
 # The events that lead to each state of an admission, and of an appointment once it is booked.
 ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
@@ -50,7 +53,11 @@ class People:
 
 
 def load_centres(
-    database: Database, centres: Sequence[Centre] = CENTRES, *, now: datetime | None = None
+    database: Database,
+    centres: Sequence[Centre] = CENTRES,
+    *,
+    now: datetime | None = None,
+    password: str | None = None,
 ) -> list[Organization]:
     """Make the centres and fill those that are empty, each in one transaction; returns their organizations.
 
@@ -58,6 +65,10 @@ def load_centres(
         database: migrated.
         centres: what to write.
         now: the moment that "this week" and "ago" are counted from; default: the present.
+        password: whoever has none yet may sign in by this one (extra `sign-in`); None gives nobody one.
+
+    Raises:
+        InvalidDataError: the password is too short.
     """
     moment = now or clock.now()
     organizations = []
@@ -66,6 +77,8 @@ def load_centres(
         with database.tenant(organization), database.atomic():
             if not User.select().exists():
                 _fill(organization, centre, moment)
+            if password is not None:
+                _let_in(password)
         organizations.append(organization)
     return organizations
 
@@ -81,6 +94,12 @@ def _organization(database: Database, centre: Centre) -> Organization:
         address=centre.address,
         settings={"cancellation_notice_hours": 24},
     )
+
+
+def _let_in(password: str) -> None:
+    has_one = fn.EXISTS(Credential.select(Credential.id).where(Credential.user == User.id))
+    for user in User.select().where(~has_one):
+        sign_in.set_password(user, password)
 
 
 def _fill(organization: Organization, centre: Centre, now: datetime) -> None:

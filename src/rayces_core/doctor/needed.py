@@ -38,7 +38,7 @@ WRITES: Final[dict[str, str]] = {
 }
 # What the admin role needs where that is not all of it.
 _ADMIN: Final[dict[str, str]] = {
-    "outbox_messages": "INSERT DELETE state attempts available_at delivered_to last_error settled_at",
+    "outbox_messages": "INSERT DELETE attempts available_at delivered_to last_error settled_at dead",
 }
 # Tables that the application's role may add rows to with these columns alone.
 _INSERTS: Final[dict[str, str]] = {

@@ -88,6 +88,7 @@ RaycesError                          error
 │   └── EmailUnconfirmedError        email_unconfirmed
 ├── TooManyAttemptsError             too_many_attempts
 ├── InvalidLinkError                 invalid_link
+├── BodyTooLargeError                too_large
 ├── BookingError                     booking
 │   ├── SlotTakenError               slot_taken               (OverlapError)
 │   ├── OutsideScheduleError         outside_schedule
@@ -249,6 +250,7 @@ from rayces_core.errors.server import (
     ValueRefusedError,
 )
 from rayces_core.errors.signing_in import (
+    BodyTooLargeError,
     EmailUnconfirmedError,
     InvalidLinkError,
     TooManyAttemptsError,
@@ -263,6 +265,7 @@ __all__ = [
     "AmbiguousColumnsError",
     "ArchiveError",
     "BalanceTooLargeError",
+    "BodyTooLargeError",
     "BookingError",
     "BookingWindowError",
     "CheckFailedError",

@@ -1,4 +1,4 @@
-"""What signing in raises. None of them says whether an address is known."""
+"""What signing in raises, none of which says whether an address is known; and what a request is too large for."""
 
 from __future__ import annotations
 
@@ -49,3 +49,13 @@ class InvalidLinkError(RaycesError):
 
     def __init__(self) -> None:
         super().__init__("this link does not work any more; ask for a new one")
+
+
+class BodyTooLargeError(RaycesError):
+    """The body of a request is larger than the application takes. Attribute: `limit`, bytes that it takes at most."""
+
+    code = "too_large"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"the body of the request is larger than {limit:,} bytes; send less, or raise max_body=")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from rayces_core.database.blocks import TenantBlock
-from rayces_core.errors import RaycesError, TenantNotCachedError, UnknownTenantError
+from rayces_core.errors import BodyTooLargeError, RaycesError, TenantNotCachedError, UnknownTenantError
 from rayces_core.integrations.exempt import Exempt
 from rayces_core.integrations.languages import preferred
 from rayces_core.integrations.needed import missing
@@ -36,6 +36,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Look-ups have threads of their own: behind endpoints that wait for the database, known tenants would wait as well.
 _look_ups: RunVar[CapacityLimiter] = RunVar("rayces_look_ups")
+
+# What is read of a body that is too large, and thrown away: who still sends might not hear the answer otherwise.
+DRAINED: Final = 16 * 1024**2
 
 # RFC 6455: a policy is broken, and something failed in the server.
 REFUSED, FAILED = 1008, 1011
@@ -114,6 +117,93 @@ class TenantMiddleware:
         if answer[0] >= 500:
             logger.error("the tenant of a request could not be found", exc_info=error)
         return answer
+
+
+class BodyLimit:
+    """Lets an application read at most so many bytes of a request's body, whether its length was announced or not.
+
+    Reading raises BodyTooLargeError, which the application answers as it answers others; if it does not, 413 is said
+    here. What an application does not read is not looked at.
+
+    Args:
+        app: the application around which it stands.
+        limit: bytes.
+        language: of the answer where the client says nothing.
+        error: makes another error of the limit, for a framework that takes this one for something else.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        limit: int,
+        language: str = "en",
+        error: Callable[[int], BodyTooLargeError] = BodyTooLargeError,
+    ) -> None:
+        self.app, self._limit, self._language, self._error = app, limit, language, error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; messages of web sockets are the server's to limit."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, self._limited(scope, receive), noted)
+        except BodyTooLargeError as error:
+            if has_begun:
+                raise
+            await refuse(scope, send, problem(error, language_of(scope, self._language)))
+        return None
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        left, is_refused = self._limit, False
+        announced = _announced(scope)
+
+        async def limited() -> Message:
+            nonlocal left, is_refused
+            if is_refused:  # whoever listens on is told when the client leaves, and no more of the body
+                return await _thrown_away(receive, None)
+            goes_on = not _waits_to_be_asked(scope)
+            if announced <= self._limit:
+                message = await receive()
+                goes_on = message.get("more_body", False)
+                left -= len(message.get("body", b""))
+                if left >= 0:
+                    return message
+            is_refused = True
+            if goes_on:  # asked again after its end, a server would wait for the client to leave
+                await _thrown_away(receive, DRAINED)
+            raise self._error(self._limit)
+
+        return limited
+
+
+def _announced(scope: Scope) -> int:
+    """The Content-Length; 0 where there is none, or none that a server would let through."""
+    lengths = [value for key, value in scope["headers"] if key == b"content-length"]
+    return max((int(value) for value in lengths if value.isdigit()), default=0)
+
+
+def _waits_to_be_asked(scope: Scope) -> bool:
+    """Whether the client sends its body only after `100 Continue`, which the first reading makes a server say."""
+    return any(key == b"expect" and value.lower() == b"100-continue" for key, value in scope["headers"])
+
+
+async def _thrown_away(receive: Receive, most: int | None) -> Message:
+    """Read on to the end of the body, or `most` bytes; without `most`, until the client leaves."""
+    read = 0
+    while True:
+        message = await receive()
+        read += len(message.get("body", b""))
+        is_over = most is not None and (read >= most or not message.get("more_body"))
+        if is_over or message["type"] == "http.disconnect":
+            return message
 
 
 def _limiter() -> CapacityLimiter:

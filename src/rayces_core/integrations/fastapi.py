@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, ParamSpec, TypeVar, cast
 
 import peewee
 
-from rayces_core.errors import RaycesError
-from rayces_core.integrations.host import HEALTH, Host, checked_roles
+from rayces_core.errors import BodyTooLargeError, RaycesError, UnauthenticatedError
+from rayces_core.integrations.host import HEALTH, Host, checked_roles, is_own_page
 from rayces_core.integrations.needed import missing
-from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, http_problem, invalid_request, pointer
+from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, fault_at, http_problem, invalid_request
 from rayces_core.models.user import Role, User
 from rayces_core.sign_in import Claims
 from rayces_core.tenancy.organization import Organization
@@ -32,11 +32,12 @@ try:
     from fastapi.security import HTTPBearer
     from starlette.exceptions import HTTPException
     from starlette.requests import HTTPConnection
+    from starlette.routing import Match, Mount
     from starlette.websockets import WebSocket
 except ImportError:
     raise missing("FastAPI", "fastapi") from None
 
-from rayces_core.integrations.asgi import FAILED, REFUSED, TenantMiddleware
+from rayces_core.integrations.asgi import FAILED, REFUSED, BodyLimit, TenantMiddleware
 from rayces_core.integrations.openapi import describe_problems
 from rayces_core.integrations.tenants import organization_of
 
@@ -47,6 +48,7 @@ T = TypeVar("T")
 
 # Where a request keeps who has signed in, for the language of its answers.
 USER: Final = "rayces.user"
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 # Close codes of web sockets: try again later.
 LATER: Final = 1013
 
@@ -56,6 +58,14 @@ class _Bearer(HTTPBearer):
 
     async def __call__(self, connection: HTTPConnection) -> None:
         """Leave the token to its reader."""
+
+
+class _RequestTooLargeError(BodyTooLargeError, HTTPException):
+    """The same; whatever else fails while FastAPI reads a body is a bad request to it."""
+
+    def __init__(self, limit: int) -> None:
+        BodyTooLargeError.__init__(self, limit)
+        self.status_code, self.detail, self.headers = 413, str(self), None
 
 
 class Rayces(Host):
@@ -124,9 +134,22 @@ class Rayces(Host):
 
     # -- pages --------------------------------------------------------------------------------------------------------
 
+    def check_own_page(self, request: Request) -> None:
+        """Refuse a form that a page of another origin has sent: for a sign-in, where no cookie is there to look at.
+
+        Raises:
+            UnauthenticatedError: it names another origin.
+        """
+        if not is_own_page(request.headers, request.url.scheme):
+            raise UnauthenticatedError("the form was sent by a page of another site")
+
     def set_cookie(self, request: Request, response: Response, token: str) -> None:
-        """Let the browser keep a token, for this host alone, out of reach of scripts; Secure where https is spoken."""
-        response.set_cookie(value=token, **self.cookie_of(https=request.url.scheme == "https"))
+        """Let the browser keep a token, as long as it lasts, for this host alone, out of reach of scripts.
+
+        Secure where https is spoken, as far as the server knows.
+        """
+        cookie = self.cookie_of(https=request.url.scheme == "https")
+        response.set_cookie(value=token, max_age=self.seconds_left(token), **cookie)
 
     def clear_cookie(self, request: Request, response: Response) -> None:
         """Let the browser forget the token; that ends no token: `sign_in.sign_out(me, said.device)` does."""
@@ -153,6 +176,8 @@ class Rayces(Host):
             language=self._language,
             token=self._tenant_of if self._tenant_from_token else None,
         )
+        if self._max_body is not None:
+            app.add_middleware(BodyLimit, limit=self._max_body, language=self._language, error=_RequestTooLargeError)
         app.router.lifespan_context = self._lifespan(app.router.lifespan_context)
         describe_problems(app)
         if health:
@@ -176,7 +201,8 @@ class Rayces(Host):
         return lifespan
 
     def _token_of(self, connection: HTTPConnection) -> str | None:
-        return self.token_in(connection.scope.get("method"), connection.headers, connection.cookies)
+        scope = connection.scope
+        return self.token_in(scope.get("method"), connection.headers, connection.cookies, scope.get("scheme", "http"))
 
     def _tenant_of(self, scope: Any) -> int | None:
         # As if it only read: whether the cookie counts is told by the endpoint, which answers with a problem.
@@ -195,15 +221,7 @@ class Rayces(Host):
         return _answered(connection, answer)
 
     async def _on_invalid(self, request: Request, error: RequestValidationError) -> Response:
-        told = [
-            {
-                "in": str(fault["loc"][0]) if fault["loc"] else "body",
-                "pointer": pointer(fault["loc"][1:]),
-                "code": fault["type"],
-                "detail": fault["msg"],
-            }
-            for fault in error.errors()
-        ]
+        told = [fault_at(str(loc[0]) if (loc := fault["loc"]) else "body", loc[1:], fault) for fault in error.errors()]
         return _answered(request, invalid_request(told, self._language_of_request(request)))
 
     async def _on_http(self, request: HTTPConnection, error: Exception) -> Response | None:
@@ -211,12 +229,14 @@ class Rayces(Host):
             await request.close(REFUSED)
             return None
         status, detail = getattr(error, "status_code", 500), getattr(error, "detail", None)
-        headers = getattr(error, "headers", None) or {}
+        headers = dict(getattr(error, "headers", None) or {})
+        if "Allow" in headers:
+            headers["Allow"] = ", ".join(_allowed(request, headers["Allow"].split(", ")))
         if status < 400 or status == 304:
             return Response(status_code=status, headers=headers)
         said = detail if isinstance(detail, str) else None
         answer = http_problem(status, self._language_of_request(request), said)
-        return _answered(request, (answer[0], answer[1], answer[2] | dict(headers)))
+        return _answered(request, (answer[0], answer[1], answer[2] | headers))
 
     def _language_of_request(self, connection: HTTPConnection) -> str:
         return self.language_for(connection.scope.get(USER), connection.headers.get("accept-language"))
@@ -238,6 +258,14 @@ class Rayces(Host):
 
 async def _alive() -> dict[str, str]:
     return {"status": "ok"}
+
+
+def _allowed(connection: HTTPConnection, named: list[str]) -> list[str]:
+    """Every method of an address (RFC 9110, 15.5.6): the framework names those of the first route alone."""
+    routes = [route for route in connection.app.routes if not isinstance(route, Mount)]
+    asked = [{**connection.scope, "method": method} for method in METHODS]
+    found = {scope["method"] for scope in asked for route in routes if route.matches(scope)[0] is Match.FULL}
+    return sorted({*named, *found})
 
 
 def _answered(connection: HTTPConnection, answer: Problem) -> Response:

@@ -6,8 +6,9 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from rayces_core import clock
 from rayces_core.database.database import Database
 from rayces_core.errors import (
     ConfigurationError,
@@ -35,6 +36,8 @@ READING: Final = ("GET", "HEAD", "OPTIONS")
 HEALTH: Final = ("/healthz", "/readyz")
 # A key in the database is a column of 255 characters, and stands behind the user's id.
 LONGEST_KEY: Final = 200
+PORTS: Final = {"http": 80, "https": 443}
+SECURED: Final = {"ws": "http", "wss": "https"}
 _ID: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -53,6 +56,7 @@ class Host:
         exempt: paths that are served without a tenant: "/about", "/static/*".
         in_event_loop: "allow" leaves the database as it is.
         ready_seconds: how long /readyz waits for the database.
+        max_body: bytes that a request's body may have (413 for more); None leaves that to the server.
     """
 
     def __init__(
@@ -71,16 +75,19 @@ class Host:
         exempt: Iterable[str] = (),
         in_event_loop: Literal["allow", "refuse"] = "refuse",
         ready_seconds: float = 2.0,
+        max_body: int | None = None,
     ) -> None:
         if language not in LANGUAGES:
             raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
         if not (domain or header or path_prefix or tenant_from_token):
             raise ConfigurationError("say how requests name their tenant: domain=, header=, path_prefix= or the token")
+        if max_body is not None and max_body < 1:
+            raise ConfigurationError(f"max_body is a number of bytes, or None for no limit, not {max_body!r}")
         self.db, self.resolver = db, Resolver(db, domain=domain, header=header, path_prefix=path_prefix)
         self._given_tokens = Tokens(secret) if tokens is None and secret is not None else tokens
         self._cookie, self._language, self._language_of = cookie, language, language_of
         self._tenant_from_token, self._exempt = tenant_from_token, tuple(exempt)
-        self._ready_seconds = ready_seconds
+        self._ready_seconds, self._max_body = ready_seconds, max_body
         if in_event_loop == "refuse":
             db.refuse_event_loops()
         self._prepare()
@@ -97,28 +104,22 @@ class Host:
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def token_in(self, method: str | None, headers: Any, cookies: Mapping[str, str]) -> str | None:
+    def token_in(
+        self, method: str | None, headers: Any, cookies: Mapping[str, str], scheme: str = "http"
+    ) -> str | None:
         """The access token of a request: of the Authorization header, else of the cookie.
 
         Browsers send cookies along with what other sites' pages ask for, so a cookie counts only where the request
-        reads, or comes from a page of the same host. A web socket has no method and is treated as one that writes.
+        reads, or comes from a page of the same origin. A web socket has no method and is treated as one that writes.
+        `scheme` is what the server believes was spoken.
         """
-        scheme, _, token = str(headers.get("authorization", "")).partition(" ")
-        if scheme.lower() == "bearer" and token.strip():
+        kind, _, token = str(headers.get("authorization", "")).partition(" ")
+        if kind.lower() == "bearer" and token.strip():
             return token.strip()
         found = cookies.get(self._cookie) if self._cookie is not None else None
-        if found is not None and method not in READING and not _is_own_page(headers):
+        if found is not None and method not in READING and not is_own_page(headers, scheme):
             raise UnauthenticatedError("the cookie was sent along by a page of another site")
         return found
-
-    def check_own_page(self, headers: Any) -> None:
-        """Refuse a form that a page of another host has sent: for a sign-in, where there is no cookie yet to look at.
-
-        Raises:
-            UnauthenticatedError: it names another origin.
-        """
-        if not _is_own_page(headers):
-            raise UnauthenticatedError("the form was sent by a page of another site")
 
     def cookie_of(self, *, https: bool) -> dict[str, Any]:
         """Name and attributes of the cookie that keeps a token; frameworks' own `set_cookie` and the other take them.
@@ -129,6 +130,13 @@ class Host:
         if self._cookie is None:
             raise ConfigurationError("give Rayces(…, cookie='session') so that a browser can keep tokens")
         return {"key": self._cookie, "httponly": True, "samesite": "lax", "secure": https}
+
+    def seconds_left(self, token: str) -> int | None:
+        """How long a token that was issued just now lasts, and so its cookie; None where it does not say so."""
+        expires_at = _unverified(token).get("exp")
+        if not isinstance(expires_at, int):
+            return None
+        return max(0, expires_at - int(clock.now().timestamp()))
 
     def claims_of(self, token: str | None) -> Claims:
         """What a valid token of the bound tenant says; no query. UnauthenticatedError without one."""
@@ -144,10 +152,7 @@ class Host:
 
     def tenant_named_by(self, token: str | None) -> int | None:
         """Id of the organization that a token names. Not proved here: a name opens nothing."""
-        try:
-            audience = jwt.decode(token or "", options={"verify_signature": False}).get("aud")
-        except jwt.InvalidTokenError:
-            return None
+        audience = _unverified(token).get("aud")
         return int(audience) if isinstance(audience, str) and _ID.fullmatch(audience) else None
 
     # -- rules of requests --------------------------------------------------------------------------------------------
@@ -201,13 +206,35 @@ class Host:
         self.db.disconnect()
 
 
-def _is_own_page(headers: Mapping[str, str]) -> bool:
-    """Whether no page of another host sent a request; browsers name the page's origin, other clients need not."""
+def is_own_page(headers: Any, scheme: str) -> bool:
+    """Whether no page of another origin sent a request; browsers name the page's, other clients need not.
+
+    The same host and port, those of the scheme where none is named. Who speaks https is sent nothing by a page that
+    anybody on the way could have written; where the server says http, a proxy before it may have spoken https.
+    """
     origin = headers.get("origin")
+    if origin is None:
+        return True
+    spoken = SECURED.get(scheme, scheme)
     try:
-        return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        page = urlsplit(origin)
+        here = urlsplit(f"{page.scheme if spoken == 'http' else spoken}://{headers.get('host', '')}")
+        return page.hostname is not None and _origin(page) == _origin(here)
     except ValueError:  # no origin that a browser would send
         return False
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
+
+
+def _unverified(token: str | None) -> dict[str, Any]:
+    """What a token says, believed by nobody."""
+    try:
+        said: dict[str, Any] = jwt.decode(token or "", options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return {}
+    return said
 
 
 def checked_roles(roles: tuple[Role, ...]) -> tuple[Role, ...]:

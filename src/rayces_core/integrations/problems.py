@@ -75,6 +75,11 @@ def invalid_request(errors: list[dict[str, Any]], language: str = "en") -> Probl
     return 422, body | {"errors": errors}, _headers(None, 422, language)
 
 
+def fault_at(where: str, place: Iterable[Any], fault: Mapping[str, Any]) -> dict[str, str]:
+    """A fault that Pydantic has found, for `invalid_request`: in the body, the query, a header; and where there."""
+    return {"in": where, "pointer": pointer(place), "code": fault["type"], "detail": fault["msg"]}
+
+
 def status_of(error: BaseException) -> int:
     """The HTTP status of an error; 503 for a fault that passes when the whole is tried again."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from enum import Enum
 from types import UnionType
 from typing import Any, Final, cast
 from uuid import UUID
@@ -28,6 +29,7 @@ from rayces_core.fields import (
     UTCDateTimeField,
 )
 from rayces_core.models import Appointment, Student
+from rayces_core.scheduling.calendar import LONGEST_MINUTES, SHORTEST_MINUTES
 from rayces_core.tenancy.scoped import ScopedModel
 
 SECRET: Final = re.compile(r"^(jti|uid|idempotency_key)$|password|secret|token|fingerprint|digest|hash|.*_ip$")
@@ -42,6 +44,11 @@ EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
     (bool, True),
     (int, 1),
 )
+# What the description says of numbers that the functions themselves refuse, each with its own error.
+ID: Final[dict[str, Any]] = {"minimum": 1, "maximum": 2**63 - 1}
+LIMITS: Final[dict[str, dict[str, Any]]] = {
+    "duration_minutes": {"minimum": SHORTEST_MINUTES, "maximum": LONGEST_MINUTES}
+}
 
 
 class Request(BaseModel):
@@ -126,7 +133,9 @@ def input_of(
             continue
         kind = _asked(_hint(parameter.annotation))
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[key] = (kind, Field(default, alias=_alias(key, parameter.annotation), examples=_example(kind)))
+        alias = _alias(key, parameter.annotation)
+        limits = ID if alias else LIMITS.get(key)
+        fields[key] = (kind, Field(default, alias=alias, examples=_example(kind), json_schema_extra=limits))
     made: type[Request] = create_model(name, __base__=Request, **cast("Any", fields))
     return made
 
@@ -160,10 +169,12 @@ def _answered(field: peewee.Field) -> tuple[Any, Any]:
 
 
 def _example(kind: Any) -> list[Any] | None:
+    kinds = (kind, *typing.get_args(kind))
     for known, example in EXAMPLES:
-        if kind is known or known in typing.get_args(kind):
+        if known in kinds:
             return [example]
-    return None
+    choices = next((each for each in kinds if isinstance(each, type) and issubclass(each, Enum)), None)
+    return None if choices is None else [next(iter(choices)).value]
 
 
 def _is_key(field: Any) -> bool:

@@ -26,6 +26,7 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.ConstraintError, e.DuplicateError, e.OverlapError, e.StillReferencedError),
         *(e.InvalidTransitionError, e.LifecycleError, e.TransitionRefusedError),
     ),
+    413: (e.BodyTooLargeError,),
     422: (
         *(e.BookingWindowError, e.OutsideScheduleError, e.StartOffGridError, e.TooSoonError),
         *(e.CheckFailedError, e.ReferenceNotFoundError, e.IdempotencyConflictError),
@@ -73,6 +74,7 @@ FACTS: Final[dict[type[BaseException], tuple[str, ...]]] = {
     e.TooSoonError: ("earliest",),
     e.BookingWindowError: ("latest",),
     e.ClientLimitError: ("setting", "limit"),
+    e.BodyTooLargeError: ("limit",),
     e.StudentNotAdmittedError: ("admission_state",),
     e.TooManyAttemptsError: ("retry_after",),
     e.InsufficientCreditsError: ("required", "available"),

@@ -8,20 +8,26 @@ also where the client has left.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from rayces_core.database.blocks import TenantBlock
-from rayces_core.errors import RaycesError, TenantNotCachedError, UnknownTenantError
+from rayces_core.errors import BodyTooLargeError, RaycesError, TenantNotCachedError, UnknownTenantError
 from rayces_core.integrations.exempt import Exempt
 from rayces_core.integrations.languages import preferred
 from rayces_core.integrations.problems import MEDIA_TYPE, Problem, encoded, problem
 from rayces_core.integrations.tenants import TENANT, Resolver
 
 logger = logging.getLogger("rayces_core")
+
+# As in `asgi`: read of a body that is too large, and thrown away, so that who still sends hears the answer.
+DRAINED: Final = 16 * 1024**2
+AT_ONCE: Final = 64 * 1024
 
 
 class TenantMiddleware:
@@ -99,12 +105,87 @@ class _Bound:
                 close()
 
 
-def refuse(environ: WSGIEnvironment, start_response: StartResponse, answer: Problem) -> list[bytes]:
-    """Answer a request with a problem."""
+class BodyLimit:
+    """Lets an application read at most so many bytes of a request's body; see `asgi.BodyLimit`."""
+
+    def __init__(self, app: WSGIApplication, *, limit: int, language: str = "en") -> None:
+        self.app, self._limit, self._language = app, limit, language
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request; what it reads of the body is counted."""
+        environ["wsgi.input"] = LimitedInput(environ["wsgi.input"], self._limit, _announced(environ))
+        try:
+            return self.app(environ, start_response)
+        except BodyTooLargeError as error:
+            answer = problem(error, preferred(environ.get("HTTP_ACCEPT_LANGUAGE", ""), self._language))
+            # An application may have begun to answer: the server knows whether anything was sent.
+            return refuse(environ, start_response, answer, sys.exc_info())
+
+
+class LimitedInput:
+    """A request's input, of which so many bytes are given; asking for more than that raises BodyTooLargeError.
+
+    Args:
+        stream: the server's. limit: bytes. announced: the Content-Length, or None: then the stream ends by itself.
+    """
+
+    def __init__(self, stream: Any, limit: int, announced: int | None) -> None:
+        self._stream, self._limit, self._announced, self._given = stream, limit, announced, 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read so many bytes, or all there are."""
+        if size is not None and size >= 0:
+            return self._counted(self._stream.read, size)
+        return b"".join(iter(partial(self.read, AT_ONCE), b""))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read up to the end of the line."""
+        return self._counted(self._stream.readline, self._limit + 1 if size is None or size < 0 else size)
+
+    def readlines(self, _hint: int = -1) -> list[bytes]:
+        """Read all lines."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _counted(self, read: Callable[[int], bytes], size: int) -> bytes:
+        if max(self._given, self._announced or 0) > self._limit:
+            self._refuse()
+        ends = self._limit + 1 if self._announced is None else self._announced
+        part = read(min(size, ends - self._given))
+        self._given += len(part)
+        if self._given > self._limit:
+            self._refuse()
+        return part
+
+    def _refuse(self) -> None:
+        ends = DRAINED if self._announced is None else min(DRAINED, self._announced)
+        while self._given < ends and (part := self._stream.read(min(AT_ONCE, ends - self._given))):
+            self._given += len(part)
+        self._given = max(self._given, ends)  # whoever asks again is refused again, and waits for nothing
+        raise BodyTooLargeError(self._limit)
+
+
+def _announced(environ: WSGIEnvironment) -> int | None:
+    """The Content-Length; None where the server says that the input ends with the body, as a chunked one does.
+
+    Without either there is no body (PEP 3333 has no other way to tell where it ends).
+    """
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit():
+        return int(length)
+    return None if environ.get("wsgi.input_terminated") else 0
+
+
+def refuse(
+    environ: WSGIEnvironment, start_response: StartResponse, answer: Problem, failed: Any = (None, None, None)
+) -> list[bytes]:
+    """Answer a request with a problem; `failed` is the error of an application that may have begun to answer."""
     status, body, headers = answer
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     # WSGI gives the bytes of a path as if they were Latin-1 (PEP 3333).
     content = encoded(body | {"instance": path.encode("latin-1", "replace").decode(errors="replace")})
     fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content))} | headers
-    start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()))
+    start_response(f"{status} {HTTPStatus(status).phrase}", list(fields.items()), *([failed] if failed[0] else []))
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]

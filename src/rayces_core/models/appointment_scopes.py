@@ -26,6 +26,11 @@ class AppointmentSelect(TenantSelect[Row]):
         ahead = self.in_state("pre_confirmed", "confirmed").where(begins >= moment, self._no_overdue_hold(moment))
         return ahead.order_by(begins, self.model.id)
 
+    def starting(self, since: datetime, before: datetime) -> Self:
+        """Those that begin at `since` or later and before `before`, the first one first."""
+        begins = self.model.scheduled_at
+        return self.where(begins >= since, begins < before).order_by(begins, self.model.id)
+
     def in_state(self, *states: str) -> Self:
         """Those in one of these states; at least one is needed."""
         if not states:

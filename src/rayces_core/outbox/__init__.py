@@ -18,6 +18,7 @@ from rayces_core.outbox.topics import (
     AppointmentPayload,
     CreditTransactionPayload,
     Payload,
+    ReminderPayload,
     ReschedulePayload,
     StudentPayload,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Message",
     "Payload",
     "Relay",
+    "ReminderPayload",
     "ReschedulePayload",
     "StudentPayload",
     "Waker",

@@ -43,15 +43,15 @@ _CLAIM: Final = Sent(
     """
 WITH RECURSIVE tenants (id) AS (
     (SELECT organization_id FROM outbox_messages
-      WHERE state = 'pending' AND organization_id > %(after)s ORDER BY organization_id, available_at LIMIT 1)
+      WHERE settled_at IS NULL AND organization_id > %(after)s ORDER BY organization_id, available_at LIMIT 1)
     UNION ALL
     SELECT (SELECT organization_id FROM outbox_messages
-             WHERE state = 'pending' AND organization_id > tenants.id ORDER BY organization_id, available_at LIMIT 1)
+             WHERE settled_at IS NULL AND organization_id > tenants.id ORDER BY organization_id, available_at LIMIT 1)
       FROM tenants WHERE tenants.id IS NOT NULL
 ), look AS MATERIALIZED (
     SELECT due.* FROM tenants CROSS JOIN LATERAL (
         SELECT organization_id, id, subject_type, subject_id, available_at FROM outbox_messages
-         WHERE organization_id = tenants.id AND state = 'pending' AND available_at <= statement_timestamp()
+         WHERE organization_id = tenants.id AND settled_at IS NULL AND available_at <= statement_timestamp()
            AND organization_id <> ALL (%(busy)s)
            AND EXISTS (SELECT 1 FROM organizations WHERE organizations.id = tenants.id AND active)
          ORDER BY available_at, id LIMIT %(looks)s
@@ -60,7 +60,7 @@ WITH RECURSIVE tenants (id) AS (
     SELECT look.*, head.id AS head_id, head.available_at AS head_at FROM look CROSS JOIN LATERAL (
         SELECT id, available_at FROM outbox_messages AS earlier
          WHERE earlier.organization_id = look.organization_id AND earlier.subject_type = look.subject_type
-           AND earlier.subject_id = look.subject_id AND earlier.state = 'pending'
+           AND earlier.subject_id = look.subject_id AND earlier.settled_at IS NULL
          ORDER BY id LIMIT 1
     ) AS head
 ), ready AS (
@@ -72,12 +72,12 @@ WITH RECURSIVE tenants (id) AS (
 ), taken AS MATERIALIZED (
     SELECT organization_id, id FROM outbox_messages
       JOIN chosen USING (organization_id, id)
-     WHERE state = 'pending' AND available_at <= statement_timestamp()
+     WHERE settled_at IS NULL AND available_at <= statement_timestamp()
        FOR UPDATE OF outbox_messages SKIP LOCKED
 ), aside AS MATERIALIZED (
     SELECT outbox_messages.organization_id, outbox_messages.id, head_at FROM outbox_messages
       JOIN headed ON headed.organization_id = outbox_messages.organization_id AND headed.id = outbox_messages.id
-     WHERE head_id <> headed.id AND head_at > statement_timestamp() AND state = 'pending'
+     WHERE head_id <> headed.id AND head_at > statement_timestamp() AND settled_at IS NULL
        AND outbox_messages.available_at <= statement_timestamp()
        FOR UPDATE OF outbox_messages SKIP LOCKED
 ), put_off AS (
@@ -98,7 +98,7 @@ SELECT (SELECT count(*) FROM put_off), (SELECT max(organization_id) FROM look), 
 _SETTLE: Final = Sent(
     """
 UPDATE outbox_messages SET
-    state = said.state, delivered_to = said.delivered_to::jsonb, last_error = said.error,
+    dead = said.state = 'dead', delivered_to = said.delivered_to::jsonb, last_error = said.error,
     attempts = outbox_messages.attempts - said.untried,
     settled_at = CASE said.state WHEN 'pending' THEN NULL ELSE clock_timestamp() END,
     available_at = CASE said.state WHEN 'pending' THEN clock_timestamp() + said.pause * interval '1 second'
@@ -107,7 +107,7 @@ UPDATE outbox_messages SET
               %(untried)s)
        AS said (organization_id, id, attempts, state, delivered_to, error, pause, untried)
  WHERE outbox_messages.organization_id = said.organization_id AND outbox_messages.id = said.id
-   AND outbox_messages.state = 'pending' AND outbox_messages.attempts = said.attempts
+   AND outbox_messages.settled_at IS NULL AND outbox_messages.attempts = said.attempts
 RETURNING outbox_messages.organization_id, outbox_messages.id""",
     types={
         "organizations": "bigint[]",
@@ -131,12 +131,12 @@ WITH next AS MATERIALIZED (
         SELECT id FROM outbox_messages
          WHERE outbox_messages.organization_id = settled.organization_id
            AND outbox_messages.subject_type = settled.subject_type
-           AND outbox_messages.subject_id = settled.subject_id AND state = 'pending' ORDER BY id LIMIT 1
+           AND outbox_messages.subject_id = settled.subject_id AND settled_at IS NULL ORDER BY id LIMIT 1
      ) AS pending
 )
 UPDATE outbox_messages SET available_at = clock_timestamp(), last_error = nullif(last_error, %(put_off)s) FROM next
  WHERE outbox_messages.organization_id = next.organization_id AND outbox_messages.id = next.id
-   AND state = 'pending' AND attempts = 0 AND (available_at <= clock_timestamp() OR last_error = %(put_off)s)""",
+   AND settled_at IS NULL AND attempts = 0 AND (available_at <= clock_timestamp() OR last_error = %(put_off)s)""",
     types={"organizations": "bigint[]", "types": "text[]", "ids": "bigint[]", "put_off": "text"},
 )
 
@@ -145,7 +145,7 @@ _HOLD: Final = Sent(
 UPDATE outbox_messages SET available_at = clock_timestamp() + %(lease)s * interval '1 second'
   FROM unnest(%(organizations)s, %(ids)s, %(attempts)s) AS held (organization_id, id, attempts)
  WHERE outbox_messages.organization_id = held.organization_id AND outbox_messages.id = held.id
-   AND state = 'pending' AND outbox_messages.attempts = held.attempts
+   AND settled_at IS NULL AND outbox_messages.attempts = held.attempts
 RETURNING outbox_messages.organization_id, outbox_messages.id, outbox_messages.attempts""",
     types={"organizations": "bigint[]", "ids": "bigint[]", "attempts": "integer[]", "lease": "double precision"},
 )
@@ -186,7 +186,7 @@ def claim(db: Database, *, after: int, busy: Sequence[int], batch: int, per_tena
     values = {"after": after, "busy": list(busy), "looks": looks, "most": max(looks, batch * LOOKS_PER_MESSAGE)}
     values |= {"lease": float(lease), "put_off": PUT_OFF}
     rows = _run(db, _CLAIM, {**values, "per_tenant": per_tenant, "batch": batch}).fetchall()
-    messages = [(_message(row[2:]), tuple(row[12])) for row in rows if row[2] is not None]
+    messages = [(_message(row[2:]), _names(row[12])) for row in rows if row[2] is not None]
     return Claim(messages, rows[0][0], rows[0][1])
 
 
@@ -194,6 +194,10 @@ def _message(row: Sequence[Any]) -> Message:
     organization, id_, message_id, topic, version, subject_type, subject_id, payload, occurred_at, attempts, _ = row
     subject = (subject_type, subject_id)
     return Message(organization, id_, message_id, topic, version, subject, payload, occurred_at, attempts)
+
+
+def _names(delivered_to: Any) -> tuple[str, ...]:
+    return tuple(map(str, delivered_to)) if isinstance(delivered_to, list) else ()
 
 
 def settle(db: Database, verdicts: Iterable[Verdict]) -> int:

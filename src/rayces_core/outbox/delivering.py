@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from rayces_core.errors import DeliveryError, UndeliverableError
 from rayces_core.outbox.claiming import Verdict
@@ -56,7 +56,10 @@ def pause_after(attempt: int) -> float:
 
 def deliver(db: Database, handlers: Handlers, message: Message, have: tuple[str, ...]) -> Attempt:
     """Give the message to each who does not have it yet, with its organization bound."""
-    attempt = Attempt(list(have))
+    attempt, payload = Attempt(list(have)), cast("object", message.payload)
+    if not isinstance(payload, dict):  # put by SQL of somebody's own
+        attempt.failures.append(("relay", UndeliverableError("the payload is no JSON object")))
+        return attempt
     try:
         with db.tenant(message.organization_id) if handlers.has_fans else nullcontext():
             targets = handlers.targets(message)

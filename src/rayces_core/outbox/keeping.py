@@ -15,22 +15,29 @@ if TYPE_CHECKING:
 
 STATES: Final = ("pending", "delivered", "dead")
 BATCH: Final = 1000
-_LISTED: Final = """
-SELECT organization_id, id, message_id::text, topic, subject_type, subject_id, state, attempts, delivered_to,
+_STATE: Final = "CASE WHEN settled_at IS NULL THEN 'pending' WHEN dead THEN 'dead' ELSE 'delivered' END"
+# In the words of the indexes of what is settled and what is not.
+_OF_STATE: Final = {
+    "pending": "settled_at IS NULL",
+    "delivered": "settled_at IS NOT NULL AND NOT dead",
+    "dead": "settled_at IS NOT NULL AND dead",
+}
+_LISTED: Final = f"""
+SELECT organization_id, id, message_id::text, topic, subject_type, subject_id, {_STATE}, attempts, delivered_to,
        last_error, occurred_at, available_at, settled_at
-  FROM outbox_messages WHERE {where} ORDER BY organization_id, id LIMIT %(limit)s"""
+  FROM outbox_messages WHERE {{where}} ORDER BY organization_id, id LIMIT %(limit)s"""
 _RETRY: Final = """
-UPDATE outbox_messages SET state = 'pending', settled_at = NULL, attempts = 0, available_at = clock_timestamp()
+UPDATE outbox_messages SET dead = false, settled_at = NULL, attempts = 0, available_at = clock_timestamp()
  WHERE (organization_id, id) IN (
     SELECT organization_id, id FROM outbox_messages WHERE {where} ORDER BY settled_at LIMIT %(batch)s
        FOR UPDATE SKIP LOCKED)"""
 _PRUNE: Final = """
 DELETE FROM outbox_messages WHERE (organization_id, id) IN (
     SELECT organization_id, id FROM outbox_messages
-     WHERE state <> 'pending' AND settled_at < clock_timestamp() - %(age)s AND state = ANY (%(states)s)
+     WHERE settled_at < clock_timestamp() - %(age)s AND (%(dead)s OR NOT dead)
      ORDER BY settled_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)"""
-_COUNTED: Final = """
-SELECT state, count(*), min(occurred_at) FROM outbox_messages WHERE {where} GROUP BY state"""
+_COUNTED: Final = f"""
+SELECT {_STATE}, count(*) FROM outbox_messages WHERE {{where}} GROUP BY 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def counted(db: Database, *, organization: int | None = None) -> dict[str, int]:
     """How many messages are in each state."""
     where, values = _where(None, organization, None)
     found = _privileged(db, "rayces outbox list", _COUNTED.format(where=where), values).fetchall()
-    return dict.fromkeys(STATES, 0) | {state: count for state, count, _ in found}
+    return dict.fromkeys(STATES, 0) | dict(found)
 
 
 def retry(
@@ -103,8 +110,7 @@ def prune(db: Database, *, older_than: timedelta, dead: bool = False, batch: int
     """
     if not isinstance(older_than, timedelta) or older_than < timedelta(0):
         raise InvalidDataError("older_than", older_than, "must be a timedelta of zero or more")
-    states = ["delivered", "dead"] if dead else ["delivered"]
-    return _in_batches(db, "rayces outbox prune", _PRUNE, {"age": older_than, "states": states}, batch)
+    return _in_batches(db, "rayces outbox prune", _PRUNE, {"age": older_than, "dead": dead}, batch)
 
 
 def _in_batches(db: Database, reason: str, sql: str, values: dict[str, Any], batch: int = BATCH) -> int:
@@ -125,9 +131,10 @@ def _privileged(db: Database, reason: str, sql: str, values: dict[str, Any]) -> 
 def _where(state: str | None, organization: int | None, topic: str | None) -> tuple[str, dict[str, Any]]:
     if state is not None and state not in STATES:
         raise InvalidDataError("state", state, f"must be one of {', '.join(STATES)}")
-    given = {"state": state, "organization_id": organization, "topic": topic}
+    given = {"organization_id": organization, "topic": topic}
     named = {name: value for name, value in given.items() if value is not None}
-    return " AND ".join([f"{name} = %({name})s" for name in named]) or "true", named
+    conditions = [f"{name} = %({name})s" for name in named] + ([] if state is None else [_OF_STATE[state]])
+    return " AND ".join(conditions) or "true", named
 
 
 def _uuid(given: str) -> str:

@@ -17,7 +17,7 @@ from rayces_core.models.user import User
 from rayces_core.outbox.calendar import CANCEL, REQUEST
 from rayces_core.outbox.message import Message
 
-WAITING: Final = (AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED)
+WAITING: Final = (AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED)  # has not been confirmed meanwhile
 # Changes after which a calendar must take the newer message for the newer one.
 _CHANGES: Final = ("confirm", "reschedule", "reopen", "cancel", "expire")
 
@@ -91,7 +91,7 @@ def _confirmed(message: Message) -> list[Letter]:
 def _held(message: Message) -> list[Letter]:
     if message.payload.get("to_state") != AppointmentState.PRE_CONFIRMED or not _is(message, *WAITING):
         return []  # who has confirmed meanwhile need not be asked to
-    return booking_letter("hold_expiring", message)
+    return booking_letter("booking_held", message)
 
 
 def _moved(message: Message) -> list[Letter]:
@@ -110,7 +110,9 @@ def _cancelled(message: Message) -> list[Letter]:
 
 
 def _reminded(message: Message) -> list[Letter]:
-    return booking_letter("reminder", message) if _is(message, *WAITING, AppointmentState.CONFIRMED) else []
+    if _is(message, AppointmentState.PRE_CONFIRMED):
+        return booking_letter("hold_expiring", message)
+    return booking_letter("reminder", message) if _is(message, AppointmentState.CONFIRMED) else []
 
 
 def _is(message: Message, *states: AppointmentState) -> bool:
@@ -145,7 +147,7 @@ LETTERS: Final[dict[str, Writer]] = {
     "appointment.reschedule": _moved,
     "appointment.cancel": _cancelled,
     "appointment.expire": _cancelled,
-    "reminder.due": _reminded,
+    "appointment.remind": _reminded,
     "credit_transaction.post": _spent,
     "user.invited": _account("invitation"),
     "user.confirmation_requested": _account("confirmation"),

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from rayces_core.errors import ConfigurationError, MissingExtraError, UndeliverableError
 
 NAMES: Final = (
+    "booking_held",
     "booking_confirmed",
     "booking_cancelled",
     "reminder",

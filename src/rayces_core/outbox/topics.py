@@ -51,6 +51,12 @@ class ReschedulePayload(AppointmentPayload):
     was_duration_minutes: int
 
 
+class ReminderPayload(AppointmentPayload):
+    """A session that comes soon is to be reminded of: `minutes_ahead` is the stage, of those that were asked for."""
+
+    minutes_ahead: int
+
+
 class StudentPayload(Payload):
     """A student's admission went on."""
 
@@ -95,6 +101,7 @@ _OWN: Final[dict[Any, type[Payload]]] = {
 _FURTHER: Final[dict[str, type[BaseModel]]] = {
     "appointment.book": AppointmentPayload,
     "appointment.reschedule": ReschedulePayload,
+    "appointment.remind": ReminderPayload,
     "credit_transaction.post": CreditTransactionPayload,
     "user.reset_requested": AccountPayload,
     "user.confirmation_requested": AccountPayload,

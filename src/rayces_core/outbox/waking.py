@@ -21,6 +21,7 @@ from rayces_core.database.urls import with_defaults
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.student import Student
 from rayces_core.outbox.listening import CHANNEL
+from rayces_core.state_machine import telling
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
@@ -32,10 +33,10 @@ _LIFECYCLES: Final = (Appointment.lifecycle, Student.lifecycle, entries)
 
 
 class Waker:
-    """Wakes the relays of a database after each transition, booking and posting that this process commits.
+    """Wakes the relays of a database after each transition, booking, posting or message that this process commits.
 
     One for each Database, made where the application starts; `close` ends it. `wake` may be called as well, such as
-    by `db.on_commit(waker.wake)`, for messages of one's own.
+    by `db.on_commit(waker.wake)`, for messages that are written by SQL.
     """
 
     def __init__(self, db: Database) -> None:
@@ -47,11 +48,13 @@ class Waker:
         self._lock = threading.Lock()
         for lifecycle in _LIFECYCLES:
             lifecycle.on()(self._heard)
+        telling.heard.append(self._heard)
 
     def close(self) -> None:
         """Wake nobody any more."""
         for lifecycle in _LIFECYCLES:
             lifecycle.off(self._heard)
+        telling.heard.remove(self._heard)
         self._is_closed = True
         self._rung.set()
         if self._thread is not None and self._process == os.getpid():
@@ -65,7 +68,7 @@ class Waker:
             self._start()
         self._rung.set()
 
-    def _heard(self, _: Any) -> None:
+    def _heard(self, _: Any = None) -> None:
         binding = bound_here()
         if binding is not None and binding.engine in (self._db._tenants, self._db._admins):
             self.wake()

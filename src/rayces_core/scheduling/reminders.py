@@ -15,6 +15,7 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.models.appointment import Appointment
 from rayces_core.scheduling.sweeps import positive
+from rayces_core.state_machine.telling import columns_of, has_told, is_told, told
 
 NEAREST: Final = timedelta(minutes=1)
 FURTHEST: Final = timedelta(days=3660)
@@ -22,7 +23,7 @@ MINUTE: Final = timedelta(minutes=1)
 LAST: Final = datetime.max.replace(tzinfo=UTC)
 QUIET_MINUTES: Final = OrganizationSettings.model_fields["reminder_quiet_minutes"].default
 
-COLUMNS: Final = ", ".join(f'reminded."{field.column_name}"' for field in Appointment._meta.sorted_fields)
+_NAMES: Final = [f'"{field.column_name}"' for field in Appointment._meta.sorted_fields]
 # Rows that somebody else has locked are left to them, or to the next call.
 REMIND: Final = f"""
 WITH due AS (
@@ -48,14 +49,37 @@ WITH due AS (
               AND moved.subject_id = booked.id AND moved.event = 'reschedule' AND moved.occurred_at > latest.moment
        )
      ORDER BY booked.scheduled_at, booked.id LIMIT %(limit)s FOR NO KEY UPDATE OF booked SKIP LOCKED
+), reminded AS (
+    UPDATE appointments AS booked SET reminder_minutes = due.minutes FROM due
+     WHERE booked.organization_id = due.organization_id AND booked.id = due.id
+    RETURNING {", ".join(f"booked.{name}" for name in _NAMES)}
+){{told}}
+SELECT {", ".join(_NAMES)} FROM reminded"""
+TOLD: Final = told(
+    "Appointment",
+    "remind",
+    {
+        "from_state": '"state"',
+        "to_state": '"state"',
+        "actor_id": "NULL::bigint",
+        "reason": "NULL::varchar",
+        "occurred_at": "%(now)s::timestamptz",
+        "minutes_ahead": '"reminder_minutes"',
+    },
+    columns_of(Appointment, Appointment.lifecycle.tells or ()),
+    source="reminded",
+    organization="organization_id",
+    at="%(now)s",
+    order=" ORDER BY scheduled_at, id",
 )
-UPDATE appointments AS reminded SET reminder_minutes = due.minutes FROM due
- WHERE reminded.organization_id = due.organization_id AND reminded.id = due.id
-RETURNING {COLUMNS}"""
 
 
 def due_reminders(
-    stages: Iterable[timedelta] | timedelta, now: datetime | None = None, *, limit: int | None = None
+    stages: Iterable[timedelta] | timedelta,
+    now: datetime | None = None,
+    *,
+    limit: int | None = None,
+    tell: bool = False,
 ) -> list[Appointment]:
     """Take the appointments to remind of: each is given out once for each stage, and for the nearest that covers it.
 
@@ -67,6 +91,8 @@ def due_reminders(
         stages: how far ahead, as [timedelta(days=1), timedelta(hours=1)]: all that there are, in any order, or the only
             one; each a minute to 3660 days, counted in whole minutes.
         limit: at most so many.
+        tell: whether each leaves a message `appointment.remind` in the outbox, in the same statement, about which
+            `outbox.Mail` writes an e-mail; default: what is given out is sent by the caller.
 
     Returns:
         Appointments, confirmed or held and not overdue, by start; `reminder_stage` says which of the stages it is. They
@@ -84,8 +110,11 @@ def due_reminders(
         "stages": minutes,
         "limit": most,
     }
-    cursor = current().engine.run_prepared(REMIND.format(own=own), values)
+    sql = REMIND.format(own=own, told=TOLD if tell and is_told() else "")
+    cursor = current().engine.run_prepared(sql, values)
     reminded = Appointment._from_rows(cursor.description, cursor.fetchall())
+    if tell and reminded:
+        has_told()
     return sorted(reminded, key=lambda appointment: (appointment.scheduled_at, appointment.id))
 
 

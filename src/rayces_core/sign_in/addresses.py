@@ -10,12 +10,16 @@ from rayces_core.errors import InvalidDataError
 IPV6_NETWORK: Final = 64
 
 
-def address_of(given: object) -> str:
+def address_of(given: object) -> str | None:
     """The address as it is stored: an IPv4 one in the form of IPv6 as IPv4, and without a zone.
+
+    None for None and for an empty one: servers say that of whoever comes by a Unix socket.
 
     Raises:
         InvalidDataError: it is none.
     """
+    if given is None or given == "":
+        return None
     try:
         found = ipaddress.ip_address(str(given).partition("%")[0])
     except ValueError:

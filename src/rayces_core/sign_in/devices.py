@@ -32,7 +32,7 @@ def add_device(user: User, name: str, address: str | None, expires_at: datetime)
         user=user.id,
         token_id=secrets.token_urlsafe(24),
         name=name.strip()[:LONGEST_NAME],
-        address=None if address is None else address_of(address),
+        address=address_of(address),
         expires_at=expires_at,
     )
 

@@ -32,7 +32,8 @@ def check_password(email: str, password: str, *, address: str | None = None, onl
 
     Args:
         email: in any case, with blanks around it. password: as it was typed.
-        address: the network address that asks, for the user's trackable columns and to slow down who guesses.
+        address: the network address that asks, for the user's trackable columns and to slow down who guesses; None or
+            "" where the server does not know it.
         only_confirmed: refuse a user whose e-mail address was never confirmed.
 
     Returns:
@@ -47,7 +48,7 @@ def check_password(email: str, password: str, *, address: str | None = None, onl
     """
     _check_place()
     known, given = _normal(email), password if isinstance(password, str) else ""
-    asking = None if address is None else address_of(address)
+    asking = address_of(address)
     attempt = attempts.count(known, asking)
     found, better = _verified(known, given)
     refusal = _refusal(found, known, only_confirmed=only_confirmed)

@@ -6,17 +6,25 @@ Rule it guards: a message is there if and only if what it tells of is, and costs
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from rayces_core.database.binding import current
 
 VERSION: Final = 1
+# Called after the commit of a message that no event, booking or posting is heard of for.
+heard: Final[list[Callable[[], object]]] = []
 
 
 def is_told() -> bool:
     """Whether messages are written at all here; see `Database.connect(outbox=)`."""
     return bool(current().engine.writes_messages)
+
+
+def has_told() -> None:
+    """Have whoever wakes relays hear of a message, once it is committed."""
+    for each in heard:
+        current().engine.after_commit(each)
 
 
 def topic_of(subject_type: str, event: str) -> str:

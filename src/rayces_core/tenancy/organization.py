@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
@@ -95,6 +96,20 @@ class Organization(ScopedModel):
     def zone(self) -> ZoneInfo:
         """The time zone in which the organization's wall clocks, schedules and days are read."""
         return ZoneInfo(self.time_zone)
+
+    def local_days(self, first: date, days: int = 1) -> tuple[datetime, datetime]:
+        """When a day of the organization's wall clocks begins and the next one does; or so many days from it on.
+
+        Raises:
+            InvalidDataError: `days` is less than 1, or there is no such day any more.
+        """
+        try:
+            begins, ends = (datetime.combine(day, time.min, self.zone) for day in (first, first + timedelta(days=days)))
+            if begins < ends:
+                return begins.astimezone(UTC), ends.astimezone(UTC)
+        except OverflowError:
+            pass
+        raise InvalidDataError("days", days, "needs a day of the calendar and at least one day from it on")
 
     @property
     def country(self) -> str | None:

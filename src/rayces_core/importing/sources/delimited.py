@@ -152,9 +152,11 @@ def _likely(sample: list[str]) -> str:
 
 def _fit(sample: list[str], delimiter: str) -> tuple[float, int]:
     widths = _widths(sample, Dialect(delimiter, likely_quote(sample, delimiter)))
+    (width, most), *_ = Counter(widths).most_common(1) or [(0, 0)]
+    if width >= 3 and widths[0] == 1:  # a title may stand above
+        return most / len(widths), width
     if not widths or widths[0] < 2:
         return 0.0, 0
-    (_, most), *_ = Counter(widths).most_common(1)
     return widths.count(widths[0]) / len(widths) + most / len(widths), widths[0]
 
 

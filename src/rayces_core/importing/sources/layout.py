@@ -64,8 +64,35 @@ def find_header(rows: Iterable[Numbered], layout: Layout, name: str) -> Header:
     if layout.no_header:
         width = max(len(_trimmed(cells)) for _, cells in sample)
         return Header(sample[0][0] - 1, checked_header(name, [""] * width))
-    number, cells = sample[_place(sample, layout.words)]
+    place = _place(sample, layout.words)
+    number, cells = sample[place]
+    above = sample[place - 1] if place else (0, ())
+    if above[0] == number - 1 and 1 < len(_filled(above[1])) < len(_filled(cells)) and _are_names(above[1]):
+        names = _grouped(above[1], cells, layout.words)
+        notes = (*_passed_over(sample, above[0]), f"rows {above[0]} and {number} name the columns")
+        return Header(number, checked_header(name, names, number), notes)
     return Header(number, checked_header(name, _names(cells), number), _passed_over(sample, number))
+
+
+def _grouped(above: Sequence[Any], cells: Sequence[Any], words: frozenset[str]) -> list[str]:
+    """The names of a header below another that groups them: "Nombre", "Nombre Responsable".
+
+    The columns of the first group are called by their own names, unless some are known with the group's.
+    """
+    width = max(len(_trimmed(above)), len(_trimmed(cells)))
+    groups, names = ([_named(cell) for cell in (*row, *[None] * width)][:width] for row in (above, cells))
+    for place in range(1, width):
+        groups[place] = groups[place] or groups[place - 1]
+    whole = [
+        f"{name} {group}" if name and fold(name) != fold(group) else group
+        for name, group in zip(names, groups, strict=True)
+    ]
+    qualifying = {group for name, group in zip(whole, groups, strict=True) if fold(name) in words}
+    first = next(group for group in groups if group)
+    return [
+        name if name and group in ("", first) and group not in qualifying else both.strip()
+        for name, group, both in zip(names, groups, whole, strict=True)
+    ]
 
 
 def _named_row(rows: Iterable[Numbered], wanted: int, name: str) -> Header:
@@ -82,14 +109,14 @@ def _passed_over(sample: Sequence[Numbered], header: int) -> tuple[str, ...]:
     if not above:
         return ()
     rows = f"row {above[0]}" if len(above) == 1 else f"rows {above[0]} to {above[-1]}"
-    return (f"row {header} names the columns; {rows} above it {'is' if len(above) == 1 else 'are'} not read",)
+    return (f"{rows} above the names of the columns, in row {header}, {'is' if len(above) == 1 else 'are'} not read",)
 
 
 def _place(sample: Sequence[Numbered], words: frozenset[str]) -> int:
     """Which row of the sample is the header."""
     known = [_known(cells, words) for _, cells in sample]
     best = known.index(max(known))
-    if best and known[best] > max(known[0], 1) and _are_names(sample[best][1]) and _is_wider(sample, best):
+    if best and known[best] > max(known[0], 1) and _are_texts(sample[best][1]) and _is_wider(sample, best):
         return best
     return 0 if known[0] else _below_titles(sample)
 
@@ -115,9 +142,14 @@ def _known(cells: Sequence[Any], words: frozenset[str]) -> int:
 
 
 def _are_names(cells: Sequence[Any]) -> bool:
-    """Whether all cells are texts that may name a column: no dates, numbers or addresses, and each there once."""
+    """Whether all cells are texts that may name a column, and each is there once."""
     filled = _filled(cells)
-    return all(isinstance(cell, str) and not _is_value(cell) for cell in filled) and len(set(filled)) == len(filled)
+    return _are_texts(cells) and len(set(filled)) == len(filled)
+
+
+def _are_texts(cells: Sequence[Any]) -> bool:
+    """Whether no cell is a date, a number or an address."""
+    return all(isinstance(cell, str) and not _is_value(cell) for cell in _filled(cells))
 
 
 def _is_value(text: str) -> bool:

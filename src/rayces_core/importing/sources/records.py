@@ -18,7 +18,9 @@ from rayces_core.errors import SourceError
 from rayces_core.importing.sources.source import MAX_LINE_CHARACTERS
 
 MAX_BROKEN: Final = 1_000
-_TOO_LONG: Final = "row limit"
+_TOO_LONG: Final = (
+    f"a row of several lines is longer than {MAX_LINE_CHARACTERS:,} characters; a quote may not be closed"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def records(lines: Iterable[str], dialect: Dialect, name: str) -> Iterator[tuple
         count += 1
         if count > MAX_BROKEN:
             raise SourceError(name, f"more than {MAX_BROKEN:,} rows have broken quotes; {reason}", number)
-        if dialect.width < 2 and swallowed > 1:
+        if (dialect.width < 2 and swallowed > 1) or _TOO_LONG in reason:
             raise SourceError(name, reason, number)
         doubt = f"may belong to row {number}, which is broken: {reason}"
         yield number, Broken(reason)
@@ -138,7 +140,7 @@ class _Feed:
 def _explained(error: csv.Error, quote: str, lines: int) -> str:
     said = str(error)
     if _TOO_LONG in said:
-        return f"a row of several lines is longer than {MAX_LINE_CHARACTERS:,} characters; a quote may not be closed"
+        return _TOO_LONG
     if "field limit" in said:
         return f"a value is longer than {csv.field_size_limit():,} characters; a quote may not be closed"
     if "unexpected end" in said or lines > 1:

@@ -1,0 +1,1 @@
+"""A centre's web application in Flask: the core of examples/centre, for programs."""

@@ -1,0 +1,126 @@
+"""The example's application: served within this process, and as a program that people use in a browser."""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from rayces_core import User
+
+CENTRE = Path(__file__).parents[2] / "examples" / "centre"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def application(create_database, template):
+    """The example on the demonstration's centres: its `app`, `db` and `rayces`, served in this process on `port`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYCES_DATABASE_URL", create_database(template))
+        patch.setenv("CENTRE_SECRET", "s" * 32)
+        patch.delenv("RAYCES_ADMIN_DATABASE_URL", raising=False)
+        patch.syspath_prepend(CENTRE)
+        import uvicorn
+        from centre.app import app
+        from centre.web import db, rayces
+
+        from rayces_core.demo import load_centres
+
+        load_centres(db)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        until = time.monotonic() + 60
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield SimpleNamespace(app=app, db=db, rayces=rayces, port=port)
+        server.should_exit = True
+        thread.join()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "centre"]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def token_of(application):
+    """An access token by name and centre."""
+
+    def token_of(name, centre="arrayanes"):
+        with application.db.tenant(centre):
+            user = User.get(User.email == f"{name}@{centre}.example.org")
+            return application.rayces.tokens.issue(user)
+
+    return token_of
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """The folder of what the example's package.json names, which is installed where it is not there yet."""
+    folder, script = CENTRE / "node_modules", CENTRE / "centre" / "static" / "htmx.min.js"
+    # Processes of one run would install into the same folder at once.
+    with (Path(tempfile.gettempdir()) / "rayces-centre-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "axe-core").exists():
+            if shutil.which("npm") is None:
+                pytest.skip("no npm is installed")
+            line = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+            if subprocess.run(line, cwd=CENTRE, capture_output=True, timeout=120).returncode:
+                pytest.skip("npm cannot install what the example's pages load")
+        if not script.exists():
+            shutil.copy(folder / "htmx.org" / "dist" / "htmx.min.js", script)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def port(packages, tmp_path_factory):
+    """Where `python -m centre` serves, with everybody's password."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("centre")
+    variables = os.environ | {"PORT": str(port), "CENTRE_DATA": str(folder / "data")}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "centre"], cwd=CENTRE, env=variables, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/healthz")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.2)
+        yield port
+        assert "Traceback" not in (folder / "log").read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium. Until it is closed an event loop runs in this thread, so nobody but the pages uses the database."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

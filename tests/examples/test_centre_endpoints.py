@@ -1,0 +1,279 @@
+"""Every endpoint of the example, asked by everybody: who gets what is a table, and no answer names another family.
+
+A route that is not in the table fails, whoever adds it.
+"""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from rayces_core import Organization, Professional, Student, User, credits, scheduling
+
+pytestmark = pytest.mark.exhaustive
+
+# Lucía is the family that each session, child and payment is of, Paula the session's professional, and Adriana the
+# other centre's admin, with a token of theirs.
+ASKING = {
+    "family": "lucia",
+    "another": "carolina",
+    "therapist": "paula",
+    "colleague": "martin",
+    "staff": "tomas",
+    "admin": "graciela",
+    "nobody": None,
+    "stranger": "adriana",
+}
+# A number is the answer's status; `in` sends to the sign-in.
+ALLOWED = """
+                                                   family another therapist colleague staff admin nobody stranger
+GET /                                                 303     303       303       303   303   303     in       in
+GET /openapi.json                                     200     200       200       200   200   200    200      200
+GET /docs                                             200     200       200       200   200   200    200      200
+GET /docs/oauth2-redirect                             200     200       200       200   200   200    200      200
+GET /redoc                                            200     200       200       200   200   200    200      200
+GET /healthz                                          200     200       200       200   200   200    200      200
+GET /readyz                                           200     200       200       200   200   200    200      200
+GET /static                                           200     200       200       200   200   200    200      200
+GET /sign-in                                          200     200       200       200   200   200    200      200
+POST /sign-in                                         422     422       422       422   422   422    422      422
+POST /sign-out                                         in      in        in        in    in    in     in       in
+GET /forgot                                           200     200       200       200   200   200    200      200
+POST /forgot                                           in      in        in        in    in    in     in       in
+GET /reset                                            200     200       200       200   200   200    200      200
+POST /reset                                           410     410       410       410   410   410    410      410
+POST /language                                        303     303       303       303   303   303    303      303
+GET /family                                           200     200       200       200   200   200     in       in
+GET /family/book                                      200     404       200       404   200   200     in       in
+POST /family/book                                     303     403       403       403   303   303     in       in
+GET /family/credits                                   200     200       200       200   200   200     in       in
+POST /family/credits                                  303     303       403       403   303   303     in       in
+GET /week                                             403     403       200       200   200   200     in       in
+POST /sessions/{session_id}/{event} confirm           303     404       303       404   303   303     in       in
+POST /sessions/{session_id}/{event} cancel            303     404       403       404   303   303     in       in
+POST /sessions/{session_id}/{event} execute           403     404       303       404   403   303     in       in
+POST /sessions/{session_id}/{event} mark_no_show      403     404       303       404   303   303     in       in
+POST /sessions/{session_id}/{event} expire            422     422       422       422   422   422     in       in
+GET /desk                                             403     403       403       403   200   200     in       in
+POST /desk/sessions/{session_id}/move                 403     403       403       403   303   303     in       in
+GET /students                                         403     403       403       403   200   200     in       in
+POST /students/{student_id}/{event} apply             403     403       403       403   303   303     in       in
+POST /students/{student_id}/{event} reject            403     403       403       403   303   303     in       in
+POST /students/{student_id}/{event} save              403     403       403       403   422   422     in       in
+GET /import                                           403     403       403       403   200   200     in       in
+POST /import                                          403     403       403       403   303   303     in       in
+GET /pay/{reference}                                  200     404       404       404   200   200     in       in
+POST /pay/{reference}                                 303     404       404       404   303   303     in       in
+GET /outbox                                           403     403       403       403   403   200     in       in
+POST /webhooks/pretend                                400     400       400       400   400   400    400      400
+POST /api/sign-in                                     422     422       422       422   422   422    422      422
+GET /api/students                                     200     200       200       200   200   200    401      401
+GET /api/slots                                        200     200       200       200   200   200    401      401
+GET /api/appointments                                 200     200       200       200   200   200    401      401
+POST /api/appointments                                201     403       403       403   201   201    401      401
+POST /api/appointments/{appointment_id}/confirm       200     404       200       404   200   200    401      401
+POST /api/appointments/{appointment_id}/cancel        200     404       403       404   200   200    401      401
+POST /api/appointments/{appointment_id}/reschedule    403     403       403       403   200   200    401      401
+GET /api/credits                                      200     200       200       200   200   200    401      401
+"""
+ROWS = {line[:50].strip(): line[50:].split() for line in ALLOWED.splitlines()[2:]}
+
+# Whom each person may not read of; who has not signed in here may read of nobody.
+HIDDEN = {
+    "lucia": "Benítez Bruno Carolina Luque Hernán Emma Simón",
+    "carolina": "Acosta Lucía Diego Mateo Lola Luque Hernán Emma Simón",
+    "paula": "Benítez Bruno Carolina Simón",
+    "martin": "Mateo Lola Acosta Lucía Diego",
+    "tomas": "",
+    "graciela": "",
+}
+FAMILIES = "Acosta Lucía Diego Mateo Lola Benítez Carolina Bruno Luque Hernán Emma Simón"
+OF_THE_OTHER_CENTRE = "Carranza Olmos Toledo Funes Delfina Benjamín Isabella Thiago Girasol"
+SHEET = b"first_name,last_name,date_of_birth\nVera,Prueba,2018-05-02\n"
+
+
+class World:
+    """Makes what each request is about anew, so that no answer depends on who asked before."""
+
+    def __init__(self, db):
+        self.db, self._numbers = db, itertools.count()
+        with db.tenant("arrayanes"):
+            self.users = {user.email.partition("@")[0]: user for user in User.select()}
+            # Other tests of this process may have discharged whom the demonstration admits.
+            self.child = Student.get_by_id(self.child_that_is("apply", "admit"))
+            paula = Professional.get(Professional.user == self.users["paula"])
+            begins = datetime.now(UTC) + timedelta(days=10)
+            free = scheduling.free_slots(paula, begins, begins + timedelta(days=75))
+            self._starts = iter([slot.start for slot in free if slot.start.minute == 0])
+            self.zone = Organization.get().zone
+        self.session()  # by which Paula knows the child
+
+    def key(self):
+        return f"walk-{next(self._numbers):06}"
+
+    def start(self):
+        return next(self._starts)
+
+    def session(self, *, past=False):
+        """One that waits for its confirmation, or one that was confirmed and is over."""
+        start = self.start() - timedelta(weeks=30 if past else 0)
+        made = {"by": self.users["tomas"]} | ({"now": start - timedelta(days=3)} if past else {})
+        people = {"student": self.child, "professional": self.users["paula"], "client": self.users["lucia"]}
+        with self.db.tenant("arrayanes"):
+            return scheduling.book(**people, scheduled_at=start, confirm=past, **made).id
+
+    def payment(self):
+        how = {"payment_method": "pretend", "payment_reference": self.key(), "amount_cents": 1, "pending": True}
+        with self.db.tenant("arrayanes"):
+            return credits.purchase(self.users["lucia"], 1, by=self.users["lucia"], **how).payment_reference
+
+    def child_that_is(self, *events):
+        with self.db.tenant("arrayanes"):
+            names = {"first_name": "Mateo", "last_name": "Acosta", "primary_contact": self.users["lucia"]}
+            student = Student.create(**names)
+            for event in events:
+                getattr(student, event)(by=self.users["tomas"])
+            return student.id
+
+    def booking(self):
+        return {"student": self.child.id, "professional": self.users["paula"].id, "start": self.start().isoformat()}
+
+
+def of(path, data=None, **options):
+    """A request to a path; `data` are a form's fields."""
+    return lambda w: (path(w) if callable(path) else path, {"data": data(w) if callable(data) else data} | options)
+
+
+# A request of each route that is allowed to somebody, one of each event; a sign-in has no password, as checking one
+# takes long by design.
+REQUESTS = {
+    "GET /": of("/"),
+    "GET /openapi.json": of("/openapi.json"),
+    "GET /docs": of("/docs"),
+    "GET /docs/oauth2-redirect": of("/docs/oauth2-redirect"),
+    "GET /redoc": of("/redoc"),
+    "GET /healthz": of("/healthz"),
+    "GET /readyz": of("/readyz"),
+    "GET /static": of("/static/style.css"),
+    "GET /sign-in": of("/sign-in"),
+    "POST /sign-in": of("/sign-in", {"email": "lucia@arrayanes.example.org"}),
+    "POST /sign-out": of("/sign-out"),
+    "GET /forgot": of("/forgot"),
+    "POST /forgot": of("/forgot", {"email": "lucia@arrayanes.example.org"}),
+    "GET /reset": of("/reset?token=1.x"),
+    "POST /reset": of("/reset", {"token": "1.x", "password": "correct horse"}),
+    "POST /language": of("/language", {"language": "en"}),
+    "GET /family": of("/family"),
+    "GET /family/book": of(lambda w: f"/family/book?student={w.child.id}"),
+    "POST /family/book": of("/family/book", lambda w: w.booking() | {"key": w.key()}),
+    "GET /family/credits": of("/family/credits"),
+    "POST /family/credits": of("/family/credits", lambda w: {"how_many": 1, "key": w.key()}),
+    "GET /week": of("/week"),
+    "POST /sessions/{session_id}/{event} confirm": of(lambda w: f"/sessions/{w.session()}/confirm"),
+    "POST /sessions/{session_id}/{event} cancel": of(lambda w: f"/sessions/{w.session()}/cancel"),
+    "POST /sessions/{session_id}/{event} execute": of(lambda w: f"/sessions/{w.session(past=True)}/execute"),
+    "POST /sessions/{session_id}/{event} mark_no_show": of(lambda w: f"/sessions/{w.session(past=True)}/mark_no_show"),
+    "POST /sessions/{session_id}/{event} expire": of(lambda w: f"/sessions/{w.session()}/expire"),
+    "GET /desk": of("/desk"),
+    "POST /desk/sessions/{session_id}/move": of(
+        lambda w: f"/desk/sessions/{w.session()}/move",
+        lambda w: {
+            "when": w.start().astimezone(w.zone).strftime("%Y-%m-%dT%H:%M"),
+            "professional": w.users["paula"].id,
+            "key": w.key(),
+        },
+    ),
+    "GET /students": of("/students"),
+    "POST /students/{student_id}/{event} apply": of(lambda w: f"/students/{w.child_that_is()}/apply"),
+    "POST /students/{student_id}/{event} reject": of(lambda w: f"/students/{w.child_that_is('apply')}/reject"),
+    "POST /students/{student_id}/{event} save": of(lambda w: f"/students/{w.child_that_is()}/save"),
+    "GET /import": of("/import"),
+    "POST /import": of("/import", files={"file": ("students.csv", SHEET)}),
+    "GET /pay/{reference}": of(lambda w: f"/pay/{w.payment()}"),
+    "POST /pay/{reference}": of(lambda w: f"/pay/{w.payment()}", {"accept": "true"}),
+    "GET /outbox": of("/outbox"),
+    "POST /webhooks/pretend": of("/webhooks/pretend", content=b"{}"),
+    "POST /api/sign-in": of("/api/sign-in", json={"email": "lucia@arrayanes.example.org"}),
+    "GET /api/students": of("/api/students"),
+    "GET /api/slots": of(lambda w: f"/api/slots?professional={w.users['paula'].id}&start=2100-01-01T00:00:00Z"),
+    "GET /api/appointments": of("/api/appointments?limit=100"),
+}
+API = "/api/appointments/{appointment_id}"
+REQUESTS |= {
+    "POST /api/appointments": lambda w: (
+        "/api/appointments",
+        {
+            "json": {
+                "student_id": w.child.id,
+                "professional_id": w.users["paula"].id,
+                "client_id": w.users["lucia"].id,
+                "scheduled_at": w.start().isoformat(),
+            }
+        },
+    ),
+    f"POST {API}/confirm": of(lambda w: f"/api/appointments/{w.session()}/confirm"),
+    f"POST {API}/cancel": of(lambda w: f"/api/appointments/{w.session()}/cancel?reason=ill"),
+    f"POST {API}/reschedule": lambda w: (
+        f"/api/appointments/{w.session()}/reschedule",
+        {"json": {"scheduled_at": w.start().isoformat()}},
+    ),
+    "GET /api/credits": of("/api/credits"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(application):
+    return World(application.db)
+
+
+@pytest.fixture(scope="module")
+def ask(application, world, token_of):
+    """`ask(who, route)` sends the route's request as somebody; by their cookie to pages, by their token to the API."""
+    headers = {"host": f"arrayanes.localhost:{application.port}", "accept-language": "es"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{application.port}", headers=headers, timeout=30) as client:
+
+        def ask(who, route):
+            path, options = REQUESTS[route](world)
+            client.cookies.clear()
+            if who is not None:
+                token = token_of(who, "girasol" if who == "adriana" else "arrayanes")
+                given = f"Bearer {token}" if path.startswith("/api") else f"centre={token}"
+                client.headers["authorization" if path.startswith("/api") else "cookie"] = given
+            try:
+                return client.request(route.partition(" ")[0], path, **options)
+            finally:
+                for name in ("authorization", "cookie"):
+                    client.headers.pop(name, None)
+
+        yield ask
+
+
+@pytest.mark.parametrize("route", ROWS)
+def test_everybody_gets_what_the_table_says_and_reads_of_no_other_family(route, ask):
+    answers = {who: ask(person, route) for who, person in ASKING.items()}
+    assert {who: _shown(answer) for who, answer in answers.items()} == dict(zip(ASKING, ROWS[route], strict=True))
+    told = {who: _told(answers[who], HIDDEN.get(person, FAMILIES)) for who, person in ASKING.items()}
+    assert not any(told.values()), told
+
+
+def _shown(answer):
+    return "in" if answer.headers.get("location") == "/sign-in" else str(answer.status_code)
+
+
+def _told(answer, hidden):
+    """The names in an answer, headers and all, that are hidden from who asked."""
+    said = f"{answer.text} {unquote(str(answer.headers.raw))}"
+    return [name for name in f"{hidden} {OF_THE_OTHER_CENTRE}".split() if name in said]
+
+
+def test_every_route_is_in_the_table(application):
+    routes = {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(application.app.routes)
+        for method in (getattr(route, "methods", None) or {"GET"}) - {"HEAD"}
+    }
+    assert {" ".join(row.split()[:2]) for row in ROWS} == routes
+    assert list(REQUESTS) == list(ROWS)
