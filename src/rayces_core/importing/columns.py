@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 
@@ -51,6 +51,26 @@ class SheetNumber(float):
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Headers that a column is not known by alone.
+
+    Attributes:
+        last: those that are it where no other header is; of several the first one here.
+        beside, without: column → those that are this one where a header is that column, or where none is.
+        perhaps: those that may mean it or something else, so that somebody has to say. never: those that it is not.
+    """
+
+    last: tuple[str, ...] = ()
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    perhaps: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+NO_WORDS: Final = Words()
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """One column of a record type.
 
@@ -59,7 +79,7 @@ class Column:
         read: makes the value of what the source has, or raises ValueError whose text says what is wrong and what to do.
             It is never asked about an empty value, which is None.
         required: whether a row without it is refused.
-        names: other headers it is known by, in English and Spanish.
+        names: other headers it is for certain; those of a record type are in words.toml. words: all else it is called.
         example: what a template shows.
         about: one sentence for a template and for `rayces import template --help`.
     """
@@ -68,5 +88,6 @@ class Column:
     read: Callable[[Any, Reading], Any]
     required: bool = False
     names: tuple[str, ...] = ()
+    words: Words = NO_WORDS
     example: str = ""
     about: str = ""

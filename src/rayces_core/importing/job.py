@@ -124,11 +124,11 @@ def _mapping(header: tuple[str, ...], record: Record, options: Options) -> Colum
     _refuse_ledger(header, record)
     given, known_by = dict(options.columns or {}), record.key.split(", ")
     if options.mapping is None:
-        return propose(header, record.columns, given, known_by)
+        return propose(header, record.readable, given, known_by, record.ways)
     saved = options.mapping
     if not isinstance(saved, ColumnMapping):
         saved = ColumnMapping.load(fspath(saved))
-    return saved.applied_to(header, record.columns, given, known_by)
+    return saved.applied_to(header, record.readable, given, known_by, record.ways)
 
 
 def _reading(options: Options) -> Reading:

@@ -15,6 +15,7 @@ import peewee
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading
+from rayces_core.importing.ways import Way, made_by
 
 # (column, what is wrong, what to do) of a row whose values are right one by one; and the moment of the check.
 Fault = tuple[str, str, str]
@@ -32,7 +33,8 @@ class Record:
 
     Attributes:
         name: what it is called, in the plural. model: whose rows they become.
-        columns: what a source may have. fields: column → the model's field, whose rules each value is held to.
+        columns: what a source may have. also: columns that only make others, in no template; ways: how they do.
+        fields: column → the model's field, whose rules each value is held to.
         types: column → its PostgreSQL type in the staging table. rules: what values say about each other.
         resolved: name → type of the table that is written from: references are ids there.
         resolving: SELECT that fills it from `staged`, without what `matching` fills in.
@@ -57,6 +59,8 @@ class Record:
     same_key: str
     key: str
     inserting: str
+    also: tuple[Column, ...] = ()
+    ways: tuple[Way, ...] = ()
     fields: Mapping[str, peewee.Field] = field(default_factory=dict)
     compared: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     rules: Rules = no_rules
@@ -81,6 +85,16 @@ class Record:
     def owner(self) -> str:
         """The column of the table that says whose a row is."""
         return "id" if self.table == "organizations" else "organization_id"
+
+    @property
+    def readable(self) -> tuple[Column, ...]:
+        """All columns that a source may have."""
+        return (*self.columns, *self.also)
+
+    def needs(self, column: Column) -> bool:
+        """Whether a row without a value in this column is refused."""
+        required = {each.name for each in self.columns if each.required}
+        return column.required or not required.isdisjoint(made_by(column.name, self.ways))
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from typing import IO, Any, Final
 from rayces_core.archive.cells import unescaped
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields.jsonb import EncodedJson, to_text
-from rayces_core.importing.columns import Column, ExactText, Reading, Unreadable
+from rayces_core.importing.columns import ExactText, Reading, Unreadable
+from rayces_core.importing.making import Making
 from rayces_core.importing.record import Record
 from rayces_core.importing.sources import Source
 from rayces_core.importing.sources.delimited import DelimitedSource
@@ -64,8 +65,8 @@ def spool(
     source: Source, record: Record, places: Mapping[str, int], reading: Reading, now: datetime, progress: Progress
 ) -> Spool:
     """Read all of `source`; returns its rows and faults in temporary files, readable by their owner alone."""
-    made = Spool(tuple(name for name in record.column_names if name in places))
     reader = _Reader(source, record, places, reading, now)
+    made = Spool(reader.names)
     digest = hashlib.sha256(f"{record.name}\t{made.columns}\n".encode())
     for batch in source.batches():
         lines, faults = [], []
@@ -95,11 +96,13 @@ class _Reader:
         # An export puts an apostrophe before what a spreadsheet would run; other formats have no need of it.
         self._escapes = isinstance(source, DelimitedSource | SheetSource)
         self._exact = isinstance(source, JsonLinesSource | ParquetSource)
-        self._columns = [
-            (column.name, places[column.name], column, _storing(record, column))
-            for column in record.columns
-            if column.name in places
-        ]
+        staged = [column for column in record.readable if column.name in places and column.name in record.types]
+        self._columns = [(each.name, places[each.name], each, _storing(record, each.name)) for each in staged]
+        self._required = {column.name for column in staged if record.needs(column)}
+        self._making = Making(record, places, reading)
+        self.names = (*(column.name for column in staged), *self._making.names)
+        self._cell_of = {name: place for place, name in enumerate(self.names)}
+        self._storing = {name: _storing(record, name) for name in self.names}
 
     def read(self, number: int, row: Sequence[Any]) -> tuple[str, list[str]]:
         """The row's line, and a line for each fault it has."""
@@ -119,13 +122,18 @@ class _Reader:
                 if value is not None and value != "":
                     cell = _cell(value if storing is None else storing(value))
                     values[name] = value
-                elif column.required:
+                elif name in self._required:
                     faults.append((name, given, "is missing; fill it in"))
             except (ValueError, OverflowError) as error:
                 faults.append((name, given, error.reason if isinstance(error, InvalidDataError) else str(error)))
             except RecursionError:
                 faults.append((name, given, "is nested too deeply; make it flat"))
             cells.append(cell)
+        if self._making.ways:
+            cells += [NOTHING] * len(self._making.names)
+            for name, value in self._making.add(row, values, faults):
+                storing = self._storing[name]
+                cells[self._cell_of[name]] = _cell(value if storing is None else storing(value))
         if not faults or values:
             broken = self._rules(values, self._now)
             faults += [(name, values.get(name), f"{what}; {todo}") for name, what, todo in broken]
@@ -133,9 +141,9 @@ class _Reader:
         return f"{number}\t{flag}\t" + "\t".join(cells) + "\n", [_line(number, *each) for each in _once(faults)]
 
 
-def _storing(record: Record, column: Column) -> Callable[[Any], Any] | None:
+def _storing(record: Record, name: str) -> Callable[[Any], Any] | None:
     """What holds the value to the rules of the model's field."""
-    found = record.fields.get(column.name)
+    found = record.fields.get(name)
     return None if found is None else found.db_value
 
 

@@ -17,6 +17,7 @@ from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
 from rayces_core.importing.records.overlaps import note_overlaps
+from rayces_core.importing.words import named
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.appointment_time import holds_time
 
@@ -47,7 +48,6 @@ COLUMNS: Final = (
         "professional",
         values.email,
         required=True,
-        names=("professional email", "profesional", "terapeuta", "correo del profesional"),
         example="eva.luna@example.org",
         about="The e-mail address of the professional, whose profile must be there already.",
     ),
@@ -55,27 +55,23 @@ COLUMNS: Final = (
         "student_first_name",
         values.text,
         required=True,
-        names=("student first name", "nombre del alumno", "nombre del paciente", "nombre"),
         example="Luz",
     ),
     Column(
         "student_last_name",
         values.text,
         required=True,
-        names=("student last name", "apellido del alumno", "apellido del paciente", "apellido"),
         example="Sosa",
     ),
     Column(
         "student_date_of_birth",
         values.date,
-        names=("student date of birth", "date of birth", "fecha de nacimiento"),
         example="31/12/2019",
         about="Needed where two students have the same name.",
     ),
     Column(
         "client",
         values.email,
-        names=("client email", "guardian", "cliente", "responsable"),
         example="ana.paz@example.org",
         about="The e-mail address of the user who booked; the student's primary contact where it is empty.",
     ),
@@ -83,50 +79,45 @@ COLUMNS: Final = (
         "scheduled_at",
         values.moment,
         required=True,
-        names=("date and time", "start", "starts at", "fecha y hora", "inicio", "turno"),
         example="03/03/2026 14:00",
         about="In the organization's time zone where no offset is written.",
     ),
     Column(
         "duration_minutes",
         values.integer,
-        names=("duration", "minutes", "duración", "minutos"),
         example="45",
         about="The professional's session where it is empty.",
     ),
-    Column("buffer_minutes", values.integer, names=("buffer", "descanso"), about="The professional's where empty."),
+    Column("buffer_minutes", values.integer, about="The professional's where empty."),
     Column(
         "state",
         values.choice(STATES),
-        names=("status", "estado"),
         example="executed",
         about="draft (the default), pre_confirmed, confirmed, executed, cancelled or no_show.",
     ),
-    Column("notes", values.text, names=("notas", "observaciones", "comentarios")),
-    Column("professional_notes", values.text, names=("notas del profesional", "notas profesionales")),
-    Column("pre_confirmed_at", values.moment, names=("pre confirmado el", "reservado el")),
-    Column("expires_at", values.moment, names=("vence el",)),
-    Column("confirmed_at", values.moment, names=("confirmado el",)),
-    Column("executed_at", values.moment, names=("realizado el",)),
-    Column("no_show_at", values.moment, names=("ausente el",)),
-    Column("cancelled_at", values.moment, names=("cancelado el",)),
-    Column("cancelled_by", values.email, names=("cancelado por",), about="The e-mail address of who cancelled."),
-    Column("cancellation_reason", values.text, names=("reason", "motivo", "motivo de cancelación")),
+    Column("notes", values.text),
+    Column("professional_notes", values.text),
+    Column("pre_confirmed_at", values.moment),
+    Column("expires_at", values.moment),
+    Column("confirmed_at", values.moment),
+    Column("executed_at", values.moment),
+    Column("no_show_at", values.moment),
+    Column("cancelled_at", values.moment),
+    Column("cancelled_by", values.email, about="The e-mail address of who cancelled."),
+    Column("cancellation_reason", values.text),
     Column(
         "uses_credit",
         values.boolean,
-        names=("usa crédito",),
         about="Only for a draft or pre_confirmed one; what was paid before is in the opening balances.",
     ),
     Column(
         "price",
         values.money,
-        names=("fee", "precio", "honorarios", "importe"),
         example="$ 12.500,50",
         about="What the session costs or did cost, as people write it; stored in cents. None where it is empty.",
     ),
-    Column("currency", currency, names=("moneda",), about="Of the price; the professional's where it is empty."),
-    Column("created_at", values.moment, names=("creado el",)),
+    Column("currency", currency, about="Of the price; the professional's where it is empty."),
+    Column("created_at", values.moment),
 )
 
 PLAIN: Final = {
@@ -281,7 +272,7 @@ PAID_BEFORE: Final = fault(
 APPOINTMENTS: Final = Record(
     name="appointments",
     model=Appointment,
-    columns=COLUMNS,
+    columns=named("appointments", COLUMNS),
     types={
         **{column.name: "varchar" for column in COLUMNS},
         **PLAIN,

@@ -18,6 +18,7 @@ from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
+from rayces_core.importing.words import named
 from rayces_core.models.credit import CreditTransaction
 
 OPENING: Final = "opening balance"
@@ -27,7 +28,6 @@ COLUMNS: Final = (
         "user",
         values.email,
         required=True,
-        names=("email", "e-mail", "client", "cliente", "correo", "usuario", "responsable"),
         example="ana.paz@example.org",
         about="The e-mail address of the user whose credits they are.",
     ),
@@ -35,29 +35,26 @@ COLUMNS: Final = (
         "credits",
         values.integer,
         required=True,
-        names=("amount", "balance", "créditos", "saldo", "cantidad", "sesiones"),
         example="8",
         about="Whole credits, above zero.",
     ),
     Column(
         "reference",
         values.text,
-        names=("id", "number", "referencia", "comprobante", "número"),
         example="2025-000123",
         about="The source's own name of the purchase; without it a user has one row for each payment_reference or day.",
     ),
-    Column("payment_method", values.text, names=("method", "medio de pago", "forma de pago"), example="transfer"),
-    Column("payment_reference", values.text, names=("payment", "operación", "referencia de pago")),
+    Column("payment_method", values.text, example="transfer"),
+    Column("payment_reference", values.text),
     Column(
         "amount_paid",
         values.money,
-        names=("amount paid", "paid", "importe", "monto", "pagado"),
         example="$ 100.000",
         about="What was paid, as people write it; stored in cents.",
     ),
-    Column("currency", currency, names=("moneda",), about="Of the amount; the organization's where it is empty."),
-    Column("purchased_on", values.date, names=("date", "fecha", "fecha de compra"), about="Kept in the metadata."),
-    Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
+    Column("currency", currency, about="Of the amount; the organization's where it is empty."),
+    Column("purchased_on", values.date, about="Kept in the metadata."),
+    Column("reason", values.text, example=OPENING),
 )
 KEY: Final = (
     "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
@@ -156,7 +153,7 @@ def _believed(now: datetime) -> AbstractContextManager[object]:
 CREDITS: Final = Record(
     name="credits",
     model=CreditTransaction,
-    columns=COLUMNS,
+    columns=named("credits", COLUMNS),
     types={column.name: "varchar" for column in COLUMNS}
     | {"credits": "integer", "purchased_on": "date", "amount_paid": "bigint"},
     rules=rules,

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
+from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME
 from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
+from rayces_core.importing.words import named
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {
@@ -51,49 +53,44 @@ STEPS: Final = ", ".join(
 )
 
 COLUMNS: Final = (
-    Column("first_name", values.text, required=True, names=("first name", "nombre", "nombres"), example="Luz"),
-    Column("last_name", values.text, required=True, names=("last name", "surname", "apellido"), example="Sosa"),
+    Column("first_name", values.text, required=True, example="Luz"),
+    Column("last_name", values.text, required=True, example="Sosa"),
     Column(
         "date_of_birth",
         values.date,
-        names=("birth date", "birthday", "dob", "fecha de nacimiento", "nacimiento"),
         example="31/12/2019",
         about="With the name it is what a student is known by.",
     ),
-    Column("grade_level", values.text, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
+    Column("grade_level", values.text, example="sala de 5"),
     Column(
         "primary_contact",
         values.email,
-        names=("contact", "guardian", "email", "responsable", "contacto", "contacto principal", "correo"),
         example="ana.paz@example.org",
         about="The e-mail address of the user to contact, who must be there already.",
     ),
     Column(
         "secondary_contact",
         values.email,
-        names=("second contact", "segundo contacto", "contacto secundario"),
         example="",
         about="The e-mail address of another user to contact.",
     ),
-    Column("medical_notes", values.text, names=("medical", "notas médicas", "salud", "diagnóstico")),
-    Column("educational_notes", values.text, names=("educational", "notas educativas", "escuela")),
+    Column("medical_notes", values.text),
+    Column("educational_notes", values.text),
     Column(
         "emergency_contacts",
         values.document,
-        names=("contactos de emergencia",),
         about="JSON: a list of name, relationship, phone and email.",
     ),
-    Column("documents", values.document, names=("documentos",), about="JSON: name to url, uploaded_at and kind."),
+    Column("documents", values.document, about="JSON: name to url, uploaded_at and kind."),
     Column(
         "admission_state",
         values.choice(STATES),
-        names=("state", "status", "estado", "admisión"),
         example="enrolled",
         about="prospect (the default), applied, waitlisted, admitted, enrolled, on_leave, discharged or rejected.",
     ),
-    Column("admission_date", values.date, names=("admitted on", "fecha de admisión", "fecha de ingreso", "ingreso")),
-    Column("discharge_date", values.date, names=("discharged on", "fecha de alta", "fecha de egreso", "egreso")),
-    Column("on_leave_until", values.date, names=("away until", "de licencia hasta", "licencia hasta")),
+    Column("admission_date", values.date),
+    Column("discharge_date", values.date),
+    Column("on_leave_until", values.date),
 )
 
 TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
@@ -146,7 +143,9 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
 STUDENTS: Final = Record(
     name="students",
     model=Student,
-    columns=COLUMNS,
+    columns=named("students", COLUMNS),
+    also=named("students", (FULL_NAME,)),
+    ways=(BY_FULL_NAME,),
     types={**PLAIN, **dict.fromkeys(CONTACTS, "varchar")},
     fields={name: getattr(Student, name) for name in PLAIN},
     rules=rules,
