@@ -44,6 +44,15 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
     return made
 
 
+def _set(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Column → value, which may have an equals sign of its own."""
+    pairs = [value.partition("=") for value in values]
+    for value, (column, _, given) in zip(values, pairs, strict=True):
+        if not column or not given:
+            raise click.BadParameter(f'{value!r} is no value of a column; write "column=value"', context, option)
+    return {column.strip(): given for column, _, given in pairs}
+
+
 @bring_in.command(
     epilog="""\b
 Examples:
@@ -57,6 +66,12 @@ Examples:
 @tenant_option
 @click.option(
     "--map", "columns", metavar="HEADER=COLUMN", multiple=True, callback=_pairs, help="Read a header as a column."
+)
+@click.option(
+    "--word", "words", metavar="WORD=VALUE", multiple=True, callback=_pairs, help="Read a word of a state or a role."
+)
+@click.option(
+    "--set", "values", metavar="COLUMN=VALUE", multiple=True, callback=_set, help="Give every row a value of a column."
 )
 @click.option("--mapping", metavar="FILE", help="A saved mapping (TOML).")
 @click.option("--save-mapping", metavar="FILE", help="Save the mapping that was used.")
@@ -167,10 +182,12 @@ def _in_options(sentence: str) -> str:
 
 
 def _save_mapping(report: Report, path: str) -> None:
+    from rayces_core.importing.job import FIXED
     from rayces_core.importing.mapping import ColumnMapping
 
-    places = {name: place for place, name in enumerate(report.columns)}
-    ColumnMapping(tuple(report.columns.values()), places, ignored=report.ignored).save(path)
+    kept = {name: header for name, header in report.columns.items() if not header.startswith(f"{FIXED} ")}
+    places = {name: place for place, name in enumerate(kept)}
+    ColumnMapping(tuple(kept.values()), places, ignored=report.ignored).save(path)
 
 
 def _plain(problem: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rayces_core.importing.staging import Staging
 
 def read(job: Job) -> Spool:
     """Read all of the source, with the faults that single rows have."""
-    return spool(job.source, job.record, job.mapping.places, job.reading, job.now, job.progress)
+    return spool(job.source, job.record, job.mapping.places, job.reading, job.now, job.progress, job.fixed)
 
 
 def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | None = None, last_row: int = 0) -> None:

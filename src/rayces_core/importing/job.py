@@ -11,6 +11,7 @@ from typing import Any, Final
 from rayces_core import clock
 from rayces_core.database.binding import Binding, current
 from rayces_core.errors import ColumnMappingError, TenantNotSetError
+from rayces_core.importing.choices import with_words
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose
 from rayces_core.importing.records import Record, record_of
@@ -21,6 +22,7 @@ from rayces_core.importing.values import fold
 from rayces_core.tenancy.organization import Organization
 
 TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
+FIXED: Final = "--set"
 LEDGER_HEADERS: Final = {"sequence", "balancebefore", "balanceafter"}
 
 
@@ -32,6 +34,8 @@ class Options:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
             one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
         reading: the habits of who wrote the values; default: the organization's time zone and currency.
+        words: word of the source → the value that it stands for, for states and roles whose words may mean two things.
+        values: column → the value that it has in every row, where the source has no such column.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
@@ -44,6 +48,8 @@ class Options:
     delimiter: str | None = None
     sheet: str | int | None = None
     reading: Reading | None = None
+    words: Mapping[str, str] | None = None
+    values: Mapping[str, str] | None = None
     update: bool = False
     on_error: str = "stop"
     resume: bool = False
@@ -54,7 +60,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One source on its way into one organization."""
+    """One source on its way into one organization; `fixed` values stand after each row's own."""
 
     binding: Binding
     record: Record
@@ -63,6 +69,7 @@ class Job:
     reading: Reading
     options: Options
     now: datetime
+    fixed: tuple[str, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -71,8 +78,8 @@ class Job:
 
     def report(self) -> Report:
         """A report without any row yet."""
-        header = self.source.header
         mapping = self.mapping
+        header = mapping.header
         return Report(
             self.record.name,
             self.source.name,
@@ -93,7 +100,8 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     if binding.privileged:
         raise TenantNotSetError("rows are imported into one organization; wrap the code in `with db.tenant(...):`")
     # Before the source is opened: a generator that reads from another organization leaves that one bound meanwhile.
-    record, reading = record_of(what), _reading(options)
+    reading = _reading(options)
+    record = with_words(record_of(what), _words(options), reading)
     opened = open_source(
         source,
         format=options.format,
@@ -102,8 +110,9 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         sheet=options.sheet,
     )
     _refuse_tenants(opened.header)
-    mapping = _mapping(opened.header, record, options)
-    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now))
+    header, fixed = opened.header, tuple((options.values or {}).values())
+    mapping = _mapping((*header, *map(_as_header, options.values or ())), record, options)
+    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now), fixed)
 
 
 def _refuse_tenants(header: tuple[str, ...]) -> None:
@@ -123,12 +132,22 @@ def _refuse_ledger(header: tuple[str, ...], record: Record) -> None:
 def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:
     _refuse_ledger(header, record)
     given, known_by = dict(options.columns or {}), record.key.split(", ")
+    given |= {_as_header(column): column for column in options.values or ()}
     if options.mapping is None:
         return propose(header, record.readable, given, known_by, record.ways)
     saved = options.mapping
     if not isinstance(saved, ColumnMapping):
         saved = ColumnMapping.load(fspath(saved))
     return saved.applied_to(header, record.readable, given, known_by, record.ways)
+
+
+def _as_header(column: str) -> str:
+    """What a column is called whose value the user gave for every row."""
+    return f"{FIXED} {column}"
+
+
+def _words(options: Options) -> Mapping[str, str]:
+    return options.words or {}
 
 
 def _reading(options: Options) -> Reading:

@@ -62,16 +62,25 @@ class Spool:
 
 
 def spool(
-    source: Source, record: Record, places: Mapping[str, int], reading: Reading, now: datetime, progress: Progress
+    source: Source,
+    record: Record,
+    places: Mapping[str, int],
+    reading: Reading,
+    now: datetime,
+    progress: Progress,
+    fixed: tuple[str, ...] = (),
 ) -> Spool:
-    """Read all of `source`; returns its rows and faults in temporary files, readable by their owner alone."""
+    """Read all of `source`, with `fixed` values after each row's own.
+
+    Returns its rows and faults in temporary files, readable by their owner alone.
+    """
     reader = _Reader(source, record, places, reading, now)
     made = Spool(reader.names)
     digest = hashlib.sha256(f"{record.name}\t{made.columns}\n".encode())
     for batch in source.batches():
         lines, faults = [], []
         for number, row in batch:
-            line, wrong = reader.read(number, row)
+            line, wrong = reader.read(number, (*row, *fixed) if fixed else row)
             lines.append(line)
             faults.extend(wrong)
         block = "".join(lines).encode()

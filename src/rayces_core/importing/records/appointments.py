@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
@@ -23,11 +24,31 @@ from rayces_core.models.appointment_time import holds_time
 
 STATES: Final = {
     "draft": ("draft", "borrador"),
-    "pre_confirmed": ("pre_confirmed", "pre confirmed", "pending", "pre confirmado", "pendiente", "reservado"),
+    "pre_confirmed": (
+        *("pre_confirmed", "pre confirmed", "pre confirmado", "pre confirmada", "a confirmar", "por confirmar"),
+        *("sin confirmar", "unconfirmed", "tentative"),
+    ),
     "confirmed": ("confirmed", "confirmado", "confirmada"),
-    "executed": ("executed", "done", "attended", "realizado", "realizada", "asistió"),
-    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada"),
-    "no_show": ("no_show", "no show", "absent", "ausente", "no asistió"),
+    "executed": (
+        *("executed", "done", "attended", "completed", "realizado", "realizada", "asistió", "presente", "atendido"),
+        *("atendida", "completado", "completada", "finalizado", "finalizada", "concluído", "concluída"),
+    ),
+    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada", "anulado", "anulada"),
+    "no_show": (
+        *("no_show", "no show", "absent", "ausente", "no asistió", "faltó", "inasistencia", "ausente sin aviso"),
+        *("faltou", "não compareceu"),
+    ),
+}
+ASKED: Final = {
+    **asked(
+        *("pending", "pendiente", "pendente", "reservado", "reservada", "booked", "scheduled", "programado"),
+        *("programada", "agendado", "agendada", "marcado", "marcada", "asignado", "asignada", "activo", "activa"),
+        means=("confirmed", "pre_confirmed"),
+    ),
+    **asked("ausente con aviso", "no asistió con aviso", means=("cancelled", "no_show")),
+    **asked(
+        "reprogramado", "reprogramada", "reagendado", "reagendada", "rescheduled", means=("cancelled", "confirmed")
+    ),
 }
 FIRM: Final = ("confirmed", "executed", "no_show", "cancelled")
 # Which states a stamp belongs to; cancelled ones may have been held and confirmed before.
@@ -91,7 +112,7 @@ COLUMNS: Final = (
     Column("buffer_minutes", values.integer, about="The professional's where empty."),
     Column(
         "state",
-        values.choice(STATES),
+        Choice(STATES, ASKED),
         example="executed",
         about="draft (the default), pre_confirmed, confirmed, executed, cancelled or no_show.",
     ),

@@ -6,6 +6,7 @@ has none, so an entry that is there is never posted twice, and never changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -16,10 +17,20 @@ from rayces_core.credits.arguments import FURTHEST
 from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
-from rayces_core.importing.columns import Column
+from rayces_core.importing.columns import Column, Reading
 from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
 from rayces_core.importing.words import named
 from rayces_core.models.credit import CreditTransaction
+
+MONEY: Final = re.compile(r"[.,][0-9]{2}\s*$|[$€£]|\b[A-Z]{3}\b")
+
+
+def sessions(value: Any, reading: Reading) -> int:
+    """Read a number of whole credits; what is written as money is refused, as "15000,00" and "$ 8" are."""
+    if isinstance(value, str) and MONEY.search(value):
+        raise ValueError(f"{value!r:.60} is written as money is; write a whole number of credits")
+    return values.integer(value, reading)
+
 
 OPENING: Final = "opening balance"
 LONGEST: Final = 200
@@ -33,7 +44,7 @@ COLUMNS: Final = (
     ),
     Column(
         "credits",
-        values.integer,
+        sessions,
         required=True,
         example="8",
         about="Whole credits, above zero.",

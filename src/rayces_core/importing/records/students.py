@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
 from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME
 from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
@@ -17,14 +18,27 @@ from rayces_core.importing.words import named
 from rayces_core.models.student import AdmissionState, Student
 
 STATES: Final = {
-    "prospect": ("prospect", "prospecto", "interesado", "interesada"),
+    "prospect": ("prospect", "prospecto", "interesado", "interesada", "interessado", "interessada"),
     "applied": ("applied", "solicitó", "postulado", "postulada"),
-    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera"),
+    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera", "em espera"),
     "admitted": ("admitted", "admitido", "admitida"),
-    "enrolled": ("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
-    "on_leave": ("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida"),
-    "discharged": ("discharged", "alta", "dado de alta", "egresado", "egresada", "baja"),
-    "rejected": ("rejected", "rechazado", "rechazada"),
+    "enrolled": (
+        *("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
+        *("matriculado", "matriculada", "ativo", "ativa"),
+    ),
+    "on_leave": (
+        *("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida", "baja temporal"),
+        *("de licença", "licença", "afastado", "afastada"),
+    ),
+    "discharged": (
+        *("discharged", "egresado", "egresada", "baja", "de baja", "dado de baja", "dada de baja", "baja definitiva"),
+        *("alta médica", "alta terapéutica", "desligado", "desligada", "left"),
+    ),
+    "rejected": ("rejected", "rechazado", "rechazada", "rejeitado", "rejeitada"),
+}
+ASKED: Final = {
+    **asked("alta", "de alta", "dado de alta", "dada de alta", means=("enrolled", "discharged")),
+    **asked("inactive", "inactivo", "inactiva", "inativo", "inativa", means=("discharged", "on_leave")),
 }
 
 # State → the events that lead there from the first one, each with the column that dates it.
@@ -84,7 +98,7 @@ COLUMNS: Final = (
     Column("documents", values.document, about="JSON: name to url, uploaded_at and kind."),
     Column(
         "admission_state",
-        values.choice(STATES),
+        Choice(STATES, ASKED),
         example="enrolled",
         about="prospect (the default), applied, waitlisted, admitted, enrolled, on_leave, discharged or rejected.",
     ),
@@ -123,6 +137,17 @@ LEFT_BEFORE: Final = fault(
     quoted("correct one of the two"),
     "FROM resolved AS r JOIN students AS t ON t.organization_id = %(tenant)s AND t.id = r.existing_id "
     "WHERE coalesce(r.discharge_date, t.discharge_date) < coalesce(r.admission_date, t.admission_date)",
+)
+
+# One that is there as it is stays; the application alone could have made it.
+STILL_HERE: Final = fault(
+    "discharge_date",
+    "r.discharge_date",
+    "'does not go with the state ' || coalesce(r.admission_state, t.admission_state, 'prospect')",
+    quoted("empty it, or correct the state"),
+    "FROM resolved AS r LEFT JOIN students AS t ON t.organization_id = %(tenant)s AND t.id = r.existing_id "
+    "WHERE coalesce(r.admission_state, t.admission_state, 'prospect') <> 'discharged' "
+    "AND r.discharge_date IS DISTINCT FROM t.discharge_date AND r.discharge_date IS NOT NULL AND NOT r.faulty",
 )
 
 
@@ -169,6 +194,7 @@ STUDENTS: Final = Record(
         no_user("secondary_contact", "secondary_contact_id"),
         TWINS,
         LEFT_BEFORE,
+        STILL_HERE,
     ),
     inserting=f"""
         WITH made AS (

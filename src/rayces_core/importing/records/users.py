@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
 from rayces_core.importing.names import BY_FULL_NAME, TWO_COLUMNS, USERS_NAME
 from rayces_core.importing.record import Fault, Record
@@ -14,10 +15,23 @@ from rayces_core.importing.words import named
 from rayces_core.models.user import Role, User
 
 ROLES: Final = {
-    Role.GUARDIAN: ("guardian", "parent", "tutor", "familiar", "responsable", "cliente", "client"),
-    Role.PROFESSIONAL: ("professional", "profesional", "terapeuta", "therapist"),
-    Role.STAFF: ("staff", "secretaria", "secretaría", "recepción", "equipo"),
+    Role.GUARDIAN: (
+        *("guardian", "parent", "mother", "father", "familiar", "responsable", "cliente", "client", "madre", "padre"),
+        *("tutor legal", "responsável", "mãe", "pai"),
+    ),
+    Role.PROFESSIONAL: ("professional", "profesional", "terapeuta", "therapist", "profissional"),
+    Role.STAFF: ("staff", "secretaria", "secretaría", "secretary", "recepción", "equipo"),
     Role.ADMIN: ("admin", "administrator", "administrador", "administradora"),
+}
+_STUDENT: Final = "is no role of a user; import students as students, and leave the row out here"
+ASKED: Final = {
+    **asked("tutor", "tutora", means=("guardian", "professional")),
+    **asked(
+        *("teacher", "docente", "profesor", "profesora", "maestro", "maestra", "professor", "professora"),
+        means=("professional", "staff"),
+    ),
+    **asked("administrativo", "administrativa", "administración", "administrative", means=("staff", "admin")),
+    **dict.fromkeys(("student", "alumno", "alumna", "estudiante", "paciente", "patient", "aluno", "aluna"), _STUDENT),
 }
 
 COLUMNS: Final = (
@@ -38,7 +52,7 @@ COLUMNS: Final = (
     ),
     Column(
         "role",
-        values.choice(ROLES),
+        Choice(ROLES, ASKED),
         example="guardian",
         about="guardian (the default), professional, staff or admin.",
     ),
