@@ -149,6 +149,11 @@ def test_a_number_that_may_be_the_rows_alone_is_no_reference_unasked(word: str) 
         ("users", ("email", "Nombre (madre)"), {"Nombre (madre)": ("first_name",)}),
         ("users", ("email", "Teléfono (del trabajo)"), {"Teléfono (del trabajo)": ("phone",)}),
         ("students", ("Nombre", "Apellido", "Ingreso (Egreso)"), {"Ingreso (Egreso)": ALTA}),
+        (
+            "appointments",
+            ("Profesional", "Alumno", "Fecha", "Hora", "Duración (horas)", "Motivo"),
+            {"Duración (horas)": ("duration_minutes",), "Motivo": ("notes", "cancellation_reason")},
+        ),
     ],
 )
 def test_other_words_of_two_meanings_are_asked_about(

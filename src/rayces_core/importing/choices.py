@@ -13,6 +13,7 @@ from typing import Any, Final
 from rayces_core.errors import ColumnMappingError
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading
+from rayces_core.importing.names import Person
 from rayces_core.importing.record import Record
 from rayces_core.importing.values import fold
 
@@ -78,10 +79,10 @@ def with_words(record: Record, given: Mapping[str, str], reading: Reading) -> Re
     """
     if not given:
         return record
-    choices = [column.read for column in record.readable if isinstance(column.read, Choice)]
-    unknown = [value for value in given.values() if not any(each.knows(value, reading) for each in choices)]
+    choices = {column.name: column.read for column in record.readable if isinstance(column.read, Choice | Person)}
+    unknown = [value for value in given.values() if not any(each.knows(value, reading) for each in choices.values())]
     if unknown:
-        has = ", ".join(column.name for column in record.readable if isinstance(column.read, Choice)) or "no column"
+        has = ", ".join(choices) or "no column"
         raise ColumnMappingError(f"{unknown[0]!r:.60} is no value of {has} of {record.name}; write one that is")
     return replace(
         record,
@@ -92,6 +93,6 @@ def with_words(record: Record, given: Mapping[str, str], reading: Reading) -> Re
 
 def _knowing(column: Column, given: Mapping[str, str], reading: Reading) -> Column:
     read = column.read
-    if not isinstance(read, Choice):
+    if not isinstance(read, Choice | Person):
         return column
     return replace(column, read=read.with_words({word: is_ for word, is_ in given.items() if read.knows(is_, reading)}))

@@ -114,12 +114,15 @@ def _take_without(found: Recognised, free: Sequence[str], columns: Sequence[Colu
 
 
 def _drop_ways(found: Recognised, decided: Mapping[str, str], ways: Sequence[Way]) -> None:
-    """Leave out what would make columns that are there themselves, such as a display name beside first and last."""
-    for way in ways:
-        if found.placed.issuperset(way.makes) and not way.compares:
-            spare = set(way.needs) - {need for other in ways if other is not way for need in other.needs}
-            for name in [name for name, column in found.chosen.items() if column in spare and name not in decided]:
-                del found.chosen[name]
+    """Leave out what makes nothing, such as a display name beside first and last, and an hour without its day."""
+    there = found.placed
+    open_ways = [
+        way for way in ways if there.issuperset(way.needs) and (way.compares or not there.issuperset(way.makes))
+    ]
+    useful = {need for way in open_ways for need in way.needs}
+    spare = {need for way in ways for need in way.needs} - useful
+    for name in [name for name, column in found.chosen.items() if column in spare and name not in decided]:
+        del found.chosen[name]
 
 
 def _doubt(found: Recognised, header: Sequence[str], columns: Sequence[Column], ways: Sequence[Way]) -> None:

@@ -34,7 +34,10 @@ class Making:
         self.names = tuple(dict.fromkeys(name for way in self.ways for name in way.makes if name not in places))
         wanted = {name for way in self.ways for name in way.needs}
         only_here = [column for column in record.also if column.name in wanted and column.name not in record.types]
-        self._columns = [(column, places[column.name], record.needs(column)) for column in only_here]
+        needed = {name for way in self.ways for name in way.needs if not places.keys() & set(way.makes)}
+        self._columns = [
+            (column, places[column.name], column.name in needed and record.needs(column)) for column in only_here
+        ]
         self._reading = reading
 
     def add(self, row: Sequence[Any], values: dict[str, Any], faults: Faults) -> Iterator[tuple[str, Any]]:

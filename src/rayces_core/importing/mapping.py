@@ -136,7 +136,7 @@ def _refusal(
 def _open(columns: Sequence[Column], places: Mapping[str, int], ways: Sequence[Way]) -> list[Column]:
     """The columns that nothing is read from, nor made of others, and that would not make what is there already."""
     there = with_made(set(places), ways)
-    spare = {need for way in ways if there.issuperset(way.makes) for need in way.needs}
+    spare = {need for way in ways if not way.compares and there.issuperset(way.makes) for need in way.needs}
     return [column for column in columns if column.name not in there and column.name not in spare]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rayces_core.importing.columns import Column, Reading
-from rayces_core.importing.values import fold, text
+from rayces_core.importing.values import email, fold, text
 from rayces_core.importing.ways import Way
 
 # What follows a comma without being a first name.
@@ -16,6 +16,8 @@ SUFFIXES: Final = frozenset(
         *("dr", "dra", "lic", "lica", "prof", "mg", "ing", "sra", "srta", "mr", "mrs", "ms"),
     )
 )
+NOTHING_GIVEN: Final[Mapping[str, str]] = {}
+LONGEST: Final = 400  # two names of 200 each
 TWO_COLUMNS: Final = "write it as 'Sosa, Luz', or in two columns"
 
 
@@ -45,6 +47,39 @@ def name_or_first(value: Any, reading: Reading) -> tuple[str | None, str]:
         f"{written!r:.60} does not say which is the last name; {TWO_COLUMNS}, or map the column to first_name where it "
         "has nothing but first names"
     )
+
+
+class Person:
+    """A reader of whom a row refers to; `given` is what the user says a word means, such as a file's own number."""
+
+    def __init__(self, given: Mapping[str, str] = NOTHING_GIVEN) -> None:
+        self._given = {fold(word): meant for word, meant in given.items()}
+
+    def __call__(self, value: Any, reading: Reading) -> str:
+        """Give the e-mail address of a person, or the name as it is written where there is no @ in it.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        written = text(value, reading)
+        if self._given:
+            written = self._given.get(fold(written), written)
+        if "@" in written:
+            return email(written, reading)
+        if not fold(written) or len(written) > LONGEST:
+            raise ValueError(f"{written!r:.60} is neither an e-mail address nor a name; write one of them")
+        return written
+
+    def knows(self, word: str, _: Reading) -> bool:
+        """Whether a word of the user's may mean a person: it is an e-mail address."""
+        return "@" in word
+
+    def with_words(self, given: Mapping[str, str]) -> Person:
+        """A reader that knows these words as well."""
+        return Person(given)
+
+
+person: Final = Person()
 
 
 def _split(values: Mapping[str, Any], _: Reading) -> Mapping[str, Any]:

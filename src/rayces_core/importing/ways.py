@@ -20,12 +20,14 @@ class Way:
         make: gives the values of `makes` that a row's values say, or raises ValueError whose text says what is wrong
             and what to do; None where the database finds what they stand for.
         compares: whether it is asked also where what it makes is there, so that the two can be compared.
+        always: whether what it makes is there for certain where a row has what it needs.
     """
 
     needs: tuple[str, ...]
     makes: tuple[str, ...]
     make: Making | None = None
     compares: bool = False
+    always: bool = True
 
 
 def made_by(column: str, ways: Sequence[Way]) -> set[str]:
@@ -35,4 +37,4 @@ def made_by(column: str, ways: Sequence[Way]) -> set[str]:
 
 def with_made(columns: set[str], ways: Sequence[Way]) -> set[str]:
     """Columns that are there, and those that they make."""
-    return columns | {made for way in ways if columns.issuperset(way.needs) for made in way.makes}
+    return columns | {made for way in ways if way.always and columns.issuperset(way.needs) for made in way.makes}

@@ -15,10 +15,15 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
+from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
+from rayces_core.importing.names import person
+from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
 from rayces_core.importing.records.overlaps import note_overlaps
-from rayces_core.importing.words import named
+from rayces_core.importing.records.people import PROFESSIONALS, STUDENTS, named, nobody
+from rayces_core.importing.values import text
+from rayces_core.importing.ways import Way
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.appointment_time import holds_time
 
@@ -67,10 +72,10 @@ IN_ORDER: Final = ("pre_confirmed_at", "confirmed_at", "executed_at", "no_show_a
 COLUMNS: Final = (
     Column(
         "professional",
-        values.email,
+        person,
         required=True,
         example="eva.luna@example.org",
-        about="The e-mail address of the professional, whose profile must be there already.",
+        about="By e-mail address, or by name where it is one's alone; the profile must be there already.",
     ),
     Column(
         "student_first_name",
@@ -92,9 +97,9 @@ COLUMNS: Final = (
     ),
     Column(
         "client",
-        values.email,
+        person,
         example="ana.paz@example.org",
-        about="The e-mail address of the user who booked; the student's primary contact where it is empty.",
+        about="The user who booked, by e-mail address or name; the student's primary contact where it is empty.",
     ),
     Column(
         "scheduled_at",
@@ -105,7 +110,7 @@ COLUMNS: Final = (
     ),
     Column(
         "duration_minutes",
-        values.integer,
+        minutes,
         example="45",
         about="The professional's session where it is empty.",
     ),
@@ -140,6 +145,10 @@ COLUMNS: Final = (
     Column("currency", currency, about="Of the price; the professional's where it is empty."),
     Column("created_at", values.moment),
 )
+
+STUDENT: Final = Column("student", text, about="The whole name of the student, where first and last are no columns.")
+ALSO: Final = (STUDENT, DATE, TIME, ENDS_AT, END_DATE)
+BY_NAME: Final = Way(("student",), ("student_first_name", "student_last_name"))
 
 PLAIN: Final = {
     "scheduled_at": "timestamptz",
@@ -203,18 +212,22 @@ STUDENTS_FOUND: Final = f"""(
      GROUP BY {NAMED}
 )"""
 RESOLVING: Final = f"""
-SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, client.id, canceller.id,
-       CASE WHEN student.many = 1 THEN student.id END,
-       CASE WHEN student.many = 1 THEN student.contact_id END, coalesce(student.many, 0),
+SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, coalesce(client.id, named_client.id),
+       canceller.id,
+       coalesce(CASE WHEN student.many = 1 THEN student.id END, named_student.id),
+       coalesce(CASE WHEN student.many = 1 THEN student.contact_id END, named_student.more),
+       coalesce(student.many, named_student.many, 0),
        coalesce(s.duration_minutes, p.session_duration_minutes),
        coalesce(s.buffer_minutes, p.buffer_minutes),
        s.scheduled_at + interval '1 minute' * (coalesce(s.duration_minutes, p.session_duration_minutes)::bigint
                                                + coalesce(s.buffer_minutes, p.buffer_minutes)),
        s.price, CASE WHEN s.price IS NOT NULL THEN coalesce(s.currency, p.currency) END
   FROM staged AS s
-  {user("professional", "worker")}
-  LEFT JOIN professionals AS p ON p.organization_id = %(tenant)s AND p.user_id = worker.id
-  {user("client", "client")} {user("cancelled_by", "canceller")}
+  {user("professional", "worker")} {named("professional", "named_worker", PROFESSIONALS)}
+  LEFT JOIN professionals AS p
+    ON p.organization_id = %(tenant)s AND p.user_id = coalesce(worker.id, named_worker.id)
+  {user("client", "client")} {named("client", "named_client")} {user("cancelled_by", "canceller")}
+  {named("student", "named_student", STUDENTS, born="student_date_of_birth")}
   LEFT JOIN {STUDENTS_FOUND} AS student
     ON student.student_first_name = s.student_first_name AND student.student_last_name = s.student_last_name
    AND student.student_date_of_birth IS NOT DISTINCT FROM s.student_date_of_birth
@@ -249,7 +262,7 @@ SEVERAL: Final = fault(
     "s.student_first_name || ' ' || s.student_last_name",
     "r.students || ' students have this name'",
     quoted("say the date of birth in student_date_of_birth, or make one of the two students"),
-    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.students > 1",
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.students > 1 AND s.student IS NULL",
 )
 UNKNOWN_STUDENT: Final = fault(
     "student_last_name",
@@ -293,9 +306,11 @@ PAID_BEFORE: Final = fault(
 APPOINTMENTS: Final = Record(
     name="appointments",
     model=Appointment,
-    columns=named("appointments", COLUMNS),
+    columns=with_names("appointments", COLUMNS),
+    also=with_names("appointments", ALSO),
+    ways=(BY_NAME, *TIMES),
     types={
-        **{column.name: "varchar" for column in COLUMNS},
+        **{column.name: "varchar" for column in (*COLUMNS, STUDENT)},
         **PLAIN,
         "student_date_of_birth": "date",
         "price": "integer",
@@ -321,22 +336,18 @@ APPOINTMENTS: Final = Record(
     | {"expires_at": ("expires_at", EXPIRES)}
     | {"price_cents": ("price", "t.price_cents"), "currency": ("currency", "t.currency")},
     checks=(
-        missing(
-            "professional",
-            "professional_id",
-            "no professional of this organization has this e-mail address",
-            "correct it, or import the professionals first",
-        ),
+        nobody("professional", "professional_id", PROFESSIONALS),
+        nobody("student", "student_id", STUDENTS, born="student_date_of_birth"),
         UNKNOWN_STUDENT,
         SEVERAL,
-        no_user("client", "client_id"),
+        nobody("client", "client_id"),
         no_user("cancelled_by", "cancelled_by_id"),
         NO_CLIENT,
         LENGTH,
         BUFFER,
         PAID_BEFORE,
     ),
-    fixed=tuple(column.name for column in COLUMNS),
+    fixed=tuple(column.name for column in (*COLUMNS, STUDENT)),
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
     clearing=clear_the_way,
