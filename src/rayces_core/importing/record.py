@@ -43,6 +43,7 @@ class Record:
         compared: name in `resolved` → (column that it came from, expression over `t` it is compared with).
         fixed: columns that an update leaves alone; why_fixed says why.
         checks: statements that note faults. inserting: writes the new rows, with their journal.
+        preparing: statements that make what the rows refer to and is not there, before they are written.
         updating: names in `resolved` that an update writes; empty where there is no update.
         locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
         conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
@@ -68,6 +69,7 @@ class Record:
     updating: Mapping[str, str] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
     why_fixed: str = ""
+    preparing: str = ""
     locking: str = ""
     clearing: Callable[[Mapping[str, Any]], None] | None = None
     conflicts: str = ""

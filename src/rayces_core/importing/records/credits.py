@@ -18,8 +18,10 @@ from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading
-from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
-from rayces_core.importing.words import named
+from rayces_core.importing.names import person
+from rayces_core.importing.record import Fault, Record, currency, fault, quoted, user
+from rayces_core.importing.records.people import named, nobody
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.credit import CreditTransaction
 
 MONEY: Final = re.compile(r"[.,][0-9]{2}\s*$|[$€£]|\b[A-Z]{3}\b")
@@ -37,10 +39,10 @@ LONGEST: Final = 200
 COLUMNS: Final = (
     Column(
         "user",
-        values.email,
+        person,
         required=True,
         example="ana.paz@example.org",
-        about="The e-mail address of the user whose credits they are.",
+        about="The user whose credits they are, by e-mail address, or by name where it is one's alone.",
     ),
     Column(
         "credits",
@@ -69,7 +71,7 @@ COLUMNS: Final = (
 )
 KEY: Final = (
     "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
-    f"s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
+    f"coalesce(u.email, named_user.more) || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
 )
 CURRENCY: Final = "coalesce(s.currency, (SELECT currency FROM organizations WHERE id = %(tenant)s))"
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
@@ -164,7 +166,7 @@ def _believed(now: datetime) -> AbstractContextManager[object]:
 CREDITS: Final = Record(
     name="credits",
     model=CreditTransaction,
-    columns=named("credits", COLUMNS),
+    columns=with_names("credits", COLUMNS),
     types={column.name: "varchar" for column in COLUMNS}
     | {"credits": "integer", "purchased_on": "date", "amount_paid": "bigint"},
     rules=rules,
@@ -179,16 +181,18 @@ CREDITS: Final = Record(
         "amount_cents": "bigint",
         "currency": "varchar",
     },
-    resolving=f"SELECT s.row, s.faulty, u.id, s.credits, {KEY}, s.purchased_on, s.payment_method, "
+    resolving=f"SELECT s.row, s.faulty, coalesce(u.id, named_user.id), s.credits, {KEY}, s.purchased_on, "
+    "s.payment_method, "
     "s.payment_reference, s.reason, s.reference, s.amount_paid, "
-    f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')}",
+    f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')} "
+    f"{named('user', 'named_user')}",
     matching="t.idempotency_key = r.idempotency_key",
     same_key="r.idempotency_key",
     key="reference",
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")}
     | {"amount_cents": ("amount_paid", "t.amount_cents"), "currency": ("currency", "t.currency")},
-    checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
+    checks=(nobody("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",
     inserting="",

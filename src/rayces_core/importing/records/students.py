@@ -12,10 +12,22 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME
-from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
-from rayces_core.importing.words import named
+from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME, person
+from rayces_core.importing.record import Fault, Record, fault, folded, quoted, user
+from rayces_core.importing.records.contacts import (
+    CONTACT_CHECKS,
+    CONTACT_COLUMNS,
+    CONTACT_NAMES,
+    FACTS,
+    JOINED,
+    MAKING,
+    NEWCOMERS,
+    TO_BE_MADE,
+)
+from rayces_core.importing.records.people import named, nobody
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.student import AdmissionState, Student
+from rayces_core.models.user import User
 
 STATES: Final = {
     "prospect": ("prospect", "prospecto", "interesado", "interesada", "interessado", "interessada"),
@@ -78,15 +90,15 @@ COLUMNS: Final = (
     Column("grade_level", values.text, example="sala de 5"),
     Column(
         "primary_contact",
-        values.email,
+        person,
         example="ana.paz@example.org",
-        about="The e-mail address of the user to contact, who must be there already.",
+        about="The user to contact, by e-mail address or name; made where name or phone stand beside an address.",
     ),
     Column(
         "secondary_contact",
-        values.email,
+        person,
         example="",
-        about="The e-mail address of another user to contact.",
+        about="Another user to contact, as the primary one.",
     ),
     Column("medical_notes", values.text),
     Column("educational_notes", values.text),
@@ -165,19 +177,30 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
             yield name, f"has more than {LONGEST} characters", "shorten it"
 
 
+def _found(contact: str) -> str:
+    """The id of a contact: found by address or name, or of a user who is made when the row is written."""
+    made = f"CASE WHEN new_{contact}.email IS NOT NULL THEN {TO_BE_MADE} END"
+    return f"coalesce({contact}.id, named_{contact}.id, {made})"
+
+
 STUDENTS: Final = Record(
     name="students",
     model=Student,
-    columns=named("students", COLUMNS),
-    also=named("students", (FULL_NAME,)),
+    columns=with_names("students", COLUMNS),
+    also=with_names("students", (FULL_NAME, *CONTACT_COLUMNS)),
     ways=(BY_FULL_NAME,),
-    types={**PLAIN, **dict.fromkeys(CONTACTS, "varchar")},
-    fields={name: getattr(Student, name) for name in PLAIN},
+    types={**PLAIN, **dict.fromkeys((*CONTACTS, *CONTACT_NAMES), "varchar")},
+    fields={name: getattr(Student, name) for name in PLAIN}
+    | {
+        name: getattr(User, name.split("contact_", 1)[1]) for name in CONTACT_NAMES if not name.endswith("contact_name")
+    },
     rules=rules,
-    resolved={**PLAIN, **{f"{name}_id": "bigint" for name in CONTACTS}, "name_key": "text"},
-    resolving=f"SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in PLAIN)}, first.id, second.id, "
-    f"{folded('s.first_name', 's.last_name')} FROM staged AS s "
-    f"{user('primary_contact', 'first')} {user('secondary_contact', 'second')}",
+    resolved={**PLAIN, **{f"{name}_id": "bigint" for name in CONTACTS}, "name_key": "text", "contacts": "jsonb"},
+    resolving=f"WITH {NEWCOMERS} SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in PLAIN)}, "
+    f"{_found('primary_contact')}, {_found('secondary_contact')}, "
+    f"{folded('s.first_name', 's.last_name')}, {FACTS} FROM staged AS s "
+    + " ".join(f"{user(name, name)} {named(name, f'named_{name}')}" for name in CONTACTS)
+    + f" {JOINED}",
     matching=f"{folded('t.first_name', 't.last_name')} = r.name_key "
     "AND t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth",
     same_key="r.name_key, coalesce(r.date_of_birth, '-infinity')",
@@ -190,12 +213,13 @@ STUDENTS: Final = Record(
     fixed=("admission_state", "on_leave_until"),
     why_fixed="admission changes by its events alone; leave the column out, or call the event",
     checks=(
-        no_user("primary_contact", "primary_contact_id"),
-        no_user("secondary_contact", "secondary_contact_id"),
+        *(nobody(name, f"{name}_id") for name in CONTACTS),
+        *CONTACT_CHECKS,
         TWINS,
         LEFT_BEFORE,
         STILL_HERE,
     ),
+    preparing=MAKING,
     inserting=f"""
         WITH made AS (
             INSERT INTO students (
