@@ -21,8 +21,8 @@ class People:
 
     Attributes:
         noun: what one of them is called. rows: what gives them, as `u`. shown: an expression that tells one from the
-            other; apart: what to do so in a source. more: an expression that is wanted of them; born: their date of
-            birth. also: another expression they are called by.
+            other; apart: what to do so in a source. more: an expression that is wanted of them, of the type kind.
+        born: their date of birth. also: another expression that they are called by.
     """
 
     noun: str
@@ -30,6 +30,7 @@ class People:
     shown: str
     apart: str
     more: str
+    kind: str = "varchar"
     born: str = "NULL::date"
     also: str = ""
 
@@ -66,6 +67,7 @@ STUDENTS: Final = People(
     "u.first_name || ' ' || u.last_name || coalesce(' (' || u.date_of_birth || ')', '')",
     "say the date of birth in student_date_of_birth",
     more="u.primary_contact_id",
+    kind="bigint",
     born="u.date_of_birth",
 )
 
@@ -76,28 +78,42 @@ def key_of(written: str) -> str:
     return f"CASE WHEN strpos({written}, ',') > 0 THEN {folded(last, first)} ELSE {folded(written)} END"
 
 
-def named(column: str, alias: str, people: People = USERS, born: str = "") -> str:
+def named(column: str, alias: str, people: People = USERS, born: str = "", unknown: str = "") -> str:
     """A join that finds who is called as a staged column says, where it has no e-mail address.
 
-    It has `many`, how many are called so, and `id` and `more` where it is one. `born` is a staged column of the date of
-    birth, which tells two of one name apart.
+    It has `many`, how many are called so, and `id` and `more` where it is one. Those wanted and those there meet in one
+    GROUP BY: a join of the two is a nested loop for hours where a table was not analyzed since it was filled.
+
+    Args:
+        born: a staged column of the date of birth, which tells two of one name apart. unknown: a name in `resolved`, to
+            ask about the rows alone where that stayed empty.
     """
-    day, same_day = (
-        (f's2."{born}"', f'AND {alias}.born IS NOT DISTINCT FROM s."{born}"') if born else ("NULL::date", "")
-    )
+    day = f's2."{born}"' if born else "NULL::date"
+    same_day = f'AND {alias}.born IS NOT DISTINCT FROM s."{born}"' if born else ""
+    left = f"JOIN resolved AS r2 ON r2.row = s2.row AND r2.{unknown} IS NULL" if unknown else ""
+    wanted, there = "FILTER (WHERE id IS NULL)", "FILTER (WHERE id IS NOT NULL)"
     return f"""LEFT JOIN (
         WITH wanted AS MATERIALIZED (
             SELECT written, born, {key_of("written")} AS key FROM (
-                SELECT DISTINCT s2."{column}" AS written, {day} AS born FROM staged AS s2
+                SELECT DISTINCT s2."{column}" AS written, {day} AS born FROM staged AS s2 {left}
                  WHERE s2."{column}" IS NOT NULL AND strpos(s2."{column}", '@') = 0
             ) AS s3
-        ), called AS ({people.keys} WHERE EXISTS (SELECT 1 FROM wanted))
-        SELECT wanted.written, wanted.born, count(DISTINCT called.id) AS many,
-               CASE WHEN count(DISTINCT called.id) = 1 THEN min(called.id) END AS id,
-               CASE WHEN count(DISTINCT called.id) = 1 THEN min(called.more) END AS more
-          FROM wanted JOIN called
-            ON called.key = wanted.key AND (wanted.born IS NULL OR called.born = wanted.born)
-         GROUP BY wanted.written, wanted.born
+        ), keyed AS (
+            SELECT key, written, born, NULL::bigint AS id, NULL::{people.kind} AS more, NULL::date AS theirs FROM wanted
+             UNION ALL
+            SELECT key, NULL, NULL, id, more, born
+              FROM ({people.keys} WHERE EXISTS (SELECT 1 FROM wanted)) AS called
+        ), met AS (
+            SELECT array_agg(written) {wanted} AS names, array_agg(born) {wanted} AS days, array_agg(id) {there} AS ids,
+                   array_agg(more) {there} AS mores, array_agg(theirs) {there} AS births
+              FROM keyed GROUP BY key HAVING count(id) > 0 AND count(written) > 0
+        )
+        SELECT w.written, w.born, count(DISTINCT c.id) AS many,
+               CASE WHEN count(DISTINCT c.id) = 1 THEN min(c.id) END AS id,
+               CASE WHEN count(DISTINCT c.id) = 1 THEN min(c.more) END AS more
+          FROM met CROSS JOIN LATERAL unnest(names, days) AS w (written, born)
+          CROSS JOIN LATERAL unnest(ids, mores, births) AS c (id, more, born)
+         WHERE w.born IS NULL OR c.born = w.born GROUP BY w.written, w.born
     ) AS {alias} ON {alias}.written = s."{column}" {same_day}"""
 
 
@@ -120,7 +136,7 @@ def nobody(column: str, joined: str, people: People = USERS, born: str = "") -> 
         f"""FROM (
             SELECT r.row, s."{column}", strpos(s."{column}", '@') > 0 AS by_mail, likes.likes, named.many
               FROM resolved AS r JOIN staged AS s ON s.row = r.row
-              {named(column, "named", people, born)}
+              {named(column, "named", people, born, joined)}
               LEFT JOIN ({_likes(column, joined, people)}) AS likes ON likes.written = s."{column}"
              WHERE s."{column}" IS NOT NULL AND r.{joined} IS NULL
         ) AS r""",
