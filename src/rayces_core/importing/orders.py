@@ -46,12 +46,13 @@ class ColumnOrder:
         self.by_values = False
         self._found: dict[bool, Cell] = {}
         self._open: IO[str] | None = None
-        self._swapped = Swapped()
+        self._swapped, self._telling, self._both = Swapped(), 0, False
 
     def settle(self, cells: Sequence[Cell]) -> None:
         """Choose the order by the first values of the column."""
         for number, written in cells:
-            self._note(number, written, order_of(written))
+            if (order := order_of(written)) in _OF:
+                self._found.setdefault(_OF[order], (number, written))
         count = Counter(map(order_of, {written for _, written in cells}))
         if len(self._found) != 1 or self._habit in self._found:
             return
@@ -63,16 +64,19 @@ class ColumnOrder:
     def see(self, number: int, given: object) -> None:
         """Look at the value of a row."""
         if isinstance(given, str):
-            self._see(number, given)
+            order = order_of(given)
+            if order is Order.BOTH:
+                self._note_open(number, given)
+            elif order is not Order.ANY:
+                self._telling += 1
+                if _OF[order] not in self._found:
+                    self._found[_OF[order]] = (number, given)
         elif isinstance(given, date):
             self._swapped.cell(number, given)
 
-    def _see(self, number: int, written: str) -> None:
-        order = order_of(written)
-        self._swapped.text(order)
-        if order is not Order.BOTH:
-            self._note(number, written, order)
-        elif self.day_first is not None:
+    def _note_open(self, number: int, written: str) -> None:
+        self._both = True
+        if self.day_first is not None:
             if self._open is None:
                 self._open = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - close() ends it
             self._open.write(f"{number}\t{' '.join(written.split())}\n")
@@ -87,7 +91,7 @@ class ColumnOrder:
         Args:
             elsewhere: one of another column; it counts where no value of this one has its order.
         """
-        yield from self._swapped.refusals()
+        yield from () if self._both else self._swapped.refusals(self._telling)
         against = self._found.get(not self.day_first)
         if against is None and self.day_first not in self._found:
             against = elsewhere
@@ -103,10 +107,6 @@ class ColumnOrder:
         self._swapped.close()
         if self._open is not None:
             self._open.close()
-
-    def _note(self, number: int, written: str, order: Order) -> None:
-        if order in _OF:
-            self._found.setdefault(_OF[order], (number, written))
 
 
 class Orders:

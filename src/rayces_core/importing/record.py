@@ -106,7 +106,7 @@ class Record:
 
 def begun(day: date, now: datetime) -> bool:
     """Whether a day has begun anywhere by that moment, so that something may have happened on it."""
-    return day <= (now + timedelta(hours=14)).date()  # UTC+14 is the first to have it
+    return day <= now.date() or day <= (now + timedelta(hours=14)).date()  # UTC+14 is the first to have it
 
 
 def currency(value: Any, reading: Reading) -> str:

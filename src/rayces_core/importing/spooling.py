@@ -227,8 +227,9 @@ class _Reader:
         if not faults or values:
             broken = self._rules(values, self._now)
             faults += [(name, values.get(name), f"{what}; {todo}") for name, what, todo in broken]
-        flag = "t" if faults else "f"
-        return f"{number}\t{flag}\t" + "\t".join(cells) + "\n", [_line(number, *each) for each in _once(faults)]
+        if not faults:
+            return f"{number}\tf\t" + "\t".join(cells) + "\n", []
+        return f"{number}\tt\t" + "\t".join(cells) + "\n", [_line(number, *each) for each in _once(faults)]
 
 
 def _storing(record: Record, name: str) -> Storing:

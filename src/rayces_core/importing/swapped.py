@@ -14,8 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Final
 
-from rayces_core.importing.days import Order
-
 # The share of days after the 12th, and up to it; and how seldom chance alone may make a column that is refused.
 _AFTER: Final = 0.61
 _UP_TO: Final = 0.39
@@ -28,17 +26,12 @@ REASON: Final = (
 
 
 class Swapped:
-    """What was seen of one column."""
+    """What was seen of the date cells of one column."""
 
     def __init__(self) -> None:
-        self._texts = self._cells = 0
+        self._cells = 0
         self._innocent = False
         self._open: IO[str] | None = None
-
-    def text(self, order: Order) -> None:
-        """Look at a date that is a text."""
-        self._innocent |= order is Order.BOTH
-        self._texts += order in (Order.DAY_FIRST, Order.MONTH_FIRST)
 
     def cell(self, number: int, value: dt.date) -> None:
         """Look at a date that is one in its format."""
@@ -49,11 +42,15 @@ class Swapped:
                 self._open = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - close() ends it
             self._open.write(f"{number}\t{value}\n")
 
-    def refusals(self) -> Iterator[tuple[int, str, str]]:
-        """(row, value, reason) of each date cell, where the column is such a one."""
-        if self._innocent or self._open is None or _AFTER**self._texts * _UP_TO**self._cells > _CHANCE:
+    def refusals(self, texts: int) -> Iterator[tuple[int, str, str]]:
+        """(row, value, reason) of each date cell, where the column is such a one.
+
+        Args:
+            texts: how many dates of the column are texts, where each of them fits one order alone.
+        """
+        if self._innocent or self._open is None or _AFTER**texts * _UP_TO**self._cells > _CHANCE:
             return
-        if self._texts > 1:
+        if texts > 1:
             self._open.seek(0)
             for line in self._open:
                 number, _, written = line.rstrip("\n").partition("\t")

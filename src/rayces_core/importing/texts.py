@@ -23,6 +23,7 @@ _OVERRIDES: Final = ("\u202d", "\u202e")
 _FORCED_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')  # ="00123", as spreadsheets keep zeros in a CSV
 _WITH_FRACTION: Final = re.compile(r"([+-]?[0-9]+)[.,]0{1,2}")  # 1143215678.0, as data frames write it
 _SCIENTIFIC: Final = re.compile(r"([+-]?[0-9](?:[.,][0-9]+)?)[eE]\+?([0-9]{1,3})")  # 1,14E+09, as spreadsheets do
+_NUMBER_BEGINS: Final = frozenset("+-0123456789")
 _SPREADSHEET_DIGITS: Final = 15
 _LARGEST_EXACT: Final = 2**53
 ROUNDED: Final = "is a number that lost its last digits; format the column as text and write it anew"
@@ -55,7 +56,7 @@ def identifier(value: Any, reading: Reading) -> str:
     Refuses 1.14E+09, whose digits are lost.
     """
     written = text(value, reading)
-    if written.isalpha() or written.isdecimal():
+    if written[0] not in _NUMBER_BEGINS or written.isdecimal():
         return written
     if found := _WITH_FRACTION.fullmatch(written):
         return found[1]

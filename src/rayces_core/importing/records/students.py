@@ -6,7 +6,7 @@ A student comes in any state of admission, with the journal of the shortest way 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from rayces_core.importing import values
@@ -131,6 +131,7 @@ OPTIONAL: Final = (
 
 
 LONGEST: Final = 200  # names are indexed
+BEHIND_BIRTH: Final = ("admission_date", "discharge_date")
 OLDEST: Final = 120  # years; hardly anybody has lived longer
 TWINS: Final = fault(
     "last_name",
@@ -166,7 +167,8 @@ STILL_HERE: Final = fault(
 
 def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     """What the values of a student say about each other."""
-    yield from _life(row, now)
+    if (born := row.get("date_of_birth")) is not None:
+        yield from _life(born, row, now)
     admitted, discharged = row.get("admission_date"), row.get("discharge_date")
     if admitted and discharged and discharged < admitted:
         yield "discharge_date", "is before the admission_date", "correct one of the two"
@@ -179,16 +181,13 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
             yield name, f"has more than {LONGEST} characters", "shorten it"
 
 
-def _life(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
-    born = row.get("date_of_birth")
-    if born is None:
-        return
+def _life(born: date, row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     if not begun(born, now):
         yield "date_of_birth", "lies ahead", "correct it, with four digits of the year"
     if now.year - born.year > OLDEST:
         yield "date_of_birth", f"is more than {OLDEST} years ago", "correct it, or empty it"
-    for name in ("admission_date", "discharge_date"):
-        if row.get(name) is not None and row[name] < born:
+    for name in BEHIND_BIRTH:
+        if name in row and row[name] < born:
             yield name, "is before the date_of_birth", "correct one of the two"
 
 
