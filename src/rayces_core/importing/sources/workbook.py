@@ -58,6 +58,9 @@ class Workbook:
 
         What is merged with the header or what stands above it is no value of the rows below.
         """
+        if self._found.marks.get(title, Marks()).has_unplaced:
+            reason = "has formulas without a value in cells that do not say where they are"
+            raise SourceError(self._name, f"{reason}; open it in a spreadsheet program and save it")
         with opened(self._path, self._name) as workbook, explained(self._name):
             sheet = workbook.get_sheet_by_name(title)
             if sheet.start is None:
