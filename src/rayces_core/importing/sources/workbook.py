@@ -41,12 +41,13 @@ class Workbook:
                 raise SourceError(name, "is an .xls of more than 10 MB; save it as .xlsx or CSV")
             file.seek(0)
             self._found = survey(file, name) if zipped else Survey()
+        # Before it is opened: the reader makes room for every cell that it is told of.
+        binary = None if zipped else BinaryReader(path, name)
         with opened(path, name) as workbook:
             self.titles = [
                 Title(meta.name, str(meta.visible) != "SheetVisibleEnum.Visible") for meta in workbook.sheets_metadata
             ]
-        if not zipped:
-            binary = BinaryReader(path, name)
+        if binary is not None:
             self._found.zero = binary.zero
             self._found.marks = dict(zip((title.name for title in self.titles), binary.marks, strict=False))
         if not self.titles:
