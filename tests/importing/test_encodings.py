@@ -83,6 +83,8 @@ def test_classes_of_any_names_come_in_as_they_are_or_not_at_all(tmp_path, encodi
     [
         ("nombre;curso\nAna;1º A\nPaz;2ª\n", "cp1252"),
         ("nombre;curso\nAna;1º A\n", "mac_roman"),
+        ("nombre;curso\nAna;1ºA\nPaz;4°B\n", "cp1252"),
+        ("nombre;nota\nAna;N°5\nPaz;38°C\n", "cp1252"),
         ("nombre;curso\nAna;Sala N° 5\n", "cp1252"),
         ("nombre;notas\nAna;vive en “Las Heras” – llamar antes\n", "cp1252"),
         ("nombre;cuota\nAna;120€\n", "cp1252"),

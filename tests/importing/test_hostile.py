@@ -2,10 +2,13 @@
 
 import io
 import os
+import random
 import resource
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +20,7 @@ from rayces_core.importing.sources import open_source, sheet_guard
 from rayces_core.importing.sources.encodings import CHUNK_BYTES
 from rayces_core.importing.values import date
 
+FILES = Path(__file__).parent / "files"
 NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 
@@ -325,3 +329,24 @@ def test_random_bytes_never_do_anything_but_raise_source_error(tmp_path):
                 continue
             assert all(isinstance(value, str | None | Unreadable) for values in rows for value in values)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
+
+
+def test_an_old_workbook_with_a_cell_far_outside_its_sheet_fills_no_memory(tmp_path):
+    whole = (FILES / "counts-from-1904.xls").read_bytes()
+    size, number = b"\x00\x02\x0e\x00", b"\xfd\x00\x0a\x00"
+    for mark, place, far in ((size, 4, b"\x00\x82"), (size, 8, b"\xff\xff\xff\xff"), (number, 6, b"\xff\xff")):
+        begins = whole.index(mark) + place
+        damaged = whole[:begins] + far + whole[begins + len(far) :]
+
+        assert "a cell lies outside its sheet" in refused(file(tmp_path, damaged, "book.xls"))
+
+
+@pytest.mark.parametrize("name", ["counts-from-1904.xls", "failed-formulas.xls"])
+def test_a_damaged_old_workbook_is_read_or_refused(tmp_path, name):
+    whole, chosen = (FILES / name).read_bytes(), random.Random(7)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(chosen.choice((1, 5, 40))):
+            damaged[chosen.randrange(len(damaged))] = chosen.randrange(256)
+        with suppress(SourceError):
+            list(open_source(file(tmp_path, bytes(damaged), "book.xls"), sheet="all").batches())

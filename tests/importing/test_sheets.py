@@ -138,6 +138,17 @@ def test_every_way_a_formula_can_be_without_a_value_is_refused(tmp_path):
     assert rows_of(path)[0][1][1:3] == ["v1", None]  # a formula that gives an empty text says so
 
 
+def test_formulas_without_a_value_in_cells_without_a_place_refuse_the_sheet(tmp_path):
+    def write(_, sheet):
+        sheet.write_row(0, 0, ["a", "b"])
+        sheet.write_formula(1, 1, "=A9&B9", None, "v")
+
+    path = changed(book(tmp_path, ("S", write)), (' r="B2"', ""), (' t="str"', ""), ("<v>v</v>", ""))
+
+    with pytest.raises(SourceError, match="cells that do not say where they are"):
+        open_source(path)
+
+
 def test_zeros_of_a_workbook_that_waits_to_be_computed_are_no_values(tmp_path):
     def write(_, sheet):
         sheet.write_row(0, 0, ["a", "b", "c"])

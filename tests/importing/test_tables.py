@@ -98,6 +98,16 @@ def test_a_name_that_stands_twice_is_no_error_where_nobody_needs_it(db, a, tmp_p
         assert importing.check(both, Student, columns={"sala (column 4)": ""}).created == 1
 
 
+@pytest.mark.parametrize("written", ["{}\n{}\n", "[{},\n{}]"])
+def test_a_key_that_an_object_has_twice_refuses_its_row(tmp_path, written):
+    path = file(
+        tmp_path, written.format('{"a": 1, "b": {"c": 1, "c": 2}}', '{"a": 1, "b": "\\":", "a": 2}'), "rows.jsonl"
+    )
+    first, second = read(path).values()
+
+    assert (first, "the key 'a' twice" in second) == ([1, {"c": 2}], True)
+
+
 TITLED = "Centro Norte;;;\nAlumnos 2026;;;\n\nNombre;Apellido;Sala;Legajo\nLuz;Sosa;4;1\nTeo;Paz;5;2\n"
 
 

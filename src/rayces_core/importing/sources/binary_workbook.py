@@ -18,6 +18,9 @@ from rayces_core.importing.sources.package import shows_hour
 
 FORMULA, EOF, DATE_MODE, ENCRYPTED, BOUND_SHEET = 0x0006, 0x000A, 0x0022, 0x002F, 0x0085
 MANY_SHORT, EXTENDED_FORMAT, NUMBER, BOOL_OR_ERROR, SHORT, FORMAT = 0x00BD, 0x00E0, 0x0203, 0x0205, 0x027E, 0x041E
+DIMENSIONS, LABEL, SHARED_LABEL, RICH_LABEL = 0x0200, 0x0204, 0x00FD, 0x00D6
+MAX_ROWS, MAX_COLUMNS = 65_536, 256
+_CELLS: Final = frozenset((FORMULA, NUMBER, BOOL_OR_ERROR, SHORT, MANY_SHORT, LABEL, SHARED_LABEL, RICH_LABEL))
 _BUILT_IN: Final = frozenset((18, 19, 20, 21, 22, 45, 46, 47))
 _ERROR, _EMPTY_TEXT = 2, 3
 
@@ -64,6 +67,8 @@ class BinaryReader:
         marks = Marks()
         timed = {place for place, key in enumerate(self._styles) if self._formats.get(key, key in _BUILT_IN)}
         for kind, data in _records(content, place):
+            if kind in _CELLS or kind == DIMENSIONS:
+                self._check_place(kind, data)
             if kind == MANY_SHORT:
                 row, first = struct.unpack_from("<HH", data)
                 for column, (style, number) in enumerate(
@@ -77,6 +82,17 @@ class BinaryReader:
                 if found is not None:
                     marks.add(row + 1, column + 1, found)
         return marks
+
+    def _check_place(self, kind: int, data: bytes) -> None:
+        """Refuse a cell where no sheet has one: room would be made for all between it and the first."""
+        top, rows, left, columns = 0, 0, 0, struct.unpack_from("<H", data, 2)[0] + 1
+        if kind == MANY_SHORT:
+            columns = struct.unpack_from("<H", data, len(data) - 2)[0] + 1
+        elif kind == DIMENSIONS:
+            # In Excel 95 and before, rows have two bytes.
+            top, rows, left, columns = struct.unpack_from("<IIHH" if len(data) >= 14 else "<HHHH", data)
+        if not top <= rows <= MAX_ROWS or not left <= columns <= MAX_COLUMNS:
+            raise SourceError(self._name, "is a damaged workbook: a cell lies outside its sheet; save it as .xlsx")
 
     def _kind(self, kind: int, value: bytes, *, is_timed: bool) -> int | None:
         if kind == BOOL_OR_ERROR:
@@ -126,5 +142,5 @@ def _stream(path: Path, name: str) -> tuple[bytes, bool]:
             parts = {part[0].lower(): part for part in file.listdir() if len(part) == 1}
             part = parts.get("workbook") or parts.get("book")
             return (file.openstream(part).read() if part else b""), "\x05summaryinformation" in parts
-    except (OSError, ValueError, IndexError, struct.error) as error:
+    except Exception as error:  # whatever a damaged one makes of it
         raise SourceError(name, f"cannot be read as a workbook ({error}); save it anew as .xlsx") from None

@@ -7,6 +7,7 @@ piece.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -74,7 +75,7 @@ class JsonLinesSource(Opened):
                     raise SourceError(self.name, reason, number) from None
                 rest += piece
                 continue
-            yield number, _checked(element)
+            yield number, _checked(element, rest[: len(rest) - len(after)])
             number += 1
             rest = after[1:] if after[0] == "," else after
 
@@ -108,14 +109,31 @@ def _first(decoder: json.JSONDecoder, rest: str) -> tuple[Any, str]:
 
 def _parsed(line: str) -> Any:
     try:
-        return _checked(json.loads(line, parse_constant=_no_constant))
+        return _checked(json.loads(line, parse_constant=_no_constant), line)
     except (ValueError, RecursionError) as error:
         said = f" ({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         return Unreadable(f"the line is no JSON{said}; write one object a line")
 
 
-def _checked(element: Any) -> Any:
-    return element if isinstance(element, dict) else Unreadable("is no JSON object; write {...} with names of columns")
+def _checked(element: Any, written: str) -> Any:
+    if not isinstance(element, dict):
+        return Unreadable("is no JSON object; write {...} with names of columns")
+    if written.count('":') > len(element) and (key := _doubled(written)) is not None:
+        return Unreadable(f"has the key {key!r:.60} twice; give each a name of its own")
+    return element
+
+
+def _doubled(written: str) -> str | None:
+    """A key that the object itself has twice, of which a reader keeps the last alone."""
+    doubled: str | None = None
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        nonlocal doubled  # the outermost object is the last to be complete
+        counts = Counter(key for key, _ in found)
+        doubled = next((key for key, count in counts.items() if count > 1), None)
+
+    json.JSONDecoder(object_pairs_hook=pairs).raw_decode(written.lstrip(_BLANK))
+    return doubled
 
 
 def _no_constant(name: str) -> object:

@@ -25,7 +25,7 @@ _COLUMN_BITS: Final = 16
 _KIND_BITS: Final = 2
 
 _FORMULA: Final = re.compile(
-    rb"<(?:[\w.-]+:)?c(\s[^>]*)>\s*<(?:[\w.-]+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:[\w.-]+:)?f\s*>)\s*"
+    rb"<(?:[\w.-]+:)?c((?:\s[^>]*)?)>\s*<(?:[\w.-]+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:[\w.-]+:)?f\s*>)\s*"
     rb"(<(?:[\w.-]+:)?v\s*/>|<(?:[\w.-]+:)?v(?:\s[^>]*)?>([^<]*)</)?"
 )
 _ERROR: Final = re.compile(rb"<(?:[\w.-]+:)?c(\s(?=[^>]*\bt=[\"']e[\"'])[^>]*)>")
@@ -34,10 +34,14 @@ _IS_TEXT: Final = re.compile(rb"\st\s*=\s*[\"']str[\"']")
 
 
 class Marks:
-    """Places of one sheet, rows and columns counted from 1, and what is the matter there."""
+    """Places of one sheet, rows and columns counted from 1, and what is the matter there.
+
+    `has_unplaced`: whether there are formulas without a value in cells that do not say where they are.
+    """
 
     def __init__(self) -> None:
         self._held = array("Q")
+        self.has_unplaced = False
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -103,6 +107,8 @@ def _is_open(attributes: bytes, value: bytes, uncomputed: bool) -> bool:
 def _mark(marks: Marks, attributes: bytes, kind: int) -> None:
     if place := _PLACE.search(attributes):
         marks.add(int(place[2]), column_number(place[1]), kind)
+    elif kind != MIDNIGHT:
+        marks.has_unplaced = True
 
 
 def column_number(letters: bytes) -> int:

@@ -112,9 +112,10 @@ class DocumentReader:
         row, column = self._pending_rows + 1, self._columns + 1
         down, right = (_number(self._cell.get(f"number-{each}-spanned", "1")) for each in ("rows", "columns"))
         if down > 1 or right > 1:
-            self.merged[self._sheet].append(Merged(row, column, row + down - 1, column + right - 1))
-        if len(self.merged[self._sheet]) > MAX_MERGED:
-            raise SourceError(self._name, f"has more than {MAX_MERGED:,} merged cells; take them apart")
+            found = self.merged.setdefault(self._sheet, [])
+            found.append(Merged(row, column, row + down - 1, column + right - 1))
+            if len(found) > MAX_MERGED:
+                raise SourceError(self._name, f"has more than {MAX_MERGED:,} merged cells; take them apart")
 
     def _end_row(self) -> None:
         for column, columns, kind in self._pending:

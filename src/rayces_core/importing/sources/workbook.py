@@ -41,12 +41,13 @@ class Workbook:
                 raise SourceError(name, "is an .xls of more than 10 MB; save it as .xlsx or CSV")
             file.seek(0)
             self._found = survey(file, name) if zipped else Survey()
+        # Before it is opened: the reader makes room for every cell that it is told of.
+        binary = None if zipped else BinaryReader(path, name)
         with opened(path, name) as workbook:
             self.titles = [
                 Title(meta.name, str(meta.visible) != "SheetVisibleEnum.Visible") for meta in workbook.sheets_metadata
             ]
-        if not zipped:
-            binary = BinaryReader(path, name)
+        if binary is not None:
             self._found.zero = binary.zero
             self._found.marks = dict(zip((title.name for title in self.titles), binary.marks, strict=False))
         if not self.titles:
@@ -58,6 +59,9 @@ class Workbook:
 
         What is merged with the header or what stands above it is no value of the rows below.
         """
+        if self._found.marks.get(title, Marks()).has_unplaced:
+            reason = "has formulas without a value in cells that do not say where they are"
+            raise SourceError(self._name, f"{reason}; open it in a spreadsheet program and save it")
         with opened(self._path, self._name) as workbook, explained(self._name):
             sheet = workbook.get_sheet_by_name(title)
             if sheet.start is None:
