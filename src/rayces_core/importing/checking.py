@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import IO
 
+from rayces_core.importing import identities
 from rayces_core.importing.job import Job
 from rayces_core.importing.report import Report
 from rayces_core.importing.spooling import Spool, spool
@@ -25,7 +26,7 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
         chosen: gets the rows that there is something to do for, in order, in COPY's text format.
         last_row: number of the last row that an earlier run has committed; it and those before are left out.
     """
-    staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
+    staging = job.staging()
     job.progress("check", 0, None)
     report.samples = rows.samples
     report.notes += tuple(f"{report.columns.get(name, name)!r} {note}" for name, note in rows.notes.items())
@@ -35,7 +36,7 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
             staging.mark_faulty()
         if last_row:
             staging.forget_until(last_row)
-        _ask(staging, job.options.update)
+        report.notes += tuple(_ask(staging))
         report.add(staging.problems())
         staging.drop_faulty()
         report.created, report.updated, report.unchanged = staging.outcomes()
@@ -47,14 +48,17 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
     job.progress("check", rows.count, rows.count)
 
 
-def _ask(staging: Staging, update: bool) -> None:
+def _ask(staging: Staging) -> list[str]:
+    """Note the faults that rows have together or here; returns what is told without keeping a row out."""
     staging.resolve()
-    staging.match()
+    notes = identities.find(staging)
     for statement in staging.record.checks:
         staging.run(statement)
-    staging.note_repetitions()
-    staging.note_differences(update)
+    identities.note_repetitions(staging)
+    identities.note_emptied(staging)
+    staging.note_differences()
     if staging.record.conflicts:
         staging.run(staging.record.conflicts)
     if staging.record.among_themselves is not None:
         staging.record.among_themselves(staging)
+    return notes + identities.spelled_otherwise(staging)

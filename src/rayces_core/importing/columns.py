@@ -108,6 +108,7 @@ class Column:
         names: other headers it is for certain; those of a record type are in words.toml. words: all else it is called.
         example: what a template shows.
         about: one sentence for a template and for `rayces import template --help`.
+        in_template: whether a template has it; an id is of rows that are there already.
     """
 
     name: str
@@ -117,3 +118,4 @@ class Column:
     words: Words = NO_WORDS
     example: str = ""
     about: str = ""
+    in_template: bool = True

@@ -14,12 +14,14 @@ from rayces_core.errors import ColumnMappingError, ConfigurationError, TenantNot
 from rayces_core.fields.countries import is_country
 from rayces_core.importing.choices import with_words
 from rayces_core.importing.columns import Reading
+from rayces_core.importing.knowing import Knowing
 from rayces_core.importing.mapping import ColumnMapping, propose
 from rayces_core.importing.orders import OPTIONS
 from rayces_core.importing.records import Record, record_of
 from rayces_core.importing.report import Report
 from rayces_core.importing.sources import Source, open_source
 from rayces_core.importing.spooling import Progress
+from rayces_core.importing.staging import Staging
 from rayces_core.importing.values import fold
 from rayces_core.tenancy.organization import Organization
 
@@ -41,7 +43,9 @@ class Options:
         date_order: "dmy" or "mdy", where dates begin with the day or the month; default: found out for each column.
         words: word of the source → the value that it stands for, for states and roles whose words may mean two things.
         values: column → the value that it has in every row, where the source has no such column.
-        update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
+        update: whether rows that are there are changed to what the source says. key: "id" where rows are known by
+            their ids, so that names may be corrected. clear_empty: whether an empty value clears what is there.
+        on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
     """
@@ -61,6 +65,8 @@ class Options:
     words: Mapping[str, str] | None = None
     values: Mapping[str, str] | None = None
     update: bool = False
+    key: str | None = None
+    clear_empty: bool = False
     on_error: str = "stop"
     resume: bool = False
     batch_rows: int = 5000
@@ -85,6 +91,16 @@ class Job:
     def progress(self) -> Progress:
         """Whom to tell how far it is."""
         return self.options.progress or _silent
+
+    @property
+    def knowing(self) -> Knowing:
+        """How rows that are there already are known, and what becomes of them."""
+        options = self.options
+        return Knowing(frozenset(self.mapping.places), options.update, options.key, options.clear_empty)
+
+    def staging(self) -> Staging:
+        """The temporary tables that the rows go through."""
+        return Staging(self.binding, self.record, self.now, str(self.reading.zone), self.knowing)
 
     def report(self) -> Report:
         """A report without any row yet."""
@@ -127,7 +143,9 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     _refuse_tenants(opened.header)
     header, fixed = opened.header, tuple((options.values or {}).values())
     mapping = _mapping((*header, *map(_as_header, options.values or ())), record, options)
-    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now), fixed)
+    job = Job(binding, record, opened, mapping, reading, options, clock.moment(options.now), fixed)
+    job.knowing.check(record)
+    return job
 
 
 def _refuse_tenants(header: tuple[str, ...]) -> None:

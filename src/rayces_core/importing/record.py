@@ -40,11 +40,15 @@ class Record:
         resolving: SELECT that fills it from `staged`, without what `matching` fills in.
         matching: join condition of a row `r` of `resolved` and a row `t` of the table that it is the same as.
         same_key: expressions over `r` that make two rows of a source the same. key: the columns that say so.
+        called: whether `r`, whose id is that of `t`, is called as `t` is; default: `matching`. name_of: what people
+            call a row `t`. renaming: name in `resolved` → (column, expression over `t`) of what it is called by and an
+            update may correct. unique: expressions over `r` that the table has once.
         compared: name in `resolved` → (column that it came from, expression over `t` it is compared with).
         fixed: columns that an update leaves alone; why_fixed says why.
         checks: statements that note faults. inserting: writes the new rows, with their journal.
         preparing: statements that make what the rows refer to and is not there, before they are written.
-        updating: names in `resolved` that an update writes; empty where there is no update.
+        updating: names in `resolved` that an update writes; empty where there is no update. emptied: name in
+            `resolved` → what the table has where nothing is said, for the columns that may be emptied.
         locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
         conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
             other, given the staging; it is asked last, when it is known which rows are left out.
@@ -67,6 +71,11 @@ class Record:
     rules: Rules = no_rules
     checks: tuple[str, ...] = ()
     updating: Mapping[str, str] = field(default_factory=dict)
+    emptied: Mapping[str, str] = field(default_factory=dict)
+    renaming: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    called: str = ""
+    name_of: str = "''"
+    unique: str = ""
     fixed: tuple[str, ...] = ()
     why_fixed: str = ""
     preparing: str = ""
@@ -87,6 +96,11 @@ class Record:
     def owner(self) -> str:
         """The column of the table that says whose a row is."""
         return "id" if self.table == "organizations" else "organization_id"
+
+    @property
+    def singular(self) -> str:
+        """What one of them is called."""
+        return self.name.removesuffix("s")
 
     @property
     def readable(self) -> tuple[Column, ...]:

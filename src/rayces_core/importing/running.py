@@ -16,7 +16,6 @@ from rayces_core.importing.job import Job, Options, prepare
 from rayces_core.importing.newcomers import Newcomers
 from rayces_core.importing.report import Report
 from rayces_core.importing.spooling import Spool
-from rayces_core.importing.staging import Staging
 from rayces_core.importing.writing import TAKE_TURNS, Writer
 
 _TEXTS: Final = {
@@ -87,7 +86,7 @@ def _check_and_write(job: Job, rows: Spool, report: Report) -> None:
     last_row = 0 if run is None or run.skipped or job.options.update else run.last_row
     if job.options.resume:
         report.resumed_after = last_row
-    staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
+    staging = job.staging()
     with staging.engine.atomic():
         # In turn: a batch of another import that is under way has ids that are given out and not to be seen yet.
         staging.run(TAKE_TURNS, record=job.record.name)

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from rayces_core.database.binding import Binding
+from rayces_core.importing.knowing import GIVEN, Knowing
 from rayces_core.importing.record import Record
 from rayces_core.importing.report import Problem
 
-OWN: Final = "row bigint, existing_id bigint, differs text[] NOT NULL DEFAULT '{}'"
+OWN: Final = "row bigint, existing_id bigint, given_id bigint, differs text[] NOT NULL DEFAULT '{}'"
 FAULTS: Final = (
     'CREATE TEMP TABLE faults (row bigint, "column" text, value text, problem text, advice text) ON COMMIT DROP'
 )
@@ -32,9 +33,10 @@ NEWEST_ID: Final = 2**63 - 1
 class Staging:
     """Statements over the temporary tables of one record type, for one organization."""
 
-    def __init__(self, binding: Binding, record: Record, now: datetime, zone: str) -> None:
-        self.engine, self.record = binding.engine, record
+    def __init__(self, binding: Binding, record: Record, now: datetime, zone: str, knowing: Knowing) -> None:
+        self.engine, self.record, self.knowing = binding.engine, record, knowing
         self.parameters: dict[str, Any] = {"tenant": binding.organization_id, "now": now, "zone": zone, "since": 0}
+        self.parameters["emptied"] = sorted(knowing.columns) if knowing.clear_empty else []
         self.names = tuple(record.resolved)
 
     def run(self, sql: str, **more: Any) -> Any:
@@ -59,7 +61,7 @@ class Staging:
     def make_resolved(self) -> None:
         """Make the table that is written from, empty."""
         declared = ", ".join(f"{name} {kind}" for name, kind in self.record.resolved.items())
-        extra = "faulty boolean NOT NULL DEFAULT false, late boolean NOT NULL DEFAULT false"
+        extra = ", ".join(f"{flag} boolean NOT NULL DEFAULT false" for flag in ("faulty", "late", "certain"))
         self.run(f"CREATE TEMP TABLE resolved ({OWN}, {extra}, {declared}) ON COMMIT DROP")
 
     def forget_until(self, row: int) -> None:
@@ -69,21 +71,32 @@ class Staging:
 
     def resolve(self) -> None:
         """Fill `resolved`."""
+        names, rows = f"row, faulty, {', '.join(self.names)}", self.record.resolving
+        if self.knowing.has_ids:
+            names, rows = f"{names}, given_id", f"SELECT q.*, {GIVEN} FROM ({rows}) AS q JOIN staged AS s USING (row)"
         self.run("ANALYZE staged")
-        self.run(f"INSERT INTO resolved (row, faulty, {', '.join(self.names)}) {self.record.resolving}")
+        self.run(f"INSERT INTO resolved ({names}) {rows}")
         self.run("ANALYZE resolved")
 
     # -- asking -----------------------------------------------------------------------------------------------
 
     def match(self, since: int = 0, until: int = NEWEST_ID) -> int:
         """Find the rows that are in the table already, with an id above `since` up to `until`; returns how many."""
+        return self._match(f"r.given_id IS NULL AND {self.record.matching}", False, since, until)
+
+    def match_ids(self) -> int:
+        """Find the rows that say the id of a row of the table; returns how many."""
+        return self._match("t.id = r.given_id", True, 0, NEWEST_ID)
+
+    def _match(self, condition: str, certain: bool, since: int, until: int) -> int:
         # What a table has got since it was last analyzed is unknown to the planner: a nested loop would take for ever.
         found = self.run(
             "SET LOCAL enable_nestloop = off; "
-            f"UPDATE resolved AS r SET existing_id = t.id, differs = {self._differences()}, late = true "
+            f"UPDATE resolved AS r SET existing_id = t.id, differs = {self.knowing.differences(self.record)}, "
+            f"late = true, certain = {certain} "
             f"FROM {self.record.table} AS t WHERE t.{self.record.owner} = %(tenant)s "
             "AND t.id > %(since)s AND t.id <= %(until)s "
-            f"AND r.existing_id IS NULL AND NOT r.faulty AND {self.record.matching}",
+            f"AND r.existing_id IS NULL AND NOT r.faulty AND {condition}",
             since=since,
             until=until,
         )
@@ -91,33 +104,10 @@ class Staging:
         self.run("SET LOCAL enable_nestloop TO DEFAULT")
         return matched
 
-    def _differences(self) -> str:
-        """The columns in which a row says something else than the table; an empty value says nothing."""
-        told = ", ".join(
-            f"CASE WHEN r.{name} IS DISTINCT FROM {held} AND r.{name} IS NOT NULL THEN '{column}' END"
-            for name, (column, held) in self.record.compared.items()
-        )
-        return f"array_remove(ARRAY[{told}]::text[], NULL)"
-
-    def note_repetitions(self) -> None:
-        """Note the rows that the source has twice."""
-        self.run(
-            f"""
-            INSERT INTO faults
-            SELECT d.row, %(key)s, '', 'is the same as row ' || d.first,
-                   'leave one of them out'
-              FROM (
-                SELECT r.row, min(r.row) OVER (PARTITION BY {self.record.same_key}) AS first
-                  FROM resolved AS r WHERE NOT r.faulty AND ROW({self.record.same_key}) IS NOT NULL
-              ) AS d WHERE d.row > d.first
-        """,
-            key=self.record.key,
-        )
-
-    def note_differences(self, update: bool, condition: str = "true") -> None:
+    def note_differences(self, condition: str = "true") -> None:
         """Note the rows that are in the table with something else, where that may not or should not be updated."""
         advice = "give --update (update=True) to change it, or leave the row out"
-        allowed = update and bool(self.record.updating)
+        allowed = self.knowing.update and bool(self.record.updating)
         self.run(
             """
             INSERT INTO faults
@@ -159,7 +149,7 @@ class Staging:
 
     @property
     def _moved(self) -> str:
-        return f"row, existing_id, differs, {', '.join(self.names)}"
+        return f"row, existing_id, given_id, differs, certain, {', '.join(self.names)}"
 
     def take_out(self, file: IO[bytes]) -> None:
         """Write the rows that there is something to do for to `file`, in order."""

@@ -76,7 +76,12 @@ def header(columns: Sequence[Column], language: str = "en") -> tuple[str, ...]:
     """
     if language not in LANGUAGES:
         raise InvalidDataError("language", language, f"{language!r:.20} is none of {', '.join(LANGUAGES)}")
-    return tuple(column.name if language == "en" else _spanish(column) for column in columns)
+    return tuple(column.name if language == "en" else _spanish(column) for column in offered(columns))
+
+
+def offered(columns: Sequence[Column]) -> list[Column]:
+    """Give the columns that a template has."""
+    return [column for column in columns if column.in_template]
 
 
 def as_csv(
@@ -133,7 +138,7 @@ def _as_xlsx(columns: Sequence[Column], language: str, rows: Sequence[Mapping[st
     with xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False}) as workbook:
         sheet = workbook.add_worksheet("Plantilla" if language == "es" else "Template")
         bold, text = workbook.add_format({"bold": True}), workbook.add_format({"num_format": "@"})
-        for place, (name, column) in enumerate(zip(header(columns, language), columns, strict=True)):
+        for place, (name, column) in enumerate(zip(header(columns, language), offered(columns), strict=True)):
             # As text, so that a program does not make a number of a phone or a date of its own.
             sheet.set_column(place, place, max(12, len(name) + 2), text)
             sheet.write_string(0, place, name, bold)
@@ -149,7 +154,7 @@ def _as_xlsx(columns: Sequence[Column], language: str, rows: Sequence[Mapping[st
 
 def _rows(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
     given = rows or [{column.name: column.example for column in columns}]
-    return [[row.get(column.name, "") for column in columns] for row in given]
+    return [[row.get(column.name, "") for column in offered(columns)] for row in given]
 
 
 def _spanish(column: Column) -> str:

@@ -25,7 +25,7 @@ from rayces_core.importing import runs
 from rayces_core.importing.job import Job
 from rayces_core.importing.newcomers import Newcomers, Range
 from rayces_core.importing.report import Problem, Report
-from rayces_core.importing.staging import FAULTS, Staging
+from rayces_core.importing.staging import FAULTS
 from rayces_core.models.imports import ImportRun
 
 ATTEMPTS: Final = 5
@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(self, job: Job, run: ImportRun, report: Report, newcomers: Newcomers) -> None:
         self._job, self._run, self._report, self._newcomers = job, run, report, newcomers
-        self._staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
+        self._staging = job.staging()
 
     def write(self, chosen: IO[bytes], total: int) -> None:
         """Write all rows of `chosen`; the report counts what became of them."""
@@ -113,7 +113,7 @@ class Writer:
         if not found and not careful:
             return []
         staging.run(FAULTS)
-        staging.note_differences(self._job.options.update, "r.late")
+        staging.note_differences("r.late")
         if careful and record.conflicts:
             staging.run(record.conflicts)
         problems = list(staging.problems())
@@ -135,10 +135,10 @@ class Writer:
 
     def _update(self) -> int:
         staging, record = self._staging, self._job.record
-        changes = ", ".join(f"{name} = {value}" for name, value in record.updating.items())
         found = staging.run(
-            f"UPDATE {record.table} AS t SET {changes}, updated_at = %(now)s FROM resolved AS r "
-            f"WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id AND cardinality(r.differs) > 0"
+            f"UPDATE {record.table} AS t SET {staging.knowing.changes(record)}, updated_at = %(now)s "
+            f"FROM resolved AS r WHERE t.{record.owner} = %(tenant)s AND t.id = r.existing_id "
+            "AND cardinality(r.differs) > 0"
         )
         return int(found.rowcount)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
+from rayces_core.importing.knowing import OWN_ID
 from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
 from rayces_core.importing.names import person
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
@@ -144,6 +145,7 @@ COLUMNS: Final = (
     ),
     Column("currency", currency, about="Of the price; the professional's where it is empty."),
     Column("created_at", values.moment),
+    OWN_ID,
 )
 
 STUDENT: Final = Column("student", text, about="The whole name of the student, where first and last are no columns.")
@@ -331,6 +333,9 @@ APPOINTMENTS: Final = Record(
     "AND t.scheduled_at = r.scheduled_at",
     same_key="r.professional_id, r.student_id, r.scheduled_at",
     key="professional, student, scheduled_at",
+    name_of="(SELECT concat_ws(' ', s.first_name, s.last_name) FROM students AS s "
+    "WHERE s.organization_id = %(tenant)s AND s.id = t.student_id) || ' at ' "
+    "|| to_char(t.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI')",
     compared={name: (name, f"t.{name}") for name in COMPARED}
     | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")}
     | {"expires_at": ("expires_at", EXPIRES)}

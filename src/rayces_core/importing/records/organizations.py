@@ -56,8 +56,11 @@ COLUMNS: Final = (
     ),
 )
 SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean", "country": "varchar"}
+# A value that was cleared is the default again.
+CLEARED: Final = "array_remove(ARRAY[" + ", ".join(f"CASE WHEN r.{name} IS NULL THEN '{name}' END" for name in SETTINGS)
 MERGED: Final = (
-    "t.settings || jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', r.{name}" for name in SETTINGS) + "))"
+    f"(t.settings - ARRAY(SELECT unnest({CLEARED}], NULL)) INTERSECT SELECT unnest(%(emptied)s::text[]))) "
+    "|| jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', r.{name}" for name in SETTINGS) + "))"
 )
 
 
@@ -110,6 +113,7 @@ ORGANIZATIONS: Final = Record(
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {name: (name, f"(t.settings ->> '{name}')::{kind}") for name, kind in SETTINGS.items()},
     updating={name: f"coalesce(r.{name}, t.{name})" for name in TEXTS} | {"settings": MERGED},
+    emptied=dict.fromkeys(("email", "phone", "address", *SETTINGS), "NULL"),
     checks=(ANOTHER, NAMELESS, UNKNOWN_ZONE, *(_out_of_bounds(name, *bounds) for name, bounds in BOUNDS.items())),
     inserting="",
     after_commit=forget,

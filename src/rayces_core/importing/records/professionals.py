@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
+from rayces_core.importing.knowing import OWN_ID
 from rayces_core.importing.record import Fault, Record, currency, no_user, user
 from rayces_core.importing.words import named
 from rayces_core.models.professional import Professional
@@ -51,6 +52,7 @@ COLUMNS: Final = (
         about="The price of a session as people write it; stored in cents.",
     ),
     Column("currency", currency, example="ARS"),
+    OWN_ID,
 )
 
 PLAIN: Final = ("title", "specialization", "bio", "license_number", "currency")
@@ -84,7 +86,7 @@ PROFESSIONALS: Final = Record(
     name="professionals",
     model=Professional,
     columns=named("professionals", COLUMNS),
-    types={"email": "varchar", **TYPES, "session_price": "integer"},
+    types={"email": "varchar", "id": "varchar", **TYPES, "session_price": "integer"},
     fields={name: getattr(Professional, name) for name in TYPES} | {"session_price": Professional.session_price_cents},
     rules=rules,
     resolved={"user_id": "bigint", **TYPES, "session_price_cents": "integer"},
@@ -93,9 +95,15 @@ PROFESSIONALS: Final = Record(
     matching="t.user_id = r.user_id",
     same_key="r.user_id",
     key="email",
+    name_of="(SELECT u.email FROM users AS u WHERE u.organization_id = %(tenant)s AND u.id = t.user_id)",
     compared={name: (name, f"t.{name}") for name in TYPES}
     | {"session_price_cents": ("session_price", "t.session_price_cents")},
     updating={name: f"coalesce(r.{name}, t.{name})" for name in STORED},
+    emptied={
+        **dict.fromkeys(("title", "specialization", "bio", "license_number", "session_price_cents"), "NULL"),
+        "weekly_schedule": "'{}'::jsonb",
+        "blocked_dates": "'[]'::jsonb",
+    },
     checks=(no_user("email", "user_id"),),
     inserting=f"""
         INSERT INTO professionals (organization_id, user_id, {", ".join(STORED)}, created_at, updated_at)

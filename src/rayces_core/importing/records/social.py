@@ -6,6 +6,7 @@ from typing import Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
+from rayces_core.importing.knowing import OWN_ID
 from rayces_core.importing.record import Record, fault, missing, no_user, quoted, user
 from rayces_core.importing.words import named
 from rayces_core.models.social import Like, Post
@@ -26,15 +27,17 @@ POSTS: Final = Record(
             AUTHOR,
             Column("content", values.text, required=True, example="Hola"),
             Column("created_at", values.moment, required=True, example="03/03/2026 14:00"),
+            OWN_ID,
         ),
     ),
-    types={"author": "varchar", "content": "varchar", "created_at": "timestamptz"},
+    types={"id": "varchar", "author": "varchar", "content": "varchar", "created_at": "timestamptz"},
     fields={"content": Post.content, "created_at": Post.created_at},
     resolved={"user_id": "bigint", "content": "varchar", "created_at": "timestamptz"},
     resolving=f"SELECT s.row, s.faulty, u.id, s.content, s.created_at FROM staged AS s {user('author', 'u')}",
     matching="t.user_id = r.user_id AND t.created_at = r.created_at AND t.content = r.content",
     same_key="r.user_id, r.created_at, r.content",
     key="author, created_at, content",
+    name_of="t.created_at::text",
     checks=(no_user("author", "user_id"),),
     inserting="""
         INSERT INTO posts (organization_id, user_id, content, created_at, updated_at)
@@ -60,9 +63,16 @@ LIKES: Final = Record(
             AUTHOR,
             Column("post_created_at", values.moment, required=True, example="03/03/2026 14:00"),
             Column("post_content", values.text, about="Needed where a moment has several."),
+            OWN_ID,
         ),
     ),
-    types={"user": "varchar", "author": "varchar", "post_created_at": "timestamptz", "post_content": "varchar"},
+    types={
+        "id": "varchar",
+        "user": "varchar",
+        "author": "varchar",
+        "post_created_at": "timestamptz",
+        "post_content": "varchar",
+    },
     resolved={"user_id": "bigint", "post_id": "bigint", "author_id": "bigint", "posts": "bigint"},
     resolving=f"""
         SELECT s.row, s.faulty, min(u.id), CASE WHEN count(p.id) = 1 THEN min(p.id) END, min(writer.id), count(p.id)
@@ -73,6 +83,7 @@ LIKES: Final = Record(
     matching="t.user_id = r.user_id AND t.post_id = r.post_id",
     same_key="r.user_id, r.post_id",
     key="user, author, post_created_at, post_content",
+    name_of="t.created_at::text",
     checks=(
         no_user("user", "user_id"),
         no_user("author", "author_id"),

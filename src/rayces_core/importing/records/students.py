@@ -12,6 +12,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
+from rayces_core.importing.knowing import OWN_ID
 from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME, person
 from rayces_core.importing.record import Fault, Record, begun, fault, folded, quoted, user
 from rayces_core.importing.records.contacts import (
@@ -117,6 +118,7 @@ COLUMNS: Final = (
     Column("admission_date", values.date),
     Column("discharge_date", values.date),
     Column("on_leave_until", values.date),
+    OWN_ID,
 )
 
 TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
@@ -124,6 +126,7 @@ DAYS: Final = ("date_of_birth", "admission_date", "discharge_date", "on_leave_un
 DOCUMENTS: Final = ("emergency_contacts", "documents")
 PLAIN: Final = {**dict.fromkeys(TEXTS, "varchar"), **dict.fromkeys(DAYS, "date"), **dict.fromkeys(DOCUMENTS, "jsonb")}
 CONTACTS: Final = ("primary_contact", "secondary_contact")
+NATURAL: Final = ("first_name", "last_name", "date_of_birth")
 OPTIONAL: Final = (
     *("grade_level", "medical_notes", "educational_notes", "emergency_contacts", "documents"),
     *("admission_date", "discharge_date"),
@@ -142,7 +145,7 @@ TWINS: Final = fault(
         SELECT {folded("t.first_name", "t.last_name")} AS name_key, t.date_of_birth FROM students AS t
          WHERE t.organization_id = %(tenant)s GROUP BY 1, 2 HAVING count(*) > 1
     ) AS twins ON twins.name_key = r.name_key AND twins.date_of_birth IS NOT DISTINCT FROM r.date_of_birth
-    WHERE cardinality(r.differs) > 0""",
+    WHERE cardinality(r.differs) > 0 AND NOT r.certain""",
 )
 LEFT_BEFORE: Final = fault(
     "discharge_date",
@@ -203,7 +206,7 @@ STUDENTS: Final = Record(
     columns=with_names("students", COLUMNS),
     also=with_names("students", (FULL_NAME, *CONTACT_COLUMNS)),
     ways=(BY_FULL_NAME,),
-    types={**PLAIN, **dict.fromkeys((*CONTACTS, *CONTACT_NAMES), "varchar")},
+    types={**PLAIN, **dict.fromkeys((*CONTACTS, *CONTACT_NAMES, "id"), "varchar")},
     fields={name: getattr(Student, name) for name in PLAIN}
     | {
         name: getattr(User, name.split("contact_", 1)[1]) for name in CONTACT_NAMES if not name.endswith("contact_name")
@@ -219,10 +222,20 @@ STUDENTS: Final = Record(
     "AND t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth",
     same_key="r.name_key, coalesce(r.date_of_birth, '-infinity')",
     key="first_name, last_name, date_of_birth",
+    called=f"{folded('t.first_name', 't.last_name')} = r.name_key "
+    "AND (r.date_of_birth IS NULL OR t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth)",
+    name_of="concat_ws(' ', t.first_name, t.last_name, t.date_of_birth::text)",
+    renaming={name: (name, f"t.{name}") for name in NATURAL},
     compared={name: (name, f"t.{name}") for name in (*OPTIONAL, "admission_state", "on_leave_until")}
     | {f"{name}_id": (name, f"t.{name}_id") for name in CONTACTS},
     updating={
-        name: f"coalesce(r.{name}, t.{name})" for name in (*OPTIONAL, "primary_contact_id", "secondary_contact_id")
+        name: f"coalesce(r.{name}, t.{name})"
+        for name in (*NATURAL, *OPTIONAL, "primary_contact_id", "secondary_contact_id")
+    },
+    emptied={
+        **dict.fromkeys(("date_of_birth", *OPTIONAL, "primary_contact_id", "secondary_contact_id"), "NULL"),
+        "emergency_contacts": "'[]'::jsonb",
+        "documents": "'{}'::jsonb",
     },
     fixed=("admission_state", "on_leave_until"),
     why_fixed="admission changes by its events alone; leave the column out, or call the event",

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
+from rayces_core.importing.knowing import OWN_ID
 from rayces_core.importing.names import BY_FULL_NAME, TWO_COLUMNS, USERS_NAME
 from rayces_core.importing.record import Fault, Record
 from rayces_core.importing.words import named
@@ -56,7 +57,9 @@ COLUMNS: Final = (
         example="guardian",
         about="guardian (the default), professional, staff or admin.",
     ),
+    OWN_ID,
 )
+NAMES: Final = ("first_name", "last_name", "phone")
 
 
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
@@ -72,15 +75,19 @@ USERS: Final = Record(
     also=named("users", (USERS_NAME,)),
     ways=(BY_FULL_NAME,),
     rules=rules,
-    types=dict.fromkeys(("email", "first_name", "last_name", "phone"), "varchar") | {"role": "smallint"},
-    fields={name: getattr(User, name) for name in ("email", "first_name", "last_name", "phone", "role")},
-    resolved=dict.fromkeys(("email", "first_name", "last_name", "phone"), "varchar") | {"role": "smallint"},
+    types=dict.fromkeys(("email", *NAMES, "id"), "varchar") | {"role": "smallint"},
+    fields={name: getattr(User, name) for name in ("email", *NAMES, "role")},
+    resolved=dict.fromkeys(("email", *NAMES), "varchar") | {"role": "smallint"},
     resolving="SELECT s.row, s.faulty, s.email, s.first_name, s.last_name, s.phone, s.role FROM staged AS s",
     matching="t.email = r.email",
     same_key="r.email",
     key="email",
-    compared={name: (name, f"t.{name}") for name in ("first_name", "last_name", "phone", "role")},
-    updating={name: f"coalesce(r.{name}, t.{name})" for name in ("first_name", "last_name", "phone", "role")},
+    unique="r.email",
+    name_of="t.email",
+    compared={name: (name, f"t.{name}") for name in (*NAMES, "role")},
+    renaming={"email": ("email", "t.email")},
+    updating={name: f"coalesce(r.{name}, t.{name})" for name in ("email", *NAMES, "role")},
+    emptied=dict.fromkeys(NAMES, "NULL"),
     inserting="""
         INSERT INTO users (
             organization_id, email, first_name, last_name, phone, role, jti, created_at, updated_at
