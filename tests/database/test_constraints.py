@@ -110,6 +110,10 @@ CHECKS = {
     "users_role_check": "role = 4",
 }
 # A second row that repeats the first: what to copy from it.
+CHECKS |= {
+    f"{table}_external_id_check": "external_id = ' 17'"
+    for table in ("appointments", "professionals", "students", "users")
+}
 UNIQUES = {
     "appointments_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "credit_balances_organization_id_id_user_id_key": None,  # id is the primary key already, so that one answers first
@@ -129,6 +133,10 @@ UNIQUES = {
     "state_transitions_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
     "users_organization_id_email_key": "email",
     "users_organization_id_jti_key": "jti",
+    **{
+        f"{table}_organization_id_external_id_key": "external_id"
+        for table in ("appointments", "professionals", "students", "users")
+    },
     "idx_no_double_booking": None,  # the overlap is noticed first; see below
     "index_credit_transactions_on_live_debit": "appointment_id transaction_type amount",
     "index_credit_transactions_on_live_payment": "payment_method payment_reference",
@@ -214,8 +222,10 @@ def two_rows(db, a, b, table, constraint):
         if table == "credit_transactions":
             values = {"idempotency_key": "key", "payment_method": "card", "payment_reference": "1"}
             return make_transaction(**values), make_transaction()
+        maker = MAKERS[next(model for model in TENANT_MODELS if model._meta.table_name == table)]
+        if "external_id" in constraint:
+            return maker(external_id="17"), maker()
         if table in ("appointments", "state_transitions"):
-            maker = MAKERS[next(model for model in TENANT_MODELS if model._meta.table_name == table)]
             return maker(idempotency_key="key", request_fingerprint="asked"), maker()
     return make(db, a, table), make(db, a, table)
 

@@ -20,6 +20,11 @@ NO_PLACE = (
     "refundable_after = NULL"
 )
 REFUSED = [
+    *(
+        (f"{table}_external_id_check", f"UPDATE {table} SET external_id = {value}")
+        for table in ("users", "students", "professionals", "appointments")
+        for value in ("''", "' 17'", "repeat('1', 201)")
+    ),
     ("organizations_name_check", "UPDATE organizations SET name = ' '"),
     ("organizations_subdomain_check", "UPDATE organizations SET subdomain = 'North'"),
     ("organizations_subdomain_check", "UPDATE organizations SET subdomain = '-north'"),
@@ -34,6 +39,7 @@ REFUSED = [
     ("users_email_check", "UPDATE users SET email = ''"),
     ("users_organization_id_email_key", "UPDATE users SET email = 'same@example.com'"),
     ("users_organization_id_jti_key", "UPDATE users SET jti = 'same'"),
+    ("users_organization_id_external_id_key", "UPDATE users SET external_id = 'same'"),
     (
         "likes_organization_id_user_id_post_id_key",
         "INSERT INTO likes (organization_id, user_id, post_id) SELECT organization_id, user_id, post_id FROM likes",

@@ -83,7 +83,7 @@ Examples:
     help="Where rows have problems: write nothing (the default), or leave those rows out.",
 )
 @click.option("--update", is_flag=True, help="Change rows that are there to what FILE says.")
-@click.option("--key", metavar="COLUMN", help="Rows are known by it, so names may be corrected: id.")
+@click.option("--key", metavar="COLUMN", help="Rows are known by it, so names may be corrected: id or external_id.")
 @click.option("--clear-empty", is_flag=True, help="With --update: an empty value clears what is there.")
 @click.option("--resume", is_flag=True, help="Go on after the last batch of an interrupted import of the same rows.")
 @click.option("--report", "report_file", metavar="FILE", help="Write every problem to FILE (.csv or .json).")

@@ -77,6 +77,11 @@ SENTENCES = {
     "students_on_leave_until_check": "only a student on leave has a day until which; call suspend(until=...)",
 }
 
+SENTENCES |= {
+    f"{table}_external_id_check": "an external_id is of 1 to 200 characters, without blanks around it"
+    for table in ("users", "students", "professionals", "appointments")
+}
+
 # Rules whose breach is an error of its own, not only of its kind.
 KINDS: dict[str, type[ConstraintError]] = {
     "appointments_no_overlap": SlotTakenError,

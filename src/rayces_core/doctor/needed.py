@@ -11,19 +11,19 @@ from typing import Final
 WRITES: Final[dict[str, str]] = {
     "organizations": "name time_zone currency settings email phone address updated_at",
     "users": "INSERT DELETE email uid provider created_at updated_at role first_name last_name phone jti sign_in_count "
-    "current_sign_in_at last_sign_in_at current_sign_in_ip last_sign_in_ip",
+    "current_sign_in_at last_sign_in_at current_sign_in_ip last_sign_in_ip external_id",
     "posts": "INSERT DELETE user_id content created_at updated_at",
     "likes": "INSERT DELETE user_id post_id created_at updated_at",
     "professionals": "INSERT DELETE user_id title specialization bio license_number weekly_schedule blocked_dates "
     "session_duration_minutes buffer_minutes active accepts_new_clients session_price_cents currency created_at "
-    "updated_at",
+    "updated_at external_id",
     "students": "INSERT DELETE first_name last_name date_of_birth grade_level primary_contact_id secondary_contact_id "
     "medical_notes educational_notes emergency_contacts admission_state admission_date discharge_date documents "
-    "created_at updated_at on_leave_until",
+    "created_at updated_at on_leave_until external_id",
     "appointments": "INSERT professional_id student_id client_id scheduled_at duration_minutes buffer_minutes state "
     "pre_confirmed_at expires_at confirmed_at executed_at no_show_at cancelled_at cancelled_by_id cancellation_reason "
     "notes professional_notes uses_credit credits_used metadata created_at updated_at reminder_minutes "
-    "allows_overlap price_cents currency",
+    "allows_overlap price_cents currency external_id",
     "credit_balances": "INSERT balance lifetime_purchased lifetime_used updated_at last_sequence",
     "credit_transactions": "INSERT status processed_at balance_before balance_after sequence previous_sequence "
     "refundable_before refundable_after metadata updated_at",

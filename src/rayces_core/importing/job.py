@@ -43,8 +43,8 @@ class Options:
         date_order: "dmy" or "mdy", where dates begin with the day or the month; default: found out for each column.
         words: word of the source → the value that it stands for, for states and roles whose words may mean two things.
         values: column → the value that it has in every row, where the source has no such column.
-        update: whether rows that are there are changed to what the source says. key: "id" where rows are known by
-            their ids, so that names may be corrected. clear_empty: whether an empty value clears what is there.
+        update: whether rows that are there are changed to what the source says. key: "id" or "external_id" where rows
+            are known by that, so that names may be corrected. clear_empty: whether an empty value clears what is there.
         on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.

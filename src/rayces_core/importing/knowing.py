@@ -14,9 +14,11 @@ from rayces_core.errors import ColumnMappingError, ConfigurationError
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading, Unreadable
 from rayces_core.importing.record import Record
+from rayces_core.models.external_ids import LONGEST_EXTERNAL_ID
 
 ID: Final = "id"
-KEYS: Final = (ID,)
+EXTERNAL: Final = "external_id"
+KEYS: Final = (ID, EXTERNAL)
 # An id of a sheet or of a data frame may have become 17.0; what is no id of this library's is kept as it is shown.
 GIVEN: Final = "CASE WHEN s.id ~ '^[0-9]{1,18}$' THEN s.id::bigint WHEN s.id IS NOT NULL THEN 0 END"
 
@@ -33,6 +35,20 @@ def identifier(value: Any, reading: Reading) -> str:
     return whole if whole.isdecimal() and whole.isascii() else written
 
 
+def external_id(value: Any, reading: Reading) -> str:
+    """Read the key by which another program knows a row."""
+    written = values.text(value, reading)
+    if len(written) > LONGEST_EXTERNAL_ID:
+        raise ValueError(f"has more than {LONGEST_EXTERNAL_ID} characters; shorten it")
+    return written
+
+
+EXTERNAL_ID: Final = Column(
+    EXTERNAL,
+    external_id,
+    names=("external id", "sourcedid", "legajo", "número de legajo", "id externo"),
+    about="The key by which another program knows the row, such as a file number; it is unique here.",
+)
 OWN_ID: Final = Column(
     ID,
     identifier,
@@ -46,8 +62,8 @@ class Knowing:
     """What was said about rows that are there already.
 
     Attributes:
-        columns: those that the source has. update: whether rows are changed to what it says. key: "id" where rows are
-            known by that, so that what they are called may be corrected; None: by what they are called.
+        columns: those that the source has. update: whether rows are changed to what it says. key: "id" or "external_id"
+            where rows are known by that, so that what they are called may be corrected; None: by what they are called.
         clear_empty: whether an empty value of a column that the source has clears what is there.
     """
 
@@ -59,7 +75,17 @@ class Knowing:
     @property
     def has_ids(self) -> bool:
         """Whether rows may say their ids."""
-        return ID in self.columns
+        return ID in self.columns and self.key != EXTERNAL
+
+    @property
+    def has_external_ids(self) -> bool:
+        """Whether rows may say the key by which another program knows them."""
+        return EXTERNAL in self.columns
+
+    @property
+    def by_external_id(self) -> bool:
+        """Whether rows are known by that key."""
+        return self.key == EXTERNAL
 
     @property
     def corrects_names(self) -> bool:
@@ -87,6 +113,16 @@ class Knowing:
             raise ConfigurationError(f"--clear-empty (clear_empty=True) {what}: it changes rows that are there")
 
     # -- SQL over a row `r` of `resolved` and a row `t` of the table ------------------------------------------------
+
+    def ways(self, record: Record) -> list[tuple[str, bool]]:
+        """How a row is found that does not say its id: conditions, each with whether what is found is certain.
+
+        A row whose key nobody has may be one that is there without a key.
+        """
+        if self.by_external_id:
+            called_so = f"t.external_id IS NULL AND {record.matching}"
+            return [("t.external_id = r.external_id", True), (called_so, False)]
+        return [(f"r.given_id IS NULL AND {record.matching}", False)]
 
     def differences(self, record: Record) -> str:
         """The columns in which a row says something else than the table; an empty value says nothing unless told."""

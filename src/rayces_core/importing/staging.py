@@ -82,7 +82,7 @@ class Staging:
 
     def match(self, since: int = 0, until: int = NEWEST_ID) -> int:
         """Find the rows that are in the table already, with an id above `since` up to `until`; returns how many."""
-        return self._match(f"r.given_id IS NULL AND {self.record.matching}", False, since, until)
+        return sum(self._match(*way, since, until) for way in self.knowing.ways(self.record))
 
     def match_ids(self) -> int:
         """Find the rows that say the id of a row of the table; returns how many."""

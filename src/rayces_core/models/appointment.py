@@ -47,6 +47,7 @@ from rayces_core.models.appointment_time import (
     OVERDUE,
     TIME_IS_FREE,
 )
+from rayces_core.models.external_ids import add_external_id_index, external_id_check
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import (
     ADMIN,
@@ -130,6 +131,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     request_fingerprint = StringField(null=True)
     reminder_minutes = IntegerField(null=True)
     allows_overlap = BooleanField(default=False)
+    external_id = StringField(null=True)
 
     was_repeated = False
     """Whether `book` or `reschedule`, called with an idempotency key, found that it had done this before."""
@@ -185,6 +187,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
                 "ELSE cancelled_by_id IS NULL AND cancellation_reason IS NULL END",
                 name="appointments_cancellation_reason_check",
             ),
+            external_id_check("appointments"),
         ]
 
     lifecycle = StateMachine(
@@ -384,3 +387,4 @@ Appointment.add_index(
     where=SQL("idempotency_key IS NOT NULL"),
     name="appointments_organization_id_idempotency_key_key",
 )
+add_external_id_index(Appointment)

@@ -19,6 +19,7 @@ from rayces_core.fields import (
     note_changes_in_place,
 )
 from rayces_core.fields.schemas import BlockedDates, BlockedPeriod, WeeklySchedule
+from rayces_core.models.external_ids import add_external_id_index, external_id_check
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 from rayces_core.tenancy.queries import TenantSelect
@@ -47,6 +48,7 @@ class Professional(TimestampedTenantModel):
     accepts_new_clients = BooleanField(default=True)
     session_price_cents = IntegerField(null=True, between=(0, 2**31 - 1))
     currency = CurrencyField(default="ARS")
+    external_id = StringField(null=True)
 
     affected: tuple[Any, ...] = ()
     """After a save() that deactivated, or changed blocked dates or schedule: the future sessions that it hits."""
@@ -66,6 +68,7 @@ class Professional(TimestampedTenantModel):
             Check("buffer_minutes BETWEEN 0 AND 1440", name="professionals_buffer_minutes_check"),
             Check("session_price_cents >= 0", name="professionals_session_price_cents_check"),
             Check("currency ~ '^[A-Z]{3}$'", name="professionals_currency_check"),
+            external_id_check("professionals"),
         ]
 
     def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:
@@ -101,3 +104,4 @@ class Professional(TimestampedTenantModel):
 Professional.add_index(
     Professional.organization, Professional.user, unique=True, name="professionals_organization_id_user_id_key"
 )
+add_external_id_index(Professional)

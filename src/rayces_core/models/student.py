@@ -12,6 +12,7 @@ from peewee import SQL, Check, ModelSelect
 from rayces_core.errors import InvalidDataError, TransitionRefusedError
 from rayces_core.fields import DateField, JSONField, StateField, StringField, TextField
 from rayces_core.fields.schemas import Documents, EmergencyContacts
+from rayces_core.models.external_ids import add_external_id_index, external_id_check
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
@@ -75,6 +76,7 @@ class Student(TimestampedTenantModel):
     discharge_date = DateField(null=True)
     on_leave_until = DateField(null=True)
     documents: JSONField[dict[str, Any]] = JSONField(Documents, default=dict)
+    external_id = StringField(null=True)
 
     if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
         appointments: TenantSelect[Any]
@@ -96,6 +98,7 @@ class Student(TimestampedTenantModel):
             Check("on_leave_until IS NULL OR admission_state = 'on_leave'", name="students_on_leave_until_check"),
             Check("jsonb_typeof(emergency_contacts) = 'array'", name="students_emergency_contacts_check"),
             Check("jsonb_typeof(documents) = 'object'", name="students_documents_check"),
+            external_id_check("students"),
         ]
 
     lifecycle = StateMachine("admission_state", AdmissionState, journal=StateTransition, tells=TOLD)
@@ -227,3 +230,6 @@ class Student(TimestampedTenantModel):
     def full_name(self) -> str:
         """First and last name."""
         return f"{self.first_name} {self.last_name}"
+
+
+add_external_id_index(Student)

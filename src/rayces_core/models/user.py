@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from peewee import Check
 
 from rayces_core.fields import EmailField, InetField, IntegerField, IntEnumField, StringField, UTCDateTimeField
+from rayces_core.models.external_ids import add_external_id_index, external_id_check
 from rayces_core.tenancy.model import TimestampedTenantModel
 from rayces_core.tenancy.queries import TenantSelect
 
@@ -45,6 +46,7 @@ class User(TimestampedTenantModel):
     last_sign_in_at = UTCDateTimeField(null=True)
     current_sign_in_ip = InetField(null=True)
     last_sign_in_ip = InetField(null=True)
+    external_id = StringField(null=True)
 
     if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
         posts: TenantSelect[Any]
@@ -67,6 +69,7 @@ class User(TimestampedTenantModel):
         constraints = [
             Check("email = lower(btrim(email)) AND email <> ''", name="users_email_check"),
             Check("role BETWEEN 0 AND 3", name="users_role_check"),
+            external_id_check("users"),
         ]
 
     @property
@@ -97,3 +100,4 @@ class User(TimestampedTenantModel):
 
 User.add_index(User.organization, User.email, unique=True, name="users_organization_id_email_key")
 User.add_index(User.organization, User.jti, unique=True, name="users_organization_id_jti_key")
+add_external_id_index(User)

@@ -42,8 +42,8 @@ WITH standing AS (
     INSERT INTO appointments (
         organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
         pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
-        cancellation_reason, notes, professional_notes, uses_credit, credits_used, price_cents, currency, created_at,
-        updated_at
+        cancellation_reason, notes, professional_notes, uses_credit, credits_used, price_cents, currency, external_id,
+        created_at, updated_at
     ) SELECT
         %(tenant)s, professional_id, student_id, coalesce(client_id, contact_id), scheduled_at, minutes, buffer, now_in,
         held_at,
@@ -59,7 +59,7 @@ WITH standing AS (
         CASE WHEN now_in = 'cancelled' AND cancelled_by_id IS NULL
              THEN coalesce(cancellation_reason, '{REASON}') ELSE cancellation_reason END,
         notes, professional_notes, coalesce(uses_credit, false), coalesce(uses_credit, false)::int,
-        price_cents, currency, coalesce(created_at, %(now)s), %(now)s
+        price_cents, currency, external_id, coalesce(created_at, %(now)s), %(now)s
       FROM stamped ORDER BY row
     RETURNING id, state, pre_confirmed_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
               cancellation_reason

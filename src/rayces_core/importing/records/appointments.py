@@ -2,7 +2,7 @@
 
 Rule it guards: the times that are taken never overlap, an appointment has every stamp that its state needs, and its
 journal leads to that state. What was paid before is in the opening balances, so nothing that is confirmed or later
-uses credit here. An appointment that is there is never changed: its events do that.
+uses credit here. An appointment that is there is never changed, its `external_id` left aside: its events do that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.knowing import OWN_ID
+from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
 from rayces_core.importing.names import person
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
@@ -145,6 +145,7 @@ COLUMNS: Final = (
     ),
     Column("currency", currency, about="Of the price; the professional's where it is empty."),
     Column("created_at", values.moment),
+    EXTERNAL_ID,
     OWN_ID,
 )
 
@@ -163,12 +164,13 @@ PLAIN: Final = {
     "cancellation_reason": "varchar",
     "uses_credit": "boolean",
     "created_at": "timestamptz",
+    "external_id": "varchar",
 }
 PEOPLE: Final = {"professional_id": "professional", "client_id": "client", "cancelled_by_id": "cancelled_by"}
 COMPARED: Final = (
     *("duration_minutes", "buffer_minutes", "state", "notes", "professional_notes", "cancellation_reason"),
     *(name for name in STAMPS if name.endswith("_at")),
-    "uses_credit",
+    *("uses_credit", "external_id"),
 )
 
 
@@ -352,7 +354,9 @@ APPOINTMENTS: Final = Record(
         BUFFER,
         PAID_BEFORE,
     ),
-    fixed=tuple(column.name for column in (*COLUMNS, STUDENT)),
+    updating={"external_id": "coalesce(r.external_id, t.external_id)"},
+    emptied={"external_id": "NULL"},
+    fixed=tuple(column.name for column in (*COLUMNS, STUDENT) if column is not EXTERNAL_ID),
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
     clearing=clear_the_way,

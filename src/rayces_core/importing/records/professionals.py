@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
-from rayces_core.importing.knowing import OWN_ID
+from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.record import Fault, Record, currency, no_user, user
 from rayces_core.importing.words import named
 from rayces_core.models.professional import Professional
@@ -52,10 +52,11 @@ COLUMNS: Final = (
         about="The price of a session as people write it; stored in cents.",
     ),
     Column("currency", currency, example="ARS"),
+    EXTERNAL_ID,
     OWN_ID,
 )
 
-PLAIN: Final = ("title", "specialization", "bio", "license_number", "currency")
+PLAIN: Final = ("title", "specialization", "bio", "license_number", "external_id", "currency")
 NUMBERS: Final = ("session_duration_minutes", "buffer_minutes")
 FLAGS: Final = ("active", "accepts_new_clients")
 DOCUMENTS: Final = ("weekly_schedule", "blocked_dates")
@@ -95,21 +96,22 @@ PROFESSIONALS: Final = Record(
     matching="t.user_id = r.user_id",
     same_key="r.user_id",
     key="email",
+    unique="r.user_id",
     name_of="(SELECT u.email FROM users AS u WHERE u.organization_id = %(tenant)s AND u.id = t.user_id)",
     compared={name: (name, f"t.{name}") for name in TYPES}
     | {"session_price_cents": ("session_price", "t.session_price_cents")},
     updating={name: f"coalesce(r.{name}, t.{name})" for name in STORED},
     emptied={
-        **dict.fromkeys(("title", "specialization", "bio", "license_number", "session_price_cents"), "NULL"),
+        **dict.fromkeys((*PLAIN[:-1], "session_price_cents"), "NULL"),
         "weekly_schedule": "'{}'::jsonb",
         "blocked_dates": "'[]'::jsonb",
     },
     checks=(no_user("email", "user_id"),),
     inserting=f"""
         INSERT INTO professionals (organization_id, user_id, {", ".join(STORED)}, created_at, updated_at)
-        SELECT %(tenant)s, r.user_id, r.title, r.specialization, r.bio, r.license_number, coalesce(r.currency, 'ARS'),
-               coalesce(r.session_duration_minutes, 60), coalesce(r.buffer_minutes, 15), coalesce(r.active, true),
-               coalesce(r.accepts_new_clients, true), coalesce(r.weekly_schedule, '{{}}'),
+        SELECT %(tenant)s, r.user_id, r.title, r.specialization, r.bio, r.license_number, r.external_id,
+               coalesce(r.currency, 'ARS'), coalesce(r.session_duration_minutes, 60), coalesce(r.buffer_minutes, 15),
+               coalesce(r.active, true), coalesce(r.accepts_new_clients, true), coalesce(r.weekly_schedule, '{{}}'),
                coalesce(r.blocked_dates, '[]'), r.session_price_cents, %(now)s, %(now)s
           FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
     """,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.knowing import OWN_ID
+from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME, person
 from rayces_core.importing.record import Fault, Record, begun, fault, folded, quoted, user
 from rayces_core.importing.records.contacts import (
@@ -118,10 +118,14 @@ COLUMNS: Final = (
     Column("admission_date", values.date),
     Column("discharge_date", values.date),
     Column("on_leave_until", values.date),
+    EXTERNAL_ID,
     OWN_ID,
 )
 
-TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
+TEXTS: Final = (
+    *("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state"),
+    "external_id",
+)
 DAYS: Final = ("date_of_birth", "admission_date", "discharge_date", "on_leave_until")
 DOCUMENTS: Final = ("emergency_contacts", "documents")
 PLAIN: Final = {**dict.fromkeys(TEXTS, "varchar"), **dict.fromkeys(DAYS, "date"), **dict.fromkeys(DOCUMENTS, "jsonb")}
@@ -129,7 +133,7 @@ CONTACTS: Final = ("primary_contact", "secondary_contact")
 NATURAL: Final = ("first_name", "last_name", "date_of_birth")
 OPTIONAL: Final = (
     *("grade_level", "medical_notes", "educational_notes", "emergency_contacts", "documents"),
-    *("admission_date", "discharge_date"),
+    *("admission_date", "discharge_date", "external_id"),
 )
 
 
@@ -252,11 +256,11 @@ STUDENTS: Final = Record(
             INSERT INTO students (
                 organization_id, first_name, last_name, date_of_birth, primary_contact_id, secondary_contact_id,
                 grade_level, medical_notes, educational_notes, emergency_contacts, documents, admission_date,
-                discharge_date, on_leave_until, admission_state, created_at, updated_at
+                discharge_date, on_leave_until, external_id, admission_state, created_at, updated_at
             ) SELECT %(tenant)s, r.first_name, r.last_name, r.date_of_birth, r.primary_contact_id,
                      r.secondary_contact_id, r.grade_level, r.medical_notes, r.educational_notes,
                      coalesce(r.emergency_contacts, '[]'), coalesce(r.documents, '{{}}'), r.admission_date,
-                     r.discharge_date, r.on_leave_until,
+                     r.discharge_date, r.on_leave_until, r.external_id,
                      coalesce(r.admission_state, '{AdmissionState.PROSPECT}'), %(now)s, %(now)s
                 FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
             RETURNING id, admission_state, admission_date, discharge_date

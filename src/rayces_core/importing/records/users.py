@@ -9,7 +9,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.knowing import OWN_ID
+from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.names import BY_FULL_NAME, TWO_COLUMNS, USERS_NAME
 from rayces_core.importing.record import Fault, Record
 from rayces_core.importing.words import named
@@ -57,9 +57,10 @@ COLUMNS: Final = (
         example="guardian",
         about="guardian (the default), professional, staff or admin.",
     ),
+    EXTERNAL_ID,
     OWN_ID,
 )
-NAMES: Final = ("first_name", "last_name", "phone")
+NAMES: Final = ("first_name", "last_name", "phone", "external_id")
 
 
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
@@ -78,7 +79,8 @@ USERS: Final = Record(
     types=dict.fromkeys(("email", *NAMES, "id"), "varchar") | {"role": "smallint"},
     fields={name: getattr(User, name) for name in ("email", *NAMES, "role")},
     resolved=dict.fromkeys(("email", *NAMES), "varchar") | {"role": "smallint"},
-    resolving="SELECT s.row, s.faulty, s.email, s.first_name, s.last_name, s.phone, s.role FROM staged AS s",
+    resolving="SELECT s.row, s.faulty, s.email, s.first_name, s.last_name, s.phone, s.external_id, s.role "
+    "FROM staged AS s",
     matching="t.email = r.email",
     same_key="r.email",
     key="email",
@@ -90,8 +92,8 @@ USERS: Final = Record(
     emptied=dict.fromkeys(NAMES, "NULL"),
     inserting="""
         INSERT INTO users (
-            organization_id, email, first_name, last_name, phone, role, jti, created_at, updated_at
-        ) SELECT %(tenant)s, r.email, r.first_name, r.last_name, r.phone, coalesce(r.role, 0),
+            organization_id, email, first_name, last_name, phone, external_id, role, jti, created_at, updated_at
+        ) SELECT %(tenant)s, r.email, r.first_name, r.last_name, r.phone, r.external_id, coalesce(r.role, 0),
                  gen_random_uuid()::text, %(now)s, %(now)s
             FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
     """,
