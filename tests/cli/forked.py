@@ -29,7 +29,7 @@ def _arrived(sent: Any) -> _Descriptor:
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use; stdout and stderr are pipes unless they are given as descriptors."""
+    """What of `subprocess.Popen` the tests use; stdout and stderr are pipes unless they are given, stdin is empty."""
 
     def __init__(self, *words: str, env: dict[str, str], **streams: int) -> None:
         ours, theirs = {}, dict(streams)
@@ -86,6 +86,9 @@ def _be(words: tuple[str, ...], env: dict[str, str], streams: dict[str, _Descrip
     os.environ.clear()
     os.environ.update(env)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "stdin" in streams:
+        os.dup2(streams["stdin"].number, 0)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it is open until the process ends
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(streams[name].number, number)
         os.close(streams[name].number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -70,6 +72,49 @@ def on_terminal(*words: str, streams: tuple[str, ...] = ("stderr",), **variables
         shown = b"".join(iter(lambda: _read(terminal.fileno()), b"")).decode()
     out, _ = process.communicate(timeout=120)
     return shown, out, int(process.returncode or 0)
+
+
+def answered(*words: str, answer: str | None, **variables: str) -> tuple[str, int]:
+    """Run a command on a terminal where somebody answers its question; gives the text left there, and the code.
+
+    Args:
+        answer: what is typed at the question, or ^C; None where there must be no question.
+    """
+    master, slave = pty.openpty()
+    screen = environment(**{"TERM": "xterm-256color", "COLUMNS": "100"} | variables)
+    process = Forked(*words, env=screen, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    with process, os.fdopen(master, "r+b", buffering=0) as terminal:
+        while True:
+            # What is typed while the line editor sets up its terminal may be lost, so it is typed again.
+            if select.select([terminal], [], [], 2)[0]:
+                if not (part := _read(terminal.fileno())):
+                    break
+                shown += part
+            if shown.endswith(b"[y/N]: "):
+                assert answer is not None, shown
+                if answer == "^C":
+                    process.send_signal(signal.SIGINT)
+                else:
+                    terminal.write(answer.encode())
+    process.communicate(timeout=120)
+    return as_seen(shown.decode()), int(process.returncode or 0)
+
+
+def as_seen(shown: str) -> str:
+    """The text that is left on a screen: without colours, and without lines that were erased."""
+    lines: list[str] = [""]
+    for part in re.split(r"(\x1b\[\d*[A-Za-z]|\x1b\[[\d;?]*[A-Za-z]|\r|\n)", shown):
+        if part == "\n":
+            lines.append("")
+        elif part == "\x1b[2K":
+            lines[-1] = ""
+        elif part == "\x1b[1A":
+            lines.pop()
+        elif not part.startswith(("\x1b", "\r")):
+            lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _read(descriptor: int) -> bytes:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from rayces_core.cli.first_run import can_ask, remembered
 from rayces_core.cli.options import Settings, database_options, debug_option
 from rayces_core.cli.progress import echo_json, json_option, quiet_option, tenant_option
 from rayces_core.cli.records import RecordsGroup
@@ -100,6 +102,7 @@ Examples:
     type=click.Choice(["dmy", "mdy"]),
     help="Whether 03/04/2026 begins with the day; default: found out for each column.",
 )
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing on a terminal.")
 @quiet_option
 @json_option
 @database_options
@@ -115,6 +118,7 @@ def records(
     report_file: str | None,
     quiet: bool,
     as_json: bool,
+    yes: bool,
     **given: Any,
 ) -> int:
     """Import the rows of FILE; - is stdin.
@@ -132,13 +136,14 @@ def records(
     _check_record(record)
     _refuse_archive(file)
     given["sheet"] = int(given["sheet"]) if (given["sheet"] or "").isdecimal() else given["sheet"]
-    with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
-        progress = _Progress(settings, stack, quiet=quiet or as_json)
-        try:
-            report, refusal = _run(record, file, only_check, {**given, "progress": progress})
-        except BaseException:
-            progress.tell_what_is_kept()
-            raise
+
+    def carry_out(only_check: bool) -> tuple[Report, str]:
+        return _carry_out(settings, tenant, record, file, only_check, given, quiet=quiet or as_json)
+
+    asks = can_ask(file) and not (yes or quiet or as_json or only_check or given["resume"] or given["mapping"])
+    if asks and not remembered(file, record, given):
+        return _ask_first(carry_out, record, file, tenant, given, save_mapping, report_file)
+    report, refusal = carry_out(only_check)
     if save_mapping is not None:
         _save_mapping(report, save_mapping)
     if report_file is not None:
@@ -148,6 +153,51 @@ def records(
         echo_json({**report.summary(), "refusal": refusal or None, "problems": problems})
     else:
         _show(report, refusal, saved=report_file)
+    return FINDINGS if report.problem_count else 0
+
+
+def _carry_out(
+    settings: Settings, tenant: str, record: str, file: str, only_check: bool, given: dict[str, Any], *, quiet: bool
+) -> tuple[Report, str]:
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack:
+        progress = _Progress(settings, stack, quiet=quiet)
+        try:
+            return _run(record, file, only_check, {**given, "progress": progress})
+        except BaseException:
+            progress.tell_what_is_kept()
+            raise
+
+
+def _ask_first(
+    carry_out: Callable[[bool], tuple[Report, str]],
+    record: str,
+    file: str,
+    tenant: str,
+    given: dict[str, Any],
+    save_mapping: str | None,
+    report_file: str | None,
+) -> int:
+    """Show what the file is taken for and what will happen, ask, and import it."""
+    from rayces_core.cli import first_run
+
+    checked, _ = carry_out(True)
+    first_run.show_understanding(checked, tenant)
+    _show_notes(checked)
+    _show_problems(checked, saved=report_file)
+    first_run.show_outcome(checked)
+    if report_file is not None:
+        checked.save(report_file)
+    how = first_run.agreed(checked, given["on_error"])
+    if how is None:
+        return first_run.said_no(checked)
+    given["on_error"] = how
+    first_run.tell_saved(
+        save_mapping or first_run.saved_beside(file, record), lambda path: _save_mapping(checked, path)
+    )
+    report, refusal = carry_out(False)
+    if report.problem_count > checked.problem_count:  # some came up after the check
+        _show_problems(report, saved=None)
+    _show_result(report, refusal)
     return FINDINGS if report.problem_count else 0
 
 
@@ -212,34 +262,47 @@ def _plain(problem: Any) -> dict[str, Any]:
 
 
 def _show(report: Report, refusal: str, *, saved: str | None) -> None:
-    from rayces_core.cli.output import GREEN, RED, YELLOW, console, styled, table
+    from rayces_core.cli.output import YELLOW, console, printable, styled
 
-    screen = console()
-    for note in report.notes:
-        screen.print(styled(_printable(_in_options(note)), YELLOW))
+    _show_notes(report)
     for name in report.unused:
         meant = report.suggestions.get(name)
         near = f'; did you mean {meant}? Then say --map "{name}={meant}"' if meant else ""
-        screen.print(styled(f"{name!r} is not read{near}", YELLOW))
-    if report.problem_count:
-        shown = table("Row", "Column", "Value", "Problem", "What to do")
-        for each in report.problems[:SHOWN]:
-            shown.add_row(*map(_printable, report.shown(each)))
-        screen.print(shown)
-        if saved is not None:
-            screen.print(
-                f"all {report.problem_count:,} are in {saved}" if report.problem_count > 1 else f"it is in {saved}"
-            )
-        elif report.problem_count > SHOWN:
-            screen.print(f"and {report.problem_count - SHOWN:,} more; --report FILE.csv writes all of them")
-    screen.print(styled(str(report), RED if report.problem_count else GREEN))
+        console().print(styled(printable(f"{name!r} is not read{near}"), YELLOW))
+    _show_problems(report, saved=saved)
+    _show_result(report, refusal)
+
+
+def _show_notes(report: Report) -> None:
+    from rayces_core.cli.output import YELLOW, console, printable, styled
+
+    for note in report.notes:
+        console().print(styled(printable(_in_options(note)), YELLOW))
+
+
+def _show_problems(report: Report, *, saved: str | None) -> None:
+    from rayces_core.cli.output import console, printable, table
+
+    if not report.problem_count:
+        return
+    screen, shown = console(), table("Row", "Column", "Value", "Problem", "What to do")
+    for each in report.problems[:SHOWN]:
+        shown.add_row(*map(printable, report.shown(each)))
+    screen.print(shown)
+    if saved is not None:
+        screen.print(
+            f"all {report.problem_count:,} are in {saved}" if report.problem_count > 1 else f"it is in {saved}"
+        )
+    elif report.problem_count > SHOWN:
+        screen.print(f"and {report.problem_count - SHOWN:,} more; --report FILE.csv writes all of them")
+
+
+def _show_result(report: Report, refusal: str) -> None:
+    from rayces_core.cli.output import GREEN, RED, console, styled
+
+    console().print(styled(str(report), RED if report.problem_count else GREEN))
     if refusal:
-        screen.print(refusal)
-
-
-def _printable(text: str) -> str:
-    """A text of a file without what would steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+        console().print(refusal)
 
 
 class _Progress:

@@ -40,6 +40,11 @@ def styled(value: object, style: str) -> Text:
     return Text(str(value), style=style)
 
 
+def printable(text: str) -> str:
+    """A text of a file without what would steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
 def moment(value: datetime | None) -> str:
     """A moment to the second, in UTC."""
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
