@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError, MissingExtraError
-from rayces_core.archive.cells import escaped, unescaped
+from rayces_core.archive.cells import escaped, twice_escaped, unescaped
 from rayces_core.exporting import layout, sheets
 from rayces_core.exporting.formats import format_of, money, writer_of
 from rayces_core.exporting.layout import Layout
@@ -101,6 +101,20 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 
 @some
+@given(st.text(st.sampled_from("'=+-@\t\r\nax1") | st.characters(), max_size=8))
+@example("'=1")
+@example("'+541143215678")
+def test_a_cell_of_text_comes_back_as_well(text: str) -> None:
+    assert unescaped(twice_escaped(text)) == text
+
+
+def test_a_phone_has_no_apostrophe_but_where_excel_would_make_a_number_of_it() -> None:
+    row = ("+541143215678", *[None] * (len(COLUMNS) - 1))
+    assert written("csv", [row]).splitlines()[1].startswith(b"+541143215678,")
+    assert written("csv", [row], excel=True).splitlines()[1].startswith(b"'+541143215678;")
+    assert sheet(written("xlsx", [row]))[1][0] == "+541143215678"
+
+
 @given(tables, st.sampled_from([{}, {"excel": True}, {"delimiter": "\t"}, {"delimiter": "|"}, {"delimiter": "'"}]))
 def test_csv_comes_back(table: list[tuple[Any, ...]], options: dict[str, Any]) -> None:
     text = written("csv", table, **options).decode("utf-8-sig" if options.get("excel") else "utf-8")
@@ -178,7 +192,7 @@ def test_excel_has_dates_as_dates_and_formulas_as_text() -> None:
     moment = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
     content = written("xlsx", [("=HYPERLINK(1)", 5, True, date(2026, 3, 1), moment, 150050, {"a": 1})])
     _, row = sheet(content)
-    assert row == ["'=HYPERLINK(1)", 5.0, True, date(2026, 3, 1), datetime(2026, 3, 1, 10, 0), 1500.5, '{"a": 1}']
+    assert row == ["=HYPERLINK(1)", 5.0, True, date(2026, 3, 1), datetime(2026, 3, 1, 10, 0), 1500.5, '{"a": 1}']
 
 
 @pytest.mark.parametrize(

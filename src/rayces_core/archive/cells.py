@@ -10,7 +10,18 @@ import re
 
 _ESCAPE = "'"
 _RUNS = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - some programs take the wide signs as well
+_PHONE = re.compile(r"\+[0-9]{6,15}")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001
+
+
+def is_phone(text: str) -> bool:
+    """Whether a text is a phone number as E.164 has it, which begins with + and can be no formula."""
+    return _PHONE.fullmatch(text) is not None
+
+
+def twice_escaped(text: str) -> str:
+    """The text for a cell that is text by its type: as it is, unless it looks as `escaped` makes it."""
+    return _ESCAPE + text if _ESCAPED.match(text) else text
 
 
 def escaped(text: str) -> str:

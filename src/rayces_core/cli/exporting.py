@@ -66,7 +66,10 @@ Examples:
 @click.argument("file")
 @tenant_option
 @click.option(
-    "--format", "kind", metavar="FORMAT", help="csv, jsonl, parquet or xlsx; default: by the file's ending, else csv."
+    "--format",
+    "kind",
+    metavar="FORMAT",
+    help="csv, jsonl, parquet, xlsx, ics; default: by the file's ending, else csv.",
 )
 @click.option("--columns", metavar="NAMES", help="Only these, in this order, with commas between; default: all.")
 @click.option(

@@ -1,7 +1,7 @@
 """The formats of exports: how each value is written, so that it can be read again as the same.
 
-Rule it guards: a spreadsheet runs nothing that came from a row. Texts are escaped in CSV and Excel (see
-`rayces_core.archive.cells`), and are as they are in JSON Lines and Parquet.
+Rule it guards: a spreadsheet runs nothing that came from a row. Texts that would run are escaped in CSV (see
+`rayces_core.archive.cells`); in Excel every text is a cell of text, and other formats hold them as they are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from decimal import Decimal
 from pathlib import PurePath
 from typing import IO, Any, Final
 
-from rayces_core.archive.cells import escaped
+from rayces_core.archive.cells import escaped, is_phone
 from rayces_core.errors import InvalidDataError
+from rayces_core.exporting.agenda import calendar
 from rayces_core.exporting.layout import Layout, Rows, Write, document, local, wanted
 from rayces_core.exporting.records import Kind
 from rayces_core.exporting.sheets import sheets
@@ -67,7 +68,7 @@ def _csv(layout: Layout, file: IO[bytes]) -> Iterator[Write]:
 def _cell(kind: Kind, layout: Layout) -> Callable[[Any], Any]:
     comma = layout.excel
     shown: dict[Kind, Callable[[Any], Any]] = {
-        Kind.TEXT: escaped,
+        Kind.TEXT: escaped if layout.excel else _text,
         Kind.INTEGER: str,
         Kind.BOOLEAN: _word,
         Kind.DATE: lambda day: day.isoformat(),
@@ -76,6 +77,11 @@ def _cell(kind: Kind, layout: Layout) -> Callable[[Any], Any]:
         Kind.DOCUMENT: document,
     }
     return shown[kind]
+
+
+def _text(text: str) -> str:
+    # A phone number alone runs nothing, and other programs that read the CSV want it as it is.
+    return text if is_phone(text) else escaped(text)
 
 
 def _each(shown: list[Callable[[Any], Any]], row: tuple[Any, ...]) -> list[Any]:
@@ -147,5 +153,6 @@ FORMATS: Final[dict[str, Callable[[Layout, IO[bytes]], AbstractContextManager[Wr
     "jsonl": _jsonl,
     "parquet": _parquet,
     "xlsx": sheets,
+    "ics": calendar,
 }
 _ENDINGS: Final = {"txt": "csv", "ndjson": "jsonl", "json": "jsonl", "pq": "parquet"}

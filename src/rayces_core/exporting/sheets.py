@@ -6,13 +6,13 @@ a further sheet.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import IO, Any, Final
 
-from rayces_core.archive.cells import escaped
+from rayces_core.archive.cells import twice_escaped
+from rayces_core.archive.files import scratch_folder
 from rayces_core.errors import InvalidDataError
 from rayces_core.exporting.layout import Layout, Rows, document, local, wanted
 from rayces_core.exporting.records import Column, Kind
@@ -27,7 +27,7 @@ FIRST_DAY: Final = date(1900, 3, 1)
 @contextmanager
 def sheets(layout: Layout, file: IO[bytes]) -> Iterator[Callable[[Rows], object]]:
     """A function that writes rows into a workbook; `file` gets it when the block ends well."""
-    with tempfile.TemporaryDirectory(prefix="rayces-") as folder:
+    with scratch_folder() as folder:
         options = {"constant_memory": True, "tmpdir": folder, "use_zip64": True, "strings_to_urls": False}
         book = wanted("xlsxwriter").Workbook(file, options)
         try:
@@ -45,7 +45,7 @@ class _Sheets:
 
     def __init__(self, book: Any, layout: Layout) -> None:
         self._book, self._layout = book, layout
-        self._bold = book.add_format({"bold": True})
+        self._bold, self._as_text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
         self._formats = {
             Kind.DATE: book.add_format({"num_format": "yyyy-mm-dd"}),
             Kind.MOMENT: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
@@ -87,7 +87,8 @@ class _Sheets:
         elif kind is Kind.MOMENT and (wall := self._wall(value)):
             sheet.write_datetime(self._row, place, wall, self._formats[kind])
         else:
-            sheet.write_string(self._row, place, self._text(column, value))
+            # Typed as text, so that it stays one when somebody edits the cell.
+            sheet.write_string(self._row, place, self._text(column, value), self._as_text)
 
     def _wall(self, moment: datetime) -> datetime | None:
         """What the clock on the wall shows, if that is exactly this moment and Excel can show it."""
@@ -115,4 +116,5 @@ class _Sheets:
             return str(value.isoformat())
         if column.kind is Kind.DOCUMENT:
             return document(value)
-        return escaped(value) if column.kind is Kind.TEXT else str(value)
+        # A cell of text runs nothing; what an import would take an apostrophe off gets one.
+        return twice_escaped(value) if column.kind is Kind.TEXT else str(value)
