@@ -42,8 +42,10 @@ def exported(record: object, **options: Any) -> list[dict[str, Any]]:
     return lines
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in RECORDS for kind in FORMATS if kind != "ics" or name == "appointments"],
+)
 def test_every_type_goes_out_in_every_format(
     db: Database, full: Organization, tmp_path: Path, name: str, kind: str
 ) -> None:

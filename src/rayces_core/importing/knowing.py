@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rayces_core.errors import ColumnMappingError, ConfigurationError
 from rayces_core.importing import values
-from rayces_core.importing.columns import Column, Reading, Unreadable
+from rayces_core.importing.columns import Column, Reading
 from rayces_core.importing.record import Record
 from rayces_core.models.external_ids import LONGEST_EXTERNAL_ID
 
@@ -27,9 +27,7 @@ def identifier(value: Any, reading: Reading) -> str:
     """Read an id of an export; another program's stays what it is, and is nobody's here."""
     try:
         written = values.text(value, reading)
-    except ValueError:
-        if isinstance(value, Unreadable):
-            raise
+    except ValueError:  # too long for one of ours; where the row cannot be read at all, other columns say so
         return "?"
     whole = written.removesuffix(".0")
     return whole if whole.isdecimal() and whole.isascii() else written

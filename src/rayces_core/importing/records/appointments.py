@@ -15,8 +15,8 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
+from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.names import person
 from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
