@@ -108,6 +108,10 @@ def test_a_cell_of_text_comes_back_as_well(text: str) -> None:
     assert unescaped(twice_escaped(text)) == text
 
 
+def test_what_an_import_would_take_for_a_forced_text_is_escaped_in_a_workbook_too() -> None:
+    assert (twice_escaped('="007"'), twice_escaped("=1+1")) == ('\'="007"', "=1+1")
+
+
 def test_a_phone_has_no_apostrophe_but_where_excel_would_make_a_number_of_it() -> None:
     row = ("+541143215678", *[None] * (len(COLUMNS) - 1))
     assert written("csv", [row]).splitlines()[1].startswith(b"+541143215678,")

@@ -20,8 +20,11 @@ def is_phone(text: str) -> bool:
 
 
 def twice_escaped(text: str) -> str:
-    """The text for a cell that is text by its type: as it is, unless it looks as `escaped` makes it."""
-    return _ESCAPE + text if _ESCAPED.match(text) else text
+    """The text for a cell that is text by its type: as it is, unless an import would take something off it.
+
+    That is what looks as `escaped` makes it, and `="007"`, which is how some programs force 007 to stay a text.
+    """
+    return _ESCAPE + text if _ESCAPED.match(text) or text.startswith('="') else text
 
 
 def escaped(text: str) -> str:
