@@ -21,6 +21,7 @@ from rayces_core import SourceError
 from rayces_core.importing.columns import SheetNumber, Unreadable
 from rayces_core.importing.sources import open_source
 from tests.sizes import examples
+from tests.walking import walked
 
 FILES = Path(__file__).parent / "files"
 HEADER = ("Nombre", "Apellido", "Fecha de nacimiento", "Correo del responsable", "Legajo", "Cuota", "Activo")
@@ -148,7 +149,7 @@ def test_an_iterator_is_read_once_and_a_list_as_often_as_one_likes():
     assert list(again.batches()) == list(again.batches())
 
 
-@pytest.mark.parametrize("rows", [[1], [["a"]], [{1: 2}], [], 5, b"bytes", {"a": 1}, None])
+@walked("rows", [[1], [["a"]], [{1: 2}], [], 5, b"bytes", {"a": 1}, None])
 def test_what_is_no_iterable_of_dicts_is_refused(rows):
     with pytest.raises(SourceError):
         open_source(rows)
