@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow.parquet
 import pytest
 import python_calamine
 from hypothesis import example, given
@@ -126,6 +125,8 @@ def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
 @some
 @given(tables)
 def test_parquet_comes_back_typed(table: list[tuple[Any, ...]]) -> None:
+    import pyarrow.parquet
+
     found = pyarrow.parquet.read_table(io.BytesIO(written("parquet", table)))
     assert str(found.schema.field("moment").type) == "timestamp[us, tz=UTC]"
     assert str(found.schema.field("date").type) == "date32[day]"

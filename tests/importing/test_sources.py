@@ -8,13 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas
-import polars
-import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
 from pydantic import BaseModel
 
 from rayces_core import SourceError
@@ -157,6 +153,11 @@ def test_what_is_no_iterable_of_dicts_is_refused(rows):
 
 @pytest.mark.parametrize("frame", ["polars", "pandas", "pyarrow", "parquet", "arrow"])
 def test_data_frames_and_parquet_give_typed_values(frame, tmp_path):
+    import pandas
+    import polars
+    import pyarrow
+    from pyarrow import parquet
+
     data = {
         "name": ["Ana", "", None],
         "born": [dt.date(2019, 12, 31), None, None],
@@ -185,6 +186,8 @@ def test_data_frames_and_parquet_give_typed_values(frame, tmp_path):
 
 
 def test_pandas_own_index_is_no_column():
+    import pandas
+
     frame = pandas.DataFrame({"a": [1, 2, 3]})[lambda rows: rows["a"] > 1]
 
     assert open_source(frame).header == ("a",)
