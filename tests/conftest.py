@@ -50,6 +50,7 @@ gc.disable()
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a run makes little garbage in circles, and lives for minutes
     gc.enable()
 
 

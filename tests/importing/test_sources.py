@@ -61,8 +61,8 @@ def test_a_workbook_of_libreoffice_gives_dates_numbers_and_texts(name):
     assert source.progress() == 1.0
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@walked("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32"])
+@walked("delimiter", [",", ";", "\t", "|"])
 def test_encodings_and_delimiters_are_found_out(tmp_path, encoding, delimiter):
     text = delimiter.join(("Nombre", "Año", "Ciudad")) + "\r\n"
     text += (

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,20 @@ def cursor(filled: Any) -> Iterator[Any]:
     """A cursor as the schema's owner; what it does is rolled back."""
     yield filled.cursor()
     filled.rollback()
+
+
+@pytest.fixture
+def make_cursor(filled: Any) -> Callable[[], Any]:
+    """Gives such a cursor to each case of a walk."""
+
+    @contextmanager
+    def make() -> Iterator[Any]:
+        try:
+            yield filled.cursor()
+        finally:
+            filled.rollback()
+
+    return make
 
 
 @pytest.fixture
