@@ -232,7 +232,7 @@ def pytest_collection_finish() -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(RACING))
 
 
-# -- a database that is emptied instead of made: a tenth of the time, as its connections know it already --------------
+# -- a database that is emptied instead of made: a tenth of the time, as its connection knows it already ---------------
 
 HISTORY = "rayces_migrations"
 EMPTYING = """
@@ -264,8 +264,8 @@ class Emptying:
             cursor.execute(EMPTYING, (HISTORY,))
             (self.statements,) = cursor.fetchone()
 
-    def __call__(self) -> bool:
-        """Delete them; False if the connection was cut, as tests cut everybody's, and is another one now."""
+    def __call__(self) -> None:
+        """Delete them, over another connection if this one was cut, as tests cut everybody's."""
         try:
             self.connection.cursor().execute(self.statements)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -273,8 +273,6 @@ class Emptying:
                 raise
             self._open()
             self.connection.cursor().execute(self.statements)
-            return False
-        return True
 
 
 @pytest.fixture(scope="session")
@@ -285,20 +283,12 @@ def empty_it(bare_url: str) -> Iterator[Emptying]:
     made.connection.close()
 
 
-@pytest.fixture(scope="session")
-def bare_pool(bare_url: str) -> Iterator[Database]:
-    """The Database whose connections the tests on it share."""
-    with Database.connect(bare_url, pool_timeout=10) as database:
-        yield database
-
-
 @pytest.fixture
-def bare_db(bare_pool: Database, empty_it: Emptying) -> Database:
+def bare_db(bare_url: str, empty_it: Emptying) -> Iterator[Database]:
     """A migrated database without a row, for a test that looks at the whole of it and leaves schema and grants alone.
 
     Whoever changes the schema, or holds connections beyond the test, takes `own_db`.
     """
-    if not empty_it():
-        bare_pool.disconnect()
-    bare_pool._organizations.forget()
-    return bare_pool
+    empty_it()
+    with Database.connect(bare_url, pool_timeout=10) as database:
+        yield database
