@@ -70,10 +70,13 @@ Examples:
 @click.option("--update", is_flag=True, help="Change rows that are there to what FILE says.")
 @click.option("--resume", is_flag=True, help="Go on after the last batch of an interrupted import of the same rows.")
 @click.option("--report", "report_file", metavar="FILE", help="Write every problem to FILE (.csv or .json).")
-@click.option("--format", metavar="FORMAT", help="csv, jsonl, xlsx, ods, xls or parquet; default: by the content.")
+@click.option("--format", metavar="FORMAT", help="csv, jsonl, xlsx, ods, xls, parquet or ics; default: by the content.")
 @click.option("--encoding", metavar="NAME", help="Of a text file; default: found out.")
 @click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file; default: found out.")
-@click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number from 1; default: the first.")
+@click.option("--sheet", metavar="NAME", help='Sheet of a workbook, by name or number from 1; "all" reads every one.')
+@click.option("--header-row", metavar="N", type=click.IntRange(1), help="Row with the names; default: found out.")
+@click.option("--no-header", is_flag=True, help='No row has the names; say --map "(column 1)=email" and so on.')
+@click.option("--null", metavar="WORD", multiple=True, help='A word that means nothing, such as "N/A". Repeatable.')
 @quiet_option
 @json_option
 @database_options
@@ -163,7 +166,11 @@ def _run(record: str, file: str, only_check: bool, options: dict[str, Any]) -> t
 
 def _in_options(sentence: str) -> str:
     """A sentence that names arguments of Python, with the options that they are here."""
-    return re.sub(r"(?<![\w-])(encoding|format|delimiter|sheet)=(?!\w)", r"--\1", sentence)
+    return re.sub(r"(?<![\w-])(encoding|format|delimiter|sheet|header_row|no_header)=(?!\w)", _as_option, sentence)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    return f"--{found[1].replace('_', '-')}"
 
 
 def _save_mapping(report: Report, path: str) -> None:
@@ -183,6 +190,8 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
     from rayces_core.cli.output import GREEN, RED, YELLOW, console, styled, table
 
     screen = console()
+    for note in report.notes:
+        screen.print(styled(_printable(_in_options(note)), YELLOW))
     for name in report.unused:
         meant = report.suggestions.get(name)
         near = f'; did you mean {meant}? Then say --map "{name}={meant}"' if meant else ""
@@ -190,9 +199,7 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
     if report.problem_count:
         shown = table("Row", "Column", "Value", "Problem", "What to do")
         for each in report.problems[:SHOWN]:
-            # Nothing of a file may steer the terminal.
-            cells = report.shown(each)
-            shown.add_row(*("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in cell) for cell in cells))
+            shown.add_row(*map(_printable, report.shown(each)))
         screen.print(shown)
         if saved is not None:
             screen.print(
@@ -203,6 +210,11 @@ def _show(report: Report, refusal: str, *, saved: str | None) -> None:
     screen.print(styled(str(report), RED if report.problem_count else GREEN))
     if refusal:
         screen.print(refusal)
+
+
+def _printable(text: str) -> str:
+    """A text of a file without what would steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 class _Progress:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from functools import cache
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 
@@ -45,9 +47,20 @@ class ExactText(str):
 
 
 class SheetNumber(float):
-    """A number of a spreadsheet, where 43466 may be a date that lost its format."""
+    """A number of a spreadsheet, where 43466 may be a date that lost its format.
+
+    Attributes:
+        zero: the day that its workbook calls 0.
+    """
 
     __slots__ = ()
+    zero: ClassVar[date] = date(1899, 12, 30)
+
+    @staticmethod
+    @cache
+    def since(zero: date) -> type[SheetNumber]:
+        """Give the kind of number of workbooks that count days from another day."""
+        return SheetNumber if zero == SheetNumber.zero else type("SheetNumber", (SheetNumber,), {"zero": zero})
 
 
 @dataclass(frozen=True, slots=True)

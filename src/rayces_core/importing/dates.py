@@ -19,9 +19,8 @@ from rayces_core.importing.columns import Reading, SheetNumber, Unreadable
 # Others are placeholders of programs, such as 0001-01-01 and 9999-12-31.
 FIRST_YEAR: Final = 1800
 LAST_YEAR: Final = 2199
-# Five digits that a year or a small count is not: 1927 to 2099.
-SERIALS: Final = range(10_000, 73_051)
-SERIAL_ZERO: Final = dt.date(1899, 12, 30)
+# Days that five digits are, which a year or a small count is not.
+SERIALS: Final = range(dt.date(1927, 5, 18).toordinal(), dt.date(2100, 1, 1).toordinal())
 CENTURY_TURN: Final = 30  # spreadsheets read two digits so: 29 is 2029, 30 is 1930
 LONGEST: Final = 60
 
@@ -113,20 +112,20 @@ def _plausible(day: dt.date) -> dt.date:
     raise ValueError(f"is in the year {day.year}, outside {FIRST_YEAR} to {LAST_YEAR}; correct it or leave it empty")
 
 
-def _from_serial(value: float) -> dt.date:
+def _from_serial(value: SheetNumber) -> dt.date:
     if not value.is_integer():
         raise ValueError("has a time of day; give the date alone")
-    if int(value) not in SERIALS:
+    if int(value) + value.zero.toordinal() not in SERIALS:
         raise ValueError(f"{value:g} is a number, not a date; format the cell as a date")
-    return SERIAL_ZERO + dt.timedelta(days=int(value))
+    return value.zero + dt.timedelta(days=int(value))
 
 
-def _moment_of_serial(value: float) -> dt.datetime:
-    if not SERIALS.start <= value < SERIALS.stop:
+def _moment_of_serial(value: SheetNumber) -> dt.datetime:
+    if not SERIALS.start <= value + value.zero.toordinal() < SERIALS.stop:
         raise ValueError(f"{value:g} is a number, not a moment; format the cell as a date with time")
     if value.is_integer():
         raise ValueError("has no time of day; write it as 2019-12-31 14:30")
-    return dt.datetime.combine(SERIAL_ZERO, dt.time()) + dt.timedelta(seconds=round(value * 86_400))
+    return dt.datetime.combine(value.zero, dt.time()) + dt.timedelta(seconds=round(value * 86_400))
 
 
 @lru_cache(maxsize=65_536)

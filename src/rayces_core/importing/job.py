@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from os import PathLike, fspath
@@ -30,7 +30,8 @@ class Options:
 
     Attributes:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
-            one. format, encoding, delimiter, sheet: how the source is read, where it does not tell by itself.
+            one. format, encoding, delimiter, sheet, header_row, no_header, null: how the source is read, where it does
+            not tell by itself; see `open_source`.
         reading: the habits of who wrote the values; default: the organization's time zone and currency.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
@@ -43,6 +44,9 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | int | None = None
+    header_row: int | None = None
+    no_header: bool = False
+    null: Collection[str] = ()
     reading: Reading | None = None
     update: bool = False
     on_error: str = "stop"
@@ -80,6 +84,7 @@ class Job:
             unused=tuple(name for name in mapping.unused if name not in mapping.ignored),
             suggestions=mapping.suggestions,
             ignored=mapping.ignored,
+            sheets=self.source.sheets,
         )
 
 
@@ -100,6 +105,10 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         encoding=options.encoding,
         delimiter=options.delimiter,
         sheet=options.sheet,
+        header_row=options.header_row,
+        no_header=options.no_header,
+        null=options.null,
+        words=[name for column in record.columns for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)
     mapping = _mapping(opened.header, record, options)

@@ -146,6 +146,9 @@ def _decided(
     names = {fold(column.name): column.name for column in columns}
     chosen: dict[str, str] = {}
     for wanted, target in given.items():
+        if not target and (doubled := [name for name in header if name.startswith(f"{wanted} (column ")]):
+            chosen |= dict.fromkeys(doubled, "")
+            continue
         name = wanted if wanted in header else _same(wanted, header)
         column = names.get(fold(target)) if target else ""
         if name is None:

@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import IO, Any, Final
 
@@ -32,6 +32,7 @@ class Problem:
     Attributes:
         row: its number, as the program that made the source shows it. column: the record type's name for it.
         value: what the source has there, cut to a readable length. problem: what is wrong. advice: what to do.
+        sheet: the name of its sheet, where several are read.
     """
 
     row: int
@@ -39,6 +40,7 @@ class Problem:
     value: str
     problem: str
     advice: str
+    sheet: str = ""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Report:
         problems: the first thousand; `every_problem()` gives all. problem_count: how many there are.
         columns: column → header it was read from. unused: headers that nothing was read from.
         suggestions: unused header → the column that it may mean. ignored: headers that were left out on purpose.
+        notes: what was found out about the source, such as rows above its header. sheets: where several sheets are
+            read, how many rows stand before each, and its name.
         seconds: how long it took.
     """
 
@@ -71,6 +75,8 @@ class Report:
     unused: tuple[str, ...] = ()
     suggestions: dict[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sheets: tuple[tuple[int, str], ...] = ()
     seconds: float = 0.0
     _file: IO[str] | None = field(default=None, repr=False, compare=False)
 
@@ -81,12 +87,21 @@ class Report:
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Note problems, in the order of their rows as far as they are known."""
-        for problem in problems:
+        for found in problems:
+            problem = self._in_sheet(found) if self.sheets else found
             self.problem_count += 1
             if len(self.problems) < KEPT:
                 self.problems.append(problem)
             else:
                 self._overflow().write(json.dumps(asdict(problem), ensure_ascii=True) + "\n")
+
+    def _in_sheet(self, problem: Problem) -> Problem:
+        before, sheet = [each for each in self.sheets if each[0] < problem.row][-1]
+        return replace(problem, row=problem.row - before, sheet=sheet)
+
+    def place(self, problem: Problem) -> str:
+        """Where a row is, as people say it: its number, and its sheet where several are read."""
+        return f"{problem.row} of {problem.sheet!r:.60}" if problem.sheet else str(problem.row)
 
     def every_problem(self) -> Iterator[Problem]:
         """All problems, also those beyond the first thousand."""
@@ -103,13 +118,13 @@ class Report:
             writer = csv.writer(file)
             writer.writerow(HEADINGS)
             for each in self.every_problem():
-                writer.writerow([each.row, *map(escaped, self.shown(each)[1:])])
+                writer.writerow([self.place(each) if each.sheet else each.row, *map(escaped, self.shown(each)[1:])])
 
     def shown(self, problem: Problem) -> tuple[str, str, str, str, str]:
         """A problem as people read it: its column is called by the source's own header."""
         names = problem.column.split(", ")  # a row is known by several columns
         column = ", ".join(self.columns.get(name, name) for name in names)
-        return str(problem.row), column, problem.value, problem.problem, problem.advice
+        return self.place(problem), column, problem.value, problem.problem, problem.advice
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the counts and every problem to a JSON file."""
@@ -138,6 +153,7 @@ class Report:
             "resumed_after": self.resumed_after,
             "columns": self.columns,
             "unused": list(self.unused),
+            "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
 
@@ -164,7 +180,7 @@ class Report:
         more = self.problem_count - min(SHOWN, len(self.problems))
         rest = f"<p>and {more} more; to_csv(path) writes all of them</p>" if more > 0 else ""
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
-        unread = "".join(f"<p>{escape(line)}</p>" for line in self.not_read())
+        unread = "".join(f"<p>{escape(line)}</p>" for line in (*self.notes, *self.not_read()))
         return f"<p>{escape(str(self))}</p>{unread}{table}{rest}"
 
     def not_read(self) -> list[str]:

@@ -40,6 +40,7 @@ def check(source: Any, record: object, **options: Any) -> Report:
     job = prepare(source, record, _options(options))
     report = job.report()
     with read(job) as rows:
+        report.notes = job.source.notes
         check_spooled(job, rows, report)
     report.seconds = time.monotonic() - started
     return report
@@ -67,6 +68,7 @@ def run(source: Any, record: object, **options: Any) -> Report:
     report = job.report()
     try:
         with read(job) as rows:
+            report.notes = job.source.notes
             _check_and_write(job, rows, report)
     finally:
         report.seconds = time.monotonic() - started
@@ -100,7 +102,7 @@ def _refusal(report: Report) -> str:
     first = report.problems[0]
     others = report.problem_count - 1
     rest = f" and {others:,} more problem{'s' * (others > 1)}" if others else ""
-    place = ", ".join(filter(None, (f"row {first.row}", report.columns.get(first.column, first.column))))
+    place = ", ".join(filter(None, (f"row {report.place(first)}", report.columns.get(first.column, first.column))))
     return (
         f"{report.source}: {place}: {first.problem}{rest}; nothing was written. Correct the "
         'source, or leave these rows out with --on-error skip (on_error="skip")'

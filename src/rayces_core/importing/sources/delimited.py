@@ -6,22 +6,26 @@ limited, so memory stays flat whatever the file holds.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rayces_core.errors import SourceError
 from rayces_core.importing.sources.encodings import Inspected, decoded
+from rayces_core.importing.sources.layout import Layout, find_header
+from rayces_core.importing.sources.records import Broken, Dialect, likely_quote, records, sampled
 from rayces_core.importing.sources.source import (
     BATCH_ROWS,
     MAX_LINE_CHARACTERS,
+    Opened,
     Row,
-    checked_header,
     fitted,
-    in_batches,
+    unreadable,
+    without_lost,
 )
+from rayces_core.importing.sources.totals import without_totals
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_LINES: Final = 50
@@ -29,29 +33,41 @@ _FEW_CONTROLS: Final = 20
 _CONTROLS: Final = frozenset(map(chr, range(32))) - set("\t\r\n\v\f\x1c\x1d\x1e\x1f\x1a")
 
 
-class DelimitedSource:
+class DelimitedSource(Opened):
     """A CSV file, read anew by each call of `batches`; see `Source`.
 
     Args:
         delimiter: one character; None finds it out from the first lines.
     """
 
-    def __init__(self, path: Path, name: str, inspected: Inspected, delimiter: str | None = None) -> None:
-        self.name, self.fingerprint = name, inspected.fingerprint
-        self.encoding = inspected.encoding
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        inspected: Inspected,
+        delimiter: str | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        self.name, self.fingerprint, self.notes = name, inspected.fingerprint, inspected.notes
+        self.encoding, self._has_lost = inspected.encoding, inspected.has_lost
         self._path, self._size, self._read = path, inspected.size, 0
-        self._record = 0  # characters since the last row was complete
         self._newline = "\n"
         sample = self._sample()
         self._newline = "\r" if sample and "\n" not in sample[0] and "\r" in sample[0] else "\n"
         if self._newline == "\r":
             sample = self._sample()
         self.delimiter = _checked(delimiter, name) or _announced(sample) or _likely(sample)
-        self._header_row, self.header = self._read_header()
+        quote = likely_quote(sample[1:] if _announced(sample) else sample, self.delimiter)
+        self._dialect = Dialect(self.delimiter, quote, _width(sample, Dialect(self.delimiter, quote)))
+        header = find_header(self._table(), layout or Layout(), name)
+        self._header_row, self.header = header.row, header.names
+        self._dialect = replace(self._dialect, width=len(header.names))
+        self.notes += header.notes
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(self._rows(), rows, lambda: self._read)
+        read = without_totals(self._rows(), self.tell)
+        return self.in_batches(without_lost(read) if self._has_lost else read, rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""
@@ -62,6 +78,9 @@ class DelimitedSource:
         for number, values in self._records():
             if number <= self._header_row:
                 continue
+            if isinstance(values, Broken):
+                yield number, unreadable(values.reason, width)
+                continue
             row = [value if value and not value.isspace() else None for value in values]
             if len(row) != width:
                 if any(value is not None for value in row):
@@ -69,39 +88,27 @@ class DelimitedSource:
             elif any(row):
                 yield number, row
 
-    def _read_header(self) -> tuple[int, tuple[str, ...]]:
-        for number, names in self._records():
-            if any(name.strip() for name in names) and not (number == 1 and _announced([self.delimiter.join(names)])):
-                while names and not names[-1].strip():
-                    names.pop()
-                return number, checked_header(self.name, names, number)
-        raise SourceError(self.name, "is empty; its first row must name the columns")
+    def _table(self) -> Iterator[tuple[int, list[str]]]:
+        """The records that may be a header, which a broken one may not stand before."""
+        is_first = True
+        for number, values in self._records():
+            if isinstance(values, Broken):
+                if is_first:
+                    raise SourceError(self.name, values.reason, number)
+            elif number > 1 or not _announced([self.delimiter.join(values)]):
+                is_first = False
+                yield number, values
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """(line where it begins, values) of each record that is not a blank line."""
-        reader = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
-        begins = 1
-        try:
-            for values in reader:
-                self._record = 0
-                if values:
-                    yield begins, values
-                begins = reader.line_num + 1
-        except csv.Error as error:
-            raise SourceError(self.name, _explained(error), begins) from None
+    def _records(self) -> Iterator[tuple[int, list[str] | Broken]]:
+        return records(self._lines(), self._dialect, self.name)
 
     def _lines(self) -> Iterator[str]:
         rest, line, newline = "", 1, self._newline
-        self._record = 0
         with self._path.open("rb") as file:
             for piece in decoded(file, self.encoding, self.name):
                 self._read = file.tell()
                 *lines, rest = (rest + piece).split(newline)
                 for text in lines:
-                    self._record += len(text) + 1
-                    if self._record > MAX_LINE_CHARACTERS and len(text) < self._record - 1:
-                        limit = f"a row of several lines is longer than {MAX_LINE_CHARACTERS:,} characters"
-                        raise SourceError(self.name, f"{limit}; a quote may not be closed", line)
                     yield text + "\n"
                 line += len(lines)
                 if len(rest) > MAX_LINE_CHARACTERS:
@@ -114,7 +121,6 @@ class DelimitedSource:
         lines: list[str] = []
         for line in self._lines():
             lines.append(line)
-            self._record = 0
             if len(lines) == _SAMPLE_LINES:
                 break
         start = "".join(lines)[:4096]
@@ -145,25 +151,19 @@ def _likely(sample: list[str]) -> str:
 
 
 def _fit(sample: list[str], delimiter: str) -> tuple[float, int]:
-    widths = []
-    try:
-        for values in csv.reader(sample, delimiter=delimiter):
-            if any(value.strip() for value in values):
-                widths.append(len(values))
-    except csv.Error:
-        pass  # the sample may end within a quoted value
+    widths = _widths(sample, Dialect(delimiter, likely_quote(sample, delimiter)))
+    (width, most), *_ = Counter(widths).most_common(1) or [(0, 0)]
+    if width >= 3 and widths[0] == 1:  # a title may stand above
+        return most / len(widths), width
     if not widths or widths[0] < 2:
         return 0.0, 0
-    (_, most), *_ = Counter(widths).most_common(1)
     return widths.count(widths[0]) / len(widths) + most / len(widths), widths[0]
 
 
-def _explained(error: csv.Error) -> str:
-    said = str(error)
-    if "field limit" in said:
-        return f"a value is longer than {csv.field_size_limit():,} characters; a quote may not be closed"
-    if "unexpected end" in said:
-        return 'a value begins with a quote (") that is never closed; close it, or double it within a value'
-    if "expected after" in said:
-        return 'a quote (") stands within a quoted value; double it ("") there'
-    return f"cannot be read as CSV ({said}); save it anew from its program"
+def _widths(sample: list[str], dialect: Dialect) -> list[int]:
+    return [len(values) for values in sampled(sample, dialect) if any(value.strip() for value in values)]
+
+
+def _width(sample: list[str], dialect: Dialect) -> int:
+    """How many values most rows have."""
+    return max(Counter(_widths(sample, dialect)).most_common(1), default=(0, 0))[0]

@@ -1,7 +1,8 @@
 """Finds out how the text of a file is encoded, and decodes it piece by piece.
 
 Rule: what decodes without a fault as UTF-8 is UTF-8; a file that is UTF-8 up to one bad byte is damaged and not in
-another encoding, or its names would turn into "JosÃ©" without a word.
+another encoding, or its names would turn into "JosÃ©" without a word. What is older is told by its words, and refused
+where two encodings make words of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from rayces_core.errors import SourceError
+from rayces_core.importing.sources.letters import compared, twice_encoded
 
 CHUNK_BYTES: Final = 256 * 1024
 _SAMPLE_BYTES: Final = 64 * 1024
@@ -24,19 +26,25 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What spreadsheets and older programs write where the language is English, Spanish or Portuguese.
+# What spreadsheets and older programs write where the language is English, Spanish or Portuguese; Excel the first.
 _OLDER: Final = ("cp1252", "cp850", "mac_roman")
-# Small letters count twice: a capital in the middle of a name is how a wrong encoding looks.
-_LIKELY: Final = dict.fromkeys("áéíóúüñàãâçêõôºª°¿¡€", 2) | dict.fromkeys("ÁÉÍÓÚÜÑÀÃÂÇÊÕÔ", 1)
+_LOST: Final = "\ufffd".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What one pass over a file finds: fingerprint, size in bytes, and the encoding."""
+    """What one pass over a file finds.
+
+    Attributes:
+        fingerprint, size: of its bytes. encoding: how its text is encoded.
+        notes: what was found out and should be told. has_lost: whether another program has put � for letters it lost.
+    """
 
     fingerprint: str
     size: int
     encoding: str
+    notes: tuple[str, ...] = ()
+    has_lost: bool = False
 
 
 def inspect(path: Path, name: str, declared: str | None = None) -> Inspected:
@@ -46,10 +54,11 @@ def inspect(path: Path, name: str, declared: str | None = None) -> Inspected:
         declared: the encoding that the user names, which is then held to.
 
     Raises:
-        SourceError: no such encoding, or the bytes contradict it as far as that can be known without decoding all.
+        SourceError: no such encoding; the bytes contradict it as far as that can be known without decoding all; or
+            none is named, and two are possible whose names of people differ.
     """
     encoding = None if declared is None else _known(declared, name)
-    digest, utf8, sample, size = hashlib.sha256(), _Utf8Check(), bytearray(), 0
+    digest, utf8, sample, size, lost, end = hashlib.sha256(), _Utf8Check(), bytearray(), 0, False, b""
     with path.open("rb") as file:
         head = file.read(_SAMPLE_BYTES)
         file.seek(0)
@@ -59,11 +68,15 @@ def inspect(path: Path, name: str, declared: str | None = None) -> Inspected:
             if len(sample) < _SAMPLE_BYTES and not chunk.isascii():
                 sample += _around_foreign(chunk)
             size += len(chunk)
+            lost, end = lost or _LOST in end + chunk, chunk[-2:]
     utf8.end()
-    found = encoding or _marked(head) or _wide(head) or _narrow(utf8, bytes(sample), name)
+    notes: tuple[str, ...] = ()
+    found = encoding or _marked(head) or _wide(head)
     if encoding is not None:
         _refuse_contradiction(encoding, utf8, name)
-    return Inspected(digest.hexdigest(), size, "utf-8-sig" if found == "utf-8" else found)
+    if found is None:
+        found, notes = _narrow(utf8, bytes(sample), name)
+    return Inspected(digest.hexdigest(), size, "utf-8-sig" if found == "utf-8" else found, notes, lost)
 
 
 def fingerprint_of(path: Path) -> str:
@@ -128,40 +141,49 @@ def _wide(head: bytes) -> str | None:
     return "utf-16-be" if even > enough and odd * 10 < even else None
 
 
-def _narrow(utf8: _Utf8Check, sample: bytes, name: str) -> str:
+def _narrow(utf8: _Utf8Check, sample: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     if utf8.bad_byte is None:
-        return "utf-8"
+        if doubled := twice_encoded(sample.decode("utf-8", "replace")):
+            reason = f"was encoded twice: {doubled[0]!r:.60} should be {doubled[1]!r:.60}"
+            raise SourceError(name, f"{reason}; save it anew from its program, or name encoding= to take it as it is")
+        return "utf-8", ()
     if utf8.foreign:
         reason = f"is UTF-8 but for byte {utf8.bad_byte:,}; it was damaged or joined from two files"
         raise SourceError(name, f"{reason}: mend it, or name its encoding with encoding=", utf8.bad_row)
-    return _older(sample)
+    return _older(sample, name)
 
 
-def _older(sample: bytes) -> str:
-    """One of the encodings of one byte a letter, by what makes the most likely text."""
-    scores = {encoding: _likely(sample, encoding) for encoding in _OLDER}
-    best_ones = [encoding for encoding in _OLDER if scores[encoding] == max(scores.values())]
-    if len(best_ones) == 1 and scores[best_ones[0]] > 0:
-        return best_ones[0]
+def _older(sample: bytes, name: str) -> tuple[str, tuple[str, ...]]:
+    """One of the encodings of one byte a letter, by its words.
+
+    Raises:
+        SourceError: it is none of them, or may be two.
+    """
+    found = compared(sample, _OLDER)
+    best = found.best
+    if not best.is_possible:
+        raise SourceError(name, f"is in an unusual encoding{_suggested(sample)}; name it with encoding=")
+    if found.doubted is not None:
+        readings = f"{best.encoding} ({found.words[0]!r:.60}) or {found.doubted.encoding} ({found.words[1]!r:.60})"
+        raise SourceError(name, f"may be in {readings}; see which of the two is right, and name it with encoding=")
+    if found.mixed is not None:
+        one, other, encoding = found.mixed
+        reason = f"was joined from files of two encodings: {one!r:.60} is {other!r:.60} in {encoding}"
+        raise SourceError(name, f"{reason}, others are in {best.encoding}; save each by itself, or name encoding=")
+    words = ", ".join(word[:30] for word in best.examples())
+    return best.encoding, (f"is read as {best.encoding}, as its words tell: {words}",)
+
+
+def _suggested(sample: bytes) -> str:
     try:
         from charset_normalizer import from_bytes
     except ImportError:
-        return _decodable(sample)
-    best = from_bytes(sample, cp_isolation=list(_OLDER), enable_fallback=False).best()
-    return _decodable(sample) if best is None else best.encoding
-
-
-def _likely(sample: bytes, encoding: str) -> int:
-    """How many letters and signs of Spanish and Portuguese it would have: a short text tells by nothing else."""
-    return sum(_LIKELY.get(character, 0) for character in sample.decode(encoding, "replace"))
-
-
-def _decodable(sample: bytes) -> str:
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
+        return ""
+    best = from_bytes(sample, enable_fallback=False).best()
+    if best is None:
+        return ""
+    words = [word for word in str(best).split() if not word.isascii()][:3]
+    return f", perhaps {best.encoding} ({', '.join(word[:30] for word in words)})"
 
 
 def _refuse_contradiction(encoding: str, utf8: _Utf8Check, name: str) -> None:

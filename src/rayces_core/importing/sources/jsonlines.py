@@ -7,6 +7,7 @@ piece.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,26 +17,28 @@ from rayces_core.errors import SourceError
 from rayces_core.importing.columns import Unreadable
 from rayces_core.importing.sources.encodings import Inspected, decoded
 from rayces_core.importing.sources.keyed import FIRST_ROWS, Keyed, header_of, in_order
-from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Row, in_batches
+from rayces_core.importing.sources.source import BATCH_ROWS, MAX_LINE_CHARACTERS, Opened, Row, without_lost
 
 _BLANK: Final = " \t\r\n"
 
 
-class JsonLinesSource:
+class JsonLinesSource(Opened):
     """A file of JSON objects, read anew by each call of `batches`; see `Source`.
 
     The number of a row is its line in JSON Lines, and its place in an array from 1.
     """
 
     def __init__(self, path: Path, name: str, inspected: Inspected) -> None:
-        self.name, self.fingerprint = name, inspected.fingerprint
+        self.name, self.fingerprint, self.notes = name, inspected.fingerprint, inspected.notes
+        self._has_lost = inspected.has_lost
         self._path, self._size, self._encoding, self._read = path, inspected.size, inspected.encoding, 0
         self._is_array = next(self._pieces(), "").lstrip(_BLANK).startswith("[")
         self.header = header_of([_keys(each) for each in islice(self._objects(), FIRST_ROWS)], name)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(in_order(self._objects(), self.header), rows, lambda: self._read)
+        read = in_order(self._objects(), self.header)
+        return self.in_batches(without_lost(read) if self._has_lost else read, rows, lambda: self._read)
 
     def progress(self) -> float | None:
         """Give the share of the bytes that is read so far."""
@@ -72,7 +75,7 @@ class JsonLinesSource:
                     raise SourceError(self.name, reason, number) from None
                 rest += piece
                 continue
-            yield number, _checked(element)
+            yield number, _checked(element, rest[: len(rest) - len(after)])
             number += 1
             rest = after[1:] if after[0] == "," else after
 
@@ -106,14 +109,31 @@ def _first(decoder: json.JSONDecoder, rest: str) -> tuple[Any, str]:
 
 def _parsed(line: str) -> Any:
     try:
-        return _checked(json.loads(line, parse_constant=_no_constant))
+        return _checked(json.loads(line, parse_constant=_no_constant), line)
     except (ValueError, RecursionError) as error:
         said = f" ({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         return Unreadable(f"the line is no JSON{said}; write one object a line")
 
 
-def _checked(element: Any) -> Any:
-    return element if isinstance(element, dict) else Unreadable("is no JSON object; write {...} with names of columns")
+def _checked(element: Any, written: str) -> Any:
+    if not isinstance(element, dict):
+        return Unreadable("is no JSON object; write {...} with names of columns")
+    if written.count('":') > len(element) and (key := _doubled(written)) is not None:
+        return Unreadable(f"has the key {key!r:.60} twice; give each a name of its own")
+    return element
+
+
+def _doubled(written: str) -> str | None:
+    """A key that the object itself has twice, of which a reader keeps the last alone."""
+    doubled: str | None = None
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        nonlocal doubled  # the outermost object is the last to be complete
+        counts = Counter(key for key, _ in found)
+        doubled = next((key for key, count in counts.items() if count > 1), None)
+
+    json.JSONDecoder(object_pairs_hook=pairs).raw_decode(written.lstrip(_BLANK))
+    return doubled
 
 
 def _no_constant(name: str) -> object:

@@ -18,10 +18,11 @@ from rayces_core.importing.columns import Unreadable
 from rayces_core.importing.sources.source import (
     BATCH_ROWS,
     MAX_COLUMNS,
+    Opened,
     Row,
     checked_header,
-    in_batches,
     unreadable,
+    whole,
 )
 
 FIRST_ROWS: Final = 1_000
@@ -29,7 +30,7 @@ FIRST_ROWS: Final = 1_000
 Keyed = tuple[int, Any]
 
 
-class IterableSource:
+class IterableSource(Opened):
     """An iterable of dicts or Pydantic models; see `Source`. A list can be read again, an iterator once."""
 
     fingerprint: str | None = None
@@ -46,11 +47,11 @@ class IterableSource:
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
         if not self._once:
-            return in_batches(in_order(self._numbered(), self.header), rows)
+            return self.in_batches(in_order(self._numbered(), self.header), rows)
         if self._opened is None:
             raise SourceError(self.name, "has been read already; give a list, or make the iterator anew")
         opened, self._opened = self._opened, None
-        return in_batches(in_order(opened, self.header), rows)
+        return self.in_batches(in_order(opened, self.header), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far; None for what has no length."""
@@ -122,6 +123,7 @@ def _getter(header: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
 
 
 def _empty_as_none(value: Any) -> Any:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return value if value and not value.isspace() else None
-    return None if type(value) is float and value != value else value
+    return whole(value) if kind is float else value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile
+from zlib import error
 
 from rayces_core.errors import SourceError
 
@@ -21,6 +23,7 @@ FORMATS: Final = {
     "excel": "sheet",
     "parquet": "parquet",
     "arrow": "arrow",
+    "ics": "calendar",
 }
 _FOREIGN: Final = (
     (b"%PDF", "a PDF; export the table as CSV or .xlsx from the program that made it"),
@@ -37,11 +40,20 @@ _FOREIGN: Final = (
     (b"GIF8", "a picture; the table must be text"),
 )
 _HTML: Final = (b"<!doctype html", b"<html", b"<table", b"<head", b"<body", b"<meta", b"<div")
+_CONTENT_TYPES, _MANIFEST = "[content_types].xml", "meta-inf/manifest.xml"
+_ENOUGH: Final = 1024 * 1024
+_SHEETS: Final = re.compile(rb"spreadsheetml\.(?:sheet|template)\.main|ms-excel\.(?:sheet|template)\.macroEnabled")
+_DOCUMENTS: Final = (
+    (b"wordprocessingml.document.main", "a text document"),
+    (b"presentationml.presentation.main", "a presentation"),
+    (b"opendocument.text", "a text document"),
+    (b"opendocument.presentation", "a presentation"),
+)
 _RESAVE: Final = "open it in a spreadsheet program and save it as .xlsx or CSV"
 
 
 def kind_of(path: Path, name: str, declared: str | None = None) -> str:
-    """Say how a file is to be read: "csv", "json", "sheet", "parquet" or "arrow".
+    """Say how a file is to be read: "csv", "json", "sheet", "parquet", "arrow" or "calendar".
 
     Args:
         declared: the format that the user names, one of `FORMATS`.
@@ -59,7 +71,7 @@ def kind_of(path: Path, name: str, declared: str | None = None) -> str:
     found = _binary(path, head, name) or wanted or _textual(head, Path(name).suffix.lower())
     if wanted is not None and found != wanted:
         raise SourceError(name, f"is no {declared} but {_called(found)}; leave format= out, or save it anew")
-    if wanted in ("sheet", "parquet", "arrow") and _binary(path, head, name) is None:
+    if wanted in ("sheet", "parquet", "arrow", "calendar") and _binary(path, head, name) is None:
         raise SourceError(name, f"is no {declared} but a text file; leave format= out, or save it anew")
     return found
 
@@ -73,6 +85,8 @@ def _binary(path: Path, head: bytes, name: str) -> str | None:
         return "parquet"
     if head.startswith(b"ARROW1"):
         return "arrow"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].upper() == b"BEGIN:VCALENDAR":
+        return "calendar"
     for mark, what in _FOREIGN:
         if head.startswith(mark):
             raise SourceError(name, f"is {what}")
@@ -88,15 +102,28 @@ def _binary(path: Path, head: bytes, name: str) -> str | None:
 def _zipped(path: Path, name: str) -> str:
     try:
         with ZipFile(path) as archive:
-            inside = {member.lower().replace("\\", "/") for member in archive.namelist()}
-    except (BadZipFile, OSError, ValueError) as error:
-        raise SourceError(name, f"is a damaged workbook or archive ({error}); save it anew") from None
+            inside = {member.lower().replace("\\", "/"): member for member in archive.namelist()}
+            types, parts = (_begins(archive, inside.get(each)) for each in (_CONTENT_TYPES, _MANIFEST))
+    except (BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError, error) as broken:
+        raise SourceError(name, f"is a damaged workbook or archive ({broken}); save it anew") from None
     # First: a reader that goes by the file's ending would take it, whatever else is inside.
-    if "xl/workbook.bin" in inside:
+    if "xl/workbook.bin" in inside or b"ms-excel.sheet.binary" in types:
         raise SourceError(name, "is a binary workbook (.xlsb); save it as .xlsx")
-    if "xl/workbook.xml" in inside or "content.xml" in inside:
+    if b"encryption-data" in parts:
+        raise SourceError(name, "is protected by a password; save it without one")
+    for mark, what in _DOCUMENTS:
+        if mark in types or mark in parts:
+            raise SourceError(name, f"is {what}; save its table as CSV or .xlsx")
+    if "xl/workbook.xml" in inside or "content.xml" in inside or _SHEETS.search(types):
         return "sheet"
     raise SourceError(name, "is a zip archive and no workbook; unpack it, and import the files in it")
+
+
+def _begins(archive: ZipFile, member: str | None) -> bytes:
+    if member is None:
+        return b""
+    with archive.open(member) as part:
+        return part.read(_ENOUGH)
 
 
 def _textual(head: bytes, suffix: str) -> str:
@@ -107,6 +134,5 @@ def _textual(head: bytes, suffix: str) -> str:
 
 
 def _called(kind: str) -> str:
-    return {"sheet": "a workbook", "parquet": "a Parquet file", "arrow": "an Arrow file", "json": "JSON"}.get(
-        kind, kind
-    )
+    names = {"sheet": "a workbook", "parquet": "a Parquet file", "arrow": "an Arrow file", "calendar": "a calendar"}
+    return {**names, "json": "JSON"}.get(kind, kind)

@@ -7,6 +7,7 @@ stream, with bounds that only err towards too much.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,29 +16,36 @@ from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
 
 from rayces_core.errors import SourceError
+from rayces_core.importing.columns import SheetNumber
+from rayces_core.importing.sources.limits import ADVICE, MAX_CELLS, MAX_ROWS, MAX_SHEET_COLUMNS, MAX_TEXT_BYTES
+from rayces_core.importing.sources.marks import Marks, column_number, note, timed_cells
+from rayces_core.importing.sources.merging import Merged
+from rayces_core.importing.sources.open_document import DocumentReader
+from rayces_core.importing.sources.package import Package, package_of
 
 MAX_UNPACKED_BYTES: Final = 1024**3
-MAX_CELLS: Final = 25_000_000
-MAX_ROWS: Final = 1_048_576
-MAX_SHEET_COLUMNS: Final = 16_384
-MAX_TEXT_BYTES: Final = 1024**3
 MAX_MEMBERS: Final = 10_000
 _CHUNK: Final = 1024 * 1024
-_ADVICE: Final = "keep the rows to be imported in a new sheet, or save it as CSV"
-
 _CELL: Final = re.compile(rb"<(?:[\w.-]+:)?c[\s/>]")
 _PLACE: Final = re.compile(rb"\sr\s*=\s*[\"']\s*\+?([A-Za-z]*)([0-9]+)")
-_ERROR: Final = re.compile(
-    rb"<(?:[\w.-]+:)?c\s(?=[^>]*\st=[\"']e[\"'])[^>]*\sr=[\"']([A-Z]+)([0-9]+)|<c\sr=[\"']([A-Z]+)([0-9]+)[\"'][^>]*\st=[\"']e[\"']"
-)
+_CELL_END: Final = re.compile(rb"</(?:[\w.-]+:)?c\s*>")
+_NO_CELL_AFTER: Final = re.compile(rb"[^>]*/>")
+_LONGEST_CELL: Final = 256 * 1024
 _SHARED: Final = re.compile(rb"</(?:[\w.-]+:)?si\s*>")
 
 
 @dataclass
 class Survey:
-    """What a look at the parts of a workbook finds. `errors`: member → (row, column) of its cells with an error."""
+    """What a look at the parts of a workbook finds.
 
-    errors: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    Attributes:
+        marks: name of a sheet → what is the matter with its cells. merged: the same → its merged cells, where the
+            look finds them. zero: the day from which the workbook counts days.
+    """
+
+    marks: dict[str, Marks] = field(default_factory=dict)
+    merged: dict[str, list[Merged]] = field(default_factory=dict)
+    zero: dt.date = SheetNumber.zero
 
 
 def survey(file: IO[bytes], name: str) -> Survey:
@@ -51,13 +59,16 @@ def survey(file: IO[bytes], name: str) -> Survey:
         with ZipFile(file) as archive:
             _check_members(archive, name)
             longest = _longest_shared_text(archive, name)
+            package = package_of(archive, name)
+            titles = {member: title for title, member in package.parts.items()}
+            found.zero = dt.date(1904, 1, 1) if package.since_1904 else found.zero
             for member in archive.namelist():
-                lower = member.lower()
                 # By what it holds: the relations of a workbook may name a sheet's part as they like.
                 if _is_sheet(archive, member, name):
-                    found.errors[member] = _check_sheet(archive, member, longest, name)
-                elif lower == "content.xml":
-                    _check_document(archive, member, name)
+                    marks = _check_sheet(archive, member, longest, package, name)
+                    found.marks[titles.get(member, member)] = marks
+                elif member.lower() == "content.xml":
+                    _check_document(archive, member, found, name)
                 else:
                     _measure(archive, member, name)
     except (BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
@@ -74,10 +85,10 @@ def survey(file: IO[bytes], name: str) -> Survey:
 def _check_members(archive: ZipFile, name: str) -> None:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise SourceError(name, f"is made of {len(members):,} parts; {_ADVICE}")
+        raise SourceError(name, f"is made of {len(members):,} parts; {ADVICE}")
     unpacked = sum(member.file_size for member in members)
     if unpacked > MAX_UNPACKED_BYTES:
-        raise SourceError(name, f"unpacks to {unpacked // 1024**2:,} MB, more than a sheet may take; {_ADVICE}")
+        raise SourceError(name, f"unpacks to {unpacked // 1024**2:,} MB, more than a sheet may take; {ADVICE}")
 
 
 def _chunks(archive: ZipFile, member: str, name: str) -> Iterator[bytes]:
@@ -87,7 +98,7 @@ def _chunks(archive: ZipFile, member: str, name: str) -> Iterator[bytes]:
         while chunk := part.read(_CHUNK):
             size += len(chunk)
             if size > MAX_UNPACKED_BYTES:
-                raise SourceError(name, f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**2:,} MB; {_ADVICE}")
+                raise SourceError(name, f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**2:,} MB; {ADVICE}")
             yield chunk
 
 
@@ -115,33 +126,36 @@ def _longest_shared_text(archive: ZipFile, name: str) -> int:
     return longest
 
 
-def _check_sheet(archive: ZipFile, member: str, longest: int, name: str) -> set[tuple[int, int]]:
+def _check_sheet(archive: ZipFile, member: str, longest: int, package: Package, name: str) -> Marks:
     cells, last_row, last_column, columns, rest = 0, 0, 0, {b""}, b""
-    errors: set[tuple[int, int]] = set()
+    marks, timed = Marks(), timed_cells(package.timed)
     for chunk in _chunks(archive, member, name):
         piece = rest + chunk
-        # A tag that the border cuts is seen whole in the next piece; counting one twice only errs towards too much.
-        rest = piece[max(piece.rfind(b"<"), 0) :]
+        # A cell that the border cuts is seen whole in the next piece; counting one twice only errs towards too much.
+        rest = piece[_last_begun(piece) :]
         if len(rest) > _CHUNK:
             raise SourceError(name, "is a damaged workbook: a sheet has more than 1 MB in one piece; save it anew")
         cells += len(_CELL.findall(piece))
         for letters, digits in set(_PLACE.findall(piece)):
             last_row = max(last_row, int(digits[:12]))
             columns.add(letters)
-        errors.update(_error_places(piece))
-    last_column = max(map(_column_number, columns))
+        note(piece, marks, timed, package.uncomputed)
+    last_column = max(map(column_number, columns))
     area = max(last_row, 1) * max(last_column, 1)
     if last_row > MAX_ROWS or last_column > MAX_SHEET_COLUMNS or max(area, cells) > MAX_CELLS:
-        raise SourceError(name, f"has a sheet of {last_row:,} rows and {last_column:,} columns; {_ADVICE}")
+        raise SourceError(name, f"has a sheet of {last_row:,} rows and {last_column:,} columns; {ADVICE}")
     if cells * longest > MAX_TEXT_BYTES and _shared_bytes(archive, member, name) > MAX_TEXT_BYTES:
-        raise SourceError(name, f"has more than 1 GB of text in its cells; {_ADVICE}")
-    return errors
+        raise SourceError(name, f"has more than 1 GB of text in its cells; {ADVICE}")
+    return marks
 
 
-def _error_places(piece: bytes) -> Iterator[tuple[int, int]]:
-    if b't="e"' in piece or b"t='e'" in piece:
-        for one, two, three, four in _ERROR.findall(piece):
-            yield int((two or four)[:9]), _column_number(one or three)
+def _last_begun(piece: bytes) -> int:
+    """Where the last cell begins if it may go on after the piece, else the last tag."""
+    near = max(0, len(piece) - _LONGEST_CELL)
+    begins = [found.start() for found in _CELL.finditer(piece, near)]
+    if begins and not _NO_CELL_AFTER.match(piece, begins[-1]) and not _CELL_END.search(piece, begins[-1]):
+        return begins[-1]
+    return max(piece.rfind(b"<"), 0)
 
 
 def _shared_bytes(archive: ZipFile, member: str, name: str) -> int:
@@ -161,73 +175,15 @@ def _shared_bytes(archive: ZipFile, member: str, name: str) -> int:
     return total
 
 
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters.upper()[:6]:
-        number = number * 26 + letter - 64
-    return number
-
-
-def _check_document(archive: ZipFile, member: str, name: str) -> None:
-    counter = _Repeats(name)
+def _check_document(archive: ZipFile, member: str, found: Survey, name: str) -> None:
+    reader = DocumentReader(name)
     parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = counter.start, counter.end
-    parser.CharacterDataHandler = counter.characters
+    parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+    parser.CharacterDataHandler = reader.characters
     try:
         for chunk in _chunks(archive, member, name):
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise SourceError(name, f"is a damaged workbook ({error}); save it anew") from None
-
-
-class _Repeats:
-    """Counts the cells of an OpenDocument sheet as if every repetition were written out."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._rows = self._pending_rows = self._width = self._widest = self._columns = self._repeated = 0
-        self._row_repeats, self._row_text, self._text, self._cell_text = 1, 0, 0, 0
-        self._filled = False
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        kind = tag.rpartition(":")[2]
-        if kind == "table":
-            self._rows = self._pending_rows = self._widest = 0
-        elif kind == "table-row":
-            self._row_repeats = _count(attributes, "number-rows-repeated")
-            self._columns = self._width = self._row_text = 0
-        elif kind in ("table-cell", "covered-table-cell"):
-            self._repeated = _count(attributes, "number-columns-repeated")
-            self._filled = any(key.endswith((":value-type", ":formula")) for key in attributes)
-            self._cell_text = sum(len(value) for value in attributes.values()) if self._filled else 0
-
-    def characters(self, text: str) -> None:
-        self._cell_text += len(text)
-        self._filled = self._filled or not text.isspace()
-
-    def end(self, tag: str) -> None:
-        kind = tag.rpartition(":")[2]
-        if kind in ("table-cell", "covered-table-cell"):
-            self._columns += self._repeated
-            if self._filled:
-                self._width = self._columns
-                self._row_text += self._cell_text * self._repeated
-            self._filled = False
-        elif kind == "table-row":
-            self._end_row()
-
-    def _end_row(self) -> None:
-        self._pending_rows += self._row_repeats
-        if not self._width:
-            return
-        self._rows, self._widest = self._pending_rows, max(self._widest, self._width)
-        self._text += self._row_text * self._row_repeats
-        if self._rows > MAX_ROWS or self._rows * self._widest > MAX_CELLS or self._text > MAX_TEXT_BYTES:
-            where = f"has a sheet of {self._rows:,} rows and {self._widest:,} columns"
-            raise SourceError(self._name, f"{where} with its repetitions; {_ADVICE}")
-
-
-def _count(attributes: dict[str, str], what: str) -> int:
-    found = next((value for key, value in attributes.items() if key.endswith(f":{what}")), "1").strip()
-    return int(found) if found.isascii() and found.isdecimal() and len(found) < 12 else 1 if not found else MAX_CELLS
+    found.marks, found.merged, found.zero = reader.marks, reader.merged, reader.zero

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rayces_core.errors import MissingExtraError, SourceError
-from rayces_core.importing.sources.source import BATCH_ROWS, Row, checked_header, in_batches
+from rayces_core.importing.sources.source import BATCH_ROWS, Opened, Row, checked_header, whole
 
 MAX_GROUP_BYTES: Final = 2 * 1024**3
 _TEXTS: Final = ("string", "binary", "dictionary<values=string, indices=int32, ordered=0>")
@@ -19,7 +19,7 @@ MAX_BATCH_BYTES: Final = 256 * 1024**2
 _INDEX: Final = "__index_level_"  # pandas' own
 
 
-class ParquetSource:
+class ParquetSource(Opened):
     """A Parquet file, read anew by each call of `batches`; see `Source`. Rows are numbered from 1."""
 
     def __init__(self, path: Path, name: str, fingerprint: str) -> None:
@@ -36,7 +36,7 @@ class ParquetSource:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return in_batches(self._numbered(rows), rows)
+        return self.in_batches(self._numbered(rows), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far."""
@@ -52,7 +52,7 @@ class ParquetSource:
                 self._read += batch.num_rows
 
 
-class ArrowSource:
+class ArrowSource(Opened):
     """A data frame, table or stream with `__arrow_c_stream__`, or an Arrow file; see `Source`. Rows count from 1."""
 
     def __init__(self, stream: Any, name: str, fingerprint: str | None = None) -> None:
@@ -73,7 +73,7 @@ class ArrowSource:
             if self._once:
                 raise SourceError(self.name, "has been read already; give a table, or make the stream anew")
             reader = self._open()
-        return in_batches(self._numbered(reader, rows), rows)
+        return self.in_batches(self._numbered(reader, rows), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far; None for a stream."""
@@ -154,7 +154,7 @@ def _values(column: Any) -> list[Any]:
         column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
     values: list[Any] = column.to_pylist()
     if types.is_floating(column.type):
-        return [None if value is None or value != value else value for value in values]
+        return [None if value is None else whole(value) for value in values]
     if types.is_integer(column.type) or types.is_boolean(column.type):
         return values
     return [None if type(value) is str and (not value or value.isspace()) else value for value in values]
