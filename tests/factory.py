@@ -182,6 +182,15 @@ MAKERS = {
 }
 
 
+def rows_of(*models: Any) -> dict[str, list[str]]:
+    """Every row of these models that the bound tenant sees, as JSON; one statement, which is planned once."""
+    selects = (f"SELECT '{model.__name__}', to_jsonb(t)::text FROM {model._meta.table_name} t" for model in models)
+    found: dict[str, list[str]] = {model.__name__: [] for model in models}
+    for name, row in current().engine.run_shape(f"{' UNION ALL '.join(selects)} ORDER BY 1, 2", ()):
+        found[name].append(row)
+    return found
+
+
 def write_past(row: Any, **columns: Any) -> None:
     """Write columns of a row past its model, as another program would that knows none of the library's rules."""
     changes = ", ".join(f'"{column}" = %s' for column in columns)

@@ -10,6 +10,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.walking import walked
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -38,13 +40,13 @@ def test_the_example_of_a_document_runs_as_it_stands(document, capsys, on_the_ru
     assert capsys.readouterr().out.splitlines() == said
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@walked("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_between_documents_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@walked("document", DOCUMENTS, ids=lambda path: path.name)
 def test_python_in_the_documents_compiles(document):
     for block in code_blocks(document, "python"):
         compile(block, document.name, "exec")

@@ -22,6 +22,7 @@ from rayces_core.cli.root import rayces
 from rayces_core.migrating.files import read_directory
 from tests.cli.process import environment, start
 from tests.conftest import on_server
+from tests.walking import walked
 
 PAGE = (Path(__file__).parent.parent / "docs" / "deploy.md").read_text("utf-8")
 MANIFESTS = {
@@ -56,7 +57,7 @@ def name_of(value):
 # -- what the manifests say -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", commands(), ids=name_of)
+@walked("words", commands(), ids=name_of)
 def test_every_command_exists_with_its_options(words):
     command, rest = rayces, words[1:]
     while isinstance(command, click.Group):

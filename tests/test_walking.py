@@ -44,6 +44,22 @@ def test_a_walk_of_which_everything_fails_does_not_go_on_for_ever():
     assert len(caught.value.exceptions) == MOST_FAILURES
 
 
+@pytest.mark.parametrize("ids", [["first", "second"], lambda case: {5: "first", 6: "second"}[case]])
+def test_cases_are_called_as_pytest_calls_them(ids):
+    @walked("case", [5, 6], ids=ids)
+    def walk(case):
+        assert case == 5
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        walk()
+    assert caught.value.exceptions[0].__notes__ == ["Case: second"]
+
+
+def test_too_few_names_are_an_error():
+    with pytest.raises(ValueError, match="shorter"):
+        walked("case", [5, 6], ids=["first"])
+
+
 def test_several_names_and_named_cases_are_given_as_pytest_gives_them():
     seen = []
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pytest
 
 from rayces_core import __version__
 from rayces_core.cli.root import rayces
 from rayces_core.doctor import CHECKS
 from tests.cli.process import Terminal, environment, start
+from tests.walking import walked
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -46,7 +46,7 @@ def is_mentioned(option: str, text: str) -> bool:
     return re.search(rf"`{option}(?![\w-])", text) is not None
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "")
+@walked(("path", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "")
 def test_every_command_is_documented_with_an_example_and_its_options(path: str, command: click.Command) -> None:
     text, common = section(path), section("Options of every command")
     assert re.search(rf"^\$ {path}\b", text, re.MULTILINE), f"{path} has no example"
@@ -68,7 +68,7 @@ def test_every_check_of_the_doctor_is_documented() -> None:
     assert [check.code for check in CHECKS if f"`{check.code}`" not in text] == []
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "")
+@walked(("path", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "")
 def test_every_help_has_an_example_and_fits_the_terminal(path: str, command: click.Command, nowhere: Terminal) -> None:
     ran = nowhere(*path.split()[1:], "--help")
     assert ran.code == 0

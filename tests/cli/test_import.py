@@ -166,7 +166,7 @@ def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
         _wait_for(process, lambda: User.select().exists())
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (130, "")
+        assert (process.returncode, out) == (130, ""), err
         assert "are committed; the same command with --resume goes on" in err
         assert err.endswith("rayces: interrupted\n")
         kept = User.select().count()

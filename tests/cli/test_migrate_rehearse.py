@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.process import Terminal, is_one_sentence
+from tests.walking import walked
 
 MIGRATION = "def migrate(migrator, database, *, fake=False):\n    migrator.sql({0!r})\n"
 
@@ -87,8 +88,8 @@ def test_a_hosts_migrations_have_a_history_of_their_own(migrated: Terminal, host
     assert migrated("migrate", "up").out == "nothing to apply: the schema is up to date\n"
 
 
-@pytest.mark.parametrize("words", [("--directory", "x"), ("--history-table", "x")])
-@pytest.mark.parametrize("command", ["up", "down", "status", "plan", "rehearse"])
+@walked("words", [("--directory", "x"), ("--history-table", "x")])
+@walked("command", ["up", "down", "status", "plan", "rehearse"])
 def test_a_directory_and_its_history_belong_together(command: str, words: tuple[str, ...], nowhere: Terminal) -> None:
     ran = nowhere("migrate", command, *words)
     assert ran.code == 2

@@ -8,9 +8,10 @@ import pytest
 
 from tests.cli.process import Terminal, is_one_sentence
 from tests.conftest import on_server
+from tests.walking import walked
 
 
-@pytest.mark.parametrize(
+@walked(
     "words",
     [
         ["bogus"],
@@ -41,10 +42,8 @@ def test_no_command_shows_the_help_as_wrong_usage(nowhere: Terminal) -> None:
     assert "Usage: rayces" in ran.err
 
 
-@pytest.mark.parametrize(
-    "words", [["migrate", "status"], ["migrate", "up"], ["organizations", "list"], ["doctor"]], ids=" ".join
-)
-@pytest.mark.parametrize(
+@walked("words", [["migrate", "status"], ["migrate", "up"], ["organizations", "list"], ["doctor"]], ids=" ".join)
+@walked(
     "url",
     ["postgresql://nobody@127.0.0.1:1/none", "mysql://host/name", "postgresql://host:port/name", "nonsense"],
 )

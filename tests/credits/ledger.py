@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rayces_core import Appointment, CreditBalance, CreditTransaction, StateTransition, credits
-from tests.factory import make_appointment
+from tests.factory import make_appointment, rows_of
 
 NOW = datetime.fromisoformat("2031-02-03T15:00Z")
 
@@ -30,8 +30,7 @@ def amounts(user: Any) -> list[int]:
 
 def picture() -> dict[str, list[str]]:
     """Every row that the ledger or a lifecycle writes for the bound tenant."""
-    written = (CreditBalance, CreditTransaction, Appointment, StateTransition)
-    return {model.__name__: sorted(map(str, model.select().dicts())) for model in written}
+    return rows_of(CreditBalance, CreditTransaction, Appointment, StateTransition)
 
 
 @contextmanager
@@ -41,7 +40,7 @@ def nothing_written() -> Iterator[None]:
     yield
     after = picture()
     opened = set(after["CreditBalance"]) - set(before["CreditBalance"])
-    assert all("'balance': 0" in row and "'last_sequence': None" in row for row in opened)
+    assert all('"balance": 0' in row and '"last_sequence": null' in row for row in opened)
     after["CreditBalance"] = [row for row in after["CreditBalance"] if row not in opened]
     assert after == before
 

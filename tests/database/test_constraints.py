@@ -27,6 +27,7 @@ from tests.factory import (
     make_transaction,
     make_user,
 )
+from tests.walking import walked
 
 PENDING = "pre_confirmed_at = now(), expires_at = now()"
 CHECKS = {
@@ -186,12 +187,13 @@ def test_every_unique_constraint_and_index_is_broken_here(superuser):
     assert set(UNIQUES) == {name for (name,) in superuser.fetchall()}
 
 
-@pytest.mark.parametrize("constraint", CHECKS)
+@walked("constraint", CHECKS)
 def test_a_row_that_breaks_a_check_is_refused_by_its_name(db, a, superuser, constraint):
     table = table_of(constraint)
     row = make(db, a, table)
 
     error = refused(superuser, f"update {table} set {CHECKS[constraint]} where id = %s", (row.id,))
+    superuser.connection.rollback()
 
     assert (type(error), error.constraint, error.table) == (CheckFailedError, constraint, table)
     assert (error.code, error.sqlstate, error.orig.diag.constraint_name) == ("check_failed", "23514", constraint)

@@ -14,6 +14,7 @@ from rayces_core import errors
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors.connection import unreachable
 from tests.conftest import on_server
+from tests.walking import walked
 
 
 def refusal(url, **changed):
@@ -84,7 +85,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("words", SAID)
+@walked("words", SAID)
 def test_the_words_of_a_server_tell_the_class(words):
     said = f'connection to server at "10.0.0.1", port 5432 failed: FATAL:  {words}\n'
     assert type(unreachable(psycopg2.OperationalError(said))) is SAID[words]

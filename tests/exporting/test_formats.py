@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow.parquet
 import pytest
 import python_calamine
 from hypothesis import example, given
@@ -26,6 +25,7 @@ from rayces_core.exporting.formats import format_of, money, writer_of
 from rayces_core.exporting.layout import Layout
 from rayces_core.exporting.records import Column, Kind
 from tests.sizes import examples
+from tests.walking import walked
 
 COLUMNS = tuple(Column(kind.value, "", kind) for kind in Kind)
 ZONE = ZoneInfo("America/Argentina/Buenos_Aires")
@@ -87,12 +87,12 @@ def test_an_escaped_text_runs_nothing_and_comes_back(text: str) -> None:
     assert not escaped(text).startswith(tuple(DANGEROUS))
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-2", "@SUM(A1)", "\tx", "\rx", "\n=x", "'=x", "＝1"])  # noqa: RUF001
+@walked("text", ["=cmd|' /C calc'!A0", "+1", "-2", "@SUM(A1)", "\tx", "\rx", "\n=x", "'=x", "＝1"])  # noqa: RUF001
 def test_what_would_run_gets_an_apostrophe(text: str) -> None:
     assert escaped(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("text", ["", "Ana", "it's", "'quoted'", "a=b", "'", "1-2", " =x"])
+@walked("text", ["", "Ana", "it's", "'quoted'", "a=b", "'", "1-2", " =x"])
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert escaped(text) == unescaped(text) == text
 
@@ -125,6 +125,8 @@ def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
 @some
 @given(tables)
 def test_parquet_comes_back_typed(table: list[tuple[Any, ...]]) -> None:
+    import pyarrow.parquet
+
     found = pyarrow.parquet.read_table(io.BytesIO(written("parquet", table)))
     assert str(found.schema.field("moment").type) == "timestamp[us, tz=UTC]"
     assert str(found.schema.field("date").type) == "date32[day]"
@@ -181,7 +183,7 @@ def test_excel_has_dates_as_dates_and_formulas_as_text() -> None:
     assert row == ["'=HYPERLINK(1)", 5.0, True, date(2026, 3, 1), datetime(2026, 3, 1, 10, 0), 1500.5, '{"a": 1}']
 
 
-@pytest.mark.parametrize(
+@walked(
     ("moment", "shown"),
     [
         (datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 1, 1, 30)),  # the first of two 1:30
@@ -224,7 +226,7 @@ def test_rows_beyond_a_sheet_go_on_in_the_next(monkeypatch: pytest.MonkeyPatch) 
 # -- what is asked for ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@walked(
     ("given_format", "target", "expected"),
     [
         (None, "a.csv", "csv"),
@@ -247,7 +249,7 @@ def test_other_formats_are_refused(given_format: str | None, target: str) -> Non
         format_of(given_format, target)
 
 
-@pytest.mark.parametrize("delimiter", ["", "ab", '"', "\n", "ñ", "\x00"])
+@walked("delimiter", ["", "ab", '"', "\n", "ñ", "\x00"])
 def test_a_delimiter_that_is_none_is_refused(delimiter: str) -> None:
     if delimiter:
         with pytest.raises(InvalidDataError, match="delimiter"):

@@ -32,6 +32,7 @@ from rayces_core.importing.records import RECORDS as IMPORTED
 from rayces_core.models import TENANT_MODELS
 from tests.exporting.worlds import HARD_TEXT, fill
 from tests.factory import make_appointment, make_post, make_professional, make_student, make_user
+from tests.walking import walked
 
 
 def exported(record: object, **options: Any) -> list[dict[str, Any]]:
@@ -178,7 +179,7 @@ def test_days_are_the_organization_s_and_the_last_one_counts(db: Database, a: Or
         assert between(at[1].astimezone(UTC), at[3]) == ids[1:3]
 
 
-@pytest.mark.parametrize(
+@walked(
     ("record", "options", "words"),
     [
         ("pupils", {}, "no record type"),

@@ -22,6 +22,7 @@ from rayces_core import (
 from rayces_core.importing.records import RECORDS, Record
 from rayces_core.models import TENANT_MODELS, ImportRun
 from tests.importing.world import CHILDREN, NOW, PEOPLE, START, counts, make_centre, session, told
+from tests.walking import walked
 
 
 def check(rows: Any, record: Any, **options: Any) -> importing.Report:
@@ -238,7 +239,7 @@ def test_every_problem_is_kept_beyond_those_in_memory(db: Database, a: Any, tmp_
     assert (tmp_path / "report.csv").read_text("utf-8-sig").count("\n") == 1201
 
 
-@pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: record.name)
+@walked("record", RECORDS.values(), ids=lambda record: record.name)
 def test_every_statement_names_the_tenant_for_each_table(record: Record) -> None:
     tables = {model._meta.table_name for model in TENANT_MODELS}
     statements = (record.resolving, record.inserting, record.locking, record.conflicts, *record.checks)

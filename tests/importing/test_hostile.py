@@ -19,6 +19,7 @@ from rayces_core.importing.columns import Reading, Unreadable
 from rayces_core.importing.sources import open_source, sheet_guard
 from rayces_core.importing.sources.encodings import CHUNK_BYTES
 from rayces_core.importing.values import date
+from tests.walking import walked
 
 FILES = Path(__file__).parent / "files"
 NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -145,7 +146,7 @@ def test_nul_bytes_bidi_controls_and_emoji_come_through_to_the_reader(tmp_path):
     assert read == values
 
 
-@pytest.mark.parametrize(
+@walked(
     ("content", "says"),
     [
         (b"%PDF-1.7 rest", "is a PDF"),
@@ -161,7 +162,7 @@ def test_nul_bytes_bidi_controls_and_emoji_come_through_to_the_reader(tmp_path):
         (bytes(range(1, 9)) * 100, "is no text file"),
     ],
 )
-@pytest.mark.parametrize("name", ["rows.xls", "rows.csv"])
+@walked("name", ["rows.xls", "rows.csv"])
 def test_a_file_that_is_really_something_else_is_named(tmp_path, content, says, name):
     assert says in refused(file(tmp_path, content, name))
 

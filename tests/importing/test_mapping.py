@@ -8,6 +8,7 @@ from rayces_core import ColumnMappingError
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.mapping import ColumnMapping, propose
+from tests.walking import walked
 
 COLUMNS = (
     Column("first_name", values.text, required=True, names=("nombre", "first name")),
@@ -22,7 +23,7 @@ def refused(*arguments):
     return caught.value
 
 
-@pytest.mark.parametrize(
+@walked(
     "header",
     [
         ("first_name", "date_of_birth", "phone"),

@@ -8,19 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas
-import polars
-import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
 from pydantic import BaseModel
 
 from rayces_core import SourceError
 from rayces_core.importing.columns import SheetNumber, Unreadable
 from rayces_core.importing.sources import open_source
 from tests.sizes import examples
+from tests.walking import walked
 
 FILES = Path(__file__).parent / "files"
 HEADER = ("Nombre", "Apellido", "Fecha de nacimiento", "Correo del responsable", "Legajo", "Cuota", "Activo")
@@ -64,8 +61,8 @@ def test_a_workbook_of_libreoffice_gives_dates_numbers_and_texts(name):
     assert source.progress() == 1.0
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@walked("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32"])
+@walked("delimiter", [",", ";", "\t", "|"])
 def test_encodings_and_delimiters_are_found_out(tmp_path, encoding, delimiter):
     text = delimiter.join(("Nombre", "Año", "Ciudad")) + "\r\n"
     text += (
@@ -148,7 +145,7 @@ def test_an_iterator_is_read_once_and_a_list_as_often_as_one_likes():
     assert list(again.batches()) == list(again.batches())
 
 
-@pytest.mark.parametrize("rows", [[1], [["a"]], [{1: 2}], [], 5, b"bytes", {"a": 1}, None])
+@walked("rows", [[1], [["a"]], [{1: 2}], [], 5, b"bytes", {"a": 1}, None])
 def test_what_is_no_iterable_of_dicts_is_refused(rows):
     with pytest.raises(SourceError):
         open_source(rows)
@@ -156,6 +153,11 @@ def test_what_is_no_iterable_of_dicts_is_refused(rows):
 
 @pytest.mark.parametrize("frame", ["polars", "pandas", "pyarrow", "parquet", "arrow"])
 def test_data_frames_and_parquet_give_typed_values(frame, tmp_path):
+    import pandas
+    import polars
+    import pyarrow
+    from pyarrow import parquet
+
     data = {
         "name": ["Ana", "", None],
         "born": [dt.date(2019, 12, 31), None, None],
@@ -184,6 +186,8 @@ def test_data_frames_and_parquet_give_typed_values(frame, tmp_path):
 
 
 def test_pandas_own_index_is_no_column():
+    import pandas
+
     frame = pandas.DataFrame({"a": [1, 2, 3]})[lambda rows: rows["a"] > 1]
 
     assert open_source(frame).header == ("a",)

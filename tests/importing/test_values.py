@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Reading, SheetNumber, Unreadable
+from tests.walking import walked
 
 READING = Reading(ZoneInfo("America/Argentina/Buenos_Aires"))
 NEW_YORK = Reading(ZoneInfo("America/New_York"), region="US", currency="USD", day_first=False)
@@ -25,7 +26,7 @@ color = values.choice({Color.RED: ("red", "rojo", "roja")})
 state = values.choice({"on_leave": ("licencia", "de licencia"), "enrolled": ("inscripto",)})
 
 
-@pytest.mark.parametrize(
+@walked(
     ("read", "written", "value"),
     [
         (values.text, "  Ana \u200b", "Ana"),
@@ -108,7 +109,7 @@ def test_a_value_is_understood(read, written, value):
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
+@walked(
     ("read", "written", "says"),
     [
         (values.text, "a\x00b", "NUL"),

@@ -21,6 +21,7 @@ from rayces_core.errors import (
 from rayces_core.integrations.jobs import TENANT, USER, carried, carry
 from rayces_core.integrations.logs import TenantFilter
 from tests.factory import make_organization, make_user
+from tests.walking import walked
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,8 +62,8 @@ def test_a_job_without_headers_fails_closed_even_inside_another_tenants_block(db
         pytest.fail("it ran")
 
 
-@pytest.mark.parametrize("name", [TENANT, USER])
-@pytest.mark.parametrize("value", ["north", "", "0", "-1", "1.5", "\u0661", 5, True, "9" * 30, "0" * 19 + "17", ["1"]])
+@walked("name", [TENANT, USER])
+@walked("value", ["north", "", "0", "-1", "1.5", "\u0661", 5, True, "9" * 30, "0" * 19 + "17", ["1"]])
 def test_headers_that_are_no_ids_are_refused(db, a, name, value):
     with pytest.raises(InvalidDataError), carried(db, {TENANT: str(a.id), name: value}):
         pytest.fail("it ran")

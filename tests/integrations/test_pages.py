@@ -11,6 +11,7 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.integrations.pages import Page, filtered, keyset
 from rayces_core.integrations.schemas import schema_of
 from tests.factory import START, make_appointment, make_student
+from tests.walking import walked
 
 GRADES = ("3", None, "1", "3", None, "2", "3", "1", None, "it's")
 
@@ -77,7 +78,7 @@ def cursor(*values):
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize(
+@walked(
     "wrong",
     [
         "",

@@ -19,6 +19,7 @@ from rayces_core.errors import (
 from rayces_core.integrations import payments
 from rayces_core.integrations.payments import Notification, Status
 from tests.factory import make_user
+from tests.walking import walked
 
 SECRET, OLD = "whsec_newer", "whsec_older"
 
@@ -73,7 +74,7 @@ def test_stripes_checkout_says_what_was_paid(secret):
     )
 
 
-@pytest.mark.parametrize(
+@walked(
     ("told", "reference", "status", "refunded"),
     [
         (session(payment_status="unpaid"), "order-7", "pending", None),
@@ -106,7 +107,7 @@ def test_amounts_of_currencies_without_hundredths_are_brought_to_them():
     assert read(session(currency="jpy", amount_total=500)).amount_cents == 50000
 
 
-@pytest.mark.parametrize(
+@walked(
     "headers",
     [
         lambda body: {},
@@ -127,7 +128,7 @@ def test_what_is_not_stripes_is_refused(headers):
         payments.Stripe([SECRET]).read(body, headers(body))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"{", b'{"type": "x", "data": []}', b"\xff"])
+@walked("body", [b"", b"[]", b"{}", b"{", b'{"type": "x", "data": []}', b"\xff"])
 def test_a_signed_body_that_is_no_event_is_refused(body):
     with pytest.raises(NotificationRefusedError):
         payments.Stripe([SECRET]).read(body, stripe_headers(body))
@@ -174,7 +175,7 @@ def mercado_pago(found, body=None, data_id="1234567890", request_id="req-1", sec
     return reader.read(json.dumps(body or told_of(data_id)).encode(), headers, {"data.id": data_id, "type": "payment"})
 
 
-@pytest.mark.parametrize(
+@walked(
     ("status", "changed", "expected", "refunded"),
     [
         ("approved", {}, "completed", None),
@@ -203,7 +204,7 @@ def test_what_is_about_something_else_or_unknown_is_none():
     assert mercado_pago(payment("of_another_world")) is None
 
 
-@pytest.mark.parametrize(
+@walked(
     "options",
     [
         {"secret": "another"},

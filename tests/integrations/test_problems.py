@@ -19,6 +19,7 @@ from rayces_core.integrations.problems import HTTP_CODES, encoded, http_problem,
 from rayces_core.integrations.statuses import FACTS, SAME_AS, STATUS
 from tests.errors.tree import every_error
 from tests.test_docs import ROOT
+from tests.walking import walked
 
 CLASSES = every_error()
 FOREIGN = 987_654_321
@@ -60,7 +61,7 @@ def full_of_others(kind):
     return error
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@walked("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_has_a_status_of_its_own_and_texts_in_both_languages(kind):
     assert kind in STATUS
     english, spanish = (problem(full_of_others(kind), language)[1]["title"] for language in LANGUAGES)
@@ -69,8 +70,8 @@ def test_every_class_has_a_status_of_its_own_and_texts_in_both_languages(kind):
         assert "_" not in title
 
 
-@pytest.mark.parametrize("kind", [*CLASSES, peewee.DoesNotExist, Student.DoesNotExist], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("language", LANGUAGES)
+@walked("kind", [*CLASSES, peewee.DoesNotExist, Student.DoesNotExist], ids=lambda kind: kind.__name__)
+@walked("language", LANGUAGES)
 def test_no_answer_tells_of_another_person(kind, language):
     status, body, headers = problem(full_of_others(kind), language)
     assert str(FOREIGN) not in json.dumps(body) + json.dumps(headers)
@@ -194,7 +195,7 @@ def test_a_wait_that_an_error_names_is_its_retry_after():
         problems.declare(WaitError, status=200)
 
 
-@pytest.mark.parametrize("status", [*HTTP_CODES, 418, 500, 502, 504])
+@walked("status", [*HTTP_CODES, 418, 500, 502, 504])
 def test_any_status_is_a_problem(status):
     for language in LANGUAGES:
         answered, body, headers = http_problem(status, language)
@@ -204,7 +205,7 @@ def test_any_status_is_a_problem(status):
     assert http_problem(404, detail="no such room")[1]["detail"] == "no such room"
 
 
-@pytest.mark.parametrize(
+@walked(
     ("header", "wanted"),
     [
         ("es-AR,es;q=0.9,en;q=0.8", "es"),

@@ -12,6 +12,7 @@ from rayces_core.integrations import schemas
 from rayces_core.integrations.schemas import SECRET, schema_of
 from rayces_core.models import TENANT_MODELS
 from tests.factory import START, make_appointment, make_professional, make_student, make_user
+from tests.walking import walked
 
 INPUTS = [
     (schemas.BookIn, scheduling.book),
@@ -25,7 +26,7 @@ INPUTS = [
 GIVEN_OTHERWISE = {"self", "by", "now", "idempotency_key", "appointment", "refund"}
 
 
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("model", TENANT_MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_schema_of_all_its_columns_but_the_secret_ones(model):
     out = schema_of(model)
     columns = {field.column_name for field in model._meta.sorted_fields}
@@ -69,14 +70,14 @@ def test_json_columns_have_their_own_schemas():
     assert "WeeklySchedule" in str(properties["weekly_schedule"])
 
 
-@pytest.mark.parametrize("schema, function", INPUTS, ids=lambda one: one.__name__)
+@walked("schema, function", INPUTS, ids=lambda one: one.__name__)
 def test_a_request_has_what_the_function_takes(schema, function):
     takes = {k for k in inspect.signature(function).parameters if not k.startswith(("override_", "allow_"))}
     assert takes - GIVEN_OTHERWISE <= set(schema.model_fields) <= takes
     assert schema.model_json_schema()["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("schema, function", INPUTS, ids=lambda one: one.__name__)
+@walked("schema, function", INPUTS, ids=lambda one: one.__name__)
 def test_a_requests_arguments_bind_to_the_functions_signature(schema, function):
     given = {"student_id": 1, "professional_id": 2, "client_id": 3, "user_id": 4, "credits": 5, "reason": "x"}
     shown = schema.model_json_schema()["properties"]

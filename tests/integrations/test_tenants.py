@@ -8,6 +8,7 @@ from rayces_core import Database, InactiveTenantError, TenantNotCachedError, Unk
 from rayces_core.errors import ConfigurationError
 from rayces_core.integrations.tenants import LOOK_UPS_AT_ONCE, Resolver
 from tests.factory import make_organization
+from tests.walking import walked
 from tests.wire import wire
 
 
@@ -16,7 +17,7 @@ def resolver(db):
     return Resolver(db, domain=["Example.org", "ñandú.example"], header="X-Tenant", path_prefix="/t/")
 
 
-@pytest.mark.parametrize(
+@walked(
     ("host", "name"),
     [
         ("north.example.org", "north"),

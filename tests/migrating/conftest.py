@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from tests.conftest import COPIED
+from tests.conftest import COPIED, maintain
 
 from .filler import fill
 
@@ -46,7 +46,7 @@ def emptied_databases(server_url: str) -> Iterator[list[str]]:
     idle: list[str] = []
     yield idle
     for url in idle:
-        _run(server_url, f'DROP DATABASE "{parse_dsn(url)["dbname"]}" WITH (FORCE)')
+        maintain(server_url, f'DROP DATABASE "{parse_dsn(url)["dbname"]}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def make_database(server_url: str, emptied_databases: list[str]) -> Iterator[Cal
             url = emptied_databases.pop()
         else:
             name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-            _run(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0 {COPIED}')
+            maintain(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0 {COPIED}')
             url = make_dsn(server_url, dbname=name)
         lent.append(url)
         return url
@@ -67,25 +67,22 @@ def make_database(server_url: str, emptied_databases: list[str]) -> Iterator[Cal
     yield make
     for url in lent:
         name = parse_dsn(url)["dbname"]
-        if _tables_in(url) > FEW:
-            _run(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
-            continue
-        _run(server_url, f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER')
-        _run(url, EMPTY)
-        emptied_databases.append(url)
+        if _emptied(url):
+            maintain(server_url, f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER')
+            emptied_databases.append(url)
+        else:
+            maintain(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _run(url: str, statement: str) -> None:
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    connection.cursor().execute(statement)
-    connection.close()
-
-
-def _tables_in(url: str) -> int:
+def _emptied(url: str) -> bool:
+    """Whether the database had few tables and has none now."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
         cursor.execute(TABLES)
-        return int(cursor.fetchone()[0])
+        few = int(cursor.fetchone()[0]) <= FEW
+        if few:
+            cursor.execute(EMPTY)
+        return few
 
 
 @pytest.fixture
@@ -161,6 +158,20 @@ def cursor(filled: Any) -> Iterator[Any]:
     """A cursor as the schema's owner; what it does is rolled back."""
     yield filled.cursor()
     filled.rollback()
+
+
+@pytest.fixture
+def make_cursor(filled: Any) -> Callable[[], Any]:
+    """Gives such a cursor to each case of a walk."""
+
+    @contextmanager
+    def make() -> Iterator[Any]:
+        try:
+            yield filled.cursor()
+        finally:
+            filled.rollback()
+
+    return make
 
 
 @pytest.fixture

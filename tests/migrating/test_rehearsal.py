@@ -17,6 +17,7 @@ from rayces_core.migrating.measuring import Measurement
 from rayces_core.migrating.probe import LONGEST_HOLD_SECONDS
 from rayces_core.migrating.rehearsal import rehearse, table_sizes
 from tests.sizes import quick_or_whole
+from tests.walking import walked
 
 HEAD = "def migrate(migrator, database, *, fake=False):\n"
 TABLES = """
@@ -158,12 +159,12 @@ def _see_it_blocks(found: list[Measurement], case: str) -> Measurement:
     return measurement
 
 
-@pytest.mark.parametrize("case", BLOCKING)
+@walked("case", BLOCKING)
 def test_a_table_locked_and_read_or_written_as_a_whole_blocks(measured: dict[str, Any], case: str) -> None:
     assert "nobody can write to" in _see_it_blocks(measured[case], case).reason
 
 
-@pytest.mark.parametrize("case", HARMLESS)
+@walked("case", HARMLESS)
 def test_a_short_lock_or_a_weak_one_does_not_block(measured: dict[str, Any], case: str) -> None:
     (found,), (lock, scanned, rewritten) = measured[case], HARMLESS[case][1]
     assert (_facts(found), found.reason) == ((lock, tuple(_own(table, case) for table in scanned), rewritten), "")
@@ -353,7 +354,7 @@ def ours(create_database: Any, server_url: str) -> list[Measurement]:
     return rehearse(Runner(create_database()), server_url)
 
 
-@pytest.mark.parametrize("file", read_directory(None), ids=lambda file: file.name)
+@walked("file", read_directory(None), ids=lambda file: file.name)
 def test_no_packaged_migration_blocks(ours: list[Measurement], file: Any) -> None:
     found = [measurement for measurement in ours if measurement.migration == file.name]
     assert found

@@ -7,6 +7,7 @@ from tests.migrating.conftest import (  # noqa: F401 - fixtures
     emptied_databases,
     filled,
     fresh_roles,
+    make_cursor,
     make_database,
     migrated,
     oldest_server_url,

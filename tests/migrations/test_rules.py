@@ -7,6 +7,7 @@ import pytest
 from psycopg2 import errors
 
 from tests.migrating.filler import STATES, Filler
+from tests.walking import walked
 
 
 def _all(cursor: Any, sql: str, *values: object) -> list[Any]:
@@ -229,9 +230,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("constraint", "statement"), REFUSED, ids=[f"{name}-{n}" for n, (name, _) in enumerate(REFUSED)]
-)
+@walked(("constraint", "statement"), REFUSED, anew="cursor", ids=[f"{name}-{n}" for n, (name, _) in enumerate(REFUSED)])
 def test_a_row_that_breaks_a_rule_is_refused_by_its_name(cursor: Any, constraint: str, statement: str) -> None:
     with pytest.raises(psycopg2.IntegrityError) as caught:
         cursor.execute(statement)
@@ -260,8 +259,8 @@ def test_an_appointment_has_one_live_debit_and_any_number_of_failed_ones(cursor:
     assert cursor.rowcount == 2
 
 
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("stamps_of", STATES)
+@walked("state", STATES)
+@walked("stamps_of", STATES, anew="cursor")
 def test_an_appointments_timestamps_are_those_of_its_state(cursor: Any, state: str, stamps_of: str) -> None:
     columns = (
         "pre_confirmed_at",

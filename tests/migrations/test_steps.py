@@ -7,6 +7,7 @@ import pytest
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.session import MigrationDatabase, connected, dedicated
 from rayces_core.migrations.steps import Migrator, Step, backfill
+from tests.walking import walked
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_model_operations_are_refused(database: MigrationDatabase, operation: st
         getattr(Migrator(database), operation)("users")
 
 
-@pytest.mark.parametrize(
+@walked(
     ("sql", "in_transaction", "harmless", "index"),
     [
         ("ALTER TABLE t ADD c int", True, False, None),

@@ -9,6 +9,7 @@ from rayces_core.fields import GeneratedDateTimeField
 from rayces_core.models import TENANT_MODELS
 from rayces_core.tenancy.relations import OrganizationKey, TenantForeignKey
 from tests.factory import MAKERS
+from tests.walking import walked
 
 MODELS = [Organization, *TENANT_MODELS]
 # Random values: a token id has no counterpart in the database, and a message id one that is never the same.
@@ -23,7 +24,7 @@ WITHOUT_FIELD = {
     "credit_balances": {("credit_transactions", ("organization_id", "id", "last_sequence", "balance"), AFTER)},
 }
 
-every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+every_model = walked("model", MODELS, ids=lambda model: model.__name__)
 
 
 @pytest.fixture(scope="module")

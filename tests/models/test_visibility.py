@@ -38,6 +38,7 @@ from tests.factory import (
     make_transition,
     make_user,
 )
+from tests.walking import walked
 
 ROLES = ("guardian", "professional", "staff", "admin")
 
@@ -128,8 +129,8 @@ def _ids(query: Any) -> set[int]:
     return {row.id for row in query}
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model.__name__)
+@walked("role", ROLES)
+@walked("model", TENANT_MODELS, ids=lambda model: model.__name__)
 def test_each_role_reads_of_each_model_what_the_table_says(world: Any, model: Any, role: str) -> None:
     assert model in RULES, "a new model needs a rule, even if it is one that shows nothing"
     every = _ids(model.select())

@@ -7,6 +7,7 @@ import pytest
 
 from rayces_core.errors import AddressRefusedError, DeliveryError
 from rayces_core.outbox.addresses import is_public, resolved
+from tests.walking import walked
 
 PUBLIC = "8.8.8.8 1.1.1.1 ::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808:: 2606:4700:4700::1111"
 CLOSED = """
@@ -17,18 +18,18 @@ CLOSED = """
 """
 
 
-@pytest.mark.parametrize("address", PUBLIC.split())
+@walked("address", PUBLIC.split())
 def test_public_addresses_are(address):
     assert is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", CLOSED.split())
+@walked("address", CLOSED.split())
 def test_others_are_not(address):
     assert not is_public(ip_address(address))
 
 
 # What a resolver takes for an address: decimal, octal, hexadecimal, and fewer than four parts.
-@pytest.mark.parametrize(
+@walked(
     "host",
     ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "::1", "::ffff:127.0.0.1"],
 )

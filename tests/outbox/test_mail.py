@@ -21,6 +21,7 @@ from rayces_core.outbox.rendering import LANGUAGES, NAMES, Templates
 from tests.factory import make_appointment, make_organization, make_student, make_user
 from tests.outbox.boxes import put, standing
 from tests.scheduling.worlds import NOW, at, open_centre
+from tests.walking import walked
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 AT = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
@@ -436,7 +437,7 @@ def test_a_template_that_asks_for_what_is_not_there_is_given_up(bare_db, a, appo
     assert standing(bare_db)[1][0] == "dead"
 
 
-@pytest.mark.parametrize(
+@walked(
     ("server", "options"),
     [
         ("https://mail.example.org", {}),

@@ -18,6 +18,7 @@ from rayces_core.outbox.relaying import Relay
 from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.outbox.boxes import Kept, let_be_due, put, running, standing, states, wait_for
+from tests.walking import walked
 
 
 @pytest.fixture
@@ -490,7 +491,7 @@ def test_a_relay_goes_on_when_its_connections_were_cut(db, a):
             on_server(db.url, CUT)
 
 
-@pytest.mark.parametrize(
+@walked(
     ("handlers", "options"),
     [
         ({}, {}),

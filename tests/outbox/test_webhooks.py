@@ -16,6 +16,7 @@ from rayces_core.outbox.relaying import Relay
 from rayces_core.outbox.webhooks import Webhooks
 from tests.factory import make_organization
 from tests.outbox.boxes import let_be_due, put, standing
+from tests.walking import walked
 
 LOCAL = {"allowed": ["127.0.0.0/8"], "allow_http": True, "seconds": 5.0}
 
@@ -250,7 +251,7 @@ def test_the_certificate_is_that_of_the_name_not_of_the_address(bare_db, a, rece
     assert the_error(bare_db)[0] == "pending"
 
 
-@pytest.mark.parametrize(
+@walked(
     "url",
     [
         *("http://hooks.example.org", "ftp://hooks.example.org", "hooks.example.org", "https://", "https://:443", 7),

@@ -18,7 +18,7 @@ import pytest
 from rayces_core import Appointment, Database, Organization, Professional, Role, StateTransition, Student, User
 from rayces_core.database.binding import current
 from rayces_core.scheduling import book, reschedule
-from tests.factory import make_organization, make_professional, make_student, make_user
+from tests.factory import make_organization, make_professional, make_student, make_user, rows_of
 from tests.scheduling.oracle import hours, schedule_json, utc
 
 NOW = utc(2031, 3, 1)
@@ -69,7 +69,7 @@ class Centre:
 
     def rows(self) -> dict[str, Any]:
         """Every appointment and every journal row."""
-        return {model.__name__: sorted(map(str, model.select().dicts())) for model in (Appointment, StateTransition)}
+        return rows_of(Appointment, StateTransition)
 
     @contextmanager
     def untouched(self) -> Iterator[None]:

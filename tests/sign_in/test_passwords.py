@@ -13,6 +13,7 @@ from rayces_core.models import Credential, SingleUseToken
 from rayces_core.sign_in import entering
 from rayces_core.sign_in.hashes import believable
 from tests.sign_in.conftest import CHEAP, HASH, PASSWORD, credential
+from tests.walking import walked
 
 EMAIL, NEW = "ana@example.org", "the new long password"
 MORNING = datetime(2031, 3, 3, 9, tzinfo=UTC)
@@ -136,7 +137,7 @@ def test_half_a_surrogate_pair_is_no_password(user):
     assert signs_in(PASSWORD)
 
 
-@pytest.mark.parametrize(
+@walked(
     "hashed",
     [
         *("$2a$garbage", "$2b$12$short", "$2x$04$" + "a" * 53, BCRYPT[:-1], BCRYPT + "a", BCRYPT + "\n"),

@@ -9,6 +9,7 @@ from rayces_core import User, clock
 from rayces_core.errors import ConfigurationError, UnauthenticatedError
 from rayces_core.sign_in import Tokens
 from tests.factory import make_user
+from tests.walking import walked
 
 OLD, NEW = "o" * 32, "n" * 32
 
@@ -40,7 +41,7 @@ def test_what_is_forged_malformed_or_incomplete_is_no_token(db, a):
                 tokens.user(token)
 
 
-@pytest.mark.parametrize(
+@walked(
     "said",
     [
         *(

@@ -23,7 +23,7 @@ from tests.tenancy.read_paths import texts
 from tests.tenancy.test_raw_reads import Plain
 from tests.walking import walked
 
-each_model = pytest.mark.parametrize("model", [*TENANT_MODELS, Organization], ids=lambda model: model.__name__)
+each_model = walked("model", [*TENANT_MODELS, Organization], ids=lambda model: model.__name__)
 
 # -- another database -------------------------------------------------------------------------------------------------
 
