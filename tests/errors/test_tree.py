@@ -16,6 +16,7 @@ CODES = {
     "AddressRefusedError": "address_refused",
     "AlreadyDebitedError": "already_debited",
     "AlreadyRefundedError": "already_refunded",
+    "AmbiguousColumnsError": "ambiguous_columns",
     "ArchiveError": "archive",
     "BalanceTooLargeError": "balance_too_large",
     "BodyTooLargeError": "too_large",

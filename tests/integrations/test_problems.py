@@ -44,6 +44,7 @@ LIKE = {
     "available": 1,
     "missing": ("email",),
     "unknown": ("mail",),
+    "choices": {"alta": ("admission_date", "discharge_date")},
 }
 
 

@@ -44,6 +44,15 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
     return made
 
 
+def _set(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Column → value, which may have an equals sign of its own."""
+    pairs = [value.partition("=") for value in values]
+    for value, (column, _, given) in zip(values, pairs, strict=True):
+        if not column or not given:
+            raise click.BadParameter(f'{value!r} is no value of a column; write "column=value"', context, option)
+    return {column.strip(): given for column, _, given in pairs}
+
+
 @bring_in.command(
     epilog="""\b
 Examples:
@@ -57,6 +66,12 @@ Examples:
 @tenant_option
 @click.option(
     "--map", "columns", metavar="HEADER=COLUMN", multiple=True, callback=_pairs, help="Read a header as a column."
+)
+@click.option(
+    "--word", "words", metavar="WORD=VALUE", multiple=True, callback=_pairs, help="Read a word of a state or a role."
+)
+@click.option(
+    "--set", "values", metavar="COLUMN=VALUE", multiple=True, callback=_set, help="Give every row a value of a column."
 )
 @click.option("--mapping", metavar="FILE", help="A saved mapping (TOML).")
 @click.option("--save-mapping", metavar="FILE", help="Save the mapping that was used.")
@@ -77,6 +92,12 @@ Examples:
 @click.option("--header-row", metavar="N", type=click.IntRange(1), help="Row with the names; default: found out.")
 @click.option("--no-header", is_flag=True, help='No row has the names; say --map "(column 1)=email" and so on.')
 @click.option("--null", metavar="WORD", multiple=True, help='A word that means nothing, such as "N/A". Repeatable.')
+@click.option("--country", metavar="CODE", help="Whose phones and dates they are; default: the organization's.")
+@click.option(
+    "--date-order",
+    type=click.Choice(["dmy", "mdy"]),
+    help="Whether 03/04/2026 begins with the day; default: found out for each column.",
+)
 @quiet_option
 @json_option
 @database_options
@@ -174,10 +195,12 @@ def _as_option(found: re.Match[str]) -> str:
 
 
 def _save_mapping(report: Report, path: str) -> None:
+    from rayces_core.importing.job import FIXED
     from rayces_core.importing.mapping import ColumnMapping
 
-    places = {name: place for place, name in enumerate(report.columns)}
-    ColumnMapping(tuple(report.columns.values()), places, ignored=report.ignored).save(path)
+    kept = {name: header for name, header in report.columns.items() if not header.startswith(f"{FIXED} ")}
+    places = {name: place for place, name in enumerate(kept)}
+    ColumnMapping(tuple(kept.values()), places, ignored=report.ignored).save(path)
 
 
 def _plain(problem: Any) -> dict[str, Any]:

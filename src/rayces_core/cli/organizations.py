@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,17 +40,22 @@ Examples:
 @click.option("--subdomain", required=True, callback=_subdomain, help="Its short name, unique on the platform.")
 @click.option("--time-zone", metavar="ZONE", help="IANA name; default: America/Argentina/Buenos_Aires.")
 @click.option("--currency", metavar="CODE", help="ISO 4217 code of its prices; default: ARS.")
+@click.option(
+    "--country", metavar="CODE", help="Two letters, by whose habits imports are read; default: that of the time zone."
+)
 @click.option("--email", help="Address it is reached at.")
 @click.option("--phone", help="Number it is reached at.")
 @click.option("--address", help="Where it is.")
 @database_options
 @click.pass_obj
-def create(settings: Settings, /, name: str, subdomain: str, **columns: str | None) -> None:
+def create(settings: Settings, /, name: str, subdomain: str, country: str | None, **columns: str | None) -> None:
     """Make an organization called NAME.
 
     db.tenant() accepts it at once. A subdomain that is taken is the database's refusal: exit code 3.
     """
-    given = {column: value for column, value in columns.items() if value is not None}
+    given: dict[str, Any] = {column: value for column, value in columns.items() if value is not None}
+    if country is not None:
+        given["settings"] = {"country": country}
     with settings.database() as database:
         made = database.create_organization(name, subdomain=subdomain, **given)
     click.echo(f"created organization {made.id}: {made.name} (subdomain {made.subdomain})")

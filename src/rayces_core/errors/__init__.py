@@ -110,6 +110,7 @@ RaycesError                          error
 ├── ImportingError                   importing
 │   ├── SourceError                  source                   (ValueError)
 │   ├── ColumnMappingError           column_mapping           (ValueError)
+│   │   └── AmbiguousColumnsError    ambiguous_columns
 │   ├── ImportRefusedError           import_refused
 │   └── ArchiveError                 archive                  (ValueError)
 ├── DeliveryError                    delivery
@@ -204,6 +205,7 @@ from rayces_core.errors.domain import (
     TransitionRefusedError,
 )
 from rayces_core.errors.records import (
+    AmbiguousColumnsError,
     ArchiveError,
     ColumnMappingError,
     ImportingError,
@@ -260,6 +262,7 @@ __all__ = [
     "AddressRefusedError",
     "AlreadyDebitedError",
     "AlreadyRefundedError",
+    "AmbiguousColumnsError",
     "ArchiveError",
     "BalanceTooLargeError",
     "BodyTooLargeError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any, Protocol
 
@@ -59,6 +59,25 @@ class ColumnMappingError(ImportingError, ValueError):
     def __init__(self, reason: str, missing: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> None:
         self.missing, self.unknown = missing, unknown
         super().__init__(reason)
+
+
+class AmbiguousColumnsError(ColumnMappingError):
+    """A header may mean several columns, or a column and something else, and nobody has said which.
+
+    Attribute: `choices`, header → the columns that it may mean; as for ColumnMappingError besides.
+    """
+
+    code = "ambiguous_columns"
+
+    def __init__(
+        self,
+        reason: str,
+        missing: tuple[str, ...] = (),
+        unknown: tuple[str, ...] = (),
+        choices: Mapping[str, tuple[str, ...]] = {},
+    ) -> None:
+        self.choices = dict(choices)
+        super().__init__(reason, missing, unknown)
 
 
 class ImportRefusedError(ImportingError):

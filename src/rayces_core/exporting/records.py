@@ -93,7 +93,8 @@ def _joined(column: str, alias: str, target: str = "users", field: str = "id") -
 
 
 def _setting(name: str, kind: Kind = Kind.INTEGER) -> Column:
-    return Column(name, f"(t.settings ->> '{name}')::{'boolean' if kind is Kind.BOOLEAN else 'integer'}", kind)
+    cast = {Kind.INTEGER: "::integer", Kind.BOOLEAN: "::boolean"}.get(kind, "")
+    return Column(name, f"(t.settings ->> '{name}'){cast}", kind)
 
 
 TEXT, INTEGER, BOOLEAN, DATE, MOMENT, MONEY, DOCUMENT = Kind
@@ -271,6 +272,7 @@ _ALL: Final = (
             *_columns("subdomain name time_zone currency email phone address"),
             *map(_setting, NUMBERS_OF_SETTINGS),
             _setting("book_prospects", BOOLEAN),
+            _setting("country", TEXT),
             *_columns("settings", DOCUMENT),
             *_ID,
             *_STAMPS,

@@ -28,6 +28,7 @@ from pydantic import (
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
+from rayces_core.fields.countries import is_country
 from rayces_core.fields.text import email_problem
 
 TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -88,6 +89,16 @@ def _url(value: str) -> str:
     return value
 
 
+def _capitals(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _country(value: str) -> str:
+    if not is_country(value):
+        raise ValueError('must be a country of ISO 3166 such as "AR"')
+    return value
+
+
 def _untrimmed_refused(value: str) -> str:
     if value != value.strip():
         raise ValueError("must not begin or end with a blank")
@@ -103,6 +114,7 @@ EndOfWindow = Annotated[str, BeforeValidator(_time_text), AfterValidator(_end_of
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 Email = Annotated[str, AfterValidator(_email)]
+Country = Annotated[str, BeforeValidator(_capitals), AfterValidator(_country)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048), AfterValidator(_url)]
 
 
@@ -259,6 +271,8 @@ class OrganizationSettings(Shape):
     book_prospects: StrictBool = True
     correction_days: Annotated[StrictInt, Field(ge=0, le=3660)] = 7
     reminder_quiet_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 60
+    # Whose habits phones and dates of an import are read by; None is the country of the time zone.
+    country: Country | None = None
     # Of these None is no limit.
     start_every_minutes: Annotated[StrictInt, Field(ge=1, le=720)] | None = None
     open_holds_per_client: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None

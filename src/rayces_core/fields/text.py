@@ -17,6 +17,11 @@ from rayces_core.fields.base import NormalisingAccessor, PatternOperators, Typed
 
 MAX_EMAIL_CHARACTERS: Final = 320
 LONGEST_NAME: Final = 255  # what has to be unique is indexed, and an index holds no longer texts than some 2,700 bytes
+# What stands around an address in letters, lists, links and cells, and in none that a provider gives out.
+_AROUND: Final = re.compile(r'[<>()\[\]",;:\\|]')
+# What nearly every address is, told at once.
+_USUAL: Final = re.compile(r"[a-z0-9][a-z0-9._+-]*@[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*")
+_BEFORE: Final = ("'", "=", "`", "*", "•", "·")
 CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}")
 UNSEEN: Final = ("Cc", "Cf")  # as Unicode sorts characters: control and format
 # What a machine's folder of zones has besides, and PostgreSQL does not know or reads otherwise.
@@ -110,7 +115,8 @@ class TextField(StringField[V]):
 class EmailField(StringField[V]):
     """An e-mail address, trimmed and in lower case wherever it is assigned, written or compared.
 
-    The check is light: one @ with something on both sides, no blanks, at most 320 characters.
+    The check is light: one @ with a name before and a domain after it, no blanks, nothing that stands around an address
+    in letters, lists and links, at most 320 characters.
     """
 
     accessor_class = NormalisingAccessor
@@ -137,6 +143,8 @@ class EmailField(StringField[V]):
 
 def email_problem(address: str) -> str | None:
     """Say what keeps a normalised text from being an e-mail address, or None if nothing does."""
+    if len(address) <= MAX_EMAIL_CHARACTERS and _USUAL.fullmatch(address):
+        return None
     local, _, domain = address.partition("@")
     if not local or not domain or "@" in domain:
         return "is no e-mail address: it needs one @ with a name before and a domain after it"
@@ -144,7 +152,24 @@ def email_problem(address: str) -> str | None:
         return "is no e-mail address: it has a blank inside"
     if len(address) > MAX_EMAIL_CHARACTERS:
         return f"is longer than the {MAX_EMAIL_CHARACTERS} characters of an e-mail address"
+    if found := (local[0] if local.startswith(_BEFORE) else "") or _first(_AROUND, address):
+        return f"is no e-mail address alone: it has {found} beside it"
+    if not address.isascii() and any(category(character) in UNSEEN for character in address):
+        return "is no e-mail address: it has an invisible character inside"
+    if not all(map(_is_label, domain.split("."))):
+        return f"is no e-mail address: {domain!r:.60} is no domain"
     return None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[0] if found else ""
+
+
+def _is_label(label: str) -> bool:
+    """Whether a text may stand between two dots of a domain."""
+    kinds = (category(character)[0] for character in label if character not in "-_")
+    return label.strip("-") == label != "" and all(kind in "LMN" for kind in kinds)
 
 
 class CurrencyField(StringField[V]):

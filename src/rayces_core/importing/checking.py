@@ -15,7 +15,7 @@ from rayces_core.importing.staging import Staging
 
 def read(job: Job) -> Spool:
     """Read all of the source, with the faults that single rows have."""
-    return spool(job.source, job.record, job.mapping.places, job.reading, job.now, job.progress)
+    return spool(job.source, job.record, job.mapping.places, job.reading, job.now, job.progress, job.fixed)
 
 
 def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | None = None, last_row: int = 0) -> None:
@@ -27,8 +27,12 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
     """
     staging = Staging(job.binding, job.record, job.now, str(job.reading.zone))
     job.progress("check", 0, None)
+    report.samples = rows.samples
+    report.notes += tuple(f"{report.columns.get(name, name)!r} {note}" for name, note in rows.notes.items())
     with staging.engine.atomic() as unit:
         staging.stage(rows.columns, rows.rows, rows.faults)
+        if rows.doubted:
+            staging.mark_faulty()
         if last_row:
             staging.forget_until(last_row)
         _ask(staging, job.options.update)

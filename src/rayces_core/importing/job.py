@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from os import PathLike, fspath
 from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.database.binding import Binding, current
-from rayces_core.errors import ColumnMappingError, TenantNotSetError
+from rayces_core.errors import ColumnMappingError, ConfigurationError, TenantNotSetError
+from rayces_core.fields.countries import is_country
+from rayces_core.importing.choices import with_words
 from rayces_core.importing.columns import Reading
 from rayces_core.importing.mapping import ColumnMapping, propose
+from rayces_core.importing.orders import OPTIONS
 from rayces_core.importing.records import Record, record_of
 from rayces_core.importing.report import Report
 from rayces_core.importing.sources import Source, open_source
@@ -21,6 +24,7 @@ from rayces_core.importing.values import fold
 from rayces_core.tenancy.organization import Organization
 
 TENANT_HEADERS: Final = {"organizationid", "tenantid", "tenant", "organizacionid"}
+FIXED: Final = "--set"
 LEDGER_HEADERS: Final = {"sequence", "balancebefore", "balanceafter"}
 
 
@@ -32,7 +36,11 @@ class Options:
         columns: header → column, for headers that are not recognised. mapping: a ColumnMapping, or the path of a saved
             one. format, encoding, delimiter, sheet, header_row, no_header, null: how the source is read, where it does
             not tell by itself; see `open_source`.
-        reading: the habits of who wrote the values; default: the organization's time zone and currency.
+        reading: the habits of who wrote the values; default: the organization's time zone, country and currency.
+        country: two letters, the country of phones without its code and of the order in dates, instead of that.
+        date_order: "dmy" or "mdy", where dates begin with the day or the month; default: found out for each column.
+        words: word of the source → the value that it stands for, for states and roles whose words may mean two things.
+        values: column → the value that it has in every row, where the source has no such column.
         update: whether rows that are there are changed to what the source says. on_error: "stop" or "skip".
         resume: whether to go on after the last batch that an interrupted run of the same rows has committed.
         batch_rows: rows that are committed together. progress: called with what is done, how many, of how many.
@@ -48,6 +56,10 @@ class Options:
     no_header: bool = False
     null: Collection[str] = ()
     reading: Reading | None = None
+    country: str | None = None
+    date_order: str | None = None
+    words: Mapping[str, str] | None = None
+    values: Mapping[str, str] | None = None
     update: bool = False
     on_error: str = "stop"
     resume: bool = False
@@ -58,7 +70,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One source on its way into one organization."""
+    """One source on its way into one organization; `fixed` values stand after each row's own."""
 
     binding: Binding
     record: Record
@@ -67,6 +79,7 @@ class Job:
     reading: Reading
     options: Options
     now: datetime
+    fixed: tuple[str, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -75,8 +88,8 @@ class Job:
 
     def report(self) -> Report:
         """A report without any row yet."""
-        header = self.source.header
         mapping = self.mapping
+        header = mapping.header
         return Report(
             self.record.name,
             self.source.name,
@@ -98,7 +111,8 @@ def prepare(source: Any, what: object, options: Options) -> Job:
     if binding.privileged:
         raise TenantNotSetError("rows are imported into one organization; wrap the code in `with db.tenant(...):`")
     # Before the source is opened: a generator that reads from another organization leaves that one bound meanwhile.
-    record, reading = record_of(what), _reading(options)
+    reading = _reading(options)
+    record = with_words(record_of(what), _words(options), reading)
     opened = open_source(
         source,
         format=options.format,
@@ -111,8 +125,9 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         words=[name for column in record.columns for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)
-    mapping = _mapping(opened.header, record, options)
-    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now))
+    header, fixed = opened.header, tuple((options.values or {}).values())
+    mapping = _mapping((*header, *map(_as_header, options.values or ())), record, options)
+    return Job(binding, record, opened, mapping, reading, options, clock.moment(options.now), fixed)
 
 
 def _refuse_tenants(header: tuple[str, ...]) -> None:
@@ -132,19 +147,48 @@ def _refuse_ledger(header: tuple[str, ...], record: Record) -> None:
 def _mapping(header: tuple[str, ...], record: Record, options: Options) -> ColumnMapping:
     _refuse_ledger(header, record)
     given, known_by = dict(options.columns or {}), record.key.split(", ")
+    given |= {_as_header(column): column for column in options.values or ()}
     if options.mapping is None:
-        return propose(header, record.columns, given, known_by)
+        return propose(header, record.readable, given, known_by, record.ways)
     saved = options.mapping
     if not isinstance(saved, ColumnMapping):
         saved = ColumnMapping.load(fspath(saved))
-    return saved.applied_to(header, record.columns, given, known_by)
+    return saved.applied_to(header, record.readable, given, known_by, record.ways)
+
+
+def _as_header(column: str) -> str:
+    """What a column is called whose value the user gave for every row."""
+    return f"{FIXED} {column}"
+
+
+def _words(options: Options) -> Mapping[str, str]:
+    return options.words or {}
 
 
 def _reading(options: Options) -> Reading:
-    if options.reading is not None:
-        return options.reading
-    organization = Organization.get()
-    return Reading(zone=organization.zone, currency=organization.currency)
+    reading = options.reading
+    if reading is None:
+        organization = Organization.get()
+        reading = Reading(zone=organization.zone, region=organization.country, currency=organization.currency)
+    if options.country is not None:
+        reading = replace(reading, region=_country(options.country))
+    if options.date_order is not None:
+        reading = replace(reading, day_first=_day_first(options.date_order))
+    return reading
+
+
+def _country(given: object) -> str:
+    code = given.strip().upper() if isinstance(given, str) else ""
+    if not is_country(code):
+        raise ConfigurationError(f"country is two letters of ISO 3166 such as AR, not {given!r:.40}")
+    return code
+
+
+def _day_first(given: object) -> bool:
+    order = given.strip().lower() if isinstance(given, str) else ""
+    if order not in OPTIONS:
+        raise ConfigurationError(f'date_order is "dmy" or "mdy", not {given!r:.40}')
+    return OPTIONS[order]
 
 
 def _silent(_: str, __: int, ___: int | None) -> None:

@@ -1,7 +1,8 @@
 """Which column of a source goes to which column of a record type.
 
 Rule: a header is taken where it is a known name but for accents, case, blanks and punctuation, and a column's own name
-goes before its other names; a near miss is only suggested. What is wrong is said all at once.
+goes before its other names; a near miss is only suggested, what may mean two things is asked about, and what is wrong
+is said all at once.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self
 
-from rayces_core.errors import ColumnMappingError
+from rayces_core.errors import AmbiguousColumnsError, ColumnMappingError
 from rayces_core.importing.columns import Column
+from rayces_core.importing.headers import recognise
 from rayces_core.importing.values import fold
+from rayces_core.importing.ways import Way, with_made
+from rayces_core.importing.words import why
 
 NEAR: Final = 80  # of 100: "fecha de nacimeinto" is near, "fecha de ingreso" is not
 _TABLE: Final = "columns"
@@ -58,13 +62,14 @@ class ColumnMapping:
         columns: Sequence[Column],
         given: Mapping[str, str] | None = None,
         known_by: Collection[str] = (),
+        ways: Sequence[Way] = (),
     ) -> ColumnMapping:
         """Bring the mapping to another header, as `propose` does; what is `given` here goes before what was saved.
 
         Raises:
             ColumnMappingError: the header has not all that was saved, or as `propose` raises it.
         """
-        return propose(header, columns, {**self.given(), **(given or {})}, known_by)
+        return propose(header, columns, {**self.given(), **(given or {})}, known_by, ways)
 
     def given(self) -> dict[str, str]:
         """Give the mapping as `propose` takes it: name in the source → column, or empty."""
@@ -78,7 +83,11 @@ class ColumnMapping:
 
 
 def propose(
-    header: Sequence[str], columns: Sequence[Column], given: Mapping[str, str] = {}, known_by: Collection[str] = ()
+    header: Sequence[str],
+    columns: Sequence[Column],
+    given: Mapping[str, str] = {},
+    known_by: Collection[str] = (),
+    ways: Sequence[Way] = (),
 ) -> ColumnMapping:
     """Find out which name of a header is which column.
 
@@ -86,38 +95,72 @@ def propose(
         given: what the user decided: name in the header → name of the column, or an empty text to leave it out.
         known_by: columns that say which row is the same; a near miss of one is refused, because without it rows that
             are there already would not be found again.
+        ways: how columns make others; a column that is made is not missing.
 
     Raises:
+        AmbiguousColumnsError: a name may mean several columns, or a column and something else.
         ColumnMappingError: a required column is missing or one of `known_by` is nearly there, two names mean the same
             column, or `given` names what is not there.
     """
     problems: list[str] = []
-    chosen = _decided(header, columns, given, problems)
-    decided = {name for name in chosen.values() if name}
-    own = {fold(column.name): column.name for column in reversed(columns)}
-    aliases = {fold(name): column.name for column in reversed(columns) for name in column.names}
-    for known in (own, aliases):
-        found = _recognised([name for name in header if name not in chosen], known)
-        chosen |= {name: column for name, column in found.items() if column not in decided}
-        decided |= set(found.values())
-    places = _places(header, chosen, problems)
-    unused = tuple(name for name in header if not chosen.get(name))
-    open_columns = [column for column in columns if column.name not in places]
-    suggestions = {} if not unused else _near([name for name in unused if name not in chosen], open_columns)
+    found = recognise(header, columns, _decided(header, columns, given, problems), ways)
+    places = _places(header, found.chosen, problems)
+    problems += _said_twice(header, places, ways)
+    problems += [_asked(name, may_be) for name, may_be in found.doubts.items()]
+    unused = tuple(name for name in header if not found.chosen.get(name))
+    open_columns = _open(columns, places, ways)
+    unsure = [name for name in unused if name not in found.chosen and name not in found.doubts]
+    suggestions = _near(unsure, open_columns) if unsure else {}
     near = set(suggestions.values()) & set(known_by)
-    missing = tuple(column.name for column in open_columns if column.required or column.name in near)
-    problems += [_missing(name, suggestions, header) for name in missing]
+    asked = with_made({column for may_be in found.doubts.values() for column in may_be}, ways)
+    missing = tuple(
+        column.name for column in open_columns if (column.required and column.name not in asked) or column.name in near
+    )
+    problems += [_missing(name, suggestions, header, ways) for name in missing]
     if problems:
         names = {column.name for column in columns}
         unknown = tuple(dict.fromkeys(_unknown(header, names, given)))
-        raise ColumnMappingError("; ".join(problems), missing=missing, unknown=unknown)
-    return ColumnMapping(tuple(header), places, suggestions, unused, tuple(name for name in chosen if not chosen[name]))
+        raise _refusal("; ".join(problems), missing, unknown, found.doubts)
+    ignored = tuple(name for name in found.chosen if not found.chosen[name])
+    return ColumnMapping(tuple(header), places, suggestions, unused, ignored)
 
 
-def _recognised(header: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
-    """Name in the header → column, for the names that are known."""
-    found = {name: known.get(fold(name)) or known.get(fold(_bare(name))) for name in header}
-    return {name: column for name, column in found.items() if column}
+def _refusal(
+    reason: str, missing: tuple[str, ...], unknown: tuple[str, ...], doubts: dict[str, tuple[str, ...]]
+) -> ColumnMappingError:
+    if doubts:
+        return AmbiguousColumnsError(reason, missing, unknown, doubts)
+    return ColumnMappingError(reason, missing, unknown)
+
+
+def _open(columns: Sequence[Column], places: Mapping[str, int], ways: Sequence[Way]) -> list[Column]:
+    """The columns that nothing is read from, nor made of others, and that would not make what is there already."""
+    there = with_made(set(places), ways)
+    spare = {need for way in ways if not way.compares and there.issuperset(way.makes) for need in way.needs}
+    return [column for column in columns if column.name not in there and column.name not in spare]
+
+
+def _said_twice(header: Sequence[str], places: Mapping[str, int], ways: Sequence[Way]) -> list[str]:
+    """Say where a column is there and made of others as well, such as a first name beside a whole one."""
+    problems = []
+    for way in ways:
+        if (
+            not way.compares
+            and set(way.needs) <= set(places)
+            and (twice := [name for name in way.makes if name in places])
+        ):
+            both = f"{header[places[way.needs[0]]]!r:.60} and {header[places[twice[0]]]!r:.60}"
+            leave = f'leave one out with --map "{header[places[twice[0]]]:.60}="'
+            problems.append(f"{both} both say {twice[0]}; {leave}")
+    return problems
+
+
+def _asked(name: str, may_be: Sequence[str]) -> str:
+    """What is asked about a header that may mean several things."""
+    meaning = f" ({reason})" if (reason := why(name)) else ""
+    choices = ", or ".join(f'--map "{name:.60}={column}"' for column in may_be)
+    may = f"{name!r:.60} may mean {' or '.join(may_be)}, or something else{meaning}"
+    return f'{may}: say {choices}, else --map "{name:.60}="'
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -165,11 +208,6 @@ def _same(wanted: str, header: Sequence[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _bare(name: str) -> str:
-    """A name without what people add to it: "Fecha de nacimiento (dd/mm/aaaa) *"."""
-    return name.partition("(")[0]
-
-
 def _places(header: Sequence[str], chosen: Mapping[str, str], problems: list[str]) -> dict[str, int]:
     places: dict[str, int] = {}
     for place, name in enumerate(header):
@@ -184,10 +222,16 @@ def _places(header: Sequence[str], chosen: Mapping[str, str], problems: list[str
 
 def _near(unused: Sequence[str], columns: Sequence[Column]) -> dict[str, str]:
     """Unused name → the open column whose names are most like it, if any is near."""
-    known = {fold(name): column.name for column in reversed(columns) for name in (*column.names, column.name)}
+    known = {
+        fold(name): column.name
+        for column in reversed(columns)
+        for name in (*column.words.last, *column.names, column.name)
+    }
+    never = {(fold(name), column.name) for column in columns for name in column.words.never}
     found = {}
     for name in unused:
-        if match := _closest(fold(name), list(known)):
+        match = _closest(fold(name), list(known))
+        if match and (fold(name), known[match]) not in never:
             found[name] = known[match]
     return found
 
@@ -211,13 +255,16 @@ def _did_you_mean(wanted: str, known: Sequence[str]) -> str:
     return f"; it has {', '.join(map(repr, known[:20]))}" if known else ""
 
 
-def _missing(column: str, suggestions: Mapping[str, str], header: Sequence[str]) -> str:
+def _missing(column: str, suggestions: Mapping[str, str], header: Sequence[str], ways: Sequence[Way]) -> str:
     near = next((name for name, meant in suggestions.items() if meant == column), None)
     if near is not None:
         say = f'Then say --map "{near:.60}={column}", else --map "{near:.60}="'
         return f"{column} is missing; did you mean {near!r:.60}? {say}"
     shown = ", ".join(repr(name)[:60] for name in header[:20])
-    return f'{column} is missing; say which header it is with --map "HEADER={column}"; the first row has {shown}'
+    others = "".join(f", or what makes it: {' and '.join(way.needs)}" for way in ways if column in way.makes)
+    return (
+        f'{column} is missing; say which header it is with --map "HEADER={column}"{others}; the first row has {shown}'
+    )
 
 
 def _quoted(text: str) -> str:

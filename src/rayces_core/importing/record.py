@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import peewee
 
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading
+from rayces_core.importing.ways import Way, made_by
 
 # (column, what is wrong, what to do) of a row whose values are right one by one; and the moment of the check.
 Fault = tuple[str, str, str]
@@ -32,7 +33,8 @@ class Record:
 
     Attributes:
         name: what it is called, in the plural. model: whose rows they become.
-        columns: what a source may have. fields: column → the model's field, whose rules each value is held to.
+        columns: what a source may have. also: columns that only make others, in no template; ways: how they do.
+        fields: column → the model's field, whose rules each value is held to.
         types: column → its PostgreSQL type in the staging table. rules: what values say about each other.
         resolved: name → type of the table that is written from: references are ids there.
         resolving: SELECT that fills it from `staged`, without what `matching` fills in.
@@ -41,6 +43,7 @@ class Record:
         compared: name in `resolved` → (column that it came from, expression over `t` it is compared with).
         fixed: columns that an update leaves alone; why_fixed says why.
         checks: statements that note faults. inserting: writes the new rows, with their journal.
+        preparing: statements that make what the rows refer to and is not there, before they are written.
         updating: names in `resolved` that an update writes; empty where there is no update.
         locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
         conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
@@ -57,6 +60,8 @@ class Record:
     same_key: str
     key: str
     inserting: str
+    also: tuple[Column, ...] = ()
+    ways: tuple[Way, ...] = ()
     fields: Mapping[str, peewee.Field] = field(default_factory=dict)
     compared: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     rules: Rules = no_rules
@@ -64,6 +69,7 @@ class Record:
     updating: Mapping[str, str] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
     why_fixed: str = ""
+    preparing: str = ""
     locking: str = ""
     clearing: Callable[[Mapping[str, Any]], None] | None = None
     conflicts: str = ""
@@ -83,9 +89,24 @@ class Record:
         return "id" if self.table == "organizations" else "organization_id"
 
     @property
+    def readable(self) -> tuple[Column, ...]:
+        """All columns that a source may have."""
+        return (*self.columns, *self.also)
+
+    def needs(self, column: Column) -> bool:
+        """Whether a row without a value in this column is refused."""
+        required = {each.name for each in self.columns if each.required}
+        return column.required or not required.isdisjoint(made_by(column.name, self.ways))
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in the order of the staging table."""
         return tuple(column.name for column in self.columns)
+
+
+def begun(day: date, now: datetime) -> bool:
+    """Whether a day has begun anywhere by that moment, so that something may have happened on it."""
+    return day <= now.date() or day <= (now + timedelta(hours=14)).date()  # UTC+14 is the first to have it
 
 
 def currency(value: Any, reading: Reading) -> str:

@@ -57,7 +57,7 @@ class Report:
         suggestions: unused header → the column that it may mean. ignored: headers that were left out on purpose.
         notes: what was found out about the source, such as rows above its header. sheets: where several sheets are
             read, how many rows stand before each, and its name.
-        seconds: how long it took.
+        samples: column → a few values as they are written, and as they are stored. seconds: how long it took.
     """
 
     record_type: str
@@ -77,6 +77,7 @@ class Report:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sheets: tuple[tuple[int, str], ...] = ()
+    samples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     seconds: float = 0.0
     _file: IO[str] | None = field(default=None, repr=False, compare=False)
 
@@ -154,6 +155,7 @@ class Report:
             "columns": self.columns,
             "unused": list(self.unused),
             "notes": list(self.notes),
+            "samples": self.samples,
             "seconds": round(self.seconds, 3),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rayces_core.database.binding import current
 from rayces_core.errors import ConfigurationError, ImportRefusedError, InvalidDataError, TransactionFailedError
@@ -18,6 +18,12 @@ from rayces_core.importing.report import Report
 from rayces_core.importing.spooling import Spool
 from rayces_core.importing.staging import Staging
 from rayces_core.importing.writing import TAKE_TURNS, Writer
+
+_TEXTS: Final = {
+    "columns": 'headers to columns, such as {"Nombre": "first_name"}',
+    "words": 'words to values, such as {"Pendiente": "confirmed"}',
+    "values": 'columns to their values, such as {"professional": "eva@example.org"}',
+}
 
 
 def check(source: Any, record: object, **options: Any) -> Report:
@@ -125,10 +131,12 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _check_types(options: Options) -> None:
-    columns, reading = options.columns, options.reading
-    if columns is not None and not (
-        isinstance(columns, Mapping) and all(isinstance(name, str) for pair in columns.items() for name in pair)
-    ):
-        raise InvalidDataError("columns", columns, 'must map headers to columns, such as {"Nombre": "first_name"}')
+    reading = options.reading
+    for name, say in _TEXTS.items():
+        given = getattr(options, name)
+        if given is not None and not (
+            isinstance(given, Mapping) and all(isinstance(text, str) for pair in given.items() for text in pair)
+        ):
+            raise InvalidDataError(name, given, f"must map {say}")
     if reading is not None and not isinstance(reading, Reading):
         raise InvalidDataError("reading", reading, "must be a rayces_core.importing.Reading, or left out")

@@ -52,6 +52,10 @@ class Staging:
         self._copy(f"COPY staged (row, faulty{', ' if named else ''}{named}) FROM STDIN", rows)
         self._copy("COPY faults FROM STDIN", faults)
 
+    def mark_faulty(self) -> None:
+        """Mark the rows of which a fault was found when they were spooled as right."""
+        self.run("UPDATE staged SET faulty = true WHERE row IN (SELECT row FROM faults)")
+
     def make_resolved(self) -> None:
         """Make the table that is written from, empty."""
         declared = ", ".join(f"{name} {kind}" for name, kind in self.record.resolved.items())

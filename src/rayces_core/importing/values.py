@@ -11,26 +11,29 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
-from rayces_core.errors import MissingExtraError
-from rayces_core.fields.text import CURRENCY_CODE, email_problem, unstorable
-from rayces_core.importing.columns import ExactText, Reading, Unreadable
+from rayces_core.fields.countries import is_country
+from rayces_core.fields.text import CURRENCY_CODE, email_problem
+from rayces_core.importing.columns import Reading, Unreadable
 from rayces_core.importing.dates import date, moment
+from rayces_core.importing.phones import phone
+from rayces_core.importing.texts import BLANK, fold, identifier, text
 
 __all__ = [
     "boolean",
     "choice",
+    "country",
     "currency",
     "date",
     "document",
     "email",
     "fold",
+    "identifier",
     "integer",
     "moment",
     "money",
@@ -42,11 +45,7 @@ T = TypeVar("T")
 
 LONGEST_NUMBER: Final = 60
 LARGEST_INTEGER: Final = 2**63 - 1  # of a bigint
-# Copied along with text from pages, phones and spreadsheets; invisible, and never meant at an end.
-INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069"
-_BLANK: Final = INVISIBLE + " \t\r\n\v\f\u00a0\u2007\u202f\u3000"
-_OVERRIDES: Final = ("\u202d", "\u202e")
-_FORCED_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')  # ="00123", as spreadsheets keep zeros in a CSV
+_ENCLOSED: Final = re.compile(r"(?:[^<>@,;]*\s|\"[^<>@\"]*\"\s*)?<\s*([^<>\s]+)\s*>")
 _NUMBER: Final = re.compile(r"[+-]?[0-9][0-9., ']*")
 _SIGNS: Final = ("US$", "U$S", "AR$", "R$", "$", "€", "£")
 _CODE: Final = re.compile(r"([A-Z]{3})?\s*(.*?)\s*([A-Z]{3})?", re.DOTALL)
@@ -58,50 +57,14 @@ YES: Final = frozenset(("true", "t", "yes", "y", "si", "s", "verdadero", "v", "x
 NO: Final = frozenset(("false", "f", "no", "n", "falso", "0", "off", "-", "inactivo", "inactiva"))
 
 
-def text(value: Any, _: Reading) -> str:
-    """Give a text without blanks and invisible characters around it; 1234567.0 from a sheet is "1234567".
-
-    Refuses what PostgreSQL cannot store, and characters that turn the direction of reading by force.
-    """
-    written: str = value if type(value) is str else _as_text(value)
-    while written[:2] == '="' and not isinstance(value, ExactText) and (forced := _FORCED_TEXT.fullmatch(written)):
-        written = forced[1].replace('""', '"')
-    if written.isascii():
-        if "\x00" in written:
-            raise ValueError(unstorable(written))
-        return written.strip() or _nothing()
-    if problem := unstorable(written):
-        raise ValueError(problem)
-    stripped: str = written.strip(_BLANK)
-    if any(override in stripped for override in _OVERRIDES):
-        raise ValueError("has an invisible character that turns the direction of reading; write the text anew")
-    return stripped or _nothing()
-
-
-def _nothing() -> NoReturn:
-    raise ValueError("has nothing but blanks and invisible characters; leave it empty")
-
-
-def _as_text(value: Any) -> str:
-    match value:
-        case str():
-            return str.__str__(value)
-        case bool():
-            return "true" if value else "false"
-        case float() if value.is_integer() and abs(value) < 1e15:
-            return str(int(value))
-        case int() | float() | Decimal():
-            return str(value)
-        case dt.date() | dt.time():
-            return value.isoformat()
-        case Unreadable():
-            raise ValueError(value.reason)
-    raise ValueError(f"needs text, got {type(value).__name__}; write it out")
-
-
 def email(value: Any, reading: Reading) -> str:
-    """Give a trimmed e-mail address in lower case, by the rule of the models' e-mail fields."""
-    address = text(value, reading).lower()
+    """Give a trimmed e-mail address in lower case, by the rule of the models' e-mail fields.
+
+    A link's mailto: comes off, and angle brackets with or without a name before them: Ana Paz <ana@example.org>.
+    """
+    written = text(value, reading).lower()
+    found = None if written.isascii() and written[:1].isalnum() and written[-1] != ">" else _ENCLOSED.fullmatch(written)
+    address = (found[1] if found else written).removeprefix("mailto:")
     if problem := email_problem(address):
         raise ValueError(f"{problem}; write it as ana@example.org")
     return address
@@ -154,7 +117,7 @@ def _without_currency(value: Any, reading: Reading) -> Any:
     if sign := next((sign for sign in _SIGNS if bare.startswith(sign)), None):
         if sign != "$" and _currency_of(sign) != reading.currency:
             raise ValueError(f"is in {sign}, but prices here are in {reading.currency}; convert it")
-        bare = bare.removeprefix(sign).strip(_BLANK)
+        bare = bare.removeprefix(sign).strip(BLANK)
     if not negative:
         return bare
     if not bare[:1].isdecimal():
@@ -264,16 +227,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def fold(written: str) -> str:
-    """What is left of a name when accents, case, blanks and punctuation do not matter."""
-    if written.isascii():
-        bare = written
-    else:
-        decomposed = unicodedata.normalize("NFKD", written)
-        bare = "".join(character for character in decomposed if not unicodedata.combining(character))
-    return "".join(character for character in bare.casefold() if character.isalnum())
-
-
 def currency(value: Any, reading: Reading) -> str:
     """Give a currency code of three capital letters, as ISO 4217 has them; "ars" is "ARS"."""
     code = text(value, reading).upper()
@@ -282,29 +235,12 @@ def currency(value: Any, reading: Reading) -> str:
     return code
 
 
-def phone(value: Any, reading: Reading) -> str:
-    """Give a phone number as E.164 has it, such as +541143215678, an extension kept as ";ext=12".
-
-    A number without its country's code is one of `reading.region`.
-    """
-    return _phone(text(value, reading), reading.region)
-
-
-@lru_cache(maxsize=4096)
-def _phone(written: str, region: str) -> str:
-    try:
-        import phonenumbers
-    except ImportError:
-        raise MissingExtraError('Phone numbers need: pip install "rayces-core[importing]"') from None
-    try:
-        number = phonenumbers.parse(written, region)
-    except phonenumbers.NumberParseException:
-        raise ValueError(f"{written!r:.60} is no phone number; write it as +54 11 4321-5678") from None
-    kept_zero = number.italian_leading_zero and not phonenumbers.is_valid_number(number)  # no trunk prefix came off
-    if kept_zero or not phonenumbers.is_possible_number(number):
-        raise ValueError(f"{written!r:.60} has too few or too many digits; write it as +54 11 4321-5678")
-    bare = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return f"{bare};ext={number.extension}" if number.extension else bare
+def country(value: Any, reading: Reading) -> str:
+    """Give a country's two capital letters, as ISO 3166 has them; "ar" is "AR"."""
+    code = text(value, reading).upper()
+    if not is_country(code):
+        raise ValueError(f"{code!r:.60} is no country's code; write one such as AR")
+    return code
 
 
 def document(value: Any, reading: Reading) -> Any:

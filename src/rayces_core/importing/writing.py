@@ -125,6 +125,8 @@ class Writer:
     def _put(self, created: int, updated: int) -> list[Problem]:
         """Write the batch; returns a problem for each row that was to be updated and is not there any more."""
         staging, record = self._staging, self._job.record
+        if record.preparing and created + updated:
+            staging.run(record.preparing)
         if created and record.writer is not None:
             record.writer(staging.parameters)
         elif created:

@@ -31,7 +31,8 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.BookingWindowError, e.OutsideScheduleError, e.StartOffGridError, e.TooSoonError),
         *(e.CheckFailedError, e.ReferenceNotFoundError, e.IdempotencyConflictError),
         *(e.InvalidDataError, e.NaiveDatetimeError, e.ValueRefusedError, e.EncodingError, e.UnsupportedValueError),
-        *(e.ArchiveError, e.ColumnMappingError, e.ImportingError, e.ImportRefusedError, e.SourceError),
+        *(e.AmbiguousColumnsError, e.ArchiveError, e.ColumnMappingError, e.ImportingError, e.ImportRefusedError),
+        e.SourceError,
     ),
     429: (e.TooManyAttemptsError,),
     500: (
@@ -78,6 +79,7 @@ FACTS: Final[dict[type[BaseException], tuple[str, ...]]] = {
     e.TooManyAttemptsError: ("retry_after",),
     e.InsufficientCreditsError: ("required", "available"),
     e.ColumnMappingError: ("missing", "unknown"),
+    e.AmbiguousColumnsError: ("choices",),
 }
 WITHHELD: Final[dict[type[BaseException], tuple[str, ...]]] = {e.ValueRefusedError: ("field", "reason")}
 

@@ -26,6 +26,7 @@ from rayces_core.fields import (
     TimeZoneField,
     UTCDateTimeField,
 )
+from rayces_core.fields.countries import country_of
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.tenancy.queries import forget_organizations
 from rayces_core.tenancy.scoped import ScopedModel
@@ -109,6 +110,11 @@ class Organization(ScopedModel):
         except OverflowError:
             pass
         raise InvalidDataError("days", days, "needs a day of the calendar and at least one day from it on")
+
+    @property
+    def country(self) -> str | None:
+        """The two letters of its country: its setting, else that of its time zone; None where neither tells one."""
+        return self.policy.country or country_of(self.time_zone)
 
     @property
     def policy(self) -> OrganizationSettings:

@@ -13,20 +13,47 @@ from itertools import pairwise
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, currency, fault, folded, missing, no_user, quoted, user
+from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
+from rayces_core.importing.names import person
+from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
 from rayces_core.importing.records.overlaps import note_overlaps
+from rayces_core.importing.records.people import PROFESSIONALS, STUDENTS, named, nobody
+from rayces_core.importing.values import text
+from rayces_core.importing.ways import Way
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
 from rayces_core.models.appointment_time import holds_time
 
 STATES: Final = {
     "draft": ("draft", "borrador"),
-    "pre_confirmed": ("pre_confirmed", "pre confirmed", "pending", "pre confirmado", "pendiente", "reservado"),
+    "pre_confirmed": (
+        *("pre_confirmed", "pre confirmed", "pre confirmado", "pre confirmada", "a confirmar", "por confirmar"),
+        *("sin confirmar", "unconfirmed", "tentative"),
+    ),
     "confirmed": ("confirmed", "confirmado", "confirmada"),
-    "executed": ("executed", "done", "attended", "realizado", "realizada", "asistió"),
-    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada"),
-    "no_show": ("no_show", "no show", "absent", "ausente", "no asistió"),
+    "executed": (
+        *("executed", "done", "attended", "completed", "realizado", "realizada", "asistió", "presente", "atendido"),
+        *("atendida", "completado", "completada", "finalizado", "finalizada", "concluído", "concluída"),
+    ),
+    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada", "anulado", "anulada"),
+    "no_show": (
+        *("no_show", "no show", "absent", "ausente", "no asistió", "faltó", "inasistencia", "ausente sin aviso"),
+        *("faltou", "não compareceu"),
+    ),
+}
+ASKED: Final = {
+    **asked(
+        *("pending", "pendiente", "pendente", "reservado", "reservada", "booked", "scheduled", "programado"),
+        *("programada", "agendado", "agendada", "marcado", "marcada", "asignado", "asignada", "activo", "activa"),
+        means=("confirmed", "pre_confirmed"),
+    ),
+    **asked("ausente con aviso", "no asistió con aviso", means=("cancelled", "no_show")),
+    **asked(
+        "reprogramado", "reprogramada", "reagendado", "reagendada", "rescheduled", means=("cancelled", "confirmed")
+    ),
 }
 FIRM: Final = ("confirmed", "executed", "no_show", "cancelled")
 # Which states a stamp belongs to; cancelled ones may have been held and confirmed before.
@@ -45,89 +72,83 @@ IN_ORDER: Final = ("pre_confirmed_at", "confirmed_at", "executed_at", "no_show_a
 COLUMNS: Final = (
     Column(
         "professional",
-        values.email,
+        person,
         required=True,
-        names=("professional email", "profesional", "terapeuta", "correo del profesional"),
         example="eva.luna@example.org",
-        about="The e-mail address of the professional, whose profile must be there already.",
+        about="By e-mail address, or by name where it is one's alone; the profile must be there already.",
     ),
     Column(
         "student_first_name",
         values.text,
         required=True,
-        names=("student first name", "nombre del alumno", "nombre del paciente", "nombre"),
         example="Luz",
     ),
     Column(
         "student_last_name",
         values.text,
         required=True,
-        names=("student last name", "apellido del alumno", "apellido del paciente", "apellido"),
         example="Sosa",
     ),
     Column(
         "student_date_of_birth",
         values.date,
-        names=("student date of birth", "date of birth", "fecha de nacimiento"),
         example="31/12/2019",
         about="Needed where two students have the same name.",
     ),
     Column(
         "client",
-        values.email,
-        names=("client email", "guardian", "cliente", "responsable"),
+        person,
         example="ana.paz@example.org",
-        about="The e-mail address of the user who booked; the student's primary contact where it is empty.",
+        about="The user who booked, by e-mail address or name; the student's primary contact where it is empty.",
     ),
     Column(
         "scheduled_at",
         values.moment,
         required=True,
-        names=("date and time", "start", "starts at", "fecha y hora", "inicio", "turno"),
         example="03/03/2026 14:00",
         about="In the organization's time zone where no offset is written.",
     ),
     Column(
         "duration_minutes",
-        values.integer,
-        names=("duration", "minutes", "duración", "minutos"),
+        minutes,
         example="45",
         about="The professional's session where it is empty.",
     ),
-    Column("buffer_minutes", values.integer, names=("buffer", "descanso"), about="The professional's where empty."),
+    Column("buffer_minutes", values.integer, about="The professional's where empty."),
     Column(
         "state",
-        values.choice(STATES),
-        names=("status", "estado"),
+        Choice(STATES, ASKED),
         example="executed",
         about="draft (the default), pre_confirmed, confirmed, executed, cancelled or no_show.",
     ),
-    Column("notes", values.text, names=("notas", "observaciones", "comentarios")),
-    Column("professional_notes", values.text, names=("notas del profesional", "notas profesionales")),
-    Column("pre_confirmed_at", values.moment, names=("pre confirmado el", "reservado el")),
-    Column("expires_at", values.moment, names=("vence el",)),
-    Column("confirmed_at", values.moment, names=("confirmado el",)),
-    Column("executed_at", values.moment, names=("realizado el",)),
-    Column("no_show_at", values.moment, names=("ausente el",)),
-    Column("cancelled_at", values.moment, names=("cancelado el",)),
-    Column("cancelled_by", values.email, names=("cancelado por",), about="The e-mail address of who cancelled."),
-    Column("cancellation_reason", values.text, names=("reason", "motivo", "motivo de cancelación")),
+    Column("notes", values.text),
+    Column("professional_notes", values.text),
+    Column("pre_confirmed_at", values.moment),
+    Column("expires_at", values.moment),
+    Column("confirmed_at", values.moment),
+    Column("executed_at", values.moment),
+    Column("no_show_at", values.moment),
+    Column("cancelled_at", values.moment),
+    Column("cancelled_by", values.email, about="The e-mail address of who cancelled."),
+    Column("cancellation_reason", values.text),
     Column(
         "uses_credit",
         values.boolean,
-        names=("usa crédito",),
         about="Only for a draft or pre_confirmed one; what was paid before is in the opening balances.",
     ),
     Column(
         "price",
         values.money,
-        names=("fee", "precio", "honorarios", "importe"),
         example="$ 12.500,50",
         about="What the session costs or did cost, as people write it; stored in cents. None where it is empty.",
     ),
-    Column("currency", currency, names=("moneda",), about="Of the price; the professional's where it is empty."),
-    Column("created_at", values.moment, names=("creado el",)),
+    Column("currency", currency, about="Of the price; the professional's where it is empty."),
+    Column("created_at", values.moment),
 )
+
+STUDENT: Final = Column("student", text, about="The whole name of the student, where first and last are no columns.")
+ALSO: Final = (STUDENT, DATE, TIME, ENDS_AT, END_DATE)
+BY_NAME: Final = Way(("student",), ("student_first_name", "student_last_name"))
 
 PLAIN: Final = {
     "scheduled_at": "timestamptz",
@@ -191,18 +212,22 @@ STUDENTS_FOUND: Final = f"""(
      GROUP BY {NAMED}
 )"""
 RESOLVING: Final = f"""
-SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, client.id, canceller.id,
-       CASE WHEN student.many = 1 THEN student.id END,
-       CASE WHEN student.many = 1 THEN student.contact_id END, coalesce(student.many, 0),
+SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, coalesce(client.id, named_client.id),
+       canceller.id,
+       coalesce(CASE WHEN student.many = 1 THEN student.id END, named_student.id),
+       coalesce(CASE WHEN student.many = 1 THEN student.contact_id END, named_student.more),
+       coalesce(student.many, named_student.many, 0),
        coalesce(s.duration_minutes, p.session_duration_minutes),
        coalesce(s.buffer_minutes, p.buffer_minutes),
        s.scheduled_at + interval '1 minute' * (coalesce(s.duration_minutes, p.session_duration_minutes)::bigint
                                                + coalesce(s.buffer_minutes, p.buffer_minutes)),
        s.price, CASE WHEN s.price IS NOT NULL THEN coalesce(s.currency, p.currency) END
   FROM staged AS s
-  {user("professional", "worker")}
-  LEFT JOIN professionals AS p ON p.organization_id = %(tenant)s AND p.user_id = worker.id
-  {user("client", "client")} {user("cancelled_by", "canceller")}
+  {user("professional", "worker")} {named("professional", "named_worker", PROFESSIONALS)}
+  LEFT JOIN professionals AS p
+    ON p.organization_id = %(tenant)s AND p.user_id = coalesce(worker.id, named_worker.id)
+  {user("client", "client")} {named("client", "named_client")} {user("cancelled_by", "canceller")}
+  {named("student", "named_student", STUDENTS, born="student_date_of_birth")}
   LEFT JOIN {STUDENTS_FOUND} AS student
     ON student.student_first_name = s.student_first_name AND student.student_last_name = s.student_last_name
    AND student.student_date_of_birth IS NOT DISTINCT FROM s.student_date_of_birth
@@ -237,7 +262,7 @@ SEVERAL: Final = fault(
     "s.student_first_name || ' ' || s.student_last_name",
     "r.students || ' students have this name'",
     quoted("say the date of birth in student_date_of_birth, or make one of the two students"),
-    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.students > 1",
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.students > 1 AND s.student IS NULL",
 )
 UNKNOWN_STUDENT: Final = fault(
     "student_last_name",
@@ -281,9 +306,11 @@ PAID_BEFORE: Final = fault(
 APPOINTMENTS: Final = Record(
     name="appointments",
     model=Appointment,
-    columns=COLUMNS,
+    columns=with_names("appointments", COLUMNS),
+    also=with_names("appointments", ALSO),
+    ways=(BY_NAME, *TIMES),
     types={
-        **{column.name: "varchar" for column in COLUMNS},
+        **{column.name: "varchar" for column in (*COLUMNS, STUDENT)},
         **PLAIN,
         "student_date_of_birth": "date",
         "price": "integer",
@@ -309,22 +336,18 @@ APPOINTMENTS: Final = Record(
     | {"expires_at": ("expires_at", EXPIRES)}
     | {"price_cents": ("price", "t.price_cents"), "currency": ("currency", "t.currency")},
     checks=(
-        missing(
-            "professional",
-            "professional_id",
-            "no professional of this organization has this e-mail address",
-            "correct it, or import the professionals first",
-        ),
+        nobody("professional", "professional_id", PROFESSIONALS),
+        nobody("student", "student_id", STUDENTS, born="student_date_of_birth"),
         UNKNOWN_STUDENT,
         SEVERAL,
-        no_user("client", "client_id"),
+        nobody("client", "client_id"),
         no_user("cancelled_by", "cancelled_by_id"),
         NO_CLIENT,
         LENGTH,
         BUFFER,
         PAID_BEFORE,
     ),
-    fixed=tuple(column.name for column in COLUMNS),
+    fixed=tuple(column.name for column in (*COLUMNS, STUDENT)),
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
     clearing=clear_the_way,

@@ -6,6 +6,7 @@ has none, so an entry that is there is never posted twice, and never changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -16,52 +17,61 @@ from rayces_core.credits.arguments import FURTHEST
 from rayces_core.credits.statements import MOST_CREDITS
 from rayces_core.database.binding import current
 from rayces_core.importing import values
-from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, currency, fault, no_user, quoted, user
+from rayces_core.importing.columns import Column, Reading
+from rayces_core.importing.names import person
+from rayces_core.importing.record import Fault, Record, begun, currency, fault, quoted, user
+from rayces_core.importing.records.people import named, nobody
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.credit import CreditTransaction
+
+MONEY: Final = re.compile(r"[.,][0-9]{2}\s*$|[$€£]|\b[A-Z]{3}\b")
+
+
+def sessions(value: Any, reading: Reading) -> int:
+    """Read a number of whole credits; what is written as money is refused, as "15000,00" and "$ 8" are."""
+    if isinstance(value, str) and MONEY.search(value):
+        raise ValueError(f"{value!r:.60} is written as money is; write a whole number of credits")
+    return values.integer(value, reading)
+
 
 OPENING: Final = "opening balance"
 LONGEST: Final = 200
 COLUMNS: Final = (
     Column(
         "user",
-        values.email,
+        person,
         required=True,
-        names=("email", "e-mail", "client", "cliente", "correo", "usuario", "responsable"),
         example="ana.paz@example.org",
-        about="The e-mail address of the user whose credits they are.",
+        about="The user whose credits they are, by e-mail address, or by name where it is one's alone.",
     ),
     Column(
         "credits",
-        values.integer,
+        sessions,
         required=True,
-        names=("amount", "balance", "créditos", "saldo", "cantidad", "sesiones"),
         example="8",
         about="Whole credits, above zero.",
     ),
     Column(
         "reference",
-        values.text,
-        names=("id", "number", "referencia", "comprobante", "número"),
+        values.identifier,
         example="2025-000123",
         about="The source's own name of the purchase; without it a user has one row for each payment_reference or day.",
     ),
-    Column("payment_method", values.text, names=("method", "medio de pago", "forma de pago"), example="transfer"),
-    Column("payment_reference", values.text, names=("payment", "operación", "referencia de pago")),
+    Column("payment_method", values.text, example="transfer"),
+    Column("payment_reference", values.identifier),
     Column(
         "amount_paid",
         values.money,
-        names=("amount paid", "paid", "importe", "monto", "pagado"),
         example="$ 100.000",
         about="What was paid, as people write it; stored in cents.",
     ),
-    Column("currency", currency, names=("moneda",), about="Of the amount; the organization's where it is empty."),
-    Column("purchased_on", values.date, names=("date", "fecha", "fecha de compra"), about="Kept in the metadata."),
-    Column("reason", values.text, names=("note", "motivo", "concepto"), example=OPENING),
+    Column("currency", currency, about="Of the amount; the organization's where it is empty."),
+    Column("purchased_on", values.date, about="Kept in the metadata."),
+    Column("reason", values.text, example=OPENING),
 )
 KEY: Final = (
     "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
-    f"s.\"user\" || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
+    f"coalesce(u.email, named_user.more) || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
 )
 CURRENCY: Final = "coalesce(s.currency, (SELECT currency FROM organizations WHERE id = %(tenant)s))"
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
@@ -126,8 +136,10 @@ PAID_TWICE: Final = fault(
 )
 
 
-def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
-    """What a ledger's names may be: they are indexed, so they are short."""
+def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
+    """What a ledger's names may be: they are indexed, so they are short. A purchase lies behind."""
+    if row.get("purchased_on") is not None and not begun(row["purchased_on"], now):
+        yield "purchased_on", "lies ahead", "correct it"
     if (row.get("amount_paid") or 0) < 0:
         yield "amount_paid", "is below zero", "correct it"
     if row.get("currency") is not None and row.get("amount_paid") is None:
@@ -156,7 +168,7 @@ def _believed(now: datetime) -> AbstractContextManager[object]:
 CREDITS: Final = Record(
     name="credits",
     model=CreditTransaction,
-    columns=COLUMNS,
+    columns=with_names("credits", COLUMNS),
     types={column.name: "varchar" for column in COLUMNS}
     | {"credits": "integer", "purchased_on": "date", "amount_paid": "bigint"},
     rules=rules,
@@ -171,16 +183,18 @@ CREDITS: Final = Record(
         "amount_cents": "bigint",
         "currency": "varchar",
     },
-    resolving=f"SELECT s.row, s.faulty, u.id, s.credits, {KEY}, s.purchased_on, s.payment_method, "
+    resolving=f"SELECT s.row, s.faulty, coalesce(u.id, named_user.id), s.credits, {KEY}, s.purchased_on, "
+    "s.payment_method, "
     "s.payment_reference, s.reason, s.reference, s.amount_paid, "
-    f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')}",
+    f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')} "
+    f"{named('user', 'named_user')}",
     matching="t.idempotency_key = r.idempotency_key",
     same_key="r.idempotency_key",
     key="reference",
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")}
     | {"amount_cents": ("amount_paid", "t.amount_cents"), "currency": ("currency", "t.currency")},
-    checks=(no_user("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
+    checks=(nobody("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",
     inserting="",

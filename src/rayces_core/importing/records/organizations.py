@@ -9,6 +9,7 @@ from rayces_core.fields import IntegerField
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Record, currency, fault, quoted
+from rayces_core.importing.words import named
 from rayces_core.tenancy.organization import Organization
 
 TEXTS: Final = ("name", "time_zone", "currency", "email", "phone", "address")
@@ -28,28 +29,33 @@ COLUMNS: Final = (
     Column(
         "subdomain",
         values.text,
-        names=("subdominio",),
         example="north",
         about="Where it is given it must be the bound organization's own.",
     ),
-    Column("name", values.text, names=("nombre", "centro"), example="Centro Norte"),
-    Column("time_zone", values.text, names=("zona horaria",), example="America/Argentina/Buenos_Aires"),
-    Column("currency", currency, names=("moneda",), example="ARS"),
-    Column("email", values.email, names=("e-mail", "mail", "correo"), example="hola@example.org"),
-    Column("phone", values.phone, names=("teléfono",), example="+54 11 4321-5678"),
-    Column("address", values.text, names=("dirección", "domicilio")),
-    Column("cancellation_notice_hours", values.integer, names=("horas de aviso",), example="24"),
-    Column("confirmation_hours", values.integer, names=("horas para confirmar",), example="24"),
-    Column("booking_window_days", values.integer, names=("días de anticipación",), example="90"),
-    Column("minimum_notice_minutes", values.integer, names=("aviso mínimo",), example="0"),
-    Column("start_every_minutes", values.integer, names=("turnos cada",), example="30"),
-    Column("open_holds_per_client", values.integer, names=("reservas por cliente",)),
-    Column("future_sessions_per_client", values.integer, names=("turnos por cliente",)),
-    Column("correction_days", values.integer, names=("días para corregir",), example="7"),
-    Column("reminder_quiet_minutes", values.integer, names=("minutos sin recordatorio",), example="60"),
-    Column("book_prospects", values.boolean, names=("evaluaciones",), example="yes"),
+    Column("name", values.text, example="Centro Norte"),
+    Column("time_zone", values.text, example="America/Argentina/Buenos_Aires"),
+    Column("currency", currency, example="ARS"),
+    Column("email", values.email, example="hola@example.org"),
+    Column("phone", values.phone, example="+54 11 4321-5678"),
+    Column("address", values.text),
+    Column("cancellation_notice_hours", values.integer, example="24"),
+    Column("confirmation_hours", values.integer, example="24"),
+    Column("booking_window_days", values.integer, example="90"),
+    Column("minimum_notice_minutes", values.integer, example="0"),
+    Column("start_every_minutes", values.integer, example="30"),
+    Column("open_holds_per_client", values.integer),
+    Column("future_sessions_per_client", values.integer),
+    Column("correction_days", values.integer, example="7"),
+    Column("reminder_quiet_minutes", values.integer, example="60"),
+    Column("book_prospects", values.boolean, example="yes"),
+    Column(
+        "country",
+        values.country,
+        example="AR",
+        about="Two letters; by its habits phones and dates are read. That of the time zone where it is empty.",
+    ),
 )
-SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean"}
+SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean", "country": "varchar"}
 MERGED: Final = (
     "t.settings || jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', r.{name}" for name in SETTINGS) + "))"
 )
@@ -93,7 +99,7 @@ UNKNOWN_ZONE: Final = fault(
 ORGANIZATIONS: Final = Record(
     name="organizations",
     model=Organization,
-    columns=COLUMNS,
+    columns=named("organizations", COLUMNS),
     types={"subdomain": "varchar", **dict.fromkeys(TEXTS, "varchar"), **SETTINGS},
     fields={name: getattr(Organization, name) for name in TEXTS} | dict.fromkeys(HOURS, IntegerField()),
     resolved={**dict.fromkeys(TEXTS, "varchar"), **SETTINGS},

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Fault, Record, currency, no_user, user
+from rayces_core.importing.words import named
 from rayces_core.models.professional import Professional
 
 COLUMNS: Final = (
@@ -16,45 +17,40 @@ COLUMNS: Final = (
         "email",
         values.email,
         required=True,
-        names=("e-mail", "mail", "professional", "correo", "correo electrónico", "profesional"),
         example="eva.luna@example.org",
         about="The address of the user, who must be there already.",
     ),
-    Column("title", values.text, names=("título",), example="Lic."),
-    Column("specialization", values.text, names=("speciality", "specialty", "especialidad"), example="speech therapy"),
-    Column("bio", values.text, names=("biography", "biografía", "presentación")),
-    Column("license_number", values.text, names=("license", "licence", "matrícula"), example="MN 12345"),
+    Column("title", values.text, example="Lic."),
+    Column("specialization", values.text, example="speech therapy"),
+    Column("bio", values.text),
+    Column("license_number", values.identifier, example="MN 12345"),
     Column(
         "weekly_schedule",
         values.document,
-        names=("schedule", "horarios", "agenda"),
         example='{"monday": [{"start": "09:00", "end": "13:00"}]}',
         about="JSON: weekday to its windows.",
     ),
     Column(
         "blocked_dates",
         values.document,
-        names=("holidays", "fechas bloqueadas"),
         example='["2026-12-25"]',
         about="JSON: a list of days or of periods with start and end.",
     ),
     Column(
         "session_duration_minutes",
         values.integer,
-        names=("duration", "session duration", "duración", "duración de la sesión"),
         example="45",
     ),
-    Column("buffer_minutes", values.integer, names=("buffer", "descanso", "pausa"), example="15"),
-    Column("active", values.boolean, names=("activo", "activa"), example="yes"),
-    Column("accepts_new_clients", values.boolean, names=("accepts new", "acepta nuevos", "acepta pacientes")),
+    Column("buffer_minutes", values.integer, example="15"),
+    Column("active", values.boolean, example="yes"),
+    Column("accepts_new_clients", values.boolean),
     Column(
         "session_price",
         values.money,
-        names=("price", "fee", "precio", "honorarios", "session_price_cents"),
         example="$ 12.500,50",
         about="The price of a session as people write it; stored in cents.",
     ),
-    Column("currency", currency, names=("moneda",), example="ARS"),
+    Column("currency", currency, example="ARS"),
 )
 
 PLAIN: Final = ("title", "specialization", "bio", "license_number", "currency")
@@ -87,7 +83,7 @@ STORED: Final = (*TYPES, "session_price_cents")
 PROFESSIONALS: Final = Record(
     name="professionals",
     model=Professional,
-    columns=COLUMNS,
+    columns=named("professionals", COLUMNS),
     types={"email": "varchar", **TYPES, "session_price": "integer"},
     fields={name: getattr(Professional, name) for name in TYPES} | {"session_price": Professional.session_price_cents},
     rules=rules,

@@ -7,23 +7,26 @@ from typing import Final
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.record import Record, fault, missing, no_user, quoted, user
+from rayces_core.importing.words import named
 from rayces_core.models.social import Like, Post
 
 AUTHOR: Final = Column(
     "author",
     values.email,
     required=True,
-    names=("email", "autor", "autora", "post_author"),
     example="ana.paz@example.org",
     about="The e-mail address of who wrote the post.",
 )
 POSTS: Final = Record(
     name="posts",
     model=Post,
-    columns=(
-        AUTHOR,
-        Column("content", values.text, required=True, names=("text", "contenido", "texto"), example="Hola"),
-        Column("created_at", values.moment, required=True, names=("date", "fecha"), example="03/03/2026 14:00"),
+    columns=named(
+        "posts",
+        (
+            AUTHOR,
+            Column("content", values.text, required=True, example="Hola"),
+            Column("created_at", values.moment, required=True, example="03/03/2026 14:00"),
+        ),
     ),
     types={"author": "varchar", "content": "varchar", "created_at": "timestamptz"},
     fields={"content": Post.content, "created_at": Post.created_at},
@@ -50,13 +53,14 @@ SEVERAL: Final = fault(
 LIKES: Final = Record(
     name="likes",
     model=Like,
-    columns=(
-        Column("user", values.email, required=True, names=("email", "usuario"), example="leo.paz@example.org"),
-        AUTHOR,
-        Column(
-            "post_created_at", values.moment, required=True, names=("post date", "fecha"), example="03/03/2026 14:00"
+    columns=named(
+        "likes",
+        (
+            Column("user", values.email, required=True, example="leo.paz@example.org"),
+            AUTHOR,
+            Column("post_created_at", values.moment, required=True, example="03/03/2026 14:00"),
+            Column("post_content", values.text, about="Needed where a moment has several."),
         ),
-        Column("post_content", values.text, names=("post", "contenido"), about="Needed where a moment has several."),
     ),
     types={"user": "varchar", "author": "varchar", "post_created_at": "timestamptz", "post_content": "varchar"},
     resolved={"user_id": "bigint", "post_id": "bigint", "author_id": "bigint", "posts": "bigint"},

@@ -6,23 +6,51 @@ A student comes in any state of admission, with the journal of the shortest way 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Fault, Record, fault, folded, no_user, quoted, user
+from rayces_core.importing.names import BY_FULL_NAME, FULL_NAME, person
+from rayces_core.importing.record import Fault, Record, begun, fault, folded, quoted, user
+from rayces_core.importing.records.contacts import (
+    CONTACT_CHECKS,
+    CONTACT_COLUMNS,
+    CONTACT_NAMES,
+    FACTS,
+    JOINED,
+    MAKING,
+    NEWCOMERS,
+    TO_BE_MADE,
+)
+from rayces_core.importing.records.people import named, nobody
+from rayces_core.importing.words import named as with_names
 from rayces_core.models.student import AdmissionState, Student
+from rayces_core.models.user import User
 
 STATES: Final = {
-    "prospect": ("prospect", "prospecto", "interesado", "interesada"),
+    "prospect": ("prospect", "prospecto", "interesado", "interesada", "interessado", "interessada"),
     "applied": ("applied", "solicitó", "postulado", "postulada"),
-    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera"),
+    "waitlisted": ("waitlisted", "waiting", "en espera", "lista de espera", "em espera"),
     "admitted": ("admitted", "admitido", "admitida"),
-    "enrolled": ("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
-    "on_leave": ("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida"),
-    "discharged": ("discharged", "alta", "dado de alta", "egresado", "egresada", "baja"),
-    "rejected": ("rejected", "rechazado", "rechazada"),
+    "enrolled": (
+        *("enrolled", "active", "inscripto", "inscripta", "inscrito", "inscrita", "activo", "activa"),
+        *("matriculado", "matriculada", "ativo", "ativa"),
+    ),
+    "on_leave": (
+        *("on_leave", "on leave", "licencia", "de licencia", "suspendido", "suspendida", "baja temporal"),
+        *("de licença", "licença", "afastado", "afastada"),
+    ),
+    "discharged": (
+        *("discharged", "egresado", "egresada", "baja", "de baja", "dado de baja", "dada de baja", "baja definitiva"),
+        *("alta médica", "alta terapéutica", "desligado", "desligada", "left"),
+    ),
+    "rejected": ("rejected", "rechazado", "rechazada", "rejeitado", "rejeitada"),
+}
+ASKED: Final = {
+    **asked("alta", "de alta", "dado de alta", "dada de alta", means=("enrolled", "discharged")),
+    **asked("inactive", "inactivo", "inactiva", "inativo", "inativa", means=("discharged", "on_leave")),
 }
 
 # State → the events that lead there from the first one, each with the column that dates it.
@@ -51,49 +79,44 @@ STEPS: Final = ", ".join(
 )
 
 COLUMNS: Final = (
-    Column("first_name", values.text, required=True, names=("first name", "nombre", "nombres"), example="Luz"),
-    Column("last_name", values.text, required=True, names=("last name", "surname", "apellido"), example="Sosa"),
+    Column("first_name", values.text, required=True, example="Luz"),
+    Column("last_name", values.text, required=True, example="Sosa"),
     Column(
         "date_of_birth",
         values.date,
-        names=("birth date", "birthday", "dob", "fecha de nacimiento", "nacimiento"),
         example="31/12/2019",
         about="With the name it is what a student is known by.",
     ),
-    Column("grade_level", values.text, names=("grade", "grado", "curso", "sala"), example="sala de 5"),
+    Column("grade_level", values.identifier, example="sala de 5"),
     Column(
         "primary_contact",
-        values.email,
-        names=("contact", "guardian", "email", "responsable", "contacto", "contacto principal", "correo"),
+        person,
         example="ana.paz@example.org",
-        about="The e-mail address of the user to contact, who must be there already.",
+        about="The user to contact, by e-mail address or name; made where name or phone stand beside an address.",
     ),
     Column(
         "secondary_contact",
-        values.email,
-        names=("second contact", "segundo contacto", "contacto secundario"),
+        person,
         example="",
-        about="The e-mail address of another user to contact.",
+        about="Another user to contact, as the primary one.",
     ),
-    Column("medical_notes", values.text, names=("medical", "notas médicas", "salud", "diagnóstico")),
-    Column("educational_notes", values.text, names=("educational", "notas educativas", "escuela")),
+    Column("medical_notes", values.text),
+    Column("educational_notes", values.text),
     Column(
         "emergency_contacts",
         values.document,
-        names=("contactos de emergencia",),
         about="JSON: a list of name, relationship, phone and email.",
     ),
-    Column("documents", values.document, names=("documentos",), about="JSON: name to url, uploaded_at and kind."),
+    Column("documents", values.document, about="JSON: name to url, uploaded_at and kind."),
     Column(
         "admission_state",
-        values.choice(STATES),
-        names=("state", "status", "estado", "admisión"),
+        Choice(STATES, ASKED),
         example="enrolled",
         about="prospect (the default), applied, waitlisted, admitted, enrolled, on_leave, discharged or rejected.",
     ),
-    Column("admission_date", values.date, names=("admitted on", "fecha de admisión", "fecha de ingreso", "ingreso")),
-    Column("discharge_date", values.date, names=("discharged on", "fecha de alta", "fecha de egreso", "egreso")),
-    Column("on_leave_until", values.date, names=("away until", "de licencia hasta", "licencia hasta")),
+    Column("admission_date", values.date),
+    Column("discharge_date", values.date),
+    Column("on_leave_until", values.date),
 )
 
 TEXTS: Final = ("first_name", "last_name", "grade_level", "medical_notes", "educational_notes", "admission_state")
@@ -108,6 +131,8 @@ OPTIONAL: Final = (
 
 
 LONGEST: Final = 200  # names are indexed
+BEHIND_BIRTH: Final = ("admission_date", "discharge_date")
+OLDEST: Final = 120  # years; hardly anybody has lived longer
 TWINS: Final = fault(
     "last_name",
     "r.name_key",
@@ -128,9 +153,22 @@ LEFT_BEFORE: Final = fault(
     "WHERE coalesce(r.discharge_date, t.discharge_date) < coalesce(r.admission_date, t.admission_date)",
 )
 
+# One that is there as it is stays; the application alone could have made it.
+STILL_HERE: Final = fault(
+    "discharge_date",
+    "r.discharge_date",
+    "'does not go with the state ' || coalesce(r.admission_state, t.admission_state, 'prospect')",
+    quoted("empty it, or correct the state"),
+    "FROM resolved AS r LEFT JOIN students AS t ON t.organization_id = %(tenant)s AND t.id = r.existing_id "
+    "WHERE coalesce(r.admission_state, t.admission_state, 'prospect') <> 'discharged' "
+    "AND r.discharge_date IS DISTINCT FROM t.discharge_date AND r.discharge_date IS NOT NULL AND NOT r.faulty",
+)
 
-def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+
+def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     """What the values of a student say about each other."""
+    if (born := row.get("date_of_birth")) is not None:
+        yield from _life(born, row, now)
     admitted, discharged = row.get("admission_date"), row.get("discharge_date")
     if admitted and discharged and discharged < admitted:
         yield "discharge_date", "is before the admission_date", "correct one of the two"
@@ -143,17 +181,40 @@ def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
             yield name, f"has more than {LONGEST} characters", "shorten it"
 
 
+def _life(born: date, row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
+    if not begun(born, now):
+        yield "date_of_birth", "lies ahead", "correct it, with four digits of the year"
+    if now.year - born.year > OLDEST:
+        yield "date_of_birth", f"is more than {OLDEST} years ago", "correct it, or empty it"
+    for name in BEHIND_BIRTH:
+        if name in row and row[name] < born:
+            yield name, "is before the date_of_birth", "correct one of the two"
+
+
+def _found(contact: str) -> str:
+    """The id of a contact: found by address or name, or of a user who is made when the row is written."""
+    made = f"CASE WHEN new_{contact}.email IS NOT NULL THEN {TO_BE_MADE} END"
+    return f"coalesce({contact}.id, named_{contact}.id, {made})"
+
+
 STUDENTS: Final = Record(
     name="students",
     model=Student,
-    columns=COLUMNS,
-    types={**PLAIN, **dict.fromkeys(CONTACTS, "varchar")},
-    fields={name: getattr(Student, name) for name in PLAIN},
+    columns=with_names("students", COLUMNS),
+    also=with_names("students", (FULL_NAME, *CONTACT_COLUMNS)),
+    ways=(BY_FULL_NAME,),
+    types={**PLAIN, **dict.fromkeys((*CONTACTS, *CONTACT_NAMES), "varchar")},
+    fields={name: getattr(Student, name) for name in PLAIN}
+    | {
+        name: getattr(User, name.split("contact_", 1)[1]) for name in CONTACT_NAMES if not name.endswith("contact_name")
+    },
     rules=rules,
-    resolved={**PLAIN, **{f"{name}_id": "bigint" for name in CONTACTS}, "name_key": "text"},
-    resolving=f"SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in PLAIN)}, first.id, second.id, "
-    f"{folded('s.first_name', 's.last_name')} FROM staged AS s "
-    f"{user('primary_contact', 'first')} {user('secondary_contact', 'second')}",
+    resolved={**PLAIN, **{f"{name}_id": "bigint" for name in CONTACTS}, "name_key": "text", "contacts": "jsonb"},
+    resolving=f"WITH {NEWCOMERS} SELECT s.row, s.faulty, {', '.join(f's.{name}' for name in PLAIN)}, "
+    f"{_found('primary_contact')}, {_found('secondary_contact')}, "
+    f"{folded('s.first_name', 's.last_name')}, {FACTS} FROM staged AS s "
+    + " ".join(f"{user(name, name)} {named(name, f'named_{name}')}" for name in CONTACTS)
+    + f" {JOINED}",
     matching=f"{folded('t.first_name', 't.last_name')} = r.name_key "
     "AND t.date_of_birth IS NOT DISTINCT FROM r.date_of_birth",
     same_key="r.name_key, coalesce(r.date_of_birth, '-infinity')",
@@ -166,11 +227,13 @@ STUDENTS: Final = Record(
     fixed=("admission_state", "on_leave_until"),
     why_fixed="admission changes by its events alone; leave the column out, or call the event",
     checks=(
-        no_user("primary_contact", "primary_contact_id"),
-        no_user("secondary_contact", "secondary_contact_id"),
+        *(nobody(name, f"{name}_id") for name in CONTACTS),
+        *CONTACT_CHECKS,
         TWINS,
         LEFT_BEFORE,
+        STILL_HERE,
     ),
+    preparing=MAKING,
     inserting=f"""
         WITH made AS (
             INSERT INTO students (

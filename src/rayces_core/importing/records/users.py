@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from rayces_core.importing import values
+from rayces_core.importing.choices import Choice, asked
 from rayces_core.importing.columns import Column
-from rayces_core.importing.record import Record
+from rayces_core.importing.names import BY_FULL_NAME, TWO_COLUMNS, USERS_NAME
+from rayces_core.importing.record import Fault, Record
+from rayces_core.importing.words import named
 from rayces_core.models.user import Role, User
 
 ROLES: Final = {
-    Role.GUARDIAN: ("guardian", "parent", "tutor", "familiar", "responsable", "cliente", "client"),
-    Role.PROFESSIONAL: ("professional", "profesional", "terapeuta", "therapist"),
-    Role.STAFF: ("staff", "secretaria", "secretaría", "recepción", "equipo"),
+    Role.GUARDIAN: (
+        *("guardian", "parent", "mother", "father", "familiar", "responsable", "cliente", "client", "madre", "padre"),
+        *("tutor legal", "responsável", "mãe", "pai"),
+    ),
+    Role.PROFESSIONAL: ("professional", "profesional", "terapeuta", "therapist", "profissional"),
+    Role.STAFF: ("staff", "secretaria", "secretaría", "secretary", "recepción", "equipo"),
     Role.ADMIN: ("admin", "administrator", "administrador", "administradora"),
+}
+_STUDENT: Final = "is no role of a user; import students as students, and leave the row out here"
+ASKED: Final = {
+    **asked("tutor", "tutora", means=("guardian", "professional")),
+    **asked(
+        *("teacher", "docente", "profesor", "profesora", "maestro", "maestra", "professor", "professora"),
+        means=("professional", "staff"),
+    ),
+    **asked("administrativo", "administrativa", "administración", "administrative", means=("staff", "admin")),
+    **dict.fromkeys(("student", "alumno", "alumna", "estudiante", "paciente", "patient", "aluno", "aluna"), _STUDENT),
 }
 
 COLUMNS: Final = (
@@ -21,32 +39,39 @@ COLUMNS: Final = (
         "email",
         values.email,
         required=True,
-        names=("e-mail", "mail", "email address", "correo", "correo electrónico"),
         example="ana.paz@example.org",
         about="The address; it is what a user is known by.",
     ),
-    Column("first_name", values.text, names=("first name", "given name", "nombre", "nombres"), example="Ana"),
-    Column("last_name", values.text, names=("last name", "surname", "apellido", "apellidos"), example="Paz"),
+    Column("first_name", values.text, example="Ana"),
+    Column("last_name", values.text, example="Paz"),
     Column(
         "phone",
         values.phone,
-        names=("telephone", "mobile", "teléfono", "celular", "móvil"),
         example="+54 11 4321-5678",
         about="Read by the habits of the organization's country where the country code is missing.",
     ),
     Column(
         "role",
-        values.choice(ROLES),
-        names=("rol", "perfil", "tipo"),
+        Choice(ROLES, ASKED),
         example="guardian",
         about="guardian (the default), professional, staff or admin.",
     ),
 )
 
+
+def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
+    """What the values of a user say about each other."""
+    if row.get("last_name") is None and "," in (row.get("first_name") or ""):
+        yield "first_name", "has a comma and stands without a last name: it is a whole one", TWO_COLUMNS
+
+
 USERS: Final = Record(
     name="users",
     model=User,
-    columns=COLUMNS,
+    columns=named("users", COLUMNS),
+    also=named("users", (USERS_NAME,)),
+    ways=(BY_FULL_NAME,),
+    rules=rules,
     types=dict.fromkeys(("email", "first_name", "last_name", "phone"), "varchar") | {"role": "smallint"},
     fields={name: getattr(User, name) for name in ("email", "first_name", "last_name", "phone", "role")},
     resolved=dict.fromkeys(("email", "first_name", "last_name", "phone"), "varchar") | {"role": "smallint"},
