@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2.extensions import STATUS_BEGIN, STATUS_READY
 
 from rayces_core import Database, Organization, Student, User
+from rayces_core.cli import interrupt
 from rayces_core.importing.records import RECORDS
 from tests.cli.forked import Forked
 from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal
@@ -175,6 +177,23 @@ def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
         facts = json.loads(bare(*words, "--resume", "--json").out)
         assert (facts["resumed_after"], facts["created"]) == (kept + 1, rows - kept)
         assert User.select().count() == rows
+
+
+@pytest.mark.parametrize("waits", [1, 9, 20])
+def test_ctrl_c_just_before_the_wait_for_the_server_is_an_interruption_too(
+    bare: Terminal, north: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: int
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("email,first_name\nana@example.org,Ana\n")
+    left = iter(range(waits))
+
+    def pressed(connection: Any) -> None:
+        if connection.status in (STATUS_READY, STATUS_BEGIN) and next(left, 0) == waits - 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupt, "_deadline", pressed)
+    ran = bare("import", "users", str(path), "--tenant", "north")
+    assert (ran.code, ran.err.splitlines()[-1]) == (130, "rayces: interrupted")
 
 
 def _wait_for(process: Any, condition: Any) -> None:
