@@ -35,7 +35,7 @@ def identifier(value: Any, reading: Reading) -> str:
 
 def external_id(value: Any, reading: Reading) -> str:
     """Read the key by which another program knows a row."""
-    written = values.text(value, reading)
+    written = values.identifier(value, reading)
     if len(written) > LONGEST_EXTERNAL_ID:
         raise ValueError(f"has more than {LONGEST_EXTERNAL_ID} characters; shorten it")
     return written
