@@ -87,6 +87,7 @@ def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(c
         "request_fingerprint": None,
         "reminder_minutes": None,
         "allows_overlap": False,
+        "external_id": None,
         "created_at": NOW,
         "updated_at": NOW,
     }
