@@ -34,6 +34,27 @@ def test_the_country_of_the_time_zone_decides(zone, written, stored):
     assert phone(written, of(zone)) == stored
 
 
+@pytest.mark.parametrize(
+    ("zone", "written", "stored"),
+    [
+        ("America/Mexico_City", "044 55 1234 5678", "+525512345678"),
+        ("America/Mexico_City", "01 (33) 1234-5678", "+523312345678"),
+        ("America/Mexico_City", 5215512345678.0, "+525512345678"),
+        ("America/Argentina/Buenos_Aires", "+52 1 55 1234 5678", "+525512345678"),
+        ("America/Santiago", "09 8765 4321", "+56987654321"),
+        ("America/Santiago", "02 2345 6789", "+56223456789"),
+    ],
+)
+def test_a_prefix_that_was_dialled_formerly_comes_off_a_whole_number(zone, written, stored):
+    assert phone(written, of(zone)) == stored
+
+
+@pytest.mark.parametrize("written", ["1 55 1234 5678", "044 1234 5678", "044 55 1234 5678 9", "+52 1 55 1234"])
+def test_a_prefix_does_not_make_a_number_of_what_is_none(written):
+    with pytest.raises(ValueError, match=r"digits|number"):
+        phone(written, of("America/Mexico_City"))
+
+
 def test_a_region_goes_before_the_country_of_the_time_zone():
     assert phone("2410 0000", Reading(ARGENTINA.zone, region="UY")) == "+59824100000"
 

@@ -56,7 +56,14 @@ state = values.choice({"on_leave": ("licencia", "de licencia"), "enrolled": ("in
         (values.money, "12 345,60", 1234560),
         (values.money, 1234.1, 123410),
         (values.money, Decimal("0.07"), 7),
+        (values.money, 3750.2999999999997, 375030),  # what 3 * 1250.1 is to a program
+        (values.money, "0.30000000000000004", 30),
         (values.boolean, "Sí", True),
+        (values.boolean, "Sim", True),
+        (values.boolean, "Não", False),
+        (values.boolean, "inativa", False),
+        (values.boolean, "1.0", True),  # as a data frame writes yes where another row is empty
+        (values.boolean, "0.0", False),
         (values.boolean, "x", True),
         (values.boolean, "VERDADERO", True),
         (values.boolean, SheetNumber(0), False),

@@ -22,7 +22,7 @@ _TIME: Final = re.compile(
     r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,6})[0-9]*)?)?(?: ?(a|p)\.? ?m\.?)?(?: ?h(?:s|rs)?\.?)?"
     r"(?: ?(z|utc|gmt|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 )
-_SPLIT: Final = re.compile(r"(.+?)(?:t|,? (?:a las )?)([0-9]{1,2}:.*)", re.DOTALL)
+_SPLIT: Final = re.compile(r"(.+?)(?:t|,? (?:a las |as |at )?)([0-9]{1,2}:.*)", re.DOTALL)
 
 
 def date(value: Any, reading: Reading) -> dt.date:

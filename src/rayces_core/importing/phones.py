@@ -25,6 +25,11 @@ _LABELS: Final = frozenset(
 )
 _BEFORE: Final = re.compile(r"[^+\d]*")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+# What was dialled before a whole number of the country, by its code, until its plan was changed: 044 55 1234 5678.
+_FORMERLY: Final = {
+    52: re.compile(r"(?:(?:00)?521|(?:52)?(?:01|044|045))([0-9]{10})"),
+    56: re.compile(r"(?:56)?0([0-9]{9})"),
+}
 _SECOND: Final = re.compile(r"[;,]\s*\d|[\\/]\s*x")
 
 
@@ -51,6 +56,8 @@ def _phone(written: str, country: str | None) -> str:
     except phonenumbers.NumberParseException as error:
         raise ValueError(_unparsed(written, known, error.error_type)) from None
     if not phonenumbers.is_valid_number(number):
+        number = _without_former_prefix(written, number) or number
+    if not phonenumbers.is_valid_number(number):
         raise ValueError(_invalid(written, known, number))
     bare = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{bare};ext={number.extension}" if number.extension else bare
@@ -63,6 +70,14 @@ def _refuse_words(written: str, country: str | None) -> None:
         raise ValueError(f"{written!r:.60} has words beside the number; write it as {_example(country)}")
     if _SECOND.search(written) and ";ext=" not in written and "phone-context" not in written:
         raise ValueError(f"{written!r:.60} has more than one number; keep one of them")
+
+
+def _without_former_prefix(written: str, number: Any) -> Any | None:
+    import phonenumbers
+
+    former = _FORMERLY.get(number.country_code)
+    found = former and former.fullmatch("".join(character for character in written if character.isdigit()))
+    return phonenumbers.parse(f"+{number.country_code}{found[1]}") if found else None
 
 
 def _unparsed(written: str, country: str | None, kind: int) -> str:

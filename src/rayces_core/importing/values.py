@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -45,16 +45,27 @@ T = TypeVar("T")
 
 LONGEST_NUMBER: Final = 60
 LARGEST_INTEGER: Final = 2**63 - 1  # of a bigint
+_SHOWN: Final = Context(prec=15)
+_COMPUTED_BELOW: Final = 10**9  # six decimals at least are shown of these, so that no cent is rounded away
 _ENCLOSED: Final = re.compile(r"(?:[^<>@,;]*\s|\"[^<>@\"]*\"\s*)?<\s*([^<>\s]+)\s*>")
 _NUMBER: Final = re.compile(r"[+-]?[0-9][0-9., ']*")
 _SIGNS: Final = ("US$", "U$S", "AR$", "R$", "$", "€", "£")
 _CODE: Final = re.compile(r"([A-Z]{3})?\s*(.*?)\s*([A-Z]{3})?", re.DOTALL)
 
-YES: Final = frozenset(("true", "t", "yes", "y", "si", "s", "verdadero", "v", "x", "1", "on", "activo", "activa")) | {
-    "✓",
-    "✔",
-}
-NO: Final = frozenset(("false", "f", "no", "n", "falso", "0", "off", "-", "inactivo", "inactiva"))
+YES: Final = frozenset(
+    (
+        *("true", "t", "yes", "y", "on", "x", "1", "✓", "✔"),
+        *("si", "s", "verdadero", "v", "activo", "activa"),
+        *("sim", "verdadeiro", "ativo", "ativa"),
+    )
+)
+NO: Final = frozenset(
+    (
+        *("false", "f", "no", "n", "off", "0", "-"),
+        *("falso", "inactivo", "inactiva"),
+        *("nao", "inativo", "inativa"),
+    )
+)
 
 
 def email(value: Any, reading: Reading) -> str:
@@ -94,13 +105,20 @@ def money(value: Any, reading: Reading) -> int:
 
     Refuses more than two decimals and another currency than `reading.currency`.
     """
-    amount = _decimal(_without_currency(value, reading), reading)
+    amount = _as_shown(_decimal(_without_currency(value, reading), reading))
     cents = amount * 100
     if cents != cents.to_integral_value():
         raise ValueError(f"{amount:f} has more than two decimals; round it")
     if abs(cents) > LARGEST_INTEGER:
         raise ValueError("is too large for an amount; correct it")
     return int(cents)
+
+
+def _as_shown(amount: Decimal) -> Decimal:
+    """A sum that a program computed, 3750.2999999999997, as a spreadsheet shows it: with fifteen digits, 3750.3."""
+    if len(amount.as_tuple().digits) > _SHOWN.prec and abs(amount) < _COMPUTED_BELOW:
+        return _SHOWN.plus(amount)
+    return amount
 
 
 def _without_currency(value: Any, reading: Reading) -> Any:
@@ -178,10 +196,10 @@ def _decimal_mark(written: str, reading: Reading) -> str:
 
 
 def boolean(value: Any, reading: Reading) -> bool:
-    """Give yes or no, from words in English and Spanish, x, 1 and 0."""
+    """Give yes or no, from words in English, Spanish and Portuguese, x, 1 and 0; a data frame writes these as 1.0 and 0.0."""
     if type(value) is bool:
         return value
-    return _boolean(text(value, reading))
+    return _boolean(identifier(value, reading))
 
 
 @lru_cache(maxsize=1024)
