@@ -64,6 +64,31 @@ def test_another_key_is_another_child_and_never_a_change(db: Database, a: Any, u
         assert children() == [("8", "Luz", None)]
 
 
+@pytest.mark.parametrize("how", [{"key": "external_id"}, {"key": "external_id", "update": True}, {"update": True}])
+def test_a_key_that_lost_its_zeros_is_neither_another_child_nor_a_change(
+    db: Database, a: Any, how: dict[str, Any]
+) -> None:
+    with db.tenant(a):
+        importing.run([child("007"), child("0012", "Ana"), child("13", "Teo")], Student, key="external_id")
+        ana = Student.get(first_name="Ana")
+        rows = [child("7"), child("012", "Anita") | {"id": ana.id}, child("13", "Teo"), child("1", "Eva")]
+        report = importing.run(rows, Student, on_error="skip", **how)
+        assert {row for row, column in told(report) if column == "external_id"} == {1, 2}
+        assert "may have lost its zeros: 007 is here the key of the student Luz Sosa" in {
+            problem.problem for problem in report.problems
+        }
+        assert children() == [("007", "Luz", None), ("0012", "Ana", None), ("13", "Teo", None), ("1", "Eva", None)]
+
+
+def test_an_export_whose_keys_lost_their_zeros_changes_none(db: Database, a: Any, tmp_path: Path) -> None:
+    with db.tenant(a):
+        importing.run([child("007")], Student, key="external_id")
+        sheet = corrected(tmp_path / "zeros.csv", Student, {(2, "external_id"): "7", (2, "grade_level"): "2"})
+        report = importing.run(sheet, Student, update=True, on_error="skip")
+        assert told(report) == [(2, "external_id")]
+        assert children() == [("007", "Luz", None)]
+
+
 def test_a_key_is_one_rows_alone(db: Database, a: Any) -> None:
     with db.tenant(a):
         importing.run([child("7"), child("8", "Ana")], Student)

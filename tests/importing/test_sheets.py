@@ -286,3 +286,22 @@ def test_a_workbook_with_a_password_and_a_text_document_are_named_as_what_they_a
             new.writestr("content.xml", b"\x8f\x01 encrypted")
         with pytest.raises(SourceError, match=expected):
             open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "shape", "shown"), [(123, "00000", "00123"), (7, "000", "007"), (0, "0000", "0000")]
+)
+def test_the_zeros_that_a_cell_shows_before_its_number_are_read(
+    tmp_path: Path, number: int, shape: str, shown: str
+) -> None:
+    path = tmp_path / "padded.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["legajo", "apellido", "cuotas"])
+        sheet.write_row(1, 0, [number, "Sosa"], book.add_format({"num_format": shape}))
+        sheet.write_number(1, 2, number, book.add_format({"num_format": "#,##0"}))
+        sheet.write_formula(2, 0, "=1+1", book.add_format({"num_format": shape}), 2)
+        sheet.write_number(3, 0, 12345678, book.add_format({"num_format": shape}))
+    rows = [values for batch in open_source(path).batches() for _, values in batch]
+    assert rows[0] == [shown, "Sosa", number]
+    assert [row[0] for row in rows[1:]] == ["2".zfill(len(shape)), 12345678]

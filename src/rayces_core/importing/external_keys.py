@@ -11,7 +11,7 @@ from rayces_core.importing.record import Record, fault, quoted
 
 def of_external_ids(record: Record, knowing: Knowing) -> list[str]:
     """Statements over `resolved`, asked when it is known which rows are there already."""
-    statements = [_of_another(record, knowing)]
+    statements = [_of_another(record, knowing), _without_zeros(record)]
     if knowing.by_external_id:
         statements.append(_missing())
     if knowing.by_external_id and record.unique:
@@ -30,6 +30,21 @@ def _of_another(record: Record, knowing: Knowing) -> str:
         quoted(f"correct it;{by_it} or leave the row out"),
         f"FROM resolved AS r JOIN {record.table} AS t ON t.organization_id = %(tenant)s "
         "AND t.external_id = r.external_id WHERE t.id IS DISTINCT FROM r.existing_id AND NOT r.faulty",
+    )
+
+
+def _without_zeros(record: Record) -> str:
+    """A spreadsheet that opens a CSV makes 7 of 007: that is no other row, and no correction of the key."""
+    return fault(
+        EXTERNAL,
+        "r.external_id",
+        f"{quoted('may have lost its zeros: ')} || t.external_id || "
+        f"{quoted(f' is here the key of the {record.singular} ')} || {record.name_of}",
+        quoted("format the column as text and write the zeros anew, or leave the column out"),
+        f"FROM resolved AS r JOIN {record.table} AS t ON t.organization_id = %(tenant)s "
+        "AND ltrim(t.external_id, '0') = ltrim(r.external_id, '0') AND t.external_id ~ '^0+[1-9][0-9]*$' "
+        "WHERE length(r.external_id) < length(t.external_id) AND NOT r.faulty AND NOT EXISTS ("
+        f"SELECT 1 FROM {record.table} AS o WHERE o.organization_id = %(tenant)s AND o.external_id = r.external_id)",
     )
 
 

@@ -196,7 +196,7 @@ def _decimal_mark(written: str, reading: Reading) -> str:
 
 
 def boolean(value: Any, reading: Reading) -> bool:
-    """Give yes or no, from words in English, Spanish and Portuguese, x, 1 and 0; a data frame writes these as 1.0 and 0.0."""
+    """Give yes or no, from words in English, Spanish and Portuguese, x, 1 and 0, which a data frame writes as 1.0."""
     if type(value) is bool:
         return value
     return _boolean(identifier(value, reading))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rayces_core.importing.columns import Unreadable
@@ -21,8 +21,9 @@ REASONS: Final = {
     FAILED: "the formula of the cell failed; mend it in the sheet",
     UNCOMPUTED: "the cell has a formula that nobody has computed; open it in a spreadsheet program and save it",
 }
+PADDED: Final = MIDNIGHT  # and how many digits the cell shows: 5 is shown as 005 by three of them
 _COLUMN_BITS: Final = 16
-_KIND_BITS: Final = 2
+_KIND_BITS: Final = 5
 
 _FORMULA: Final = re.compile(
     rb"<(?:[\w.-]+:)?c((?:\s[^>]*)?)>\s*<(?:[\w.-]+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:[\w.-]+:)?f\s*>)\s*"
@@ -31,6 +32,17 @@ _FORMULA: Final = re.compile(
 _ERROR: Final = re.compile(rb"<(?:[\w.-]+:)?c(\s(?=[^>]*\bt=[\"']e[\"'])[^>]*)>")
 _PLACE: Final = re.compile(rb"\sr\s*=\s*[\"']\s*\+?([A-Za-z]{1,3})([0-9]{1,9})\s*[\"']")
 _IS_TEXT: Final = re.compile(rb"\st\s*=\s*[\"']str[\"']")
+
+
+class Styled:
+    """What finds the cells whose style shows something else than their number: an hour, or zeros before it.
+
+    Args:
+        timed: the styles that show an hour. digits: style → how many digits it shows at least.
+    """
+
+    def __init__(self, timed: Iterable[int], digits: Mapping[int, int]) -> None:
+        self.timed, self.padded, self.digits = whole_cells(timed), whole_cells(digits), digits
 
 
 class Marks:
@@ -68,22 +80,25 @@ def marked(cell: Any, kind: int) -> Any:
     """What stands for a cell that is marked."""
     if kind == MIDNIGHT:
         return dt.datetime.combine(cell, dt.time()) if type(cell) is dt.date else cell
+    if kind > PADDED:
+        whole = type(cell) is int or (type(cell) is float and cell.is_integer())
+        return str(int(cell)).zfill(kind - PADDED) if whole and cell >= 0 else cell
     return Unreadable(REASONS[kind])
 
 
-def timed_cells(styles: frozenset[int]) -> re.Pattern[bytes] | None:
-    """What finds the cells of some styles whose value is a whole number of days."""
-    if not styles:
-        return None
+def whole_cells(styles: Iterable[int]) -> re.Pattern[bytes] | None:
+    """What finds the cells of some styles whose value is a whole number, as of days; and gives the style and it."""
     wanted = b"|".join(b"%d" % style for style in sorted(styles))
+    if not wanted:
+        return None
     return re.compile(
-        rb"<(?:[\w.-]+:)?c(\s(?=[^>]*\ss=[\"'](?:" + wanted + rb")[\"'])[^>]*)>"
+        rb"<(?:[\w.-]+:)?c(\s(?=[^>]*\ss=[\"'](" + wanted + rb")[\"'])[^>]*)>"
         rb"(?:\s*<(?:[\w.-]+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:[\w.-]+:)?f\s*>))?\s*"
-        rb"<(?:[\w.-]+:)?v(?:\s[^>]*)?>\s*[0-9]+(?:\.0*)?\s*</"
+        rb"<(?:[\w.-]+:)?v(?:\s[^>]*)?>\s*([0-9]+)(?:\.0*)?\s*</"
     )
 
 
-def note(piece: bytes, marks: Marks, timed: re.Pattern[bytes] | None, uncomputed: bool) -> None:
+def note(piece: bytes, marks: Marks, styled: Styled, uncomputed: bool) -> None:
     """Mark what a piece of a sheet's XML has; a cell that is seen twice is marked twice, which does no harm."""
     if b't="e"' in piece or b"t='e'" in piece:
         for attributes in _ERROR.findall(piece):
@@ -92,9 +107,13 @@ def note(piece: bytes, marks: Marks, timed: re.Pattern[bytes] | None, uncomputed
         for attributes, given, value in _FORMULA.findall(piece):
             if not given or _is_open(attributes, value, uncomputed):
                 _mark(marks, attributes, UNCOMPUTED)
-    if timed is not None:
-        for attributes in timed.findall(piece):
+    if styled.timed is not None:
+        for attributes, _, _ in styled.timed.findall(piece):
             _mark(marks, attributes, MIDNIGHT)
+    if styled.padded is not None:
+        for attributes, style, digits in styled.padded.findall(piece):
+            if len(digits) < (shown := styled.digits[int(style)]):
+                _mark(marks, attributes, PADDED + shown)
 
 
 def _is_open(attributes: bytes, value: bytes, uncomputed: bool) -> bool:
@@ -107,7 +126,7 @@ def _is_open(attributes: bytes, value: bytes, uncomputed: bool) -> bool:
 def _mark(marks: Marks, attributes: bytes, kind: int) -> None:
     if place := _PLACE.search(attributes):
         marks.add(int(place[2]), column_number(place[1]), kind)
-    elif kind != MIDNIGHT:
+    elif kind < MIDNIGHT:
         marks.has_unplaced = True
 
 

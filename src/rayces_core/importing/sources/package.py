@@ -18,6 +18,7 @@ MAX_PART_BYTES: Final = 64 * 1024 * 1024
 MAX_TAGS: Final = 200_000
 _WORKBOOK: Final = "xl/workbook.xml"
 _QUOTED: Final = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
+_ZEROS: Final = re.compile(r"0{2,15}")
 # Formats that the standard numbers and no workbook writes out; those between 18 and 21 show an hour and no day.
 _TIMED_FORMATS: Final = frozenset((18, 19, 20, 21, 22, 45, 46, 47))
 
@@ -36,13 +37,14 @@ class Package:
         parts: name of a sheet → name of its part in the archive.
         since_1904: whether day 0 is 1 January 1904, as on old Macs.
         uncomputed: whether its formulas wait for a program to compute them, with 0 where their values will be.
-        timed: the styles of cells that show an hour.
+        timed: the styles of cells that show an hour. digits: style → how many digits it shows of a number, by 00000.
     """
 
     parts: dict[str, str] = field(default_factory=dict)
     since_1904: bool = False
     uncomputed: bool = False
     timed: frozenset[int] = frozenset()
+    digits: dict[int, int] = field(default_factory=dict)
 
 
 def package_of(archive: ZipFile, name: str) -> Package:
@@ -65,11 +67,13 @@ def package_of(archive: ZipFile, name: str) -> Package:
     properties = next((each for tag, each in tags if tag == "workbookPr"), {})
     computing = next((each for tag, each in tags if tag == "calcPr"), {})
     styles = next((target for kind, target in links.values() if kind.endswith("/styles")), "")
+    formats = _formats(_tags(archive, names[styles], name)) if styles in names else []
     return Package(
         parts,
         since_1904=_is_set(properties.get("date1904")),
         uncomputed=_is_set(computing.get("fullCalcOnLoad")),
-        timed=_timed(_tags(archive, names[styles], name)) if styles in names else frozenset(),
+        timed=frozenset(place for place, code in enumerate(formats) if shows_hour(code)),
+        digits={place: len(code) for place, code in enumerate(formats) if _ZEROS.fullmatch(code)},
     )
 
 
@@ -120,18 +124,18 @@ def _tags(archive: ZipFile, member: str, name: str) -> Tags:
     return found
 
 
-def _timed(tags: Tags) -> frozenset[int]:
-    """The places of the cells' styles whose format shows an hour."""
-    formats = {each.get("numFmtId"): each.get("formatCode", "") for tag, each in tags if tag == "numFmt"}
-    timed = {key for key, code in formats.items() if shows_hour(code)} | {str(key) for key in _TIMED_FORMATS}
-    styles: list[str] = []
+def _formats(tags: Tags) -> list[str]:
+    """The format of each style of cells."""
+    codes = dict.fromkeys(map(str, _TIMED_FORMATS), "h")
+    codes |= {each.get("numFmtId", ""): each.get("formatCode", "") for tag, each in tags if tag == "numFmt"}
+    found: list[str] = []
     inside = False
     for tag, each in tags:
         if tag in ("cellXfs", "cellStyleXfs", "cellStyles", "dxfs"):
             inside = tag == "cellXfs"
         elif tag == "xf" and inside:
-            styles.append(each.get("numFmtId", "0"))
-    return frozenset(place for place, key in enumerate(styles) if key in timed)
+            found.append(codes.get(each.get("numFmtId", "0"), ""))
+    return found
 
 
 def shows_hour(code: str) -> bool:

@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 from rayces_core.errors import SourceError
 from rayces_core.importing.columns import SheetNumber
 from rayces_core.importing.sources.limits import ADVICE, MAX_CELLS, MAX_ROWS, MAX_SHEET_COLUMNS, MAX_TEXT_BYTES
-from rayces_core.importing.sources.marks import Marks, column_number, note, timed_cells
+from rayces_core.importing.sources.marks import Marks, Styled, column_number, note
 from rayces_core.importing.sources.merging import Merged
 from rayces_core.importing.sources.open_document import DocumentReader
 from rayces_core.importing.sources.package import Package, package_of
@@ -128,7 +128,7 @@ def _longest_shared_text(archive: ZipFile, name: str) -> int:
 
 def _check_sheet(archive: ZipFile, member: str, longest: int, package: Package, name: str) -> Marks:
     cells, last_row, last_column, columns, rest = 0, 0, 0, {b""}, b""
-    marks, timed = Marks(), timed_cells(package.timed)
+    marks, styled = Marks(), Styled(package.timed, package.digits)
     for chunk in _chunks(archive, member, name):
         piece = rest + chunk
         # A cell that the border cuts is seen whole in the next piece; counting one twice only errs towards too much.
@@ -139,7 +139,7 @@ def _check_sheet(archive: ZipFile, member: str, longest: int, package: Package, 
         for letters, digits in set(_PLACE.findall(piece)):
             last_row = max(last_row, int(digits[:12]))
             columns.add(letters)
-        note(piece, marks, timed, package.uncomputed)
+        note(piece, marks, styled, package.uncomputed)
     last_column = max(map(column_number, columns))
     area = max(last_row, 1) * max(last_column, 1)
     if last_row > MAX_ROWS or last_column > MAX_SHEET_COLUMNS or max(area, cells) > MAX_CELLS:
