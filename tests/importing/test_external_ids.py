@@ -197,3 +197,10 @@ def test_a_key_that_came_since_the_check_is_met(db: Database, a: Any) -> None:
         act = during_the_read(rows, db, a, lambda: Student.create(**other), False)
         report = importing.run(rows, Student, key="external_id", batch_rows=5, on_error="skip", progress=act)
         assert done(report) == (19, 0, 0, 1)
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "None", "<NA>", "N/A", "#N/A", "#REF!"])
+def test_a_word_for_nothing_is_no_key(db: Database, a: Any, word: str) -> None:
+    with db.tenant(a):
+        assert told(importing.check([child(word)], Student)) == [(1, "external_id")]
+        assert not importing.check([child(word)], Student, null=[word]).problems

@@ -118,3 +118,12 @@ def test_nobody_is_admitted_before_the_birth_nor_pays_tomorrow(db: Database, a: 
         User.create(email="a@x.org")
         assert told(importing.check([life], "students", now=NOW)) == [(1, "admission_date")]
         assert told(importing.check([paid], "credits", now=NOW)) == [(1, "purchased_on")]
+
+
+@pytest.mark.parametrize("written", ["10.000", "8,000", "120.000"])
+def test_credits_in_thousandths_are_not_taken_for_thousands(db: Database, a: Any, written: str) -> None:
+    with db.tenant(a):
+        User.create(email="ana@example.org", first_name="Ana", last_name="Paz")
+        report = importing.check([{"user": "ana@example.org", "credits": written}], CreditTransaction, now=NOW)
+        assert told(report) == [(1, "credits")]
+        assert "a thousand times as many" in report.problems[0].problem

@@ -15,6 +15,7 @@ from rayces_core.importing import values
 from rayces_core.importing.columns import Reading, Unreadable
 from rayces_core.importing.sources import open_source
 from rayces_core.models.credit import CreditTransaction
+from tests.importing.writers import write
 
 FILES = Path(__file__).parent / "files"
 READING = Reading(ZoneInfo("UTC"))
@@ -305,3 +306,24 @@ def test_the_zeros_that_a_cell_shows_before_its_number_are_read(
     rows = [values for batch in open_source(path).batches() for _, values in batch]
     assert rows[0] == [shown, "Sosa", number]
     assert [row[0] for row in rows[1:]] == ["2".zfill(len(shape)), 12345678]
+
+
+def test_the_same_zeros_of_a_document_are_read(tmp_path: Path) -> None:
+    cells = '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p></table:table-cell>'
+    path = write(tmp_path / "padded.ods", ["legajo", "apellido"], [["LEGAJO", "Sosa"]])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    whole = parts["content.xml"]
+    begin = whole.rindex("<table:table-cell", 0, whole.index("LEGAJO"))
+    end = whole.index("</table:table-cell>", begin) + len("</table:table-cell>")
+    parts["content.xml"] = whole[:begin] + cells.format(123, "00123") + whole[end:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    assert [values for batch in open_source(path).batches() for _, values in batch] == [["00123", "Sosa"]]
+
+
+@pytest.mark.parametrize("shown", ["#N/A", "#¡REF!", "#VALOR!"])
+def test_a_formula_that_failed_is_no_text_in_a_csv(shown: str) -> None:
+    with pytest.raises(ValueError, match="the formula gave"):
+        values.text(shown, Reading(ZoneInfo("UTC")))

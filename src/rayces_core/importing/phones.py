@@ -13,7 +13,7 @@ from typing import Any, Final
 from rayces_core.errors import MissingExtraError
 from rayces_core.fields.countries import name_of
 from rayces_core.importing.columns import Reading
-from rayces_core.importing.texts import ROUNDED, fold, identifier
+from rayces_core.importing.texts import ROUNDED, digits, fold
 
 _ANYWHERE: Final = "+54 11 4321-5678"
 _ROUND: Final = 10**6  # a float with as many zeros was rounded: nobody's number ends so
@@ -40,7 +40,7 @@ def phone(value: Any, reading: Reading) -> str:
     """
     if isinstance(value, float) and abs(value) > _ROUND and value % _ROUND == 0:
         raise ValueError(ROUNDED)
-    return _phone(identifier(value, reading), reading.country)
+    return _phone(digits(value, reading), reading.country)
 
 
 @lru_cache(maxsize=4096)
@@ -83,8 +83,8 @@ def _without_former_prefix(written: str, number: Any) -> Any | None:
 def _unparsed(written: str, country: str | None, kind: int) -> str:
     import phonenumbers
 
-    digits = sum(character.isdigit() for character in written)
-    if kind == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and country is None and digits > 3:
+    count = sum(character.isdigit() for character in written)
+    if kind == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and country is None and count > 3:
         ask = 'or name the country with --country (country="AR"), or in the organization\'s settings'
         return f"{written!r:.60} has no country's code, and no country is known here; write it as {_ANYWHERE}, {ask}"
     return f"{written!r:.60} is no phone number; write it as {_example(country)}"

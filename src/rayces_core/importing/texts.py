@@ -26,6 +26,16 @@ _SCIENTIFIC: Final = re.compile(r"([+-]?[0-9](?:[.,][0-9]+)?)[eE]\+?([0-9]{1,3})
 _NUMBER_BEGINS: Final = frozenset("+-0123456789")
 _SPREADSHEET_DIGITS: Final = 15
 _LARGEST_EXACT: Final = 2**53
+# What a spreadsheet shows, and writes into a CSV, where a formula failed: in English, Spanish and Portuguese.
+FAILED_FORMULAS: Final = frozenset(
+    (
+        *("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!"),
+        *("#N/D", "#¡REF!", "#¡VALOR!", "#¡DIV/0!", "#¿NOMBRE?", "#¡NUM!", "#¡NULO!", "#¡CALC!"),
+        *("#VALOR!", "#NOME?", "#NÚM!", "#NULO!"),
+    )
+)
+_NOTHING: Final = frozenset(("nan", "<na>", "nat", "null", "(null)", "none", "n/a"))  # of which no key is made
+_LONGEST_NOTHING: Final = 7
 ROUNDED: Final = "is a number that lost its last digits; format the column as text and write it anew"
 
 
@@ -41,17 +51,34 @@ def text(value: Any, _: Reading) -> str:
     if written.isascii():
         if "\x00" in written:
             raise ValueError(unstorable(written))
-        return written.strip() or _nothing()
+        return _no_failure(written.strip()) or _nothing()
     if problem := unstorable(written):
         raise ValueError(problem)
     stripped: str = written.strip(BLANK)
     if any(override in stripped for override in _OVERRIDES):
         raise ValueError("has an invisible character that turns the direction of reading; write the text anew")
-    return stripped or _nothing()
+    return _no_failure(stripped) or _nothing()
+
+
+def _no_failure(written: str) -> str:
+    if written[:1] == "#" and written in FAILED_FORMULAS:
+        raise ValueError(f"the formula gave {written}; mend it in the sheet")
+    return written
 
 
 def identifier(value: Any, reading: Reading) -> str:
-    """Give the text of a number, code or reference: 1143215678.0 and 1.143215678E+09 are "1143215678".
+    """Give the text of a code or reference, with the digits that `digits` gives back.
+
+    Refuses the words by which programs say that there is none: two payments with the reference "nan" are two.
+    """
+    written = digits(value, reading)
+    if len(written) <= _LONGEST_NOTHING and written.casefold() in _NOTHING:
+        raise ValueError(f"{written!r} is what programs write where nothing is; empty it, or say --null {written!r}")
+    return written
+
+
+def digits(value: Any, reading: Reading) -> str:
+    """Give the text of a number that is none to count with: 1143215678.0 and 1.143215678E+09 are "1143215678".
 
     Refuses 1.14E+09, whose digits are lost.
     """

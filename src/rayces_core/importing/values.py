@@ -22,7 +22,7 @@ from rayces_core.fields.text import CURRENCY_CODE, email_problem
 from rayces_core.importing.columns import Reading, Unreadable
 from rayces_core.importing.dates import date, moment
 from rayces_core.importing.phones import phone
-from rayces_core.importing.texts import BLANK, fold, identifier, text
+from rayces_core.importing.texts import BLANK, digits, fold, identifier, text
 
 __all__ = [
     "boolean",
@@ -199,7 +199,7 @@ def boolean(value: Any, reading: Reading) -> bool:
     """Give yes or no, from words in English, Spanish and Portuguese, x, 1 and 0, which a data frame writes as 1.0."""
     if type(value) is bool:
         return value
-    return _boolean(identifier(value, reading))
+    return _boolean(digits(value, reading))
 
 
 @lru_cache(maxsize=1024)

@@ -27,10 +27,20 @@ from rayces_core.models.credit import CreditTransaction
 MONEY: Final = re.compile(r"[.,][0-9]{2}\s*$|[$€£]|\b[A-Z]{3}\b")
 
 
+THOUSANDTHS: Final = re.compile(r"[0-9]{1,3}[.,]0{3}")
+
+
 def sessions(value: Any, reading: Reading) -> int:
-    """Read a number of whole credits; what is written as money is refused, as "15000,00" and "$ 8" are."""
+    """Read a number of whole credits; what is written as money is refused, as "15000,00" and "$ 8" are.
+
+    So is 10.000: databases write ten so, and people ten thousand.
+    """
     if isinstance(value, str) and MONEY.search(value):
         raise ValueError(f"{value!r:.60} is written as money is; write a whole number of credits")
+    if isinstance(value, str) and THOUSANDTHS.fullmatch(value.strip()):
+        raise ValueError(
+            f"{value!r:.60} may be {value.strip()[:-4]} or a thousand times as many; write it without a mark"
+        )
     return values.integer(value, reading)
 
 

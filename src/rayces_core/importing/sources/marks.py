@@ -22,6 +22,7 @@ REASONS: Final = {
     UNCOMPUTED: "the cell has a formula that nobody has computed; open it in a spreadsheet program and save it",
 }
 PADDED: Final = MIDNIGHT  # and how many digits the cell shows: 5 is shown as 005 by three of them
+MOST_DIGITS: Final = 15
 _COLUMN_BITS: Final = 16
 _KIND_BITS: Final = 5
 

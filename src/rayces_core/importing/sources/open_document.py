@@ -11,15 +11,13 @@ from typing import Final
 from rayces_core.errors import SourceError
 from rayces_core.importing.columns import SheetNumber
 from rayces_core.importing.sources.limits import ADVICE, MAX_CELLS, MAX_MERGED, MAX_ROWS, MAX_TEXT_BYTES
-from rayces_core.importing.sources.marks import FAILED, MIDNIGHT, UNCOMPUTED, Marks
+from rayces_core.importing.sources.marks import FAILED, MIDNIGHT, MOST_DIGITS, PADDED, UNCOMPUTED, Marks
 from rayces_core.importing.sources.merging import Merged
+from rayces_core.importing.texts import FAILED_FORMULAS
 
 MAX_MARKS: Final = 5_000_000
 MAX_STYLES: Final = 100_000
 # As programs write what a formula could not give, in English and Spanish.
-ERRORS: Final = frozenset(
-    ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!")
-) | frozenset(("#N/D", "#¡REF!", "#¡VALOR!", "#¡DIV/0!", "#¿NOMBRE?", "#¡NUM!", "#¡NULO!", "#¡CALC!"))
 
 
 class DocumentReader:
@@ -100,12 +98,15 @@ class DocumentReader:
         cell = self._cell
         if "formula" in cell:
             shown = "".join(self._shown).strip()
-            if self._failed or shown in ERRORS or shown.startswith("Err:"):
+            if self._failed or shown in FAILED_FORMULAS or shown.startswith("Err:"):
                 return FAILED
             if "value-type" not in cell:
                 return UNCOMPUTED
         if len(cell.get("date-value", "")) == 10 and self._styles.is_timed(cell.get("style-name"), self._columns + 1):
             return MIDNIGHT
+        shown = "".join(self._shown)
+        if shown[:1] == "0" and cell.get("value-type") == "float" and 1 < len(shown) <= MOST_DIGITS:
+            return PADDED + len(shown) if shown.isdecimal() and shown.isascii() else None
         return None
 
     def _merge(self) -> None:

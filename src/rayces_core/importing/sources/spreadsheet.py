@@ -15,7 +15,6 @@ from typing import Any, Final
 from rayces_core.errors import SourceError
 from rayces_core.importing.columns import SheetNumber, Unreadable
 from rayces_core.importing.sources.layout import Layout, find_header
-from rayces_core.importing.sources.open_document import ERRORS
 from rayces_core.importing.sources.source import (
     BATCH_ROWS,
     FIFTEEN_DIGITS,
@@ -28,7 +27,7 @@ from rayces_core.importing.sources.source import (
 )
 from rayces_core.importing.sources.totals import without_totals
 from rayces_core.importing.sources.workbook import Workbook
-from rayces_core.importing.values import fold
+from rayces_core.importing.texts import FAILED_FORMULAS, fold
 
 ALL: Final = "all"
 NAMED: Final = 20
@@ -96,7 +95,7 @@ class SheetSource(Opened):
         if type(cell) is str:
             if not cell or cell.isspace():
                 return None
-            if cell[0] == "#" and cell in ERRORS:
+            if cell[0] == "#" and cell in FAILED_FORMULAS:
                 return Unreadable(f"the formula gave {cell}; mend it in the sheet")
         if isinstance(cell, dt.date) and (cell.year, cell.month, cell.day) == _NO_DAY:
             return Unreadable("the cell has the format of a date, but no date in it; correct it or empty it")
