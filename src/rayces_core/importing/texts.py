@@ -51,17 +51,18 @@ def text(value: Any, _: Reading) -> str:
     if written.isascii():
         if "\x00" in written:
             raise ValueError(unstorable(written))
-        return _no_failure(written.strip()) or _nothing()
+        stripped: str = written.strip()
+        return _no_failure(stripped) if stripped[:1] == "#" else stripped or _nothing()
     if problem := unstorable(written):
         raise ValueError(problem)
-    stripped: str = written.strip(BLANK)
+    stripped = written.strip(BLANK)
     if any(override in stripped for override in _OVERRIDES):
         raise ValueError("has an invisible character that turns the direction of reading; write the text anew")
-    return _no_failure(stripped) or _nothing()
+    return _no_failure(stripped) if stripped[:1] == "#" else stripped or _nothing()
 
 
 def _no_failure(written: str) -> str:
-    if written[:1] == "#" and written in FAILED_FORMULAS:
+    if written in FAILED_FORMULAS:
         raise ValueError(f"the formula gave {written}; mend it in the sheet")
     return written
 
