@@ -146,3 +146,10 @@ def test_a_letter_that_was_lost_refuses_its_row(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"nombre": "Jos\ufffd"}\n{"nombre": "Luz"}\n', encoding="utf-8")
     assert ["a letter was lost" in getattr(value, "reason", "") for value in read(path)] == [True, False]
+
+
+def test_an_acute_accent_may_stand_for_an_apostrophe(tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_bytes("email,nombre,apellido\nc6@x.org,Ana,D´Elía\nc7@x.org,Eva,O´Brien\n".encode("cp1252"))
+    rows = [values for batch in open_source(path).batches() for _, values in batch]
+    assert [row[2] for row in rows] == ["D´Elía", "O´Brien"]

@@ -246,3 +246,16 @@ def test_no_value_makes_a_reader_do_anything_but_read_or_refuse(value):
             refused = error
             assert type(refused) is ValueError
             assert str(refused)
+
+
+@pytest.mark.parametrize(
+    "written", ["Jos?", "N??ez", "Mu&ntilde;oz", "Jos&#233;", "Jos%C3%A9", "=?UTF-8?Q?Jos=C3=A9?=", "Jos\\u00e9"]
+)
+def test_a_name_whose_letters_a_program_has_spoiled_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="a program has spoiled"):
+        values.name(written, READING)
+
+
+@pytest.mark.parametrize("written", ["O'Brien", "D’Elía", "Ana & Co", "Ñandú", "María J.", "Ana (Anita)", "李"])
+def test_a_name_of_other_signs_is_read(written: str) -> None:
+    assert values.name(written, READING) == written

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rayces_core.importing.columns import Column, Reading
-from rayces_core.importing.values import email, fold, text
+from rayces_core.importing.values import email, fold, name, text
 from rayces_core.importing.ways import Way
 
 # What follows a comma without being a first name.
@@ -27,7 +27,7 @@ def whole_name(value: Any, reading: Reading) -> tuple[str, str]:
     Raises:
         ValueError: it has no comma, several, or what follows is no name, such as "King, Jr.".
     """
-    written = text(value, reading)
+    written = name(value, reading)
     last, comma, first = (part.strip() for part in written.partition(","))
     if "@" in written:
         raise ValueError(f"{written!r:.60} is an e-mail address and no name; map the column to where it belongs")
@@ -40,7 +40,7 @@ def whole_name(value: Any, reading: Reading) -> tuple[str, str]:
 
 def name_or_first(value: Any, reading: Reading) -> tuple[str | None, str]:
     """Give last and first name as `whole_name` does; a single word is a first name."""
-    written = text(value, reading)
+    written = name(value, reading)
     if "," in written or len(written.split()) == 1:
         return whole_name(written, reading) if "," in written else (None, written)
     raise ValueError(

@@ -36,6 +36,8 @@ FAILED_FORMULAS: Final = frozenset(
 )
 _NOTHING: Final = frozenset(("nan", "<na>", "nat", "null", "(null)", "none", "n/a"))  # of which no key is made
 _LONGEST_NOTHING: Final = 7
+# What programs make of letters of a name: N??ez, Mu&ntilde;oz, Jos%C3%A9, =?UTF-8?Q?Jos=C3=A9?=
+_SPOILED: Final = re.compile(r"\w\?|\?\w|&#?\w+;|%[CcEe][0-9A-Fa-f]%|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}")
 ROUNDED: Final = "is a number that lost its last digits; format the column as text and write it anew"
 
 
@@ -64,6 +66,14 @@ def text(value: Any, _: Reading) -> str:
 def _no_failure(written: str) -> str:
     if written in FAILED_FORMULAS:
         raise ValueError(f"the formula gave {written}; mend it in the sheet")
+    return written
+
+
+def name(value: Any, reading: Reading) -> str:
+    """Give the name of a person; refuses one whose letters a program has lost, such as N??ez and Mu&ntilde;oz."""
+    written = text(value, reading)
+    if not written.isalpha() and _SPOILED.search(written):
+        raise ValueError(f"{written!r:.60} has letters that a program has spoiled; write the name anew")
     return written
 
 

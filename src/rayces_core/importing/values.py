@@ -22,7 +22,7 @@ from rayces_core.fields.text import CURRENCY_CODE, email_problem
 from rayces_core.importing.columns import Reading, Unreadable
 from rayces_core.importing.dates import date, moment
 from rayces_core.importing.phones import phone
-from rayces_core.importing.texts import BLANK, digits, fold, identifier, text
+from rayces_core.importing.texts import BLANK, digits, fold, identifier, name, text
 
 __all__ = [
     "boolean",
@@ -37,6 +37,7 @@ __all__ = [
     "integer",
     "moment",
     "money",
+    "name",
     "phone",
     "text",
 ]

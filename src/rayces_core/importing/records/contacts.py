@@ -30,8 +30,8 @@ def _columns(kind: str) -> tuple[Column, ...]:
             contact_name,
             about="The whole name of the contact; with the e-mail address it makes the user.",
         ),
-        Column(f"{kind}_first_name", values.text, about="The first name of the contact."),
-        Column(f"{kind}_last_name", values.text, about="The last name of the contact."),
+        Column(f"{kind}_first_name", values.name, about="The first name of the contact."),
+        Column(f"{kind}_last_name", values.name, about="The last name of the contact."),
         Column(f"{kind}_phone", values.phone, about="The phone of the contact."),
     )
 

@@ -80,8 +80,8 @@ STEPS: Final = ", ".join(
 )
 
 COLUMNS: Final = (
-    Column("first_name", values.text, required=True, example="Luz"),
-    Column("last_name", values.text, required=True, example="Sosa"),
+    Column("first_name", values.name, required=True, example="Luz"),
+    Column("last_name", values.name, required=True, example="Sosa"),
     Column(
         "date_of_birth",
         values.date,

@@ -43,8 +43,8 @@ COLUMNS: Final = (
         example="ana.paz@example.org",
         about="The address; it is what a user is known by.",
     ),
-    Column("first_name", values.text, example="Ana"),
-    Column("last_name", values.text, example="Paz"),
+    Column("first_name", values.name, example="Ana"),
+    Column("last_name", values.name, example="Paz"),
     Column(
         "phone",
         values.phone,

@@ -24,7 +24,7 @@ _OPENING: Final = "“«‘"
 _CLOSING: Final = "”»’"
 _STANDING_ALONE: Final = frozenset("–—•“”‘’«»€´`")
 _ORDINAL: Final = re.compile(r"(?:[0-9]+|[Nn](?:ro)?)[ºª°][0-9A-Za-z]{0,4}|[0-9]+€|€[0-9]+")
-_ELIDED: Final = re.compile(r"[DdLlOoNnMm]’[^\W\d_]{2,}")
+_ELIDED: Final = re.compile(r"[DdLlOoNnMm][’´][^\W\d_]{2,}")
 # Where letters cannot stand in any of the languages that have them.
 _MISPLACED: Final = re.compile(r"õ(?!e)|ã(?![oes]|$)|ç(?![aouáãóõâôúà]|$)|ß(?![elt]|$)|^ß|[þðƒµ]")
 
