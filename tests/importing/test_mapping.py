@@ -8,6 +8,7 @@ from rayces_core import ColumnMappingError
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.mapping import ColumnMapping, propose
+from rayces_core.importing.records import record_of
 from tests.walking import walked
 
 COLUMNS = (
@@ -111,3 +112,12 @@ def test_any_header_survives_the_saved_file(tmp_path_factory, ignored):
     ColumnMapping((), {}, ignored=tuple(ignored)).save(path)
 
     assert ColumnMapping.load(path).given() == ignored
+
+
+@pytest.mark.parametrize("word", ["Email", "correo", "Responsable", "Teléfono"])
+def test_two_columns_of_one_name_are_never_chosen_between(word):
+    header = ["Nombre", "Apellido", "Nacimiento", f"{word} (column 4)", f"{word} (column 5)"]
+    header += ["Correo del tutor"] if word == "Teléfono" else []
+
+    with pytest.raises(ColumnMappingError, match=rf"'{word} \(column 4\)' and '{word} \(column 5\)' both mean"):
+        propose(header, record_of("students").readable)

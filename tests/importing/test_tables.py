@@ -1,6 +1,7 @@
 """A table is found in the file as people have it: titles above, totals below, a broken quote in the middle."""
 
 import csv
+import datetime as dt
 
 import pytest
 
@@ -216,6 +217,30 @@ def test_what_only_looks_like_a_total_is_a_row(tmp_path):
     path = file(tmp_path, "nombre;apellido;cuota\nTotal;;24\nSuma;Rao;12\nTotalina;Paz;1\nPaz;Total;\n")
 
     assert list(read(path)) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("total", ["Total;24;", "Subtotal;;2", " Suma:;;$ 24", "Total sala 4;;"])
+def test_a_total_within_the_table_refuses_its_row(tmp_path, total):
+    path = file(tmp_path, f"nombre;apellido;cuota\nAna;Paz;12\n{total}\nLuz;Sosa;12\n")
+
+    rows = read(path)
+    assert rows[3].startswith("is a total within the table")
+    assert (rows[2], rows[4]) == (["Ana", "Paz", "12"], ["Luz", "Sosa", "12"])
+
+
+def test_totals_of_every_sheet_are_left_out_and_told(tmp_path):
+    rows = [["Nombre", "Apellido", "Cuota"], ["Ana", "Paz", 12], ["Total", 1, 12]]
+    source = open_source(book(tmp_path, ("A", rows), ("B", [[*row[1::-1], row[2]] for row in rows])), sheet="all")
+
+    assert [number for batch in source.batches() for number, _ in batch] == [2, 5]
+    assert len([note for note in source.notes if "is a total" in note]) == 2
+
+
+def test_a_person_who_is_called_as_a_total_is_no_total(tmp_path):
+    born = dt.datetime(2018, 5, 4)
+    path = book(tmp_path, ("A", [["Alumno", "Nacimiento", "Legajo"], ["Suma, Rao", born, 7], ["Total, Eva", born, 8]]))
+
+    assert list(read(path)) == [2, 3]
 
 
 def test_totals_below_a_sheet_are_no_rows(tmp_path):
