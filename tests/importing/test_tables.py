@@ -258,3 +258,18 @@ def test_words_that_mean_nothing_are_empty(db, a, tmp_path):
     with db.tenant(a):
         importing.run(path, Student, null=["N/A", "NULL", "null"])
         assert Student.get(Student.first_name == "Nula").grade_level is None
+
+
+@pytest.mark.parametrize(
+    ("group", "contact"), [("Alumno", "Contacto"), ("Estudiante", "Responsable"), ("Alumna", "Tutor")]
+)
+def test_columns_below_the_group_of_the_row_itself_keep_their_names(db, a, tmp_path, group, contact):
+    path = file(
+        tmp_path,
+        f"{group};;;{contact};\nNombre;Apellido;Nacimiento;Nombre;Email\nLía;Par;1/2/2019;Paz, Eli;eli@x.org\n",
+    )
+
+    with db.tenant(a):
+        assert importing.run(path, Student).unused == ()
+        lia = Student.get(Student.first_name == "Lía")
+        assert (lia.date_of_birth, lia.primary_contact.first_name) == (dt.date(2019, 2, 1), "Eli")
