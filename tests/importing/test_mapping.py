@@ -121,3 +121,11 @@ def test_two_columns_of_one_name_are_never_chosen_between(word):
 
     with pytest.raises(ColumnMappingError, match=rf"'{word} \(column 4\)' and '{word} \(column 5\)' both mean"):
         propose(header, record_of("students").readable)
+
+
+def test_a_first_row_of_data_is_told_from_a_header():
+    students = record_of("students").readable
+
+    assert "--no-header" in str(refused(["Luz", "Sosa", "31/12/2019"], students))
+    assert "--no-header" in str(refused(["Ana", "ana@example.org"], students))
+    assert "--no-header" not in str(refused(["Kind", "Geboren"], students))
