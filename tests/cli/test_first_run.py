@@ -120,3 +120,18 @@ def test_a_mapping_that_cannot_be_saved_is_no_reason_to_stop(
     assert "how the columns are read could not be saved: Is a directory" in screen
     with bare_db.tenant(north):
         assert names() == ["Eva", "Luz", "Teo"]
+
+
+def test_what_was_read_as_an_option_said_is_never_read_otherwise_unasked(
+    bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "alumnos.csv").write_text("Nombre;Apellido;Nacimiento\nLuz;Sosa;3/4/2019\n", "utf-8")
+    screen, code = answered(*words, "--date-order", "mdy", answer="y\n")
+    assert "is not saved, since --date-order would not be; the next run asks again" in screen
+    assert code == 0
+    again, _ = answered(*words, answer="n\n")
+    assert "3/4/2019 → 2019-04-03" in again
+    with bare_db.tenant(north):
+        assert [each.date_of_birth for each in Student.select().where(Student.first_name == "Luz")] == [
+            date(2019, 3, 4)
+        ]

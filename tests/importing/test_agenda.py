@@ -15,12 +15,16 @@ BUENOS_AIRES = ZoneInfo("America/Argentina/Buenos_Aires")
 AT_TWO = "DTSTART;TZID=America/Argentina/Buenos_Aires:20260303T140000"
 
 
-def calendar(tmp_path, *events, name="agenda.ics"):
+WEEKLY = ("UID:w", AT_TWO, "RRULE:FREQ=WEEKLY;COUNT=3")
+IN = "TZID=America/Argentina/Buenos_Aires"
+
+
+def calendar(tmp_path, *events, name="agenda.ics", says=""):
     inner = "".join(
         "BEGIN:VEVENT\r\n" + "".join(f"{line}\r\n" for line in event) + "END:VEVENT\r\n" for event in events
     )
     path = tmp_path / name
-    path.write_bytes(f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{inner}END:VCALENDAR\r\n".encode())
+    path.write_bytes(f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{says}{inner}END:VCALENDAR\r\n".encode())
     return path
 
 
@@ -150,3 +154,62 @@ def test_a_calendar_is_imported(db, b, tmp_path):
         report = importing.run(calendar(tmp_path, event), "appointments")
         assert (report.created, importing.run(calendar(tmp_path, event), "appointments").unchanged) == (3, 3)
         assert Appointment.select().where(Appointment.scheduled_at == START + dt.timedelta(days=14)).exists()
+
+
+def days(tmp_path, *events, **how):
+    return [f"{row['scheduled_at']:%d %H}" for row in read(calendar(tmp_path, *events, **how))]
+
+
+@pytest.mark.parametrize(
+    "named", ["20260310T140000", "20260310T170000Z", "VALUE=DATE:20260310", f"{IN}:20260310T140000"]
+)
+def test_a_time_that_was_called_off_or_moved_is_not_there_however_it_is_written(tmp_path, named):
+    separator = ";" if "=" in named else ":"
+    assert days(tmp_path, (*WEEKLY, f"EXDATE{separator}{named}")) == ["03 14", "17 14"]
+
+    moved = ("UID:w", f"RECURRENCE-ID{separator}{named}", f"DTSTART;{IN}:20260311T150000")
+    assert sorted(days(tmp_path, WEEKLY, moved)) == ["03 14", "11 15", "17 14"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("EXDATE:20260310T150000", "takes place on 2026-03-10, but not at 15:00"),
+        ("EXRULE:FREQ=WEEKLY;COUNT=1", "EXRULE"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=FR;COUNT=2", "does not name"),
+        ("RDATE;VALUE=DATE:20260401", "no moment"),
+    ],
+)
+def test_a_series_whose_times_are_not_certain_is_refused(tmp_path, more, says):
+    first, _ = read(calendar(tmp_path, (*WEEKLY, more), [AT_TWO]))
+    assert says in first
+
+
+@pytest.mark.parametrize("meant", [f";RANGE=THISANDFUTURE;{IN}:20260310T140000", ":2026"])
+def test_a_series_of_which_another_event_stands_for_nobody_knows_what_is_refused(tmp_path, meant):
+    first, *_ = read(calendar(tmp_path, WEEKLY, ("UID:w", f"RECURRENCE-ID{meant}", AT_TWO), [AT_TWO]))
+    assert "cannot be told" in first
+
+
+def test_the_newest_version_of_an_event_counts(tmp_path):
+    old, new = ("UID:v", AT_TWO), ("UID:v", "SEQUENCE:1", f"DTSTART;{IN}:20260305T140000")
+    assert days(tmp_path, old, new) == days(tmp_path, new, old) == ["05 14"]
+
+    *refused, other = read(calendar(tmp_path, old, ("UID:v", f"DTSTART;{IN}:20260305T140000"), ["UID:o", AT_TWO]))
+    assert all("has the UID of another event" in reason for reason in refused)
+    assert len(refused) == 2
+    assert other["uid"] == "o"
+
+
+def test_what_a_calendar_says_holds_for_its_events(tmp_path):
+    assert read(calendar(tmp_path, [AT_TWO], says="METHOD:CANCEL\r\n"))[0]["state"] == "cancelled"
+
+    madrid = read(calendar(tmp_path, ["DTSTART:20260303T140000"], says="X-WR-TIMEZONE:Europe/Madrid\r\n"))
+    assert madrid[0]["scheduled_at"] == dt.datetime(2026, 3, 3, 14, tzinfo=ZoneInfo("Europe/Madrid"))
+
+
+def test_a_calendar_of_which_nothing_can_be_read_says_why(tmp_path):
+    with pytest.raises(SourceError, match="no event that can be read: is an event of whole days"):
+        open_source(calendar(tmp_path, ["DTSTART;VALUE=DATE:20260303"]))
+    with pytest.raises(SourceError, match="'Nowhere', which is not known"):
+        open_source(calendar(tmp_path, ["DTSTART:20260303T140000"], says="X-WR-TIMEZONE:Nowhere\r\n"))

@@ -209,3 +209,14 @@ def test_a_name_of_several_users_is_refused(db: Database, a: Any) -> None:
         (said,) = faults(LUZ | {"Responsable": "Ana Paz"})
         assert "5 users of this organization are called so" in said
         assert "person1@example.org" in said
+
+
+def test_two_purchases_of_one_day_are_told_what_tells_them_apart(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        rows = [{"user": "ana@example.org", "credits": count, "Fecha": "01/03/2026"} for count in (8, 4)]
+        (problem,) = importing.check(rows, "credits").problems
+        assert "need a reference each" in problem.advice
+        assert (
+            importing.run([row | {"reference": f"r{place}"} for place, row in enumerate(rows)], "credits").created == 2
+        )

@@ -8,6 +8,7 @@ from rayces_core import ColumnMappingError
 from rayces_core.importing import values
 from rayces_core.importing.columns import Column
 from rayces_core.importing.mapping import ColumnMapping, propose
+from rayces_core.importing.records import record_of
 from tests.walking import walked
 
 COLUMNS = (
@@ -111,3 +112,20 @@ def test_any_header_survives_the_saved_file(tmp_path_factory, ignored):
     ColumnMapping((), {}, ignored=tuple(ignored)).save(path)
 
     assert ColumnMapping.load(path).given() == ignored
+
+
+@pytest.mark.parametrize("word", ["Email", "correo", "Responsable", "Teléfono"])
+def test_two_columns_of_one_name_are_never_chosen_between(word):
+    header = ["Nombre", "Apellido", "Nacimiento", f"{word} (column 4)", f"{word} (column 5)"]
+    header += ["Correo del tutor"] if word == "Teléfono" else []
+
+    with pytest.raises(ColumnMappingError, match=rf"'{word} \(column 4\)' and '{word} \(column 5\)' both mean"):
+        propose(header, record_of("students").readable)
+
+
+def test_a_first_row_of_data_is_told_from_a_header():
+    students = record_of("students").readable
+
+    assert "--no-header" in str(refused(["Luz", "Sosa", "31/12/2019"], students))
+    assert "--no-header" in str(refused(["Ana", "ana@example.org"], students))
+    assert "--no-header" not in str(refused(["Kind", "Geboren"], students))

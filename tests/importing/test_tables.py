@@ -1,6 +1,7 @@
 """A table is found in the file as people have it: titles above, totals below, a broken quote in the middle."""
 
 import csv
+import datetime as dt
 
 import pytest
 
@@ -218,6 +219,30 @@ def test_what_only_looks_like_a_total_is_a_row(tmp_path):
     assert list(read(path)) == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("total", ["Total;24;", "Subtotal;;2", " Suma:;;$ 24", "Total sala 4;;"])
+def test_a_total_within_the_table_refuses_its_row(tmp_path, total):
+    path = file(tmp_path, f"nombre;apellido;cuota\nAna;Paz;12\n{total}\nLuz;Sosa;12\n")
+
+    rows = read(path)
+    assert rows[3].startswith("is a total within the table")
+    assert (rows[2], rows[4]) == (["Ana", "Paz", "12"], ["Luz", "Sosa", "12"])
+
+
+def test_totals_of_every_sheet_are_left_out_and_told(tmp_path):
+    rows = [["Nombre", "Apellido", "Cuota"], ["Ana", "Paz", 12], ["Total", 1, 12]]
+    source = open_source(book(tmp_path, ("A", rows), ("B", [[*row[1::-1], row[2]] for row in rows])), sheet="all")
+
+    assert [number for batch in source.batches() for number, _ in batch] == [2, 5]
+    assert len([note for note in source.notes if "is a total" in note]) == 2
+
+
+def test_a_person_who_is_called_as_a_total_is_no_total(tmp_path):
+    born = dt.datetime(2018, 5, 4)
+    path = book(tmp_path, ("A", [["Alumno", "Nacimiento", "Legajo"], ["Suma, Rao", born, 7], ["Total, Eva", born, 8]]))
+
+    assert list(read(path)) == [2, 3]
+
+
 def test_totals_below_a_sheet_are_no_rows(tmp_path):
     path = book(tmp_path, ("S", [["Nombre", "Apellido", "Cuota"], ["Ana", "Paz", 12], [], ["Total", None, 12]]))
 
@@ -233,3 +258,18 @@ def test_words_that_mean_nothing_are_empty(db, a, tmp_path):
     with db.tenant(a):
         importing.run(path, Student, null=["N/A", "NULL", "null"])
         assert Student.get(Student.first_name == "Nula").grade_level is None
+
+
+@pytest.mark.parametrize(
+    ("group", "contact"), [("Alumno", "Contacto"), ("Estudiante", "Responsable"), ("Alumna", "Tutor")]
+)
+def test_columns_below_the_group_of_the_row_itself_keep_their_names(db, a, tmp_path, group, contact):
+    path = file(
+        tmp_path,
+        f"{group};;;{contact};\nNombre;Apellido;Nacimiento;Nombre;Email\nLía;Par;1/2/2019;Paz, Eli;eli@x.org\n",
+    )
+
+    with db.tenant(a):
+        assert importing.run(path, Student).unused == ()
+        lia = Student.get(Student.first_name == "Lía")
+        assert (lia.date_of_birth, lia.primary_contact.first_name) == (dt.date(2019, 2, 1), "Eli")

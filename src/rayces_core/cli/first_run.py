@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 SAMPLES: Final = 3
 LONGEST: Final = 40  # of a sample
 ARROW: Final = "→"
+# What decides how values are read and is no part of a mapping: a run without it would read the file otherwise, unasked.
+NOT_KEPT: Final = {
+    "date_order": "--date-order",
+    "country": "--country",
+    "words": "--word",
+    "values": "--set",
+    "null": "--null",
+    "encoding": "--encoding",
+}
 
 
 def can_ask(file: str) -> bool:
@@ -140,6 +149,19 @@ def said_no(report: Report) -> int:
     todo = report.created + report.updated
     console().print("nothing was written" if todo else "there is nothing to import")
     return 1 if todo or report.problem_count else 0
+
+
+def not_kept(given: dict[str, Any]) -> list[str]:
+    """The options of a run that a saved mapping would lose."""
+    return [option for name, option in NOT_KEPT.items() if given.get(name)]
+
+
+def tell_not_saved(options: list[str]) -> None:
+    """Say why nothing is saved, so that the next run asks again."""
+    from rayces_core.cli.output import FAINT, console, styled
+
+    said = f"how the columns are read is not saved, since {', '.join(options)} would not be; the next run asks again"
+    console().print(styled(said, FAINT))
 
 
 def tell_saved(path: str | Path, save: Callable[[str], None]) -> None:

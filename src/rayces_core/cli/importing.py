@@ -191,9 +191,11 @@ def _ask_first(
     if how is None:
         return first_run.said_no(checked)
     given["on_error"] = how
-    first_run.tell_saved(
-        save_mapping or first_run.saved_beside(file, record), lambda path: _save_mapping(checked, path)
-    )
+    if save_mapping is None and (said := first_run.not_kept(given)):
+        first_run.tell_not_saved(said)
+    else:
+        beside = save_mapping or first_run.saved_beside(file, record)
+        first_run.tell_saved(beside, lambda path: _save_mapping(checked, path))
     report, refusal = carry_out(False)
     if report.problem_count > checked.problem_count:  # some came up after the check
         _show_problems(report, saved=None)

@@ -90,18 +90,20 @@ def _take_last(found: Recognised, header: Sequence[str], columns: Sequence[Colum
     for column in columns:
         if column.name not in found.placed:
             for word in column.words.last:
-                if taken := next(_alike(word, (name for name in header if name not in found.chosen)), None):
-                    found.chosen[taken] = column.name
+                if taken := list(_alike(word, (name for name in header if name not in found.chosen))):
+                    found.chosen |= dict.fromkeys(taken, column.name)  # more than one is said to be one too many
                     break
 
 
 def _take_beside(found: Recognised, free: Sequence[str], columns: Sequence[Column]) -> None:
     for column in columns:
         for other, words in column.words.beside.items():
-            for name in _alike_any(words, free):
-                partners = {each for each, taken in found.chosen.items() if taken == other}
-                if partners - {name} and column.name not in found.placed:
-                    found.chosen[name] = column.name
+            names = _alike_any(words, free)
+            partners = {name for name, taken in found.chosen.items() if taken == other}.difference(names)
+            if names and partners and column.name not in found.placed:
+                same = {fold(names[0]), _before(names[0])} - {None}
+                taken = [name for name in names if {fold(name), _before(name)} & same]
+                found.chosen |= dict.fromkeys(taken, column.name)
 
 
 def _take_without(found: Recognised, free: Sequence[str], columns: Sequence[Column], ways: Sequence[Way]) -> None:

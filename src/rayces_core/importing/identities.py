@@ -91,6 +91,8 @@ def note_repetitions(staging: Staging) -> None:
         _note_same(staging, "r.external_id", EXTERNAL, "true")
     if not knowing.by_external_id:
         advice = f"{LEAVE_OUT}, or give --key external_id to go by that" if knowing.has_external_ids else LEAVE_OUT
+        if record.key == "reference":
+            advice = f"{LEAVE_OUT}; two purchases of one day need a reference each"
         _note_same(staging, record.same_key, record.key, "NOT all_certain", advice)
     if knowing.has_ids or knowing.by_external_id:
         _note_same(staging, "r.existing_id", knowing.key or ID, "true")

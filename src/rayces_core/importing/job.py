@@ -138,7 +138,7 @@ def prepare(source: Any, what: object, options: Options) -> Job:
         header_row=options.header_row,
         no_header=options.no_header,
         null=options.null,
-        words=[name for column in record.columns for name in (column.name, *column.names)],
+        words=[name for column in record.readable for name in (column.name, *column.names)],
     )
     _refuse_tenants(opened.header)
     header, fixed = opened.header, tuple((options.values or {}).values())

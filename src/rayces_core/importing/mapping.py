@@ -23,6 +23,7 @@ from rayces_core.importing.ways import Way, with_made
 from rayces_core.importing.words import why
 
 NEAR: Final = 80  # of 100: "fecha de nacimeinto" is near, "fecha de ingreso" is not
+_NO_HEADER: Final = '; if that row has data already, say --no-header (no_header=True) and --map "(column 1)=…"'
 _TABLE: Final = "columns"
 
 
@@ -120,9 +121,15 @@ def propose(
     if problems:
         names = {column.name for column in columns}
         unknown = tuple(dict.fromkeys(_unknown(header, names, given)))
-        raise _refusal("; ".join(problems), missing, unknown, found.doubts)
+        hint = _NO_HEADER if missing and not places and any(map(_is_data, header)) else ""
+        raise _refusal("; ".join(problems) + hint, missing, unknown, found.doubts)
     ignored = tuple(name for name in found.chosen if not found.chosen[name])
     return ColumnMapping(tuple(header), places, suggestions, unused, ignored)
+
+
+def _is_data(name: str) -> bool:
+    """Whether a header is a date, a number or an address."""
+    return "@" in name or not any(character.isalpha() for character in name)
 
 
 def _refusal(

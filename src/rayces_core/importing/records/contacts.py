@@ -143,7 +143,7 @@ def _checks(kind: str) -> tuple[str, ...]:
         fault(
             f"{kind}_phone",
             f"s.{kind}_phone",
-            "'the user who has this e-mail address has the phone ' || coalesce(u.phone, 'of nobody')",
+            "'the user who has this e-mail address has ' || coalesce('the phone ' || u.phone, 'no phone')",
             quoted(another),
             f"{known} WHERE s.{kind}_phone IS DISTINCT FROM u.phone AND s.{kind}_phone IS NOT NULL",
         ),

@@ -1,26 +1,27 @@
 """Rows of a calendar (.ics, RFC 5545): one for each event, and for each time of one that repeats.
 
 Rule: a moment is understood with its zone or refused; one that repeats without an end, lasts whole days, or has several
-people who may be the client is refused, and so is an event with a property that cannot be read.
+people who may be the client is refused, and so is an event with a property that cannot be read. Of several versions of
+an event the newest one counts.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rayces_core.errors import MissingExtraError, SourceError
 from rayces_core.importing.columns import Unreadable
 from rayces_core.importing.sources.encodings import Inspected, decoded
+from rayces_core.importing.sources.repeating import Moved, in_utc, moved_times, series_of, times_of, value_of
 from rayces_core.importing.sources.source import BATCH_ROWS, Opened, Row, checked_header, unreadable
 
 MAX_BYTES: Final = 20 * 1024 * 1024
-MAX_TIMES: Final = 1_000  # of one event
-MAX_YEARS: Final = dt.timedelta(days=30 * 365)
 MAX_ROWS: Final = 200_000
 OWN: Final = "X-RAYCES-"
 COLUMNS: Final = (
@@ -53,7 +54,7 @@ class CalendarSource(Opened):
             raise SourceError(name, f"is a calendar of more than {MAX_BYTES >> 20} MB; export a shorter time")
         with path.open("rb") as file:
             calendars = _parsed("".join(decoded(file, inspected.encoding, name)), name)
-        events = [event for calendar in calendars for event in calendar.walk("VEVENT")]
+        events = [event for calendar in calendars for event in _events(calendar)]
         if not events:
             raise SourceError(name, "is a calendar without an event")
         for kind, called in (("VTODO", "tasks"), ("VJOURNAL", "notes")):
@@ -62,6 +63,9 @@ class CalendarSource(Opened):
         self._events = list(islice(_values(events), MAX_ROWS + 1))
         if len(self._events) > MAX_ROWS:
             raise SourceError(name, f"has more than {MAX_ROWS:,} events; export a shorter time")
+        if all(isinstance(event, Unreadable) for event in self._events):
+            reasons = [event.reason for event in self._events if isinstance(event, Unreadable)]
+            raise SourceError(name, f"has no event that can be read: {next(iter(reasons), 'all were called off')}")
         used = {key for event in self._events if isinstance(event, dict) for key in event}
         self.header = checked_header(
             name, [*(key for key in COLUMNS if key in used), *sorted(used - set(COLUMNS))] or ["scheduled_at"]
@@ -96,28 +100,55 @@ def _parsed(text: str, name: str) -> list[Any]:
         raise SourceError(name, f"is a damaged calendar ({str(error)[:200]}); export it anew") from None
 
 
+def _events(calendar: Any) -> list[Event]:
+    """The events of a calendar; what the whole calendar says holds for each of them."""
+    events: list[Event] = calendar.walk("VEVENT")
+    calls_off = str(calendar.get("METHOD", "")).upper() == "CANCEL"
+    for event in events:
+        if calls_off:
+            event["STATUS"] = "CANCELLED"
+        event.zone_of_calendar = _text(calendar, "X-WR-TIMEZONE")
+    return events
+
+
 def _values(events: list[Event]) -> Iterator[Values]:
-    moved = _moved(events)
+    events = _newest(events)
+    moved, twice = moved_times(events), _told_twice(events)
     for event in events:
         try:
+            if series_of(event) in twice:
+                yield Unreadable("has the UID of another event; leave one of the two out, or give it a UID of its own")
+                continue
             values = _of(event)
             yield from [values] if isinstance(values, Unreadable) else _repeated(event, values, moved)
         except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
             yield Unreadable(f"the event cannot be read ({str(error)[:200]}); mend it in the calendar")
 
 
-def _moved(events: Iterable[Event]) -> set[tuple[str, dt.datetime]]:
-    """Times of repeating events that have an event of their own: UID and the moment that it was meant for."""
-    found = set()
+def _newest(events: list[Event]) -> list[Event]:
+    """The events without those of which there is a newer version, as a calendar says it: the same UID and time, more of
+    SEQUENCE.
+    """
+    latest: dict[Any, int] = {}
     for event in events:
-        meant = getattr(event.get("RECURRENCE-ID"), "dt", None) if not event.errors else None
-        if isinstance(meant, dt.datetime):
-            found.add((str(event.get("UID", "")), _naive_utc(meant)))
-    return found
+        if (key := series_of(event)) is not None:
+            latest[key] = max(latest.get(key, 0), _version(event))
+    return [event for event in events if (key := series_of(event)) is None or _version(event) == latest[key]]
 
 
-def _naive_utc(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+def _version(event: Event) -> int:
+    try:
+        return int(event.get("SEQUENCE", 0))
+    except (ValueError, TypeError):
+        return 0
+
+
+def _told_twice(events: list[Event]) -> set[Any]:
+    """What several events say to be that begin at different times, so that nobody knows which one it is."""
+    told = ((series_of(event), value_of(event, "DTSTART")) for event in events)
+    known = sorted(((key, str(starts)) for key, starts in told if key and starts), key=str)
+    grouped = ((key, {starts for _, starts in same}) for key, same in groupby(known, key=lambda each: each[0]))
+    return {key for key, starts in grouped if len(starts) > 1}
 
 
 def _of(event: Event) -> Values:
@@ -134,7 +165,7 @@ def _of(event: Event) -> Values:
         return Unreadable(f"is in the time zone {zone!r:.60}, which is not known; export it anew")
     organizer = _address(event.get("ORGANIZER"))
     plain = {
-        "scheduled_at": starts,
+        "scheduled_at": _in_zone(starts, event.zone_of_calendar),
         "duration_minutes": _minutes(event, starts),
         "professional": organizer,
         "client": _client(event, organizer),
@@ -154,12 +185,20 @@ def _text(event: Event, key: str) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
+def _in_zone(starts: dt.datetime, zone: str | None) -> dt.datetime:
+    """A moment; one without a zone is the calendar's where that names one."""
+    try:
+        return starts.replace(tzinfo=ZoneInfo(zone)) if zone and starts.tzinfo is None else starts
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError(f"its calendar is in the time zone {zone!r:.60}, which is not known") from None
+
+
 def _minutes(event: Event, starts: dt.datetime) -> Any:
     if "DTEND" in event:
         ends = event["DTEND"].dt
         if not isinstance(ends, dt.datetime) or (ends.tzinfo is None) != (starts.tzinfo is None):
             return Unreadable("the event ends in another kind of time than it begins; mend it in the calendar")
-        lasts = _naive_utc(ends) - _naive_utc(starts)
+        lasts = in_utc(ends) - in_utc(starts)
     elif "DURATION" in event:
         lasts = event["DURATION"].dt
     else:
@@ -189,58 +228,13 @@ def _is_person(attendee: Any) -> bool:
     return str(attendee.params.get("CUTYPE", "INDIVIDUAL")).upper() not in ("ROOM", "RESOURCE")
 
 
-def _repeated(event: Event, values: dict[str, Any], moved: set[tuple[str, dt.datetime]]) -> Iterator[Values]:
-    if "RRULE" not in event and "RDATE" not in event:
+def _repeated(event: Event, values: dict[str, Any], moved: Moved) -> Iterator[Values]:
+    if "RRULE" not in event and "RDATE" not in event and "EXDATE" not in event:
         yield values
         return
-    times = _times(event, values["scheduled_at"])
+    times = times_of(event, values["scheduled_at"], moved)
     if isinstance(times, Unreadable):
         yield times
         return
-    uid = values.get("uid", "")
     for starts in times:
-        if (uid, _naive_utc(starts)) not in moved:
-            yield {**values, "scheduled_at": starts, "uid": f"{uid}/{starts:%Y%m%dT%H%M}"}
-
-
-def _times(event: Event, starts: dt.datetime) -> list[dt.datetime] | Unreadable:
-    """When an event that repeats takes place; its hour is the clock's of its zone, summer and winter."""
-    found = {starts}
-    for rule in _listed(event, "RRULE"):
-        times = _ruled(rule, starts)
-        if isinstance(times, Unreadable):
-            return times
-        found.update(times)
-    for key, change in (("RDATE", found.add), ("EXDATE", found.discard)):
-        for moment in (each for listed in _listed(event, key) for each in listed.dts):
-            if not isinstance(moment.dt, dt.datetime):
-                return Unreadable(f"has a {key} that is no moment; mend it in the calendar")
-            change(moment.dt)
-    return sorted(found)
-
-
-def _ruled(rule: Any, starts: dt.datetime) -> list[dt.datetime] | Unreadable:
-    if "COUNT" not in rule and "UNTIL" not in rule:
-        return Unreadable("repeats without an end; give it one in the calendar, or export its events one by one")
-    if rule["FREQ"][0] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
-        return Unreadable(f"repeats {rule['FREQ'][0]}; export its events one by one")
-    count = min(int(rule.get("COUNT", [MAX_TIMES + 1])[0]), MAX_TIMES + 1)
-    last = starts + MAX_YEARS
-    until = min(_end(rule["UNTIL"][0], starts), last + MAX_YEARS) if "UNTIL" in rule else last
-    bare = {key: value for key, value in rule.items() if key not in ("COUNT", "UNTIL")}
-    made = import_module("dateutil.rrule").rrulestr(type(rule)(bare).to_ical().decode(), dtstart=starts)
-    times = list(islice(made.replace(until=until), count))
-    if len(times) > MAX_TIMES or until > last or len(times) < count < MAX_TIMES + 1:
-        return Unreadable(f"repeats more than {MAX_TIMES:,} times or thirty years; give it an end in the calendar")
-    return times
-
-
-def _end(until: dt.date, starts: dt.datetime) -> dt.datetime:
-    """The last moment of a rule; some programs write the day alone, or the hour of the event's own clock."""
-    moment = until if isinstance(until, dt.datetime) else dt.datetime.combine(until, dt.time.max)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=starts.tzinfo)
-
-
-def _listed(event: Event, key: str) -> list[Any]:
-    found = event.get(key, [])
-    return found if isinstance(found, list) else [found]
+        yield {**values, "scheduled_at": starts, "uid": f"{values.get('uid', '')}/{starts:%Y%m%dT%H%M}"}

@@ -18,6 +18,7 @@ from rayces_core.importing.sources.source import checked_header
 from rayces_core.importing.values import fold
 
 SAMPLE_ROWS: Final = 60
+_ITSELF: Final = frozenset(("alumno", "alumna", "paciente", "estudiante", "student", "patient", "aluno", "aluna"))
 _EMPTY: Final = "is empty; its first row must name the columns"
 
 
@@ -83,16 +84,28 @@ def _grouped(above: Sequence[Any], cells: Sequence[Any], words: frozenset[str]) 
     groups, names = ([_named(cell) for cell in (*row, *[None] * width)][:width] for row in (above, cells))
     for place in range(1, width):
         groups[place] = groups[place] or groups[place - 1]
-    whole = [
-        f"{name} {group}" if name and fold(name) != fold(group) else group
-        for name, group in zip(names, groups, strict=True)
-    ]
+    whole = [_of_group(name, group, words) for name, group in zip(names, groups, strict=True)]
     qualifying = {group for name, group in zip(whole, groups, strict=True) if fold(name) in words}
     first = next(group for group in groups if group)
     return [
-        name if name and group in ("", first) and group not in qualifying else both.strip()
+        name if name and _is_own(group, both, first, qualifying, words) else both.strip()
         for name, group, both in zip(names, groups, whole, strict=True)
     ]
+
+
+def _of_group(name: str, group: str, words: frozenset[str]) -> str:
+    """What a column of a group is called, as it is known: "Teléfono de contacto"."""
+    if not name or not group or fold(name) == fold(group):
+        return group or name
+    called = [f"{name} {glue}{group}" for glue in ("", "del ", "de la ", "de ", "do ", "da ")]
+    return next((each for each in called if fold(each) in words), called[0])
+
+
+def _is_own(group: str, both: str, first: str, qualifying: set[str], words: frozenset[str]) -> bool:
+    """Whether a column is called by its own name alone: the row is about the group, or the group is the first."""
+    if group in qualifying:
+        return fold(group) in _ITSELF and fold(both) not in words
+    return group in ("", first)
 
 
 def _named_row(rows: Iterable[Numbered], wanted: int, name: str) -> Header:

@@ -71,7 +71,7 @@ class SheetSource(Opened):
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Read from the beginning; see `Source.batches`."""
-        return self.in_batches(without_totals(self._numbered(), self.tell), rows)
+        return self.in_batches(self._numbered(), rows)
 
     def progress(self) -> float | None:
         """Give the share of the rows that is read so far."""
@@ -80,14 +80,17 @@ class SheetSource(Opened):
     def _numbered(self) -> Iterator[Row]:
         self._rows = 0
         for sheet in self._sheets:
-            width, same = len(sheet.names), sheet.names == self.header
-            for number, height, cells in self._book.cells(sheet.title, sheet.header_row):
-                self._rows, self._read = max(self._rows, sheet.before + height), sheet.before + number
-                if number <= sheet.header_row:
-                    continue
-                row = fitted([self._value(cell) for cell in cells], width, SHEET_ADVICE)
-                if any(value is not None for value in row):
-                    yield sheet.before + number, row if same else _placed(row, sheet.places)
+            yield from without_totals(self._of(sheet), self.tell)
+
+    def _of(self, sheet: _Sheet) -> Iterator[Row]:
+        width, same = len(sheet.names), sheet.names == self.header
+        for number, height, cells in self._book.cells(sheet.title, sheet.header_row):
+            self._rows, self._read = max(self._rows, sheet.before + height), sheet.before + number
+            if number <= sheet.header_row:
+                continue
+            row = fitted([self._value(cell) for cell in cells], width, SHEET_ADVICE)
+            if any(value is not None for value in row):
+                yield sheet.before + number, row if same else _placed(row, sheet.places)
 
     def _value(self, cell: Any) -> Any:
         if type(cell) is float or type(cell) is int:
