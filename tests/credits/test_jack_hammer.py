@@ -21,7 +21,9 @@ def test_whatever_is_killed_or_cut_everything_adds_up(own_db):
     assert report.entries > report.operations / 2
     assert report.killed > 0
     assert report.cut > 0
-    assert set(report.outcomes) >= {"purchase", "debit", "webhook", "refund", "transfer", "InsufficientCreditsError"}
+    expected = {"purchase", "debit", "webhook", "transfer", "InsufficientCreditsError"}
+    # Where there are few operations, a kill may come before what would have been given back.
+    assert set(report.outcomes) >= expected | quick_or_whole(set(), {"refund"})
 
 
 @pytest.fixture(scope="module")
