@@ -27,3 +27,8 @@ class CopiedFile:
         except BaseException as failure:
             self.failure = failure
             raise
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is Ctrl-C that came before the file's first instruction, where nobody can keep it."""
+    return " call: KeyboardInterrupt" in str(error)

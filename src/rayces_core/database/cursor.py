@@ -12,7 +12,13 @@ from typing import Any, cast
 
 from psycopg2 import errorcodes as code
 from psycopg2 import sql as composable
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, encodings, get_wait_callback, set_wait_callback
+from psycopg2.extensions import (
+    TRANSACTION_STATUS_ACTIVE,
+    TRANSACTION_STATUS_IDLE,
+    encodings,
+    get_wait_callback,
+    set_wait_callback,
+)
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.database.binding import Binding, bound_here, current
@@ -159,23 +165,31 @@ class TenantCursor(PlainCursor):
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         """COPY within a transaction of the bound tenant."""
         self._check_copy(sql)
-        # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
-        waiting = get_wait_callback()
-        set_wait_callback(None)
-        try:
-            self._driven(super().copy_expert, sql, file, size)
-        finally:
-            set_wait_callback(waiting)
+        self._copied(super().copy_expert, sql, file, size)
 
     def copy_from(self, *args: Any, **options: Any) -> None:
         """COPY … FROM within a transaction of the bound tenant."""
         self._check_copy("COPY")
-        self._driven(partial(super().copy_from, *args, **options))
+        self._copied(partial(super().copy_from, *args, **options))
 
     def copy_to(self, *args: Any, **options: Any) -> None:
         """COPY … TO within a transaction of the bound tenant."""
         self._check_copy("COPY")
-        self._driven(partial(super().copy_to, *args, **options))
+        self._copied(partial(super().copy_to, *args, **options))
+
+    def _copied(self, act: Callable[..., Any], *given: Any) -> None:
+        # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
+        waiting = get_wait_callback()
+        try:
+            set_wait_callback(None)
+            self._driven(act, *given)
+        except BaseException:
+            # Where the file of a COPY TO fails, the server goes on sending, and nothing else can be said to it.
+            if self.connection.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
+                self.connection.close()
+            raise
+        finally:
+            set_wait_callback(waiting)
 
     def _check_copy(self, statement: Any) -> None:
         connection: TenantConnection = self.connection  # type: ignore[assignment]

@@ -16,7 +16,7 @@ from rayces_core.database.binding import Binding, Home, current
 from rayces_core.database.connecting import find_footing, find_home, open_connection
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
-from rayces_core.database.copied_file import CopiedFile
+from rayces_core.database.copied_file import CopiedFile, is_ctrl_c
 from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
 from rayces_core.database.finding_out import is_over
 from rayces_core.database.messages import Message
@@ -234,6 +234,8 @@ class Engine(peewee.PostgresqlDatabase):
         except Exception as error:
             if watched.failure is not None:
                 raise watched.failure from error
+            if is_ctrl_c(error):
+                raise KeyboardInterrupt from error
             raise
         return int(cursor.rowcount)
 
