@@ -256,6 +256,12 @@ def test_a_name_whose_letters_a_program_has_spoiled_is_refused(written: str) -> 
         values.name(written, READING)
 
 
+@pytest.mark.parametrize("written", ["2026", "-", "12/3", "***"])
+def test_what_has_no_letter_is_nobodys_name(written: str) -> None:
+    with pytest.raises(ValueError, match="has no letter"):
+        values.name(written, READING)
+
+
 @pytest.mark.parametrize("written", ["O'Brien", "D\u2019Elía", "Ana & Co", "Ñandú", "María J.", "Ana (Anita)", "李"])
 def test_a_name_of_other_signs_is_read(written: str) -> None:
     assert values.name(written, READING) == written

@@ -70,10 +70,14 @@ def _no_failure(written: str) -> str:
 
 
 def name(value: Any, reading: Reading) -> str:
-    """Give the name of a person; refuses one whose letters a program has lost, such as N??ez and Mu&ntilde;oz."""
+    """Give the name of a person; refuses one without a letter, and N??ez or Mu&ntilde;oz, whose letters were lost."""
     written = text(value, reading)
-    if not written.isalpha() and _SPOILED.search(written):
+    if written.isalpha():
+        return written
+    if _SPOILED.search(written):
         raise ValueError(f"{written!r:.60} has letters that a program has spoiled; write the name anew")
+    if not any(map(str.isalpha, written)):
+        raise ValueError(f"{written!r:.60} has no letter, so it is nobody's name; correct it, or leave the row out")
     return written
 
 
