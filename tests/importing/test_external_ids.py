@@ -133,7 +133,8 @@ def test_keys_go_out_and_come_in_again(db: Database, a: Any, b: Any, tmp_path: P
         make_centre()
         importing.run([session(24, external_id="T-1")], Appointment, now=NOW)
         for model, key in ((User, "000123"), (Professional, "12"), (Student, "=17")):
-            model.update(external_id=key).where(model.id == model.select(model.id).order_by(model.id).limit(1)).execute()
+            first = model.select(model.id).order_by(model.id).limit(1)
+            model.update(external_id=key).where(model.id == first).execute()
         for kind in ("users", "professionals", "students", "appointments"):
             exporting.export(kind, tmp_path / f"{kind}.{form}")
     with db.tenant(b):
