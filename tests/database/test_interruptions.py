@@ -47,6 +47,15 @@ def work(database: Database, organization: Any, name: str) -> None:
                 database.execute_sql("SELECT 1").fetchall()
 
 
+def work_that_goes_on(database: Database, organization: Any, name: str) -> None:
+    with database.tenant(organization), database.atomic() as unit:
+        make_student(first_name=name)
+        unit.commit()
+        make_student(first_name=name)
+        unit.rollback()
+        assert {row.organization_id for row in Student.select()} == {organization.id}
+
+
 async def bound_in_a_task() -> Any:
     """What a task that begins now would inherit."""
     return bound_here()
@@ -101,13 +110,15 @@ def operation(code: CodeType, at: int) -> str:
     return dis.opname[code.co_code[at]]
 
 
-def interrupted(run: Callable[[], None], at: int) -> bool:
+def interrupted(
+    run: Callable[[], None], at: int, only: type[Exception] | tuple[type[Exception], ...] = (Interruption, RaycesError)
+) -> bool:
     """Run it, interrupted at its n-th place; whether it got that far."""
     interrupter = Interrupter(at)
     sys.settrace(interrupter)
     try:
         run()
-    except (Interruption, RaycesError) as error:
+    except only as error:
         sys.settrace(None)
         if not began_with(error, Interruption):
             raise
@@ -130,6 +141,16 @@ def test_an_interruption_at_any_place_leaves_nothing(small):
     work(database, organizations[0], "known")
     at, step = 1, quick_or_whole(23, 1)
     while interrupted(lambda: work(database, organizations[0], "traced"), at):
+        assert_nothing_is_left(database, organizations)
+        at += step
+    assert at > 300
+
+
+def test_an_interruption_of_a_unit_that_goes_on_is_what_is_raised(small):
+    database, organizations = small
+    work_that_goes_on(database, organizations[0], "known")
+    at, step = 1, quick_or_whole(29, 1)
+    while interrupted(lambda: work_that_goes_on(database, organizations[0], "traced"), at, only=Interruption):
         assert_nothing_is_left(database, organizations)
         at += step
     assert at > 300

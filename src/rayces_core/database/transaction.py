@@ -44,7 +44,7 @@ class Atomic(ContextDecorator):
         self._connection: TenantConnection
         self._savepoint: str | None = None
         self._callbacks_before = self._restorers_before = 0
-        self._has_ended = False  # by commit(begin=False) or rollback(begin=False), before its block
+        self._has_ended = False  # by commit() or rollback(), before its block
 
     def _recreate_cm(self) -> Atomic:
         return Atomic(self._sessions, self._isolation, findable=self._findable)
@@ -53,7 +53,7 @@ class Atomic(ContextDecorator):
         session = self._sessions.current()
         if self in session.transactions:
             raise TransactionFailedError("this unit of work is open already; make another with db.atomic()")
-        self._session, self._has_ended = session, False
+        self._session = session
         self._begin()
         return self
 
@@ -69,6 +69,7 @@ class Atomic(ContextDecorator):
             self._connection = open_on
             save(self._connection, self._savepoint, findable=self._findable)
         lease = session.lease_anyway()
+        self._has_ended = False
         lease.transactions.append(self)
         self._callbacks_before, self._restorers_before = len(lease.commit_callbacks), len(lease.restorers)
         if self._savepoint is None:
@@ -108,7 +109,7 @@ class Atomic(ContextDecorator):
         return self._session.kept()
 
     def _leave_context(self) -> None:
-        with suppress(ValueError):  # left in another task: what its context says is its own
+        with suppress(ValueError, RuntimeError):  # left in another task, whose context is its own; or left before
             open_unit.reset(self._token)
 
     def _check_order(self) -> None:
@@ -166,11 +167,14 @@ class Atomic(ContextDecorator):
             self._end(keep=keep)
             return
         callbacks = self._finish(keep=keep)
+        self._has_ended = True  # until it has begun again
         self._session.transactions.pop()
         if self._savepoint is None:
             self._leave_context()
-        self._begin()
-        run_callbacks(callbacks)
+        try:
+            self._begin()
+        finally:
+            run_callbacks(callbacks)
 
 
 def begin_on(session: Session, isolation: str | None, *, findable: bool = False) -> TenantConnection:
