@@ -9,7 +9,7 @@ from psycopg2.extensions import make_dsn
 from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import Catalogue, Difference, differences, unlike, what_they_make
+from rayces_core.migrating.checking import Difference, Expected, differences, unlike, what_they_make
 from rayces_core.migrations.session import connected
 from tests.sizes import exhaustive
 
@@ -68,9 +68,10 @@ TOGETHER = [case for case in DRIFT if case not in ("index", "table")]
 
 
 @pytest.fixture(scope="module")
-def made(migrated: str, server_url: str) -> Catalogue:
+def made(migrated: str, server_url: str) -> Iterator[Expected]:
     """What the packaged migrations make."""
-    return what_they_make([Runner(migrated)], server_url)
+    with what_they_make([Runner(migrated)], server_url) as expected:
+        yield expected
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def _kinds(found: list[Difference]) -> list[str]:
     return [f"{difference.kind} {difference.line.split()[0]}" for difference in found]
 
 
-def test_a_migrated_database_is_what_its_migrations_make(migrated: str, made: Catalogue) -> None:
+def test_a_migrated_database_is_what_its_migrations_make(migrated: str, made: Expected) -> None:
     assert unlike(Runner(migrated), made, strict=True) == []
 
 
@@ -97,7 +98,7 @@ def test_so_is_one_at_an_earlier_state(make_database: Any, server_url: str, numb
     assert differences(Runner(url), server_url, strict=True) == []
 
 
-def test_changes_by_hand_are_all_found_at_once(drifting: Runner, made: Catalogue) -> None:
+def test_changes_by_hand_are_all_found_at_once(drifting: Runner, made: Expected) -> None:
     for case in TOGETHER:
         drifting.database.command(DRIFT[case][0])
     expected = [kind for case in TOGETHER for kind in DRIFT[case][1] or ()]
@@ -105,7 +106,7 @@ def test_changes_by_hand_are_all_found_at_once(drifting: Runner, made: Catalogue
 
 
 @pytest.mark.parametrize("case", DRIFT)
-def test_a_change_by_hand_is_found(drifting: Runner, made: Catalogue, case: str) -> None:
+def test_a_change_by_hand_is_found(drifting: Runner, made: Expected, case: str) -> None:
     sql, expected = DRIFT[case]
     drifting.database.command(sql)
     found = _kinds(unlike(drifting, made))
@@ -115,7 +116,7 @@ def test_a_change_by_hand_is_found(drifting: Runner, made: Catalogue, case: str)
         assert sorted(found) == expected
 
 
-def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(drifting: Runner, made: Catalogue) -> None:
+def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(drifting: Runner, made: Expected) -> None:
     drifting.database.command(OTHERS)
     assert unlike(drifting, made) == []
     found = _kinds(unlike(drifting, made, strict=True))

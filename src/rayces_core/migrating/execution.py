@@ -138,7 +138,7 @@ class Execution:
             self._outside_transaction(step, perform)
         finally:
             with suppress(peewee.PeeweeException, psycopg2.Error):
-                self.database.command("RESET lock_timeout; RESET statement_timeout")
+                self.database.command("RESET lock_timeout; SET statement_timeout = 0")
         note()
 
     def _outside_transaction(self, step: Step, perform: Callable[[], None]) -> None:
