@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from rayces_core.errors import MigrationError, SchemaMissingError
 from rayces_core.migrating.adopting.extras import Extras, extras_of
+from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.catalogue import Entry, entries
+from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.meaning import Meanings
+from rayces_core.migrating.myhub import TABLES
 from rayces_core.migrating.rehearsal import applied_number, schema_of, scratch_database, stand_in
 from rayces_core.migrating.runner import Runner
-from rayces_core.migrations.session import connected
+from rayces_core.migrations.session import connected, quote_identifier
 
 # Standing beside our tables; where one that we made is changed, its own line is missing.
 _ALONE = ("view ", "function ", "type ", "extension ")
@@ -79,8 +83,10 @@ def differences(
     A migration that was stopped half way counts as not applied, so what it did is reported.
 
     Raises:
+        SchemaMissingError: no migration is applied. MigrationError: none is noted, but their tables are there.
         MigrationFileError: a file was edited or is missing. ConfigurationError: no database may be made there.
     """
+    _refuse_unnoted([*beside, runner])
     with what_they_make([*beside, runner], scratch_url) as expected:
         return unlike(runner, expected, beside=beside, strict=strict)
 
@@ -118,6 +124,26 @@ def unlike(
         extras = extras_of(runner.database)
         both = [_explained(difference, extras) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))
+
+
+def _refuse_unnoted(runners: Sequence[Runner]) -> None:
+    """Raise an error where no migration is noted at all: an empty schema is what none of them makes."""
+    if any(status.state != "pending" for each in runners for status in each.status()):
+        return
+    database, table = runners[0].database, runners[0].history.table
+    there = sorted(_read(runners[0]).relations - {each.history.table for each in runners})
+    ours = [name for name in there if name in made_tables(read_directory(None))]
+    if ours and runners[0].directory is None:
+        raise MigrationError(
+            f"no migration is noted as applied in {table}, but there are tables of this library: {', '.join(ours)}. "
+            f"Restore the table {table} too, or note what made them: rayces migrate fake --to N"
+        )
+    what = "only what others made there" if there else "nothing at all"
+    adopted = "; a MyHub is taken over by `rayces migrate adopt`" if set(TABLES) <= set(there) else ""
+    raise SchemaMissingError(
+        f"no migration is applied: the schema {quote_identifier(database.schema)} holds {what}; "
+        f"run `rayces migrate up`{adopted}"
+    )
 
 
 def _strike_out_equals(missing: list[Entry], unexpected: list[Entry], meanings: Meanings) -> None:
