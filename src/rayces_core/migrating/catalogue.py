@@ -7,13 +7,13 @@ prints of an expression may differ though it means the same; `meaning` compares 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from rayces_core.migrations.settings import pinned
 
 # Where a definition stands in the shape of a line.
-_SLOT: Final = "\x1f"
+_SLOT: Final = "\x01"
 
 
 class HasCursor(Protocol):
@@ -43,13 +43,20 @@ class Entry:
     definitions: tuple[str, ...] = ()
     place: tuple[str, ...] = ()
 
+    def as_in(self, line: str) -> Entry | None:
+        """The same object with the definition that a line of before has; None where it is a line of something else."""
+        before, *after = " ".join(self.shape.split()).split(_SLOT)
+        if len(after) != 1 or not (line.startswith(before) and line.endswith(after[0])):
+            return None
+        return replace(self, line=line, definitions=(line[len(before) : len(line) - len(after[0])],))
+
 
 _GRANTEE = "CASE WHEN g.grantee = 0 THEN 'public' ELSE pg_get_userbyid(g.grantee)::text END"
 _GRANTABLE = "CASE WHEN g.is_grantable THEN ' with grant option' ELSE '' END"
 # What lower() makes of a letter is the database's own affair, but for those that every database has.
 _PRIVILEGE = 'lower(g.privilege_type COLLATE "C")'
 
-# Each gives the shape of a line, in which chr(31) stands for a definition, and the relations it is about; where there
+# Each gives the shape of a line, in which chr(1) stands for a definition, and the relations it is about; where there
 # are definitions also how they are made, themselves, and their place. What an extension brought along is left out
 # everywhere: the extension stands for it.
 _QUERIES = (
@@ -58,9 +65,9 @@ _QUERIES = (
     SELECT format('column %s.%s %s%s%s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
                   CASE WHEN a.attnotnull THEN ' not null' ELSE '' END,
                   CASE a.attidentity WHEN 'd' THEN ' identity by default' WHEN 'a' THEN ' identity always' ELSE '' END,
-                  CASE WHEN a.attgenerated = 'v' THEN ' generated virtually ' || chr(31)
-                       WHEN a.attgenerated <> '' THEN ' generated ' || chr(31)
-                       WHEN d.adbin IS NOT NULL THEN ' default ' || chr(31) ELSE '' END,
+                  CASE WHEN a.attgenerated = 'v' THEN ' generated virtually ' || chr(1)
+                       WHEN a.attgenerated <> '' THEN ' generated ' || chr(1)
+                       WHEN d.adbin IS NOT NULL THEN ' default ' || chr(1) ELSE '' END,
                   CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' collate ' || a.attcollation::regcollation
                        ELSE '' END),
            ARRAY[c.relname],
@@ -74,7 +81,7 @@ _QUERIES = (
     # constraints; a NOT NULL is a constraint of its own only since PostgreSQL 18, the column's line already says it
     """
     SELECT format('constraint %s %s %s%s', c.relname, k.conname,
-                  CASE WHEN k.contype IN ('c', 'x') THEN chr(31) ELSE pg_get_constraintdef(k.oid) END,
+                  CASE WHEN k.contype IN ('c', 'x') THEN chr(1) ELSE pg_get_constraintdef(k.oid) END,
                   CASE WHEN k.convalidated OR pg_get_constraintdef(k.oid) LIKE '%NOT VALID' THEN ''
                        ELSE ' NOT VALID' END),
            ARRAY[c.relname],
@@ -86,7 +93,7 @@ _QUERIES = (
     """,
     # indexes
     """
-    SELECT format('index %s%s', chr(31), CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END),
+    SELECT format('index %s%s', chr(1), CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END),
            ARRAY[c.relname], 'index', ARRAY[pg_get_indexdef(i.indexrelid)], ARRAY[c.relname, x.relname]
       FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
      WHERE {ours_c}
@@ -107,8 +114,8 @@ _QUERIES = (
                   (SELECT string_agg(name, ', ' ORDER BY name)
                      FROM (SELECT CASE WHEN role = 0 THEN 'public' ELSE pg_get_userbyid(role)::text END AS name
                              FROM unnest(p.polroles) AS role) AS roles),
-                  CASE WHEN p.polqual IS NULL THEN '-' ELSE chr(31) END,
-                  CASE WHEN p.polwithcheck IS NULL THEN '-' ELSE chr(31) END),
+                  CASE WHEN p.polqual IS NULL THEN '-' ELSE chr(1) END,
+                  CASE WHEN p.polwithcheck IS NULL THEN '-' ELSE chr(1) END),
            ARRAY[c.relname], 'policy',
            array_remove(ARRAY[pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)], NULL),
            ARRAY[c.relname, p.polname]
@@ -163,25 +170,25 @@ _QUERIES = (
      WHERE c.relkind IN ('r', 'p', 'f') AND {ours_c}
     """,
     """
-    SELECT format('view %s %s', c.relname, chr(31)), ARRAY[c.relname], 'view', ARRAY[pg_get_viewdef(c.oid)],
+    SELECT format('view %s %s', c.relname, chr(1)), ARRAY[c.relname], 'view', ARRAY[pg_get_viewdef(c.oid)],
            ARRAY[c.relname]
       FROM pg_class c
      WHERE c.relkind IN ('v', 'm') AND {ours_c}
     """,
     """
-    SELECT 'function ' || chr(31), '{}'::name[], 'function', ARRAY[pg_get_functiondef(f.oid)],
+    SELECT 'function ' || chr(1), '{}'::name[], 'function', ARRAY[pg_get_functiondef(f.oid)],
            ARRAY[f.oid::regprocedure::text]
       FROM pg_proc f
      WHERE f.prokind IN ('f', 'p') AND {ours_f}
     """,
     """
-    SELECT format('trigger %s enabled %s', chr(31), g.tgenabled), ARRAY[c.relname], 'trigger',
+    SELECT format('trigger %s enabled %s', chr(1), g.tgenabled), ARRAY[c.relname], 'trigger',
            ARRAY[pg_get_triggerdef(g.oid)], ARRAY[c.relname, g.tgname]
       FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
      WHERE NOT g.tgisinternal AND {ours_c}
     """,
     """
-    SELECT format('rule %s', chr(31)), ARRAY[c.relname], 'rule', ARRAY[pg_get_ruledef(r.oid)],
+    SELECT format('rule %s', chr(1)), ARRAY[c.relname], 'rule', ARRAY[pg_get_ruledef(r.oid)],
            ARRAY[c.relname, r.rulename]
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
      WHERE r.rulename <> '_RETURN' AND {ours_c}

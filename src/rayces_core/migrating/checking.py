@@ -116,13 +116,15 @@ def unlike(
         for entry in found.without(expected.catalogue)
         if not others.intersection(entry.relations) and (strict or not _stands_alone(entry))
     ]
-    with expected.meanings.among(unexpected):
-        _strike_out_equals(missing, unexpected, expected.meanings)
-    both = [Difference("missing", entry.line) for entry in missing]
-    both += [Difference("unexpected", entry.line) for entry in unexpected]
-    if runner.directory is None:
-        extras = extras_of(runner.database)
-        both = [_explained(difference, extras) for difference in both]
+    meanings = expected.meanings
+    with meanings.among(unexpected):
+        _strike_out_equals(missing, unexpected, meanings)
+        both = [Difference("missing", entry.line) for entry in missing]
+        both += [Difference("unexpected", entry.line) for entry in unexpected]
+        if runner.directory is None:
+            extras = extras_of(runner.database)
+            had = {entry.line for entry in unexpected if _had_before(entry, extras, meanings)}
+            both = [_explained(difference, extras, had) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))
 
 
@@ -160,10 +162,16 @@ def _stands_alone(entry: Entry) -> bool:
     return entry.line.startswith(_ALONE) or _ON_FUNCTION.match(entry.line) is not None
 
 
-def _explained(difference: Difference, extras: Extras) -> Difference:
+def _had_before(entry: Entry, extras: Extras, meanings: Meanings) -> bool:
+    """Whether MyHub had it, as it is printed now or as it was then."""
+    then = (entry.as_in(line) for line in extras.lines)
+    return extras.is_extra(entry.line) or any(each is not None and meanings.same(entry, each) for each in then)
+
+
+def _explained(difference: Difference, extras: Extras, had: set[str]) -> Difference:
     if extras.is_transitional(difference.line):
         return Difference("transitional", difference.line)
-    if difference.kind == "unexpected" and extras.is_extra(difference.line):
+    if difference.kind == "unexpected" and difference.line in had:
         return Difference("extra", difference.line)
     return difference
 
