@@ -31,9 +31,10 @@ CREATE VIEW v AS SELECT id, kind {AMONG} AS is_one FROM "T {{}}";
 CREATE FUNCTION f(kind varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT kind {AMONG}; END;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 CREATE TRIGGER touched BEFORE INSERT ON "T {{}}" FOR EACH ROW WHEN (new.kind {AMONG}) EXECUTE FUNCTION touch();
+CREATE DOMAIN "D %" AS varchar CONSTRAINT d CHECK (value {AMONG});
 CREATE RULE quiet AS ON DELETE TO "T {{}}" WHERE old.kind {AMONG} DO INSTEAD NOTHING;
 """
-KINDS = ["default", "generated", "constraint", "index", "policy", "view", "function", "trigger", "rule"]
+KINDS = ["default", "generated", "constraint", "index", "policy", "view", "function", "trigger", "rule", "domain"]
 
 
 @pytest.fixture(scope="module")

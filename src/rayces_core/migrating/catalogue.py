@@ -162,15 +162,21 @@ _QUERIES = (
     """,
     # tables themselves, so that one without columns is seen, and how they are kept
     """
-    SELECT format('table %s %s%s%s', c.relname, CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'logged' END,
-                  CASE WHEN c.relkind = 'p' THEN ' partitioned' ELSE '' END,
+    SELECT format('table %s %s%s%s%s', c.relname, CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'logged' END,
+                  CASE WHEN c.relkind = 'p' THEN ' partitioned by ' || pg_get_partkeydef(c.oid) ELSE '' END,
+                  coalesce(' partition ' || pg_get_expr(c.relpartbound, c.oid), '')
+                  || coalesce((SELECT string_agg(format(' of %s', p.relname), '' ORDER BY i.inhseqno)
+                                 FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+                                WHERE i.inhrelid = c.oid), ''),
                   coalesce(' with ' || array_to_string(c.reloptions, ', '), '')),
            ARRAY[c.relname]
       FROM pg_class c
      WHERE c.relkind IN ('r', 'p', 'f') AND {ours_c}
     """,
     """
-    SELECT format('view %s %s', c.relname, chr(1)), ARRAY[c.relname], 'view', ARRAY[pg_get_viewdef(c.oid)],
+    SELECT format('view %s%s%s %s', c.relname, CASE WHEN c.relkind = 'm' THEN ' materialized' ELSE '' END,
+                  coalesce(' with ' || array_to_string(c.reloptions, ', '), ''), chr(1)),
+           ARRAY[c.relname], 'view', ARRAY[pg_get_viewdef(c.oid)],
            ARRAY[c.relname]
       FROM pg_class c
      WHERE c.relkind IN ('v', 'm') AND {ours_c}
@@ -195,11 +201,29 @@ _QUERIES = (
     """,
     # types made by hand: enumerations with their values, domains, composite types
     """
-    SELECT format('type %s %s %s', t.typname, t.typtype,
+    SELECT format('type %s %s %s%s%s', t.typname, t.typtype,
                   coalesce((SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum e
-                             WHERE e.enumtypid = t.oid), format_type(t.typbasetype, t.typtypmod), ''))
+                             WHERE e.enumtypid = t.oid),
+                           (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', '
+                                              ORDER BY a.attnum)
+                              FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped),
+                           format_type(nullif(t.typbasetype, 0), t.typtypmod), ''),
+                  CASE WHEN t.typnotnull THEN ' not null' ELSE '' END, coalesce(' default ' || t.typdefault, ''))
       FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
      WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND {ours_t}
+    """,
+    """
+    SELECT format('domain %s constraint %s %s%s', t.typname, k.conname, chr(1),
+                  CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END),
+           '{}'::name[], 'domain', ARRAY[pg_get_constraintdef(k.oid)], ARRAY[t.typname, k.conname]
+      FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
+     WHERE k.contype = 'c' AND {ours_t}
+    """,
+    # what the planner is told to know of columns together
+    """
+    SELECT format('statistics %s %s', c.relname, pg_get_statisticsobjdef(s.oid)), ARRAY[c.relname]
+      FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid
+     WHERE {ours_c}
     """,
     "SELECT format('extension %s', extname) FROM pg_extension",
 )

@@ -23,7 +23,7 @@ from rayces_core.migrating.runner import Runner
 from rayces_core.migrations.session import connected, quote_identifier
 
 # Standing beside our tables; where one that we made is changed, its own line is missing.
-_ALONE = ("view ", "function ", "type ", "extension ")
+_ALONE = ("view ", "function ", "type ", "domain ", "extension ")
 _ON_FUNCTION = re.compile(r"grant \S+ on function ")
 _RELATIONS = (
     "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S') "

@@ -41,6 +41,10 @@ _MAKING: Final = {
         "ALTER TABLE {table} ADD CONSTRAINT {again} {text}",
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = {table_oid} AND conname = {again_text}",
     ),
+    "domain": (
+        "ALTER DOMAIN {table} ADD CONSTRAINT {again} {text}",
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contypid = {type_oid} AND conname = {again_text}",
+    ),
     "policy": (
         "CREATE POLICY {again} ON {table} USING ({text})",
         "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = {table_oid} AND polname = {again_text}",
@@ -145,6 +149,7 @@ def _words(place: tuple[str, ...]) -> dict[str, str]:
         "table": quote_identifier(table),
         "table_text": _literal(table),
         "table_oid": f"{_literal(quote_identifier(table))}::regclass",
+        "type_oid": f"{_literal(quote_identifier(table))}::regtype",
         "name": quote_identifier(name),
         "name_text": _literal(name),
         "name_as_text": _literal(quote_identifier(name)),
