@@ -18,6 +18,7 @@ from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History, HistoryRow
 from rayces_core.migrating.roles import missing_statements
 from rayces_core.migrations.session import MigrationDatabase, lock_key, quote_identifier
+from rayces_core.migrations.settings import pinning
 from rayces_core.migrations.steps import Migrator, Step, backfill, backfill_sql
 
 CALLS_SETTING = "rayces.calls_done"
@@ -26,7 +27,7 @@ _HEAD = """-- Migrations of schema {schema} by rayces-core {version}.
 -- Run it with psql, not in a transaction, as the login that owns the tables. It stops at the first error; then make a
 -- new script, which goes on where this one stopped.
 \\set ON_ERROR_STOP on
-SET TIME ZONE 'UTC';
+SET client_encoding TO 'UTF8';
 """
 _GUARD = """DO $guard$
 BEGIN
@@ -89,6 +90,8 @@ class Script:
     def _head(self) -> Iterator[str]:
         schema = _literal(self.database.schema)
         yield _HEAD.format(schema=quote_identifier(self.database.schema), version=__version__)
+        # What the login's sessions begin with may read the same text otherwise.
+        yield "\n".join(f"{statement};" for statement in pinning(self.database.server.server_version))
         yield _GUARD.format(schema=schema, key=self._key(), changed=self._changed())
 
     def _changed(self) -> str:

@@ -45,7 +45,14 @@ _OF_SESSIONS: Final = ("default_transaction_isolation", "default_transaction_def
 
 def pin_session(cursor: Any) -> None:
     """Set them for the length of the session; `cursor` is a psycopg2 cursor."""
-    cursor.execute(_statements(cursor, "SESSION", PINNED))
+    cursor.execute("; ".join(pinning(cursor.connection.server_version)))
+
+
+def pinning(server_version: int, *, scope: str = "SESSION") -> list[str]:
+    """The statements that set them on a server of this version, such as 150004; `scope` is SESSION or LOCAL."""
+    newer = {name: value for name, (since, value) in PINNED_SINCE.items() if server_version >= since}
+    known = {name: value for name, value in PINNED.items() if scope == "SESSION" or name not in _OF_SESSIONS}
+    return [f"SET {scope} {name} TO {_value(value)}" for name, value in {**known, **newer}.items()]
 
 
 @contextmanager
@@ -58,8 +65,7 @@ def pinned(cursor: Any) -> Iterator[None]:
     alone = connection.autocommit and connection.info.transaction_status == TRANSACTION_STATUS_IDLE
     cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if alone else "SAVEPOINT rayces_pinned")
     try:
-        local = {name: value for name, value in PINNED.items() if name not in _OF_SESSIONS}
-        cursor.execute(_statements(cursor, "LOCAL", local))
+        cursor.execute("; ".join(pinning(connection.server_version, scope="LOCAL")))
         yield
     except BaseException:
         with suppress(psycopg2.Error):  # the connection may be gone, and what went wrong is told
@@ -70,12 +76,6 @@ def pinned(cursor: Any) -> Iterator[None]:
 
 def _leave(cursor: Any, alone: bool) -> None:
     cursor.execute("ROLLBACK" if alone else "ROLLBACK TO SAVEPOINT rayces_pinned; RELEASE SAVEPOINT rayces_pinned")
-
-
-def _statements(cursor: Any, scope: str, settings: dict[str, str]) -> str:
-    version = cursor.connection.server_version
-    newer = {name: value for name, (since, value) in PINNED_SINCE.items() if version >= since}
-    return "; ".join(f"SET {scope} {name} TO {_value(value)}" for name, value in {**settings, **newer}.items())
 
 
 def _value(value: str) -> str:
