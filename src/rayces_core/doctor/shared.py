@@ -9,7 +9,8 @@ from __future__ import annotations
 from rayces_core.doctor.finding import Check
 
 _KINDS = """CASE c.relkind WHEN 'v' THEN 'VIEW' COLLATE "C" WHEN 'm' THEN 'MATERIALIZED VIEW'
-                             WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END"""
+                             WHEN 'f' THEN 'FOREIGN TABLE'
+                             ELSE 'TABLE' END"""
 # Those through whom the tenants' role has the right.
 _HOLDERS = """coalesce((SELECT string_agg(DISTINCT CASE WHEN g.grantee = 0 THEN 'PUBLIC'
                                              ELSE quote_ident(pg_get_userbyid(g.grantee)) END, ', ')
