@@ -128,4 +128,4 @@ def test_a_policy_of_a_table_with_any_names_and_types_is_read(patient: Patient) 
             CREATE POLICY q ON "Our {{notes}} %s" TO rayces_admin USING (true);
             GRANT SELECT ON "Our {{notes}} %s" TO rayces_app, rayces_admin"""
     )
-    assert patient.audit() == []
+    assert not [code for code in patient.codes() if code.startswith("policy")]
