@@ -9,7 +9,7 @@ CHECKS = (
     # Of the tables that this library's models stand for, every right that they need; of others, that they can be read.
     Check(
         "grant-missing",
-        "warning",
+        "error",
         f"""SELECT object, quote_ident(rolname) AS role, string_agg(privilege, ', ' ORDER BY place, privilege) AS rights
              FROM ({needed.MISSING}) AS missing(object, rolname, place, privilege) GROUP BY object, rolname""",
         "{role} has no {rights}, so what needs it fails",
@@ -26,7 +26,7 @@ CHECKS = (
     ),
     Check(
         "sequence-usage-missing",
-        "warning",
+        "error",
         f"""SELECT s.oid::regclass::text AS object, quote_ident(r.rolname) AS role, t.object AS table
              FROM {needed.ROLES} r, tenant t JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'a'
              JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
@@ -36,7 +36,8 @@ CHECKS = (
         "{role} may insert into {table}, but not take the next number for it",
         "GRANT USAGE ON SEQUENCE {object} TO {role};",
     ),
-    # None of these three asks row-level security; a grant option passes on what is held to who is not.
+    # None of these asks row-level security, and MAINTAIN (since 17) locks all rows; a grant option passes on what is
+    # held to who is not.
     Check(
         "grant-dangerous",
         "error",
@@ -45,7 +46,7 @@ CHECKS = (
                   CASE WHEN is_grantable THEN 'GRANT OPTION FOR ' ELSE '' END || privilege_type
                   || coalesce(' (' || quote_ident(column_name) || ')', '') AS revoked
              FROM app_grant
-            WHERE privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR is_grantable""",
+            WHERE privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN') OR is_grantable""",
         "{role} has {privilege}, which row-level security does not hold",
         "REVOKE {revoked} ON {object} FROM {role};",
     ),
