@@ -61,7 +61,7 @@ BREAKS = [
         others=frozenset({"login-unrestricted"}),
         mends=False,
     ),
-    Break("role-owns-table", "ALTER TABLE posts OWNER TO rayces_app", "posts", mends=False),
+    Break("role-owns-table", "ALTER TABLE posts OWNER TO rayces_app", "posts"),
     Break("role-not-held", "REVOKE rayces_app FROM {login}", "rayces_app"),
     Break("role-inherited", "GRANT rayces_admin TO {login} WITH INHERIT TRUE", "{login}"),
     Break("role-inherited", "GRANT rayces_app TO {login} WITH INHERIT TRUE", "{login}", "warning"),
@@ -305,14 +305,12 @@ BREAKS = [
         "materialized-view",
         "CREATE MATERIALIZED VIEW names AS SELECT first_name FROM students; GRANT SELECT ON names TO PUBLIC",
         "names",
-        mends=False,
     ),
     Break(
         "function-as-owner",
         "CREATE FUNCTION heads() RETURNS bigint LANGUAGE sql SECURITY DEFINER "
         "AS 'SELECT count(*) FROM public.students'",
         "heads()",
-        mends=False,
     ),
     Break(
         "function-as-owner",
@@ -321,7 +319,6 @@ BREAKS = [
         "REVOKE EXECUTE ON FUNCTION heads() FROM PUBLIC",
         "heads()",
         "warning",
-        mends=False,
     ),
     Break(
         "foreign-table",
@@ -329,7 +326,6 @@ BREAKS = [
         "CREATE FOREIGN TABLE scans (organization_id bigint, path text) SERVER files; "
         "GRANT SELECT ON scans TO rayces_app",
         "scans",
-        mends=False,
     ),
     Break(
         "foreign-table",
@@ -337,7 +333,6 @@ BREAKS = [
         "CREATE FOREIGN TABLE clinic.scans (organization_id bigint, path text) SERVER files; "
         "GRANT USAGE ON SCHEMA clinic TO rayces_app; GRANT SELECT ON clinic.scans TO rayces_app",
         "clinic.scans",
-        mends=False,
     ),
     Break("trigger-as-owner", TRIGGER.format(table="students", body="RETURN NEW"), "students"),
     Break("trigger-as-owner", TRIGGER.format(table="posts", body="DELETE FROM public.likes; RETURN NEW"), "posts"),
@@ -405,6 +400,33 @@ BREAKS = [
         "tick()",
         "warning",
     ),
+    Break("shared-relation", "CREATE TABLE jobs (id int); GRANT INSERT ON jobs TO rayces_app", "jobs", "warning"),
+    Break("shared-relation", "CREATE TABLE jobs (id int); GRANT TRUNCATE ON jobs TO PUBLIC", "jobs", "warning"),
+    Break("shared-sequence", "GRANT UPDATE ON SEQUENCE users_id_seq TO rayces_app", "users_id_seq"),
+    Break(
+        "shared-sequence",
+        HELD_TABLE.format(table="visits", partitioning="")
+        + "ALTER TABLE visits ADD number serial; GRANT ALL ON SEQUENCE visits_number_seq TO rayces_app",
+        "visits_number_seq",
+        others=frozenset({"sequence-usage-missing"}),
+    ),
+    Break("shared-sequence", "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO PUBLIC", "", "warning"),
+    Break("shared-sequence", "CREATE SEQUENCE tickets; GRANT SELECT ON tickets TO rayces_app", "tickets", "warning"),
+    Break("shared-catalogue", "GRANT SELECT ON pg_authid TO rayces_app", "pg_authid"),
+    Break("shared-catalogue", "GRANT SELECT (stavalues1) ON pg_statistic TO rayces_app", "pg_statistic"),
+    Break(
+        "shared-parameter",
+        "GRANT SET ON PARAMETER session_replication_role TO rayces_app",
+        "session_replication_role",
+    ),
+    Break("shared-parameter", "GRANT ALTER SYSTEM ON PARAMETER log_statement TO PUBLIC", "log_statement"),
+    Break(
+        "shared-untrusted",
+        "CREATE FUNCTION raw(int) RETURNS int LANGUAGE internal AS 'int4inc'",
+        "raw(integer)",
+    ),
+    Break("database-create", "GRANT CREATE ON DATABASE {database} TO rayces_app", "{database}", "warning"),
+    Break("schema-create", "CREATE SCHEMA queue; GRANT CREATE ON SCHEMA queue TO rayces_app", "queue", "warning"),
     # settings
     Break("setting-default", "ALTER ROLE {login} SET rayces.lookup = 'north'", "{login}"),
     Break("setting-default", "ALTER ROLE {login} SET rayces.organization_id = '1'", "{login}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rayces_core.doctor import needed
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.holders import OF_DATABASE, OF_SCHEMA
 
 CHECKS = (
     # Of the tables that this library's models stand for, every right that they need; of others, that they can be read.
@@ -95,13 +96,25 @@ CHECKS = (
         "every role of the server has {privilege} (granted to PUBLIC)",
         "REVOKE {privilege} ON {object} FROM PUBLIC;",
     ),
+    # What it makes there nobody audits, and a table or function may stand before one of the search_path.
     Check(
         "schema-create",
         "warning",
-        """SELECT n.oid::regnamespace::text AS object FROM app, root JOIN pg_namespace n ON n.oid = root.relnamespace
-            WHERE has_schema_privilege(app.oid, n.oid, 'CREATE')
-              AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> n.nspowner""",
+        f"""SELECT quote_ident(n.nspname) AS object, {OF_SCHEMA} AS holders
+             FROM app, pg_namespace n
+            WHERE has_schema_privilege(app.oid, n.oid, 'CREATE') AND n.nspname NOT LIKE 'pg\\_%%'
+              AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> n.nspowner""",
         "{app_role} may create objects in the schema, and what it makes there nobody audits",
-        "REVOKE CREATE ON SCHEMA {object} FROM {app_role}, PUBLIC;",
+        "REVOKE CREATE ON SCHEMA {object} FROM {holders};",
+    ),
+    Check(
+        "database-create",
+        "warning",
+        f"""SELECT quote_ident(d.datname) AS object, {OF_DATABASE} AS holders
+             FROM app, pg_database d
+            WHERE d.datname = current_database() AND has_database_privilege(app.oid, d.oid, 'CREATE')
+              AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> d.datdba""",
+        "{app_role} may create schemas in the database, and what it makes there nobody audits",
+        "REVOKE CREATE ON DATABASE {object} FROM {holders};",
     ),
 )
