@@ -175,14 +175,17 @@ BREAKS = [
         "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_pkey, ALTER organization_id DROP NOT NULL",
         "state_transitions",
         others=frozenset({"primary-key-missing"}),
+        mends=False,
     ),
     Break(
         "tenant-column-type",
         "DROP POLICY rayces_tenant ON state_transitions; "
-        "ALTER TABLE state_transitions ALTER organization_id TYPE integer; "
-        f"CREATE POLICY rayces_tenant ON state_transitions TO rayces_app USING ({TENANT})",
+        "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_organization_id_fkey, "
+        "DROP CONSTRAINT state_transitions_organization_id_actor_id_fkey; "
+        "ALTER TABLE state_transitions ALTER organization_id TYPE text",
         "state_transitions",
         mends=False,
+        others=frozenset({"policy-missing", "organization-key-missing"}),
     ),
     Break(
         "tenant-column-missing",
@@ -192,7 +195,7 @@ BREAKS = [
         "warning",
         mends=False,
     ),
-    Break("primary-key-missing", "ALTER TABLE likes DROP CONSTRAINT likes_pkey", "likes"),
+    Break("primary-key-missing", "ALTER TABLE likes DROP CONSTRAINT likes_pkey", "likes", mends=False),
     Break("primary-key-not-tenant-first", remake_key("likes", "id", "organization_id"), "likes", mends=False),
     Break("primary-key-not-tenant-first", remake_key("likes", "id"), "likes", mends=False),
     Break("unique-without-tenant", "CREATE UNIQUE INDEX ON users (email)", "users", mends=False),
@@ -245,6 +248,24 @@ BREAKS = [
         "WHERE indexrelid = 'index_posts_on_organization_id_and_user_id'::regclass",
         "posts",
         mends=False,
+    ),
+    # what the models write
+    Break("table-missing", "DROP TABLE import_runs", "import_runs", mends=False),
+    Break("table-missing", "ALTER TABLE devices RENAME TO gadgets", "devices", mends=False),
+    Break("column-missing", "ALTER TABLE users DROP COLUMN jti, DROP COLUMN phone", "users", mends=False),
+    Break("column-missing", "ALTER TABLE outbox_messages DROP COLUMN dead", "outbox_messages", mends=False),
+    Break("number-missing", "ALTER TABLE likes ALTER COLUMN id DROP IDENTITY", "likes"),
+    Break("number-missing", "ALTER TABLE organizations ALTER COLUMN id DROP IDENTITY", "organizations"),
+    Break(
+        "function-right-missing",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.now() FROM PUBLIC; GRANT EXECUTE ON FUNCTION now() TO rayces_admin",
+        "now()",
+    ),
+    Break(
+        "function-right-missing",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.current_setting(text, boolean) FROM PUBLIC; "
+        "GRANT EXECUTE ON FUNCTION current_setting(text, boolean) TO {login}",
+        "current_setting(text,boolean)",
     ),
     # grants
     Break("grant-missing", "REVOKE SELECT ON students FROM rayces_app", "students"),

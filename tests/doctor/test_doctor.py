@@ -248,6 +248,13 @@ def test_a_database_of_migration_025_is_not_told_to_make_what_026_makes(patient:
     assert patient.audit() == []
 
 
+def test_an_integer_names_an_organization_as_well(patient: Patient) -> None:
+    patient.run(
+        HELD_TABLE.format(table="invoices", partitioning="").replace("organization_id bigint", "organization_id int")
+    )
+    assert patient.audit() == []
+
+
 def test_a_policy_that_only_narrows_is_welcome(patient: Patient) -> None:
     patient.run("CREATE POLICY adults ON students AS RESTRICTIVE TO rayces_app USING (date_of_birth < '2008-01-01')")
     assert patient.audit() == []

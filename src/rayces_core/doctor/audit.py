@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, hardening, keys, roles, row_security, shared
+from rayces_core.doctor import detours, grants, hardening, keys, lacking, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.conditions import meanings
 from rayces_core.doctor.finding import Check, Finding
@@ -23,6 +23,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *roles.CHECKS,
     *row_security.CHECKS,
     *keys.CHECKS,
+    *lacking.CHECKS,
     *grants.CHECKS,
     *detours.CHECKS,
     *shared.CHECKS,

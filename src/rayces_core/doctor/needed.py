@@ -64,6 +64,14 @@ def _rows(is_admin: bool) -> str:
     return ", ".join(rows)
 
 
+def _columns(table: str) -> list[str]:
+    words = " ".join((WRITES[table], _ADMIN.get(table, ""), _INSERTS.get(table, ""))).split()
+    return sorted({word for word in words if word.islower()})
+
+
+# Table → every column of it that is named above, whoever writes it.
+WRITTEN: Final = "VALUES " + ", ".join(f"('{table}', '{{{','.join(_columns(table))}}}'::text[])" for table in WRITES)
+
 # One row for each right that is not there. A table of the host's that may be inserted into is as it is meant: it may be
 # append-only. One that may not be is useless, unless a comment on it says `rayces: read-only`.
 # Columns are the table, the role, a number to sort by, the right as GRANT spells it.
