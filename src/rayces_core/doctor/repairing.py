@@ -17,8 +17,8 @@ import peewee
 from rayces_core.doctor.audit import audit_connection
 from rayces_core.doctor.finding import Finding
 from rayces_core.doctor.numbers import behind
-from rayces_core.doctor.owning import giving, refuse_other_owners
 from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrating.owning import giving, refuse_other_owners
 from rayces_core.migrating.roles import ensure_roles, missing_statements
 from rayces_core.migrations.retry import retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, connected, quote_identifier, single_runner

@@ -26,6 +26,7 @@ from rayces_core.migrating.execution import Execution, Observer
 from rayces_core.migrating.files import MigrationFile, read_directory, refuse_irreversible
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
+from rayces_core.migrating.owning import refuse_other_owner
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
 from rayces_core.migrating.status import MigrationStatus, is_applied, statuses
@@ -252,6 +253,8 @@ class Runner(BaseRouter):
         files = read_directory(self.directory)
         with single_runner(self.database, self.migrate_table, self.lock_wait_seconds):
             rows = self._agreed(files)
+            if not self._is_adoption:
+                refuse_other_owner(self.database, self.history.table, *(["organizations"] if self._is_guarded else []))
             with self._execution.lookout.on_duty():
                 yield files, rows
 

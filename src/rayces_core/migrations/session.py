@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
-from rayces_core.migrations.settings import pin_session
+from rayces_core.migrations.fitness import refuse_unfit
 
 logger = logging.getLogger("rayces_core.migrations")
 
@@ -153,6 +153,7 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
     """
     with connected(database):
         refuse_proxy(database)
+        refuse_unfit(database)
         _end_with_its_client(database)
         key = lock_key(database.schema, purpose)
         _take(database, key, wait_seconds)

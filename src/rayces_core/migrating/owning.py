@@ -5,7 +5,7 @@ Rule it guards: nobody finds out in the middle that the tables are another's.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from rayces_core.errors import ConfigurationError, RoleNotHeldError
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
@@ -26,20 +26,36 @@ SELECT string_agg(DISTINCT quote_ident(pg_get_userbyid(t.relowner)), ', '), min(
        current_user::text
   FROM ({_OURS}) t WHERE NOT pg_has_role(t.relowner, 'USAGE') HAVING count(*) > 0
 """
+_OWNER: Final = """
+SELECT string_agg(DISTINCT quote_ident(pg_get_userbyid(c.relowner)), ', '), min(c.relname::text), count(*),
+       current_user::text
+  FROM pg_class c
+ WHERE c.relname = ANY (%s) AND c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE')
+   AND c.relnamespace = quote_ident(current_schema())::regnamespace HAVING count(*) > 0
+"""
 _MAY_CREATE: Final = "SELECT has_schema_privilege(%s, current_schema()::text, 'CREATE')"
 
 
 def refuse_other_owners(database: MigrationDatabase) -> None:
     """Raise RoleNotHeldError where tables belong to a login that this one may not act as."""
     row = database.execute_sql(_OTHERS.replace("%", "%%")).fetchone()
-    if row is None:
-        return
-    owners, table, count, login = row
-    what = table if count == 1 else f"{table} and {count - 1} other tables"
+    if row is not None:
+        _refuse(*row)
+
+
+def refuse_other_owner(database: MigrationDatabase, *tables: str) -> None:
+    """The same for these tables of the current schema alone, as far as they are there."""
+    row = database.execute_sql(_OWNER, (list(tables),)).fetchone()
+    if row is not None:
+        _refuse(*row)
+
+
+def _refuse(owners: str, table: str, count: int, login: str) -> NoReturn:
+    others = "" if count == 1 else f" and {count - 1} other tables"
     raise RoleNotHeldError(
-        f"{what} belong to {owners}, which the login {login} may not act as, so it can change nothing there; nothing "
-        f"was run. Run the command as {owners}, or have a superuser give the tables to this login: "
-        f"rayces migrate repair --owner {login}"
+        f"{table}{others} belong{'s' if count == 1 else ''} to {owners}, which the login {login} may not act as, so it "
+        f"can change nothing there; nothing was run. Run the command as {owners}, or have a superuser give the tables "
+        f"to this login: rayces migrate repair --owner {login}"
     )
 
 
