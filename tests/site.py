@@ -193,3 +193,6 @@ def _fill(site: Site) -> None:
     if parameters["user"] != "postgres":
         connection.cursor().execute("CREATE ROLE postgres LOGIN SUPERUSER")
     connection.close()
+    dumped = "pg_dumpall -h db.example.org -U postgres --roles-only"
+    taken = "psql -q -h new.example.org -U postgres -d postgres -o roles.txt 2>&1"
+    site.bash([site.here(f"{dumped} | {taken}")])
