@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import pglast
+import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
@@ -106,6 +108,8 @@ def test_a_mistake_is_found_as_what_it_is_and_its_remedy_mends_it(patient: Patie
     spelled = broken.object.replace("{login}", patient.login).replace("{database}", patient.database)
     assert {finding.severity for finding in meant} == {broken.severity}
     assert {finding.object for finding in meant} == {spelled} if spelled else len(meant) > 1
+    for finding in found:
+        pglast.parse_sql(finding.remedy)
     if broken.mends:
         patient.mend()
 

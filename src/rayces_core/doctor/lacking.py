@@ -10,10 +10,8 @@ from typing import Final
 from rayces_core.doctor.finding import Check
 from rayces_core.doctor.needed import ROLES, WRITTEN
 
-# What a default, a policy or a column of this library's calls; a host may have taken it from everybody.
-_CALLED: Final = (
-    "('current_setting(text, boolean)'), ('gen_random_uuid()'), ('now()'), ('set_config(text, text, boolean)')"
-)
+# What a policy or a default of this library's calls; a host may have taken it from everybody. Hardening takes others.
+_CALLED: Final = "('current_setting(text, boolean)'), ('gen_random_uuid()'), ('now()')"
 
 CHECKS: Final = (
     Check(
@@ -53,9 +51,8 @@ CHECKS: Final = (
         "error",
         f"""SELECT p.oid::regprocedure::text AS object, quote_ident(r.rolname) AS role
              FROM {ROLES} r, (VALUES {_CALLED}) AS called(name) JOIN pg_proc p
-               ON p.oid = ('pg_catalog.' || called.name)::regprocedure, hardening
-            WHERE NOT has_function_privilege(r.oid, p.oid, 'EXECUTE')
-              AND NOT (hardening.open = 0 AND p.proname = 'set_config')""",
+               ON p.oid = ('pg_catalog.' || called.name)::regprocedure
+            WHERE NOT has_function_privilege(r.oid, p.oid, 'EXECUTE')""",
         "{role} may not call it, and policies, defaults or the library itself do",
         "GRANT EXECUTE ON FUNCTION pg_catalog.{object} TO {role};",
     ),

@@ -18,6 +18,7 @@ from rayces_core.doctor.audit import audit_connection
 from rayces_core.doctor.finding import Finding
 from rayces_core.doctor.numbers import behind
 from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrating.adopting.again import lost_policies
 from rayces_core.migrating.owning import giving, refuse_other_owners
 from rayces_core.migrating.roles import ensure_roles, missing_statements
 from rayces_core.migrations.retry import retrying, sqlstate
@@ -169,6 +170,8 @@ class Repair:
         for (statement,) in self.database.execute_sql(self._for_roles(_BESIDE).replace("%", "%%")).fetchall():
             self._do(statement)
         left = self._rounds()
+        for statement in lost_policies(self.database):
+            self._do(statement)
         for statement in behind(self.database) if self.numbers else ():
             self._do(statement)
         return Repaired(tuple(self._statements), tuple(left))
