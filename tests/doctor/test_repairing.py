@@ -87,8 +87,9 @@ def whole(made: Lost) -> list[str]:
 def lost(made: Lost, whole: list[str]) -> Iterator[Lost]:
     """The same database, whole again after the test."""
     yield made
-    made.repair().run()
-    assert made.lines() == whole
+    if made.lines() != whole:
+        made.repair().run()
+        assert made.lines() == whole
 
 
 def test_after_the_roles_are_lost_one_repair_leaves_what_the_migrations_make(lost: Lost, whole: list[str]) -> None:
@@ -141,11 +142,13 @@ def test_a_plan_keeps_nothing_and_psql_does_by_its_script_what_a_run_does(lost: 
     [
         f"REVOKE INSERT ON users FROM {APP}",
         f"REVOKE UPDATE (notes) ON appointments FROM {APP}; REVOKE USAGE ON SCHEMA public FROM PUBLIC, {ADMIN}, {APP}",
-        "DROP POLICY rayces_tenant ON posts; DROP POLICY rayces_lookup ON organizations",
-        "ALTER POLICY rayces_tenant ON students USING (true)",
-        "ALTER TABLE likes DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
         f"GRANT ALL ON credit_transactions TO {APP}; GRANT SELECT ON users TO PUBLIC",
-        f"REVOKE ALL ON rayces_migrations FROM {APP}, {ADMIN}",
+        *exhaustive(
+            "DROP POLICY rayces_tenant ON posts; DROP POLICY rayces_lookup ON organizations",
+            "ALTER POLICY rayces_tenant ON students USING (true)",
+            "ALTER TABLE likes DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
+            f"REVOKE ALL ON rayces_migrations FROM {APP}, {ADMIN}",
+        ),
     ],
 )
 def test_whatever_is_lost_of_a_wall_is_made_again(lost: Lost, whole: list[str], broken: str) -> None:

@@ -21,6 +21,7 @@ from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleEr
 from rayces_core.migrating.adopting.again import lost_policies
 from rayces_core.migrating.owning import giving, refuse_other_owners
 from rayces_core.migrating.roles import ensure_roles, missing_statements
+from rayces_core.migrations.fitness import refuse_unfit
 from rayces_core.migrations.retry import retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, connected, quote_identifier, single_runner
 
@@ -127,6 +128,7 @@ class Repair:
             MissingRoleError: the login may not make the roles, or give them to a login; the message has the statements.
             RoleNotHeldError: the tables belong to another login.
             ConfigurationError: a login does not exist.
+            ReadOnlyError: the server is a standby, or the database read-only.
             MigrationError: a lock was not to be had, or another runner is at work.
         """
         with single_runner(self.database, "rayces_migrations", 60.0):
@@ -150,6 +152,7 @@ class Repair:
 
     def _begin(self) -> None:
         """Refuse what cannot be repaired, before anything is changed."""
+        refuse_unfit(self.database)
         if not self.database.one(_THERE):
             raise SchemaMissingError("the database has no rayces schema; run `rayces migrate up`, or restore it first")
         for name in (*self.logins, *self.admin_logins):
