@@ -10,6 +10,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core import Database, User
 from rayces_core.cli import run
+from rayces_core.doctor import audit
 from rayces_core.errors import ConfigurationError, PermissionDeniedError, ReadOnlyError, RoleNotHeldError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
@@ -81,6 +82,14 @@ def test_a_database_that_does_not_hold_every_name_is_refused_by_migrations_and_a
         database.privileged(reason="test"),
     ):
         User.select().count()
+
+
+def test_the_doctor_tells_of_it_too(odd_database: Callable[[str], str], connect: Any) -> None:
+    url = odd_database("ENCODING 'LATIN1'")
+    connect(url).cursor().execute("CREATE TABLE organizations (id bigint PRIMARY KEY, subdomain text)")
+    with Database.connect(url) as database:
+        said = {finding.check: finding.message for finding in audit(database)}
+    assert said["database-encoding"] == "the database is in LATIN1, which does not hold every name"
 
 
 @pytest.mark.parametrize("place", ["database", "url"])

@@ -9,6 +9,7 @@ from typing import Final
 
 from rayces_core.doctor.finding import Check
 from rayces_core.doctor.needed import ROLES, WRITTEN
+from rayces_core.migrations.fitness import ENCODING
 
 # What a policy or a default of this library's calls; a host may have taken it from everybody. Hardening takes others.
 _CALLED: Final = "('current_setting(text, boolean)'), ('gen_random_uuid()'), ('now()')"
@@ -55,5 +56,14 @@ CHECKS: Final = (
             WHERE NOT has_function_privilege(r.oid, p.oid, 'EXECUTE')""",
         "{role} may not call it, and policies, defaults or the library itself do",
         "GRANT EXECUTE ON FUNCTION pg_catalog.{object} TO {role};",
+    ),
+    # The application is refused at its first use, and migrations before they begin.
+    Check(
+        "database-encoding",
+        "error",
+        f"""SELECT quote_ident(current_database()) AS object, current_setting('server_encoding') AS encoding
+            WHERE current_setting('server_encoding') <> '{ENCODING}'""",
+        "the database is in {encoding}, which does not hold every name",
+        "-- a database in UTF-8 (CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'), then pg_dump and pg_restore",
     ),
 )
