@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import pglast
-import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
@@ -15,67 +14,7 @@ from rayces_core.doctor import CHECKS, audit, audit_connection
 from rayces_core.errors import DatabaseUnreachableError, SchemaMissingError
 from tests.conftest import on_server
 from tests.doctor.breaks import BREAKS, EACH_DROPPED, HELD_TABLE, PARTITION, PARTITIONED, TENANT, Break
-
-
-@dataclass
-class Patient:
-    """A database to break: the superuser's open transaction, undone after the test."""
-
-    connection: Connection
-    login: str
-    database: str
-
-    def run(self, sql: str) -> None:
-        self.connection.cursor().execute(sql.replace("{login}", self.login).replace("{database}", self.database))
-
-    def audit(self) -> list[Finding]:
-        """Audit as a login that is no more than a login."""
-        self.run("SET SESSION AUTHORIZATION {login}")
-        found = audit_connection(self.connection)
-        self.run("RESET SESSION AUTHORIZATION")
-        return found
-
-    def mend(self) -> None:
-        """Run what the doctor prints until it prints nothing: what hides behind a fault is told once that is mended."""
-        for _ in range(3):
-            for finding in (found := self.audit()):
-                self.run(finding.remedy)
-            if not found:
-                return
-        assert self.audit() == []
-
-    def codes(self) -> set[str]:
-        return {finding.check for finding in self.audit()}
-
-
-@pytest.fixture(scope="module")
-def plain_login(server_url: str, template: str) -> Iterator[str]:
-    name = f"login_{uuid.uuid4().hex[:12]}"
-    on_server(
-        server_url,
-        f"CREATE ROLE {name} LOGIN NOINHERIT PASSWORD 'plain'; "
-        f"GRANT rayces_app, rayces_admin TO {name} WITH INHERIT FALSE, SET TRUE",
-    )
-    yield name
-    on_server(server_url, f"DROP ROLE {name}")
-
-
-@pytest.fixture(scope="module")
-def healthy_url(create_database: Callable[..., str], template: str) -> str:
-    return create_database(template)
-
-
-@pytest.fixture(scope="module")
-def surgeon(healthy_url: str) -> Iterator[Connection]:
-    connection = psycopg2.connect(healthy_url)
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def patient(surgeon: Connection, plain_login: str, healthy_url: str) -> Iterator[Patient]:
-    yield Patient(surgeon, plain_login, parse_dsn(healthy_url)["dbname"])
-    surgeon.rollback()
+from tests.doctor.patient import Patient
 
 
 def test_a_healthy_database_has_no_findings(healthy_url: str, plain_login: str) -> None:

@@ -102,6 +102,8 @@ class Script:
         yield _HEAD.format(
             schema=quote_identifier(self.database.schema), version=__version__, login=quote_identifier(self._login)
         )
+        # What the login's sessions begin with may read the same text otherwise.
+        yield "\n".join(f"{statement};" for statement in pinning(self.database.server.server_version))
         facts = {"schema": schema, "key": self._key(), "changed": self._changed(), "login": _literal(self._login)}
         modern = self.database.server.server_version >= 160_000
         yield _GUARD.format(**facts, privilege="'SET'" if modern else "'MEMBER'")

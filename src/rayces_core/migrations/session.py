@@ -17,6 +17,7 @@ from psycopg2.extensions import parse_dsn
 from rayces_core.errors import ConfigurationError, MigrationError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
 from rayces_core.migrations.fitness import refuse_unfit
+from rayces_core.migrations.settings import pin_session
 
 logger = logging.getLogger("rayces_core.migrations")
 
