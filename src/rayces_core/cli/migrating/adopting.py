@@ -141,7 +141,7 @@ def _words(outcome: Outcome) -> Iterator[str]:
     elif outcome.stage == "finished":
         yield f"the adoption of organization {outcome.organization_id} is finished"
     else:
-        yield "this is plain MyHub again; e-mail addresses keep their normal form"
+        yield "this is plain MyHub again; e-mail addresses are what was given"
     for table, count in outcome.set_aside.items():
         yield f"rayces_set_aside keeps {count} rows of {table} as they were"
     for line in outcome.differences:

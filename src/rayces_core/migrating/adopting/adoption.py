@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rayces_core.errors import InvalidDataError, MigrationError
-from rayces_core.migrating.adopting import recognition, rows, shaping
+from rayces_core.migrating.adopting import addresses, recognition, rows, shaping
 from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.ending import exchange_for_good, refuse_losses, refuse_other_keys, unlike_before
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
@@ -32,6 +32,7 @@ from rayces_core.migrations.steps import Migrator
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # From here on the database itself refuses what would not fit.
 _ROWS_FIT_FROM = 8
+_ADDRESSES_FIT_FROM = 6
 _BEFORE_TIMESTAMPS, _TIMESTAMPS = 3, 4
 
 
@@ -154,7 +155,7 @@ class Adoption:
             return outcome
 
     def undo(self, *, yes: bool = False) -> Outcome:
-        """Go back to plain MyHub, from wherever the adoption stands; rows set aside and normal e-mails stay.
+        """Go back to plain MyHub, from wherever the adoption stands; addresses as given return, rows set aside stay.
 
         Args:
             yes: drop the rows of bookings, credits and other tables that MyHub does not have.
@@ -202,6 +203,8 @@ class Adoption:
         readable = not any(finding.kind == "tables" for finding in found)
         if readable and applied < _ROWS_FIT_FROM:
             found += rows.findings(self.database, choices)
+        if readable and applied < _ADDRESSES_FIT_FROM:
+            found += addresses.findings(self.database, choices)
         return found
 
     def _roles(self, record: Record | None) -> list[str]:

@@ -1,0 +1,140 @@
+"""The e-mail addresses of an adopted MyHub: in their normal form as long as this library reads them, kept as given.
+
+Rule it guards: the spelling that a user gave is lost by nothing. `users.email_as_given` has it (NULL where it was
+normal already) until `--undo` writes it back or `--finish` moves it to `rayces_set_aside`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from rayces_core.migrating.adopting.finding import Finding, answered, choice
+from rayces_core.migrating.myhub import SET_ASIDE
+from rayces_core.migrations.addresses import normal_address, trimmed_address
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.steps import backfill
+
+AS_GIVEN = "email_as_given"
+NORMALISE = "rayces_adoption_normalise"
+PLACEHOLDER_HOST = "myhub.invalid"
+EXAMPLES = 5
+BATCH_ROWS = 500
+
+_PSEUDO = re.compile(r"\b(NORMAL|TRIMMED)\(([\w.]+)\)")
+# Those that are blank are another kind; what is changed for all users is told by its number.
+SPELLED = "SELECT id FROM users WHERE TRIMMED(email) <> '' AND email <> NORMAL(email)"
+_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION {NORMALISE}() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    given text := NEW.email;
+BEGIN
+    NEW.email := coalesce(nullif(NORMAL(given), ''), 'user-' || NEW.id || '@{PLACEHOLDER_HOST}');
+    IF TG_OP = 'UPDATE' THEN
+        -- The same address again, or one that comes with its spelling, keeps what is known of it.
+        IF NEW.email = OLD.email AND given = NEW.email OR NEW.{AS_GIVEN} IS DISTINCT FROM OLD.{AS_GIVEN} THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    NEW.{AS_GIVEN} := nullif(given, NEW.email);
+    RETURN NEW;
+END
+$$
+"""
+# A row that is as it must be costs no call.
+_TRIGGER = f"""
+CREATE OR REPLACE TRIGGER {NORMALISE} BEFORE INSERT OR UPDATE OF email ON users FOR EACH ROW
+    WHEN (NEW.email IS NULL OR NEW.email = '' OR NEW.email <> NORMAL(NEW.email) OR NEW.{AS_GIVEN} IS NOT NULL)
+    EXECUTE FUNCTION {NORMALISE}()
+"""
+_HAS_COLUMN = f"""
+SELECT true FROM pg_attribute
+ WHERE attrelid = 'users'::regclass AND attname = '{AS_GIVEN}' AND NOT attisdropped
+"""
+_MOVE = f"""
+WITH emptied AS (
+    UPDATE users SET {AS_GIVEN} = NULL
+      FROM (SELECT id, {AS_GIVEN} AS given FROM users WHERE {AS_GIVEN} IS NOT NULL
+             LIMIT {BATCH_ROWS:d} FOR UPDATE) AS was
+     WHERE users.id = was.id RETURNING was.id, was.given)
+INSERT INTO {SET_ASIDE} (table_name, "row", reason)
+SELECT 'users', jsonb_build_object('id', id, 'email', given), 'the spelling of its address, in normal form since'
+  FROM emptied
+"""
+
+
+class Addresses:
+    """Writes SQL about addresses: NORMAL(column) and TRIMMED(column) become what they stand for on this server."""
+
+    def __init__(self, database: MigrationDatabase) -> None:
+        self._forms = {
+            "NORMAL": normal_address(database, "{0}"),
+            "TRIMMED": trimmed_address(database, "{0}"),
+        }
+
+    def sql(self, text: str) -> str:
+        """The text as the server can run it."""
+        return _PSEUDO.sub(lambda found: self._forms[found[1]].replace("{0}", found[2]), text)
+
+
+def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Finding]:
+    """How many addresses change their spelling, and what an application that compares exactly has to know of it."""
+    query = Addresses(database).sql(SPELLED)
+    count = int(database.one(f"SELECT count(*) FROM ({query}) AS ids"))
+    if not count:
+        return []
+    examples = database.execute_sql(f"SELECT id FROM ({query}) AS ids ORDER BY id LIMIT {EXAMPLES:d}").fetchall()
+    found = choice(
+        "email-spelling",
+        f"{count} users have an e-mail address with capitals, or blanks around it, which becomes lower case without "
+        "them; an application that looks users up by the very text (WHERE email = 'Ana@x.org') will not find these any "
+        "more by the address as they type it",
+        f"let it compare with the lower-case text before; users.{AS_GIVEN} keeps what was given, and --undo writes it "
+        "back",
+        count=count,
+        examples=tuple(key for (key,) in examples),
+    )
+    return list(answered([found], choices))
+
+
+def normalising(database: MigrationDatabase) -> list[str]:
+    """The statements that make whatever is written from now on normal, and keep what was given."""
+    addresses = Addresses(database)
+    return [addresses.sql(_FUNCTION), addresses.sql(_TRIGGER)]
+
+
+def not_normalising() -> list[str]:
+    """The statements that end it."""
+    return [f"DROP TRIGGER IF EXISTS {NORMALISE} ON users", f"DROP FUNCTION IF EXISTS {NORMALISE}()"]
+
+
+def normalise(database: MigrationDatabase) -> None:
+    """Bring every address to its normal form and keep what was given, batch by batch."""
+    normal = normal_address(database)
+    backfill(database, "users", f"{AS_GIVEN} = email, email = {normal}", f"email <> {normal}")
+
+
+def give_back(database: MigrationDatabase) -> None:
+    """Write addresses as they were given, but those that are others by now, batch by batch."""
+    spell = Addresses(database).sql
+    address = f"CASE WHEN email = NORMAL({AS_GIVEN}) THEN {AS_GIVEN} ELSE email END"
+    backfill(database, "users", spell(f"email = {address}, {AS_GIVEN} = NULL"), f"{AS_GIVEN} IS NOT NULL")
+
+
+def keep_for_good(database: MigrationDatabase, run: Callable[[str], None]) -> None:
+    """Move what was given to `rayces_set_aside` and drop its column; harmless to repeat."""
+    if not database.one(_HAS_COLUMN):
+        return
+    admin = quote_identifier(database.admin_role)
+    run(f"GRANT INSERT ON {SET_ASIDE} TO {admin}")
+    while _moved(database, admin):
+        pass
+    run(f"REVOKE INSERT ON {SET_ASIDE} FROM {admin}")
+    run(f"ALTER TABLE users DROP COLUMN {AS_GIVEN}")
+
+
+def _moved(database: MigrationDatabase, admin: str) -> int:
+    """Move one batch, as the role that sees every row."""
+    with database.atomic():
+        database.command(f"SET LOCAL ROLE {admin}")
+        return int(database.execute_sql(_MOVE).rowcount)
