@@ -42,14 +42,20 @@ def unchanged(capsys: pytest.CaptureFixture[str], unchanged_url: str) -> Termina
     return Terminal(capsys, unchanged_url)
 
 
-def test_a_report_lists_findings_and_choices_and_changes_nothing(unchanged: Terminal) -> None:
-    ran = unchanged("migrate", "adopt", "--report")
+def test_a_report_lists_findings_choices_and_statements_and_changes_nothing(
+    unchanged: Terminal, server_url: str
+) -> None:
+    report = ("migrate", "adopt", "--report", "--scratch-url", server_url)
+    ran = unchanged(*report)
     assert ran.code == 1
     assert "2 users have the e-mail address of an older user" in ran.out.replace("\n", " ") or "emails" in ran.out
     assert "3 findings stand in the way" in ran.out
-    found = json.loads(unchanged("migrate", "adopt", "--report", "--json").out)
+    assert re.search(r"006, \d+ +normalise\(\): UPDATE users SET email_as_given", ran.out)
+    assert re.search(r"\n\d{3} statements, about \d+\.\d s .*; the longest: ", ran.out)
+    found = json.loads(unchanged(*report, "--json").out)
     by_kind = {each["kind"]: each for each in found["findings"]}
     assert found["stage"] is None
+    assert {each["migration"] for each in found["statements"]} > {"preparation", "006_assign_organization"}
     assert (by_kind["emails"]["examples"], by_kind["emails"]["choices"]) == ([3, 5], ["rename", "merge"])
     assert [kind for kind, each in by_kind.items() if each["open"]] == ["emails", "repeated-likes", "email-spelling"]
 
@@ -104,6 +110,7 @@ def test_adopted_and_undone(myhub: Terminal) -> None:
         (*NAMED, "--fix", "emails"),
         (*NAMED, "--finish"),
         (*NAMED, "--yes"),
+        (*NAMED, "--scratch-url", "postgresql://localhost"),
         ("--finish", "--undo"),
         ("--organization-name", " ", "--subdomain", "north"),
         ("--organization-name", "North", "--subdomain", "No rth"),

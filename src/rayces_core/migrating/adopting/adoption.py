@@ -39,7 +39,7 @@ _BEFORE_TIMESTAMPS, _TIMESTAMPS = 3, 4
 class AdoptingRunner(Runner):
     """Runs this library's migrations with what an adoption adds to them."""
 
-    _execution_kind = AdoptingExecution
+    _execution_kind: type[AdoptingExecution] = AdoptingExecution
     _is_adoption = True
 
     @property
@@ -78,6 +78,9 @@ class Adoption:
         app_role, admin_role, lock_wait_seconds, retry_seconds, on_step, on_progress: as for `Runner`.
     """
 
+    # A rehearsal runs the same code, measured.
+    _runner_kind: type[AdoptingRunner] = AdoptingRunner
+
     def __init__(
         self,
         database: Any,
@@ -96,7 +99,7 @@ class Adoption:
         self.name, self.subdomain = name, subdomain
         self.old_roles, self.choices = list(old_roles), checked_choices(choices or {})
         _refuse_bad_names(name, subdomain)
-        self.runner = AdoptingRunner(
+        self.runner = self._runner_kind(
             database,
             app_role=app_role,
             admin_role=admin_role,

@@ -96,6 +96,9 @@ def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Fi
 class Settling:
     """Does with the rows that would not fit what was chosen; it may be stopped anywhere and done again."""
 
+    # As steps call what they run.
+    __name__ = "settle_rows"
+
     def __init__(self, database: MigrationDatabase, choices: Mapping[str, str]) -> None:
         self.database, self.choices = database, choices
         self._spell = Addresses(database).sql
