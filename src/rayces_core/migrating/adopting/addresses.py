@@ -1,5 +1,8 @@
 """The e-mail addresses of an adopted MyHub: in their normal form as long as this library reads them, kept as given.
 
+An old application that compares them exactly goes on finding them where `any-case` is chosen: until `--finish` the
+column is a citext, for which `Ana@x.org` and `ana@x.org` are equal.
+
 Rule it guards: the spelling that a user gave is lost by nothing. `users.email_as_given` has it (NULL where it was
 normal already) until `--undo` writes it back or `--finish` moves it to `rayces_set_aside`.
 """
@@ -7,7 +10,7 @@ normal already) until `--undo` writes it back or `--finish` moves it to `rayces_
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from rayces_core.migrating.adopting.finding import Finding, answered, choice
 from rayces_core.migrating.myhub import SET_ASIDE
@@ -18,6 +21,7 @@ from rayces_core.migrations.steps import backfill
 AS_GIVEN = "email_as_given"
 NORMALISE = "rayces_adoption_normalise"
 PLACEHOLDER_HOST = "myhub.invalid"
+KIND, ANY_CASE = "email-spelling", "any-case"
 EXAMPLES = 5
 BATCH_ROWS = 500
 
@@ -46,6 +50,56 @@ _TRIGGER = f"""
 CREATE OR REPLACE TRIGGER {NORMALISE} BEFORE INSERT OR UPDATE OF email ON users FOR EACH ROW
     WHEN (NEW.email IS NULL OR NEW.email = '' OR NEW.email <> NORMAL(NEW.email) OR NEW.{AS_GIVEN} IS NOT NULL)
     EXECUTE FUNCTION {NORMALISE}()
+"""
+# What keeps a column from changing its type; what is ours is made after it.
+_DEPENDENTS = f"""
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
+  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = 'users'::regclass AND a.attname = 'email'
+   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass) OR e.adnum <> a.attnum)
+   AND NOT EXISTS (SELECT FROM pg_trigger t
+                    WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND t.tgname = '{NORMALISE}')
+ ORDER BY 1
+"""
+_TYPE = """
+SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'email'
+"""
+_INDEXES = """
+SELECT DISTINCT i.indexrelid::regclass::text
+  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  JOIN pg_index i ON i.indexrelid = d.objid
+ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = 'users'::regclass AND a.attname = 'email' ORDER BY 1
+"""
+# Whether the type is there, the extension is there, or this login may make it.
+_CITEXT = """
+SELECT to_regtype('citext') IS NOT NULL, EXISTS (SELECT FROM pg_extension WHERE extname = 'citext'),
+       EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = 'citext'
+                  AND (v.trusted AND has_database_privilege(current_database(), 'CREATE')
+                       OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)))
+"""
+# So that --finish and --undo know whose it is.
+_EXTENSION = f"""
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citext') THEN
+        CREATE EXTENSION citext;
+        COMMENT ON EXTENSION citext IS '{NORMALISE}';
+    END IF;
+END
+$$
+"""
+_IS_OURS = f"""
+SELECT true FROM pg_extension WHERE extname = 'citext' AND obj_description(oid, 'pg_extension') = '{NORMALISE}'
+"""
+_WITHOUT_EXTENSION = f"""
+DO $$
+BEGIN
+    IF EXISTS ({_IS_OURS}) THEN
+        DROP EXTENSION citext;
+    END IF;
+END
+$$
 """
 _HAS_COLUMN = f"""
 SELECT true FROM pg_attribute
@@ -85,16 +139,71 @@ def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Fi
         return []
     examples = database.execute_sql(f"SELECT id FROM ({query}) AS ids ORDER BY id LIMIT {EXAMPLES:d}").fetchall()
     found = choice(
-        "email-spelling",
+        KIND,
         f"{count} users have an e-mail address with capitals, or blanks around it, which becomes lower case without "
         "them; an application that looks users up by the very text (WHERE email = 'Ana@x.org') will not find these any "
-        "more by the address as they type it",
-        f"let it compare with the lower-case text before; users.{AS_GIVEN} keeps what was given, and --undo writes it "
-        "back",
+        "more by the address as they type it, unless any-case is chosen",
+        f"users.{AS_GIVEN} keeps what was given, and --undo writes it back. lower-case is right where the old "
+        "application compares in lower case itself; with any-case the column is a citext until --finish, which is "
+        f"equal in any case: {_price(database)}",
         count=count,
         examples=tuple(key for (key,) in examples),
     )
-    return list(answered([found], choices))
+    return [*answered([found], choices), *(_obstacles(database) if choices.get(KIND) == ANY_CASE else ())]
+
+
+def _price(database: MigrationDatabase) -> str:
+    names = [name for (name,) in database.execute_sql(_INDEXES).fetchall()]
+    built = f"{', '.join(names)} built anew while nobody can use the table, and " if names else ""
+    return f"{built}look-ups by address read all users of the organization (citext is not leakproof)"
+
+
+def _obstacles(database: MigrationDatabase) -> Iterator[Finding]:
+    """What keeps the column from becoming a citext."""
+    if database.one(_TYPE) == "citext":
+        return
+    is_there, is_made, may = database.execute_sql(_CITEXT).fetchone()
+    if not is_there and (is_made or not may):
+        advice = "add its schema to the search_path" if is_made else "as a DBA: CREATE EXTENSION citext;"
+        yield Finding(KIND, "refusal", "any-case needs the type citext", f"{advice} or choose --fix {KIND}=lower-case")
+    for (what,) in database.execute_sql(_DEPENDENTS).fetchall():
+        yield Finding(
+            KIND, "refusal", f"{what} depends on users.email, which any-case makes a citext",
+            f"drop it and make it again afterwards, or choose --fix {KIND}=lower-case",
+        )  # fmt: skip
+
+
+def compare_as_chosen(database: MigrationDatabase, choices: Mapping[str, str]) -> None:
+    """Let addresses be equal in any case, if that is chosen; there must be no trigger on them yet."""
+    if choices.get(KIND) == ANY_CASE and database.one(_TYPE) != "citext":
+        database.command(_EXTENSION)
+        database.command("ALTER TABLE users ALTER COLUMN email TYPE citext")
+
+
+def compare_exactly(database: MigrationDatabase, before: str) -> None:
+    """Let them be equal to the very text only, where they are not and `before`, the type they had, was none for it.
+
+    The extension stays: what sessions have prepared with its type fails without it.
+    """
+    if before != "citext" and database.one(_TYPE) == "citext":
+        database.command(f"ALTER TABLE users ALTER COLUMN email TYPE {before}")
+
+
+def compare_exactly_for_good(database: MigrationDatabase, before: str) -> None:
+    """The same once the old application is gone, and the extension goes with it."""
+    compare_exactly(database, before)
+    database.command(_WITHOUT_EXTENSION)
+
+
+def checked_as_text(text: str) -> str:
+    """A statement of 007 whose rule of addresses is one of texts, whatever type they have."""
+    rule = "email = lower(btrim(email)) AND email <> ''"
+    return text.replace(rule, rule.replace("email ", "email::text ").replace("(email)", "(email::text)"))
+
+
+def left_behind(database: MigrationDatabase) -> set[str]:
+    """Lines of the catalogue that a way back leaves though they were not there before."""
+    return {"extension citext"} if database.one(_IS_OURS) else set()
 
 
 def normalising(database: MigrationDatabase) -> list[str]:

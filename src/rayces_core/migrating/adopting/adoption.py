@@ -6,7 +6,7 @@ Rule it guards: the whole of it holds the lock of the only runner; wherever it i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -152,6 +152,7 @@ class Adoption:
             self.runner.execution.record = record
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
+            self._call(addresses.compare_exactly_for_good, self.database, record.before.type_of("users", "email"))
             memory.change(self.database, stage=FINISHED)
             outcome = self._outcome(FINISHED, [])
             memory.drop_set_aside_if_empty(self.database)
@@ -263,24 +264,36 @@ class Adoption:
                 f"this MyHub is being adopted as {record.name!r}, subdomain {record.subdomain!r}; say the same, or go "
                 "back with `rayces migrate adopt --undo` first"
             )
+        self._refuse_other_spelling(record)
         if self.old_roles and sorted(self.old_roles) != sorted(record.old_roles):
             raise MigrationError(
                 f"the adoption was begun for the old roles {', '.join(record.old_roles)}; say the same, or go back "
                 "with `rayces migrate adopt --undo` first"
             )
 
+    def _refuse_other_spelling(self, record: Record) -> None:
+        was, given = (choices.get(addresses.KIND) for choices in (record.choices, self.choices))
+        if was and given and was != given:
+            raise MigrationError(
+                f"the adoption was begun with --fix {addresses.KIND}={was}; say the same, or go back with "
+                "`rayces migrate adopt --undo` first"
+            )
+
     def _prepare(self, record: Record) -> None:
         """Bring rows and tables to what 001 makes, and note it as applied."""
         if "foreign-keys" in record.choices:
             shaping.complete_foreign_keys(self.database, self._run)
-        migrator = Migrator(self.database)
-        migrator.run(rows.Settling(self.database, record.choices))
-        self.runner.execution.run_alone("preparation", migrator.steps[0])
+        self._call(rows.Settling(self.database, record.choices))
         if "foreign-keys" in record.choices:
             shaping.validate_foreign_keys(self.database, self._run)
         if "nullable-references" in record.choices:
             shaping.make_references_obligatory(self.database, self._run)
         self.runner.run("001_myhub", fake=True)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        migrator = Migrator(self.database)
+        migrator.run(function, *arguments)
+        self.runner.execution.run_alone("preparation", migrator.steps[0])
 
     def _migrate(self, record: Record) -> list[str]:
         done = self.runner.up(_BEFORE_TIMESTAMPS)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rayces_core.errors import MigrationError
-from rayces_core.migrating.adopting.addresses import keep_for_good, not_normalising
+from rayces_core.migrating.adopting.addresses import keep_for_good, left_behind, not_normalising
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.adopting.record import Before, foreign_keys, organization_id
 from rayces_core.migrating.adopting.shaping import Statements
@@ -94,8 +94,10 @@ def refuse_losses(database: MigrationDatabase, *, yes: bool) -> None:
 
 def unlike_before(database: MigrationDatabase, before: Before) -> tuple[str, ...]:
     """The lines of the catalogue in which MyHub differs from what it was, each marked + or -."""
-    found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line)
-    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line)  # there from an earlier adoption
+    left = left_behind(database)
+    found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line and line not in left)
+    # What is left is there from an earlier adoption.
+    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line and line not in left)
     return (*(f"- {line}" for line in (was - found).elements()), *(f"+ {line}" for line in (found - was).elements()))
 
 

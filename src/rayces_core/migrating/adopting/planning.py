@@ -149,7 +149,7 @@ def _planned(found: list[Measurement], seconds: list[float], growth: Mapping[str
 
 def _one(pairs: list[tuple[Measurement, float]], growth: Mapping[str, float]) -> Planned:
     first = pairs[0][0]
-    changing = [each.sql for each, _ in pairs if each.sql.startswith(("UPDATE", "INSERT", "DELETE", "WITH"))]
+    changing = [each.sql for each, _ in pairs if each.sql.startswith(("UPDATE", "INSERT", "DELETE", "WITH", "ALTER"))]
     sql = first.sql if not first.call else f"{first.call}(): {changing[0]}" if changing else f"{first.call}()"
     locking = [each for each, _ in pairs if each.lock] or [first]
     return Planned(

@@ -146,14 +146,21 @@ class Transition:
 
     def addresses(self, steps: list[Step]) -> list[Step]:
         """006: what is written is normal from here on, then what was written before becomes so; it is kept as given."""
-        migrator = Migrator(self.database)
-        migrator.run(addresses.normalise, self.database)
-        return self._queued(addresses.normalising(self.database)) + self.settled(migrator.steps + steps)
+        first, then = Migrator(self.database), Migrator(self.database)
+        first.run(addresses.compare_as_chosen, self.database, self.record.choices)
+        then.run(addresses.normalise, self.database)
+        begun = first.steps + self._queued(addresses.normalising(self.database))
+        return begun + self.settled(then.steps + steps)
+
+    def rules(self, steps: list[Step]) -> list[Step]:
+        """007: the rule of addresses does not depend on the type that they have until the end."""
+        return [step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps]
 
     def addresses_back(self, steps: list[Step]) -> list[Step]:
         """006 back: addresses are what they were."""
         migrator = Migrator(self.database)
         migrator.run(addresses.give_back, self.database)
+        migrator.run(addresses.compare_exactly, self.database, self.record.before.type_of("users", "email"))
         return self._queued(addresses.not_normalising()) + migrator.steps + steps
 
     def timestamps(self, steps: list[Step]) -> list[Step]:
@@ -285,6 +292,7 @@ _FORTH: dict[int, Around] = {
     3: Transition.defaults,
     5: Transition.sequence_rights,
     6: Transition.addresses,
+    7: Transition.rules,
     8: Transition.settled,
     10: Transition.keys,
     11: Transition.kept_indexes,
