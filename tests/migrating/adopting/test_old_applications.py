@@ -58,10 +58,10 @@ def met_while_adopted(myhub: MyHub, schema: str, **options: Any) -> dict[str, se
     """Phase → what did not go as it has to, adopted with these choices and back."""
     with visited(make_dsn(myhub.owner_url), schema) as visits:
         visits.next("there")
-        myhub.adoption(url=myhub.owner_url, choices=FIXES | options).run()
+        myhub.adoption(url=myhub.owner_url, choices=FIXES | options, retry_seconds=120.0).run()
         visits.next("adopted", turns=0)
         visits.next("back")
-        assert myhub.again(url=myhub.owner_url).undo().differences == ()
+        assert myhub.again(url=myhub.owner_url, retry_seconds=120.0).undo().differences == ()
         visits.next("after", turns=0)
         visits.next("")
     return {phase: set(found) for phase, found in visits.failed.items() if found}
