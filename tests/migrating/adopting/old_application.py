@@ -82,7 +82,7 @@ STATEMENTS: dict[str, tuple[Statement, ...]] = {
          '"updated_at") VALUES ($1,$2,$3,$4,$5,$6,$7) RETURNING "id"'),
          lambda i: (i % 9999, "h", "docusaurus", "{}", "f", NOW, NOW), 1),
     ),
-    "devise": (
+    "sake_logs": (
         *COMMON, FEED,
         *_known("u{0}@example.com"),
         ("sign up", ('INSERT INTO "users" ("email","encrypted_password","reset_password_token","created_at",'
@@ -97,7 +97,7 @@ STATEMENTS: dict[str, tuple[Statement, ...]] = {
         ("log", ('INSERT INTO "sake_logs" ("name","created_at","updated_at","user_id") VALUES ($1,$2,$3,$4) '
          'RETURNING "id"'), lambda i: ("n", NOW, NOW, _user(i)), 1),
     ),
-    "integer_keys": (
+    "microblog": (
         *COMMON, FEED,
         *_known("U{0}@example.com"),
         ("sign up", ('INSERT INTO "users" ("username","email","password_digest","session_token","title","private",'

@@ -22,11 +22,11 @@ BEFORE = {
         CREATE FUNCTION ours() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.user_id := 1; RETURN NEW; END $$;
         CREATE TRIGGER ours BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION ours();
     """,
-    "devise": """
+    "sake_logs": """
         ALTER TABLE users ADD uid character varying, ADD provider character varying, ALTER email DROP DEFAULT;
         ALTER TABLE posts ADD content text;
     """,
-    "integer_keys": """
+    "microblog": """
         ALTER TABLE users ADD uid character varying, ADD provider character varying, ALTER id TYPE bigint;
         ALTER TABLE posts ADD content text, ALTER id TYPE bigint, ALTER user_id TYPE bigint;
         ALTER TABLE likes ALTER id TYPE bigint, ALTER user_id TYPE bigint, ALTER post_id TYPE bigint;
@@ -35,7 +35,7 @@ BEFORE = {
     """,
 }
 # Those that look users up by the very text, capitals and all.
-EXACT = ("myhub_real", "integer_keys")
+EXACT = ("myhub_real", "microblog")
 
 
 @pytest.fixture
