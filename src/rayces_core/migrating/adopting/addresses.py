@@ -25,6 +25,7 @@ KIND, ANY_CASE = "email-spelling", "any-case"
 EXAMPLES = 5
 BATCH_ROWS = 500
 
+_LENGTH = re.compile(r"\(\d+\)")
 _PSEUDO = re.compile(r"\b(NORMAL|TRIMMED)\(([\w.]+)\)")
 # Those that are blank are another kind; what is changed for all users is told by its number.
 SPELLED = "SELECT id FROM users WHERE TRIMMED(email) <> '' AND email <> NORMAL(email)"
@@ -190,8 +191,8 @@ def compare_exactly(database: MigrationDatabase, before: str) -> None:
 
 
 def compare_exactly_for_good(database: MigrationDatabase, before: str) -> None:
-    """The same once the old application is gone, and the extension goes with it."""
-    compare_exactly(database, before)
+    """The same once the old application is gone: a length that the type had goes, and so does the extension."""
+    compare_exactly(database, _LENGTH.sub("", before))
     database.command(_WITHOUT_EXTENSION)
 
 
