@@ -16,6 +16,7 @@ Severity = Literal["refusal", "choice", "note"]
 # Kind of finding → what may be chosen for it.
 CHOICES: dict[str, tuple[str, ...]] = {
     "emails": ("rename", "merge"),
+    "email-spelling": ("lower-case", "any-case"),
     "missing-emails": ("placeholder",),
     "orphans": ("set-aside",),
     "repeated-likes": ("set-aside",),

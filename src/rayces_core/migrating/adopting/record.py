@@ -120,6 +120,10 @@ class Before:
     role_grants: list[list[str | None]] = field(default_factory=list)
     catalogue: list[str] = field(default_factory=list)
 
+    def type_of(self, table: str, name: str) -> str:
+        """The type that a column had."""
+        return next(each.type for each in self.columns if (each.table, each.name) == (table, name))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
