@@ -112,6 +112,8 @@ def unlike(
 def _explained(difference: Difference, extras: Extras) -> Difference:
     if extras.is_transitional(difference.line):
         return Difference("transitional", difference.line)
+    if extras.is_of_own_column(difference.line):
+        return Difference("extra", difference.line)
     if difference.kind == "unexpected" and extras.is_extra(difference.line):
         return Difference("extra", difference.line)
     return difference

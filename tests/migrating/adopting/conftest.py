@@ -79,10 +79,15 @@ ALTER DATABASE {database} OWNER TO {owner};
 
 
 def make_myhub(url: str, owner: str, connect: Callable[[str], Any]) -> MyHub:
+    return make_bare_myhub(url, owner, connect, f"{SCHEMA} {ROWS}")
+
+
+def make_bare_myhub(url: str, owner: str, connect: Callable[[str], Any], script: str) -> MyHub:
+    """A database of that owner with what the script makes."""
     connection = connect(url)
     cursor = connection.cursor()
     cursor.execute(ROLES.format(owner=owner, database=parse_dsn(url)["dbname"]))
-    cursor.execute(f"SET ROLE {owner}; {SCHEMA} {ROWS} RESET ROLE")
+    cursor.execute(f"SET ROLE {owner}; {script}; RESET ROLE")
     return MyHub(url, owner, make_dsn(url, user=owner, password="x"), connect, connection)
 
 

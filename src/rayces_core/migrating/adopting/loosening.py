@@ -1,0 +1,244 @@
+"""MyHub's stricter rules set aside as was chosen, and put back.
+
+Rule it guards: nothing here rewrites or reads a table under a lock that stops the application, but for the way back of
+a column that was made longer, and every statement may be repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting.authors import KIND as AUTHORS
+from rayces_core.migrating.adopting.columns import (
+    VARYING,
+    is_kept,
+    is_ours,
+    is_required,
+    is_short,
+    missing,
+    neutral,
+    tables_in_lock_order,
+)
+from rayces_core.migrating.adopting.record import TIMESTAMPS, Before, Column, Record, columns
+from rayces_core.migrating.adopting.shaping import Statements
+from rayces_core.migrating.myhub import RECORD, has_table
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+
+_INDEX = (
+    "SELECT pg_get_indexdef(c.oid) FROM pg_class c WHERE c.relname = %s AND c.relkind = 'i' "
+    "AND c.relnamespace = quote_ident(current_schema())::regnamespace"
+)
+_CONSTRAINT = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s"
+_IS_HELD = "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass"
+_NEW_UNIQUE = "rayces_adoption_unique"
+_CHECK = re.compile(r"CHECK \((.*)\)(?: NO INHERIT)?(?: NOT VALID)?", re.DOTALL)
+
+
+def loosened(before: Before, choices: Mapping[str, str]) -> list[Column]:
+    """The columns of MyHub whose type, default or NOT NULL is another once it is adopted, beside what 003 to 005 do."""
+    constants = {(table, name) for table, names in _constants(before) for name in names}
+    return [
+        column
+        for column in before.columns
+        if ("required-columns" in choices and is_required(column))
+        or (choices.get("short-columns") == "widen" and is_short(column))
+        or ("defaults" in choices and (column.table, column.name) in constants)
+    ]
+
+
+def _constants(before: Before) -> Iterator[tuple[str, list[str]]]:
+    for table, _, _, _, constants, _ in before.unique_indexes:
+        yield str(table), [name for name in str(constants).split(",") if name]
+
+
+def loosen(record: Record, run: Statements) -> None:
+    """Add what MyHub lacks and take its stricter rules away, one short statement a table."""
+    before, choices = record.before, record.choices
+    unique = {(table, name) for table, names in _constants(before) for name in names}
+    for table in tables_in_lock_order():
+        changes = [
+            f"ADD COLUMN IF NOT EXISTS {name} {kind}"
+            for name, kind in missing(before.columns).get(table, {}).items()
+            if (table, name) != ("posts", "user_id")
+        ]
+        for column in before.columns:
+            if column.table == table:
+                changes += _looser(column, choices, is_unique=(table, column.name) in unique)
+        if choices.get("rules") == "drop":
+            changes += [
+                f"DROP CONSTRAINT IF EXISTS {quote_identifier(name)}" for of, name, _ in before.rules if of == table
+            ]
+        if changes:
+            run(f"ALTER TABLE {table} {', '.join(changes)}")
+
+
+def _looser(column: Column, choices: Mapping[str, str], *, is_unique: bool) -> Iterator[str]:
+    change = f"ALTER COLUMN {quote_identifier(column.name)}"
+    if is_required(column) and "required-columns" in choices:
+        value = neutral(column)
+        given = choices["required-columns"] == "default" and value is not None and not is_ours(column)
+        yield f"{change} SET DEFAULT {value}" if given and not is_unique else f"{change} DROP NOT NULL"
+    if is_unique and "defaults" in choices:
+        yield f"{change} DROP DEFAULT"
+        yield f"{change} DROP NOT NULL"
+    if is_short(column) and choices.get("short-columns") == "widen":
+        yield f"{change} TYPE {VARYING}"
+    if column.name in TIMESTAMPS and not column.not_null and "nullable-times" in choices:
+        yield f"{change} SET DEFAULT now()"
+
+
+def tighten(database: MigrationDatabase, record: Record, run: Statements) -> None:
+    """The way back: types, defaults and rules as they were; NOT NULL is put back by whoever knows all columns."""
+    before, choices = record.before, record.choices
+    changed = loosened(before, choices)
+    now = {(each.table, each.name): each for each in columns(database)}
+    for table in tables_in_lock_order():
+        changes = [f"DROP COLUMN IF EXISTS {name}" for name in missing(before.columns).get(table, {})]
+        for column in changed:
+            if column.table == table:
+                changes += _stricter(column, now[table, column.name])
+        if changes:
+            run(f"ALTER TABLE {table} {', '.join(changes)}")
+    for table, name, definition in before.rules if choices.get("rules") == "drop" else []:
+        _put_back(database, table, name, definition, run)
+
+
+def _stricter(column: Column, now: Column) -> Iterator[str]:
+    change = f"ALTER COLUMN {quote_identifier(column.name)}"
+    if now.type != column.type:
+        yield f"{change} TYPE {column.type}"
+    if now.default != column.default:
+        yield f"{change} DROP DEFAULT" if column.default is None else f"{change} SET DEFAULT {column.default}"
+
+
+def _put_back(database: MigrationDatabase, table: str, name: str, definition: str, run: Statements) -> None:
+    quoted, is_valid = quote_identifier(name), not definition.endswith(" NOT VALID")
+    if not database.one(_CONSTRAINT, table, name):
+        later = definition.startswith(("CHECK", "FOREIGN")) and is_valid
+        run(f"ALTER TABLE {table} ADD CONSTRAINT {quoted} {definition}{' NOT VALID' if later else ''}")
+    if is_valid and not definition.startswith("EXCLUDE"):
+        run(f"ALTER TABLE {table} VALIDATE CONSTRAINT {quoted}")
+
+
+# -- what is unique beyond an organization -----------------------------------------------------------------------------
+
+
+def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
+    """Put indexes that begin with organization_id in the place of those that are unique over all of them."""
+    for table, name, _, constraint, narrowed in _shared(before):
+        if database.one(_INDEX, name) == narrowed:
+            continue
+        new = _built(narrowed, run)
+        gone = f"ALTER TABLE {table} DROP CONSTRAINT {quote_identifier(name)}" if constraint else ""
+        run(f"{gone or f'DROP INDEX {quote_identifier(name)}'}; ALTER INDEX {new} RENAME TO {quote_identifier(name)}")
+
+
+def widen_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
+    """The way back; while there is but one organization, the same rows are unique."""
+    for table, name, definition, constraint, narrowed in _shared(before):
+        quoted = quote_identifier(name)
+        if database.one(_INDEX, name) == narrowed:
+            new = _built(definition, run)
+            run(f"DROP INDEX {quoted}; ALTER INDEX {new} RENAME TO {quoted}")
+        if constraint and not database.one(_CONSTRAINT, table, name):
+            deferrable = constraint[constraint.find(" DEFERRABLE") :] if " DEFERRABLE" in constraint else ""
+            run(f"ALTER TABLE {table} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{deferrable}")
+
+
+def _shared(before: Before) -> Iterator[tuple[str, str, str, str | None, str]]:
+    for table, name, definition, constraint, _, narrowed in before.unique_indexes:
+        if narrowed:
+            yield str(table), str(name), str(definition), constraint, narrowed
+
+
+def _built(definition: str, run: Statements) -> str:
+    run(
+        re.sub(
+            r"^CREATE UNIQUE INDEX .+? ON ",
+            f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {_NEW_UNIQUE} ON ",
+            definition,
+        )
+    )
+    return _NEW_UNIQUE
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def rename(before: Before, run: Statements) -> None:
+    """Give primary keys, sequences and indexes the names that migrations know."""
+    for kind, table, name, new in before.names:
+        run(_renaming(kind, table, name, new))
+
+
+def rename_back(before: Before, run: Statements) -> None:
+    """The way back."""
+    for kind, table, name, new in before.names:
+        run(_renaming(kind, table, new, name))
+
+
+def _renaming(kind: str, table: str, name: str, new: str) -> str:
+    """The statement; harmless to repeat, as it asks whether there is something of the name."""
+    if kind == "constraint":
+        return f"""DO $$ BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = '{table}'::regclass
+            AND conname = {_literal(name)}) THEN ALTER TABLE {table} RENAME CONSTRAINT {quote_identifier(name)}
+            TO {quote_identifier(new)}; END IF; END $$"""
+    return f"ALTER {kind} IF EXISTS {quote_identifier(name)} RENAME TO {quote_identifier(new)}"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# -- before going back -------------------------------------------------------------------------------------------------
+
+
+def refuse_unfit(database: MigrationDatabase, record: Record) -> None:
+    """Raise MigrationError where rows that were written since would not fit MyHub's own rules, which come back."""
+    made = database.one(f"SELECT author_id FROM {RECORD} WHERE author_is_made")
+    with database.atomic():
+        if has_table(database, "organizations") and database.one(_IS_HELD, "users"):
+            database.command(f"SET LOCAL ROLE {quote_identifier(database.admin_role)}")
+        lines = [
+            f"\n  {what}: {count} rows of {table}, the first with id {first}"
+            for what, table, condition in _conditions(record)
+            for count, first in _unfit(database, table, condition, made)
+            if count
+        ]
+    if lines:
+        raise MigrationError(
+            "rows that were written since the adoption break rules of MyHub's that come back; nothing was changed. "
+            f"Change or delete those rows first:{''.join(lines)}"
+        )
+
+
+def _conditions(record: Record) -> Iterator[tuple[str, str, str]]:
+    for column in loosened(record.before, record.choices):
+        name = quote_identifier(column.name)
+        if column.not_null:
+            yield f"{column.table}.{column.name} must not be empty", column.table, f"{name} IS NULL"
+        if column.length and is_short(column):
+            what = f"{column.table}.{column.name} holds {column.length} characters"
+            yield what, column.table, f"length({name}) > {column.length:d}"
+    for table, name, definition in record.before.rules if record.choices.get("rules") == "drop" else []:
+        if check := _CHECK.fullmatch(definition):
+            yield f"{name} is {definition}", table, f"({check[1]}) IS FALSE"
+
+
+def _unfit(database: MigrationDatabase, table: str, condition: str, made: int | None) -> list[tuple[int, int]]:
+    spared = f" AND id <> {made:d}" if made is not None and table == "users" else ""
+    query = f"SELECT count(*), min(id) FROM {table} WHERE {condition}{spared}".replace("%", "%%")
+    rows: list[tuple[int, int]] = database.execute_sql(query).fetchall()
+    return rows
+
+
+# -- what is no drift --------------------------------------------------------------------------------------------------
+
+
+def own_columns(record: Record) -> set[tuple[str, str]]:
+    """The columns that differ from a fresh install's, or from what MyHub had, because of the adoption."""
+    own = {(each.table, each.name) for each in record.before.columns if is_kept(each, record.choices)}
+    own |= {(each.table, each.name) for each in loosened(record.before, record.choices)}
+    return own | ({("posts", "user_id")} if AUTHORS in record.choices else set())

@@ -1,0 +1,84 @@
+"""Databases of real Rails applications: adopted by choices alone while every write of the library works, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rayces_core import Database
+from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.checking import unlike, what_they_make
+
+from .conftest import MyHub, make_bare_myhub
+from .writes import writes_of_several
+
+SCHEMAS = Path(__file__).parent / "schemas"
+# Schema → what is chosen.
+CHOICES = {
+    "myhub_real": {
+        "missing-author": "archive@myhub.example",
+        "required-columns": "nullable",
+        "unique-indexes": "per-organization",
+    },
+}
+
+
+@pytest.fixture
+def make_schema(login: Any, make_database: Any, connect: Any) -> Any:
+    made = []
+
+    def make(name: str) -> MyHub:
+        made.append(make_bare_myhub(make_database(), login(), connect, (SCHEMAS / f"{name}.sql").read_text()))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sql(f"REASSIGN OWNED BY {each.owner} TO CURRENT_USER")
+        each.sql(f"DROP OWNED BY {each.owner} CASCADE")
+
+
+def rows(myhub: MyHub) -> dict[str, Any]:
+    """Table → number of rows, ids and what is not for the adoption to change."""
+    for table in ("users", "posts", "likes"):
+        myhub.sql(f"CREATE TEMPORARY TABLE IF NOT EXISTS kept_{table} AS SELECT id FROM {table}")
+    return {
+        table: myhub.sql(f"SELECT count(*), min(id), max(id), sum(id) FROM {table}")
+        for table in ("users", "posts", "likes")
+    }
+
+
+def drift(myhub: MyHub) -> list[str]:
+    """Where it differs from what migrations make, but for what it had before and what goes with `--finish`."""
+    made = what_they_make([Runner(myhub.url)], myhub.url)
+    return [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
+
+
+def forget_writes(myhub: MyHub) -> None:
+    """Delete what the walk has written, as the way back would ask for."""
+    later = "SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relrowsecurity"
+    tables = [name for (name,) in myhub.sql(later) if name not in ("users", "posts", "likes", "organizations")]
+    deletes = "; ".join(f"DELETE FROM {name}" for name in tables)
+    myhub.sql(f"SET session_replication_role = replica; {deletes}; RESET ALL")
+    myhub.sql("INSERT INTO kept_users SELECT author_id FROM rayces_adoption WHERE author_is_made")
+    for table in ("likes", "posts", "users"):
+        myhub.sql(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept_{table})")
+
+
+@pytest.mark.parametrize("schema", CHOICES)
+def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(make_schema: Any, schema: str) -> None:
+    myhub = make_schema(schema)
+    catalogue, before = fingerprint(myhub.connection), rows(myhub)
+    adoption = myhub.adoption(url=myhub.owner_url, choices=CHOICES[schema])
+    assert [str(each) for each in adoption.report().open] == []
+    assert fingerprint(myhub.connection) == catalogue
+    adoption.run()
+    assert drift(myhub) == []
+    with Database.connect(myhub.owner_url) as database:
+        assert writes_of_several(database, "north") == {}
+    forget_writes(myhub)
+    assert myhub.again(url=myhub.owner_url).undo(yes=True).differences == ()
+    assert fingerprint(myhub.connection) == catalogue
+    assert rows(myhub) == before
