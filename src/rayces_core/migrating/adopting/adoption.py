@@ -181,7 +181,7 @@ class Adoption:
             shaping.restore(self.database, record.before, self._run)
             loosening.tighten(self.database, record, self._run)
             authors.forget_author(self.database, record.before)
-            loosening.rename_back(record.before, self._run)
+            loosening.rename_back(self.database, record.before, self._run)
             outcome = Outcome(None, None, tuple(done), memory.set_aside_counts(self.database))
             memory.forget(self.database)
             return replace(outcome, differences=unlike_before(self.database, record.before))

@@ -6,6 +6,10 @@ the author that was chosen for them is theirs.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import peewee
+
 from rayces_core.migrating.adopting.columns import is_required
 from rayces_core.migrating.adopting.finding import Finding, choice
 from rayces_core.migrating.adopting.record import Before, Record, columns
@@ -28,7 +32,6 @@ $$;
 CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OF user_id ON posts FOR EACH ROW
     WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION {TRIGGER}()
 """
-_REFERRING = "SELECT EXISTS (SELECT FROM likes WHERE user_id = %s)"
 
 
 def has_authors(database: MigrationDatabase) -> bool:
@@ -135,5 +138,7 @@ def end(before: Before, choices: dict[str, str], run: Statements) -> None:
 def forget_author(database: MigrationDatabase, before: Before) -> None:
     """Take back the user that was made for posts that have no author any more, unless something refers to it."""
     author = database.one(f"SELECT author_id FROM {RECORD} WHERE author_is_made")
-    if author is not None and lacks_authors(before) and not database.one(_REFERRING, author):
+    if author is None or not lacks_authors(before):
+        return
+    with suppress(peewee.IntegrityError), database.atomic():
         database.execute_sql("DELETE FROM users WHERE id = %s", (author,))

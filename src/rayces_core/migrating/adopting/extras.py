@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rayces_core.migrating.adopting.loosening import own_columns
+from rayces_core.migrating.adopting.loosening import own_columns, renamed_lines
 from rayces_core.migrating.adopting.record import read
 from rayces_core.migrating.myhub import ADOPTED, TABLES
 from rayces_core.migrations.session import MigrationDatabase, connected
@@ -18,6 +18,7 @@ _TRANSITIONAL = re.compile(
     rf"|index CREATE UNIQUE INDEX (?:{_TABLE})_(?:pkey|organization_id_id_idx) "
     r"|.*\brayces_adoption"
 )
+_SEQUENCE = re.compile(rf"sequence .* owned by ({_TABLE})\.id")
 _COLUMN, _RULE = re.compile(rf"column ({_TABLE})\.(\S+) "), re.compile(rf"constraint ({_TABLE}) \S+ (CHECK .*)")
 _GRANT = re.compile(r"grant (\w+) on (\S+) to (.+)")
 
@@ -42,7 +43,8 @@ class Extras:
         if found := _RULE.match(line):
             own = [column for table, column in self.own_columns if table == found[1]]
             return any(re.search(rf"\b{re.escape(column)}\b", found[2]) for column in own)
-        return False
+        found = _SEQUENCE.fullmatch(line)
+        return found is not None and (found[1], "id") in self.own_columns
 
     def is_extra(self, line: str) -> bool:
         """Whether MyHub had it, or it follows from what MyHub had."""
@@ -64,7 +66,6 @@ def extras_of(database: MigrationDatabase) -> Extras:
         f"grant {str(privilege).lower()} on {table}{f'.{column}' if column else ''} to {role}"
         for table, privilege, column, role in record.before.role_grants
     }
-    lines = (
-        frozenset(record.before.catalogue) | granted | {f"index {index[5]}" for index in record.before.unique_indexes}
-    )
+    made = {f"index {index[5]}" for index in record.before.unique_indexes} | set(renamed_lines(record.before))
+    lines = frozenset(record.before.catalogue) | granted | made
     return Extras(record.stage == ADOPTED, lines, database.app_role, frozenset(own_columns(record)))

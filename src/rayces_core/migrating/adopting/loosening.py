@@ -23,7 +23,7 @@ from rayces_core.migrating.adopting.columns import (
 )
 from rayces_core.migrating.adopting.record import TIMESTAMPS, Before, Column, Record, columns
 from rayces_core.migrating.adopting.shaping import Statements
-from rayces_core.migrating.myhub import RECORD, has_table
+from rayces_core.migrating.myhub import RECORD, TABLES, has_table
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 _INDEX = (
@@ -32,6 +32,7 @@ _INDEX = (
 )
 _CONSTRAINT = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s"
 _IS_HELD = "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass"
+_SEQUENCE = "AS bigint START 1 INCREMENT 1 MINVALUE 1 MAXVALUE 9223372036854775807 CACHE 1"
 _NEW_UNIQUE = "rayces_adoption_unique"
 _CHECK = re.compile(r"CHECK \((.*)\)(?: NO INHERIT)?(?: NOT VALID)?", re.DOTALL)
 
@@ -56,7 +57,7 @@ def _constants(before: Before) -> Iterator[tuple[str, list[str]]]:
 def loosen(record: Record, run: Statements) -> None:
     """Add what MyHub lacks and take its stricter rules away, one short statement a table."""
     before, choices = record.before, record.choices
-    unique = {(table, name) for table, names in _constants(before) for name in names}
+    constants = {(table, name) for table, names in _constants(before) for name in names}
     for table in tables_in_lock_order():
         changes = [
             f"ADD COLUMN IF NOT EXISTS {name} {kind}"
@@ -65,7 +66,11 @@ def loosen(record: Record, run: Statements) -> None:
         ]
         for column in before.columns:
             if column.table == table:
-                changes += _looser(column, choices, is_unique=(table, column.name) in unique)
+                is_unique = [table, column.name] in before.unique_columns
+                changes += _looser(column, choices, is_unique=is_unique)
+                if (table, column.name) in constants and "defaults" in choices:
+                    name = quote_identifier(column.name)
+                    changes += [f"ALTER COLUMN {name} DROP DEFAULT", f"ALTER COLUMN {name} DROP NOT NULL"]
         if choices.get("rules") == "drop":
             changes += [
                 f"DROP CONSTRAINT IF EXISTS {quote_identifier(name)}" for of, name, _ in before.rules if of == table
@@ -80,9 +85,6 @@ def _looser(column: Column, choices: Mapping[str, str], *, is_unique: bool) -> I
         value = neutral(column)
         given = choices["required-columns"] == "default" and value is not None and not is_ours(column)
         yield f"{change} SET DEFAULT {value}" if given and not is_unique else f"{change} DROP NOT NULL"
-    if is_unique and "defaults" in choices:
-        yield f"{change} DROP DEFAULT"
-        yield f"{change} DROP NOT NULL"
     if is_short(column) and choices.get("short-columns") == "widen":
         yield f"{change} TYPE {VARYING}"
     if column.name in TIMESTAMPS and not column.not_null and "nullable-times" in choices:
@@ -173,9 +175,11 @@ def rename(before: Before, run: Statements) -> None:
         run(_renaming(kind, table, name, new))
 
 
-def rename_back(before: Before, run: Statements) -> None:
-    """The way back."""
+def rename_back(database: MigrationDatabase, before: Before, run: Statements) -> None:
+    """The way back; what migrations made under the name of a renamed index goes."""
     for kind, table, name, new in before.names:
+        if kind == "index" and database.one(_INDEX, new):
+            run(f"DROP INDEX CONCURRENTLY IF EXISTS {quote_identifier(name)}")
         run(_renaming(kind, table, new, name))
 
 
@@ -234,6 +238,12 @@ def _unfit(database: MigrationDatabase, table: str, condition: str, made: int | 
     return rows
 
 
+def renamed_lines(before: Before) -> Iterator[str]:
+    """Lines of the catalogue about what was renamed, by its new name."""
+    for _, _, name, new in before.names:
+        yield from (line.replace(f" {name} ", f" {new} ", 1) for line in before.catalogue if f" {name} " in line)
+
+
 # -- what is no drift --------------------------------------------------------------------------------------------------
 
 
@@ -241,4 +251,5 @@ def own_columns(record: Record) -> set[tuple[str, str]]:
     """The columns that differ from a fresh install's, or from what MyHub had, because of the adoption."""
     own = {(each.table, each.name) for each in record.before.columns if is_kept(each, record.choices)}
     own |= {(each.table, each.name) for each in loosened(record.before, record.choices)}
+    own |= {(table, "id") for table in TABLES if record.before.sequences.get(table, [""])[0] != _SEQUENCE}
     return own | ({("posts", "user_id")} if AUTHORS in record.choices else set())

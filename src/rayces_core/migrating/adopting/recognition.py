@@ -111,6 +111,7 @@ def shape(database: MigrationDatabase) -> dict[str, Any]:
         "timestamp_indexes": dependents.timestamp_indexes(database),
         "timestamp_rules": dependents.timestamp_rules(database),
         "rules": [list(rule) for rule in rules.strict_rules(database)],
+        "unique_columns": rules.unique_columns(database),
         "unique_indexes": rules.stored(rules.unique_indexes(database)),
         "names": naming.names(database),
         "sequences": naming.sequences(database),

@@ -154,6 +154,7 @@ class Before:
     role_grants: list[list[str | None]] = field(default_factory=list)
     rules: list[list[str]] = field(default_factory=list)
     unique_indexes: list[list[str | None]] = field(default_factory=list)
+    unique_columns: list[list[str]] = field(default_factory=list)
     names: list[list[str]] = field(default_factory=list)
     sequences: dict[str, list[str]] = field(default_factory=dict)
     catalogue: list[str] = field(default_factory=list)

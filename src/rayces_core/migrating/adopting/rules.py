@@ -157,6 +157,12 @@ def stored(found: Sequence[Unique]) -> list[list[str | None]]:
     ]
 
 
+def unique_columns(database: MigrationDatabase) -> list[list[str]]:
+    """[table, column] of what is part of a unique index."""
+    rows = database.execute_sql(_UNIQUE, (list(TABLES),)).fetchall()
+    return [[row[0], name] for row in rows for name in row[4]]
+
+
 def _differs(column: Column, *, alike: bool) -> bool:
     """Whether two rows of this library that say nothing of the column are told apart by it."""
     if is_ours(column):
