@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from rayces_core import Database
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.checking import unlike, what_they_make
+from tests.sizes import exhaustive, quick_or_whole
 
 from .conftest import MyHub, make_bare_myhub
+from .test_killed import Stopping, until_done
 from .writes import writes_of_several
 
+OFTEN = quick_or_whole(25, 1)
 SCHEMAS = Path(__file__).parent / "schemas"
 HAS_AUTHORS = (
     "SELECT 1 FROM pg_attribute WHERE attrelid = 'posts'::regclass AND attname = 'user_id' AND NOT attisdropped"
@@ -73,10 +77,11 @@ def rows(myhub: MyHub) -> dict[str, Any]:
     }
 
 
-def drift(myhub: MyHub) -> list[str]:
-    """Where it differs from what migrations make, but for what it had before and what goes with `--finish`."""
-    made = what_they_make([Runner(myhub.url)], myhub.url)
-    return [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
+@pytest.fixture(scope="module")
+def drift(migrated: str, server_url: str) -> Callable[[MyHub], list[str]]:
+    """Where one differs from what migrations make, but for what it had before and what goes with `--finish`."""
+    made = what_they_make([Runner(migrated)], server_url)
+    return lambda myhub: [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
 
 
 def forget_writes(myhub: MyHub) -> None:
@@ -90,8 +95,14 @@ def forget_writes(myhub: MyHub) -> None:
         myhub.sql(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept_{table})")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(make_schema: Any, case: str) -> None:
+# The others differ in the authors alone, which test_authors.py has.
+FIRST = ["MyHub as it was", "Devise", "times with a zone", "grown"]
+
+
+@pytest.mark.parametrize("case", [*FIRST, *exhaustive(*(case for case in CASES if case not in FIRST))])
+def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(
+    make_schema: Any, drift: Any, case: str
+) -> None:
     schema, choices = CASES[case]
     myhub = make_schema(schema)
     catalogue, before = fingerprint(myhub.connection), rows(myhub)
@@ -112,3 +123,25 @@ def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(make_sc
         assert {post for post in after["posts"] if post[1] == author[0]} == {(4 * n, author[0]) for n in range(1, 6)}
         before["posts"] = [(post, user or author[0]) for post, user in before["posts"]]
     assert after == before
+
+
+@pytest.mark.parametrize("case", ["grown", *exhaustive(*(case for case in CASES if case != "grown"))])
+def test_a_real_schema_that_is_stopped_before_any_step_ends_as_one_that_was_not(
+    make_schema: Any, drift: Any, case: str
+) -> None:
+    schema, choices = CASES[case]
+    myhub = make_schema(schema)
+    catalogue, before = fingerprint(myhub.connection), rows(myhub)
+    facts: dict[str, Any] = {"url": myhub.owner_url, "choices": choices}
+    assert until_done(myhub.adoption(on_step=Stopping(OFTEN), **facts).run) > 90 // OFTEN
+    assert drift(myhub) == []
+    assert until_done(myhub.again(url=myhub.owner_url, on_step=Stopping(OFTEN)).undo) > 60 // OFTEN
+    assert fingerprint(myhub.connection) == catalogue
+    assert rows(myhub)["likes"] == before["likes"]
+
+
+def test_keys_that_are_no_numbers_are_refused_with_a_way_that_there_is(make_schema: Any) -> None:
+    report = make_schema("uuid").adoption(choices=OPEN).report()
+    ids = [str(each) for each in report.open if ".id is uuid" in each.what]
+    assert len(ids) == 3
+    assert all("`rayces import`, the old id as external_id" in each for each in ids)

@@ -17,14 +17,16 @@ from .writes import LONG
 STRICTER = {
     "required-columns": {
         "ALTER TABLE users ALTER uid SET NOT NULL": "users.uid",
-        "ALTER TABLE users ADD nick text; UPDATE users SET nick = id; ALTER TABLE users ALTER nick SET NOT NULL": "nick",
+        "ALTER TABLE users ADD nick text; UPDATE users SET nick = id; ALTER TABLE users ALTER nick SET NOT NULL": (
+            "users.nick"
+        ),
         "UPDATE posts SET content = 'x'; ALTER TABLE posts ALTER content SET DEFAULT '', ALTER content SET NOT NULL": (
             "posts.content"
         ),
     },
     "short-columns": {
         "ALTER TABLE users ALTER provider TYPE varchar(30)": "users.provider (character varying(30))",
-        "CREATE DOMAIN word AS varchar CHECK (VALUE <> 'no'); ALTER TABLE users ALTER uid TYPE word": "users.uid (word)",
+        "CREATE DOMAIN word AS text CHECK (VALUE <> 'no'); ALTER TABLE users ALTER uid TYPE word": "users.uid (word)",
     },
     "rules": {
         "ALTER TABLE posts ADD CONSTRAINT short CHECK (length(content) < 200)": "short of posts",
@@ -38,13 +40,15 @@ STRICTER = {
         "ALTER TABLE users ADD CONSTRAINT by_uid UNIQUE (uid, provider)": "by_uid of users",
     },
     "defaults": {
-        "ALTER TABLE users ADD handle text; UPDATE users SET handle = id; CREATE UNIQUE INDEX by_handle ON users (handle);"
+        "ALTER TABLE users ADD handle text; UPDATE users SET handle = id; "
+        "CREATE UNIQUE INDEX by_handle ON users (handle); "
         "ALTER TABLE users ALTER handle SET DEFAULT '', ALTER handle SET NOT NULL": "users.handle (by_handle)",
     },
 }
 # None of these can refuse a row of the library's, or the library can live with it.
 HARMLESS = """
-ALTER TABLE users ADD plan text DEFAULT 'free' NOT NULL CHECK (plan IN ('free', 'paid')), ADD age integer CHECK (age > 5);
+ALTER TABLE users ADD plan text DEFAULT 'free' NOT NULL CHECK (plan IN ('free', 'paid'));
+ALTER TABLE users ADD age integer CHECK (age > 5);
 ALTER TABLE users ADD CONSTRAINT has_at CHECK (email LIKE '%@%'), ALTER email SET DEFAULT '', ADD UNIQUE (username);
 ALTER TABLE users ADD number bigserial UNIQUE, ADD token uuid DEFAULT gen_random_uuid() NOT NULL UNIQUE;
 ALTER TABLE users ALTER provider TYPE text, ADD first_name text, ADD sign_in_count integer DEFAULT 0 NOT NULL;
@@ -166,7 +170,7 @@ NO_WAY = {
     "document": ("ALTER TABLE posts ALTER content TYPE jsonb USING '{}'", "posts.content is jsonb", "MyHub fails"),
     "day": ("CREATE INDEX by_day ON posts (date(created_at))", "IMMUTABLE", "AT TIME ZONE 'UTC'"),
     "view": ("CREATE VIEW v AS SELECT date_trunc('day', created_at) FROM posts", "view v", "session's time zone"),
-    "generated": ("ALTER TABLE posts ADD day date GENERATED ALWAYS AS (created_at::date) STORED", "day", "AT TIME ZONE"),
+    "generated": ("ALTER TABLE posts ADD day date GENERATED ALWAYS AS (created_at::date) STORED", "day", "TIME ZONE"),
     "role": ("ALTER TABLE users ADD role varchar", "column role", "fails between the two"),
     "external id": ("ALTER TABLE users ADD external_id varchar", "column external_id", "fails between the two"),
     "no key": ("ALTER TABLE likes DROP CONSTRAINT likes_pkey", "missing", "USING INDEX likes_ids"),

@@ -130,11 +130,11 @@ def _put_back(database: MigrationDatabase, table: str, name: str, definition: st
 def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
     """Put indexes that begin with organization_id in the place of those that are unique over all of them."""
     for table, name, _, constraint, narrowed in _shared(before):
-        if database.one(_INDEX, name) == narrowed:
-            continue
-        new = _built(narrowed, run)
-        gone = f"ALTER TABLE {table} DROP CONSTRAINT {quote_identifier(name)}" if constraint else ""
-        run(f"{gone or f'DROP INDEX {quote_identifier(name)}'}; ALTER INDEX {new} RENAME TO {quote_identifier(name)}")
+        if database.one(_INDEX, name) != narrowed:
+            _build(database, narrowed, run)
+            quoted = quote_identifier(name)
+            gone = f"ALTER TABLE {table} DROP CONSTRAINT {quoted}" if constraint else f"DROP INDEX {quoted}"
+            run(f"{gone}; ALTER INDEX {_NEW_UNIQUE} RENAME TO {quoted}")
 
 
 def widen_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
@@ -142,11 +142,13 @@ def widen_unique_indexes(database: MigrationDatabase, before: Before, run: State
     for table, name, definition, constraint, narrowed in _shared(before):
         quoted = quote_identifier(name)
         if database.one(_INDEX, name) == narrowed:
-            new = _built(definition, run)
-            run(f"DROP INDEX {quoted}; ALTER INDEX {new} RENAME TO {quoted}")
+            _build(database, definition, run)
+            run(f"DROP INDEX {quoted}; ALTER INDEX {_NEW_UNIQUE} RENAME TO {quoted}")
         if constraint and not database.one(_CONSTRAINT, table, name):
             deferrable = constraint[constraint.find(" DEFERRABLE") :] if " DEFERRABLE" in constraint else ""
             run(f"ALTER TABLE {table} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{deferrable}")
+    if database.one(_INDEX, _NEW_UNIQUE):
+        run(f"DROP INDEX CONCURRENTLY IF EXISTS {_NEW_UNIQUE}")
 
 
 def _shared(before: Before) -> Iterator[tuple[str, str, str, str | None, str]]:
@@ -155,15 +157,13 @@ def _shared(before: Before) -> Iterator[tuple[str, str, str, str | None, str]]:
             yield str(table), str(name), str(definition), constraint, narrowed
 
 
-def _built(definition: str, run: Statements) -> str:
-    run(
-        re.sub(
-            r"^CREATE UNIQUE INDEX .+? ON ",
-            f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {_NEW_UNIQUE} ON ",
-            definition,
-        )
-    )
-    return _NEW_UNIQUE
+def _build(database: MigrationDatabase, definition: str, run: Statements) -> None:
+    """Build it under a name of its own; what an interrupted run has left there may be another one."""
+    start = re.compile(r"^CREATE UNIQUE INDEX .+? ON ")
+    left = database.one(_INDEX, _NEW_UNIQUE)
+    if left and start.sub("", left) != start.sub("", definition):
+        run(f"DROP INDEX CONCURRENTLY IF EXISTS {_NEW_UNIQUE}")
+    run(start.sub(f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {_NEW_UNIQUE} ON ", definition))
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

@@ -107,8 +107,13 @@ def findings(database: MigrationDatabase, files: Sequence[MigrationFile], choice
 
 def shape(database: MigrationDatabase) -> dict[str, Any]:
     """What the record keeps of the shape of a MyHub, beside columns and keys."""
+    renamed = {name: new for kind, _, name, new in naming.names(database) if kind == "index"}
     return {
-        "timestamp_indexes": dependents.timestamp_indexes(database),
+        # As they are called while the adoption lasts.
+        "timestamp_indexes": [
+            [renamed.get(name, name), definition.replace(f" {name} ", f" {renamed.get(name, name)} ", 1)]
+            for name, definition in dependents.timestamp_indexes(database)
+        ],
         "timestamp_rules": dependents.timestamp_rules(database),
         "rules": [list(rule) for rule in rules.strict_rules(database)],
         "unique_columns": rules.unique_columns(database),
