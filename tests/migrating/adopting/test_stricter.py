@@ -215,6 +215,25 @@ def test_the_advice_for_an_index_on_the_day_can_be_followed(myhub: MyHub) -> Non
     myhub.sql("CREATE INDEX by_day ON posts (((created_at AT TIME ZONE 'UTC')::date))")
 
 
+def test_a_trigger_that_touches_other_tables_is_noted_and_the_advice_lets_the_library_write(myhub: MyHub) -> None:
+    myhub.sql("""CREATE TABLE audits (post_id bigint);
+        CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO public.audits VALUES (NEW.id); RETURN NEW; END $$;
+        CREATE FUNCTION plain() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF TG_OP = 'UPDATE' THEN NEW.content := 'by select'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER audit AFTER INSERT ON posts FOR EACH ROW EXECUTE FUNCTION audit();
+        CREATE TRIGGER plain BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION plain()""")
+    (note,) = myhub.adoption().report().findings
+    assert (note.kind, note.severity) == ("triggers", "note")
+    assert "audit of posts runs audit()" in note.what
+    myhub.adoption().run()
+    with Database.connect(myhub.url) as database, database.tenant("north"):
+        with pytest.raises(RaycesError), database.atomic():
+            Post.create(user=1, content="x")
+        myhub.sql(note.advice.rpartition(": ")[2])
+        assert Post.create(user=1, content="x").id
+
+
 def test_a_sequence_of_a_column_of_myhubs_own_serves_the_library_too(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE posts ADD number bigserial")
     catalogue: Any = fingerprint(myhub.connection)

@@ -44,6 +44,15 @@ SELECT t.relname::text, x.relname::text, pg_get_indexdef(i.indexrelid), pg_get_c
  WHERE t.relname = ANY (%s) AND t.relnamespace = {_NAMESPACE} AND i.indisunique AND NOT i.indisprimary
  ORDER BY 1, 2
 """
+# Functions that read or write tables, as far as their text tells; what stands in quotes is none of it.
+_TRIGGERS = rf"""
+SELECT t.relname::text, g.tgname::text, f.oid::regprocedure::text
+  FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_proc f ON f.oid = g.tgfoid
+ WHERE t.relname = ANY (%s) AND t.relnamespace = {_NAMESPACE} AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+   AND NOT f.prosecdef AND NOT starts_with(g.tgname::text, 'rayces_')
+   AND regexp_replace(f.prosrc, '''[^'']*''', '', 'g') ~* '\m(insert|update|delete|merge|select|perform|execute)\M'
+ ORDER BY 1, 2
+"""
 _LONG = "repeat('0123456789 ', 1000)"
 # Rows of which every one can be written by the library; what it does not name is left to its default.
 _SAMPLES: tuple[dict[str, str], ...] = (
@@ -177,8 +186,8 @@ def _is_constant(column: Column) -> bool:
 
 
 def findings(database: MigrationDatabase) -> list[Finding]:
-    """The rules in the way."""
-    return [*_rules(database), *_unique(database)]
+    """The rules in the way, and the triggers that are to be known of."""
+    return [*_rules(database), *_unique(database), *_triggers(database)]
 
 
 def _rules(database: MigrationDatabase) -> Iterator[Finding]:
@@ -221,4 +230,15 @@ def _unique(database: MigrationDatabase) -> Iterator[Finding]:
             "where ON CONFLICT of MyHub no longer finds them; at-finish: they do so with --finish, and until then a "
             "second organization cannot have what the first one has",
             count=len(shared),
+        )
+
+
+def _triggers(database: MigrationDatabase) -> Iterator[Finding]:
+    for table, name, function in database.execute_sql(_TRIGGERS, (list(TABLES),)).fetchall():
+        yield Finding(
+            "triggers",
+            "note",
+            f"{name} of {table} runs {function} on rows of this library's too, as {database.app_role}",
+            f"what it touches beside users, posts and likes has to be granted to that role after the adoption, "
+            f"or else: ALTER FUNCTION {function} SECURITY DEFINER;",
         )
