@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from rayces_core import Database
+from rayces_core.doctor import audit
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.checking import unlike, what_they_make
 from tests.sizes import exhaustive, quick_or_whole
 
 from .conftest import MyHub, make_bare_myhub
-from .test_killed import Stopping, until_done
+from .test_killed import ATOMIC, Stopping, until_done
 from .writes import writes_of_several
 
 OFTEN = quick_or_whole(25, 1)
@@ -145,3 +146,83 @@ def test_keys_that_are_no_numbers_are_refused_with_a_way_that_there_is(make_sche
     ids = [str(each) for each in report.open if ".id is uuid" in each.what]
     assert len(ids) == 3
     assert all("`rayces import`, the old id as external_id" in each for each in ids)
+
+
+@pytest.mark.parametrize("case", ["MyHub as it was", *exhaustive("Devise", "times with a zone")])
+def test_a_real_schema_is_finished_and_every_write_goes_on_working(make_schema: Any, drift: Any, case: str) -> None:
+    schema, choices = CASES[case]
+    myhub = make_schema(schema)
+    myhub.adoption(url=myhub.owner_url, choices=choices).run()
+    myhub.again(url=myhub.owner_url).finish()
+    assert drift(myhub) == []
+    with Database.connect(myhub.owner_url) as database:
+        assert writes_of_several(database, "north") == {}
+        assert [f"{each.check} {each.object}" for each in audit(database) if each.severity == "error"] == []
+
+
+# What the application of each schema sends, in sessions that were opened before; {n} is a number of each round.
+STATEMENTS = {
+    "myhub_real": (
+        "SELECT * FROM users WHERE uid = 'uid3' LIMIT 1",
+        "INSERT INTO users (email, uid, created_at, updated_at) VALUES ('New{n}@Example.com', 'new{n}', now(), now())",
+        "INSERT INTO posts (post_id, hash_id, created_at, updated_at) VALUES ({n}, 'h', now(), now()) RETURNING id",
+        (
+            "INSERT INTO likes (user_id, post_id, created_at, updated_at) VALUES (1, 2, now(), now()) "
+            "ON CONFLICT (user_id, post_id) DO NOTHING"
+        ),
+        "SELECT posts.*, count(likes.id) FROM posts LEFT JOIN likes ON likes.post_id = posts.id GROUP BY posts.id",
+        "UPDATE posts SET filename = 'x' WHERE id = 3",
+        "DELETE FROM users WHERE uid = 'new{n}'",
+        "DELETE FROM posts WHERE post_id = {n} AND hash_id = 'h'",
+    ),
+    "grown": (
+        "SELECT * FROM users WHERE session_token = 's3' LIMIT 1",
+        (
+            "INSERT INTO users (username, email, password_digest, session_token, settings, private, karma, created_at, "
+            "updated_at) VALUES ('new{n}', 'New{n}@Example.com', 'x', 'new{n}', '{{}}', false, 0, now(), now())"
+        ),
+        "INSERT INTO posts (user_id, title, content, updated_at) VALUES (3, 'new{n}', 'x', now()) RETURNING created_at",
+        "INSERT INTO posts (user_id, title, content, updated_at) VALUES (NULL, 'new{n}', 'x', now()) RETURNING id",
+        "INSERT INTO likes (user_id, post_id) VALUES (3, 3) ON CONFLICT (user_id, post_id) DO NOTHING",
+        "SELECT id FROM posts WHERE created_at > '2019-01-01' ORDER BY created_at DESC LIMIT 5",
+        "DELETE FROM posts WHERE title = 'new{n}'",
+        "DELETE FROM users WHERE username = 'new{n}'",
+    ),
+}
+
+
+class Sending:
+    """Sends them before a step at which no lock is held, as the tables' owner."""
+
+    def __init__(self, myhub: MyHub, statements: tuple[str, ...], every: int) -> None:
+        self.cursor = myhub.connect(myhub.owner_url).cursor()
+        self.statements, self.every = statements, every
+        self.steps = self.rounds = 0
+
+    def __call__(self, name: str, step: int, _steps: int) -> None:
+        if step == 1 or name not in ATOMIC:
+            self.steps += 1
+            if self.steps % self.every == 0:
+                self.send()
+
+    def send(self) -> None:
+        self.rounds += 1
+        for statement in self.statements:
+            self.cursor.execute(statement.format(n=1000 + self.rounds))
+
+
+@pytest.mark.parametrize("schema", STATEMENTS)
+def test_the_application_of_a_real_schema_goes_on_there_and_back(make_schema: Any, schema: str) -> None:
+    myhub = make_schema(schema)
+    case = "MyHub as it was" if schema == "myhub_real" else schema
+    before = rows(myhub)
+    sending = Sending(myhub, STATEMENTS[schema], quick_or_whole(5, 1))
+    sending.send()
+    facts = {"url": myhub.owner_url, "on_step": sending}
+    myhub.adoption(choices=CASES[case][1], **facts).run()
+    sending.send()
+    myhub.again(**facts).undo()
+    sending.send()
+    assert sending.rounds > 100 // sending.every
+    assert rows(myhub)["likes"][: len(before["likes"])] == before["likes"]
+    assert len(rows(myhub)["posts"]) == len(before["posts"])

@@ -133,7 +133,7 @@ class Adoption:
             self._run(taking_back([self.runner.migrate_table], record.old_roles))
             done = self._migrate(record)
             if record.choices.get("unique-indexes") == "per-organization":
-                loosening.narrow_unique_indexes(self.database, record.before, self._run)
+                loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=False)
             memory.change(self.database, stage=ADOPTED)
             return self._outcome(ADOPTED, done)
 
@@ -151,8 +151,7 @@ class Adoption:
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
             authors.end(record.before, record.choices, self._run)
-            if "unique-indexes" in record.choices:
-                loosening.narrow_unique_indexes(self.database, record.before, self._run)
+            loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=True)
             memory.change(self.database, stage=FINISHED)
             outcome = self._outcome(FINISHED, [])
             memory.drop_set_aside_if_empty(self.database)
@@ -177,9 +176,11 @@ class Adoption:
             self.runner.execution.record = record
             loosening.widen_unique_indexes(self.database, record.before, self._run)
             done = self._back(record)
-            authors.end(record.before, record.choices, self._run)
-            shaping.restore(self.database, record.before, self._run)
+            # Defaults before NOT NULL, and whoever gives posts their author after it: the old application goes on.
             loosening.tighten(self.database, record, self._run)
+            shaping.restore(self.database, record.before, self._run)
+            if not authors.lacks_authors(record.before):
+                authors.end(record.before, record.choices, self._run)
             authors.forget_author(self.database, record.before)
             loosening.rename_back(self.database, record.before, self._run)
             outcome = Outcome(None, None, tuple(done), memory.set_aside_counts(self.database))

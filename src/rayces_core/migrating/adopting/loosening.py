@@ -50,7 +50,7 @@ def loosened(before: Before, choices: Mapping[str, str]) -> list[Column]:
 
 
 def _constants(before: Before) -> Iterator[tuple[str, list[str]]]:
-    for table, _, _, _, constants, _ in before.unique_indexes:
+    for table, _, _, _, constants, *_ in before.unique_indexes:
         yield str(table), [name for name in str(constants).split(",") if name]
 
 
@@ -127,10 +127,13 @@ def _put_back(database: MigrationDatabase, table: str, name: str, definition: st
 # -- what is unique beyond an organization -----------------------------------------------------------------------------
 
 
-def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
-    """Put indexes that begin with organization_id in the place of those that are unique over all of them."""
-    for table, name, _, constraint, narrowed in _shared(before):
-        if database.one(_INDEX, name) != narrowed:
+def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Statements, *, harmless: bool) -> None:
+    """Put indexes that begin with organization_id in the place of those that are unique over all of them.
+
+    `harmless` takes also those that no row of this library could run into.
+    """
+    for table, name, _, constraint, narrowed, is_shared in _replaced(before):
+        if (is_shared or harmless) and database.one(_INDEX, name) != narrowed:
             _build(database, narrowed, run)
             quoted = quote_identifier(name)
             gone = f"ALTER TABLE {table} DROP CONSTRAINT {quoted}" if constraint else f"DROP INDEX {quoted}"
@@ -139,7 +142,7 @@ def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Stat
 
 def widen_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
     """The way back; while there is but one organization, the same rows are unique."""
-    for table, name, definition, constraint, narrowed in _shared(before):
+    for table, name, definition, constraint, narrowed, _ in _replaced(before):
         quoted = quote_identifier(name)
         if database.one(_INDEX, name) == narrowed:
             _build(database, definition, run)
@@ -151,10 +154,10 @@ def widen_unique_indexes(database: MigrationDatabase, before: Before, run: State
         run(f"DROP INDEX CONCURRENTLY IF EXISTS {_NEW_UNIQUE}")
 
 
-def _shared(before: Before) -> Iterator[tuple[str, str, str, str | None, str]]:
-    for table, name, definition, constraint, _, narrowed in before.unique_indexes:
+def _replaced(before: Before) -> Iterator[tuple[str, str, str, str | None, str, bool]]:
+    for table, name, definition, constraint, _, narrowed, shared in before.unique_indexes:
         if narrowed:
-            yield str(table), str(name), str(definition), constraint, narrowed
+            yield str(table), str(name), str(definition), constraint, narrowed, bool(shared)
 
 
 def _build(database: MigrationDatabase, definition: str, run: Statements) -> None:

@@ -70,14 +70,18 @@ def _other_keys(database: MigrationDatabase) -> Iterator[Finding]:
 
 
 def _unique_indexes(database: MigrationDatabase) -> Iterator[Finding]:
-    chosen = {each.name for each in unique_indexes(database)}  # those wait for a choice
+    found = unique_indexes(database)
+    chosen = {each.name for each in found if each.is_shared or each.constants}  # those wait for a choice
+    kept = {each.name for each in found if each.referred}
     names = [name for (name,) in database.execute_sql(_UNIQUE, (list(TABLES),)).fetchall()]
     for name in [name for name in names if name not in chosen]:
         yield Finding(
             "unique-indexes",
             "note",
             f"{name} is unique for all organizations together",
-            "once the old application is gone, make it one that begins with organization_id",
+            "once the old application is gone, make it one that begins with organization_id"
+            if name in kept
+            else "--finish makes it one that begins with organization_id",
         )
 
 

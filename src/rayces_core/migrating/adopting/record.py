@@ -140,9 +140,12 @@ class Before:
     """MyHub as it was: what the way back restores, and `catalogue`, which it has to end with.
 
     Attributes:
-        rules: table, name and definition of what is dropped. unique_indexes: table, name, definition and, where it is a
-            constraint, the definition of that. names: kind, table, name and new name of what is renamed. sequences:
-            table → type and options of the sequence of its ids.
+        rules, timestamp_rules: table, name and definition of constraints that are dropped, or made anew.
+        unique_indexes: table, name, definition, that of the constraint that it is or None, columns whose default goes,
+            the definition that takes its place at the end, and "shared" if rows of this library could run into it.
+        unique_columns: table and name of what is part of one.
+        names: kind, table, name and new name of what is renamed.
+        sequences: table → how the sequence of its ids is made, and an identity column that goes on like it.
     """
 
     columns: list[Column] = field(default_factory=list)

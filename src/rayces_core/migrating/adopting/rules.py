@@ -66,11 +66,11 @@ _MOMENTS = dict.fromkeys(TIMESTAMPS, "now()") | dict.fromkeys(("id", "user_id", 
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """A unique index of MyHub's that rows of this library could run into.
+    """A unique index of MyHub's over all organizations.
 
     Attributes:
-        constraint: its definition where it is one. constants: columns whose default would be there twice.
-        is_shared: whether organizations would share it, defaults or not.
+        constraint: its definition where it is one. constants: columns whose default rows of this library would repeat.
+        is_shared: whether rows of this library could run into it, defaults or not.
         referred: foreign keys that need it.
     """
 
@@ -136,17 +136,18 @@ def _value(column: Column, sample: Mapping[str, str]) -> str:
 
 
 def unique_indexes(database: MigrationDatabase) -> list[Unique]:
-    """The unique indexes that rows of this library could run into, but for what is unique with it too."""
+    """The unique indexes without organization_id, whether rows of this library could run into them or not."""
     there = {(column.table, column.name): column for column in columns(database)}
     found = []
     for table, name, definition, constraint, names, alike, referred in database.execute_sql(_UNIQUE, (list(TABLES),)):
-        if "id" in names or (table == "likes" and {"user_id", "post_id"} <= set(names)):
+        if "organization_id" in names:
             continue
-        used = [there[table, each] for each in names if each != "organization_id"]
-        if "organization_id" in names or any(_differs(column, alike=alike) for column in used):
-            continue
+        used = [there[table, each] for each in names]
+        with_ours = "id" in names or (table == "likes" and {"user_id", "post_id"} <= set(names))
+        if with_ours or any(_differs(column, alike=alike) for column in used):
+            used = []
         constants = tuple(column.name for column in used if column.name not in ALWAYS and _is_constant(column))
-        shared = all(is_ours(column) for column in used)
+        shared = bool(used) and all(is_ours(column) for column in used)
         found.append(Unique(table, name, definition, constraint, constants, shared, referred))
     return found
 
@@ -160,7 +161,8 @@ def stored(found: Sequence[Unique]) -> list[list[str | None]]:
             each.definition,
             each.constraint,
             ",".join(each.constants),
-            each.narrowed if each.is_shared else "",
+            "" if each.referred else each.narrowed,
+            "shared" if each.is_shared else "",
         ]
         for each in found
     ]
