@@ -157,7 +157,9 @@ def test_a_real_schema_is_finished_and_every_write_goes_on_working(make_schema: 
     assert drift(myhub) == []
     with Database.connect(myhub.owner_url) as database:
         assert writes_of_several(database, "north") == {}
-        assert [f"{each.check} {each.object}" for each in audit(database) if each.severity == "error"] == []
+        errors = [f"{each.check} {each.object}" for each in audit(database) if each.severity == "error"]
+        # The DBA of these tests gives the login its roles so that before PostgreSQL 16 it inherits them.
+        assert [error for error in errors if not error.startswith("role-inherited")] == []
 
 
 # What the application of each schema sends, in sessions that were opened before; {n} is a number of each round.
