@@ -30,6 +30,12 @@ _INDEX = (
     "SELECT pg_get_indexdef(c.oid) FROM pg_class c WHERE c.relname = %s AND c.relkind = 'i' "
     "AND c.relnamespace = quote_ident(current_schema())::regnamespace"
 )
+# Asked of its columns: the text of an expression changes with the types in it.
+_IS_NARROW = (
+    "SELECT a.attname = 'organization_id' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+    "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE c.relname = %s "
+    "AND c.relnamespace = quote_ident(current_schema())::regnamespace"
+)
 _CONSTRAINT = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s"
 _IS_HELD = "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass"
 _SEQUENCE = "AS bigint START 1 INCREMENT 1 MINVALUE 1 MAXVALUE 9223372036854775807 CACHE 1"
@@ -52,6 +58,12 @@ def loosened(before: Before, choices: Mapping[str, str]) -> list[Column]:
 def _constants(before: Before) -> Iterator[tuple[str, list[str]]]:
     for table, _, _, _, constants, *_ in before.unique_indexes:
         yield str(table), [name for name in str(constants).split(",") if name]
+
+
+def type_while_adopted(record: Record, table: str, name: str) -> str:
+    """The type that a column of MyHub's has until the way back, beside what becomes of times."""
+    column = next(each for each in record.before.columns if (each.table, each.name) == (table, name))
+    return VARYING if is_short(column) and record.choices.get("short-columns") == "widen" else column.type
 
 
 def loosen(record: Record, run: Statements) -> None:
@@ -133,7 +145,7 @@ def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Stat
     `harmless` takes also those that no row of this library could run into.
     """
     for table, name, _, constraint, narrowed, is_shared in _replaced(before):
-        if (is_shared or harmless) and database.one(_INDEX, name) != narrowed:
+        if (is_shared or harmless) and not database.one(_IS_NARROW, name):
             _build(database, narrowed, run)
             quoted = quote_identifier(name)
             gone = f"ALTER TABLE {table} DROP CONSTRAINT {quoted}" if constraint else f"DROP INDEX {quoted}"
@@ -142,9 +154,9 @@ def narrow_unique_indexes(database: MigrationDatabase, before: Before, run: Stat
 
 def widen_unique_indexes(database: MigrationDatabase, before: Before, run: Statements) -> None:
     """The way back; while there is but one organization, the same rows are unique."""
-    for table, name, definition, constraint, narrowed, _ in _replaced(before):
+    for table, name, definition, constraint, _, _ in _replaced(before):
         quoted = quote_identifier(name)
-        if database.one(_INDEX, name) == narrowed:
+        if database.one(_IS_NARROW, name):
             _build(database, definition, run)
             run(f"DROP INDEX {quoted}; ALTER INDEX {_NEW_UNIQUE} RENAME TO {quoted}")
         if constraint and not database.one(_CONSTRAINT, table, name):
