@@ -35,6 +35,9 @@ class MyHub:
 
     def adoption(self, **options: Any) -> Adoption:
         facts = {"name": "North Hub", "subdomain": "north", "retry_seconds": 20.0} | options
+        # ROWS spell addresses with capitals; a test that is about them says so by a choice of its own, or None.
+        spelling = {} if facts.pop("spelling", "lower-case") is None else {"email-spelling": "lower-case"}
+        facts["choices"] = spelling | dict(facts.get("choices") or {})
         return Adoption(facts.pop("url", self.url), **facts)
 
     def again(self, **options: Any) -> Adoption:

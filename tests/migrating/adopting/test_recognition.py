@@ -59,8 +59,12 @@ SHAPES = {
 }
 
 
+NORMAL = "UPDATE users SET email = lower(btrim(email))"
+
+
 def test_a_plain_myhub_has_nothing_in_the_way(myhub: MyHub) -> None:
     catalogue = fingerprint(myhub.connection)
+    myhub.sql(NORMAL)
     report = myhub.adoption().report()
     assert (report.stage, report.findings) == (None, ())
     assert fingerprint(myhub.connection) == catalogue
@@ -173,6 +177,7 @@ def test_a_login_that_does_not_own_the_tables_is_refused(myhub: MyHub, login: An
 
 def test_an_old_role_that_nothing_holds_is_noted_and_one_that_is_missing_refused(myhub: MyHub, login: Any) -> None:
     above = login("BYPASSRLS")
+    myhub.sql(NORMAL)
     (note,) = myhub.adoption(old_roles=[above]).report().findings
     assert (note.kind, note.severity) == ("old-roles", "note")
     with pytest.raises(MigrationError, match="there is no role 'nobody'"):
@@ -180,5 +185,6 @@ def test_an_old_role_that_nothing_holds_is_noted_and_one_that_is_missing_refused
 
 
 def test_sessions_in_another_time_zone_are_noted(myhub: MyHub) -> None:
+    myhub.sql(NORMAL)
     report = myhub.adoption(url=f"{myhub.url} options='-c timezone=America/Lima'").report()
     assert [finding.kind for finding in report.findings] == ["time-zone"]

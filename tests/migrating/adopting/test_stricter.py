@@ -79,7 +79,7 @@ def test_each_stricter_rule_is_found_by_name_and_nothing_else_is(myhub: MyHub) -
 
 
 def test_a_rule_that_cannot_refuse_a_row_of_the_library_is_no_finding(myhub: MyHub) -> None:
-    myhub.sql(HARMLESS)
+    myhub.sql(f"UPDATE users SET email = lower(btrim(email)); {HARMLESS}")
     findings = myhub.adoption(choices={"timestamp-indexes": "rebuild"}).report().findings
     assert {finding.kind for finding in findings if finding.severity != "note"} == {"timestamp-indexes"}
     assert [finding for finding in findings if finding.is_open] == []
@@ -216,7 +216,7 @@ def test_the_advice_for_an_index_on_the_day_can_be_followed(myhub: MyHub) -> Non
 
 
 def test_a_trigger_that_touches_other_tables_is_noted_and_the_advice_lets_the_library_write(myhub: MyHub) -> None:
-    myhub.sql("""CREATE TABLE audits (post_id bigint);
+    myhub.sql("""UPDATE users SET email = lower(btrim(email)); CREATE TABLE audits (post_id bigint);
         CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN INSERT INTO public.audits VALUES (NEW.id); RETURN NEW; END $$;
         CREATE FUNCTION plain() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import peewee
 
+from rayces_core.migrating.adopting.addresses import Addresses
 from rayces_core.migrating.adopting.columns import is_required
 from rayces_core.migrating.adopting.finding import Finding, choice
 from rayces_core.migrating.adopting.record import Before, Record, columns
@@ -104,8 +105,9 @@ def _author(database: MigrationDatabase, record: Record, address: str) -> int:
     if known is not None:
         return int(known)
     with database.atomic():
-        found = database.one("SELECT min(id) FROM users WHERE lower(btrim(email)) = lower(btrim(%s))", address)
-        author = found if found is not None else _made(database, record, address.strip().lower())
+        normal = address.strip().lower()
+        found = database.one(Addresses(database).sql("SELECT min(id) FROM users WHERE NORMAL(email) = %s"), normal)
+        author = found if found is not None else _made(database, record, normal)
         changes = f"UPDATE {RECORD} SET author_id = %s, author_is_made = %s"
         database.execute_sql(changes, (author, found is None))
     return int(author)

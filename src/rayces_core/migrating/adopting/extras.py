@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.loosening import own_columns, renamed_lines
 from rayces_core.migrating.adopting.record import read
 from rayces_core.migrating.myhub import ADOPTED, TABLES
@@ -16,6 +17,7 @@ _TRANSITIONAL = re.compile(
     rf"column ({_TABLE})\.organization_id bigint not null($| default COALESCE\(.*rayces\.organization_id)"
     rf"|constraint (?P<t>{_TABLE}) (?P=t)_pkey "
     rf"|index CREATE UNIQUE INDEX (?:{_TABLE})_(?:pkey|organization_id_id_idx) "
+    rf"|column users\.email (?:citext|character varying) |column users\.{AS_GIVEN} |grant \w+ on users\.{AS_GIVEN} to "
     r"|.*\brayces_adoption"
 )
 _SEQUENCE = re.compile(rf"sequence .* owned by ({_TABLE})\.id")

@@ -19,6 +19,7 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 # Kind of finding → what may be chosen for it.
 CHOICES: dict[str, tuple[str, ...]] = {
     "emails": ("rename", "merge"),
+    "email-spelling": ("lower-case", "any-case"),
     "missing-emails": ("placeholder",),
     "orphans": ("set-aside",),
     "repeated-likes": ("set-aside",),

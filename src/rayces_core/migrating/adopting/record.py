@@ -162,6 +162,10 @@ class Before:
     sequences: dict[str, list[str]] = field(default_factory=dict)
     catalogue: list[str] = field(default_factory=list)
 
+    def type_of(self, table: str, name: str) -> str:
+        """The type that a column had."""
+        return next(each.type for each in self.columns if (each.table, each.name) == (table, name))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

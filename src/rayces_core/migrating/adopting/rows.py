@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from rayces_core.migrating.adopting import authors
+from rayces_core.migrating.adopting.addresses import BATCH_ROWS, EXAMPLES, PLACEHOLDER_HOST, Addresses
 from rayces_core.migrating.adopting.finding import Finding, answered, choice, refuse_open
 from rayces_core.migrating.adopting.recognition import REFERENCES
 from rayces_core.migrating.adopting.record import ForeignKey, foreign_keys
@@ -18,17 +19,13 @@ from rayces_core.migrating.myhub import SET_ASIDE
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
-BATCH_ROWS = 500
-EXAMPLES = 5
-PLACEHOLDER_HOST = "myhub.invalid"
-
 Result = TypeVar("Result")
 
-# Which rows would not fit, each a query of ids.
-MISSING_EMAILS = "SELECT id FROM users WHERE coalesce(btrim(email), '') = ''"
+# Which rows would not fit, each a query of ids; Addresses.sql says what NORMAL and TRIMMED stand for.
+MISSING_EMAILS = "SELECT id FROM users WHERE coalesce(TRIMMED(email), '') = ''"
 SHARED_EMAILS = """
-SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY lower(btrim(email)) ORDER BY id) AS place
-                  FROM users WHERE btrim(email) <> '') AS placed WHERE place > 1
+SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY NORMAL(email) ORDER BY id) AS place
+                  FROM users WHERE TRIMMED(email) <> '') AS placed WHERE place > 1
 """
 ORPHANED_POSTS = (
     "SELECT id FROM posts WHERE posts.user_id IS NOT NULL "
@@ -46,8 +43,8 @@ SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id, post_id ORDE
 """
 # Each user and the one it is merged into; the keeper into itself.
 _MERGED = """
-SELECT id, first_value(id) OVER (PARTITION BY lower(btrim(email)) ORDER BY id) AS keeper
-  FROM users WHERE btrim(email) <> ''
+SELECT id, first_value(id) OVER (PARTITION BY NORMAL(email) ORDER BY id) AS keeper
+  FROM users WHERE TRIMMED(email) <> ''
 """
 LIKES_LOST_BY_MERGING = f"""
 SELECT id FROM (SELECT l.id, m.id <> m.keeper AS merged,
@@ -67,11 +64,11 @@ EXISTS (SELECT FROM likes k WHERE k.user_id = likes.user_id AND k.post_id = like
 """
 # The last @ parts name and host; an address without one is all name.
 _RENAMED = (
-    "regexp_replace(lower(btrim(u.email)), '@[^@]*$', '') || '+' || u.id "
-    "|| coalesce(substring(lower(btrim(u.email)) FROM '@[^@]*$'), '')"
+    "regexp_replace(NORMAL(u.email), '@[^@]*$', '') || '+' || u.id "
+    "|| coalesce(substring(NORMAL(u.email) FROM '@[^@]*$'), '')"
 )
 _NOT_FREE = f"""
-SELECT u.id FROM users u JOIN users o ON lower(btrim(o.email)) = {_RENAMED}
+SELECT u.id FROM users u JOIN users o ON NORMAL(o.email) = {_RENAMED}
  WHERE u.id IN ({SHARED_EMAILS}) ORDER BY 1 LIMIT {EXAMPLES:d}
 """
 _KINDS = (
@@ -90,9 +87,9 @@ _KINDS = (
 
 def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Finding]:
     """Rows that would not fit, with what was chosen, and what stands in the way of the choice."""
-    found = authors.findings(database)
-    for kind, asked, what, does in _KINDS:
-        query = authors.readable(database, asked)
+    found, spell = authors.findings(database), Addresses(database).sql
+    for kind, text, what, does in _KINDS:
+        query = spell(authors.readable(database, text))
         count = int(database.one(f"SELECT count(*) FROM ({query}) AS ids"))
         if count:
             examples = database.execute_sql(f"SELECT id FROM ({query}) AS ids ORDER BY id LIMIT {EXAMPLES:d}")
@@ -105,8 +102,12 @@ def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Fi
 class Settling:
     """Does with the rows that would not fit what was chosen; it may be stopped anywhere and done again."""
 
+    # As steps call what they run.
+    __name__ = "settle_rows"
+
     def __init__(self, database: MigrationDatabase, choices: Mapping[str, str]) -> None:
         self.database, self.choices = database, choices
+        self._spell = Addresses(database).sql
 
     def __call__(self) -> None:
         """Settle every row; raises MigrationError, changing nothing, for a kind that nothing was chosen for."""
@@ -139,7 +140,7 @@ class Settling:
         return found
 
     def _ids(self, query: str) -> list[int]:
-        return [key for (key,) in self.database.execute_sql(f"{query} ORDER BY id").fetchall()]
+        return [key for (key,) in self.database.execute_sql(f"{self._spell(query)} ORDER BY id").fetchall()]
 
     def _retried(self, action: Callable[[], Result]) -> Result:
         def attempt(_number: int) -> Result:
@@ -175,7 +176,7 @@ class Settling:
     def _rename(self, key: int) -> None:
         keeper = self._keeper(key)
         if keeper is not None:
-            address = self.database.one(f"SELECT {_RENAMED} FROM users u WHERE u.id = %s", key)
+            address = self.database.one(self._spell(f"SELECT {_RENAMED} FROM users u WHERE u.id = %s"), key)
             self._name(key, address, f"user {keeper} has the same address")
 
     def _merge(self, key: int) -> None:
@@ -224,17 +225,19 @@ class Settling:
         """The older user of the same address; None when meanwhile there is none. Locks the row."""
         self.database.one("SELECT id FROM users WHERE id = %s FOR UPDATE", key)
         keeper: int | None = self.database.one(
-            "SELECT min(k.id) FROM users k JOIN users u ON lower(btrim(k.email)) = lower(btrim(u.email)) "
-            "WHERE u.id = %s AND k.id < u.id",
+            self._spell(
+                "SELECT min(k.id) FROM users k JOIN users u ON NORMAL(k.email) = NORMAL(u.email) "
+                "WHERE u.id = %s AND k.id < u.id"
+            ),
             key,
         )
         return keeper
 
 
 def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mapping[str, str]) -> Iterator[Finding]:
-    kinds = {finding.kind for finding in found if choices.get(finding.kind)}
+    kinds, spell = {finding.kind for finding in found if choices.get(finding.kind)}, Addresses(database).sql
     if "emails" in kinds and choices["emails"] == "rename":
-        taken = tuple(key for (key,) in database.execute_sql(_NOT_FREE).fetchall())
+        taken = tuple(key for (key,) in database.execute_sql(spell(_NOT_FREE)).fetchall())
         if taken:
             yield Finding(
                 "emails", "refusal", "the address name+<id>@host is taken as well",
@@ -242,7 +245,7 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
             )  # fmt: skip
     leaving: list[tuple[str, str]] = []
     if "emails" in kinds and choices["emails"] == "merge":
-        leaving += [("likes", LIKES_LOST_BY_MERGING)]
+        leaving += [("likes", spell(LIKES_LOST_BY_MERGING))]
         for key in foreign_keys(database):
             if (key.table, key.columns) not in REFERENCES and (key.target, key.target_columns) == ("users", "id"):
                 yield from _doubled(database, key)
@@ -273,14 +276,14 @@ def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[
 
 def _doubled(database: MigrationDatabase, key: ForeignKey) -> Iterator[Finding]:
     """Rows of other tables of which each user has but one, so that those of a merged user could not be handed over."""
-    column = quote_identifier(key.columns)
+    column, merged = quote_identifier(key.columns), Addresses(database).sql(_MERGED)
     for index, predicate, names in database.execute_sql(_UNIQUE_WITH, (key.path,)).fetchall():
         if column.strip('"') not in [name.strip('"') for name in names]:
             continue
         others = [f"t.{name}" for name in names if name.strip('"') != column.strip('"')]
         count = database.one(
             f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM (SELECT * FROM {key.path} WHERE "
-            f"{predicate or 'true'}) AS t JOIN ({_MERGED}) AS m ON m.id = t.{column} "
+            f"{predicate or 'true'}) AS t JOIN ({merged}) AS m ON m.id = t.{column} "
             f"GROUP BY {', '.join(['m.keeper', *others])} HAVING count(*) > 1) AS doubled"
         )
         if count:

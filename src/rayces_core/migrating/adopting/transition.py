@@ -4,10 +4,11 @@ Rule it guards: each addition is made in the migration's own transaction or as c
 moment at which the old application meets a table that it cannot use. Each goes with its migration on the way back.
 
 - Whatever table is made: no default privilege gives the old application a right on it.
-- 002 makes the organization; 003 gives the three tables a default for organization_id, and users a trigger that brings
-  e-mail addresses to their normal form.
+- 002 makes the organization; 003 gives the three tables a default for organization_id, and users a column for e-mail
+  addresses as they were given.
 - 005 keeps the rights on the sequences, which it makes anew.
-- 006 and 008 settle what the old application wrote meanwhile.
+- 006 makes a trigger that brings addresses to their normal form, and keeps what is there; 006 and 008 settle what the
+  old application wrote meanwhile.
 - 010 leaves the primary keys at (id): PostgreSQL lets a query GROUP BY posts.id and select the rest only by a primary
   key, Rails reads it at its start, and other tables refer to it. `--finish` exchanges them.
 - 011 finds its indexes under another name, so they survive.
@@ -21,10 +22,12 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting import addresses
+from rayces_core.migrating.adopting.loosening import type_while_adopted
 from rayces_core.migrating.adopting.privileges import clearing, taking_back
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.adopting.record import Record, organization_id
-from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST, Settling
+from rayces_core.migrating.adopting.rows import Settling
 from rayces_core.migrating.adopting.shaping import original_timestamps, zoned_timestamps
 from rayces_core.migrating.execution import Execution
 from rayces_core.migrating.files import MigrationFile, read_directory
@@ -44,25 +47,10 @@ KEPT_INDEXES = {
     "index_likes_on_post_id": "rayces_adoption_likes_post_id",
 }
 POLICY, ONLY_POLICY = "rayces_adoption", "rayces_adoption_only"
-NORMALISE = "rayces_adoption_normalise"
 PRIMARY_KEY_INDEX = "organization_id_id_idx"
 # From this migration on row-level security holds; tables that are made later come with theirs.
 HELD_FROM = 19
 
-_FUNCTION = f"""
-CREATE FUNCTION {NORMALISE}() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.email := coalesce(nullif(lower(btrim(NEW.email)), ''), 'user-' || NEW.id || '@{PLACEHOLDER_HOST}');
-    RETURN NEW;
-END
-$$
-"""
-# A row that is as it must be costs no call.
-_TRIGGER = f"""
-CREATE TRIGGER {NORMALISE} BEFORE INSERT OR UPDATE OF email ON users FOR EACH ROW
-    WHEN (NEW.email IS NULL OR NEW.email = '' OR NEW.email <> lower(btrim(NEW.email)))
-    EXECUTE FUNCTION {NORMALISE}()
-"""
 _SEQUENCE_GRANTS = """
 SELECT format('GRANT %%s ON SEQUENCE %%I TO %%s%%s', g.privilege_type, c.relname,
               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
@@ -161,7 +149,7 @@ class Transition:
                 self._without_known(step.text.replace(_BARE, f"{_BARE} DEFAULT {self._organization_id():d}"), "ADD")
                 for step in steps
             ]
-            + [*added, _FUNCTION, _TRIGGER]
+            + [*added, f"ALTER TABLE users ADD COLUMN {addresses.AS_GIVEN} character varying"]
         )
 
     def _without_known(self, text: str, verb: str) -> str:
@@ -170,10 +158,29 @@ class Transition:
             text = re.sub(rf"(?:, {verb} COLUMN {name}\b[^,]*)|(?<= ){verb} COLUMN {name}\b[^,]*, ", "", text)
         return text
 
-    def without_normalising(self, steps: list[Step]) -> list[Step]:
-        """003 back: the defaults go with their columns."""
-        drops = [f"DROP TRIGGER IF EXISTS {NORMALISE} ON users", f"DROP FUNCTION IF EXISTS {NORMALISE}()"]
-        return self._queued([*drops, *(self._without_known(step.text, "DROP") for step in steps)])
+    def without_column(self, steps: list[Step]) -> list[Step]:
+        """003 back: the defaults go with their columns, and so does what addresses were."""
+        dropped = f"ALTER TABLE users DROP COLUMN IF EXISTS {addresses.AS_GIVEN}"
+        return self._queued([*(self._without_known(step.text, "DROP") for step in steps), dropped])
+
+    def addresses(self, steps: list[Step]) -> list[Step]:
+        """006: what is written is normal from here on, then what was written before becomes so; it is kept as given."""
+        first, then = Migrator(self.database), Migrator(self.database)
+        first.run(addresses.compare_as_chosen, self.database, self.record.choices)
+        then.run(addresses.normalise, self.database)
+        begun = first.steps + self._queued(addresses.normalising(self.database))
+        return begun + self.settled(then.steps + steps)
+
+    def rules(self, steps: list[Step]) -> list[Step]:
+        """007: the rule of addresses does not depend on the type that they have until the end."""
+        return [step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps]
+
+    def addresses_back(self, steps: list[Step]) -> list[Step]:
+        """006 back: addresses are what they were."""
+        migrator = Migrator(self.database)
+        migrator.run(addresses.give_back, self.database)
+        migrator.run(addresses.compare_exactly, self.database, type_while_adopted(self.record, "users", "email"))
+        return self._queued(addresses.not_normalising()) + migrator.steps + steps
 
     def zoned(self, _steps: list[Step]) -> list[Step]:
         """004: what is a time without a zone, and nothing else, changes its type."""
@@ -218,7 +225,7 @@ class Transition:
         return steps + self._queued([clearing(names), *(grant for (grant,) in grants)])
 
     def settled(self, steps: list[Step]) -> list[Step]:
-        """006, 008: what the old application wrote since rows were settled is settled first."""
+        """008: what the old application wrote since rows were settled is settled first."""
         migrator = Migrator(self.database)
         settling = Settling(self.database, self.record.choices)
 
@@ -338,16 +345,18 @@ _FORTH: dict[int, Around] = {
     3: Transition.defaults,
     4: Transition.zoned,
     5: Transition.identities,
-    6: Transition.settled,
+    6: Transition.addresses,
+    7: Transition.rules,
     8: Transition.settled,
     10: Transition.keys,
     11: Transition.kept_indexes,
     19: Transition.policies,
 }
 _BACK: dict[int, Around] = {
-    3: Transition.without_normalising,
+    3: Transition.without_column,
     4: Transition.timestamps,
     5: Transition.sequences_back,
+    6: Transition.addresses_back,
     10: Transition.keys,
     11: Transition.indexes_again,
     19: Transition.without_policies,
