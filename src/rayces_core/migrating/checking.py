@@ -171,6 +171,8 @@ def _had_before(entry: Entry, extras: Extras, meanings: Meanings) -> bool:
 def _explained(difference: Difference, extras: Extras, had: set[str]) -> Difference:
     if extras.is_transitional(difference.line):
         return Difference("transitional", difference.line)
+    if extras.is_of_own_column(difference.line):
+        return Difference("extra", difference.line)
     if difference.kind == "unexpected" and difference.line in had:
         return Difference("extra", difference.line)
     return difference

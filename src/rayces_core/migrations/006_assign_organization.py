@@ -70,7 +70,8 @@ def _refuse_ambiguity(database: MigrationDatabase) -> None:
 def _refuse_orphans(database: MigrationDatabase, child: str, column: str, parent: str) -> None:
     orphans, example = database.execute_sql(f"""
         SELECT count(*), min(child.id) FROM {child} AS child
-         WHERE NOT EXISTS (SELECT FROM {parent} AS parent WHERE parent.id = child.{column})
+         WHERE child.{column} IS NOT NULL
+           AND NOT EXISTS (SELECT FROM {parent} AS parent WHERE parent.id = child.{column})
     """).fetchone()
     if orphans:
         raise MigrationError(

@@ -89,9 +89,9 @@ def _refuse_mixture(only_report: bool, finish: bool, undo: bool, *, yes: bool, b
 
 def _pair(fix: str) -> tuple[str, str]:
     kind, equals, word = fix.partition("=")
-    from rayces_core.migrating.adopting.finding import CHOICES
+    from rayces_core.migrating.adopting.finding import CHOICES, is_choice
 
-    if not equals or word not in CHOICES.get(kind, ()):
+    if not equals or not is_choice(kind, word):
         known = ", ".join(f"{name}={'|'.join(words)}" for name, words in CHOICES.items())
         raise click.UsageError(f"--fix {fix} is no choice; there are {known}")
     return kind, word

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rayces_core.errors import InvalidDataError, MigrationError
-from rayces_core.migrating.adopting import addresses, recognition, rows, shaping
+from rayces_core.migrating.adopting import addresses, authors, loosening, recognition, rows, shaping
 from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.ending import exchange_for_good, refuse_losses, refuse_other_keys, unlike_before
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
@@ -136,6 +136,8 @@ class Adoption:
                 self._prepare(record)
             self._run(taking_back([self.runner.migrate_table], record.old_roles))
             done = self._migrate(record)
+            if record.choices.get("unique-indexes") == "per-organization":
+                loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=False)
             memory.change(self.database, stage=ADOPTED)
             return self._outcome(ADOPTED, done)
 
@@ -152,7 +154,13 @@ class Adoption:
             self.runner.execution.record = record
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
-            self._call(addresses.compare_exactly_for_good, self.database, record.before.type_of("users", "email"))
+            authors.end(record.before, record.choices, self._run)
+            loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=True)
+            self._call(
+                addresses.compare_exactly_for_good,
+                self.database,
+                loosening.type_while_adopted(record, "users", "email"),
+            )
             memory.change(self.database, stage=FINISHED)
             outcome = self._outcome(FINISHED, [])
             memory.drop_set_aside_if_empty(self.database)
@@ -172,10 +180,18 @@ class Adoption:
             if record.stage == FINISHED:
                 raise MigrationError("the adoption is finished, and what led back is gone with it")
             refuse_losses(self.database, yes=yes)
+            loosening.refuse_unfit(self.database, record)
             memory.change(self.database, stage=UNDOING)
             self.runner.execution.record = record
+            loosening.widen_unique_indexes(self.database, record.before, self._run)
             done = self._back(record)
+            # Defaults before NOT NULL, and whoever gives posts their author after it: the old application goes on.
+            loosening.tighten(self.database, record, self._run)
             shaping.restore(self.database, record.before, self._run)
+            if not authors.lacks_authors(record.before):
+                authors.end(record.before, record.choices, self._run)
+            authors.forget_author(self.database, record.before)
+            loosening.rename_back(self.database, record.before, self._run)
             outcome = Outcome(None, None, tuple(done), memory.set_aside_counts(self.database))
             memory.forget(self.database)
             return replace(outcome, differences=unlike_before(self.database, record.before))
@@ -202,7 +218,7 @@ class Adoption:
         applied = self._applied()
         if applied < 1:
             roles = self._roles(record)
-            found += answered(recognition.findings(self.database, read_directory(None)), choices)
+            found += answered(recognition.findings(self.database, read_directory(None), choices), choices)
             found += notes(self.database, roles)
         readable = not any(finding.kind == "tables" for finding in found)
         if readable and applied < _ROWS_FIT_FROM:
@@ -251,7 +267,7 @@ class Adoption:
         if not self.name or not self.subdomain:
             raise InvalidDataError("Organization.name", self.name, "an adoption needs a name and a subdomain")
         roles = self._roles(None)
-        before = memory.picture(self.database, roles, recognition.timestamp_indexes(self.database))
+        before = memory.picture(self.database, roles, **recognition.shape(self.database))
         ours = (self.database.app_role, self.database.admin_role)
         return Record(ADOPTING, self.name, self.subdomain, roles, *ours, self.choices, before)
 
@@ -281,13 +297,20 @@ class Adoption:
 
     def _prepare(self, record: Record) -> None:
         """Bring rows and tables to what 001 makes, and note it as applied."""
-        if "foreign-keys" in record.choices:
+        loosening.rename(record.before, self._run)
+        loosening.loosen(record, self._run)
+        authors.give_authors(self.database, record, self._run)
+        complete = "foreign-keys" in record.choices or authors.lacks_authors(record.before)
+        if complete:
             shaping.complete_foreign_keys(self.database, self._run)
         self._call(rows.Settling(self.database, record.choices))
-        if "foreign-keys" in record.choices:
+        if complete:
             shaping.validate_foreign_keys(self.database, self._run)
         if "nullable-references" in record.choices:
-            shaping.make_references_obligatory(self.database, self._run)
+            allowed = ["posts.user_id"] if record.choices.get(authors.KIND) == authors.NULLABLE else []
+            shaping.make_references_obligatory(self.database, self._run, but=allowed)
+        if "nullable-times" in record.choices:
+            shaping.make_times_obligatory(self.database, self._run)
         self.runner.run("001_myhub", fake=True)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
+from rayces_core.migrating.adopting import authors
 from rayces_core.migrating.adopting.addresses import BATCH_ROWS, EXAMPLES, PLACEHOLDER_HOST, Addresses
 from rayces_core.migrating.adopting.finding import Finding, answered, choice, refuse_open
 from rayces_core.migrating.adopting.recognition import REFERENCES
@@ -26,12 +27,15 @@ SHARED_EMAILS = """
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY NORMAL(email) ORDER BY id) AS place
                   FROM users WHERE TRIMMED(email) <> '') AS placed WHERE place > 1
 """
-ORPHANED_POSTS = "SELECT id FROM posts WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = posts.user_id)"
+ORPHANED_POSTS = (
+    "SELECT id FROM posts WHERE posts.user_id IS NOT NULL "
+    "AND NOT EXISTS (SELECT FROM users u WHERE u.id = posts.user_id)"
+)
 ORPHANED_LIKES = """
 SELECT likes.id
   FROM likes LEFT JOIN users u ON u.id = likes.user_id
   LEFT JOIN posts p ON p.id = likes.post_id LEFT JOIN users author ON author.id = p.user_id
- WHERE u.id IS NULL OR author.id IS NULL
+ WHERE u.id IS NULL OR p.id IS NULL OR (p.user_id IS NOT NULL AND author.id IS NULL)
 """
 REPEATED_LIKES = """
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id, post_id ORDER BY id) AS place
@@ -72,8 +76,9 @@ _KINDS = (
      f"they can be given user-<id>@{PLACEHOLDER_HOST}"),
     ("emails", SHARED_EMAILS, "users have the e-mail address of an older user once spaces and case are set aside",
      "the older one keeps it, the other is given name+<id>@host, or is merged into the older one"),
-    ("orphans", ORPHANED_POSTS, "posts have no author", "they can be moved to rayces_set_aside with their likes"),
-    ("orphans", ORPHANED_LIKES, "likes have no user, no post, or a post without an author",
+    ("orphans", ORPHANED_POSTS, "posts have an author who does not exist",
+     "they can be moved to rayces_set_aside with their likes"),
+    ("orphans", ORPHANED_LIKES, "likes have no user, no post, or a post whose author does not exist",
      "they can be moved to rayces_set_aside"),
     ("repeated-likes", REPEATED_LIKES, "likes repeat an older one of the same user and post",
      "they can be moved to rayces_set_aside"),
@@ -82,15 +87,16 @@ _KINDS = (
 
 def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Finding]:
     """Rows that would not fit, with what was chosen, and what stands in the way of the choice."""
-    found, spell = [], Addresses(database).sql
+    found, spell = authors.findings(database), Addresses(database).sql
     for kind, text, what, does in _KINDS:
-        query = spell(text)
+        query = spell(authors.readable(database, text))
         count = int(database.one(f"SELECT count(*) FROM ({query}) AS ids"))
         if count:
             examples = database.execute_sql(f"SELECT id FROM ({query}) AS ids ORDER BY id LIMIT {EXAMPLES:d}")
             ids = tuple(key for (key,) in examples.fetchall())
             found.append(choice(kind, f"{count} {what}", does, count=count, examples=ids))
-    return [*answered(found, choices), *_obstacles(database, found, choices)]
+    blocked = authors.obstacles(database, choices.get(authors.KIND))
+    return [*answered(found, choices), *blocked, *_obstacles(database, found, choices)]
 
 
 class Settling:
@@ -106,6 +112,8 @@ class Settling:
     def __call__(self) -> None:
         """Settle every row; raises MigrationError, changing nothing, for a kind that nothing was chosen for."""
         kinds = {finding.kind for finding in self._refused_if_open()}
+        if authors.KIND in kinds:
+            self._settle_authors()
         if "orphans" in kinds:
             self._set_aside("likes", ORPHANED_LIKES, "its user, its post or the author of its post does not exist")
             self._set_aside("posts", ORPHANED_POSTS, "its author does not exist")
@@ -118,6 +126,13 @@ class Settling:
                 self._retried(partial(act, key))
         if kinds & {"repeated-likes", "emails"} and "repeated-likes" in self.choices:
             self._set_aside("likes", REPEATED_LIKES, "it repeats an older like", _STILL_REPEATED)
+
+    def _settle_authors(self) -> None:
+        if self.choices[authors.KIND] == authors.SET_ASIDE:
+            self._set_aside("likes", authors.AUTHORLESS_LIKES, "its post has no author")
+            self._set_aside("posts", authors.AUTHORLESS_POSTS, "it has no author")
+        elif self.choices[authors.KIND] != authors.NULLABLE:
+            authors.fill(self.database)
 
     def _refused_if_open(self) -> list[Finding]:
         found = findings(self.database, self.choices)
@@ -236,6 +251,8 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
                 yield from _doubled(database, key)
     if "orphans" in kinds:
         leaving += [("posts", ORPHANED_POSTS), ("likes", ORPHANED_LIKES)]
+    if choices.get(authors.KIND) == authors.SET_ASIDE and authors.KIND in kinds:
+        leaving += [("posts", authors.AUTHORLESS_POSTS), ("likes", authors.AUTHORLESS_LIKES)]
     if "repeated-likes" in kinds:
         leaving += [("likes", REPEATED_LIKES)]
     for key in foreign_keys(database) if leaving else []:
@@ -244,7 +261,8 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
 
 def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[str, str]]) -> Iterator[Finding]:
     """Rows of other tables that hang on what is to be set aside: they would be refused, or deleted with it."""
-    for table, query in leaving:
+    for table, asked in leaving:
+        query = authors.readable(database, asked)
         if key.target != table or (key.table, key.columns) in REFERENCES or key.target_columns != "id":
             continue
         column = quote_identifier(key.columns)
