@@ -24,6 +24,7 @@ from peewee_migrate.router import BaseRouter
 from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating.execution import Execution, Observer
 from rayces_core.migrating.files import MigrationFile, read_directory, refuse_irreversible
+from rayces_core.migrating.foreseeing import refuse_unsafe_files
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
 from rayces_core.migrating.roles import ensure_roles
@@ -112,8 +113,8 @@ class Runner(BaseRouter):
             reverting, pending = self._upwards(files, rows, to)
             if not pending and not reverting:
                 return []
-            for file in pending:
-                file.load()
+            refuse_unsafe_files(self.database, reverting, back=True)
+            refuse_unsafe_files(self.database, pending, back=False)
             ensure_roles(self.database)
             self.history.create()
             self._run_all(reverting, back=True)
@@ -132,6 +133,7 @@ class Runner(BaseRouter):
             raise MigrationError("give down() either to= or count=, not both")
         with self._held() as (files, rows):
             chosen = self._downwards(files, rows, to, count)
+            refuse_unsafe_files(self.database, chosen, back=True)
             undone = self._run_all(chosen, back=True)
             self.history.drop_if_empty()
             return undone
@@ -157,6 +159,12 @@ class Runner(BaseRouter):
         """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
         with connected(self.database):
             _refuse_disagreement(read_directory(self.directory), self.history.rows())
+
+    def refuse_unsafe(self) -> None:
+        """Raise MigrationError if the SQL of a migration or of its way back is none that the runner can let pass."""
+        with self._looked_at() as (files, _):
+            for back in (False, True):
+                refuse_unsafe_files(self.database, files, back=back)
 
     # -- names that users of peewee-migrate know --------------------------------------------------------------
 
