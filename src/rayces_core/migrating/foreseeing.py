@@ -15,8 +15,8 @@ from rayces_core.migrations.session import MigrationDatabase
 from rayces_core.migrations.steps import Migrator, Step
 
 
-def foreseen(database: MigrationDatabase, file: MigrationFile, *, back: bool) -> list[Step]:
-    """The steps of a migration, or of its way back; none where they cannot be told yet or there is no way back."""
+def foreseen(database: MigrationDatabase, file: MigrationFile, *, back: bool) -> list[Step] | None:
+    """The steps of a migration, or of its way back (none where there is none); None if they cannot be told yet."""
     module = file.load()
     body = getattr(module, "rollback" if back else "migrate", None)
     if body is None:
@@ -26,8 +26,8 @@ def foreseen(database: MigrationDatabase, file: MigrationFile, *, back: bool) ->
         with database.atomic():
             database.command("SET TRANSACTION READ ONLY")
             body(migrator, database, fake=False)
-    except Exception:
-        return []
+    except Exception:  # a body is anybody's Python; the run will tell what is wrong with it
+        return None
     return migrator.steps
 
 
@@ -36,6 +36,6 @@ def refuse_unsafe_files(database: MigrationDatabase, files: Iterable[MigrationFi
     for file in files:
         steps = foreseen(database, file, back=back)
         try:
-            refuse_unsafe(steps)
+            refuse_unsafe(steps or ())
         except MigrationError as error:
             raise MigrationError(f"{file.name}, {error}; nothing was run") from error
