@@ -41,50 +41,61 @@ class Hindrance:
 
 def hindrances(database: MigrationDatabase, way_back: list[tuple[str, list[Effect]]]) -> Iterator[Hindrance]:
     """What stands in the way of these migrations' effects, in their order: each name with what it does."""
-    gone: list[Address] = []
-    for _, effects in way_back:
-        gone += _addresses(database, effects)
     told: set[str] = set()
-    changed: set[str] = set()
+    looking = _Looking(database, way_back)
     for name, effects in way_back:
-        found = [*_dependents(database, name, effects, gone), *_owners(database, name, effects)]
-        for effect in effects:
-            changed |= _changed(effect)
-            if not changed & {"", _table(effect)}:
-                found += _broken(database, name, effect)
-        for hindrance in found:
+        for hindrance in looking.at(name, effects):
             key = hindrance.remedy or hindrance.what
             if key not in told:
                 told.add(key)
                 yield hindrance
 
 
-def _addresses(database: MigrationDatabase, effects: Iterable[Effect]) -> list[Address]:
-    found = (address_of(database, effect) for effect in effects if isinstance(effect, Dropped))
-    return [address for address in found if address is not None]
+class _Looking:
+    """Looks at one migration after another, and remembers what the earlier ones have done by then."""
 
+    def __init__(self, database: MigrationDatabase, way_back: list[tuple[str, list[Effect]]]) -> None:
+        self._database = database
+        self._plain = {name: self._addresses(effects, cascades=False) for name, effects in way_back}
+        plain = [address for each in self._plain.values() for address in each]
+        self._gone = plain + [address for _, each in way_back for address in self._addresses(each, cascades=True)]
+        # Nearly always there is nothing, and then no migration has to be asked by itself.
+        self._is_depended_on = bool(plain and dependents(database, plain, self._gone))
+        self._owned: set[str] = set()
+        self._changed: set[str] = set()
 
-def _dependents(
-    database: MigrationDatabase, name: str, effects: list[Effect], gone: list[Address]
-) -> Iterator[Hindrance]:
-    plain = [effect for effect in effects if isinstance(effect, Dropped) and not effect.cascades]
-    own = _addresses(database, plain)
-    for found in dependents(database, own, gone) if own else ():
-        yield Hindrance(name, f"{found.what} depends on {found.on}", found.remedy)
-    for effect in effects:
-        if isinstance(effect, Retyped):
-            for found in dependents_on_type(database, effect, gone):
-                yield Hindrance(name, f"{found.what} depends on {found.on}, whose type changes", found.remedy)
+    def at(self, name: str, effects: list[Effect]) -> Iterator[Hindrance]:
+        """What stands in the way of one of them."""
+        yield from self._dependents(name, effects)
+        for effect in effects:
+            yield from self._owners(name, effect)
+            self._changed |= _changed(effect)
+            if not self._changed & {"", _table(effect)}:
+                yield from _broken(self._database, name, effect)
 
+    def _addresses(self, effects: Iterable[Effect], *, cascades: bool) -> list[Address]:
+        dropped = [effect for effect in effects if isinstance(effect, Dropped) and effect.cascades == cascades]
+        found = (address_of(self._database, effect) for effect in dropped)
+        return [address for address in found if address is not None]
 
-def _owners(database: MigrationDatabase, name: str, effects: list[Effect]) -> Iterator[Hindrance]:
-    for effect in effects:
-        if isinstance(effect, Changed | Unknown):
-            continue
+    def _dependents(self, name: str, effects: list[Effect]) -> Iterator[Hindrance]:
+        if self._is_depended_on and self._plain[name]:
+            for found in dependents(self._database, self._plain[name], self._gone):
+                yield Hindrance(name, f"{found.what} depends on {found.on}", found.remedy)
+        for effect in effects:
+            if isinstance(effect, Retyped):
+                for found in dependents_on_type(self._database, effect, self._gone):
+                    yield Hindrance(name, f"{found.what} depends on {found.on}, whose type changes", found.remedy)
+
+    def _owners(self, name: str, effect: Effect) -> Iterator[Hindrance]:
         is_dropped = isinstance(effect, Dropped) and effect.kind == "table"
-        table = effect.name if is_dropped else _table(effect)  # type: ignore[union-attr]
+        table = effect.name if isinstance(effect, Dropped) and is_dropped else _table(effect)
+        key = f"{table}{' dropped' if is_dropped else ''}"
+        if isinstance(effect, Changed) or not table or key in self._owned:
+            return
+        self._owned.add(key)
         values = {"name": table.replace("%%", "%"), "is_dropped": is_dropped}
-        row = database.execute_sql(_OTHER_OWNER, values).fetchone() if table else None
+        row = self._database.execute_sql(_OTHER_OWNER, values).fetchone()
         if row is not None:
             yield Hindrance(name, f"{table} belongs to {row[0]}, and only its owner may do this", row[1])
 
