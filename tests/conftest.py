@@ -1,5 +1,5 @@
-"""A real PostgreSQL for the run: the embedded server, one of the version that RAYCES_TEST_POSTGRESQL says (15 to 18), or
-the one that RAYCES_TEST_DATABASE_URL names.
+"""A real PostgreSQL for the run: the embedded server, one of the version that RAYCES_TEST_POSTGRESQL says (15 to 18),
+or the one that RAYCES_TEST_DATABASE_URL names.
 
 The schema is migrated once into a template database. Tests share one clone of it and keep out of each other's way
 by using organizations of their own; a test that looks at the whole database takes a clone (`own_db`).

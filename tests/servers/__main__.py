@@ -1,4 +1,6 @@
-"""The database's part of the suite on one PostgreSQL after another: `python -m tests.servers [VERSION ...] [pytest's options]`.
+"""The database's part of the suite on one PostgreSQL after another.
+
+    python -m tests.servers [VERSION ...] [options of pytest]
 
 Every version has to pass; one whose binaries cannot be had counts as failed, and says why.
 """
