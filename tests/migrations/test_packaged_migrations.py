@@ -42,7 +42,7 @@ def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
             runner.up(file.number)
             applied = without_history(connection)
             assert list(lost(data, rows(connection))) == []
-            runner.down(file.number - 1)
+            runner.down(file.number - 1, yes=True)
             assert without_history(connection) == catalogue, file.name
             if file.number != 6:  # which keeps what it assigned
                 assert rows(connection) == data, file.name
