@@ -90,12 +90,12 @@ def test_pending_migrations_are_rehearsed_and_none_blocks(other_server: str) -> 
     assert not any(each.blocks for each in found_there)
 
 
-def test_the_way_back_is_told_asked_about_and_gone(other_server: str) -> None:
+def test_the_way_back_is_told_asked_about_and_gone(other_server: str, owner: str) -> None:
     with _connected(other_server) as cursor:
-        cursor.execute("CREATE DATABASE leaving")
-    url = make_dsn(other_server, dbname="leaving")
-    runner = Runner(url)
-    with _connected(url) as cursor:
+        cursor.execute("CREATE DATABASE leaving OWNER deploy")
+    # Whose policies hold it as well, so that it counts as the privileged role.
+    runner = Runner(make_dsn(owner, dbname="leaving"))
+    with _connected(make_dsn(other_server, dbname="leaving")) as cursor:
         before = fingerprint(cursor.connection)
         runner.up()
         fill(cursor.connection, len(FILES))
