@@ -96,7 +96,10 @@ def what_they_make(runners: Sequence[Runner], scratch_url: str) -> Iterator[Expe
     """What the applied migrations of these runners make, one after the other, on a scratch database for the block."""
     with scratch_database(scratch_url, schema_of(runners[-1])) as url:
         for each in runners:
-            stand_in(each, url).up(applied_number(each))
+            standing = stand_in(each, url)
+            standing.up(applied_number(each))
+            # Of what is pending as well: whoever checks wants to know before it runs.
+            standing.refuse_unsafe()
         made = stand_in(runners[-1], url)
         with connected(made.database):
             yield Expected(_read(made), Meanings(made.database))

@@ -17,6 +17,7 @@ from rayces_core.migrating.execution import HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED,
 from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History, HistoryRow
 from rayces_core.migrating.roles import missing_statements
+from rayces_core.migrating.unsafe import refuse_unsafe
 from rayces_core.migrations.session import MigrationDatabase, lock_key, quote_identifier
 from rayces_core.migrations.settings import pinning
 from rayces_core.migrations.steps import Migrator, Step, backfill, backfill_sql
@@ -136,6 +137,7 @@ class Script:
         body = module.rollback if back else module.migrate
         try:
             body(migrator, self.database, fake=False)
+            refuse_unsafe(migrator.steps)
         except Exception as error:
             raise MigrationError(f"{file.name} cannot be written as a script: {error}") from error
         return migrator.steps

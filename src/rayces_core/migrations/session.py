@@ -49,10 +49,26 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     schema: str = ""
     retry_seconds: float = 120.0
     on_progress: Progress | None = None
+    # Asked about each SQL of a step before it is sent; raises where the runner cannot let it pass.
+    inspect: Callable[[str], None] | None = None
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
+        if self.inspect is not None:
+            self.inspect(sql)
         return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+
+    def commit(self) -> None:
+        """Commit; refused to a step within the runner's transaction."""
+        if self.inspect is not None:
+            self.inspect("COMMIT")
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll back; refused to a step within the runner's transaction."""
+        if self.inspect is not None:
+            self.inspect("ROLLBACK")
+        super().rollback()
 
     def command(self, sql: str) -> None:
         """Run SQL as it is written, `%` included."""

@@ -53,7 +53,8 @@ def test_an_address_is_found_in_any_case_by_old_and_new_and_taken_in_any_case(in
 
 def test_every_write_of_the_library_works_and_nothing_is_called_wrong(in_any_case: MyHub, server_url: str) -> None:
     runner = Runner(in_any_case.url)
-    assert [each for each in unlike(runner, what_they_make([runner], server_url)) if each.is_drift] == []
+    with what_they_make([runner], server_url) as made:
+        assert [each for each in unlike(runner, made) if each.is_drift] == []
     in_any_case.sql("DROP INDEX index_users_on_email")  # over all organizations, as MyHub's
     with Database.connect(in_any_case.url) as database:
         assert writes_of_several(database, "north") == {}

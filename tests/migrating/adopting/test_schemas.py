@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,10 @@ def rows(myhub: MyHub) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def drift(migrated: str, server_url: str) -> Callable[[MyHub], list[str]]:
+def drift(migrated: str, server_url: str) -> Iterator[Callable[[MyHub], list[str]]]:
     """Where one differs from what migrations make, but for what it had before and what goes with `--finish`."""
-    made = what_they_make([Runner(migrated)], server_url)
-    return lambda myhub: [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
+    with what_they_make([Runner(migrated)], server_url) as made:
+        yield lambda myhub: [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
 
 
 def forget_writes(myhub: MyHub) -> None:
