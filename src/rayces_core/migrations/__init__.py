@@ -3,5 +3,6 @@
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator, backfill
+from rayces_core.migrations.tenant_tables import Parent
 
-__all__ = ["MigrationDatabase", "MigrationError", "Migrator", "backfill", "quote_identifier"]
+__all__ = ["MigrationDatabase", "MigrationError", "Migrator", "Parent", "backfill", "quote_identifier"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import peewee_migrate
@@ -11,6 +11,7 @@ import peewee_migrate
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase
+from rayces_core.migrations.tenant_tables import NUMBERED, Columns, Parent, TenantTable, quoted_table
 
 OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
 LOWEST = -(2**63)
@@ -60,7 +61,7 @@ def _index_name(sql: str) -> str | None:
 
 
 class Migrator(peewee_migrate.Migrator):
-    """What a migration's body is given: `sql()` and `run()`. The model operations of peewee-migrate are refused."""
+    """What a migration's body is given. The model operations of peewee-migrate are refused."""
 
     def __init__(self, database: MigrationDatabase) -> None:
         super().__init__(database)
@@ -87,6 +88,49 @@ class Migrator(peewee_migrate.Migrator):
         step = Step(name, lambda: func(*args, **kwargs), is_call=True)
         step.call = (func, args, kwargs)
         self.steps.append(step)
+
+    def tenant_table(
+        self,
+        name: str,
+        columns: str = "",
+        *,
+        parents: Mapping[str, str | Parent] | None = None,
+        unique: Sequence[Columns] = (),
+        indexes: Sequence[Columns] = (),
+        key: str = "id",
+        key_type: str = NUMBERED,
+        timestamps: bool = True,
+        editable: Sequence[str] | None = None,
+        deletable: bool = True,
+    ) -> None:
+        """Queue what makes a table whose rows belong to organizations: columns, keys, indexes, policies and grants.
+
+        Args:
+            name: of the table, or schema.table; taken as it is written, capitals too.
+            columns: its own columns and CHECKs, as they stand in CREATE TABLE; organization_id, the key, those of
+                `parents` and the timestamps are made by themselves.
+            parents: column -> the tenants' table that it refers to, or a `Parent` with more to say of it.
+            unique: what is unique within an organization: a column, or a tuple of columns, each.
+            indexes: the same, for indexes; parents' columns have one by themselves.
+            key: name of the column that tells a row within its organization.
+            key_type: bigint is numbered by the database; else type and default: "uuid DEFAULT gen_random_uuid()".
+            timestamps: whether it has created_at and updated_at, as a TimestampedTenantModel.
+            editable: what tenants may change; None: all but organization_id and the key, (): nothing.
+            deletable: whether tenants may delete rows.
+
+        Raises:
+            MigrationError: an argument names something that cannot be, at once; or, once the table is made, a key in
+                `columns` goes over all organizations, and nothing of the migration is kept.
+        """
+        table = TenantTable(
+            name, columns, parents or {}, unique, indexes, key, key_type, timestamps, editable, deletable
+        )
+        for statement in table.statements(self.database):
+            self.sql(statement)
+
+    def drop_tenant_table(self, name: str) -> None:
+        """Queue what drops the table with all its rows, if it is there: a way back works from a half-done state too."""
+        self.sql(f"DROP TABLE IF EXISTS {quoted_table(name)}")
 
 
 def _refused(name: str) -> Callable[..., NoReturn]:
