@@ -103,7 +103,7 @@ def unlike(
         if not histories(line) and not others(line) and (strict or not _ALONE.match(line))
     ]
     both = [Difference("missing", line) for line in missing] + [Difference("unexpected", line) for line in unexpected]
-    if runner.directory is None:
+    if any(each.directory is None for each in (*beside, runner)):
         extras = extras_of(runner.database)
         both = [_explained(difference, extras) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))

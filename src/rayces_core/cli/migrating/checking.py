@@ -41,10 +41,11 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
     from rayces_core.migrating.checking import differences
 
     with settings.database() as database, scratch_server(scratch_url) as server:
-        runner = which.runner(database)
-        found = differences(runner, server, beside=which.beneath(database), strict=strict)
-        if which.directory is None and all(state.state == "applied" for state in runner.status()):
-            found += _of_models(runner)
+        line = which.line(database)
+        found = differences(line.chosen[-1], server, beside=line.beside, strict=strict)
+        for runner in line.chosen:
+            if runner.directory is None and all(state.state == "applied" for state in runner.status()):
+                found += _of_models(runner)
     if as_json:
         from rayces_core.cli.output import print_json
 
