@@ -99,6 +99,7 @@ def test_up_refuses_it_before_an_earlier_migration_runs(
 def test_check_and_rehearse_refuse_it(make_database: Any, directory: Any, server_url: str) -> None:
     folder = directory(m001_fine="CREATE TABLE fine (id int)", m002_pasted=BOTH.format(atomic="", step=PASTED))
     runner = Runner(make_database(), folder)
+    assert runner.up(1) == ["001_fine"]
     with pytest.raises(MigrationError, match="002_pasted, step 2: BEGIN"):
         rehearse(runner, server_url)
     with pytest.raises(MigrationError, match="002_pasted, step 2: BEGIN"):
