@@ -34,6 +34,9 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         "devise",
         OPEN | {"short-columns": "widen", "defaults": "drop", "timestamp-indexes": "rebuild"},
     ),
+    "Devise, with logs": ("sake_logs", OPEN | {"defaults": "drop"}),
+    "a microblog": ("microblog", OPEN),
+    "a microblog, with defaults": ("microblog", OPEN | {"required-columns": "default"}),
     "times with a zone": ("zoned", OPEN | {"rules": "drop", "defaults": "drop"}),
     "grown": (
         "grown",
