@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 import peewee
 
-from rayces_core.archive.layout import Table, layout
+from rayces_core.archive.layout import layout
 from rayces_core.archive.manifest import Manifest
 from rayces_core.archive.placing import place
 from rayces_core.archive.proving import prove, refuse_ledger
 from rayces_core.archive.reading import Archive, opened
 from rayces_core.archive.snapshot import bound_organization
+from rayces_core.archive.tables import Table
 from rayces_core.archive.writing import Progress, last_migration
 from rayces_core.database.binding import current
 from rayces_core.database.database import Database
@@ -144,7 +145,7 @@ def _take_over_organization(manifest: Manifest) -> None:
 
 def _refuse_rows(archive: Archive, tables: tuple[Table, ...]) -> None:
     for table in tables:
-        sql = f'SELECT EXISTS (SELECT FROM "{table.name}" WHERE organization_id = %s)'
+        sql = f"SELECT EXISTS (SELECT FROM {table.sql} WHERE organization_id = %s)"
         if current().engine.execute_sql(sql, (bound_organization(),)).fetchone()[0]:
             raise ArchiveError(
                 f"{archive.name}: the organization has rows already (in {table.name}); an archive goes into a new one "

@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rayces_core.archive.layout import SUBJECTS, Table, layout
+from rayces_core.archive.layout import layout
 from rayces_core.archive.streaming import stream
+from rayces_core.archive.tables import Numbered, Table, alias, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import TenantNotSetError
 
@@ -72,37 +73,56 @@ def batches(table: Table) -> Iterator[list[str]]:
 
 def lines_sql(table: Table) -> str:
     """The query of a table's lines."""
-    places = ", ".join(f"{_places(name)} AS ({_PLACES.format(table=_quoted(name))})" for name in table.named)
+    places = ", ".join(f"{_places(name)} AS ({_places_of(each)})" for name, each in table.named.items())
     return f"{f'WITH {places} ' if places else ''}SELECT row_to_json(line)::text FROM ({_rows(table)}) AS line"
 
 
-_PLACES = "SELECT id, row_number() OVER (ORDER BY id) AS place FROM {table} WHERE organization_id = %(organization_id)s"
+def _places_of(table: Numbered) -> str:
+    key = quoted(table.key)
+    return (
+        f"SELECT {key} AS id, row_number() OVER (ORDER BY {key}) AS place FROM {table.sql} "
+        "WHERE organization_id = %(organization_id)s"
+    )
+
+
 # The subject of an entry may have been deleted since. It is then named by a number below zero, which is nobody's id.
 _SUBJECT = "coalesce(subject_place, -dense_rank() OVER (PARTITION BY subject_place IS NULL ORDER BY first_entry))"
 
 
 def _rows(table: Table) -> str:
     joins = {column: f"r{number}" for number, column in enumerate(table.references)}
-    shown = [f"{_shown(table, column, joins)} AS {_quoted(column)}" for column in table.columns]
+    shown = [f"{_shown(table, column, joins)} AS {quoted(column)}" for column in table.columns]
     sources = [
-        f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{_quoted(column)}"
+        f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{quoted(column)}"
         for column, name in table.references.items()
     ]
+    ordered = ", ".join(_sorted(table, column, joins) for column in table.order)
+    if table.place:
+        shown.insert(0, f"row_number() OVER (ORDER BY {ordered}) AS {quoted(table.place)}")
     return f"""
-        SELECT row_number() OVER (ORDER BY own.id) AS id, {", ".join(shown)}
-          FROM {_journal() if table.is_journal else _quoted(table.name)} AS own {" ".join(sources)}
-         WHERE own.organization_id = %(organization_id)s ORDER BY own.id"""
+        SELECT {", ".join(shown)}
+          FROM {_journal(table) if table.is_journal else table.sql} AS own {" ".join(sources)}
+         WHERE own.organization_id = %(organization_id)s ORDER BY {ordered}"""
+
+
+def _sorted(table: Table, column: str, joins: Mapping[str, str]) -> str:
+    """What rows are put in order by: places, and values as texts, which are the same wherever they are."""
+    if column in joins:
+        return f"{joins[column]}.place"
+    return f"own.{quoted(column)}" if column == table.key else f'own.{quoted(column)}::text COLLATE "C"'
 
 
 def _shown(table: Table, column: str, joins: Mapping[str, str]) -> str:
     if column in joins:
         return f"{joins[column]}.place"
-    return _SUBJECT if table.is_journal and column == "subject_id" else f"own.{_quoted(column)}"
+    if table.is_journal and column == "subject_id":
+        return _SUBJECT
+    return f"own.{quoted(column)}{'::text' if column in table.texts else ''}"
 
 
-def _journal() -> str:
+def _journal(table: Table) -> str:
     joins, places = [], []
-    for number, (kind, name) in enumerate(SUBJECTS.items()):
+    for number, (kind, name) in enumerate(table.subjects.items()):
         joins.append(
             f"LEFT JOIN {_places(name)} AS s{number} ON s{number}.id = t.subject_id AND t.subject_type = '{kind}'"
         )
@@ -114,11 +134,7 @@ def _journal() -> str:
 
 
 def _places(name: str) -> str:
-    return f'"{name}_places"'
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return alias(name, "places")
 
 
 def bound_organization() -> int:

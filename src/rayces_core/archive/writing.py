@@ -15,9 +15,10 @@ import psycopg2
 from rayces_core import clock
 from rayces_core._version import __version__
 from rayces_core.archive.files import whole_file
-from rayces_core.archive.layout import Table, layout
+from rayces_core.archive.layout import layout
 from rayces_core.archive.manifest import NAME, Manifest, OrganizationEntry, TableEntry, file_of
 from rayces_core.archive.snapshot import batches, bound_organization, combined, joined, organization
+from rayces_core.archive.tables import Table
 from rayces_core.credits import verify
 from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
@@ -125,7 +126,7 @@ def _check_size(table: Table, lines: list[str]) -> None:
 
 def _count(table: Table) -> int:
     counted: Any = current().engine.execute_sql(
-        f'SELECT count(*) FROM "{table.name}" WHERE organization_id = %s', (bound_organization(),)
+        f"SELECT count(*) FROM {table.sql} WHERE organization_id = %s", (bound_organization(),)
     )
     return int(counted.fetchone()[0])
 
