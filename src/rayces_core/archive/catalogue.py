@@ -56,6 +56,7 @@ attribute AS (
 SELECT json_build_object(
     'oid', t.oid::bigint, 'name', t.name, 'schema', t.schema, 'is_home', t.is_home, 'usable', t.usable,
     'left_behind', coalesce(obj_description(t.oid, 'pg_class'), '') LIKE %(said)s,
+    'has_key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary),
     'key', (SELECT json_agg(a.name ORDER BY k.place)
               FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
               JOIN attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum
@@ -102,8 +103,9 @@ class Found:
 
     Attributes:
         oid: which one it is. schema, relation: where it is. is_home: whether that is the library's schema.
-        key: the columns of its primary key but organization_id. foreign_keys: oid of a table, and the pairs of own
-            column and column there. usable: whether the tenants' role may enter its schema.
+        has_key, key: whether it has a primary key, and the columns of it but organization_id.
+        foreign_keys: oid of a table, and the pairs of own column and column there.
+        usable: whether the tenants' role may enter its schema.
         left_behind: whether its comment says so.
     """
 
@@ -113,6 +115,7 @@ class Found:
     is_home: bool
     usable: bool
     left_behind: bool
+    has_key: bool
     key: tuple[str, ...]
     columns: Mapping[str, Column]
     foreign_keys: tuple[tuple[int, tuple[tuple[str, str], ...]], ...]
@@ -144,6 +147,7 @@ def _read(facts: dict[str, Any]) -> Found:
         facts["is_home"],
         facts["usable"],
         facts["left_behind"],
+        facts["has_key"],
         tuple(facts["key"] or ()),
         {column.name: column for column in columns},
         tuple((oid, tuple((child, parent) for child, parent in pairs)) for oid, pairs in facts["foreign_keys"] or ()),

@@ -191,7 +191,7 @@ class _Layout:
         sql = _sql_of(found)
         if not found.usable:
             self._problem(f"the tenants' role cannot enter the schema of {sql}: grant USAGE on it", "TABLE", sql)
-        elif not found.key:
+        elif not found.has_key:
             self._problem(f"{sql} has no primary key, so its rows have no order: make one", "TABLE", sql)
         for verb, having in (("SELECT", "readable"), ("INSERT", "insertable")):
             lacking = [name for name, column in columns.items() if not getattr(column, having)]

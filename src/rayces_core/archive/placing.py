@@ -19,6 +19,8 @@ from rayces_core.errors import ArchiveError
 
 # A table that was filled a moment ago has no statistics, and the planner would join it row by row.
 _PLAN: Final = "SET LOCAL enable_nestloop = off"
+# What a host's trigger may look at, so that it does not note again what the archive has noted already.
+RESTORING: Final = "rayces.restoring"
 
 
 def place(archive: Archive, tables: tuple[Table, ...], progress: Progress | None) -> None:
@@ -29,6 +31,7 @@ def place(archive: Archive, tables: tuple[Table, ...], progress: Progress | None
             refuses a row.
     """
     _run(_PLAN)
+    current().engine.run_prepared(f"SET LOCAL {RESTORING} TO 'on'", ())
     for table in tables:
         _stage(archive, table, progress)
         _check_places(archive, table)
@@ -44,9 +47,10 @@ def place_of(table: str, row_id: int) -> int:
 
 
 def _stage(archive: Archive, table: Table, progress: Progress | None) -> None:
-    columns = ", ".join(_staged_column(table, column) for column in table.columns)
-    place = f"NULL::bigint AS {quoted(table.place)}, " if table.place else ""
-    empty = f"SELECT {place}{columns} FROM {table.sql} WITH NO DATA"
+    columns = [_staged_column(table, column) for column in table.columns]
+    if table.place:
+        columns.insert(0, f"NULL::bigint AS {quoted(table.place)}")
+    empty = f"SELECT {', '.join(columns)} FROM {table.sql} WITH NO DATA"
     _run(f"CREATE TEMP TABLE {_staged(table.name)} ON COMMIT DROP AS {empty}")
     if table.place:
         _run(f"CREATE TEMP TABLE {_ids(table.name)} (place bigint, id bigint) ON COMMIT DROP")
@@ -111,7 +115,8 @@ def _refuse(archive: Archive, table: Table, column: str, condition: str) -> None
 
 def _first(table: Table) -> str:
     """SELECT of what a row is called in a message."""
-    own = quoted(table.place) if table.place else f"concat_ws(' ', {', '.join(map(quoted, table.order))})"
+    keys = [f"{quoted(column)}::text" for column in table.order]
+    own = quoted(table.place) if table.place else f"concat_ws(' ', {', '.join(keys) or 'NULL'})"
     return f"SELECT {own} FROM {_staged(table.name)}"
 
 
@@ -119,10 +124,10 @@ def _insert_sql(table: Table) -> str:
     anew = MADE_ANEW.get(table.name, {})
     columns = [column for column in table.columns if column not in table.later]
     values, sources = _values(table, columns)
+    into = ", ".join(("organization_id", *(quoted(column) for column in (*columns, *anew))))
     inserting = f"""
-            INSERT INTO {table.sql} (organization_id, {", ".join(quoted(column) for column in (*columns, *anew))})
-            {"OVERRIDING SYSTEM VALUE" if table.overriding else ""}
-            SELECT %(organization_id)s::bigint, {", ".join((*values, *anew.values()))}
+            INSERT INTO {table.sql} ({into}) {"OVERRIDING SYSTEM VALUE" if table.overriding else ""}
+            SELECT {", ".join(("%(organization_id)s::bigint", *values, *anew.values()))}
               FROM {_staged(table.name)} AS s {" ".join(sources)}"""
     if table.place is None or table.key is None:
         return inserting
@@ -165,7 +170,7 @@ def _complete_sql(table: Table) -> str:
         sources.append(f"JOIN {_ids(table.name)} AS ids ON ids.place = s.{quoted(table.place)}")
         shown, same = f"ids.id AS made_id, {shown}", f"t.{quoted(table.key)} = new.made_id"
     else:
-        same = " AND ".join(f"t.{quoted(column)} = new.{quoted(column)}" for column in known)
+        same = " AND ".join(f"t.{quoted(column)} = new.{quoted(column)}" for column in known) or "true"
     said = " OR ".join(f"s.{quoted(column)} IS NOT NULL" for column in table.later)
     return f"""
         UPDATE {table.sql} AS t SET {", ".join(f"{quoted(column)} = new.{quoted(column)}" for column in table.later)}
@@ -174,7 +179,8 @@ def _complete_sql(table: Table) -> str:
 
 
 def _run(sql: str, **values: Any) -> Any:
-    return current().engine.execute_sql(sql, values)
+    # Names have their % doubled, as a statement with values needs them.
+    return current().engine.execute_sql(sql if values else sql.replace("%%", "%"), values or None)
 
 
 def _staged(name: str) -> str:

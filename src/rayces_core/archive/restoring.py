@@ -129,7 +129,7 @@ def _bring_in(archive: Archive, tables: tuple[Table, ...], progress: Progress | 
             _take_over_organization(archive.manifest)
             _refuse_rows(archive, tables)
             place(archive, tables, progress)
-            prove(archive)
+            prove(archive, tables)
     except (*_REFUSED, peewee.OperationalError) as error:
         code = getattr(error.__cause__, "pgcode", None) or ""
         if isinstance(error, ArchiveError) or not (isinstance(error, _REFUSED) or code.startswith("54")):

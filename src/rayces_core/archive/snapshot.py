@@ -96,7 +96,7 @@ def _rows(table: Table) -> str:
         f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{quoted(column)}"
         for column, name in table.references.items()
     ]
-    ordered = ", ".join(_sorted(table, column, joins) for column in table.order)
+    ordered = ", ".join(_sorted(table, column, joins) for column in table.order) or "1"
     if table.place:
         shown.insert(0, f"row_number() OVER (ORDER BY {ordered}) AS {quoted(table.place)}")
     return f"""
