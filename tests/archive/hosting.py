@@ -188,6 +188,14 @@ SHAPES: dict[str, tuple[str, str, dict[str, int]]] = {
 }
 
 
+AUDITED = f"CREATE TABLE audited ({NUMBERED}); CREATE TABLE audits ({NUMBERED}, text text)"
+TRIGGER = """
+CREATE OR REPLACE FUNCTION noting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    {unless} INSERT INTO audits (organization_id, text) VALUES (NEW.organization_id, TG_OP); RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER noting AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION noting()"""
+
+
 class RoomState(StrEnum):
     """What a room may be."""
 

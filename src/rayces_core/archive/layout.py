@@ -114,6 +114,7 @@ class _Layout:
         host, key = is_host(found), self._keys[found.oid]
         columns = {column.name: column for column in self._columns(found)}
         references = {name: target for name in columns if (target := self._named_by(found, name)) is not None}
+        journal = not host and found.relation == JOURNAL
         if host:
             self._check(found, columns)
         return Table(
@@ -124,7 +125,9 @@ class _Layout:
             key=key,
             order=(key,) if key else found.key,
             texts={column.name: column.type for column in columns.values() if column.as_text},
-            subjects=self._subjects() if found.is_home and found.relation == JOURNAL else {},
+            subjects=self._subjects() if journal else {},
+            left_subjects=tuple(kind for kind, name in self._every_subject().items() if not name) if journal else (),
+            hidden=tuple(name for name, each in found.columns.items() if each.left_behind and _is_hosts(found, each)),
             is_host=host,
             overriding=any(column.always for column in columns.values()),
         )
@@ -177,14 +180,18 @@ class _Layout:
 
     def _subjects(self) -> dict[str, str]:
         """Type of a subject of the journal → its table; of the host's models those that are loaded."""
-        places = {(each.schema, each.relation): each.name for each in self._archived.values()}
-        home = next(each.schema for each in self._archived.values() if each.is_home)
-        hosts = {}
+        return {kind: name for kind, name in self._every_subject().items() if name is not None}
+
+    def _every_subject(self) -> dict[str, str | None]:
+        """The same with None for those whose table stays behind."""
+        places = {(each.schema, each.relation): each for each in self._all.values()}
+        home = next(each.schema for each in self._all.values() if each.is_home)
+        hosts: dict[str, str | None] = {}
         for model in _models(TenantModel):
             if any(isinstance(value, StateMachine) and value.journal is not None for value in vars(model).values()):
-                name = places.get((model._meta.schema or home, model._meta.table_name))
-                if name is not None:
-                    hosts[model.__name__] = name
+                found = places.get((model._meta.schema or home, model._meta.table_name))
+                if found is not None:
+                    hosts[model.__name__] = found.name if found.oid in self._archived else None
         return hosts | SUBJECTS
 
     def _check(self, found: Found, columns: Mapping[str, Column]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rayces_core.archive.layout import MADE_ANEW
 from rayces_core.archive.reading import Archive
 from rayces_core.archive.snapshot import bound_organization
-from rayces_core.archive.tables import Table, alias, quoted
+from rayces_core.archive.tables import NOT_LOADED, Table, alias, quoted
 from rayces_core.archive.writing import Progress
 from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
@@ -85,7 +85,14 @@ def _check_places(archive: Archive, table: Table) -> None:
         there = " OR ".join(
             f"(subject_type = '{kind}' AND subject_id BETWEEN 1 AND {rows[name]})" for kind, name in subjects
         )
+        _refuse_unknown(archive, table)
         _refuse(archive, table, "subject_id", f"subject_id >= 0 AND NOT ({there})")
+
+
+def _refuse_unknown(archive: Archive, table: Table) -> None:
+    unknown = f"SELECT subject_type FROM {_staged(table.name)} WHERE subject_id >= 0 AND subject_type <> ALL(%(known)s)"
+    if found := _run(f"{unknown} LIMIT 1", known=list(table.subjects)).fetchone():
+        raise ArchiveError(f"{archive.name}: its journal tells of {found[0]}: {NOT_LOADED}")
 
 
 # PostgreSQL has days before the year 1, after 9999 and infinite ones; Python cannot read a row that has one.

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rayces_core.archive.layout import layout
+from rayces_core.archive.settling import settled
 from rayces_core.archive.streaming import stream
-from rayces_core.archive.tables import Numbered, Table, alias, quoted
+from rayces_core.archive.tables import NOT_LOADED, Numbered, Table, alias, quoted
 from rayces_core.database.binding import current
-from rayces_core.errors import TenantNotSetError
+from rayces_core.errors import ArchiveError, TenantNotSetError
 
 # What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.
 ORGANIZATION: Final = ("name", "time_zone", "currency", "settings", "email", "phone", "address")
@@ -31,9 +32,9 @@ def content_checksum() -> str:
     Two tenants have the same one if the archive of one is the archive of the other. It reads every row.
 
     Raises:
-        TenantNotSetError: privileged work is no tenant.
+        TenantNotSetError: privileged work is no tenant. ArchiveError: it has what no archive can carry.
     """
-    with current().engine.atomic():
+    with current().engine.atomic(), settled():
         digests = {table.name: digest_of(table) for table in layout()}
         return combined(organization(), digests)
 
@@ -67,8 +68,22 @@ def organization() -> dict[str, Any]:
 
 def batches(table: Table) -> Iterator[list[str]]:
     """The table's rows as lines of JSON, by place; within a unit of work, read by a cursor of the server."""
+    if table.is_journal:
+        _refuse_unknown_subjects(table)
     for rows in stream(lines_sql(table), {"organization_id": bound_organization()}):
         yield [line for (line,) in rows]
+
+
+_UNKNOWN = """
+SELECT subject_type FROM state_transitions
+ WHERE organization_id = %(organization_id)s AND subject_id >= 0 AND subject_type <> ALL(%(known)s) LIMIT 1
+"""
+
+
+def _refuse_unknown_subjects(table: Table) -> None:
+    values = {"organization_id": bound_organization(), "known": [*table.subjects, *table.left_subjects]}
+    if found := current().engine.execute_sql(_UNKNOWN, values).fetchone():
+        raise ArchiveError(f"the journal tells of {found[0]}: {NOT_LOADED}")
 
 
 def lines_sql(table: Table) -> str:

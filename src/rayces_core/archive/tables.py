@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LONGEST_ALIAS = 40
+NOT_LOADED = (
+    "no model of that name and with a lifecycle is loaded, so nobody knows its table; import the module that has it, "
+    "on the command line with --models"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Table:
             journal's subjects. after: the tables whose rows have to be there before its own.
         later: columns that are written when all rows are there, since they close a circle.
         texts: column → type of those that are carried as texts, since JSON has another form of them.
-        subjects: of the journal: type of a subject → its table.
+        subjects: of the journal: type of a subject → its table. left_subjects: types whose table stays behind.
+        hidden: columns of the host's that stay behind.
         is_host: whether it is a table of the host's. overriding: whether a column besides the key is counted always.
     """
 
@@ -45,6 +50,8 @@ class Table:
     later: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     subjects: Mapping[str, str] = field(default_factory=dict)
+    left_subjects: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     is_host: bool = False
     overriding: bool = False
 
@@ -64,6 +71,11 @@ class Table:
 def quoted(name: str) -> str:
     """A name as SQL has it, in a statement that is given values."""
     return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL has it, in a statement that is given values."""
+    return "'" + text.replace("'", "''").replace("%", "%%") + "'"
 
 
 def alias(name: str, suffix: str) -> str:

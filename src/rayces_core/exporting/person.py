@@ -16,7 +16,7 @@ from rayces_core.archive.files import whole_file
 from rayces_core.archive.layout import JOURNAL, layout
 from rayces_core.archive.snapshot import bound_organization, organization
 from rayces_core.archive.streaming import stream
-from rayces_core.archive.tables import Table, quoted
+from rayces_core.archive.tables import Table, literal, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models import User
@@ -66,7 +66,7 @@ def _id_of(user: User | str) -> int:
 
 def _write(file: IO[bytes], sql: str, user_id: int) -> int:
     done = 0
-    for rows in stream(sql, {"organization_id": bound_organization(), "user_id": user_id, "secrets": list(SECRETS)}):
+    for rows in stream(sql, {"organization_id": bound_organization(), "user_id": user_id}):
         for (line,) in rows:
             file.write(b",\n  " if done else b"\n  ")
             file.write(line.encode())
@@ -83,8 +83,9 @@ def _queries() -> dict[str, str]:
 
 def _select(table: Table, condition: str) -> str:
     own = f"t.organization_id = %(organization_id)s AND ({condition})"
-    order = ", ".join(f"t.{quoted(column)}" for column in table.order)
-    return f"SELECT (to_jsonb(t) - %(secrets)s::text[])::text FROM {table.sql} AS t WHERE {own} ORDER BY {order}"
+    order = ", ".join(f"t.{quoted(column)}" for column in table.order) or "1"
+    hidden = "".join(f" - {literal(column)}" for column in (*SECRETS, *table.hidden))
+    return f"SELECT (to_jsonb(t){hidden})::text FROM {table.sql} AS t WHERE {own} ORDER BY {order}"
 
 
 def _about(table: Table, row: str) -> str:
