@@ -52,7 +52,7 @@ def test_a_lifecycle_that_is_not_loaded_is_no_row_without_a_home(
             archive.write(tmp_path / "b.zip")
         with pytest.raises(ArchiveError, match="HostedRoom"):
             archive.content_checksum()
-    with pytest.raises(ArchiveError, match=r"its journal tells of HostedRoom"):
+    with pytest.raises(ArchiveError, match=r"row 1: the journal tells of HostedRoom"):
         archive.restore(hosted, tmp_path / "a.zip", subdomain="again")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 

@@ -90,9 +90,13 @@ def _check_places(archive: Archive, table: Table) -> None:
 
 
 def _refuse_unknown(archive: Archive, table: Table) -> None:
-    unknown = f"SELECT subject_type FROM {_staged(table.name)} WHERE subject_id >= 0 AND subject_type <> ALL(%(known)s)"
-    if found := _run(f"{unknown} LIMIT 1", known=list(table.subjects)).fetchone():
-        raise ArchiveError(f"{archive.name}: its journal tells of {found[0]}: {NOT_LOADED}")
+    unknown = f"SELECT id, subject_type FROM {_staged(table.name)} WHERE subject_id >= 0"
+    found = _run(
+        f"{unknown} AND subject_type <> ALL(%(known)s) ORDER BY id LIMIT 1", known=list(table.subjects)
+    ).fetchone()
+    if found:
+        where = f"{archive.name}: {table.name}, row {found[0]}"
+        raise ArchiveError(f"{where}: the journal tells of {found[1]}: {NOT_LOADED}")
 
 
 # PostgreSQL has days before the year 1, after 9999 and infinite ones; Python cannot read a row that has one.
