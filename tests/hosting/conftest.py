@@ -86,6 +86,7 @@ class Stay(TenantModel):
     number = IntegerField()
     student = TenantForeignKey(Student, backref="+", null=True)
     professional = TenantForeignKey(Professional, backref="+", null=True)
+    assistant = TenantForeignKey(Professional, field="user", backref="+", null=True)
     appointment = TenantForeignKey(Appointment, backref="+", null=True)
 
     class Meta:
@@ -112,7 +113,7 @@ CREATE TABLE rooms ({NUMBERED}, name varchar NOT NULL, keeper_id bigint, within_
     FOREIGN KEY (organization_id, within_id) REFERENCES rooms (organization_id, id));
 CREATE SCHEMA "front desk"; GRANT USAGE ON SCHEMA "front desk" TO rayces_app, rayces_admin;
 CREATE TABLE "front desk".stays ({NUMBERED}, room_id bigint NOT NULL, number int NOT NULL, student_id bigint,
-    professional_id bigint, appointment_id bigint, UNIQUE (organization_id, room_id, number),
+    professional_id bigint, assistant_id bigint, appointment_id bigint, UNIQUE (organization_id, room_id, number),
     FOREIGN KEY (organization_id, room_id) REFERENCES rooms (organization_id, id));
 CREATE TABLE bills ({NUMBERED}, stay_id bigint NOT NULL, total_cents bigint NOT NULL, created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL, FOREIGN KEY (organization_id, stay_id)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rayces_core import Database, Organization, exporting, importing
+from rayces_core import Database, Organization, Professional, exporting, importing
 from rayces_core.errors import ImportRefusedError, InvalidDataError
-from tests.factory import make_appointment, make_organization, make_student, make_user
+from tests.factory import make_appointment, make_organization, make_professional, make_student, make_user
 from tests.hosting.conftest import AREA, Bill, Floor, Room, Size, Stay
 from tests.walking import walked
 
@@ -40,7 +40,10 @@ def furnished() -> None:
     cell = Room.create(name="007", within=hall)
     appointment = make_appointment()
     child = make_student(first_name="Luz", last_name="Sosa", date_of_birth=date(2019, 12, 31))
-    Stay.create(room=hall, number=1, student=child, professional=appointment.professional, appointment=appointment)
+    make_professional()  # so that ids of professionals are not those of appointments' users
+    professional = Professional.get(Professional.user == appointment.professional_id)
+    staff = {"professional": professional, "assistant": professional}
+    Stay.create(room=hall, number=1, student=child, appointment=appointment, **staff)
     Bill.create(stay=Stay.create(room=cell, number=1), total_cents=999)
 
 
@@ -59,6 +62,7 @@ def said() -> list[dict[str, Any]]:
             "number": stay.number,
             "student": stay.student and stay.student.full_name,
             "professional": stay.professional and stay.professional.user.email,
+            "assistant": stay.assistant and stay.assistant.user.email,
             "appointment": stay.appointment and stay.appointment.scheduled_at,
         }
         for stay in Stay.select()

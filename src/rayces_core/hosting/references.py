@@ -6,7 +6,7 @@ Rule it guards: a name that is nobody's, or several rows', is a problem of its r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rayces_core.archive.tables import quoted
@@ -47,7 +47,7 @@ class Known:
 
 _EMAIL: Final = Part("email", values.email, "varchar")
 _USERS: Final = "SELECT id, organization_id, email FROM users"
-_PROFESSIONALS: Final = """SELECT p.user_id AS id, p.organization_id, u.email FROM professionals AS p
+_PROFESSIONALS: Final = """SELECT p.id, p.organization_id, u.email FROM professionals AS p
                              JOIN users AS u ON u.organization_id = p.organization_id AND u.id = p.user_id"""
 _STUDENTS: Final = "SELECT id, organization_id, first_name, last_name, date_of_birth FROM students"
 _APPOINTMENTS: Final = """SELECT a.id, a.organization_id, u.email, a.scheduled_at FROM appointments AS a
@@ -84,6 +84,13 @@ OURS: Final[Mapping[Any, Known]] = {
         ),
     ),
 }
+
+
+def ours(field: Any) -> Known | None:
+    """How rows of a model of ours are named that a foreign key leads to; an appointment's professional is a user."""
+    if field.rel_model is Professional and field.rel_field.column_name == "user_id":
+        return replace(OURS[Professional], rows=_PROFESSIONALS.replace("p.id", "p.user_id AS id"))
+    return OURS.get(field.rel_model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rayces_core.exporting import records as exports
 from rayces_core.hosting.columns import form_of, name_of
 from rayces_core.hosting.making import export_record, import_record
 from rayces_core.hosting.model import Described, Value
-from rayces_core.hosting.references import OURS, Known, Reference
+from rayces_core.hosting.references import OURS, Known, Reference, ours
 from rayces_core.importing import records as imports
 from rayces_core.state_machine import StateMachine
 from rayces_core.tenancy.model import TenantForeignKey, TenantModel
@@ -137,7 +137,7 @@ def _reference(
 
 def _known(model: Any, field: Any) -> Known:
     target = field.rel_model
-    known = OURS.get(target) or (_registered[target].known() if target in _registered else None)
+    known = ours(field) or (_registered[target].known() if target in _registered else None)
     if known is None:
         raise _unknown(model, field, f"refers to {target.__name__}, which is not registered; register that first")
     return known
