@@ -25,11 +25,12 @@ CENTS: Final = "_cents"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How values of a field are read, their type in PostgreSQL, and what an export writes them as."""
+    """How values of a field are read, their type in PostgreSQL, what an export writes them as, and what one may be."""
 
     read: Read
     type: str
     kind: Kind
+    example: str
 
 
 def _uuid(value: Any, reading: Reading) -> UUID:
@@ -40,21 +41,29 @@ def _uuid(value: Any, reading: Reading) -> UUID:
         raise ValueError(f"{written!r:.60} is no UUID; write it as 123e4567-e89b-12d3-a456-426614174000") from None
 
 
+_TEXT: Final = Form(values.text, "text", Kind.TEXT, "A text")
 # The first that fits; a subclass stands before what it is one of.
 _FORMS: Final[tuple[tuple[tuple[type, ...], Form], ...]] = (
-    ((fields.EmailField,), Form(values.email, "varchar", Kind.TEXT)),
-    ((fields.CurrencyField,), Form(values.currency, "varchar", Kind.TEXT)),
-    ((fields.TextField, peewee.TextField), Form(values.text, "text", Kind.TEXT)),
-    ((fields.StringField, peewee.CharField, peewee.FixedCharField), Form(values.identifier, "varchar", Kind.TEXT)),
-    ((fields.BooleanField, peewee.BooleanField), Form(values.boolean, "boolean", Kind.BOOLEAN)),
-    ((fields.UTCDateTimeField, postgres_ext.DateTimeTZField), Form(values.moment, "timestamptz", Kind.MOMENT)),
-    ((fields.DateField, peewee.DateField), Form(values.date, "date", Kind.DATE)),
-    ((fields.JSONField, postgres_ext.BinaryJSONField), Form(values.document, "jsonb", Kind.DOCUMENT)),
-    ((peewee.DecimalField,), Form(values.decimal, "numeric", Kind.TEXT)),
-    ((peewee.UUIDField,), Form(_uuid, "uuid", Kind.TEXT)),
-    ((peewee.IntegerField,), Form(values.integer, "bigint", Kind.INTEGER)),
+    ((fields.EmailField,), Form(values.email, "varchar", Kind.TEXT, "ana.paz@example.org")),
+    ((fields.CurrencyField,), Form(values.currency, "varchar", Kind.TEXT, "ARS")),
+    ((fields.TextField,), _TEXT),
+    (
+        (fields.StringField, peewee.CharField, peewee.FixedCharField),
+        Form(values.identifier, "varchar", Kind.TEXT, "A1"),
+    ),
+    ((peewee.TextField,), _TEXT),
+    ((fields.BooleanField, peewee.BooleanField), Form(values.boolean, "boolean", Kind.BOOLEAN, "yes")),
+    (
+        (fields.UTCDateTimeField, postgres_ext.DateTimeTZField),
+        Form(values.moment, "timestamptz", Kind.MOMENT, "03/03/2026 14:00"),
+    ),
+    ((fields.DateField, peewee.DateField), Form(values.date, "date", Kind.DATE, "31/12/2026")),
+    ((fields.JSONField, postgres_ext.BinaryJSONField), Form(values.document, "jsonb", Kind.DOCUMENT, "[]")),
+    ((peewee.DecimalField,), Form(values.decimal, "numeric", Kind.TEXT, "1.5")),
+    ((peewee.UUIDField,), Form(_uuid, "uuid", Kind.TEXT, "123e4567-e89b-12d3-a456-426614174000")),
+    ((peewee.IntegerField,), Form(values.integer, "bigint", Kind.INTEGER, "1")),
 )
-_MONEY: Final = Form(values.money, "bigint", Kind.MONEY)
+_MONEY: Final = Form(values.money, "bigint", Kind.MONEY, "1500.00")
 
 
 def form_of(field: Any) -> Form | None:
@@ -79,7 +88,7 @@ def name_of(field: Any) -> str:
 
 def _choice(enum_class: type[Enum], kind: str) -> Form:
     words = {member: (member.name.lower(), str(member.value)) for member in enum_class}
-    return Form(values.choice(words), kind, Kind.TEXT)
+    return Form(values.choice(words), kind, Kind.TEXT, next(iter(enum_class)).name.lower())
 
 
 def shown(field: Any, column: str) -> str:

@@ -11,7 +11,7 @@ from rayces_core.archive.tables import quoted
 from rayces_core.exporting.records import Column as Shown
 from rayces_core.exporting.records import Kind
 from rayces_core.exporting.records import Record as Exported
-from rayces_core.hosting.columns import form_of, shown
+from rayces_core.hosting.columns import Read, form_of, shown
 from rayces_core.hosting.model import Described
 from rayces_core.importing.columns import Column
 from rayces_core.importing.knowing import OWN_ID
@@ -59,21 +59,20 @@ def import_record(model: Described) -> Record:
 
 def _columns(model: Described) -> list[Column]:
     keys = {value.name for value in model.key_values()}
-    made = [
-        Column(value.name, value.form.read, value.required or (value.name in keys and not value.field.null))
-        for value in model.values
-    ]
+    made = []
+    for value in model.values:
+        required = value.required or (value.name in keys and not value.field.null)
+        made.append(_column(model, value.name, value.form.read, required, value.form.example))
     for reference in model.references:
-        made += [
-            Column(reference.header(part), part.read, reference.required and not part.optional)
-            for part in reference.known.parts
-        ]
-    return [_called(model, column) for column in made]
+        for part in reference.known.parts:
+            required = reference.required and not part.optional
+            made.append(_column(model, reference.header(part), part.read, required, part.example))
+    return made
 
 
-def _called(model: Described, column: Column) -> Column:
-    names, example = model.called.get(column.name, ((), ""))
-    return Column(column.name, column.read, column.required, names, example=example)
+def _column(model: Described, name: str, read: Read, required: bool, example: str) -> Column:
+    names, given = model.called.get(name, ((), ""))
+    return Column(name, read, required, names, example=given or (example if required else ""))
 
 
 def _staged(model: Described) -> dict[str, str]:

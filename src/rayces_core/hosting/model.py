@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rayces_core.archive.tables import quoted
@@ -62,7 +62,14 @@ class Described:
         values, references = self.key_values(), self.key_references()
         single = len(values) + sum(len(each.known.parts) for each in references) == 1
         parts = [
-            Part(value.column, value.form.read, value.form.type, value.form.kind, "" if single else f"_{value.name}")
+            Part(
+                value.column,
+                value.form.read,
+                value.form.type,
+                value.form.kind,
+                "" if single else f"_{value.name}",
+                example=self.called[value.name][1] or value.form.example,
+            )
             for value in values
         ]
         shown = [f"t.{quoted(value.column)}" for value in values]
@@ -70,7 +77,7 @@ class Described:
             for part in reference.known.parts:
                 name = reference.header(part)
                 suffix = "" if single else f"_{name}"
-                parts.append(Part(name, part.read, part.type, part.kind, suffix, part.optional, part.folded))
+                parts.append(replace(part, name=name, suffix=suffix))
                 shown.append(f"{reference.exported(part)} AS {quoted(name)}")
         joins = " ".join(reference.export_join() for reference in references)
         columns = ", ".join(("t.id", "t.organization_id", *shown))

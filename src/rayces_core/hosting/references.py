@@ -25,6 +25,7 @@ class Part:
     Attributes:
         name: in `Known.rows`. suffix: what it is called behind the name of the reference. optional: whether it only
             tells rows apart that are called alike otherwise. folded: whether case, accents and blanks do not matter.
+        example: what it may be.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Part:
     suffix: str = ""
     optional: bool = False
     folded: bool = False
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Known:
     parts: tuple[Part, ...]
 
 
-_EMAIL: Final = Part("email", values.email, "varchar")
+_EMAIL: Final = Part("email", values.email, "varchar", example="ana.paz@example.org")
 _USERS: Final = "SELECT id, organization_id, email FROM users"
 _PROFESSIONALS: Final = """SELECT p.id, p.organization_id, u.email FROM professionals AS p
                              JOIN users AS u ON u.organization_id = p.organization_id AND u.id = p.user_id"""
@@ -62,8 +64,8 @@ OURS: Final[Mapping[Any, Known]] = {
         "student",
         _STUDENTS,
         (
-            Part("first_name", values.name, "varchar", suffix="_first_name", folded=True),
-            Part("last_name", values.name, "varchar", suffix="_last_name", folded=True),
+            Part("first_name", values.name, "varchar", suffix="_first_name", folded=True, example="Luz"),
+            Part("last_name", values.name, "varchar", suffix="_last_name", folded=True, example="Sosa"),
             Part("date_of_birth", values.date, "date", Kind.DATE, "_date_of_birth", optional=True),
         ),
     ),
@@ -71,16 +73,18 @@ OURS: Final[Mapping[Any, Known]] = {
         "appointment",
         _APPOINTMENTS,
         (
-            Part("email", values.email, "varchar", suffix="_professional"),
-            Part("scheduled_at", values.moment, "timestamptz", Kind.MOMENT, "_scheduled_at"),
+            Part("email", values.email, "varchar", suffix="_professional", example="eva.luna@example.org"),
+            Part(
+                "scheduled_at", values.moment, "timestamptz", Kind.MOMENT, "_scheduled_at", example="03/03/2026 14:00"
+            ),
         ),
     ),
     Post: Known(
         "post",
         _POSTS,
         (
-            Part("email", values.email, "varchar", suffix="_author"),
-            Part("created_at", values.moment, "timestamptz", Kind.MOMENT, "_created_at"),
+            Part("email", values.email, "varchar", suffix="_author", example="ana.paz@example.org"),
+            Part("created_at", values.moment, "timestamptz", Kind.MOMENT, "_created_at", example="03/03/2026 14:00"),
         ),
     ),
 }
