@@ -137,6 +137,14 @@ SHAPES: dict[str, tuple[str, str, dict[str, int]]] = {
             INSERT INTO {"x" * 62}y (organization_id, parent_id) SELECT organization_id, id FROM {"x" * 63}""",
         {'bill ing.Odd "name" 100%': 1, "bill ing.users": 2, "x" * 63: 2, "x" * 62 + "y": 2},
     ),
+    "names that an archive could need": (
+        f"""CREATE TABLE users_places ({NUMBERED}, user_id bigint, FOREIGN KEY (organization_id, user_id) {USERS});
+            CREATE TABLE users_archived ({NUMBERED}, name text); CREATE TABLE archived_users ({NUMBERED}, name text)""",
+        """INSERT INTO users_places (organization_id, user_id) SELECT {tenant}, max(id) FROM users;
+           INSERT INTO users_archived (organization_id, name) VALUES ({tenant}, 'long ago');
+           INSERT INTO archived_users (organization_id, name) VALUES ({tenant}, 'longer ago')""",
+        {"users_places": 1, "users_archived": 1, "archived_users": 1},
+    ),
     "types": (
         f"""CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE DOMAIN percent AS numeric CHECK (VALUE <= 100);
             CREATE TYPE point3 AS (x float8, y float8, note text); CREATE EXTENSION IF NOT EXISTS hstore;

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-LONGEST_ALIAS = 40
 NOT_LOADED = (
     "no model of that name and with a lifecycle is loaded, so nobody knows its table; import the module that has it, "
     "on the command line with --models"
@@ -79,7 +78,5 @@ def literal(text: str) -> str:
 
 
 def alias(name: str, suffix: str) -> str:
-    """A name for what a statement makes of a table; PostgreSQL would cut off a long one, and take two for one."""
-    if len(name.encode()) > LONGEST_ALIAS:
-        name = hashlib.sha256(name.encode()).hexdigest()[:LONGEST_ALIAS]
-    return quoted(f"{name}_{suffix}")
+    """A name for what a statement makes of a table, which no table of a host's has and PostgreSQL does not cut off."""
+    return f'"rayces_{suffix}_{hashlib.sha256(name.encode()).hexdigest()[:20]}"'
