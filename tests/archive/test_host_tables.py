@@ -169,6 +169,11 @@ REFUSED = {
         f"CREATE SCHEMA closed; CREATE TABLE closed.odd ({NUMBERED}, a int); GRANT ALL ON closed.odd TO rayces_app",
         "cannot enter the schema",
     ),
+    "a name with a sign of its own": (
+        """CREATE SCHEMA closed; GRANT USAGE ON SCHEMA closed TO rayces_app;
+           CREATE TABLE closed."100%" (organization_id bigint NOT NULL REFERENCES organizations)""",
+        '"closed"."100%" has no primary key',
+    ),
     "rows that need each other": (
         f"""CREATE TABLE odd ({NUMBERED}, other_id bigint NOT NULL,
                 FOREIGN KEY (organization_id, other_id) REFERENCES odd (organization_id, id))""",

@@ -98,7 +98,7 @@ class _Layout:
         return tuple(self._completed(made[name], order.later.get(name, ()), numbered) for name in order.names)
 
     def _problem(self, what: str, kind: str, name: str) -> None:
-        self.problems.append(f"{what}, or {_LEAVE_OUT.format(kind=kind, name=name)}")
+        self.problems.append(f"{what}, or {_LEAVE_OUT.format(kind=kind, name=name)}".replace("%%", "%"))
 
     def _completed(self, table: Table, later: tuple[str, ...], numbered: Mapping[str, Numbered]) -> Table:
         names = dict.fromkeys((*table.references.values(), *table.subjects.values()))
