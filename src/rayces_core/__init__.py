@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rayces_core._version import __version__
 
 if TYPE_CHECKING:
-    from rayces_core import credits, exporting, importing, outbox, scheduling, sign_in
+    from rayces_core import credits, exporting, hosting, importing, outbox, scheduling, sign_in
     from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
         AddressRefusedError,
@@ -314,13 +314,14 @@ __all__ = [
     "__version__",
     "credits",
     "exporting",
+    "hosting",
     "importing",
     "outbox",
     "scheduling",
     "sign_in",
 ]
 
-MODULES = ("credits", "exporting", "importing", "outbox", "scheduling", "sign_in")
+MODULES = ("credits", "exporting", "hosting", "importing", "outbox", "scheduling", "sign_in")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 
 import peewee
 
-from rayces_core.archive.layout import Table, layout
+from rayces_core.archive.layout import layout
 from rayces_core.archive.manifest import Manifest
 from rayces_core.archive.placing import place
 from rayces_core.archive.proving import prove, refuse_ledger
 from rayces_core.archive.reading import Archive, opened
+from rayces_core.archive.settling import settled
 from rayces_core.archive.snapshot import bound_organization
+from rayces_core.archive.tables import Table
 from rayces_core.archive.writing import Progress, last_migration
 from rayces_core.database.binding import current
 from rayces_core.database.database import Database
@@ -114,21 +116,33 @@ def _tables_of(archive: Archive) -> tuple[Table, ...]:
     theirs = {name: entry.columns for name, entry in manifest.tables.items()}
     ours = {table.name: table.columns for table in tables}
     if theirs != ours:
-        differing = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
         raise ArchiveError(
-            f"{archive.name}: its tables have other columns than this database's ({', '.join(differing)[:200]}); "
-            "archives go between databases with the same columns"
+            f"{archive.name}: {_unlike(theirs, ours)}; archives go between databases with the same tables"
         )
     return tables
 
 
+def _unlike(theirs: Mapping[str, tuple[str, ...]], ours: Mapping[str, tuple[str, ...]]) -> str:
+    """What of an archive's tables is not as in this database, and what to do."""
+    missing, more = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    if missing:
+        return (
+            f"it has tables that this database lacks ({', '.join(missing)[:200]}): run your own migrations here first"
+        )
+    if more:
+        named = f"it lacks tables that this database has ({', '.join(more)[:200]})"
+        return f"{named}: run your own migrations there, and export again"
+    differing = sorted(name for name in theirs if theirs[name] != ours[name])
+    return f"its tables have other columns than this database's ({', '.join(differing)[:200]})"
+
+
 def _bring_in(archive: Archive, tables: tuple[Table, ...], progress: Progress | None) -> None:
     try:
-        with current().engine.atomic():
+        with current().engine.atomic(), settled():
             _take_over_organization(archive.manifest)
             _refuse_rows(archive, tables)
             place(archive, tables, progress)
-            prove(archive)
+            prove(archive, tables)
     except (*_REFUSED, peewee.OperationalError) as error:
         code = getattr(error.__cause__, "pgcode", None) or ""
         if isinstance(error, ArchiveError) or not (isinstance(error, _REFUSED) or code.startswith("54")):
@@ -144,7 +158,7 @@ def _take_over_organization(manifest: Manifest) -> None:
 
 def _refuse_rows(archive: Archive, tables: tuple[Table, ...]) -> None:
     for table in tables:
-        sql = f'SELECT EXISTS (SELECT FROM "{table.name}" WHERE organization_id = %s)'
+        sql = f"SELECT EXISTS (SELECT FROM {table.sql} WHERE organization_id = %s)"
         if current().engine.execute_sql(sql, (bound_organization(),)).fetchone()[0]:
             raise ArchiveError(
                 f"{archive.name}: the organization has rows already (in {table.name}); an archive goes into a new one "

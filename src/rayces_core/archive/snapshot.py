@@ -11,10 +11,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rayces_core.archive.layout import SUBJECTS, Table, layout
+from rayces_core.archive.layout import layout
+from rayces_core.archive.settling import settled
 from rayces_core.archive.streaming import stream
+from rayces_core.archive.tables import NOT_LOADED, Numbered, Table, alias, quoted
 from rayces_core.database.binding import current
-from rayces_core.errors import TenantNotSetError
+from rayces_core.errors import ArchiveError, TenantNotSetError
 
 # What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.
 ORGANIZATION: Final = ("name", "time_zone", "currency", "settings", "email", "phone", "address")
@@ -30,9 +32,9 @@ def content_checksum() -> str:
     Two tenants have the same one if the archive of one is the archive of the other. It reads every row.
 
     Raises:
-        TenantNotSetError: privileged work is no tenant.
+        TenantNotSetError: privileged work is no tenant. ArchiveError: it has what no archive can carry.
     """
-    with current().engine.atomic():
+    with current().engine.atomic(), settled():
         digests = {table.name: digest_of(table) for table in layout()}
         return combined(organization(), digests)
 
@@ -66,43 +68,76 @@ def organization() -> dict[str, Any]:
 
 def batches(table: Table) -> Iterator[list[str]]:
     """The table's rows as lines of JSON, by place; within a unit of work, read by a cursor of the server."""
+    if table.is_journal:
+        _refuse_unknown_subjects(table)
     for rows in stream(lines_sql(table), {"organization_id": bound_organization()}):
         yield [line for (line,) in rows]
 
 
+_UNKNOWN = """
+SELECT subject_type FROM state_transitions
+ WHERE organization_id = %(organization_id)s AND subject_id >= 0 AND subject_type <> ALL(%(known)s) LIMIT 1
+"""
+
+
+def _refuse_unknown_subjects(table: Table) -> None:
+    values = {"organization_id": bound_organization(), "known": [*table.subjects, *table.left_subjects]}
+    if found := current().engine.execute_sql(_UNKNOWN, values).fetchone():
+        raise ArchiveError(f"the journal tells of {found[0]}: {NOT_LOADED}")
+
+
 def lines_sql(table: Table) -> str:
     """The query of a table's lines."""
-    places = ", ".join(f"{_places(name)} AS ({_PLACES.format(table=_quoted(name))})" for name in table.named)
+    places = ", ".join(f"{_places(name)} AS ({_places_of(each)})" for name, each in table.named.items())
     return f"{f'WITH {places} ' if places else ''}SELECT row_to_json(line)::text FROM ({_rows(table)}) AS line"
 
 
-_PLACES = "SELECT id, row_number() OVER (ORDER BY id) AS place FROM {table} WHERE organization_id = %(organization_id)s"
+def _places_of(table: Numbered) -> str:
+    key = quoted(table.key)
+    return (
+        f"SELECT {key} AS id, row_number() OVER (ORDER BY {key}) AS place FROM {table.sql} "
+        "WHERE organization_id = %(organization_id)s"
+    )
+
+
 # The subject of an entry may have been deleted since. It is then named by a number below zero, which is nobody's id.
 _SUBJECT = "coalesce(subject_place, -dense_rank() OVER (PARTITION BY subject_place IS NULL ORDER BY first_entry))"
 
 
 def _rows(table: Table) -> str:
     joins = {column: f"r{number}" for number, column in enumerate(table.references)}
-    shown = [f"{_shown(table, column, joins)} AS {_quoted(column)}" for column in table.columns]
+    shown = [f"{_shown(table, column, joins)} AS {quoted(column)}" for column in table.columns]
     sources = [
-        f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{_quoted(column)}"
+        f"LEFT JOIN {_places(name)} AS {joins[column]} ON {joins[column]}.id = own.{quoted(column)}"
         for column, name in table.references.items()
     ]
+    ordered = ", ".join(_sorted(table, column, joins) for column in table.order) or "1"
+    if table.place:
+        shown.insert(0, f"row_number() OVER (ORDER BY {ordered}) AS {quoted(table.place)}")
     return f"""
-        SELECT row_number() OVER (ORDER BY own.id) AS id, {", ".join(shown)}
-          FROM {_journal() if table.is_journal else _quoted(table.name)} AS own {" ".join(sources)}
-         WHERE own.organization_id = %(organization_id)s ORDER BY own.id"""
+        SELECT {", ".join(shown)}
+          FROM {_journal(table) if table.is_journal else table.sql} AS own {" ".join(sources)}
+         WHERE own.organization_id = %(organization_id)s ORDER BY {ordered}"""
+
+
+def _sorted(table: Table, column: str, joins: Mapping[str, str]) -> str:
+    """What rows are put in order by: places, and values as texts, which are the same wherever they are."""
+    if column in joins:
+        return f"{joins[column]}.place"
+    return f"own.{quoted(column)}" if column == table.key else f'own.{quoted(column)}::text COLLATE "C"'
 
 
 def _shown(table: Table, column: str, joins: Mapping[str, str]) -> str:
     if column in joins:
         return f"{joins[column]}.place"
-    return _SUBJECT if table.is_journal and column == "subject_id" else f"own.{_quoted(column)}"
+    if table.is_journal and column == "subject_id":
+        return _SUBJECT
+    return f"own.{quoted(column)}{'::text' if column in table.texts else ''}"
 
 
-def _journal() -> str:
+def _journal(table: Table) -> str:
     joins, places = [], []
-    for number, (kind, name) in enumerate(SUBJECTS.items()):
+    for number, (kind, name) in enumerate(table.subjects.items()):
         joins.append(
             f"LEFT JOIN {_places(name)} AS s{number} ON s{number}.id = t.subject_id AND t.subject_type = '{kind}'"
         )
@@ -114,11 +149,7 @@ def _journal() -> str:
 
 
 def _places(name: str) -> str:
-    return f'"{name}_places"'
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return alias(name, "places")
 
 
 def bound_organization() -> int:

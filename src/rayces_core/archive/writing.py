@@ -15,9 +15,11 @@ import psycopg2
 from rayces_core import clock
 from rayces_core._version import __version__
 from rayces_core.archive.files import whole_file
-from rayces_core.archive.layout import Table, layout
+from rayces_core.archive.layout import layout
 from rayces_core.archive.manifest import NAME, Manifest, OrganizationEntry, TableEntry, file_of
+from rayces_core.archive.settling import settled
 from rayces_core.archive.snapshot import batches, bound_organization, combined, joined, organization
+from rayces_core.archive.tables import Table
 from rayces_core.credits import verify
 from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError
@@ -55,12 +57,14 @@ def write(path: str | os.PathLike[str], *, progress: Progress | None = None) -> 
 
     Raises:
         TenantNotSetError: no tenant is bound. TransactionFailedError: a unit of work is open, which may see the rows of
-            several moments. ArchiveError: a row is too large. OSError: the file cannot be written.
+            several moments. ArchiveError: a row is too large, or a table of the host's cannot be archived.
+        OSError: the file cannot be written.
     """
     bound_organization()
     migration = last_migration()
     with (
         current().engine.atomic("REPEATABLE READ"),
+        settled(),
         whole_file(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
@@ -125,7 +129,7 @@ def _check_size(table: Table, lines: list[str]) -> None:
 
 def _count(table: Table) -> int:
     counted: Any = current().engine.execute_sql(
-        f'SELECT count(*) FROM "{table.name}" WHERE organization_id = %s', (bound_organization(),)
+        f"SELECT count(*) FROM {table.sql} WHERE organization_id = %s", (bound_organization(),)
     )
     return int(counted.fetchone()[0])
 

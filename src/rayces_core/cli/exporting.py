@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from rayces_core.cli.host_models import models_option
 from rayces_core.cli.options import Settings, database_options
 from rayces_core.cli.progress import json_option, quiet_option, tenant_option, ticking
 from rayces_core.cli.records import RecordsGroup
@@ -84,6 +85,7 @@ Examples:
 @click.option("--utc", is_flag=True, help="Moments in UTC instead of the organization's time zone.")
 @quiet_option
 @json_option
+@models_option
 @database_options
 @click.pass_obj
 def records(
@@ -102,7 +104,8 @@ def records(
 ) -> None:
     """Export the rows of one type to FILE; - is stdout.
 
-    RECORD is users, professionals, students, appointments, credits, posts, likes, transitions or organizations.
+    RECORD is users, professionals, students, appointments, credits, posts, likes, transitions or organizations, or a
+    type that a module of --models registers.
     FILE takes its place when it is complete, and only its owner may read it.
     """
     from rayces_core.exporting import export as export_rows
@@ -181,6 +184,7 @@ def _refuse_binary_on_a_terminal(file: str, kind: str | None) -> None:
 @tenant_option
 @quiet_option
 @json_option
+@models_option
 @database_options
 @click.pass_obj
 def tenant(settings: Settings, file: str, tenant: str, quiet: bool, as_json: bool) -> None:
@@ -206,6 +210,7 @@ def tenant(settings: Settings, file: str, tenant: str, quiet: bool, as_json: boo
 @click.argument("file")
 @tenant_option
 @json_option
+@models_option
 @database_options
 @click.pass_obj
 def person(settings: Settings, email: str, file: str, tenant: str, as_json: bool) -> None:

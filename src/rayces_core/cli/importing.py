@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from rayces_core.cli.first_run import can_ask, remembered
+from rayces_core.cli.host_models import models_option
 from rayces_core.cli.options import Settings, database_options, debug_option
 from rayces_core.cli.progress import echo_json, json_option, quiet_option, tenant_option
 from rayces_core.cli.records import RecordsGroup
@@ -105,6 +106,7 @@ Examples:
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing on a terminal.")
 @quiet_option
 @json_option
+@models_option
 @database_options
 @click.pass_obj
 def records(
@@ -359,6 +361,7 @@ Examples:
 @click.argument("file", default="-")
 @click.option("--format", "kind", type=click.Choice(["csv", "xlsx"]), help="Default: by the file's ending, else csv.")
 @click.option("--language", type=click.Choice(["en", "es"]), default="en", help="Of the headers; default: en.")
+@models_option
 @debug_option
 def template(record: str, file: str, kind: str | None, language: str) -> None:
     """Write an example file for RECORD, which passes the check as it is; without FILE to stdout."""

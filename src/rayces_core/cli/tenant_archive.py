@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import click
 
+from rayces_core.cli.host_models import models_option
 from rayces_core.cli.options import Settings, database_options
 from rayces_core.cli.progress import echo_json, json_option, quiet_option, ticking
 
@@ -21,6 +22,7 @@ Examples:
 @click.option("--subdomain", metavar="NAME", help="Of the organization that gets the rows; default: the archive's own.")
 @quiet_option
 @json_option
+@models_option
 @database_options
 @click.pass_obj
 def tenant_import(settings: Settings, file: str, subdomain: str | None, quiet: bool, as_json: bool) -> None:

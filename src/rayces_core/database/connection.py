@@ -81,6 +81,8 @@ class TenantConnection(PlainConnection):
         """Take up the role and the rest of the session, where it may have any."""
         self.footing = footing
         settings = "SET TIME ZONE 'UTC'; " if self.get_parameter_status("TimeZone") not in ("UTC", "Etc/UTC") else ""
+        if not (self.get_parameter_status("DateStyle") or "ISO").startswith("ISO"):  # psycopg2 saw to it only once
+            settings += "SET DateStyle TO 'ISO'; "
         if footing.is_direct:
             settings += f'SET search_path TO {footing.search_path}; SET ROLE "{footing.role}"; '
             if footing.idle_limit_ms is not None:

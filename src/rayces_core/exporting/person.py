@@ -13,9 +13,10 @@ from typing import IO, Final
 
 from rayces_core import clock
 from rayces_core.archive.files import whole_file
-from rayces_core.archive.layout import JOURNAL, SUBJECTS, layout
+from rayces_core.archive.layout import JOURNAL, layout
 from rayces_core.archive.snapshot import bound_organization, organization
 from rayces_core.archive.streaming import stream
+from rayces_core.archive.tables import Table, literal, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models import User
@@ -65,7 +66,7 @@ def _id_of(user: User | str) -> int:
 
 def _write(file: IO[bytes], sql: str, user_id: int) -> int:
     done = 0
-    for rows in stream(sql, {"organization_id": bound_organization(), "user_id": user_id, "secrets": list(SECRETS)}):
+    for rows in stream(sql, {"organization_id": bound_organization(), "user_id": user_id}):
         for (line,) in rows:
             file.write(b",\n  " if done else b"\n  ")
             file.write(line.encode())
@@ -74,22 +75,25 @@ def _write(file: IO[bytes], sql: str, user_id: int) -> int:
 
 
 def _queries() -> dict[str, str]:
-    references = {table.name: table.references for table in layout()}
-    conditions = {name: _about(name, references[name], "t") for name in references}
-    conditions[JOURNAL] += f" OR {_journal_of(references)}"
-    return {name: _select(name, condition) for name, condition in conditions.items()}
+    tables = {table.name: table for table in layout()}
+    conditions = {name: _about(table, "t") for name, table in tables.items()}
+    conditions[JOURNAL] += f" OR {_journal_of(tables)}"
+    return {name: _select(tables[name], condition) for name, condition in conditions.items()}
 
 
-def _select(table: str, condition: str) -> str:
+def _select(table: Table, condition: str) -> str:
     own = f"t.organization_id = %(organization_id)s AND ({condition})"
-    return f'SELECT (to_jsonb(t) - %(secrets)s::text[])::text FROM "{table}" AS t WHERE {own} ORDER BY t.id'
+    order = ", ".join(f"t.{quoted(column)}" for column in table.order) or "1"
+    hidden = "".join(f" - {literal(column)}" for column in (*SECRETS, *table.hidden))
+    return f"SELECT (to_jsonb(t){hidden})::text FROM {table.sql} AS t WHERE {own} ORDER BY {order}"
 
 
-def _about(name: str, references: Mapping[str, str], row: str) -> str:
+def _about(table: Table, row: str) -> str:
     """The condition that a row of the table is about the user."""
-    conditions = [f"{row}.{column} = %(user_id)s" for column, target in references.items() if target == "users"]
-    conditions += [f"{row}.{column} IN ({_STUDENTS})" for column, target in references.items() if target == "students"]
-    if name == "users":
+    named = [(f"{row}.{quoted(column)}", target) for column, target in table.references.items()]
+    conditions = [f"{column} = %(user_id)s" for column, target in named if target == "users"]
+    conditions += [f"{column} IN ({_STUDENTS})" for column, target in named if target == "students"]
+    if table.name == "users":
         conditions.append(f"{row}.id = %(user_id)s")
     return " OR ".join(conditions) or "false"
 
@@ -100,9 +104,11 @@ _STUDENTS: Final = (
 )
 
 
-def _journal_of(references: Mapping[str, Mapping[str, str]]) -> str:
-    return " OR ".join(
-        f"(t.subject_type = '{kind}' AND t.subject_id IN (SELECT s.id FROM \"{name}\" AS s "
-        f"WHERE s.organization_id = %(organization_id)s AND ({_about(name, references[name], 's')})))"
-        for kind, name in SUBJECTS.items()
-    )
+def _journal_of(tables: Mapping[str, Table]) -> str:
+    conditions = []
+    for kind, name in tables[JOURNAL].subjects.items():
+        subject = tables[name]
+        about = f"s.organization_id = %(organization_id)s AND ({_about(subject, 's')})"
+        ids = f"SELECT s.{quoted(subject.key or 'id')} FROM {subject.sql} AS s WHERE {about}"
+        conditions.append(f"(t.subject_type = '{kind}' AND t.subject_id IN ({ids}))")
+    return " OR ".join(conditions)

@@ -54,7 +54,7 @@ class Record:
 
     Attributes:
         joins: SQL that brings the rows referred to. when: the column that a time span is about. state, people: the
-            columns that `state` and `user` are looked for in.
+            columns that `state` and `user` are looked for in. table_sql: the table where its name has to be quoted.
     """
 
     name: str
@@ -64,11 +64,19 @@ class Record:
     when: str = "created_at"
     state: str | None = None
     people: tuple[str, ...] = ()
+    table_sql: str = ""
 
     @property
     def table(self) -> str:
-        """The table of its rows."""
-        return str(self.model._meta.table_name)
+        """The table of its rows, as SQL."""
+        return self.table_sql or str(self.model._meta.table_name)
+
+
+def add(record: Record) -> None:
+    """Have a record type of a host's be one of them; one of the same model is replaced."""
+    for name in [name for name, each in RECORDS.items() if each.model is record.model]:
+        del RECORDS[name]
+    RECORDS[record.name] = record
 
 
 def record_of(wanted: object) -> Record:
@@ -282,4 +290,5 @@ _ALL: Final = (
         ),
     ),
 )
-RECORDS: Final = {record.name: record for record in _ALL}
+OURS: Final = {record.name: record for record in _ALL}
+RECORDS: Final = dict(OURS)

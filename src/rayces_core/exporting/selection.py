@@ -129,6 +129,8 @@ def _span(
     made = []
     for sign, name, bound in ((">=", "start", start), ("<", "end", end)):
         if bound is not None:
+            if not record.when:
+                raise InvalidDataError(name, bound, f"{record.name} have no moment that they are about; leave it out")
             # A day is the organization's; the last one counts whole.
             values[name] = _moment_of(bound, zone, days=1 if name == "end" else 0)
             made.append(f"{_quoted(record.when)} {sign} %({name})s")

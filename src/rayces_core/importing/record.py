@@ -50,6 +50,7 @@ class Record:
         updating: names in `resolved` that an update writes; empty where there is no update. emptied: name in
             `resolved` → what the table has where nothing is said, for the columns that may be emptied.
         locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
+        table_sql: the table where its name has to be quoted or has a schema.
         conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
             other, given the staging; it is asked last, when it is known which rows are left out.
     """
@@ -85,12 +86,12 @@ class Record:
     among_themselves: Callable[[Any], None] | None = None
     writer: Callable[[dict[str, Any]], None] | None = None
     after_commit: Callable[[], object] | None = None
+    table_sql: str = ""
 
     @property
     def table(self) -> str:
-        """The table that the rows go to."""
-        name: str = self.model._meta.table_name
-        return name
+        """The table that the rows go to, as SQL."""
+        return self.table_sql or str(self.model._meta.table_name)
 
     @property
     def owner(self) -> str:

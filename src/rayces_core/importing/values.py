@@ -30,6 +30,7 @@ __all__ = [
     "country",
     "currency",
     "date",
+    "decimal",
     "document",
     "email",
     "fold",
@@ -50,6 +51,7 @@ _SHOWN: Final = Context(prec=15)
 _COMPUTED_BELOW: Final = 10**9  # six decimals at least are shown of these, so that no cent is rounded away
 _ENCLOSED: Final = re.compile(r"(?:[^<>@,;]*\s|\"[^<>@\"]*\"\s*)?<\s*([^<>\s]+)\s*>")
 _NUMBER: Final = re.compile(r"[+-]?[0-9][0-9., ']*")
+_EITHER: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _SIGNS: Final = ("US$", "U$S", "AR$", "R$", "$", "€", "£")
 _CODE: Final = re.compile(r"([A-Z]{3})?\s*(.*?)\s*([A-Z]{3})?", re.DOTALL)
 
@@ -120,6 +122,18 @@ def _as_shown(amount: Decimal) -> Decimal:
     if len(amount.as_tuple().digits) > _SHOWN.prec and abs(amount) < _COMPUTED_BELOW:
         return _SHOWN.plus(amount)
     return amount
+
+
+def decimal(value: Any, reading: Reading) -> Decimal:
+    """Give a number with as many decimals as it has; "1.234,50" is 1234.50, and "1.234" is refused: it may be two."""
+    if isinstance(value, str) and reading.decimal_comma is None:
+        written = text(value, reading)
+        if _EITHER.fullmatch(written):
+            plain = written.replace(",", ".")
+            raise ValueError(
+                f"{written!r:.60} may have thousands or three decimals; write {plain}0, or without the mark"
+            )
+    return _as_shown(_decimal(value, reading))
 
 
 def _without_currency(value: Any, reading: Reading) -> Any:

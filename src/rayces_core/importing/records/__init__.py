@@ -14,7 +14,7 @@ from rayces_core.importing.records.social import LIKES, POSTS
 from rayces_core.importing.records.students import STUDENTS
 from rayces_core.importing.records.users import USERS
 
-__all__ = ["RECORDS", "Record", "record_of"]
+__all__ = ["RECORDS", "Record", "add", "record_of"]
 
 # In the order in which they can follow each other: each refers to those before it only.
 RECORDS: Final = {
@@ -22,6 +22,13 @@ RECORDS: Final = {
     for record in (ORGANIZATIONS, USERS, PROFESSIONALS, STUDENTS, APPOINTMENTS, CREDITS, POSTS, LIKES)
 }
 _BY_MODEL: Final[dict[Any, Record]] = {record.model: record for record in RECORDS.values()}
+
+
+def add(record: Record) -> None:
+    """Have a record type of a host's be one of them; one of the same model is replaced."""
+    for name in [name for name, each in RECORDS.items() if each.model is record.model]:
+        del RECORDS[name]
+    RECORDS[record.name] = _BY_MODEL[record.model] = record
 
 
 def record_of(what: object) -> Record:
