@@ -127,3 +127,33 @@ def small_template(rails_template: Callable[..., str]) -> str:
 def small(small_template: str, copy_of_rails: Callable[[str], Rails]) -> Rails:
     """Two organizations with a handful of rows each."""
     return copy_of_rails(small_template)
+
+
+class Stopped(Exception):
+    """An adoption is stopped here."""
+
+
+def begin(rails: Rails) -> None:
+    """Begin an adoption, and stop before its one transaction: this library's tables are there, empty."""
+
+    def stop(_: object) -> None:
+        raise Stopped
+
+    adoption = rails.adoption(url=rails.owner_url, choices={"roles": "rails"})
+    adoption._exchange = stop  # type: ignore[method-assign,assignment]
+    with pytest.raises(Stopped):
+        adoption.run()
+
+
+@pytest.fixture(scope="session")
+def begun_template(rails_template: Callable[..., str]) -> str:
+    """Two organizations with a handful of rows each, whose adoption goes on with the exchange of the tables."""
+    from .dirt import FEW
+
+    return rails_template(SCHEMA + FEW, begin)
+
+
+@pytest.fixture
+def begun(begun_template: str, copy_of_rails: Callable[[str], Rails]) -> Rails:
+    """Two organizations with a handful of rows each, whose adoption goes on with the exchange of the tables."""
+    return copy_of_rails(begun_template)

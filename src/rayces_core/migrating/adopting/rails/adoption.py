@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import peewee
+import psycopg2
 from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError
@@ -31,7 +33,7 @@ from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.myhub import ADOPTED, ADOPTING, FINISHED, RECORD, SET_ASIDE
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.runner import Runner
-from rayces_core.migrations.retry import retrying
+from rayces_core.migrations.retry import RETRYABLE, retrying, sqlstate
 from rayces_core.migrations.session import Progress, connected, quote_identifier, single_runner
 from rayces_core.migrations.steps import Migrator
 
@@ -119,7 +121,8 @@ class RailsAdoption:
             if record.stage == ADOPTED:
                 return self._outcome(ADOPTED)
             done = self._make_ours()
-            copied, told = retrying(lambda _: self._exchange(record), "adopting", self.database.retry_seconds)
+            with _explained("adopting"):
+                copied, told = retrying(lambda _: self._exchange(record), "adopting", self.database.retry_seconds)
             return self._outcome(ADOPTED, done, copied, told)
 
     def finish(self) -> RailsOutcome:
@@ -154,7 +157,8 @@ class RailsAdoption:
             facts = self._facts()
             if record.stage == ADOPTED:
                 self._refuse_losses(facts, yes=yes)
-                retrying(lambda _: self._bring_back(record, facts), "going back", self.database.retry_seconds)
+                with _explained("going back"):
+                    retrying(lambda _: self._bring_back(record, facts), "going back", self.database.retry_seconds)
             self._forget()
             return RailsOutcome(None, None, (), {}, self._unlike(facts))
 
@@ -192,6 +196,7 @@ class RailsAdoption:
             self._remember()
         else:
             memory.change(self.database, stage=ADOPTING, choices=self.choices)
+            self._look_again()
         return self._known()
 
     def _remember(self) -> None:
@@ -202,6 +207,12 @@ class RailsAdoption:
             self.database.command(f"ALTER TABLE {RECORD} ADD COLUMN rails jsonb")
             self.database.command(f"COMMENT ON TABLE {RECORD} IS 'rayces: shared'")  # its stage is for everybody
             self._note({"catalogue": was})
+
+    def _look_again(self) -> None:
+        """The old application may have changed its tables since the adoption was begun."""
+        was = set(self._facts()["catalogue"])
+        now = [line for line in fingerprint(self.database) if RECORD not in line and SET_ASIDE not in line]
+        self._note({"catalogue": [line for line in now if line in was or not line.startswith("extension ")]})
 
     def _note(self, facts: dict[str, Any]) -> None:
         self.database.execute_sql(
@@ -238,12 +249,11 @@ class RailsAdoption:
         return [*shape, *recognition.unlike(old), *rows, *notes, _told(counts, time.monotonic() - started)]
 
     def _make_ours(self) -> list[str]:
-        """This library's tables, empty, in a schema of their own that nobody else knows."""
-        self.database.command(f"DROP SCHEMA IF EXISTS {moving.STAGING} CASCADE")
+        """The tables of this library, empty, in a schema of their own that nobody else knows."""
         extension = Migrator(self.database)
         read_directory(None)[_EXTENSION - 1].load().migrate(extension, self.database)
         extension()
-        self.database.command(f"CREATE SCHEMA {moving.STAGING}")
+        self.database.command(f"CREATE SCHEMA IF NOT EXISTS {moving.STAGING}")
         return Runner(self._staging_url(), **self._options).up()  # type: ignore[arg-type]
 
     def _staging_url(self) -> str:
@@ -348,6 +358,15 @@ class RailsAdoption:
         return RailsOutcome(
             stage, None, tuple(done), counts, (), tuple(key for (key,) in rows), copied or {}, tuple(told)
         )
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (peewee.PeeweeException, psycopg2.Error) as error:
+        where = "\nAnother session was in the way; try again once it is done." if sqlstate(error) in RETRYABLE else ""
+        raise MigrationError(f"{what}: {str(error).strip()}{where}\nNothing was changed.") from error
 
 
 def _grants(roles: Sequence[str]) -> list[str]:

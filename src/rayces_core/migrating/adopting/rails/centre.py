@@ -60,7 +60,7 @@ def professionals(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                (schedule -> 1)::boolean OR (blocked -> 1)::boolean AS lost, length, buffer, price,
                least(greatest(coalesce(length, 60), 15), 480)::integer AS session_duration_minutes,
                least(greatest(coalesce(buffer, 15), 0), 1440)::integer AS buffer_minutes, active, accepts_new_clients,
-               greatest(price, 0)::integer AS session_price_cents, told_currency,
+               (CASE WHEN price < 0 THEN 0 ELSE price END)::integer AS session_price_cents, told_currency,
                CASE WHEN told_currency ~ '^[A-Z]{{3}}$' THEN told_currency ELSE '{DEFAULT_CURRENCY}' END AS currency,
                created_at, updated_at,
                coalesce(gone, CASE WHEN row_number() OVER (PARTITION BY gone, user_id ORDER BY id) > 1

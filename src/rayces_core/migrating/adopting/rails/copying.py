@@ -145,10 +145,12 @@ def copy(database: MigrationDatabase, old: Old, new: str) -> dict[str, int]:
     """Copy what was planned into the tables of schema `new` (as SQL); gives table → rows copied."""
     for table in TABLES:
         _set_sequence(database, old, new, table)
-    copied = {table: _copied(database, old, new, table) for table in COPIED}
-    if database.one("SELECT to_regclass('pg_temp.plan_profiles') IS NOT NULL"):
-        _set_sequence(database, old, new, "professionals")
-        database.command(_PROFILES.format(new=new))
+    copied = {}
+    for table in COPIED:
+        copied[table] = _copied(database, old, new, table)
+        # Appointments refer to profiles, so those that are made come before them.
+        if table == "professionals" and database.one("SELECT to_regclass('pg_temp.plan_profiles') IS NOT NULL"):
+            database.command(_PROFILES.format(new=new))
     carried = [quote_identifier(name) for name, _ in old.carried("credit_transactions")]
     facts = {
         "new": new,

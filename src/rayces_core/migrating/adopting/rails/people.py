@@ -71,8 +71,8 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         )
         SELECT id, coalesce(nullif(btrim(name), ''), 'Organization ' || id) AS name, btrim(name) AS told_name,
                base || CASE WHEN place > 1 THEN '-' || id ELSE '' END AS subdomain, given,
-               CASE WHEN EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = zone)
-                    THEN zone ELSE '{DEFAULT_ZONE}' END AS time_zone, told_zone, zone AS meant_zone,
+               CASE WHEN coalesce(zone, '{DEFAULT_ZONE}') = '{DEFAULT_ZONE}' THEN '{DEFAULT_ZONE}'
+                    WHEN zone IN (SELECT name FROM pg_timezone_names) THEN zone ELSE '{DEFAULT_ZONE}' END AS time_zone, told_zone, zone AS meant_zone,
                CASE WHEN told_currency ~ '^[A-Z]{{3}}$' THEN told_currency ELSE '{DEFAULT_CURRENCY}' END AS currency,
                told_currency, shaped -> 0 AS settings, (shaped -> 1)::boolean AS lost,
                active, email, phone, address, created_at, updated_at, NULL::text AS gone, NULL::text AS why
