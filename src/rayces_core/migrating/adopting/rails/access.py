@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rayces_core.migrating.adopting.privileges import taking_back
 from rayces_core.migrating.adopting.rails.moving import BEFORE
 from rayces_core.migrating.adopting.rails.old import TABLES, Old
-from rayces_core.migrating.adopting.rails.people import ROLES, role_number
+from rayces_core.migrating.adopting.rails.people import AS_GIVEN, ROLES, normal, role_number
 from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -29,6 +29,7 @@ GRANTS = {
     "credit_transactions": "SELECT",
 }
 # What the old application finds in its users, where our type is another one.
+_ADDRESS = "CASE WHEN masklen(u.{0}) = CASE family(u.{0}) WHEN 4 THEN 32 ELSE 128 END THEN host(u.{0}) ELSE u.{0}::text END"
 _AS_BEFORE = {
     "timestamp without time zone": "(u.{0} AT TIME ZONE 'UTC')::{1}",
     "character varying": "u.{0}::text::{1}",
@@ -39,7 +40,7 @@ _AS_OURS = {
         ("current_sign_in_at", "last_sign_in_at", "created_at", "updated_at"), "NEW.{0} AT TIME ZONE 'UTC'"
     ),
     **dict.fromkeys(("current_sign_in_ip", "last_sign_in_ip"), "nullif(NEW.{0}, '')::inet"),
-    "email": f"coalesce(nullif(lower(btrim(NEW.email)), ''), gen_random_uuid() || '@{PLACEHOLDER_HOST}')",
+    "email": f"coalesce(nullif({normal('NEW.email')}, ''), gen_random_uuid() || '@{PLACEHOLDER_HOST}')",
     "sign_in_count": "coalesce(NEW.sign_in_count, 0)",
 }
 
@@ -55,9 +56,9 @@ def letting_in(
     named = ", ".join(quote_identifier(role) for role in roles)
     for table, granted in GRANTS.items():
         yield f"GRANT {granted} ON {home}.{table} TO {named}"
-        only = "FOR SELECT " if granted == "SELECT" else ""
-        check = "" if only else " WITH CHECK (true)"
-        yield f"CREATE POLICY {POLICY} ON {home}.{table} {only}TO {named} USING (true){check}"
+        # The owner of a table needs no right to write it, and without a policy would believe that it had.
+        writes = "false" if granted == "SELECT" else "true"
+        yield f"CREATE POLICY {POLICY} ON {home}.{table} TO {named} USING (true) WITH CHECK ({writes})"
     admin = quote_identifier(database.admin_role)
     yield f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {admin}"
     yield f"SET LOCAL ROLE {admin}"
@@ -81,7 +82,7 @@ def shutting_out(database: MigrationDatabase, roles: Sequence[str]) -> Iterator[
 
 
 def _view(home: str, old: Old, choices: Mapping[str, str]) -> Iterator[str]:
-    columns = [name for name in old.columns["users"] if name != "id"]
+    columns = [name for name in old.columns["users"] if name not in ("id", AS_GIVEN)]
     shown = ["u.id", *(f"{_shown(old, name, choices)} AS {quote_identifier(name)}" for name in columns)]
     yield f"CREATE VIEW {SCHEMA}.users AS SELECT {', '.join(shown)} FROM {home}.users AS u"
     for name in columns:
@@ -89,6 +90,7 @@ def _view(home: str, old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         if default and "nextval" not in default:
             yield f"ALTER VIEW {SCHEMA}.users ALTER COLUMN {quote_identifier(name)} SET DEFAULT {default}"
     pairs = {quote_identifier(name): _stored(name, choices) for name in columns}
+    pairs[AS_GIVEN] = f"nullif(NEW.email, {normal('NEW.email')})"
     changes = ", ".join(f"{name} = {value}" for name, value in pairs.items() if name != '"organization_id"')
     yield f"""
         CREATE FUNCTION {SCHEMA}.write_user() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -119,6 +121,11 @@ def _shown(old: Old, name: str, choices: Mapping[str, str]) -> str:
     column = old.columns["users"][name]
     if name == "role":
         return f"({_as_theirs(choices)})::{column.type}"
+    if name == "email":
+        spelled = f"CASE WHEN {normal(f'u.{AS_GIVEN}')} = u.email THEN u.{AS_GIVEN} ELSE u.email END"
+        return f"({spelled})::{column.type}"
+    if name in ("current_sign_in_ip", "last_sign_in_ip"):
+        return f"({_ADDRESS.format(name)})::{column.type}"
     if (("users", name) in old.used) and column.kind in _AS_BEFORE:
         return _AS_BEFORE[column.kind].format(quote_identifier(name), column.type)
     return f"u.{quote_identifier(name)}"

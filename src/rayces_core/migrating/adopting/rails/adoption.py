@@ -25,6 +25,7 @@ from rayces_core.migrating.adopting.finding import Finding, Report, answered, ch
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
+from rayces_core.migrating.adopting.rails.people import AS_GIVEN
 from rayces_core.migrating.adopting.rails.written import digests, written_since
 from rayces_core.migrating.adopting.record import Before, Record
 from rayces_core.migrating.catalogue import fingerprint
@@ -138,6 +139,7 @@ class RailsAdoption:
             with self.database.atomic():
                 for statement in access.shutting_out(self.database, record.old_roles):
                     self.database.command(statement)
+                self.database.command(f"ALTER TABLE users DROP COLUMN IF EXISTS {AS_GIVEN}")
                 memory.change(self.database, stage=FINISHED)
             return self._outcome(FINISHED)
 
@@ -297,7 +299,8 @@ class RailsAdoption:
 
     def _carry(self, old: Old, staging: str) -> list[str]:
         """Columns that this library has no use for are made, so that their values come along."""
-        lines = []
+        self.database.command(f"ALTER TABLE {staging}.users ADD COLUMN {AS_GIVEN} character varying")
+        lines = [f"column users.{AS_GIVEN} character varying"]
         for table in TABLES:
             for name, column in old.carried(table):
                 default = column.default if column.default and "nextval" not in column.default else None

@@ -32,7 +32,7 @@ COPIED: dict[str, tuple[str, ...]] = {
         *("name", "subdomain", "time_zone", "currency", "settings", "active", "email", "phone", "address", *_STAMPS),
     ),
     "users": (
-        *("email", "uid", "provider", "role", "first_name", "last_name", "phone", "jti", "sign_in_count"),
+        *("email", people.AS_GIVEN, "uid", "provider", "role", "first_name", "last_name", "phone", "jti", "sign_in_count"),
         *("current_sign_in_at", "last_sign_in_at", "current_sign_in_ip", "last_sign_in_ip", *_STAMPS),
     ),
     "posts": ("user_id", "content", *_STAMPS),

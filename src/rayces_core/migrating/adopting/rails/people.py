@@ -31,6 +31,15 @@ _RAILS_ZONES = {
 ROLES = {0: 3, 1: 1, 2: 2, 3: 0}
 
 
+# How an address was spelled, until `--finish`; the old application is shown it.
+AS_GIVEN = "email_as_given"
+
+
+def normal(address: str) -> str:
+    """The expression for an address in its normal form."""
+    return f"lower(btrim({address}))"
+
+
 def stamps(old: Old, table: str) -> str:
     """created_at and updated_at."""
     made, changed = old.take(table, "created_at", "moment"), old.take(table, "updated_at", "moment")
@@ -57,7 +66,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
             SELECT o.id, {old.take(table, "name")} AS name, {old.take(table, "subdomain")} AS given,
                    CASE jsonb_typeof({settings}) WHEN 'object' THEN {settings} ELSE '{{}}' END AS s,
                    pg_temp.rayces_settings({settings}) AS shaped, {active} AS active,
-                   nullif(lower(btrim({old.take(table, "email")})), '') AS email, {old.take(table, "phone")} AS phone,
+                   nullif({normal(old.take(table, 'email'))}, '') AS email, {old.take(table, "phone")} AS phone,
                    {old.take(table, "address")} AS address, {stamps(old, table)},
                    coalesce(nullif(left(btrim(regexp_replace(lower(btrim({old.take(table, "subdomain")})),
                        '[^a-z0-9]+', '-', 'g'), '-'), 50), ''), 'organization-' || o.id) AS base
@@ -109,7 +118,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         if choices.get("missing-organization") == "new"
         else own
     )
-    address = f"lower(btrim({email}))"
+    address = normal(email)
     current, last = old.take(table, "current_sign_in_ip"), old.take(table, "last_sign_in_ip")
     yield f"""
         CREATE TEMP TABLE plan_users ON COMMIT DROP AS
@@ -130,7 +139,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                    row_number() OVER (PARTITION BY organization_id, jti ORDER BY id) AS token
               FROM told
         )
-        SELECT id, organization_id, given, CASE WHEN place = 1 THEN address ELSE
+        SELECT id, organization_id, given, CASE WHEN given <> address THEN given END AS {AS_GIVEN}, CASE WHEN place = 1 THEN address ELSE
                    regexp_replace(address, '@[^@]*$', '') || '+' || id || coalesce(substring(address FROM '@[^@]*$'), '')
                END AS email, place, uid, provider, coalesce(role, 0)::smallint AS role, role AS told_role,
                first_name, last_name, phone,
