@@ -14,6 +14,7 @@ from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
     from rayces_core.migrating.adopting import Adoption, Finding, Outcome, Report
+    from rayces_core.migrating.adopting.rails import RailsAdoption
 
 _COLOURS = {"refusal": "bold red", "choice": "yellow", "note": "dim"}
 
@@ -46,17 +47,17 @@ def adopt(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Make the database of a running MyHub one organization of this library.
+    """Make the database of a running MyHub one organization of this library, that of a Rails rayces several.
 
     The old application goes on, unchanged, until --finish. What was stopped is gone on with by the same command.
 
     The exit code is 1 when a finding stands in the way; nothing was changed then.
     """
     _refuse_mixture(only_report, finish, undo, yes=yes, begins=bool(name or subdomain or old_roles or fixes))
-    if not (finish or undo or only_report) and not (name and subdomain):
-        raise click.UsageError("give --organization-name and --subdomain")
     choices = dict(_pair(fix) for fix in fixes)
     with _shown(settings, name, subdomain, old_roles, choices) as adoption:
+        if adoption.needs_name and not (finish or undo or only_report) and not (name and subdomain):
+            raise click.UsageError("give --organization-name and --subdomain")
         report = None if finish or undo else adoption.report()
         outcome = None
         if report is None:
@@ -96,11 +97,11 @@ def _shown(
     subdomain: str | None,
     old_roles: tuple[str, ...],
     choices: dict[str, str],
-) -> Iterator[Adoption]:
-    from rayces_core.migrating.adopting import Adoption
+) -> Iterator[Adoption | RailsAdoption]:
+    from rayces_core.migrating.adopting.choosing import adoption_of
 
     with progress_shown(settings, "adopting") as (database, on_step, on_progress):
-        yield Adoption(
+        yield adoption_of(
             database.admin_url,
             name=name,
             subdomain=subdomain,
@@ -135,7 +136,9 @@ def _tell(outcome: Outcome, findings: tuple[Finding, ...] = (), *, as_json: bool
 
 
 def _words(outcome: Outcome) -> Iterator[str]:
-    if outcome.stage == "adopted":
+    if outcome.words:
+        yield from outcome.words
+    elif outcome.stage == "adopted":
         yield f"MyHub is organization {outcome.organization_id} now; the old application may go on"
         yield "once it is gone: rayces migrate adopt --finish"
     elif outcome.stage == "finished":

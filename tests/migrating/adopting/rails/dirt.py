@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004 - what goes in and what comes out stand in one line
 """Two organizations with a handful of rows, and what makes them dirty."""
 
 from __future__ import annotations

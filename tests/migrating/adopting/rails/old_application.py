@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - statements as they are sent
 """The statements of the old application, as Active Record writes them, and what becomes of each."""
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         f"""UPDATE "students" SET "admission_state" = 'enrolled', "updated_at" = {NOW} WHERE "students"."id" = 1""",
         WORKS,
     ),
-    "professional, changed": ("UPDATE \"professionals\" SET \"weekly_schedule\" = '{}' WHERE \"user_id\" = 7", WORKS),
+    "professional, changed": ('UPDATE "professionals" SET "weekly_schedule" = \'{}\' WHERE "user_id" = 7', WORKS),
     "appointment, drafted": (
         f"""INSERT INTO "appointments" ("organization_id", "professional_id", "student_id", "client_id", "scheduled_at",
             "state", {STAMPED}) SELECT 2, 7, min(id), 40, '2032-01-01 10:00:00', 'draft', {NOW}, {NOW} FROM students
@@ -83,7 +84,7 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         WORKS,
     ),
     "appointment, held": (
-        "UPDATE \"appointments\" SET \"state\" = 'pre_confirmed' WHERE \"scheduled_at\" = '2032-01-01 10:00:00'",
+        'UPDATE "appointments" SET "state" = \'pre_confirmed\' WHERE "scheduled_at" = \'2032-01-01 10:00:00\'',
         RULE,
     ),
     "appointment, cancelled": (

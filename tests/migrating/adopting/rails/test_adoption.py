@@ -28,7 +28,7 @@ COUNTS = "SELECT {}".format(", ".join(f"(SELECT count(*) FROM {{0}}.{table})" fo
 
 def test_every_write_of_the_library_works_in_each_tenant(adopted: Rails) -> None:
     with Database.connect(adopted.url) as database:
-        assert {name: refused_writes(database, name) for name in TENANTS} == dict.fromkeys(TENANTS, {})
+        assert {name: refused_writes(database, name) for name in TENANTS} == {name: {} for name in TENANTS}
 
 
 def test_rows_keep_their_ids_and_organizations(adopted: Rails) -> None:
@@ -92,7 +92,7 @@ def test_after_the_finish_too(adopted: Rails, server_url: str) -> None:
 
 
 def test_a_balance_stays_what_was_shown(adopted: Rails) -> None:
-    """Every third even user's debit was never written, so an entry says what the balance says and the old ones do not."""
+    """Not of every debit there was an entry, so one says what the balance says and the old ones do not."""
     query = "SELECT id, user_id, balance FROM {}.credit_balances ORDER BY 1"
     assert adopted.sql(query.format("public")) == adopted.sql(query.format("rayces_before"))
 

@@ -1,4 +1,4 @@
-"""What the old application's statements still can do, before, during and after the adoption, and once it is finished."""
+"""What the old application can still do, before, during and after the adoption, and once it is finished."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def test_what_works_after_the_adoption_is_what_is_told(adopted: Rails, rails: Ra
         assert old.outcomes(session(adopted)) == {name: told for name, (_, told) in old.STATEMENTS.items()}
         return
     own = login()
-    rails.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {own}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {own}")
+    rails.sql(
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {own}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {own}"
+    )
     rails.adoption(old_roles=[own]).run()
     assert old.outcomes(session(rails, own)) == {name: told for name, (_, told) in old.STATEMENTS.items()}
     rails.sql(f"DROP OWNED BY {own}")

@@ -29,12 +29,14 @@ GRANTS = {
     "credit_transactions": "SELECT",
 }
 # What the old application finds in its users, where our type is another one.
-_ADDRESS = "CASE WHEN masklen(u.{0}) = CASE family(u.{0}) WHEN 4 THEN 32 ELSE 128 END THEN host(u.{0}) ELSE u.{0}::text END"
+_WHOLE = "masklen(u.{0}) = CASE family(u.{0}) WHEN 4 THEN 32 ELSE 128 END"
+_ADDRESS = f"CASE WHEN {_WHOLE} THEN host(u.{{0}}) ELSE u.{{0}}::text END"
 _AS_BEFORE = {
     "timestamp without time zone": "(u.{0} AT TIME ZONE 'UTC')::{1}",
     "character varying": "u.{0}::text::{1}",
     "text": "u.{0}::text",
 }
+_MOMENTS = ("current_sign_in_at", "last_sign_in_at", "created_at", "updated_at")
 _AS_OURS = {
     **dict.fromkeys(
         ("current_sign_in_at", "last_sign_in_at", "created_at", "updated_at"), "NEW.{0} AT TIME ZONE 'UTC'"
@@ -43,6 +45,11 @@ _AS_OURS = {
     "email": f"coalesce(nullif({normal('NEW.email')}, ''), gen_random_uuid() || '@{PLACEHOLDER_HOST}')",
     "sign_in_count": "coalesce(NEW.sign_in_count, 0)",
 }
+
+
+def search_path(schema: str) -> str:
+    """Where the old application finds its users as before, then our tables, then those of its own that went aside."""
+    return f"{SCHEMA},{schema},{BEFORE}"
 
 
 def letting_in(
@@ -63,7 +70,8 @@ def letting_in(
     yield f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {admin}"
     yield f"SET LOCAL ROLE {admin}"
     yield from _view(home, old, choices)
-    yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {named}; GRANT SELECT, INSERT, UPDATE, DELETE ON {SCHEMA}.users TO {named}"
+    yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {named}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {SCHEMA}.users TO {named}"
     yield "RESET ROLE"
     yield f"GRANT USAGE ON SCHEMA {BEFORE} TO {named}"
 
@@ -102,7 +110,8 @@ def _view(home: str, old: Old, choices: Mapping[str, str]) -> Iterator[str]:
             ELSIF TG_OP = 'UPDATE' THEN
                 UPDATE {home}.users SET {changes} WHERE id = OLD.id AND organization_id = OLD.organization_id;
             ELSIF NEW.id IS NULL THEN
-                INSERT INTO {home}.users ({", ".join(pairs)}) VALUES ({", ".join(pairs.values())}) RETURNING id INTO NEW.id;
+                INSERT INTO {home}.users ({", ".join(pairs)}) VALUES ({", ".join(pairs.values())})
+                RETURNING id INTO NEW.id;
             ELSE
                 INSERT INTO {home}.users (id, {", ".join(pairs)}) VALUES (NEW.id, {", ".join(pairs.values())});
             END IF;

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import peewee
@@ -20,11 +19,11 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError
 from rayces_core.migrating.adopting import record as memory
-from rayces_core.migrating.adopting.adoption import Outcome
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
+from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
 from rayces_core.migrating.adopting.rails.people import AS_GIVEN
 from rayces_core.migrating.adopting.rails.written import digests, written_since
 from rayces_core.migrating.adopting.record import Before, Record
@@ -43,29 +42,17 @@ LONGEST_EXCHANGE_SECONDS = 5.0
 _EXTENSION = 14
 
 
-@dataclass(frozen=True, slots=True)
-class RailsOutcome(Outcome):
-    """What was done.
-
-    Attributes:
-        organizations: ids of the tenants that there are now.
-        copied: table → rows that were copied.
-        told: what was changed on the way, a sentence for each kind and table.
-    """
-
-    organizations: tuple[int, ...] = ()
-    copied: dict[str, int] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
-
-
 class RailsAdoption:
     """Turns the database of a rayces Rails application into this library's, each organization a tenant.
 
     Args:
-        database, old_roles, choices, app_role, admin_role, lock_wait_seconds, retry_seconds, on_step, on_progress: as for
-            `Adoption`.
+        database, old_roles, choices, app_role, admin_role, lock_wait_seconds, retry_seconds, on_step, on_progress:
+            as for `Adoption`.
         name, subdomain: not needed, as the organizations have theirs; refused where given.
     """
+
+    needs_name = False
+    """Whether the organization's name and subdomain have to be given."""
 
     def __init__(
         self,
@@ -246,7 +233,7 @@ class RailsAdoption:
             rows = list(faults.found(self.database, choices))
             rows += answered(recognition.roles(self.database, old), choices)
             counts = [(table, self.database.one(f"SELECT count(*) FROM plan_{table}")) for table in TABLES]
-            transaction.rollback()  # type: ignore[no-untyped-call]
+            transaction.rollback()
         notes = [*recognition.carried(old), *recognition.unheld(self.database, self._roles(), choices)]
         return [*shape, *recognition.unlike(old), *rows, *notes, _told(counts, time.monotonic() - started)]
 
@@ -359,7 +346,15 @@ class RailsAdoption:
             rows = self.database.execute_sql("SELECT id FROM organizations ORDER BY id").fetchall()
         counts = memory.set_aside_counts(self.database)
         return RailsOutcome(
-            stage, None, tuple(done), counts, (), tuple(key for (key,) in rows), copied or {}, tuple(told)
+            stage,
+            None,
+            tuple(done),
+            counts,
+            (),
+            tuple(key for (key,) in rows),
+            copied or {},
+            tuple(told),
+            access.search_path(self.database.schema),
         )
 
 

@@ -33,11 +33,13 @@ def flag(old: Old, table: str, name: str, *, missing: str) -> str:
     return f"coalesce({old.take(table, name, 'boolean')}, {'false' if old.has(table, name) else missing})"
 
 
-def professionals(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+def professionals(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     """Each first profile of a user in its organization."""
     table = "professionals"
     length = old.take(table, "session_duration_minutes", "bigint")
     buffer, price = old.take(table, "buffer_minutes", "bigint"), old.take(table, "session_price_cents", "bigint")
+    weekly, before_it = old.take(table, "weekly_schedule", "jsonb"), old.also(table, "availability", "jsonb")
+    schedule = f"coalesce(nullif({weekly}, '{{}}'), {before_it})"
     own, currency = old.take(table, "organization_id", "bigint"), f"upper(btrim({old.take(table, 'currency')}))"
     yield f"""
         CREATE TEMP TABLE plan_professionals ON COMMIT DROP AS
@@ -45,7 +47,7 @@ def professionals(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
             SELECT o.id, u.organization_id, u.id AS user_id, {old.take(table, "title")} AS title,
                    {old.take(table, "specialization")} AS specialization, {old.take(table, "bio")} AS bio,
                    {old.take(table, "license_number")} AS license_number,
-                   pg_temp.rayces_schedule({old.take(table, "weekly_schedule", "jsonb", "availability")}) AS schedule,
+                   pg_temp.rayces_schedule({schedule}) AS schedule,
                    pg_temp.rayces_blocked({old.take(table, "blocked_dates", "jsonb")}) AS blocked,
                    {length} AS length, {buffer} AS buffer, {price} AS price, {currency} AS told_currency,
                    {flag(old, table, "active", missing="true")} AS active,
@@ -81,7 +83,8 @@ def students(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     table = "students"
     state = spelled(old.take(table, "admission_state"))
     contacts = {
-        "primary_contact": old.take(table, "primary_contact_id", "bigint", "parent_id"),
+        "primary_contact": f"coalesce({old.take(table, 'primary_contact_id', 'bigint')}, "
+        f"{old.also(table, 'parent_id', 'bigint')})",
         "secondary_contact": old.take(table, "secondary_contact_id", "bigint"),
     }
     joins = " ".join(

@@ -32,7 +32,18 @@ COPIED: dict[str, tuple[str, ...]] = {
         *("name", "subdomain", "time_zone", "currency", "settings", "active", "email", "phone", "address", *_STAMPS),
     ),
     "users": (
-        *("email", people.AS_GIVEN, "uid", "provider", "role", "first_name", "last_name", "phone", "jti", "sign_in_count"),
+        *(
+            "email",
+            people.AS_GIVEN,
+            "uid",
+            "provider",
+            "role",
+            "first_name",
+            "last_name",
+            "phone",
+            "jti",
+            "sign_in_count",
+        ),
         *("current_sign_in_at", "last_sign_in_at", "current_sign_in_ip", "last_sign_in_ip", *_STAMPS),
     ),
     "posts": ("user_id", "content", *_STAMPS),
@@ -51,7 +62,7 @@ COPIED: dict[str, tuple[str, ...]] = {
         *("professional_id", "student_id", "client_id", "scheduled_at", "duration_minutes", "state"),
         *("pre_confirmed_at", "expires_at", "confirmed_at", "executed_at", "no_show_at", "cancelled_at"),
         *("cancelled_by_id", "cancellation_reason", "notes", "professional_notes", "uses_credit", "credits_used"),
-        *("metadata", *_STAMPS),
+        *("price_cents", "currency", "metadata", *_STAMPS),
     ),
     "credit_balances": ("user_id", *_STAMPS),
 }
@@ -64,25 +75,29 @@ _ENTRIES = f"""
 INSERT INTO {{new}}.credit_transactions (
     id, organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, metadata,
     payment_method, payment_reference, payment_attempt, created_by_id, reason, processed_at, sequence,
-    previous_sequence, balance_before, balance_after, refundable_before, refundable_after, created_at, updated_at{{carried}}
+    previous_sequence, balance_before, balance_after, refundable_before, refundable_after, created_at,
+    updated_at{{carried}}
 )
 SELECT e.id, e.organization_id, e.user_id, e.credit_balance_id, e.appointment_id, e.amount, e.transaction_type,
        e.status, e.metadata, e.payment_method, e.payment_reference, e.payment_attempt,
        CASE e.transaction_type WHEN 'admin_adjustment' THEN t.actor_id END, e.reason,
-       CASE e.status WHEN 'completed' THEN c.processed_at WHEN 'failed' THEN least(coalesce(told_processed, e.updated_at), now()) END,
+       CASE e.status WHEN 'completed' THEN c.processed_at
+            WHEN 'failed' THEN least(coalesce(e.told_processed, e.updated_at), now()) END,
        c.place + (t.opening > 0)::int, nullif(c.place + (t.opening > 0)::int - 1, 0),
        t.opening + c.sum_after - e.amount, t.opening + c.sum_after, e.refundable_before, e.refundable_after,
        e.created_at, e.updated_at{{taken}}
   FROM plan_entries AS e JOIN plan_ends AS t USING (credit_balance_id) LEFT JOIN plan_chain AS c ON c.id = e.id
   JOIN {{old}} AS o ON o.id = e.id
 UNION ALL
-SELECT nextval(pg_get_serial_sequence('{{new}}.credit_transactions', 'id')), organization_id, user_id, credit_balance_id,
-       NULL, opening, 'admin_adjustment', 'completed', '{{{{}}}}', NULL, NULL, 1, actor_id, '{ledger.OPENING}',
+SELECT nextval(pg_get_serial_sequence('{{new}}.credit_transactions', 'id')), organization_id, user_id,
+       credit_balance_id, NULL, opening, 'admin_adjustment', 'completed', '{{{{}}}}', NULL, NULL, 1, actor_id,
+       '{ledger.OPENING}',
        coalesce(begins, now()), 1, NULL, 0, opening, NULL, NULL, coalesce(begins, now()), now(){{nothing}}
   FROM plan_ends WHERE opening > 0
 UNION ALL
-SELECT nextval(pg_get_serial_sequence('{{new}}.credit_transactions', 'id')), organization_id, user_id, credit_balance_id,
-       NULL, closing, 'admin_adjustment', 'completed', '{{{{}}}}', NULL, NULL, 1, actor_id, '{ledger.CLOSING}',
+SELECT nextval(pg_get_serial_sequence('{{new}}.credit_transactions', 'id')), organization_id, user_id,
+       credit_balance_id, NULL, closing, 'admin_adjustment', 'completed', '{{{{}}}}', NULL, NULL, 1, actor_id,
+       '{ledger.CLOSING}',
        coalesce(ends, now()), length + (opening > 0)::int + 1, nullif(length + (opening > 0)::int, 0),
        b.balance - closing, b.balance, NULL, NULL, coalesce(ends, now()), now(){{nothing}}
   FROM plan_ends AS t JOIN (SELECT id, balance FROM plan_credit_balances) AS b ON b.id = t.credit_balance_id

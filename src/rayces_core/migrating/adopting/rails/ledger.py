@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from rayces_core.migrating.adopting.rails.centre import listed
 from rayces_core.migrating.adopting.rails.faults import NOTED, noted, noted_gone
 from rayces_core.migrating.adopting.rails.old import Old
-from rayces_core.migrating.adopting.rails.people import stamps
+from rayces_core.migrating.adopting.rails.people import as_object, stamps
 
 TYPES = ("purchase", "appointment_debit", "cancellation_refund", "admin_adjustment")
 STATUSES = ("pending", "completed", "failed")
@@ -19,7 +19,7 @@ OPENING = "opening balance: what the old application showed and its entries did 
 CLOSING = "closing balance: what the entries of the old application gave beyond what it showed"
 
 
-def balances(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+def balances(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     """One balance for each user who has one; a second one of the same user is added to it."""
     table = "credit_balances"
     own = old.take(table, "organization_id", "bigint")
@@ -29,7 +29,8 @@ def balances(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     yield f"""
         CREATE TEMP TABLE plan_credit_balances ON COMMIT DROP AS
         WITH told AS (
-            SELECT o.id, u.organization_id, u.id AS user_id, coalesce({old.take(table, "balance", "bigint")}, 0) AS shown,
+            SELECT o.id, u.organization_id, u.id AS user_id,
+                   coalesce({old.take(table, "balance", "bigint")}, 0) AS shown,
                    {figures["lifetime_purchased"]} AS told_purchased, {figures["lifetime_used"]} AS told_used,
                    {stamps(old, table)},
                    CASE WHEN u.id IS NULL THEN 'orphans' WHEN u.gone IS NOT NULL THEN u.gone
@@ -47,7 +48,7 @@ def balances(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     yield noted(table, "negative-balances", "p.gone IS NULL AND shown < 0", "'it was ' || shown")
 
 
-def entries(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+def entries(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     """Every entry with its place in the chain of its balance, and what opens and closes the chain."""
     yield _told(old)
     yield "ALTER TABLE plan_credit_transactions ADD PRIMARY KEY (id)"
@@ -72,7 +73,8 @@ def _told(old: Old) -> str:
     metadata = old.take(table, "metadata", "jsonb")
     named = old.take(table, "appointment_id", "bigint")
     # The old application wrote the appointment of a debit or a refund into the metadata alone.
-    also = f"CASE WHEN {metadata} ->> 'appointment_id' ~ '^[0-9]{{1,18}}$' THEN ({metadata} ->> 'appointment_id')::bigint END"
+    also = f"{metadata} ->> 'appointment_id'"
+    also = f"CASE WHEN {also} ~ '^[0-9]{{1,18}}$' THEN ({also})::bigint END"
     return f"""
         CREATE TEMP TABLE plan_credit_transactions ON COMMIT DROP AS
         SELECT o.id, b.organization_id, b.keeper AS credit_balance_id, b.user_id, a.id AS appointment_id,
@@ -81,9 +83,7 @@ def _told(old: Old) -> str:
                {status} AS told_status,
                CASE WHEN {status} IN ({listed(STATUSES)}) THEN {status} WHEN {status} IS NULL THEN 'pending'
                     ELSE 'failed' END AS status,
-               CASE jsonb_typeof({metadata}) WHEN 'object' THEN {metadata} WHEN 'null' THEN '{{}}'
-                    ELSE coalesce(CASE WHEN {metadata} IS NOT NULL THEN jsonb_build_object('value', {metadata}) END, '{{}}')
-               END AS metadata,
+               {as_object(metadata)} AS metadata,
                nullif(btrim({old.take(table, "payment_method")}), '') AS payment_method,
                nullif(btrim({old.take(table, "payment_reference")}), '') AS payment_reference,
                {old.take(table, "processed_at", "moment")} AS told_processed, {stamps(old, table)},
@@ -125,7 +125,8 @@ UPDATE plan_entries AS e
 _REFUNDS = """
 WITH given AS (
     SELECT r.id, -d.amount AS taken,
-           sum(r.amount) OVER (PARTITION BY r.organization_id, r.appointment_id ORDER BY r.happened, r.id) AS back, r.amount
+           sum(r.amount) OVER (PARTITION BY r.organization_id, r.appointment_id ORDER BY r.happened, r.id) AS back,
+           r.amount
       FROM plan_entries AS r
       LEFT JOIN plan_entries AS d ON d.organization_id = r.organization_id AND d.appointment_id = r.appointment_id
        AND d.credit_balance_id = r.credit_balance_id AND d.transaction_type = 'appointment_debit'
@@ -142,7 +143,8 @@ _AS_ADJUSTMENTS = """
 UPDATE plan_entries
    SET metadata = metadata || jsonb_strip_nulls(jsonb_build_object('transaction_type', told_type, 'appointment_id',
            CASE WHEN NOT metadata ? 'appointment_id' THEN coalesce(appointment_id, told_appointment) END)),
-       reason = coalesce(nullif(btrim(metadata ->> 'reason'), ''), 'in the old application: ' || coalesce(told_type, '?')),
+       reason = coalesce(nullif(btrim(metadata ->> 'reason'), ''),
+                         'in the old application: ' || coalesce(told_type, '?')),
        appointment_id = NULL
  WHERE transaction_type = 'admin_adjustment';
 UPDATE plan_entries
@@ -198,7 +200,8 @@ UPDATE plan_appointments AS a
    SET credits_used = coalesce((SELECT -d.amount FROM plan_entries AS d
                                  WHERE d.appointment_id = a.id AND d.organization_id = a.organization_id
                                    AND d.transaction_type = 'appointment_debit' AND d.status = 'completed'),
-                               CASE WHEN a.uses_credit AND a.state IN ('draft', 'pre_confirmed') THEN 1 ELSE 0 END)
+                               CASE WHEN a.uses_credit AND a.state IN ('draft', 'pre_confirmed') THEN a.told_credits
+                                    ELSE 0 END)
  WHERE gone IS NULL
 """
 

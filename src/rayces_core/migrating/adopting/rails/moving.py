@@ -26,7 +26,8 @@ WITH RECURSIVE moved(oid) AS (
     SELECT c.oid FROM pg_class c
      WHERE c.relkind IN ('r', 'p') AND c.relnamespace = %(schema)s::regnamespace AND NOT c.relname = ANY (%(kept)s)
        AND (c.relname = ANY (%(names)s) OR EXISTS (
-            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped))
+            SELECT FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped))
     UNION
     SELECT d.oid FROM moved m
       CROSS JOIN LATERAL (

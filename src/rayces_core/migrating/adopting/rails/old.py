@@ -54,6 +54,7 @@ _NUMBERS = ("smallint", "integer", "bigint")
 _WAYS: dict[str, dict[str, str]] = {
     "text": dict.fromkeys((*_TEXTS, *_NUMBERS, "uuid", "inet", "numeric", "date"), "{0}::text"),
     "bigint": dict.fromkeys(_NUMBERS, "{0}::bigint"),
+    "numeric": dict.fromkeys((*_NUMBERS, "numeric"), "{0}::numeric"),
     "boolean": {"boolean": "{0}"},
     "date": {"date": "{0}", "timestamp without time zone": "{0}::date"},
     "jsonb": {"jsonb": "{0}", "json": "{0}::jsonb"} | dict.fromkeys(_TEXTS, "pg_temp.rayces_json({0}::text)"),
@@ -100,16 +101,19 @@ class Old:
         """The table as SQL."""
         return f"{self.schema}.{quote_identifier(table)}"
 
-    def take(self, table: str, name: str, kind: str = "text", *others: str) -> str:
-        """The expression for a column of row `o`; NULL where it is missing. `others` are its names elsewhere."""
-        for each in (name, *others):
-            if self.has(table, each):
-                return self._taken(table, each, kind)
-        return f"NULL::{_NULLS.get(kind, kind)}"
+    def take(self, table: str, name: str, kind: str = "text") -> str:
+        """The expression for a column of row `o`; NULL where it is missing."""
+        if not self.has(table, name):
+            return f"NULL::{_NULLS.get(kind, kind)}"
+        self.used.add((table, name))
+        return self._taken(table, name, kind)
+
+    def also(self, table: str, name: str, kind: str = "text") -> str:
+        """The same of a column that has another name with us; it is taken along besides."""
+        return self._taken(table, name, kind) if self.has(table, name) else f"NULL::{_NULLS.get(kind, kind)}"
 
     def _taken(self, table: str, name: str, kind: str) -> str:
         column = self.columns[table][name]
-        self.used.add((table, name))
         way = _WAYS[kind].get(column.kind)
         if way is None:
             self.unlike.add((table, name, column.type))

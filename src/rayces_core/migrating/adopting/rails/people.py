@@ -40,6 +40,14 @@ def normal(address: str) -> str:
     return f"lower(btrim({address}))"
 
 
+def as_object(json: str) -> str:
+    """The expression for JSON as an object: what is none is kept as its `value`."""
+    return (
+        f"CASE WHEN coalesce({json}, 'null') = 'null' THEN '{{}}' WHEN jsonb_typeof({json}) = 'object' THEN {json} "
+        f"ELSE jsonb_build_object('value', {json}) END"
+    )
+
+
 def stamps(old: Old, table: str) -> str:
     """created_at and updated_at."""
     made, changed = old.take(table, "created_at", "moment"), old.take(table, "updated_at", "moment")
@@ -66,7 +74,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
             SELECT o.id, {old.take(table, "name")} AS name, {old.take(table, "subdomain")} AS given,
                    CASE jsonb_typeof({settings}) WHEN 'object' THEN {settings} ELSE '{{}}' END AS s,
                    pg_temp.rayces_settings({settings}) AS shaped, {active} AS active,
-                   nullif({normal(old.take(table, 'email'))}, '') AS email, {old.take(table, "phone")} AS phone,
+                   nullif({normal(old.take(table, "email"))}, '') AS email, {old.take(table, "phone")} AS phone,
                    {old.take(table, "address")} AS address, {stamps(old, table)},
                    coalesce(nullif(left(btrim(regexp_replace(lower(btrim({old.take(table, "subdomain")})),
                        '[^a-z0-9]+', '-', 'g'), '-'), 50), ''), 'organization-' || o.id) AS base
@@ -81,7 +89,8 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         SELECT id, coalesce(nullif(btrim(name), ''), 'Organization ' || id) AS name, btrim(name) AS told_name,
                base || CASE WHEN place > 1 THEN '-' || id ELSE '' END AS subdomain, given,
                CASE WHEN coalesce(zone, '{DEFAULT_ZONE}') = '{DEFAULT_ZONE}' THEN '{DEFAULT_ZONE}'
-                    WHEN zone IN (SELECT name FROM pg_timezone_names) THEN zone ELSE '{DEFAULT_ZONE}' END AS time_zone, told_zone, zone AS meant_zone,
+                    WHEN zone IN (SELECT name FROM pg_timezone_names) THEN zone ELSE '{DEFAULT_ZONE}' END AS time_zone,
+               told_zone, zone AS meant_zone,
                CASE WHEN told_currency ~ '^[A-Z]{{3}}$' THEN told_currency ELSE '{DEFAULT_CURRENCY}' END AS currency,
                told_currency, shaped -> 0 AS settings, (shaped -> 1)::boolean AS lost,
                active, email, phone, address, created_at, updated_at, NULL::text AS gone, NULL::text AS why
@@ -98,7 +107,8 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
 
 def _home_for_the_homeless(old: Old) -> str:
     return f"""
-        INSERT INTO plan_organizations (id, name, subdomain, time_zone, currency, settings, active, created_at, updated_at)
+        INSERT INTO plan_organizations
+            (id, name, subdomain, time_zone, currency, settings, active, created_at, updated_at)
         SELECT (SELECT coalesce(max(id), 0) + 1 FROM plan_organizations), '{HOMELESS_NAME}',
                CASE WHEN EXISTS (SELECT FROM plan_organizations WHERE subdomain = '{HOMELESS_SUBDOMAIN}')
                     THEN '{HOMELESS_SUBDOMAIN}-0' ELSE '{HOMELESS_SUBDOMAIN}' END,
@@ -124,7 +134,8 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         CREATE TEMP TABLE plan_users ON COMMIT DROP AS
         WITH told AS (
             SELECT o.id, h.id AS organization_id, {own} AS told_organization,
-                   coalesce(nullif({address}, ''), 'user-' || o.id || '@{PLACEHOLDER_HOST}') AS address, {email} AS given,
+                   coalesce(nullif({address}, ''), 'user-' || o.id || '@{PLACEHOLDER_HOST}') AS address,
+                   {email} AS given,
                    {old.take(table, "uid")} AS uid, {old.take(table, "provider")} AS provider, {role} AS role,
                    {old.take(table, "first_name")} AS first_name, {old.take(table, "last_name")} AS last_name,
                    {old.take(table, "phone")} AS phone, {old.take(table, "jti")} AS jti,
@@ -139,8 +150,10 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                    row_number() OVER (PARTITION BY organization_id, jti ORDER BY id) AS token
               FROM told
         )
-        SELECT id, organization_id, given, CASE WHEN given <> address THEN given END AS {AS_GIVEN}, CASE WHEN place = 1 THEN address ELSE
-                   regexp_replace(address, '@[^@]*$', '') || '+' || id || coalesce(substring(address FROM '@[^@]*$'), '')
+        SELECT id, organization_id, given, CASE WHEN given <> address THEN given END AS {AS_GIVEN},
+               CASE WHEN place = 1 THEN address ELSE
+                   regexp_replace(address, '@[^@]*$', '') || '+' || id
+                   || coalesce(substring(address FROM '@[^@]*$'), '')
                END AS email, place, uid, provider, coalesce(role, 0)::smallint AS role, role AS told_role,
                first_name, last_name, phone,
                CASE WHEN token > 1 AND jti IS NOT NULL THEN gen_random_uuid()::text ELSE jti END AS jti, token,
@@ -164,7 +177,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         yield noted(table, "unknown-values", condition, f"'{name}_sign_in_ip was emptied'")
 
 
-def posts(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+def posts(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     """Each post whose author is in its organization."""
     table = "posts"
     own = old.take(table, "organization_id", "bigint")
@@ -181,7 +194,7 @@ def posts(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     yield noted_gone(table)
 
 
-def likes(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+def likes(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     """Each first like of a user and post of one organization."""
     table = "likes"
     yield f"""

@@ -143,7 +143,7 @@ def roles(database: MigrationDatabase, old: Old) -> Iterator[Finding]:
     if not old.has("users", "role"):
         return
     counts = database.execute_sql(
-        f"SELECT {old.take('users', 'role', 'bigint')} AS role, count(*) FROM {old.source('users')} GROUP BY 1 ORDER BY 1"
+        f"SELECT {old.take('users', 'role', 'bigint')}, count(*) FROM {old.source('users')} GROUP BY 1 ORDER BY 1"
     ).fetchall()
     if counts:
         told = ", ".join(f"{count} have role {'none' if role is None else role}" for role, count in counts)
@@ -178,5 +178,6 @@ def unheld(database: MigrationDatabase, old_roles: Sequence[str], choices: Mappi
                 "old-roles",
                 "note",
                 f"row-level security does not hold {quote_identifier(role)}: it is a superuser or has BYPASSRLS",
-                "stop the old application before, or let it log in as another role; it would take role numbers for its own",
+                "stop the old application before, or let it log in as another role: a session that goes on would take "
+                "this library's numbers of roles for its own",
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from rayces_core.migrating.adopting.rails.centre import flag, listed, spelled
 from rayces_core.migrating.adopting.rails.faults import NOTED, noted, noted_gone
 from rayces_core.migrating.adopting.rails.old import Old
-from rayces_core.migrating.adopting.rails.people import stamps
+from rayces_core.migrating.adopting.rails.people import as_object, stamps
 
 FIRM = ("confirmed", "executed", "no_show")
 OCCUPYING = ("pre_confirmed", *FIRM)
@@ -31,7 +31,8 @@ BEGIN
                        scheduled_at + make_interval(mins => duration_minutes) AS e, state <> 'pre_confirmed' AS firm
                   FROM plan_appointments WHERE gone IS NULL AND state IN ({listed(OCCUPYING)})
                  ORDER BY organization_id, professional_id, scheduled_at, id LOOP
-        IF kept.id IS NULL OR (kept.organization_id, kept.professional_id) <> (each.organization_id, each.professional_id)
+        IF kept.id IS NULL OR kept.organization_id <> each.organization_id
+           OR kept.professional_id <> each.professional_id
            OR each.s >= kept.e THEN
             kept := each;
             CONTINUE;
@@ -91,7 +92,8 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
         WITH told AS (
             SELECT o.id, professional.organization_id, professional.id AS professional_id, student.id AS student_id,
                    client.id AS client_id, {at} AS told_at, date_trunc('minute', {at}) AS scheduled_at,
-                   {minutes} AS told_minutes, least(greatest(coalesce({minutes}, 60), 15), 480)::integer AS duration_minutes,
+                   {minutes} AS told_minutes,
+                   least(greatest(coalesce({minutes}, 60), 15), 480)::integer AS duration_minutes,
                    {spelled(old.take(table, "state"))} AS told_state, {pre} AS told_pre_confirmed,
                    {old.take(table, "confirmed_at", "moment")} AS told_confirmed,
                    {old.take(table, "executed_at", "moment")} AS told_executed,
@@ -99,10 +101,11 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
                    {old.take(table, "cancelled_at", "moment")} AS told_cancelled, canceller.id AS cancelled_by_id,
                    nullif(btrim({old.take(table, "cancellation_reason")}), '') AS told_reason,
                    {old.take(table, "notes")} AS notes, {old.take(table, "professional_notes")} AS professional_notes,
-                   {flag(old, table, "uses_credit", missing="false")} AS uses_credit,
-                   CASE jsonb_typeof({metadata}) WHEN 'object' THEN {metadata} WHEN 'null' THEN '{{}}'
-                        ELSE coalesce(jsonb_build_object('value', {metadata}), '{{}}') END AS metadata,
-                   {metadata} IS NULL AS no_metadata, {stamps(old, table)},
+                   {flag(old, table, "uses_credit", missing="false")}
+                       OR coalesce({old.also(table, "uses_credits", "boolean")}, false) AS uses_credit,
+                   greatest(coalesce({old.also(table, "credits_used", "bigint")}, 1), 1)::integer AS told_credits,
+                   round({old.also(table, "price", "numeric")} * 100) AS told_cents,
+                   {as_object(metadata)} AS metadata, {stamps(old, table)},
                    EXISTS (SELECT FROM plan_professionals AS f WHERE f.gone IS NULL AND f.user_id = professional.id)
                        AS has_profile,
                    CASE WHEN professional.id IS NULL OR student.id IS NULL OR client.id IS NULL OR {at} IS NULL
@@ -133,11 +136,17 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
                CASE state WHEN 'executed' THEN coalesce(told_executed,
                     scheduled_at + make_interval(mins => duration_minutes)) END AS executed_at, told_executed,
                CASE state WHEN 'no_show' THEN coalesce(told_no_show, scheduled_at) END AS no_show_at, told_no_show,
-               CASE state WHEN 'cancelled' THEN coalesce(told_cancelled, updated_at) END AS cancelled_at, told_cancelled,
+               CASE state WHEN 'cancelled' THEN coalesce(told_cancelled, updated_at) END AS cancelled_at,
+               told_cancelled,
                CASE state WHEN 'cancelled' THEN cancelled_by_id END AS cancelled_by_id,
                CASE WHEN state = 'cancelled' AND cancelled_by_id IS NULL THEN coalesce(told_reason, '{CANCELLED}')
                     WHEN state = 'cancelled' THEN told_reason END AS cancellation_reason, told_reason,
-               notes, professional_notes, uses_credit, 0 AS credits_used, metadata, created_at, updated_at,
+               notes, professional_notes, uses_credit, told_credits,
+               0 AS credits_used,
+               CASE WHEN told_cents BETWEEN 0 AND 2147483647 THEN told_cents::integer END AS price_cents,
+               CASE WHEN told_cents BETWEEN 0 AND 2147483647
+                    THEN (SELECT h.currency FROM plan_organizations AS h WHERE h.id = organization_id) END AS currency,
+               metadata, created_at, updated_at,
                CASE WHEN lost IS NOT NULL THEN lost WHEN {unknown} THEN {leaves} {profile} END AS gone,
                'professional, student or client is missing, set aside or of another organization, or its state is '
                'unknown, or there is no profile' AS why, has_profile

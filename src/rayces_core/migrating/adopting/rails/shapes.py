@@ -27,7 +27,8 @@ $f$
 _TIME = r"""
 CREATE OR REPLACE FUNCTION pg_temp.rayces_time(value jsonb, is_end boolean) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $f$
-DECLARE told text := CASE WHEN jsonb_typeof(value) = 'string' THEN substring(btrim(value #>> '{}') FROM '^\d{1,2}:\d{2}') END;
+DECLARE
+    told text := CASE jsonb_typeof(value) WHEN 'string' THEN substring(btrim(value #>> '{}') FROM '^\d{1,2}:\d{2}') END;
 BEGIN
     told := lpad(told, 5, '0');
     IF btrim(value #>> '{}') !~ '^\d{1,2}:\d{2}(:00)?$' THEN RETURN NULL; END IF;
@@ -44,10 +45,12 @@ DECLARE
 BEGIN
     IF value IS NULL OR value = 'null' THEN RETURN jsonb_build_array(fits, false); END IF;
     IF jsonb_typeof(value) <> 'object' THEN RETURN jsonb_build_array(fits, true); END IF;
-    FOR day IN SELECT key, CASE jsonb_typeof(j.value) WHEN 'object' THEN jsonb_build_array(j.value) ELSE j.value END AS told
+    FOR day IN SELECT key, CASE jsonb_typeof(j.value) WHEN 'object' THEN jsonb_build_array(j.value)
+                                                      ELSE j.value END AS told
                  FROM jsonb_each(value) AS j LOOP
         name := lower(btrim(day.key));
-        IF name NOT IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday') OR fits ? name THEN
+        IF fits ? name OR name NOT IN
+            ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday') THEN
             lost := true;
             CONTINUE;
         END IF;
@@ -93,7 +96,8 @@ BEGIN
                        plain OR CASE jsonb_typeof(told) WHEN 'object' THEN
                            told - 'start' - 'end' - 'start_date' - 'end_date' - 'reason' = '{}'
                            AND coalesce(length(told ->> 'reason'), 0) <= 500 ELSE false END AS known
-                  FROM (SELECT w AS told, jsonb_typeof(w) = 'string' AS plain FROM jsonb_array_elements(value) AS w) AS t
+                  FROM (SELECT w AS told, jsonb_typeof(w) = 'string' AS plain
+                          FROM jsonb_array_elements(value) AS w) AS t
                  ORDER BY 1, 2 LOOP
         IF each.s IS NULL OR each.e IS NULL OR each.e < each.s OR NOT each.known OR kept >= 1000 THEN
             lost := true;
@@ -114,10 +118,12 @@ BEGIN
     IF jsonb_typeof(value) <> 'array' THEN RETURN jsonb_build_array(fits, value <> '{}'); END IF;
     FOR told IN SELECT w FROM jsonb_array_elements(value) AS w LOOP
         called := pg_temp.rayces_text(told -> 'name', 200);
-        bond := coalesce(pg_temp.rayces_text(told -> 'relationship', 100), pg_temp.rayces_text(told -> 'relation', 100));
+        bond := pg_temp.rayces_text(coalesce(told -> 'relationship', told -> 'relation'), 100);
         phone := pg_temp.rayces_text(told -> 'phone', 50);
         mail := lower(pg_temp.rayces_text(told -> 'email', 254));
-        IF mail !~ '^[a-z0-9._%+-]+@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$' THEN mail := NULL; END IF;
+        IF mail !~ '^[a-z0-9._%+-]+@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$' THEN
+            mail := NULL;
+        END IF;
         IF jsonb_typeof(told) <> 'object' OR called IS NULL OR bond IS NULL OR phone IS NULL
            OR jsonb_array_length(fits) >= 20 THEN
             lost := true;
@@ -157,7 +163,8 @@ BEGIN
         fits := fits || jsonb_build_object(name, jsonb_strip_nulls(jsonb_build_object(
             'url', url, 'kind', kind,
             'uploaded_at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))));
-        lost := lost OR each.told - 'url' - 'uploaded_at' - 'kind' <> '{}' OR (kind IS NULL AND each.told ->> 'kind' IS NOT NULL);
+        lost := lost OR each.told - 'url' - 'uploaded_at' - 'kind' <> '{}'
+            OR (kind IS NULL AND each.told ->> 'kind' IS NOT NULL);
     END LOOP;
     RETURN jsonb_build_array(fits, lost);
 END
