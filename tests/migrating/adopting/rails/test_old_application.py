@@ -15,6 +15,12 @@ from .conftest import Rails
 
 RELATIVE = "SELECT id, email, role, sign_in_count, created_at, current_sign_in_ip FROM users WHERE id IN (1, 7, 31, 40)"
 
+TYPES = """
+SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+ WHERE attrelid = 'users'::regclass AND attname IN ('created_at', 'current_sign_in_ip', 'role', 'email')
+ ORDER BY attname
+"""
+
 
 def session(rails: Rails, user: str | None = None, path: str = old.SEARCH_PATH) -> Any:
     """A session of the old application, started again with the search path that it is told to take."""
@@ -48,8 +54,7 @@ def test_its_users_look_as_before_and_their_roles_mean_the_same_to_both(adopted:
         cursor = connection.cursor()
         cursor.execute(f"{RELATIVE} ORDER BY id")
         rows.append(cursor.fetchall())
-        cursor.execute("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'users'::regclass "
-                       "AND attname IN ('created_at', 'current_sign_in_ip', 'role', 'email') ORDER BY attname")  # fmt: skip
+        cursor.execute(TYPES)
         rows.append(cursor.fetchall())
     assert rows[0] == rows[2]
     assert rows[1] == rows[3]

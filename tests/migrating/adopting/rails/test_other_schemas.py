@@ -53,8 +53,11 @@ def test_the_repositorys_own_schema_is_adopted_by_choices_alone(repository: Rail
     assert (found["orphans"].count, found["orphans"].examples) == (1, (2,))
     outcome = repository.adoption(url=repository.owner_url).run()
     assert outcome.set_aside == {"appointments": 1}
-    assert repository.sql("SELECT id, price_cents, currency, uses_credit, credits_used, cancelled_by_id FROM appointments "
-                          "ORDER BY id") == [(1, 120050, "ARS", True, 3, None), (3, None, None, False, 0, 3)]  # fmt: skip
+    columns = "id, price_cents, currency, uses_credit, credits_used, cancelled_by_id"
+    assert repository.sql(f"SELECT {columns} FROM appointments ORDER BY id") == [
+        (1, 120050, "ARS", True, 3, None),
+        (3, None, None, False, 0, 3),
+    ]
     assert repository.sql("SELECT primary_contact_id, parent_id, gender FROM students") == [(4, 4, "other")]
     assert repository.sql("SELECT weekly_schedule, hourly_rate::text FROM professionals") == [
         ({"monday": [{"start": "09:00", "end": "17:00"}]}, "1500.50")

@@ -142,7 +142,9 @@ $f$
 _DOCUMENTS = r"""
 CREATE OR REPLACE FUNCTION pg_temp.rayces_documents(value jsonb, saved timestamptz) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $f$
-DECLARE fits jsonb := '{}'; lost boolean := false; each record; moment timestamptz; url text; kind text; name text;
+DECLARE
+    fits jsonb := '{}'; lost boolean := false; each record; moment timestamptz; url text; kind text; name text;
+    kept int := 0;
 BEGIN
     IF value IS NULL OR value = 'null' THEN RETURN jsonb_build_array(fits, false); END IF;
     IF jsonb_typeof(value) <> 'object' THEN RETURN jsonb_build_array(fits, value <> '[]'); END IF;
@@ -156,10 +158,11 @@ BEGIN
                        THEN pg_temp.rayces_moment(each.told ->> 'uploaded_at')
                        WHEN NOT each.told ? 'uploaded_at' THEN saved END;
         IF jsonb_typeof(each.told) <> 'object' OR moment IS NULL OR url IS NULL OR length(url) > 2048
-           OR url !~ '^[A-Za-z][A-Za-z0-9+.-]*://[!-~]+$' OR length(name) NOT BETWEEN 1 AND 200 OR fits ? name THEN
+           OR url !~ '^[A-Za-z][A-Za-z0-9+.-]*://[!-~]+$' OR url ~* '^(javascript|vbscript):' OR kept >= 500 OR length(name) NOT BETWEEN 1 AND 200 OR fits ? name THEN
             lost := true;
             CONTINUE;
         END IF;
+        kept := kept + 1;
         fits := fits || jsonb_build_object(name, jsonb_strip_nulls(jsonb_build_object(
             'url', url, 'kind', kind,
             'uploaded_at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))));
