@@ -10,7 +10,7 @@ import psycopg2
 NOW = "'2026-11-27 12:00:00.123456'"
 STAMPED = '"created_at", "updated_at"'
 # What Rails 7.1 needs in config/database.yml once the tables are exchanged.
-SEARCH_PATH = "rayces_rails, public, rayces_before"
+SEARCH_PATH = "rayces_rails,public,rayces_before"
 WORKS = "works"
 RULE, RIGHT = "23514", "42501"
 

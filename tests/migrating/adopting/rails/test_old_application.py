@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
 from rayces_core import Database, Role, User
 from rayces_core.migrating.adopting.rails import moving
+from tests.sizes import exhaustive
 
 from . import old_application as old
 from .conftest import Rails
@@ -24,8 +26,7 @@ SELECT format_type(atttypid, atttypmod) FROM pg_attribute
 
 def session(rails: Rails, user: str | None = None, path: str = old.SEARCH_PATH) -> Any:
     """A session of the old application, started again with the search path that it is told to take."""
-    spelled = path.replace(" ", "")
-    options = f"-c search_path={spelled}"
+    options = f"-c search_path={path}"
     return rails.connect(make_dsn(rails.url, user=user or rails.owner, password="x", options=options))
 
 
@@ -33,7 +34,7 @@ def test_every_statement_works_before(rails: Rails) -> None:
     assert set(old.outcomes(session(rails)).values()) == {old.WORKS}
 
 
-@pytest.mark.parametrize("whose", ["the owner of the tables", "a login of its own"])
+@pytest.mark.parametrize("whose", ["the owner of the tables", *exhaustive("a login of its own")])
 def test_what_works_after_the_adoption_is_what_is_told(adopted: Rails, rails: Rails, login: Any, whose: str) -> None:
     if whose == "the owner of the tables":
         assert old.outcomes(session(adopted)) == {name: told for name, (_, told) in old.STATEMENTS.items()}
@@ -79,11 +80,21 @@ def test_an_address_is_found_by_the_very_text_that_was_given(adopted: Rails) -> 
     assert cursor.fetchall() == [("other@x.org",)]
 
 
-def test_a_session_that_was_not_started_again_sees_no_user(adopted: Rails) -> None:
-    """Else it would take guardians, 0, for admins."""
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM users LIMIT 1",
+        "UPDATE users SET sign_in_count = 1 WHERE id = 40",
+        "DELETE FROM users WHERE id = 40",
+        f"INSERT INTO users (email, uid, organization_id, {old.STAMPED}) VALUES ('x@x', 'x', 2, {old.NOW}, {old.NOW})",
+        "SELECT posts.* FROM posts JOIN users ON users.id = posts.user_id",
+    ],
+)
+def test_a_session_that_was_not_started_again_is_told_so(adopted: Rails, statement: str) -> None:
+    """Else it would take guardians, 0, for admins, or believe that it had written."""
     cursor = session(adopted, path="public").cursor()
-    cursor.execute("SELECT count(*) FROM users")
-    assert cursor.fetchall() == [(0,)]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="start the old application again with"):
+        cursor.execute(statement)
     cursor.execute("SELECT count(*) FROM posts")
     assert cursor.fetchall() == [(1200,)]
 

@@ -96,6 +96,7 @@ ALTER TABLE organizations ADD currency character varying DEFAULT 'usd', ADD time
 """
 
 
+@pytest.mark.exhaustive  # the repository's schema has other types as well
 def test_types_that_can_become_ours_are_taken_as_they_are(small: Rails) -> None:
     small.sql(ODD_TYPES)
     small.adoption(url=small.owner_url).run()
@@ -130,6 +131,7 @@ def test_what_cannot_be_adopted_is_said_before_anything_is_changed(small: Rails,
     assert small.sql("SELECT to_regclass('rayces_adoption')") == [(None,)]
 
 
+@pytest.mark.exhaustive  # the repository's schema lacks columns as well
 def test_without_the_booking_tables_too(made_by: Callable[[str], Rails]) -> None:
     """A Rails application whose newest migration was its first: organizations and users only."""
     first = SCHEMA.partition("-- Example 3")[0]
@@ -170,3 +172,19 @@ def test_it_runs_on_postgresql_15(oldest_server_url: str, connect: Any) -> None:
         assert {each: refused_writes(database, each) for each in ("norte", "sur")} == {"norte": {}, "sur": {}}
     assert rails.adoption(choices={}).undo(yes=True).differences == ()
     connection.close()
+
+
+@pytest.mark.exhaustive  # every other test's tables are in one, public
+def test_tables_in_another_schema_are_adopted_there(made_by: Callable[[str], Rails], connect: Any) -> None:
+    made = made_by(
+        'CREATE SCHEMA "My App"; SET search_path TO "My App", public; ' + SCHEMA + FEW + "RESET search_path;"
+    )
+    url = make_dsn(made.url, options='-c search_path="My\\ App",public')
+    outcome = made.adoption(url=url).run()
+    assert outcome.search_path == 'rayces_rails,"My App",rayces_before'
+    with Database.connect(url) as database:
+        assert {name: refused_writes(database, name) for name in ("norte", "sur")} == {"norte": {}, "sur": {}}
+    cursor = session(made, path=outcome.search_path.replace(" ", "\\ ")).cursor()
+    cursor.execute("SELECT role, (SELECT count(*) FROM organizations) FROM users WHERE id = 1")
+    assert cursor.fetchall() == [(0, 2)]
+    assert made.adoption(url=url, choices={}).undo(yes=True).differences == ()

@@ -31,8 +31,8 @@ KEYS = st.sampled_from(
 TEXTS = st.sampled_from(
     ["", " ", "9:00", "09:00", "17:30", "24:00", "00:00", "25:00", "9:00:30", "12:00:00", "2025-01-01", "2025-02-30",
      "0000-01-01", "2025-1-1", "2025-01-01T10:00:00Z", "2025-01-01T10:00:00", "2025-01-01T99:00:00Z",
-     "2025-01-01T10:00+05:30", "Eva", "e@x.org", "e@x", "@", "e @x.org", "https://x.org/a", "javascript://x", "https://x y",
-     "VBScript:x", "12", "-1", "x" * 600]
+     "2025-01-01T10:00+05:30", "Eva", "e@x.org", "e@x", "@", "e @x.org", "https://x.org/a", "javascript://x",
+     "https://x y", "VBScript:x", "12", "-1", "x" * 600]
 )  # fmt: skip
 LEAVES = TEXTS | st.none() | st.booleans() | st.integers(-2, 2000) | st.just(1.5) | st.text(max_size=3).filter(
     lambda text: "\0" not in text and text.isprintable()

@@ -49,7 +49,19 @@ _AS_OURS = {
 
 def search_path(schema: str) -> str:
     """Where the old application finds its users as before, then our tables, then those of its own that went aside."""
-    return f"{SCHEMA},{schema},{BEFORE}"
+    plain = schema.isidentifier() and schema == schema.lower()
+    return f"{SCHEMA},{schema if plain else quote_identifier(schema)},{BEFORE}"
+
+
+# Whoever asks the table itself was not started again, and is told so instead of seeing nobody.
+_STARTED_AGAIN = f"""
+CREATE FUNCTION {SCHEMA}.started_again() RETURNS boolean LANGUAGE plpgsql AS $refuse$
+BEGIN
+    RAISE insufficient_privilege USING MESSAGE = 'this database is adopted by rayces; start the old application again '
+        'with schema_search_path: "{{path}}" in config/database.yml, where its users are as before';
+END
+$refuse$
+"""
 
 
 def letting_in(
@@ -70,16 +82,20 @@ def letting_in(
     yield f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {admin}"
     yield f"SET LOCAL ROLE {admin}"
     yield from _view(home, old, choices)
+    yield _STARTED_AGAIN.replace("{path}", search_path(database.schema).replace("'", "''"))
     yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {named}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {SCHEMA}.users TO {named}"
     yield "RESET ROLE"
     yield f"GRANT USAGE ON SCHEMA {BEFORE} TO {named}"
+    # No right at all would be as plain, but an owner has every right.
+    asked = f"{SCHEMA}.started_again()"
+    yield f"CREATE POLICY {POLICY} ON {home}.users TO {named} USING ({asked}) WITH CHECK ({asked})"
 
 
 def shutting_out(database: MigrationDatabase, roles: Sequence[str]) -> Iterator[str]:
     """The statements that take all of it away."""
     home = quote_identifier(database.schema)
-    for table in GRANTS:
+    for table in (*GRANTS, "users"):
         yield f"DROP POLICY IF EXISTS {POLICY} ON {home}.{table}"
     yield taking_back(TABLES, roles)
     if database.one("SELECT true FROM pg_namespace WHERE nspname = %s", SCHEMA):

@@ -232,6 +232,7 @@ class RailsAdoption:
             plan(self.database, old, choices)
             rows = list(faults.found(self.database, choices))
             rows += answered(recognition.roles(self.database, old), choices)
+            rows += recognition.spelling(self.database)
             counts = [(table, self.database.one(f"SELECT count(*) FROM plan_{table}")) for table in TABLES]
             transaction.rollback()
         notes = [*recognition.carried(old), *recognition.unheld(self.database, self._roles(), choices)]

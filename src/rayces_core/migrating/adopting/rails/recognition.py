@@ -8,6 +8,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrating.adopting.finding import Finding, choice
 from rayces_core.migrating.adopting.rails.moving import BEFORE, cluster
 from rayces_core.migrating.adopting.rails.old import TABLES, Old
+from rayces_core.migrating.adopting.rails.people import AS_GIVEN
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.myhub import RECORD, SET_ASIDE, has_table
@@ -153,6 +154,20 @@ def roles(database: MigrationDatabase, old: Old) -> Iterator[Finding]:
             "rails says 0 admin, 1 professional, 2 staff, 3 guardian (User's enum of rayces); same says that the "
             "numbers are this library's, 0 guardian, 1 professional, 2 staff, 3 admin. What is wrong here makes "
             "guardians admins",
+        )
+
+
+def spelling(database: MigrationDatabase) -> Iterator[Finding]:
+    """How many addresses change their spelling; asked once the rows are planned."""
+    count = database.one(f"SELECT count(*) FROM plan_users WHERE gone IS NULL AND {AS_GIVEN} IS NOT NULL")
+    if count:
+        yield Finding(
+            "email-spelling",
+            "note",
+            f"{count} users have an e-mail address with capitals, or blanks around it, which becomes normal",
+            f"users.{AS_GIVEN} keeps what was given until `--finish` and shows it to the old application; --undo "
+            "gives it back",
+            count,
         )
 
 

@@ -158,7 +158,8 @@ BEGIN
                        THEN pg_temp.rayces_moment(each.told ->> 'uploaded_at')
                        WHEN NOT each.told ? 'uploaded_at' THEN saved END;
         IF jsonb_typeof(each.told) <> 'object' OR moment IS NULL OR url IS NULL OR length(url) > 2048
-           OR url !~ '^[A-Za-z][A-Za-z0-9+.-]*://[!-~]+$' OR url ~* '^(javascript|vbscript):' OR kept >= 500 OR length(name) NOT BETWEEN 1 AND 200 OR fits ? name THEN
+           OR url !~ '^[A-Za-z][A-Za-z0-9+.-]*://[!-~]+$' OR url ~* '^(javascript|vbscript):'
+           OR kept >= 500 OR length(name) NOT BETWEEN 1 AND 200 OR fits ? name THEN
             lost := true;
             CONTINUE;
         END IF;
