@@ -251,6 +251,6 @@ def test_whoever_reads_goes_on_and_whoever_writes_waits(small: Rails, monkeypatc
 
     lock = moving.lock_for_exchange
     monkeypatch.setattr(moving, "lock_for_exchange", locked)
-    small.adoption().run()
+    assert small.adoption().run().seconds > 0.3
     assert seen == ["went on", "waited"]
     assert moving.exchange is exchange

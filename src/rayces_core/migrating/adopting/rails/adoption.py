@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import peewee
@@ -110,8 +111,10 @@ class RailsAdoption:
                 return self._outcome(ADOPTED)
             done = self._make_ours()
             with _explained("adopting"):
-                copied, told = retrying(lambda _: self._exchange(record), "adopting", self.database.retry_seconds)
-            return self._outcome(ADOPTED, done, copied, told)
+                copied, told, seconds = retrying(
+                    lambda _: self._exchange(record), "adopting", self.database.retry_seconds
+                )
+            return replace(self._outcome(ADOPTED, done, copied, told), seconds=seconds)
 
     def finish(self) -> RailsOutcome:
         """Take away what only the old application needed; it must be gone. Its tables stay in `rayces_before`.
@@ -252,7 +255,7 @@ class RailsAdoption:
         options = f"{facts.pop('options', '')} -c search_path={path}".strip()
         return make_dsn(dbname=self.database.database, options=options, **facts)
 
-    def _exchange(self, record: Record) -> tuple[dict[str, int], list[str]]:
+    def _exchange(self, record: Record) -> tuple[dict[str, int], list[str], float]:
         """All of it or nothing: plan, copy, prove and exchange, in one transaction."""
         database, schema = self.database, self.database.schema
         staging = quote_identifier(moving.STAGING)
@@ -261,6 +264,7 @@ class RailsAdoption:
             aside = recognition.aside(database, self.runner.migrate_table)
             tables = [name for name, word in aside.items() if word == "TABLE"]
             moving.hold_writers(database, schema, tables)
+            held_since = time.monotonic()
             old = read(database, schema)
             plan(database, old, record.choices)
             found = list(faults.found(database, record.choices))
@@ -283,7 +287,7 @@ class RailsAdoption:
                 (json.dumps(extras + _grants(record.old_roles)),),
             )
             memory.change(database, stage=ADOPTED)
-        return copied, [f"{finding.what}; {finding.chosen}" for finding in found]
+        return copied, [f"{finding.what}; {finding.chosen}" for finding in found], time.monotonic() - held_since
 
     def _carry(self, old: Old, staging: str) -> list[str]:
         """Columns that this library has no use for are made, so that their values come along."""
@@ -384,6 +388,6 @@ def _told(counts: Sequence[tuple[str, int]], seconds: float) -> Finding:
         "rows",
         "note",
         f"{rows} would be copied; reading and sorting them took {seconds:.1f} s",
-        "whoever writes waits for about two to three times as long while they are copied; reading goes on",
+        "whoever writes waits for about four times as long while they are copied; reading goes on",
         sum(count for _, count in counts),
     )

@@ -54,6 +54,7 @@ def entries(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     yield "ALTER TABLE plan_credit_transactions ADD PRIMARY KEY (id)"
     yield noted_gone("credit_transactions")
     yield _STANDING
+    yield "ANALYZE plan_entries"
     yield _FIRST_DEBITS
     yield _REFUNDS
     yield _AS_ADJUSTMENTS
@@ -185,8 +186,7 @@ _ENDS = """
 CREATE TEMP TABLE plan_ends ON COMMIT DROP AS
 SELECT b.id AS credit_balance_id, b.organization_id, b.user_id, greatest(difference, lowest) AS opening,
        least(difference - lowest, 0) AS closing, coalesce(length, 0) AS length, begins, ends,
-       coalesce((SELECT min(u.id) FROM plan_users AS u
-                  WHERE u.gone IS NULL AND u.organization_id = b.organization_id AND u.role = 3), b.user_id) AS actor_id
+       coalesce(admin.id, b.user_id) AS actor_id
   FROM (SELECT p.*, s.length, s.begins, s.ends, p.balance - coalesce(s.total, 0) AS difference,
                -least(coalesce(s.lowest, 0), 0) AS lowest
           FROM plan_credit_balances AS p
@@ -194,15 +194,17 @@ SELECT b.id AS credit_balance_id, b.organization_id, b.user_id, greatest(differe
                             min(processed_at) AS begins, max(processed_at) AS ends
                        FROM plan_chain GROUP BY credit_balance_id) AS s ON s.credit_balance_id = p.id
          WHERE p.gone IS NULL AND p.id = p.keeper) AS b
+  LEFT JOIN (SELECT organization_id, min(id) AS id FROM plan_users WHERE gone IS NULL AND role = 3 GROUP BY 1) AS admin
+    ON admin.organization_id = b.organization_id
 """
 _COSTS = """
-UPDATE plan_appointments AS a
-   SET credits_used = coalesce((SELECT -d.amount FROM plan_entries AS d
-                                 WHERE d.appointment_id = a.id AND d.organization_id = a.organization_id
-                                   AND d.transaction_type = 'appointment_debit' AND d.status = 'completed'),
-                               CASE WHEN a.uses_credit AND a.state IN ('draft', 'pre_confirmed') THEN a.told_credits
-                                    ELSE 0 END)
- WHERE gone IS NULL
+UPDATE plan_appointments
+   SET credits_used = CASE WHEN uses_credit AND state IN ('draft', 'pre_confirmed') THEN told_credits ELSE 0 END
+ WHERE gone IS NULL;
+UPDATE plan_appointments AS a SET credits_used = -d.amount
+  FROM plan_entries AS d
+ WHERE d.appointment_id = a.id AND d.organization_id = a.organization_id
+   AND d.transaction_type = 'appointment_debit' AND d.status = 'completed'
 """
 
 

@@ -18,12 +18,14 @@ class RailsOutcome(Outcome):
         copied: table → rows that were copied.
         told: what was changed on the way, a sentence for each kind and table.
         search_path: under which the old application goes on.
+        seconds: how long whoever wrote to the old tables waited.
     """
 
     organizations: tuple[int, ...] = ()
     copied: dict[str, int] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     search_path: str = ""
+    seconds: float = 0.0
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -32,6 +34,7 @@ class RailsOutcome(Outcome):
             return (
                 f"{len(self.organizations)} organizations are tenants now: {', '.join(map(str, self.organizations))}",
                 *self.told,
+                *([f"whoever wrote meanwhile waited for {self.seconds:.1f} s"] if self.copied else []),
                 f'the old application goes on with schema_search_path: "{self.search_path}" in config/database.yml',
                 "once it is gone: rayces migrate adopt --finish",
             )
