@@ -23,10 +23,10 @@ def rails(capsys: pytest.CaptureFixture[str], make_database: Callable[..., str])
 
 def test_reported_adopted_undone_adopted_again_and_finished(rails: Terminal, server_url: str) -> None:
     found = json.loads(rails("migrate", "adopt", "--report", "--json").out)
-    assert [each["kind"] for each in found["findings"] if each["open"]] == ["names", "names", "roles"]
+    assert [each["kind"] for each in found["findings"] if each["open"]] == ["blank-names", "blank-names", "roles"]
     refused = rails("migrate", "adopt", "--fix", "roles=rails")
     assert (refused.code, "2 findings stand in the way" in refused.out) == (1, True)
-    fixes = ("--fix", "roles=rails", "--fix", "names=placeholder")
+    fixes = ("--fix", "roles=rails", "--fix", "blank-names=placeholder")
     ran = rails("migrate", "adopt", *fixes)
     assert (ran.code, "2 organizations are tenants now: 1, 2" in ran.out) == (0, True), ran.err
     assert 'schema_search_path: "rayces_rails,public,rayces_before"' in ran.out

@@ -31,7 +31,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "other-organizations": ("set-aside",),
     "other-tables": ("aside",),
     "subdomains": ("rename",),
-    "names": ("placeholder",),
+    "blank-names": ("placeholder",),
     "unknown-values": ("default",),
     "numbers": ("nearest",),
     "shapes": ("set-aside",),

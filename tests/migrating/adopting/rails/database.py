@@ -19,7 +19,7 @@ CHOICES = {
     "other-organizations": "set-aside",
     "other-tables": "aside",
     "subdomains": "rename",
-    "names": "placeholder",
+    "blank-names": "placeholder",
     "unknown-values": "default",
     "numbers": "nearest",
     "shapes": "set-aside",

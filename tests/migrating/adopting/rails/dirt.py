@@ -57,7 +57,7 @@ DIRT: dict[str, Dirt] = {
     ),
     "blank names": (
         "UPDATE organizations SET name = ' ' WHERE id = 2; UPDATE students SET last_name = '' WHERE id = 1",
-        {("names", "organizations"): 1, ("names", "students"): 1},
+        {("blank-names", "organizations"): 1, ("blank-names", "students"): 1},
         "SELECT name, (SELECT last_name FROM students WHERE id = 1) FROM organizations WHERE id = 2",
         [("Organization 2", "(no name)")],
     ),

@@ -130,7 +130,7 @@ def students(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     yield "ALTER TABLE plan_students ADD PRIMARY KEY (id)"
     yield noted_gone(table)
     here = "p.gone IS NULL AND"
-    yield noted(table, "names", f"{here} (coalesce(told_first, '') = '' OR coalesce(told_last, '') = '')",
+    yield noted(table, "blank-names", f"{here} (coalesce(told_first, '') = '' OR coalesce(told_last, '') = '')",
                 "'it was given (no name)'")  # fmt: skip
     for name in ("primary", "secondary"):
         emptied = f"{here} told_{name} IS NOT NULL AND {name}_contact_id IS NULL"

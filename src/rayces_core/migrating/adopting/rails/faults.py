@@ -40,7 +40,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "have a subdomain that is none (small letters, digits, inner hyphens, at most 63, not taken)",
         "it can be brought to one",
     ),
-    "names": ("have a blank name", "it can be given: Organization <id>, or (no name)"),
+    "blank-names": ("have a blank name", "it can be given: Organization <id>, or (no name)"),
     "unknown-roles": ("have a role that is none of 0 to 3", "they can become guardians, who may do least"),
     "unknown-values": (
         "have a time zone, currency or sign-in address that is none, or a token that another user has",
@@ -133,7 +133,7 @@ def found(database: MigrationDatabase, choices: Mapping[str, str]) -> Iterator[F
 
 
 # What may be chosen for a MyHub and not here.
-UNABLE = {"emails": ("merge",)}
+UNABLE = {"emails": ("merge",), "missing-author": ("nullable",)}
 
 
 def _unable(finding: Finding, word: str) -> Finding:

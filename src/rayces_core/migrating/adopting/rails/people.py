@@ -96,7 +96,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                active, email, phone, address, created_at, updated_at, NULL::text AS gone, NULL::text AS why
           FROM meant
     """
-    yield noted(table, "names", "coalesce(told_name, '') = ''", "'it had no name'")
+    yield noted(table, "blank-names", "coalesce(told_name, '') = ''", "'it had no name'")
     yield noted(table, "subdomains", "p.subdomain IS DISTINCT FROM given", "'it became ' || p.subdomain")
     yield noted(table, "unknown-values", "meant_zone <> time_zone", "'the time zone became ' || time_zone")
     yield noted(table, "unknown-values", "told_currency <> currency", "'the currency became ' || currency")
@@ -177,21 +177,44 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         yield noted(table, "unknown-values", condition, f"'{name}_sign_in_ip was emptied'")
 
 
-def posts(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
-    """Each post whose author is in its organization."""
-    table = "posts"
-    own = old.take(table, "organization_id", "bigint")
+def posts(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
+    """Each post whose author is in its organization; one without is its organization's user of the chosen address."""
+    table, address = "posts", choices.get("missing-author", "").replace("'", "''")
+    own, author = old.take(table, "organization_id", "bigint"), old.take(table, "user_id", "bigint")
+    given, literal = "@" in address, normal(f"'{address}'")
+    if given:
+        yield _authors(old, own, author, literal)
+    substitute = f"AND substitute.email = {literal}" if given else "AND false"
     yield f"""
         CREATE TEMP TABLE plan_posts ON COMMIT DROP AS
         SELECT o.id, u.organization_id, u.id AS user_id, {old.take(table, "content")} AS content, {stamps(old, table)},
-               CASE WHEN {old.take(table, "user_id", "bigint")} IS NULL THEN 'missing-author'
+               {author} IS NULL AND u.id IS NOT NULL AS is_given,
+               CASE WHEN {author} IS NULL AND u.id IS NULL THEN 'missing-author'
                     WHEN u.id IS NULL THEN 'orphans' WHEN u.gone IS NOT NULL THEN u.gone
                     WHEN {own} <> u.organization_id THEN 'other-organizations' END AS gone,
                'its author is missing, set aside or of another organization' AS why
-          FROM {old.source(table)} LEFT JOIN plan_users AS u ON u.id = {old.take(table, "user_id", "bigint")}
+          FROM {old.source(table)}
+          LEFT JOIN plan_users AS substitute
+            ON substitute.organization_id = {own} AND substitute.gone IS NULL {substitute}
+          LEFT JOIN plan_users AS u ON u.id = coalesce({author}, substitute.id)
     """
     yield "ALTER TABLE plan_posts ADD PRIMARY KEY (id)"
     yield noted_gone(table)
+    yield noted(table, "missing-author", "p.gone IS NULL AND is_given", f"'it was given to {address}'")
+
+
+def _authors(old: Old, own: str, author: str, literal: str) -> str:
+    """The user of that address in each organization that has posts without an author, made if need be."""
+    return f"""
+        INSERT INTO plan_users
+            (id, organization_id, email, role, sign_in_count, place, token, created_at, updated_at)
+        SELECT (SELECT coalesce(max(id), 0) FROM plan_users) + row_number() OVER (ORDER BY needed.id), needed.id,
+               {literal}, 0, 0, 1, 1, now(), now()
+          FROM (SELECT DISTINCT h.id FROM {old.source("posts")} JOIN plan_organizations AS h ON h.id = {own}
+                 WHERE {author} IS NULL) AS needed
+         WHERE NOT EXISTS (SELECT FROM plan_users AS u WHERE u.gone IS NULL AND u.organization_id = needed.id
+                              AND u.email = {literal})
+    """
 
 
 def likes(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
