@@ -89,3 +89,18 @@ def test_other_choices(begun: Rails) -> None:
     ) == [("MyHub", 4)]
     assert begun.one("SELECT count(*) FROM appointments") == 0
     assert begun.one("SELECT array_agg(DISTINCT role ORDER BY role) FROM users") == [0, 1, 3]
+
+
+def test_posts_that_myhub_really_had_are_given_to_a_user_in_each_organization(begun: Rails) -> None:
+    """They had neither author nor content; the user is made where the organization has none of that address."""
+    begun.sql("ALTER TABLE posts DROP user_id, DROP content; UPDATE users SET email = 'ANA@x.org' WHERE id = 12")
+    adoption = begun.adoption(url=begun.owner_url)
+    adoption.choices["missing-author"] = "Ana@x.org"
+    assert adoption.run().copied["users"] == 9
+    query = (
+        "SELECT p.id, u.id, u.organization_id, u.email, u.role FROM posts p JOIN users u ON u.id = user_id ORDER BY 1"
+    )
+    assert begun.sql(query) == [(1, 15, 1, "ana@x.org", 0), (11, 12, 2, "ana@x.org", 1)]
+    assert begun.one("SELECT count(*) FROM likes") == 2
+    with Database.connect(begun.url) as database:
+        assert refused_writes(database, "norte") == {}
