@@ -4,6 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 DEMO_ARGS ?=
 TEST_ARGS ?=
+SERVERS_ARGS ?=
 BENCH_ARGS ?=
 IMPORT_ARGS ?=
 WEB_ARGS ?=
@@ -16,7 +17,7 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo example test test-all coverage mutants lint format bench bench-adopt soak clean stale
+.PHONY: demo example test test-all test-servers coverage mutants lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -35,6 +36,11 @@ test: .venv/installed-dev
 # Every walk whole, with new random examples: what CI runs.
 test-all: .venv/installed-dev
 	RAYCES_TESTS=all $(PY) -m pytest -n 2 --dist worksteal $(TEST_ARGS)
+
+# What the database does, on PostgreSQL 15, 16, 17 and 18; binaries that are missing are fetched once, into a cache.
+# SERVERS_ARGS="15 17 -k ledger" for some versions and tests.
+test-servers: .venv/installed-dev
+	$(PY) -m tests.servers $(SERVERS_ARGS)
 
 # Branches that the suite takes, in the terminal and in build/coverage/index.html.
 coverage: .venv/installed-dev

@@ -1,4 +1,5 @@
-"""A real PostgreSQL for the run: the embedded server, or the one RAYCES_TEST_DATABASE_URL names.
+"""A real PostgreSQL for the run: the embedded server, one of the version that RAYCES_TEST_POSTGRESQL says (15 to 18),
+or the one that RAYCES_TEST_DATABASE_URL names.
 
 The schema is migrated once into a template database. Tests share one clone of it and keep out of each other's way
 by using organizations of their own; a test that looks at the whole database takes a clone (`own_db`).
@@ -23,7 +24,8 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core.database.binding import bound_here
 from rayces_core.database.database import Database
-from rayces_core.embedded.server import EmbeddedServer
+from tests.servers.binaries import WHEEL
+from tests.servers.running import running
 from tests.sizes import EVERYTHING
 
 # Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
@@ -67,11 +69,11 @@ def server_url() -> Iterator[str]:
     if named:
         yield named
         return
-    with EmbeddedServer() as server:
+    with running(os.environ.get("RAYCES_TEST_POSTGRESQL", WHEEL)) as url:
         for setting in SPARING:
-            on_server(server.url, f"ALTER SYSTEM SET {setting}")
-        on_server(server.url, "SELECT pg_reload_conf()")
-        yield server.url
+            on_server(url, f"ALTER SYSTEM SET {setting}")
+        on_server(url, "SELECT pg_reload_conf()")
+        yield url
         for kept in _maintaining.values():
             kept.close()
 

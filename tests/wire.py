@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
 from contextlib import closing
 
 from psycopg2.extensions import make_dsn, parse_dsn
+
+# Before 18 a prepared statement binds it, as pg_stat_statements would keep a line of each SET LOCAL.
+_BINDS = re.compile(r"SET LOCAL rayces\.organization_id TO '\d+'|EXECUTE rayces_[0-9a-f]{16}\('\d+'\)")
+
+
+def binds_tenant(message: str) -> bool:
+    """Whether the message says whose work it is."""
+    return bool(_BINDS.search(message))
 
 
 class Wire:

@@ -19,7 +19,8 @@ from bench.adopting.lookout import Lookout, Place
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import read_directory
 
-ADOPT = ("-m", "rayces_core", "migrate", "adopt", "--organization-name", "MyHub", "--subdomain", "myhub", "--json")
+ADOPT = ("-m", "rayces_core", "migrate", "adopt", "--organization-name", "MyHub", "--subdomain", "myhub")
+ADOPT += ("--fix", "email-spelling=lower-case", "--json")
 _POLL_SECONDS = 0.004
 _PATIENCE_SECONDS = 3600
 

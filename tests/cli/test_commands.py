@@ -28,6 +28,40 @@ def test_migrations_go_up_and_down_and_show_where_they_are(empty: Terminal) -> N
     assert empty("migrate", "down").out == "nothing to undo\n"
 
 
+def test_down_says_what_would_be_gone_and_asks(migrated: Terminal) -> None:
+    assert migrated("organizations", "create", "North", "--subdomain", "north").code == 0
+    asked = migrated("migrate", "down", "--to", "1")
+    assert (asked.code, asked.out) == (3, "")
+    assert "002_organizations: table organizations, 1 row" in asked.err
+    assert "--yes" in asked.err
+    told = migrated("migrate", "down", "--to", "1", "--dry-run")
+    assert told.code == 1
+    assert "036_external_ids: column users.external_id, 0 rows\n" in told.out
+    assert told.out.endswith(" migrations would be undone, with --yes\n")
+    (plan,) = json.loads(migrated("migrate", "down", "--to", "1", "--dry-run", "--json").out)
+    assert plan["needs_yes"]
+    assert [loss for loss in plan["losses"] if loss["rows"]] == [
+        {"migration": "002_organizations", "what": "table organizations", "rows": 1, "is_estimate": False}
+    ]
+    assert migrated("migrate", "status").code == 0
+    assert migrated("migrate", "down", "--dry-run").code == 0
+    assert "-- gone with it: 002_organizations: table organizations, 1 row" in (
+        migrated("migrate", "down", "--to", "1", "--sql").out
+    )
+    assert migrated("migrate", "down", "--to", "1", "--yes").out.endswith("undone 002_organizations\n")
+
+
+def test_down_is_refused_where_something_is_in_the_way(migrated: Terminal) -> None:
+    on_server(str(migrated.url), "CREATE VIEW names AS SELECT first_name FROM students")
+    ran = migrated("migrate", "down", "--to", "1", "--yes")
+    assert ran.code == 3
+    assert "DROP VIEW names;" in ran.err
+    told = migrated("migrate", "down", "--to", "1", "--dry-run")
+    assert told.code == 1
+    assert "in the way: 013_students: " in told.out
+    assert migrated("migrate", "status").code == 0
+
+
 def test_the_status_is_json_for_programs(bare: Terminal) -> None:
     ran = bare("migrate", "status", "--json")
     states = json.loads(ran.out)

@@ -22,6 +22,13 @@ def test_a_migrated_database_passes_on_an_embedded_server(begun: Terminal) -> No
     assert (ran.code, ran.out) == (0, "the schema is what its migrations make\n")
 
 
+def test_an_empty_database_is_not_what_its_migrations_make(empty: Terminal, server_url: str) -> None:
+    ran = empty("migrate", "check", "--scratch-url", server_url)
+    assert (ran.code, ran.out) == (3, "")
+    assert "no migration is applied" in ran.err
+    assert "run `rayces migrate up`" in ran.err
+
+
 def test_a_difference_is_a_finding(begun: Terminal, server_url: str) -> None:
     on_server(str(begun.url), "ALTER TABLE users ADD image text")
     ran = begun("migrate", "check", "--scratch-url", server_url)

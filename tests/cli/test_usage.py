@@ -20,6 +20,7 @@ from tests.walking import walked
         ["migrate", "down", "--count", "0"],
         ["migrate", "down", "--count", "many"],
         ["migrate", "down", "--to", "1", "--count", "1"],
+        ["migrate", "down", "--sql", "--dry-run"],
         ["organizations", "create", "North"],
         ["organizations", "create", "North", "--subdomain", "No rth"],
         ["organizations", "create", "North", "--subdomain", "x" * 64],

@@ -11,7 +11,7 @@ from rayces_core import (
 from tests.credits.ledger import NOW, as_stored, entries, figures, nothing_written
 from tests.factory import make_appointment, make_organization, make_user
 from tests.walking import walked
-from tests.wire import wire
+from tests.wire import binds_tenant, wire
 
 MOST = 2**31 - 1
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -177,7 +177,7 @@ def test_a_posting_alone_is_one_message(alone, post):
         proxy.sent.clear()
         post(ana, desk)
         assert len(proxy.sent) == 1
-        assert "rayces.organization_id" in proxy.sent[0]
+        assert binds_tenant(proxy.sent[0])
 
 
 def test_a_posting_in_a_unit_of_work_is_one_message_more(alone):

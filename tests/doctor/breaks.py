@@ -61,7 +61,7 @@ BREAKS = [
         others=frozenset({"login-unrestricted"}),
         mends=False,
     ),
-    Break("role-owns-table", "ALTER TABLE posts OWNER TO rayces_app", "posts", mends=False),
+    Break("role-owns-table", "ALTER TABLE posts OWNER TO rayces_app", "posts"),
     Break("role-not-held", "REVOKE rayces_app FROM {login}", "rayces_app"),
     Break("role-inherited", "GRANT rayces_admin TO {login} WITH INHERIT TRUE", "{login}"),
     Break("role-inherited", "GRANT rayces_app TO {login} WITH INHERIT TRUE", "{login}", "warning"),
@@ -175,14 +175,17 @@ BREAKS = [
         "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_pkey, ALTER organization_id DROP NOT NULL",
         "state_transitions",
         others=frozenset({"primary-key-missing"}),
+        mends=False,
     ),
     Break(
         "tenant-column-type",
         "DROP POLICY rayces_tenant ON state_transitions; "
-        "ALTER TABLE state_transitions ALTER organization_id TYPE integer; "
-        f"CREATE POLICY rayces_tenant ON state_transitions TO rayces_app USING ({TENANT})",
+        "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_organization_id_fkey, "
+        "DROP CONSTRAINT state_transitions_organization_id_actor_id_fkey; "
+        "ALTER TABLE state_transitions ALTER organization_id TYPE text",
         "state_transitions",
         mends=False,
+        others=frozenset({"policy-missing", "organization-key-missing"}),
     ),
     Break(
         "tenant-column-missing",
@@ -192,7 +195,7 @@ BREAKS = [
         "warning",
         mends=False,
     ),
-    Break("primary-key-missing", "ALTER TABLE likes DROP CONSTRAINT likes_pkey", "likes"),
+    Break("primary-key-missing", "ALTER TABLE likes DROP CONSTRAINT likes_pkey", "likes", mends=False),
     Break("primary-key-not-tenant-first", remake_key("likes", "id", "organization_id"), "likes", mends=False),
     Break("primary-key-not-tenant-first", remake_key("likes", "id"), "likes", mends=False),
     Break("unique-without-tenant", "CREATE UNIQUE INDEX ON users (email)", "users", mends=False),
@@ -246,22 +249,50 @@ BREAKS = [
         "posts",
         mends=False,
     ),
+    # what the models write
+    Break("table-missing", "DROP TABLE import_runs", "import_runs", mends=False),
+    Break("table-missing", "ALTER TABLE devices RENAME TO gadgets", "devices", mends=False),
+    Break("column-missing", "ALTER TABLE users DROP COLUMN jti, DROP COLUMN phone", "users", mends=False),
+    Break("column-missing", "ALTER TABLE outbox_messages DROP COLUMN dead", "outbox_messages", mends=False),
+    Break("number-missing", "ALTER TABLE likes ALTER COLUMN id DROP IDENTITY", "likes"),
+    Break("number-missing", "ALTER TABLE organizations ALTER COLUMN id DROP IDENTITY", "organizations"),
+    Break(
+        "function-right-missing",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.now() FROM PUBLIC; GRANT EXECUTE ON FUNCTION now() TO rayces_admin",
+        "now()",
+    ),
+    Break(
+        "function-right-missing",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.current_setting(text, boolean) FROM PUBLIC; "
+        "GRANT EXECUTE ON FUNCTION current_setting(text, boolean) TO {login}",
+        "current_setting(text,boolean)",
+    ),
     # grants
-    Break("grant-missing", "REVOKE SELECT ON students FROM rayces_app", "students", "warning"),
-    Break("grant-missing", "REVOKE SELECT ON students FROM rayces_admin", "students", "warning"),
-    Break("grant-missing", "REVOKE INSERT ON students FROM rayces_app", "students", "warning"),
-    Break("grant-missing", "REVOKE DELETE ON likes FROM rayces_app", "likes", "warning"),
-    Break("grant-missing", "REVOKE UPDATE (state, notes) ON appointments FROM rayces_app", "appointments", "warning"),
-    Break("grant-missing", "REVOKE ALL ON credit_transactions FROM rayces_app", "credit_transactions", "warning"),
-    Break("grant-missing", "REVOKE UPDATE, DELETE ON organizations FROM rayces_admin", "organizations", "warning"),
+    Break("grant-missing", "REVOKE SELECT ON students FROM rayces_app", "students"),
+    Break("grant-missing", "REVOKE SELECT ON students FROM rayces_admin", "students"),
+    Break("grant-missing", "REVOKE INSERT ON students FROM rayces_app", "students"),
+    Break("grant-missing", "REVOKE DELETE ON likes FROM rayces_app", "likes"),
+    Break("grant-missing", "REVOKE UPDATE (state, notes) ON appointments FROM rayces_app", "appointments"),
+    Break("grant-missing", "REVOKE ALL ON credit_transactions FROM rayces_app", "credit_transactions"),
+    Break("grant-missing", "REVOKE UPDATE, DELETE ON organizations FROM rayces_admin", "organizations"),
+    Break(
+        "grant-missing",
+        HELD_TABLE.format(table="visits", partitioning="") + "REVOKE INSERT, UPDATE, DELETE ON visits FROM rayces_app",
+        "visits",
+    ),
+    Break(
+        "grant-missing",
+        HELD_TABLE.format(table="visits", partitioning="") + "REVOKE ALL ON visits FROM rayces_admin",
+        "visits",
+    ),
     Break("schema-usage-missing", "REVOKE USAGE ON SCHEMA public FROM PUBLIC, rayces_admin", "public"),
     Break(
         "sequence-usage-missing",
         HELD_TABLE.format(table="visits", partitioning="") + "ALTER TABLE visits ADD number serial",
         "visits_number_seq",
-        "warning",
     ),
     Break("grant-dangerous", "GRANT TRUNCATE ON students TO rayces_app", "students"),
+    Break("grant-dangerous", "GRANT MAINTAIN ON students TO rayces_app", "students"),
     Break("grant-dangerous", "GRANT TRIGGER ON students TO rayces_app", "students"),
     Break("grant-dangerous", "GRANT REFERENCES (id) ON students TO rayces_app", "students"),
     Break("grant-dangerous", "GRANT SELECT ON students TO rayces_app WITH GRANT OPTION", "students"),
@@ -295,14 +326,12 @@ BREAKS = [
         "materialized-view",
         "CREATE MATERIALIZED VIEW names AS SELECT first_name FROM students; GRANT SELECT ON names TO PUBLIC",
         "names",
-        mends=False,
     ),
     Break(
         "function-as-owner",
         "CREATE FUNCTION heads() RETURNS bigint LANGUAGE sql SECURITY DEFINER "
         "AS 'SELECT count(*) FROM public.students'",
         "heads()",
-        mends=False,
     ),
     Break(
         "function-as-owner",
@@ -311,7 +340,6 @@ BREAKS = [
         "REVOKE EXECUTE ON FUNCTION heads() FROM PUBLIC",
         "heads()",
         "warning",
-        mends=False,
     ),
     Break(
         "foreign-table",
@@ -319,7 +347,6 @@ BREAKS = [
         "CREATE FOREIGN TABLE scans (organization_id bigint, path text) SERVER files; "
         "GRANT SELECT ON scans TO rayces_app",
         "scans",
-        mends=False,
     ),
     Break(
         "foreign-table",
@@ -327,7 +354,6 @@ BREAKS = [
         "CREATE FOREIGN TABLE clinic.scans (organization_id bigint, path text) SERVER files; "
         "GRANT USAGE ON SCHEMA clinic TO rayces_app; GRANT SELECT ON clinic.scans TO rayces_app",
         "clinic.scans",
-        mends=False,
     ),
     Break("trigger-as-owner", TRIGGER.format(table="students", body="RETURN NEW"), "students"),
     Break("trigger-as-owner", TRIGGER.format(table="posts", body="DELETE FROM public.likes; RETURN NEW"), "posts"),
@@ -395,6 +421,33 @@ BREAKS = [
         "tick()",
         "warning",
     ),
+    Break("shared-relation", "CREATE TABLE jobs (id int); GRANT INSERT ON jobs TO rayces_app", "jobs", "warning"),
+    Break("shared-relation", "CREATE TABLE jobs (id int); GRANT TRUNCATE ON jobs TO PUBLIC", "jobs", "warning"),
+    Break("shared-sequence", "GRANT UPDATE ON SEQUENCE users_id_seq TO rayces_app", "users_id_seq"),
+    Break(
+        "shared-sequence",
+        HELD_TABLE.format(table="visits", partitioning="")
+        + "ALTER TABLE visits ADD number serial; GRANT ALL ON SEQUENCE visits_number_seq TO rayces_app",
+        "visits_number_seq",
+        others=frozenset({"sequence-usage-missing"}),
+    ),
+    Break("shared-sequence", "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO PUBLIC", "", "warning"),
+    Break("shared-sequence", "CREATE SEQUENCE tickets; GRANT SELECT ON tickets TO rayces_app", "tickets", "warning"),
+    Break("shared-catalogue", "GRANT SELECT ON pg_authid TO rayces_app", "pg_authid"),
+    Break("shared-catalogue", "GRANT SELECT (stavalues1) ON pg_statistic TO rayces_app", "pg_statistic"),
+    Break(
+        "shared-parameter",
+        "GRANT SET ON PARAMETER session_replication_role TO rayces_app",
+        "session_replication_role",
+    ),
+    Break("shared-parameter", "GRANT ALTER SYSTEM ON PARAMETER log_statement TO PUBLIC", "log_statement"),
+    Break(
+        "shared-untrusted",
+        "CREATE FUNCTION raw(int) RETURNS int LANGUAGE internal AS 'int4inc'",
+        "raw(integer)",
+    ),
+    Break("database-create", "GRANT CREATE ON DATABASE {database} TO rayces_app", "{database}", "warning"),
+    Break("schema-create", "CREATE SCHEMA queue; GRANT CREATE ON SCHEMA queue TO rayces_app", "queue", "warning"),
     # settings
     Break("setting-default", "ALTER ROLE {login} SET rayces.lookup = 'north'", "{login}"),
     Break("setting-default", "ALTER ROLE {login} SET rayces.organization_id = '1'", "{login}"),

@@ -1,9 +1,5 @@
 """Databases at a chosen migration, connections that close themselves, roles of their own, and a PostgreSQL 15."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +11,8 @@ import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.conftest import COPIED, maintain
+from tests.servers.binaries import found
+from tests.servers.running import running
 
 from .filler import fill
 
@@ -36,8 +34,6 @@ $$;
 CREATE SCHEMA public AUTHORIZATION pg_database_owner;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
-
-POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture(scope="session")
@@ -184,34 +180,8 @@ def tenant(cursor: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def oldest_server_url() -> Iterator[str]:
-    """Superuser URL of a PostgreSQL 15 started from the system's packages."""
-    if not (POSTGRESQL_15 / "initdb").exists():
-        pytest.skip("PostgreSQL 15 is not installed")
-    with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "data")
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres")
-        _as_postgres(
-            "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
-        )
-        _as_postgres(
-            "pg_ctl",
-            "-D",
-            data,
-            "-w",
-            "-o",
-            f"-k {folder} -c listen_addresses= -c fsync=off -c synchronous_commit=off -c jit=off -c autovacuum=off",
-            "-l",
-            f"{folder}/log",
-            "start",
-        )
-        try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
-        finally:
-            _as_postgres("pg_ctl", "-D", data, "-m", "immediate", "stop")
-
-
-def _as_postgres(program: str, *arguments: str) -> None:
-    user = "postgres" if os.geteuid() == 0 else None
-    command = [str(POSTGRESQL_15 / program), *arguments]
-    subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Superuser URL of a PostgreSQL 15, the oldest that the library supports."""
+    if found("15") is None:
+        pytest.skip("PostgreSQL 15 is not here: python -m tests.servers.binaries fetches it")
+    with running("15") as url:
+        yield url

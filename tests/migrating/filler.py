@@ -1,6 +1,6 @@
 """Believable rows for whatever tables a half-migrated database has, and a picture of all rows to compare with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from psycopg2.extras import Json
@@ -66,11 +66,15 @@ class Filler:
             )
 
 
-def fill(connection: Any, stage: int, mark: str = "") -> None:
-    """One row at least in every table of a database with `stage` migrations; two organizations once rows have one."""
+def fill(connection: Any, stage: int, mark: str = "", tenants: Sequence[int | None] = ()) -> None:
+    """One row at least in every table of a database with `stage` migrations; two organizations once rows have one.
+
+    `tenants` are organizations that are there already; the rows are theirs then.
+    """
     filler = Filler(connection)
-    tenants: list[int | None] = [None]
-    if stage >= TENANTS_FROM:
+    if not tenants and stage < TENANTS_FROM:
+        tenants = [None]
+    if not tenants:
         tenants = [
             filler.insert("organizations", name=f"Clinic {side}{stage}", subdomain=f"clinic-{side}{stage}{mark}")
             for side in ("north", "south")

@@ -22,6 +22,10 @@ CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; E
 CREATE TRIGGER touched BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE SEQUENCE s;
 CREATE TYPE mood AS ENUM ('well');
+CREATE DOMAIN amount AS int CONSTRAINT positive CHECK (value > 0);
+CREATE TYPE pair AS (one int);
+CREATE TABLE days (day date) PARTITION BY RANGE (day);
+CREATE TABLE some_days PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
 """
 
 CHANGES = [
@@ -64,6 +68,15 @@ CHANGES = [
     "CREATE RULE quiet AS ON DELETE TO t DO INSTEAD NOTHING",
     "ALTER TYPE mood ADD VALUE 'ill'",
     "CREATE DOMAIN positive AS int CHECK (value > 0)",
+    ("ALTER DOMAIN amount DROP CONSTRAINT positive; ALTER DOMAIN amount ADD CONSTRAINT positive CHECK (value > 1)"),
+    "ALTER DOMAIN amount SET DEFAULT 1",
+    "ALTER DOMAIN amount SET NOT NULL",
+    "ALTER TYPE pair ADD ATTRIBUTE two int",
+    "ALTER VIEW v SET (security_invoker = true)",
+    "DROP VIEW v; CREATE MATERIALIZED VIEW v AS SELECT id FROM t",
+    "CREATE STATISTICS together ON id, n FROM t",
+    "ALTER TABLE days DETACH PARTITION some_days",
+    ("DROP TABLE some_days; CREATE TABLE some_days PARTITION OF days FOR VALUES FROM ('2024-01-01') TO ('2026-01-01')"),
     "CREATE EXTENSION btree_gist",
     "CREATE TABLE empty ()",
     "ALTER TABLE t SET UNLOGGED",

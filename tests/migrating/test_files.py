@@ -55,15 +55,32 @@ def test_a_missing_directory_is_an_error_and_is_not_made(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_checksum_does_not_see_line_endings(directory: Any) -> None:
+@pytest.mark.parametrize(
+    "edited",
+    [
+        MIGRATE.replace("\n", "\r\n").encode(),
+        MIGRATE.encode("utf-8-sig"),
+        MIGRATE.replace("\n", "\r\n").encode("utf-8-sig"),
+        MIGRATE.replace("\n", "\r").encode(),
+        MIGRATE.rstrip("\n").encode(),
+        (MIGRATE + "\n").encode(),
+    ],
+)
+def test_the_checksum_does_not_see_what_editors_change_by_themselves(directory: Any, edited: bytes) -> None:
     folder = directory(m001_first=MIGRATE)
-    (unix,) = read_directory(folder)
-    (folder / "001_first.py").write_bytes(MIGRATE.replace("\n", "\r\n").encode())
-    (windows,) = read_directory(folder)
-    assert windows.source != unix.source
-    assert windows.checksum == unix.checksum
-    (folder / "001_first.py").write_text(MIGRATE + "\n")
-    assert read_directory(folder)[0].checksum != unix.checksum
+    (before,) = read_directory(folder)
+    (folder / "001_first.py").write_bytes(edited)
+    (after,) = read_directory(folder)
+    assert after.source != before.source
+    assert after.checksum == before.checksum
+    assert callable(after.load().migrate)
+
+
+def test_the_checksum_sees_a_comment(directory: Any) -> None:
+    folder = directory(m001_first=MIGRATE)
+    before = read_directory(folder)[0].checksum
+    (folder / "001_first.py").write_text(MIGRATE + "# edited\n")
+    assert read_directory(folder)[0].checksum != before
 
 
 def test_an_error_in_a_migration_names_its_file_and_line(directory: Any) -> None:

@@ -285,7 +285,7 @@ def test_what_is_no_longer_so_is_found_and_its_remedy_mends_it(hardened: Fortres
     with Database.connect(hardened.login_url) as database:
         (finding,) = audit(database)
     assert finding.check == check
-    if finding.remedy.startswith("rayces migrate harden --yes"):
+    if finding.remedy.startswith("-- rayces migrate harden --yes"):
         hardened.harden()
     else:
         hardened.sql(finding.remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import IrreversibleMigrationError, MigrationError
 from rayces_core.migrating import Runner
@@ -61,6 +62,26 @@ def test_the_packaged_migrations_are_undone_by_script(
     url = create_database(template)
     assert psql(url, Runner(url).down_script(0), calls=True) == ""
     assert fingerprint(connect(url)) == fingerprint(connect(make_database()))
+
+
+def test_a_script_is_read_alike_whatever_the_sessions_of_the_login_begin_with(
+    make_database: Any, directory: Any, connect: Any
+) -> None:
+    folder = directory(
+        m001_t="CREATE TABLE t (name text DEFAULT 'a\\nb', ł text DEFAULT '01/02/2024'::date::text, "
+        "CHECK ((name = NULL) IS NULL))"
+    )
+    by_runner, by_script = make_database(), make_database()
+    Runner(by_runner, folder).up()
+    odd = {
+        "standard_conforming_strings": "off",
+        "transform_null_equals": "on",
+        "DateStyle": "German",
+        "client_encoding": "LATIN1",
+    }
+    odd_url = make_dsn(by_script, options=" ".join(f"-c {name}={value}" for name, value in odd.items()))
+    assert psql(odd_url, Runner(by_script, folder).up_script()) == ""
+    assert fingerprint(connect(by_script)) == fingerprint(connect(by_runner))
 
 
 def test_rows_come_out_as_the_runner_would_leave_them(make_database: Any, connect: Any) -> None:

@@ -1,6 +1,7 @@
 """A run that stops before any of its steps: it can be finished, and it can be undone, without a trace."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -78,15 +79,15 @@ def test_a_run_stopped_before_any_step_can_be_finished_and_can_be_undone(
         before, data = without_history(connection), rows(connection)
         runner.up(number)
         after, steps = without_history(connection), stoppable.steps
-        runner.down(number - 1)
+        runner.down(number - 1, yes=True)
         for step in places(steps):
             stoppable.stopped(step, runner.up, number)
-            runner.down(number - 1)
+            runner.down(number - 1, yes=True)
             assert without_history(connection) == before, f"{number} undone from before step {step}"
             stoppable.stopped(step, runner.up, number)
             assert len(runner.up(number)) == 1
             assert without_history(connection) == after, f"{number} finished from step {step}"
-            runner.down(number - 1)
+            runner.down(number - 1, yes=True)
             assert list(lost(data, rows(connection))) == []
 
 
@@ -99,15 +100,15 @@ def test_an_undoing_stopped_before_any_step_can_be_finished_and_can_be_turned_ro
         runner.up(number)
         after, data = without_history(connection), rows(connection)
         stoppable.steps = 0
-        runner.down(number - 1)
+        runner.down(number - 1, yes=True)
         for step in places(stoppable.steps):
             runner.up(number)
-            stoppable.stopped(step, runner.down, number - 1)
-            assert len(runner.down(number - 1)) == 1
+            stoppable.stopped(step, partial(runner.down, yes=True), number - 1)
+            assert len(runner.down(number - 1, yes=True)) == 1
             assert without_history(connection) == before, f"{number} finished from step {step}"
             runner.up(number)
-            stoppable.stopped(step, runner.down, number - 1)
+            stoppable.stopped(step, partial(runner.down, yes=True), number - 1)
             assert len(runner.up(number)) == 1
             assert without_history(connection) == after, f"{number} turned round before step {step}"
             assert list(lost(data, rows(connection))) == []
-            runner.down(number - 1)
+            runner.down(number - 1, yes=True)

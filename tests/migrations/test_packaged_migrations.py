@@ -42,7 +42,7 @@ def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
             runner.up(file.number)
             applied = without_history(connection)
             assert list(lost(data, rows(connection))) == []
-            runner.down(file.number - 1)
+            runner.down(file.number - 1, yes=True)
             assert without_history(connection) == catalogue, file.name
             if file.number != 6:  # which keeps what it assigned
                 assert rows(connection) == data, file.name
@@ -64,7 +64,7 @@ def test_everything_undone_at_once_leaves_an_empty_catalogue_without_a_history(
     runner = Runner(url)
     assert runner.up() == [file.name for file in FILES]
     fill(connection, len(FILES))
-    assert runner.down(0) == [file.name for file in reversed(FILES)]
+    assert runner.down(0, yes=True) == [file.name for file in reversed(FILES)]
     assert fingerprint(connection) == before
 
 
@@ -81,13 +81,13 @@ def test_myhub_rows_survive_the_whole_way_there_and_back_in_tables_that_are_neve
     assert runner.up() == [file.name for file in FILES[1:]]
     assert _heaps(connection) == heaps
     assert list(lost(data, rows(connection))) == []
-    fill(connection, len(FILES))
-    assert runner.down(1) == [file.name for file in FILES[:0:-1]]
+    fill(connection, len(FILES), tenants=[1])
+    assert runner.down(1, yes=True) == [file.name for file in FILES[:0:-1]]
     assert _heaps(connection) == heaps
     assert without_history(connection) == catalogue
     assert list(lost(data, rows(connection))) == []
-    assert len([key for key in rows(connection) if key[0] == "likes"]) == 3 + 2
-    assert runner.down(0) == [FILES[0].name]
+    assert len([key for key in rows(connection) if key[0] == "likes"]) == 3 + 1
+    assert runner.down(0, yes=True) == [FILES[0].name]
     assert fingerprint(connection) == empty
 
 
@@ -151,7 +151,7 @@ def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(
     with Database.connect(url) as database, database.tenant(subdomain):
         assert credits.purchase(user, 1).balance_after == 5
         assert credits.verify().is_clean
-    runner.down(REFUNDS - 1)
+    runner.down(REFUNDS - 1, yes=True)
     runner.up()
     with Database.connect(url) as database, database.privileged(reason="test"):
         assert credits.verify().discrepancies == ()
@@ -403,10 +403,10 @@ def test_the_schema_is_the_same_on_postgresql_15_made_by_a_login_that_is_no_supe
     fill(connection, 1)
     runner.up()
     assert fingerprint(connection) == fingerprint(connect(migrated))
-    fill(connection, len(FILES))
-    runner.down(1)
-    assert len([key for key in rows(connection) if key[0] == "users"]) == 6
-    runner.down(0)
+    fill(connection, len(FILES), tenants=[1])
+    runner.down(1, yes=True)
+    assert len([key for key in rows(connection) if key[0] == "users"]) == 4
+    runner.down(0, yes=True)
     assert fingerprint(connection) == before
 
 

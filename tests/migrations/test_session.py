@@ -23,6 +23,7 @@ from rayces_core.errors import (
     RoleNotHeldError,
 )
 from rayces_core.migrating import Runner
+from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.creating import ensure_database
 from rayces_core.migrations.session import connected, dedicated, single_runner
 from tests.tenancy.test_walls import run_bouncer
@@ -166,6 +167,20 @@ def test_no_database_is_created_through_pgbouncer(bouncer_url: str, connect: Any
     cursor = connect(bouncer_url).cursor()
     cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", (name,))
     assert cursor.fetchone() == (0,)
+
+
+def test_behind_one_a_session_keeps_the_applications_settings_and_is_read_under_pinned_ones(
+    make_database: Any, tmp_path: Path
+) -> None:
+    url = make_database()
+    with InventingProxy(url, tmp_path):
+        through = make_dsn(url, host=str(tmp_path), port="5432", options="-c quote_all_identifiers=on")
+        database = dedicated(through)
+        with connected(database):
+            database.command("CREATE TABLE t (id int CHECK (id > 0))")
+            assert "constraint t t_id_check CHECK ((id > 0))" in fingerprint(database)
+            assert database.one("SHOW quote_all_identifiers") == "on"
+            assert database.one("SHOW timezone") == "UTC"
 
 
 class InventingProxy:

@@ -12,6 +12,7 @@ import os
 import secrets
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
@@ -94,6 +95,12 @@ class TenantConnection(PlainConnection):
             (self.incarnation,) = self.plain(settings + INCARNATION).fetchone() or (None,)
         except psycopg2.errors.InsufficientPrivilege:  # a host may have taken the function from PUBLIC
             self.plain(f"DEALLOCATE ALL; {settings}")
+
+    def bind_anew(self) -> None:
+        """Prepare again what binds tenants before 18, which somebody has deallocated; the connection is idle."""
+        if self.footing.is_direct and not self._sets and self.idle:
+            with suppress(psycopg2.Error):  # the next statement says what is wrong with it
+                self.stand_on(self.footing)
 
     # -- what the pool asks -----------------------------------------------------------------------------------
 

@@ -82,6 +82,8 @@ class TenantCursor(PlainCursor):
             writes = alone and (stains or may_write(meaning or query))
             outcome: Outcome = UNKNOWN if writes else NOT_COMMITTED
             made = translate(error, cursor=self, ahead=len(preamble), outcome=outcome)
+            if alone and getattr(error, "pgcode", None) == code.INVALID_SQL_STATEMENT_NAME:
+                connection.bind_anew()
             if alone and not preamble and stains and isinstance(made, RaycesError) and commits_within(query):
                 made.outcome, made.retryable = UNKNOWN, False
             raise made from error

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from rayces_core.database.connection import TenantConnection
-from rayces_core.errors import IsolationInertError, RoleNotHeldError, SchemaMissingError, ServerTooOldError
+from rayces_core.errors import (
+    ConfigurationError,
+    IsolationInertError,
+    RoleNotHeldError,
+    SchemaMissingError,
+    ServerTooOldError,
+)
+from rayces_core.migrations.fitness import ENCODING, wrong_encoding
 
 OLDEST_SERVER = 15
 
-_SCHEMA = "SELECT to_regclass('organizations') IS NOT NULL"
+_SCHEMA = """
+SELECT to_regclass('organizations') IS NOT NULL, current_setting('server_encoding'),
+       current_setting('row_security')::boolean, quote_ident(current_database()), quote_ident(session_user)
+"""
 
 _ROLE = """
 SELECT r.rolsuper, r.rolbypassrls, pg_has_role(l.oid, r.oid, %s), l.rolname::text, l.rolinherit
@@ -69,7 +79,15 @@ def check(connection: TenantConnection, role: str, *, privileged: bool = False) 
         raise ServerTooOldError(
             f"the server is PostgreSQL {connection.server_version // 10000}; version {OLDEST_SERVER} or newer is needed"
         )
-    (there,) = _one(connection, _SCHEMA)
+    there, encoding, held, database, login = _one(connection, _SCHEMA)
+    if encoding != ENCODING:
+        raise ConfigurationError(wrong_encoding(encoding, database))
+    if not held:
+        raise ConfigurationError(
+            "row_security is off for this login or database, so the server refuses every statement that a policy would "
+            f"narrow; a DBA can mend it: ALTER ROLE {login} RESET row_security; ALTER DATABASE {database} RESET "
+            "row_security; or the URL says so in its options"
+        )
     if not there and not _sees_schema(connection, role):
         raise SchemaMissingError(
             "the database has no rayces schema yet; run `rayces migrate up` (or db.migrate()) first"

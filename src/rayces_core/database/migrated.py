@@ -31,10 +31,13 @@ class Migrated:
             self._server.held_login(self.app_role)  # the role that it may become is there now
         return applied
 
-    def rollback(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
-        """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names."""
+    def rollback(self, to: int | str | None = None, *, count: int | None = None, yes: bool = False) -> list[str]:
+        """Undo migrations newer than `to` (0 undoes all), or the last `count` (default 1); returns their names.
+
+        Raises MigrationError where rows would be lost and `yes` is not given; nothing was undone then.
+        """
         self._look_again()
-        return self._runner().down(to, count=count)
+        return self._runner().down(to, count=count, yes=yes)
 
     def _look_again(self) -> None:
         self._tenants.checked = self._admins.checked = False

@@ -19,6 +19,11 @@ from rayces_core.errors import CrossTenantError, OrganizationMissingError, Permi
 def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
     """The error for what the role may not do: by its grants, or because row-level security refuses the row."""
     message = said(error)
+    if error.diag.source_function == "check_enable_rls" or "would be affected by row-level security" in message:
+        return PermissionDeniedError(
+            f"{message}: row_security is off on this connection, so the server refuses what a policy would narrow; "
+            "SET row_security = on"
+        )
     if error.diag.source_function != "ExecWithCheckOptions" and "row-level security" not in message:
         return PermissionDeniedError(f"{message}: the tenant's role has no right to do this, by design")
     # The server says no more than the table's name, behind the policy's if that has one.

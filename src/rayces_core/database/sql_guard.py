@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from rayces_core.database import sql_lexer
+from rayces_core import sql_lexer
 from rayces_core.database.sql_rules import check_statement
 from rayces_core.errors import UnsafeSQLError
 

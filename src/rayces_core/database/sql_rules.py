@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from rayces_core.database import sql_lexer
+from rayces_core import sql_lexer
 from rayces_core.errors import UnsafeSQLError
 
 Words = list[str]

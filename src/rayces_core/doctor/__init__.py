@@ -1,4 +1,4 @@
-"""Audits a live database: whether its catalogue still holds every tenant. It only reads.
+"""Audits a live database: whether its catalogue still holds every tenant. An audit only reads; `repairing` mends.
 
 What is expected follows from rules, not from a list of tables, so a host application's own are audited as well.
 """

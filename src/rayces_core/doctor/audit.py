@@ -11,16 +11,19 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, hardening, keys, roles, row_security, shared
+from rayces_core.doctor import detours, grants, hardening, keys, lacking, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
+from rayces_core.doctor.conditions import meanings
 from rayces_core.doctor.finding import Check, Finding
 from rayces_core.errors import SchemaMissingError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.settings import pinned
 
 CHECKS: Final[tuple[Check, ...]] = (
     *roles.CHECKS,
     *row_security.CHECKS,
     *keys.CHECKS,
+    *lacking.CHECKS,
     *grants.CHECKS,
     *detours.CHECKS,
     *shared.CHECKS,
@@ -85,7 +88,8 @@ def audit_connection(
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
     modern = connection.server_version >= 160_000
     values = {"app_role": app_role, "admin_role": admin_role, "may_set": "SET" if modern else "MEMBER"}
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor, pinned(cursor):
+        _first_the_servers_own(cursor)
         names = _names(cursor, values)
         if not names["has_schema"] and names["may_be_app"]:
             # Where the schema is not everybody's, a login that inherits nothing sees it only once it is the role.
@@ -95,10 +99,18 @@ def audit_connection(
             raise SchemaMissingError("the database has no rayces schema yet; run `rayces migrate up` first")
         # Before PostgreSQL 16 whether a role inherits is its own, not the membership's.
         names["without_inheriting"] = " WITH INHERIT FALSE, SET TRUE" if modern else ""
-        cursor.execute(_EVERYTHING, values)
+        cursor.execute(_EVERYTHING, {**values, "meanings": meanings(cursor)})
         checks = {check.code: check for check in CHECKS}
         found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
     return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+
+
+def _first_the_servers_own(cursor: Any) -> None:
+    """Let what a check calls be the server's own, also where the search_path names pg_catalog last."""
+    cursor.execute("SELECT current_setting('search_path') AS path")
+    path = cursor.fetchone()["path"]
+    if path:
+        cursor.execute(f"SET LOCAL search_path TO pg_catalog, {path}")
 
 
 def _names(cursor: Any, values: dict[str, str]) -> dict[str, Any]:
@@ -107,7 +119,12 @@ def _names(cursor: Any, values: dict[str, str]) -> dict[str, Any]:
 
 
 def _connect(url: str) -> Connection:
-    parameters = {"connect_timeout": "10", "application_name": "rayces doctor", **parse_dsn(url)}
+    parameters = {
+        "connect_timeout": "10",
+        "application_name": "rayces doctor",
+        **parse_dsn(url),
+        "client_encoding": "UTF8",
+    }
     try:
         connection: Connection = psycopg2.connect(**parameters)
     except psycopg2.OperationalError as error:

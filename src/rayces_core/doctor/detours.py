@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.holders import OF_RELATION
 
 CHECKS = (
     Check(
@@ -15,10 +16,12 @@ CHECKS = (
     Check(
         "materialized-view",
         "error",
-        "SELECT object, severity FROM view_over_tenants WHERE relkind = 'm'",
-        "the materialized view is a copy of tenants' rows that row-level security cannot hold",
-        "DROP MATERIALIZED VIEW {object}; or keep it for privileged work: "
-        "REVOKE ALL ON {object} FROM {app_role}, PUBLIC;",
+        f"""SELECT v.object, {OF_RELATION} AS holders
+             FROM app, view_over_tenants v JOIN pg_class c ON c.oid = v.object::regclass JOIN reachable USING (oid)
+            WHERE v.relkind = 'm'""",
+        "the materialized view is a copy of tenants' rows that row-level security cannot hold; privileged work may "
+        "keep it",
+        "REVOKE ALL ON {object} FROM {holders};",
     ),
     # SQL that a function puts together at run time names no table here, so it stays unseen.
     Check(
@@ -36,18 +39,17 @@ CHECKS = (
                    OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin))
             GROUP BY p.oid, o.rolname""",
         "the function runs as {owner}, whom no policy holds, and mentions {tables}",
-        "ALTER FUNCTION {object} SECURITY INVOKER; or REVOKE EXECUTE ON FUNCTION {object} FROM {app_role}, PUBLIC;",
+        "ALTER ROUTINE {object} SECURITY INVOKER; -- or, where somebody else calls it: "
+        "REVOKE EXECUTE ON ROUTINE {object} FROM {app_role}, PUBLIC;",
     ),
     Check(
         "foreign-table",
         "error",
-        """SELECT c.oid::regclass::text AS object,
-                  CASE WHEN c.oid IN (SELECT oid FROM reachable) THEN 'error' ELSE 'warning' END AS severity
-             FROM root, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-            WHERE c.relkind = 'f' AND a.attname = 'organization_id' AND NOT a.attisdropped
-              AND (c.relnamespace = root.relnamespace OR c.oid IN (SELECT oid FROM reachable))""",
+        f"""SELECT c.oid::regclass::text AS object, {OF_RELATION} AS holders
+             FROM app, reachable JOIN pg_class c USING (oid) JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relkind = 'f' AND a.attname = 'organization_id' AND NOT a.attisdropped""",
         "the foreign table holds tenants' rows, and row-level security cannot hold it",
-        "REVOKE ALL ON {object} FROM {app_role}, PUBLIC;",
+        "REVOKE ALL ON {object} FROM {holders};",
     ),
     # What a tenant writes sets them off, with the rights of somebody else.
     Check(
@@ -60,7 +62,7 @@ CHECKS = (
              FROM tenant t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
              JOIN pg_proc p ON p.oid = g.tgfoid AND p.prosecdef JOIN pg_roles o ON o.oid = p.proowner""",
         "trigger {name} runs {function} as {owner}, whatever tenant writes the row",
-        "ALTER FUNCTION {function} SECURITY INVOKER;",
+        "ALTER ROUTINE {function} SECURITY INVOKER;",
     ),
     Check(
         "rule-as-owner",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from rayces_core.doctor import needed
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.holders import OF_DATABASE, OF_SCHEMA
 
 CHECKS = (
     # Of the tables that this library's models stand for, every right that they need; of others, that they can be read.
     Check(
         "grant-missing",
-        "warning",
+        "error",
         f"""SELECT object, quote_ident(rolname) AS role, string_agg(privilege, ', ' ORDER BY place, privilege) AS rights
              FROM ({needed.MISSING}) AS missing(object, rolname, place, privilege) GROUP BY object, rolname""",
         "{role} has no {rights}, so what needs it fails",
@@ -26,7 +27,7 @@ CHECKS = (
     ),
     Check(
         "sequence-usage-missing",
-        "warning",
+        "error",
         f"""SELECT s.oid::regclass::text AS object, quote_ident(r.rolname) AS role, t.object AS table
              FROM {needed.ROLES} r, tenant t JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'a'
              JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
@@ -36,7 +37,8 @@ CHECKS = (
         "{role} may insert into {table}, but not take the next number for it",
         "GRANT USAGE ON SEQUENCE {object} TO {role};",
     ),
-    # None of these three asks row-level security; a grant option passes on what is held to who is not.
+    # None of these asks row-level security, and MAINTAIN (since 17) locks all rows; a grant option passes on what is
+    # held to who is not.
     Check(
         "grant-dangerous",
         "error",
@@ -45,7 +47,7 @@ CHECKS = (
                   CASE WHEN is_grantable THEN 'GRANT OPTION FOR ' ELSE '' END || privilege_type
                   || coalesce(' (' || quote_ident(column_name) || ')', '') AS revoked
              FROM app_grant
-            WHERE privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR is_grantable""",
+            WHERE privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN') OR is_grantable""",
         "{role} has {privilege}, which row-level security does not hold",
         "REVOKE {revoked} ON {object} FROM {role};",
     ),
@@ -94,13 +96,25 @@ CHECKS = (
         "every role of the server has {privilege} (granted to PUBLIC)",
         "REVOKE {privilege} ON {object} FROM PUBLIC;",
     ),
+    # What it makes there nobody audits, and a table or function may stand before one of the search_path.
     Check(
         "schema-create",
         "warning",
-        """SELECT n.oid::regnamespace::text AS object FROM app, root JOIN pg_namespace n ON n.oid = root.relnamespace
-            WHERE has_schema_privilege(app.oid, n.oid, 'CREATE')
-              AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> n.nspowner""",
+        f"""SELECT quote_ident(n.nspname) AS object, {OF_SCHEMA} AS holders
+             FROM app, pg_namespace n
+            WHERE has_schema_privilege(app.oid, n.oid, 'CREATE') AND n.nspname NOT LIKE 'pg\\_%%'
+              AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> n.nspowner""",
         "{app_role} may create objects in the schema, and what it makes there nobody audits",
-        "REVOKE CREATE ON SCHEMA {object} FROM {app_role}, PUBLIC;",
+        "REVOKE CREATE ON SCHEMA {object} FROM {holders};",
+    ),
+    Check(
+        "database-create",
+        "warning",
+        f"""SELECT quote_ident(d.datname) AS object, {OF_DATABASE} AS holders
+             FROM app, pg_database d
+            WHERE d.datname = current_database() AND has_database_privilege(app.oid, d.oid, 'CREATE')
+              AND NOT EXISTS (SELECT FROM overreach) AND app.oid <> d.datdba""",
+        "{app_role} may create schemas in the database, and what it makes there nobody audits",
+        "REVOKE CREATE ON DATABASE {object} FROM {holders};",
     ),
 )

@@ -27,7 +27,8 @@ hardening AS (
                       AND obj_description(p.oid, 'pg_policy') LIKE '{MARK}%%') AS marked
 )"""
 
-_AGAIN: Final = "rayces migrate harden --yes"
+# As a comment, so that it stands among SQL: it also notes what it gives, which is to be taken back by --undo.
+_AGAIN: Final = "-- rayces migrate harden --yes"
 
 CHECKS = (
     Check(

@@ -2,97 +2,84 @@
 
 from __future__ import annotations
 
+from rayces_core.doctor import remaking
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.holders import OF_RELATION
 
 CHECKS = (
     Check(
         "tenant-column-nullable",
         "error",
-        "SELECT object FROM tenant WHERE NOT is_root AND NOT attnotnull",
+        f"""SELECT object, {remaking.not_null("object", "'organization_id'")} AS mend
+             FROM tenant WHERE NOT is_root AND NOT attnotnull""",
         "organization_id may be NULL: a row of nobody",
-        "ALTER TABLE {object} ALTER COLUMN organization_id SET NOT NULL;",
+        "{mend}",
     ),
     Check(
         "tenant-column-type",
         "error",
-        """SELECT object, format_type(atttypid, NULL) AS type FROM tenant
-            WHERE NOT is_root AND atttypid <> 'bigint'::regtype""",
+        """SELECT object, format_type(atttypid, NULL) AS type,
+                  coalesce((SELECT string_agg(format('DROP POLICY %%s ON %%s; ', p.name, p.object), '') FROM policy p
+                             WHERE p.polrelid = t.oid), '') AS first
+             FROM tenant t
+            WHERE NOT is_root AND atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)""",
         "organization_id is {type}, not bigint",
-        "ALTER TABLE {object} ALTER COLUMN organization_id TYPE bigint;",
+        "{first}ALTER TABLE {object} ALTER COLUMN organization_id TYPE bigint USING organization_id::bigint; "
+        "-- writes the table anew while nobody can use it: in a quiet hour",
     ),
     Check(
         "tenant-column-missing",
         "warning",
-        """SELECT DISTINCT c.oid::regclass::text AS object
+        f"""SELECT DISTINCT c.oid::regclass::text AS object, {OF_RELATION} AS holders
              FROM root, app, pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
             WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM tenant) AND c.oid NOT IN (SELECT oid FROM tenant)
               AND (has_any_column_privilege(app.oid, c.oid, 'SELECT, INSERT, UPDATE')
                    OR has_table_privilege(app.oid, c.oid, 'DELETE'))""",
         "the table refers to tenants' rows and {app_role} may use it, but it has no organization_id to hold it by",
-        "Give {object} an organization_id and the same keys and policies as the others, or REVOKE ALL ON {object} "
-        "FROM {app_role};",
+        "REVOKE ALL ON {object} FROM {holders}; -- or give it an organization_id, keys and policies as others have",
     ),
     Check(
         "primary-key-missing",
         "error",
-        """SELECT object FROM tenant t
-            WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)""",
+        remaking.PRIMARY_KEY,
         "the table has no primary key",
-        "ALTER TABLE {object} ADD PRIMARY KEY (organization_id, id);",
+        "{mend}",
     ),
     Check(
         "primary-key-not-tenant-first",
         "error",
-        """SELECT t.object
-             FROM tenant t JOIN pg_index i ON i.indrelid = t.oid
-            WHERE NOT t.is_root AND i.indisprimary AND i.indkey[0] <> t.tenant_column""",
+        remaking.PRIMARY_KEY_ANEW,
         "the primary key does not start with organization_id",
-        "Make the primary key of {object} (organization_id, id); a MyHub that is adopted gets it by "
-        "`rayces migrate adopt --finish`.",
+        "{mend}",
     ),
     Check(
         "unique-without-tenant",
         "error",
-        """SELECT t.object, i.indexrelid::regclass::text AS index
-             FROM tenant t JOIN pg_index i ON i.indrelid = t.oid
-            WHERE NOT t.is_root AND i.indisunique AND NOT i.indisprimary
-              AND t.tenant_column <> ALL ((i.indkey::int2[])[0:i.indnkeyatts - 1])""",
+        remaking.UNIQUE,
         "unique {index} does not name organization_id, so a duplicate tells of another organization's row",
-        "Make {index} anew with organization_id among its columns, as the first one unless there is a reason.",
+        "{mend}",
     ),
     Check(
         "exclusion-not-tenant-first",
         "error",
-        """SELECT t.object, quote_ident(k.conname) AS name
-             FROM tenant t JOIN pg_constraint k ON k.conrelid = t.oid
-            WHERE NOT t.is_root AND k.contype = 'x'
-              AND (k.conkey[1] <> t.tenant_column
-                   OR (SELECT oprname FROM pg_operator WHERE oid = k.conexclop[1]) <> '=')""",
+        remaking.EXCLUSION,
         "exclusion constraint {name} does not start with organization_id WITH =, so organizations exclude each other",
-        "Make {name} anew with organization_id WITH = as its first element.",
+        "{mend}",
     ),
     Check(
         "organization-key-missing",
         "error",
-        """SELECT object FROM tenant t, root
-            WHERE NOT is_root AND NOT EXISTS (
-                  SELECT FROM pg_constraint k
-                   WHERE k.conrelid = t.oid AND k.contype = 'f' AND k.confrelid = root.oid
-                     AND k.conkey = ARRAY[t.tenant_column])""",
+        remaking.ORGANIZATION_KEY,
         "no foreign key says that organization_id names an organization",
-        "ALTER TABLE {object} ADD FOREIGN KEY (organization_id) REFERENCES organizations (id);",
+        "{mend}",
     ),
     # Row-level security does not hold what a foreign key looks up; only its own columns do.
     Check(
         "foreign-key-not-composite",
         "error",
-        """SELECT t.object, quote_ident(k.conname) AS name, other.object AS target
-             FROM tenant t JOIN pg_constraint k ON k.conrelid = t.oid JOIN tenant other ON other.oid = k.confrelid
-            WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT t.is_root AND NOT other.is_root
-              AND NOT EXISTS (SELECT FROM unnest(k.conkey, k.confkey) AS pair(mine, theirs)
-                               WHERE mine = t.tenant_column AND theirs = other.tenant_column)""",
+        remaking.FOREIGN_KEY,
         "foreign key {name} does not carry organization_id, so a row can name another organization's row of {target}",
-        "Make {name} anew as FOREIGN KEY (organization_id, ...) REFERENCES {target} (organization_id, ...).",
+        "{mend}",
     ),
     Check(
         "foreign-key-disabled",

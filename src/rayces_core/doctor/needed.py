@@ -64,7 +64,17 @@ def _rows(is_admin: bool) -> str:
     return ", ".join(rows)
 
 
-# One row for each right that is not there: the table, the role, a number to sort by, the right as GRANT spells it.
+def _columns(table: str) -> list[str]:
+    words = " ".join((WRITES[table], _ADMIN.get(table, ""), _INSERTS.get(table, ""))).split()
+    return sorted({word for word in words if word.islower()})
+
+
+# Table → every column of it that is named above, whoever writes it.
+WRITTEN: Final = "VALUES " + ", ".join(f"('{table}', '{{{','.join(_columns(table))}}}'::text[])" for table in WRITES)
+
+# One row for each right that is not there. A table of the host's that may be inserted into is as it is meant: it may be
+# append-only. One that may not be is useless, unless a comment on it says `rayces: read-only`.
+# Columns are the table, the role, a number to sort by, the right as GRANT spells it.
 MISSING: Final = f"""
 WITH needed(relname, is_admin, privileges, columns, inserts) AS (VALUES {_rows(False)}, {_rows(True)})
 SELECT t.object, r.rolname, 1, privilege
@@ -78,8 +88,24 @@ SELECT t.object, r.rolname, 2, c.command || ' (' || string_agg(quote_ident(a.att
   JOIN pg_attribute a ON a.attrelid = t.oid AND NOT a.attisdropped AND a.attname::text = ANY (c.columns)
  WHERE NOT has_column_privilege(r.oid, t.oid, a.attnum, c.command) GROUP BY 1, 2, c.command
 UNION ALL
-SELECT t.object, r.rolname, 1, 'SELECT'
-  FROM {ROLES} r, tenant t
+SELECT t.object, r.rolname, h.place, h.privilege
+  FROM {ROLES} r CROSS JOIN tenant t
+  CROSS JOIN LATERAL (
+      SELECT has_any_column_privilege(r.oid, t.oid, 'INSERT')
+             OR coalesce(obj_description(t.oid, 'pg_class'), '') ~ '\\mrayces: read-only\\M' AS as_meant
+  ) AS w
+  CROSS JOIN LATERAL (
+      SELECT 1, 'SELECT' WHERE NOT has_any_column_privilege(r.oid, t.oid, 'SELECT')
+      UNION ALL SELECT 1, 'INSERT' WHERE NOT w.as_meant
+      UNION ALL SELECT 1, 'DELETE' WHERE NOT w.as_meant AND NOT has_table_privilege(r.oid, t.oid, 'DELETE')
+      UNION ALL
+      SELECT 2, 'UPDATE' || CASE WHEN r.is_admin THEN ''
+                                 ELSE format(' (%%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)) END
+        FROM pg_attribute a
+       WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+         AND a.attname NOT IN ('organization_id', 'id')
+         AND NOT w.as_meant AND NOT has_any_column_privilege(r.oid, t.oid, 'UPDATE')
+      HAVING count(*) > 0
+  ) AS h(place, privilege)
  WHERE NOT t.is_child AND NOT (t.is_home AND t.relname IN (SELECT relname FROM needed))
-   AND NOT has_any_column_privilege(r.oid, t.oid, 'SELECT')
 """

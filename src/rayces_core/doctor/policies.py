@@ -3,31 +3,20 @@
 Permissive policies add up, so for each command there is exactly one that lets the application's role see the bound
 organization. One FOR ALL does for a table; the ledger has one for each command, as settled entries are not changed. On
 organizations a second one shows the row that is looked up by its subdomain while no tenant is bound.
+
+What a condition means is known by a word, as `conditions` finds them out: tenant, pending, true.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-BOUND_TENANT: Final = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
-LOOKED_UP: Final = (
-    "subdomain = nullif(current_setting('rayces.lookup', true), '') "
-    "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"
-)
+from rayces_core.doctor.conditions import BOUND_TENANT, PENDING
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
-
-# How PostgreSQL prints these conditions, without the blanks, brackets and casts that vary.
-_VARIES: Final = r"""'[\s()]|::text|::character varying|AS "nullif"'"""
-_PRINTED_TENANT: Final = "=SELECTNULLIFcurrent_setting'rayces.organization_id',true,''::bigint"
-_PRINTED_LOOKUP: Final = (
-    "subdomain=NULLIFcurrent_setting'rayces.lookup',true,''"
-    "ANDNULLIFcurrent_setting'rayces.organization_id',true,''ISNULL"
-)
-PENDING: Final = "ANDstatus=''pending''"
 
 POLICIES: Final = f"""
 policy AS (
@@ -35,13 +24,10 @@ policy AS (
            coalesce((SELECT oid FROM app) = ANY (p.polroles), false) AS names_app,
            0 = ANY (p.polroles) OR EXISTS (SELECT FROM grantee WHERE grantee.oid = ANY (p.polroles)) AS reaches_app,
            coalesce((SELECT oid FROM admin) = ANY (p.polroles), false) AS names_admin,
-           printed.using_, coalesce(printed.check_, printed.using_) AS check_,
-           t.tenant_column_name || {_literal(_PRINTED_TENANT)} AS condition,
-           t.is_root AND p.polcmd = 'r' AND printed.using_ = {_literal(_PRINTED_LOOKUP)} AS is_lookup
-      FROM pg_policy p JOIN tenant t ON t.oid = p.polrelid,
-           LATERAL (SELECT pg_get_expr(p.polqual, p.polrelid) AS u, pg_get_expr(p.polwithcheck, p.polrelid) AS c) e,
-           LATERAL (SELECT regexp_replace(e.u, {_VARIES}, '', 'g') AS using_,
-                           regexp_replace(e.c, {_VARIES}, '', 'g') AS check_) printed
+           m.using_, coalesce(m.check_, m.using_) AS check_,
+           t.is_root AND p.polcmd = 'r' AND m.using_ = 'lookup' AS is_lookup
+      FROM pg_policy p JOIN tenant t ON t.oid = p.polrelid
+      LEFT JOIN jsonb_to_recordset(%(meanings)s::jsonb) AS m(policy oid, using_ text, check_ text) ON m.policy = p.oid
 ),
 command(command, verb, privilege) AS (
     VALUES ('r', 'select', 'SELECT'), ('a', 'insert', 'INSERT'), ('w', 'update', 'UPDATE'), ('d', 'delete', 'DELETE')
@@ -53,9 +39,9 @@ deciding AS (
                ORDER BY p.names_app DESC, r.is_right IS TRUE DESC, p.polcmd = '*' DESC, p.name
            ) = 1 AND p.names_app AS is_the_one, r.is_right IS TRUE AS is_right
       FROM policy p JOIN command c ON p.polcmd IN ('*', c.command),
-           LATERAL (SELECT (c.command = 'a' OR p.using_ = p.condition
-                            OR p.is_ledger AND c.command = 'w' AND p.using_ = p.condition || '{PENDING}')
-                           AND (c.command IN ('r', 'd') OR p.check_ = p.condition) AS is_right) r
+           LATERAL (SELECT (c.command = 'a' OR p.using_ = 'tenant'
+                            OR p.is_ledger AND c.command = 'w' AND p.using_ = 'tenant-pending')
+                           AND (c.command IN ('r', 'd') OR p.check_ = 'tenant') AS is_right) r
      WHERE p.polpermissive AND p.reaches_app AND NOT p.is_lookup
 ),
 app_policy AS (
@@ -66,7 +52,7 @@ admin_policy AS (
     SELECT p.polrelid, c.command
       FROM policy p JOIN command c ON p.polcmd IN ('*', c.command)
      WHERE p.polpermissive AND p.names_admin AND (c.command IN ('r', 'd') OR p.check_ = 'true')
-       AND (c.command = 'a' OR p.using_ = 'true' OR p.is_ledger AND c.command = 'w' AND p.using_ = 'status=''pending''')
+       AND (c.command = 'a' OR p.using_ = 'true' OR p.is_ledger AND c.command = 'w' AND p.using_ = 'pending')
 ),
 wanted AS (
     SELECT t.oid, t.object, r.is_admin, c.command
@@ -81,14 +67,14 @@ spelled AS (
                   r.name || CASE WHEN c.verb = 'all' THEN '' ELSE '_' || c.verb END, t.object, c.verb, r.rolname,
                   CASE WHEN c.verb <> 'insert' THEN ' USING (' || h.held ||
                        CASE WHEN NOT t.is_ledger OR c.verb <> 'update' THEN '' WHEN r.is_admin THEN ''
-                            ELSE ' AND status = ''pending''' END || ')' END,
+                            ELSE {_literal(" AND " + PENDING)} END || ')' END,
                   CASE WHEN c.verb NOT IN ('select', 'delete') THEN ' WITH CHECK (' || h.checked || ')' END) AS sql
       FROM tenant t, (SELECT command, verb FROM command UNION ALL VALUES ('*', 'all')) c,
            (SELECT rolname, false AS is_admin, 'rayces_tenant' AS name FROM app
              UNION ALL SELECT rolname, true, 'rayces_admin' FROM admin) r,
            LATERAL (SELECT t.tenant_column_name || {_literal(" = " + BOUND_TENANT)} AS own) o,
            LATERAL (SELECT CASE WHEN NOT r.is_admin THEN o.own
-                                WHEN t.is_ledger AND c.verb = 'update' THEN 'status = ''pending'''
+                                WHEN t.is_ledger AND c.verb = 'update' THEN {_literal(PENDING)}
                                 ELSE 'true' END AS held,
                            CASE WHEN r.is_admin THEN 'true' ELSE o.own END AS checked) h
 ),

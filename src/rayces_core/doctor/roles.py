@@ -7,6 +7,15 @@ from rayces_core.doctor.finding import Check, Severity
 # Where nobody may create roles the library runs as the login itself; it can then log in and may own the tables.
 _UNLESS_LOGIN = "CASE WHEN app.rolname = session_user THEN 'warning' ELSE 'error' END AS severity"
 
+# Whom the tables belong to as a rule: the owner of the first table, the database or, as the last resort, the server.
+_OWNER = """
+(SELECT r.rolname
+   FROM (SELECT 1 AS place, c.relowner AS oid FROM root JOIN pg_class c USING (oid)
+         UNION ALL SELECT 2, datdba FROM pg_database WHERE datname = current_database()
+         UNION ALL SELECT 3, 10) AS candidate JOIN pg_roles r USING (oid)
+  WHERE r.rolname NOT IN (%(app_role)s, %(admin_role)s) ORDER BY candidate.place LIMIT 1) AS o
+"""
+
 
 def _attribute(code: str, column: str, severity: Severity, message: str, option: str) -> Check:
     query = f"SELECT quote_ident(rolname) AS object FROM {'app_role' if column == 'rolsuper' else 'app'} WHERE {column}"
@@ -41,7 +50,7 @@ CHECKS = (
         """SELECT quote_ident(name) AS object FROM (VALUES (%(app_role)s::text), (%(admin_role)s)) AS wanted(name)
             WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)""",
         "the role does not exist",
-        "CREATE ROLE {object} NOLOGIN; then run: rayces migrate up",
+        "CREATE ROLE {object} NOLOGIN NOINHERIT NOBYPASSRLS; -- and what comes after it: rayces migrate repair",
     ),
     _attribute("role-superuser", "rolsuper", "error", "neither policy nor grant holds a superuser", "NOSUPERUSER"),
     _attribute("role-bypassrls", "rolbypassrls", "error", "no policy holds a role with BYPASSRLS", "NOBYPASSRLS"),
@@ -58,11 +67,11 @@ CHECKS = (
     Check(
         "role-owns-table",
         "error",
-        f"""SELECT t.object, {_UNLESS_LOGIN} FROM app JOIN tenant t ON t.relowner = app.oid""",
+        f"""SELECT t.object, quote_ident(o.rolname) AS owner, {_UNLESS_LOGIN}
+             FROM app JOIN tenant t ON t.relowner = app.oid, {_OWNER}""",
         "{app_role} owns the table, so it can switch its row-level security off",
-        "ALTER TABLE {object} OWNER TO ...; to the role that runs the migrations",
+        "ALTER TABLE {object} OWNER TO {owner};",
     ),
-    # A login that is only the application's is all a web process needs; privileged work has a login of its own.
     # A login that is only the application's is all a web process needs; privileged work has a login of its own.
     Check(
         "role-not-held",

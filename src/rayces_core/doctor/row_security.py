@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from rayces_core.doctor.conditions import LOOKED_UP
 from rayces_core.doctor.finding import Check
-from rayces_core.doctor.policies import LOOKED_UP
 
 _FORCE = "ALTER TABLE {object} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
 
 # Where nothing is decided at all, one statement makes what the migrations make; else what is missing, by command.
 _MISSING = """
-SELECT w.object, string_agg(lower(c.privilege), ', ' ORDER BY c.privilege) AS commands,
+SELECT w.object, string_agg(c.verb, ', ' ORDER BY c.verb) AS commands,
        CASE WHEN {nothing} THEN (SELECT sql FROM proper p WHERE p.oid = w.oid AND p.is_admin = w.is_admin
                                     AND p.command = '*')
             ELSE string_agg((SELECT sql FROM proper p WHERE p.oid = w.oid AND p.is_admin = w.is_admin
@@ -92,9 +92,9 @@ CHECKS = (
                       AND s.command = p.polcmd) AS again
              FROM policy p
             WHERE p.is_ledger AND p.polpermissive AND (p.names_app OR p.names_admin) AND p.polcmd IN ('w', '*')
-              AND p.using_ IN (p.condition, 'true')
+              AND p.using_ IN ('tenant', 'true')
               AND NOT EXISTS (SELECT FROM policy r WHERE r.polrelid = p.polrelid AND NOT r.polpermissive
-                                 AND r.polcmd IN ('w', '*') AND r.using_ = 'status=''pending''')""".format(
+                                 AND r.polcmd IN ('w', '*') AND r.using_ = 'pending')""".format(
             admin="(SELECT quote_ident(rolname) FROM admin)", app="(SELECT quote_ident(rolname) FROM app)"
         ),
         "settled ledger rows can be changed by {role}: policy {name} does not keep updates to pending ones",

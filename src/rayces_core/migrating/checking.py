@@ -6,29 +6,25 @@ The scratch database is brought to the same state by the same migrations, so wha
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from rayces_core.errors import MigrationError, SchemaMissingError
 from rayces_core.migrating.adopting.extras import Extras, extras_of
-from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.adopting.recognition import made_tables
+from rayces_core.migrating.catalogue import Entry, entries
+from rayces_core.migrating.files import read_directory
+from rayces_core.migrating.meaning import Meanings
+from rayces_core.migrating.myhub import TABLES
 from rayces_core.migrating.rehearsal import applied_number, schema_of, scratch_database, stand_in
 from rayces_core.migrating.runner import Runner
-from rayces_core.migrations.session import connected
+from rayces_core.migrations.session import connected, quote_identifier
 
-# A relation may have any name, so each line is asked whether it is about one whose name is known.
-_ABOUT = (
-    r"(?:column|constraint|row security|policy|table|view) {name}[ .]",
-    r"grant .* on {name}(?:\.| to )",
-    r"index .* ON (?:ONLY )?(?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted} USING ",
-    r"sequence {name} ",
-    r"sequence .* owned by {name}\.",
-    r"trigger CREATE .* ON (?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted} ",
-    r"rule CREATE .* TO (?:[^\x22\s]\S*\.|\x22[^\x22]+\x22\.)?{quoted}[ ;]",
-)
 # Standing beside our tables; where one that we made is changed, its own line is missing.
-_ALONE = re.compile(r"(?:view|function|type|extension) |grant \S+ on function ")
+_ALONE = ("view ", "function ", "type ", "domain ", "extension ")
+_ON_FUNCTION = re.compile(r"grant \S+ on function ")
 _RELATIONS = (
     "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S') "
     "AND relnamespace = quote_ident(current_schema())::regnamespace"
@@ -53,10 +49,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a database has: the lines of its catalogue, and the names of its tables, views and sequences."""
+    """What a database has: the entries of its catalogue by line, and the names of its tables, views and sequences."""
 
-    lines: Counter[str]
+    entries: dict[str, Entry]
     relations: set[str]
+
+    def without(self, other: Catalogue) -> list[Entry]:
+        """What it has and the other one has not."""
+        return [entry for line, entry in self.entries.items() if line not in other.entries]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What migrations make, on a scratch database that is there for comparing meanings."""
+
+    catalogue: Catalogue
+    meanings: Meanings
 
 
 def differences(
@@ -75,44 +83,100 @@ def differences(
     A migration that was stopped half way counts as not applied, so what it did is reported.
 
     Raises:
+        SchemaMissingError: no migration is applied. MigrationError: none is noted, but their tables are there.
         MigrationFileError: a file was edited or is missing. ConfigurationError: no database may be made there.
     """
-    return unlike(runner, what_they_make([*beside, runner], scratch_url), beside=beside, strict=strict)
+    _refuse_unnoted([*beside, runner])
+    with what_they_make([*beside, runner], scratch_url) as expected:
+        return unlike(runner, expected, beside=beside, strict=strict)
 
 
-def what_they_make(runners: Sequence[Runner], scratch_url: str) -> Catalogue:
-    """The catalogue that the applied migrations of these runners make, one after the other, on a scratch database."""
+@contextmanager
+def what_they_make(runners: Sequence[Runner], scratch_url: str) -> Iterator[Expected]:
+    """What the applied migrations of these runners make, one after the other, on a scratch database for the block."""
     with scratch_database(scratch_url, schema_of(runners[-1])) as url:
         for each in runners:
-            stand_in(each, url).up(applied_number(each))
-        return _read(stand_in(runners[-1], url))
+            standing = stand_in(each, url)
+            standing.up(applied_number(each))
+            # Of what is pending as well: whoever checks wants to know before it runs.
+            standing.refuse_unsafe()
+        made = stand_in(runners[-1], url)
+        with connected(made.database):
+            yield Expected(_read(made), Meanings(made.database))
 
 
 def unlike(
-    runner: Runner, expected: Catalogue, *, beside: Sequence[Runner] = (), strict: bool = False
+    runner: Runner, expected: Expected, *, beside: Sequence[Runner] = (), strict: bool = False
 ) -> list[Difference]:
-    """Where the live schema differs from `expected`, which `what_they_make` has found out; else as `differences`."""
+    """Where the live schema differs from what `what_they_make` has made; else as `differences`."""
     found = _read(runner)
     # The table of a history is made once there is something to note, and belongs to the runner.
-    histories = _about(each.history.table for each in (*beside, runner))
-    others = _about(set() if strict else found.relations - expected.relations)
-    missing = [line for line in (expected.lines - found.lines).elements() if not histories(line)]
+    left_out = {each.history.table for each in (*beside, runner)}
+    others = left_out | (set() if strict else found.relations - expected.catalogue.relations)
+    missing = [entry for entry in expected.catalogue.without(found) if not left_out.intersection(entry.relations)]
     unexpected = [
-        line
-        for line in (found.lines - expected.lines).elements()
-        if not histories(line) and not others(line) and (strict or not _ALONE.match(line))
+        entry
+        for entry in found.without(expected.catalogue)
+        if not others.intersection(entry.relations) and (strict or not _stands_alone(entry))
     ]
-    both = [Difference("missing", line) for line in missing] + [Difference("unexpected", line) for line in unexpected]
-    if runner.directory is None:
-        extras = extras_of(runner.database)
-        both = [_explained(difference, extras) for difference in both]
+    meanings = expected.meanings
+    with meanings.among(unexpected):
+        _strike_out_equals(missing, unexpected, meanings)
+        both = [Difference("missing", entry.line) for entry in missing]
+        both += [Difference("unexpected", entry.line) for entry in unexpected]
+        if runner.directory is None:
+            extras = extras_of(runner.database)
+            had = {entry.line for entry in unexpected if _had_before(entry, extras, meanings)}
+            both = [_explained(difference, extras, had) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))
 
 
-def _explained(difference: Difference, extras: Extras) -> Difference:
+def _refuse_unnoted(runners: Sequence[Runner]) -> None:
+    """Raise an error where no migration is noted at all: an empty schema is what none of them makes."""
+    if any(status.state != "pending" for each in runners for status in each.status()):
+        return
+    database, table = runners[0].database, runners[0].history.table
+    there = sorted(_read(runners[0]).relations - {each.history.table for each in runners})
+    ours = [name for name in there if name in made_tables(read_directory(None))]
+    if ours and runners[0].directory is None:
+        raise MigrationError(
+            f"no migration is noted as applied in {table}, but there are tables of this library: {', '.join(ours)}. "
+            f"Restore the table {table} too, or note what made them: rayces migrate fake --to N"
+        )
+    what = "only what others made there" if there else "nothing at all"
+    adopted = "; a MyHub is taken over by `rayces migrate adopt`" if set(TABLES) <= set(there) else ""
+    raise SchemaMissingError(
+        f"no migration is applied: the schema {quote_identifier(database.schema)} holds {what}; "
+        f"run `rayces migrate up`{adopted}"
+    )
+
+
+def _strike_out_equals(missing: list[Entry], unexpected: list[Entry], meanings: Meanings) -> None:
+    """Remove from both lists what means the same, though PostgreSQL prints it otherwise."""
+    for wanted in list(missing):
+        for entry in unexpected:
+            if wanted.place == entry.place and meanings.same(wanted, entry):
+                missing.remove(wanted)
+                unexpected.remove(entry)
+                break
+
+
+def _stands_alone(entry: Entry) -> bool:
+    return entry.line.startswith(_ALONE) or _ON_FUNCTION.match(entry.line) is not None
+
+
+def _had_before(entry: Entry, extras: Extras, meanings: Meanings) -> bool:
+    """Whether MyHub had it, as it is printed now or as it was then."""
+    then = (entry.as_in(line) for line in extras.lines)
+    return extras.is_extra(entry.line) or any(each is not None and meanings.same(entry, each) for each in then)
+
+
+def _explained(difference: Difference, extras: Extras, had: set[str]) -> Difference:
     if extras.is_transitional(difference.line):
         return Difference("transitional", difference.line)
-    if difference.kind == "unexpected" and extras.is_extra(difference.line):
+    if extras.is_of_own_column(difference.line):
+        return Difference("extra", difference.line)
+    if difference.kind == "unexpected" and difference.line in had:
         return Difference("extra", difference.line)
     return difference
 
@@ -120,18 +184,4 @@ def _explained(difference: Difference, extras: Extras) -> Difference:
 def _read(runner: Runner) -> Catalogue:
     with connected(runner.database):
         relations = {name for (name,) in runner.database.execute_sql(_RELATIONS).fetchall()}
-        return Catalogue(Counter(fingerprint(runner.database)), relations)
-
-
-class _about:  # noqa: N801 - used as a function
-    """Whether a line is about one of these relations."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._patterns = [
-            re.compile(pattern.format(name=re.escape(name), quoted=f'"?{re.escape(name)}"?'))
-            for name in names
-            for pattern in _ABOUT
-        ]
-
-    def __call__(self, line: str) -> bool:
-        return any(pattern.match(line) for pattern in self._patterns)
+        return Catalogue({entry.line: entry for entry in entries(runner.database)}, relations)

@@ -18,6 +18,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrating.blockers import Lookout
 from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History
+from rayces_core.migrating.unsafe import Kept, kept_session, refuse_unsafe, refuse_unsafe_sql
 from rayces_core.migrations.retry import RETRYABLE, retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator, Step
@@ -85,20 +86,39 @@ class Execution:
 
     # -- how ---------------------------------------------------------------------------------------------------
 
+    def _safe_steps(self, file: MigrationFile, module: ModuleType, back: bool) -> list[Step]:
+        """The steps, none of which ends a transaction of the runner's: that is found before the first one runs."""
+        steps = self._steps(file, module, back)
+        refuse_unsafe(steps)
+        return steps
+
+    @contextmanager
+    def _inspected(self) -> Iterator[None]:
+        # What a Python function sends is known only now.
+        self.database.inspect = refuse_unsafe_sql
+        try:
+            yield
+        finally:
+            self.database.inspect = None
+
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
             with self.lookout.watching(file.name), self.database.atomic():
                 self._limit(*self._limits(module), local=True)
-                steps = self._steps(file, module, back)
+                steps = self._safe_steps(file, module, back)
+                kept = Kept(self.database)
                 for position, step in enumerate(steps, start=1):
                     self._observer(file.name, position, len(steps))
-                    self._perform(file, position, step)
+                    with self._inspected():
+                        self._perform(file, position, step)
+                    kept.check_transaction()
+                kept.check_session()
                 self._finish(file, back, number, started)
 
         retrying(attempt, file.name, self.database.retry_seconds)
 
     def _step_by_step(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
-        steps = self._steps(file, module, back)
+        steps = self._safe_steps(file, module, back)
         done = self.history.begin(file, REVERTING if back else RUNNING)
         attempts = 1
         for position, step in enumerate(steps[done:], start=done + 1):
@@ -130,7 +150,11 @@ class Execution:
         if step.in_transaction:
             with self.database.atomic():
                 self._limit(*limits, local=True)
-                perform()
+                kept = Kept(self.database)
+                with self._inspected():
+                    perform()
+                kept.check_transaction()
+                kept.check_session()
                 note()
             return
         self._limit(limits[0], UNLIMITED, local=False)
@@ -138,12 +162,13 @@ class Execution:
             self._outside_transaction(step, perform)
         finally:
             with suppress(peewee.PeeweeException, psycopg2.Error):
-                self.database.command("RESET lock_timeout; RESET statement_timeout")
+                self.database.command("RESET lock_timeout; SET statement_timeout = 0")
         note()
 
     def _outside_transaction(self, step: Step, perform: Callable[[], None]) -> None:
         if step.new_index is None:
-            perform()
+            with kept_session(self.database):
+                perform()
             return
         self._drop_invalid(step.new_index)
         try:

@@ -5,6 +5,7 @@ What could be skipped by mistake is an error: a number used twice or left out, a
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import importlib.abc
 import importlib.resources
@@ -29,7 +30,7 @@ _OTHER_FILES = ("__init__.py", "conf.py")
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """One migration as it stands in its directory. `checksum` does not see line endings."""
+    """One migration as it stands in its directory. `checksum` does not see a BOM and line endings."""
 
     number: int
     name: str
@@ -93,8 +94,14 @@ def _refuse_misnamed(names: Iterable[str]) -> None:
 def _read(entry: Traversable) -> MigrationFile:
     source = entry.read_bytes()
     name = entry.name.removesuffix(".py")
-    checksum = hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
+    checksum = hashlib.sha256(_as_read(source)).hexdigest()
     return MigrationFile(int(name.partition("_")[0]), name, str(entry), source, checksum)
+
+
+def _as_read(source: bytes) -> bytes:
+    """The bytes without what editors change by themselves and Python does not see: a BOM, line ends, the last ones."""
+    text = source.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return text.rstrip(b"\n") + b"\n"
 
 
 def _refuse_disorder(files: list[MigrationFile]) -> None:

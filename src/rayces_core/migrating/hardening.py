@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rayces_core.errors import ConfigurationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrations.fitness import refuse_unfit
 from rayces_core.migrations.session import MigrationDatabase, connected, quote_identifier
 
 SET_CONFIG: Final = "set_config(text, text, boolean)"
@@ -119,6 +120,7 @@ class Hardening:
             MissingRoleError: the login is no superuser, whose functions these are.
         """
         with connected(self.database):
+            refuse_unfit(self.database)
             plan = self.plan(undo=undo)
             if plan.statements and not self.database.one("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
                 raise MissingRoleError(

@@ -18,7 +18,7 @@ _RACES = ("42710", "23505", "XX000")
 _TRIES = 20
 _PAUSE_SECONDS = 0.05
 _PRIVILEGE = "42501"
-_INHERITS = "SELECT rolinherit FROM pg_roles WHERE rolname = current_user"
+_INHERITS = "SELECT rolinherit FROM pg_roles WHERE rolname = %s"
 _IS_MEMBER = """
 SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
                 WHERE r.rolname = %s AND l.rolname = %s)
@@ -46,24 +46,24 @@ def ensure_roles(database: MigrationDatabase) -> None:
     raise MigrationError(f"the roles {database.app_role} and {database.admin_role} could not be made; run it again")
 
 
-def missing_statements(database: MigrationDatabase) -> list[str]:
-    """The statements that make both roles and let the login become them; none when all is well.
+def missing_statements(database: MigrationDatabase, login: str | None = None) -> list[str]:
+    """The statements that make both roles and let `login`, else this one, become them; none when all is well.
 
     The login inherits neither: it sees rows only once it has become the role. Since PostgreSQL 16 its membership says
     so. Before, a role does: the login is let in through one that inherits nothing. The login itself could be the one,
     but would lose its other memberships, and as the owner of a database the right to create tables in `public`.
     """
-    statements, login = [], database.one("SELECT current_user::text")
+    statements, login = [], login or database.one("SELECT current_user::text")
     roles = (database.app_role, database.admin_role)
     there = [role for role in roles if database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)]
-    wanted = [role for role in roles if role not in there or not _held(database, role)]
+    wanted = [role for role in roles if role not in there or not _held(database, role, login)]
     for role in roles:
         if role not in there:
             statements.append(f"CREATE ROLE {quote_identifier(role)} NOLOGIN NOINHERIT NOBYPASSRLS")
-        if role in wanted and (_modern(database) or not database.one(_INHERITS)):
+        if role in wanted and (_modern(database) or not database.one(_INHERITS, login)):
             options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
             statements.append(f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}")
-    if wanted and not _modern(database) and database.one(_INHERITS):
+    if wanted and not _modern(database) and database.one(_INHERITS, login):
         statements += _through_holders(database, wanted, login)
     return statements
 
@@ -89,10 +89,10 @@ def _modern(database: MigrationDatabase) -> bool:
     return bool(database.server.server_version >= 160_000)
 
 
-def _held(database: MigrationDatabase, role: str) -> bool:
+def _held(database: MigrationDatabase, role: str, login: str) -> bool:
     # Since PostgreSQL 16 one can be a member without the right to SET ROLE.
     privilege = "SET" if _modern(database) else "MEMBER"
-    return bool(database.one("SELECT pg_has_role(current_user, %s, %s)", role, privilege))
+    return bool(database.one("SELECT pg_has_role(%s, %s, %s)", login, role, privilege))
 
 
 def _execute(database: MigrationDatabase, statement: str, all_statements: list[str]) -> None:

@@ -14,21 +14,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 import peewee
 from peewee_migrate.router import BaseRouter
 
-from rayces_core.errors import MigrationError, MigrationFileError
+from rayces_core.errors import MigrationError
 from rayces_core.migrating.execution import Execution, Observer
 from rayces_core.migrating.files import MigrationFile, read_directory, refuse_irreversible
+from rayces_core.migrating.foreseeing import refuse_unsafe_files
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
+from rayces_core.migrating.owning import refuse_other_owner
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
-from rayces_core.migrating.status import MigrationStatus, is_applied, statuses
+from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, statuses
+from rayces_core.migrating.undoing import Undoing, looked_at
 from rayces_core.migrations.session import (
     MigrationDatabase,
     Progress,
@@ -112,29 +114,37 @@ class Runner(BaseRouter):
             reverting, pending = self._upwards(files, rows, to)
             if not pending and not reverting:
                 return []
-            for file in pending:
-                file.load()
+            refuse_unsafe_files(self.database, reverting, back=True)
+            refuse_unsafe_files(self.database, pending, back=False)
             ensure_roles(self.database)
             self.history.create()
             self._run_all(reverting, back=True)
             return self._run_all(pending, back=False)
 
-    def down(self, to: int | str | None = None, *, count: int | None = None) -> list[str]:
+    def down(self, to: int | str | None = None, *, count: int | None = None, yes: bool = False) -> list[str]:
         """Undo the migrations newer than `to` (a number or a name; 0 undoes all), or the newest `count` (default 1).
+
+        Tables and columns that they made are dropped with what is in them, but only with `yes`; `undoing` says what.
 
         Returns the names undone, newest first.
 
         Raises:
             IrreversibleMigrationError: one of them has no way back; nothing was run.
-            MigrationFileError, MigrationError: as for `up`.
+            MigrationError: rows would be lost and `yes` is not given, something would stop it half way, or the rows of
+                several organizations would become one's; nothing was run. Otherwise as for `up`.
+            MigrationFileError: as for `up`.
         """
-        if to is not None and count is not None:
-            raise MigrationError("give down() either to= or count=, not both")
         with self._held() as (files, rows):
             chosen = self._downwards(files, rows, to, count)
+            self._refuse_undoing(chosen, yes=yes)
             undone = self._run_all(chosen, back=True)
             self.history.drop_if_empty()
             return undone
+
+    def undoing(self, to: int | str | None = None, *, count: int | None = None) -> Undoing:
+        """What `down(to, count=count)` would take away, and what would stop it; nothing is run."""
+        with self._looked_at() as (files, rows):
+            return looked_at(self.database, self._downwards(files, rows, to, count))
 
     def up_script(self, to: int | str | None = None) -> str:
         """What `up(to)` would do, as a script for psql; nothing is run. Raises as `up` does."""
@@ -145,7 +155,11 @@ class Runner(BaseRouter):
     def down_script(self, to: int | str | None = None, *, count: int | None = None) -> str:
         """What `down(to, count=count)` would do, as a script for psql; nothing is run. Raises as `down` does."""
         with self._looked_at() as (files, rows):
-            return Script(self.database, self.history, rows).text(self._downwards(files, rows, to, count), [])
+            chosen = self._downwards(files, rows, to, count)
+            undoing = looked_at(self.database, chosen)
+            undoing.refuse(yes=True)
+            script = Script(self.database, self.history, rows).text(chosen, [])
+            return "".join([*(f"-- gone with it: {line}\n" for line in undoing.lines()), script])
 
     def status(self) -> list[MigrationStatus]:
         """Every migration with its state, by number; those whose file is missing come last."""
@@ -156,7 +170,13 @@ class Runner(BaseRouter):
     def refuse_changes(self) -> None:
         """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
         with connected(self.database):
-            _refuse_disagreement(read_directory(self.directory), self.history.rows())
+            refuse_disagreement(read_directory(self.directory), self.history.rows())
+
+    def refuse_unsafe(self) -> None:
+        """Raise MigrationError if the SQL of a migration or of its way back is none that the runner can let pass."""
+        with self._looked_at() as (files, _):
+            for back in (False, True):
+                refuse_unsafe_files(self.database, files, back=back)
 
     # -- names that users of peewee-migrate know --------------------------------------------------------------
 
@@ -195,9 +215,9 @@ class Runner(BaseRouter):
             last = self._number(files, name, default=len(files))
             return [self._fake(file) for file in files if file.number <= last and file.name not in rows]
 
-    def rollback(self) -> list[str]:
-        """`down()`: undo the newest migration."""
-        return self.down()
+    def rollback(self, *, yes: bool = False) -> list[str]:
+        """`down(yes=yes)`: undo the newest migration."""
+        return self.down(yes=yes)
 
     def read(self, name: str) -> tuple[Any, Any]:
         """The functions migrate and rollback (None if there is none) of a migration."""
@@ -211,11 +231,11 @@ class Runner(BaseRouter):
         *,
         fake: bool = False,
         downgrade: bool = False,
-        force: bool = False,  # noqa: ARG002
+        force: bool = False,
     ) -> str:
         """Apply the next migration or undo the newest one, by name; `fake` writes the history only.
 
-        `migrator` and `force` are peewee-migrate's and change nothing.
+        `force` undoes it though rows are lost; `migrator` is peewee-migrate's and changes nothing.
         """
         with self._held() as (files, rows):
             file = self._file(files, name)
@@ -224,7 +244,9 @@ class Runner(BaseRouter):
                 refuse_irreversible(file)
             if fake:
                 return self._fake(file, back=downgrade)
-            if not downgrade:
+            if downgrade:
+                self._refuse_undoing([file], yes=force)
+            else:
                 ensure_roles(self.database)
                 self.history.create()
             self._run_all([file], back=downgrade)
@@ -252,6 +274,8 @@ class Runner(BaseRouter):
         files = read_directory(self.directory)
         with single_runner(self.database, self.migrate_table, self.lock_wait_seconds):
             rows = self._agreed(files)
+            if not self._is_adoption:
+                refuse_other_owner(self.database, self.history.table, *(["organizations"] if self._is_guarded else []))
             with self._execution.lookout.on_duty():
                 yield files, rows
 
@@ -270,7 +294,7 @@ class Runner(BaseRouter):
 
     def _agreed(self, files: list[MigrationFile]) -> dict[str, HistoryRow]:
         rows = self.history.rows()
-        _refuse_disagreement(files, rows)
+        refuse_disagreement(files, rows)
         if self._is_guarded:
             refuse_half_adopted(self.database)
         return rows
@@ -307,6 +331,8 @@ class Runner(BaseRouter):
         self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None
     ) -> list[MigrationFile]:
         """What has to be undone, newest first, all of which can be."""
+        if to is not None and count is not None:
+            raise MigrationError("give down() either to= or count=, not both")
         recorded = [file for file in reversed(files) if file.name in rows]
         if to is None:
             chosen = recorded[: 1 if count is None else max(count, 0)]
@@ -318,6 +344,12 @@ class Runner(BaseRouter):
         if self._is_guarded:
             refuse_undoing(self.database, (file.number for file in chosen))
         return chosen
+
+    def _refuse_undoing(self, files: list[MigrationFile], *, yes: bool) -> None:
+        refuse_unsafe_files(self.database, files, back=True)
+        # An adoption has looked at more than this by now, and goes back to a schema that it has written down.
+        if not self._is_adoption:
+            looked_at(self.database, files).refuse(yes=yes)
 
     def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
         if target is None:
@@ -347,25 +379,3 @@ class Runner(BaseRouter):
             expected = next((each for each in files if not is_applied(rows, each)), None)
         if expected != file:
             raise MigrationError(f"{file.name} is not next; {expected.name if expected else 'nothing'} is")
-
-
-def _refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]) -> None:
-    """Raise MigrationFileError unless the history is the beginning of the files, none of them edited."""
-    names = {file.name for file in files}
-    gone = [name for name in rows if name not in names]
-    if gone:
-        raise MigrationFileError(
-            f"{', '.join(gone)}: applied to this database, but the file is missing; install the version that has it"
-        )
-    for file in files:
-        row = rows.get(file.name)
-        if row is not None and row.checksum != file.checksum and (row.state == APPLIED or row.steps_done):
-            raise MigrationFileError(
-                f"{file.name} was edited after it was {'applied' if row.state == APPLIED else 'begun'}; restore it "
-                "and put the change into a new migration"
-            )
-    for earlier, later in pairwise(files):
-        if later.name in rows and not is_applied(rows, earlier):
-            raise MigrationFileError(
-                f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
-            )

@@ -17,21 +17,27 @@ from rayces_core.migrating.execution import HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED,
 from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History, HistoryRow
 from rayces_core.migrating.roles import missing_statements
+from rayces_core.migrating.unsafe import refuse_unsafe
 from rayces_core.migrations.session import MigrationDatabase, lock_key, quote_identifier
+from rayces_core.migrations.settings import pinning
 from rayces_core.migrations.steps import Migrator, Step, backfill, backfill_sql
 
 CALLS_SETTING = "rayces.calls_done"
 
 _HEAD = """-- Migrations of schema {schema} by rayces-core {version}.
--- Run it with psql, not in a transaction, as the login that owns the tables. It stops at the first error; then make a
--- new script, which goes on where this one stopped.
+-- Run it with psql, not in a transaction, as {login} or as a superuser: the tables become the former's either way. It
+-- stops at the first error; then make a new script, which goes on where this one stopped.
 \\set ON_ERROR_STOP on
-SET TIME ZONE 'UTC';
+SET client_encoding TO 'UTF8';
 """
 _GUARD = """DO $guard$
 BEGIN
     IF current_schema() IS DISTINCT FROM {schema} THEN
         RAISE EXCEPTION 'this script is for the schema %, not for %', {schema}, current_schema();
+    END IF;
+    IF NOT pg_has_role({login}, {privilege}) THEN
+        RAISE EXCEPTION 'this script makes tables for the login %, which % cannot become; run it as the former or as a '
+                        'superuser, or make a new script with the URL of the latter', {login}, current_user;
     END IF;
     IF {changed} THEN
         RAISE EXCEPTION 'the history of migrations is not the one that this script was made for; make a new script';
@@ -61,6 +67,10 @@ END
 $valid$;"""
 
 
+# Whoever may not create in the database cannot install what the appointments need.
+_MAY_EXTEND = "SELECT has_database_privilege(current_database(), 'CREATE')"
+
+
 class Script:
     """Writes scripts for one history on one database.
 
@@ -71,25 +81,33 @@ class Script:
     def __init__(self, database: MigrationDatabase, history: History, rows: dict[str, HistoryRow]) -> None:
         self.database, self.history, self.rows = database, history, rows
         self._table = quote_identifier(history.table)
+        self._login = str(database.one("SELECT current_user::text"))
 
     def text(self, undone: list[MigrationFile], applied: list[MigrationFile]) -> str:
         """The script that undoes the first, then applies the others; MigrationFileError when one does not load."""
         if not undone and not applied:
             return "-- nothing to do\n"
-        lines = [*self._head(), *(self._preparation() if applied else [])]
+        lines = [*self._head(), *(self._preparation() if applied else []), f"SET ROLE {quote_identifier(self._login)};"]
+        lines += [_ended(statement) for statement in (self.history.missing_statements() if applied else ())]
         for file in undone:
             lines += self._migration(file, back=True)
         for file in applied:
             lines += self._migration(file, back=False)
         if len(undone) == len(self.rows) and not applied:
             lines.append(f"DROP TABLE {self._table};")
-        lines.append(f"SELECT pg_advisory_unlock({self._key()});")
+        lines += ["RESET ROLE;", f"SELECT pg_advisory_unlock({self._key()});"]
         return "\n".join(lines) + "\n"
 
     def _head(self) -> Iterator[str]:
         schema = _literal(self.database.schema)
-        yield _HEAD.format(schema=quote_identifier(self.database.schema), version=__version__)
-        yield _GUARD.format(schema=schema, key=self._key(), changed=self._changed())
+        yield _HEAD.format(
+            schema=quote_identifier(self.database.schema), version=__version__, login=quote_identifier(self._login)
+        )
+        # What the login's sessions begin with may read the same text otherwise.
+        yield "\n".join(f"{statement};" for statement in pinning(self.database.server.server_version))
+        facts = {"schema": schema, "key": self._key(), "changed": self._changed(), "login": _literal(self._login)}
+        modern = self.database.server.server_version >= 160_000
+        yield _GUARD.format(**facts, privilege="'SET'" if modern else "'MEMBER'")
 
     def _changed(self) -> str:
         if not self.history.exists:
@@ -102,8 +120,10 @@ class Script:
         return lock_key(self.database.schema, self.history.table)
 
     def _preparation(self) -> Iterator[str]:
-        for statement in (*missing_statements(self.database), *self.history.missing_statements()):
+        for statement in missing_statements(self.database):
             yield _ended(statement)
+        if not self.database.one(_MAY_EXTEND):
+            yield "CREATE EXTENSION IF NOT EXISTS btree_gist;"
 
     def _migration(self, file: MigrationFile, *, back: bool) -> Iterator[str]:
         module = file.load()
@@ -117,6 +137,7 @@ class Script:
         body = module.rollback if back else module.migrate
         try:
             body(migrator, self.database, fake=False)
+            refuse_unsafe(migrator.steps)
         except Exception as error:
             raise MigrationError(f"{file.name} cannot be written as a script: {error}") from error
         return migrator.steps

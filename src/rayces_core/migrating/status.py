@@ -1,11 +1,13 @@
-"""The state of each migration, as its file and the history show it."""
+"""The state of each migration, as its file and the history show it, and whether the two agree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
+from rayces_core.errors import MigrationFileError
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.history import APPLIED, HistoryRow
 
@@ -37,6 +39,28 @@ def statuses(files: list[MigrationFile], rows: dict[str, HistoryRow]) -> list[Mi
 def is_applied(rows: dict[str, HistoryRow], file: MigrationFile) -> bool:
     """Whether the migration is wholly applied."""
     return file.name in rows and rows[file.name].state == APPLIED
+
+
+def refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow]) -> None:
+    """Raise MigrationFileError unless the history is the beginning of the files, none of them edited."""
+    names = {file.name for file in files}
+    gone = [name for name in rows if name not in names]
+    if gone:
+        raise MigrationFileError(
+            f"{', '.join(gone)}: applied to this database, but the file is missing; install the version that has it"
+        )
+    for file in files:
+        row = rows.get(file.name)
+        if row is not None and row.checksum != file.checksum and (row.state == APPLIED or row.steps_done):
+            raise MigrationFileError(
+                f"{file.name} was edited after it was {'applied' if row.state == APPLIED else 'begun'}; restore it "
+                "and put the change into a new migration"
+            )
+    for earlier, later in pairwise(files):
+        if later.name in rows and not is_applied(rows, earlier):
+            raise MigrationFileError(
+                f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
+            )
 
 
 def _state(file: MigrationFile, row: HistoryRow | None) -> State:

@@ -4,7 +4,14 @@ What would not fit is reported before anything is written. Going back keeps the 
 and an address in its normal form is still the same address.
 """
 
-from rayces_core.migrations import MigrationDatabase, MigrationError, Migrator, backfill
+from rayces_core.migrations import (
+    MigrationDatabase,
+    MigrationError,
+    Migrator,
+    backfill,
+    normal_address,
+    trimmed_address,
+)
 
 ATOMIC = False
 
@@ -12,8 +19,8 @@ ATOMIC = False
 BACKFILLS = (
     (
         "users",
-        "organization_id = coalesce(organization_id, (SELECT id FROM organizations)), email = lower(btrim(email))",
-        "organization_id IS NULL OR email <> lower(btrim(email))",
+        "organization_id = coalesce(organization_id, (SELECT id FROM organizations)), email = {normal}",
+        "organization_id IS NULL OR email <> {normal}",
     ),
     ("posts", "organization_id = (SELECT organization_id FROM users WHERE id = user_id)", "organization_id IS NULL"),
     ("likes", "organization_id = (SELECT organization_id FROM users WHERE id = user_id)", "organization_id IS NULL"),
@@ -27,8 +34,9 @@ def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fal
         SELECT 'MyHub', 'myhub'
          WHERE EXISTS (SELECT FROM users) AND NOT EXISTS (SELECT FROM organizations)
     """)
+    normal = normal_address(database)
     for table, assignment, condition in BACKFILLS:
-        migrator.run(backfill, database, table, assignment, condition)
+        migrator.run(backfill, database, table, assignment.format(normal=normal), condition.format(normal=normal))
     migrator.sql("ANALYZE users, posts, likes")
 
 
@@ -62,7 +70,8 @@ def _refuse_ambiguity(database: MigrationDatabase) -> None:
 def _refuse_orphans(database: MigrationDatabase, child: str, column: str, parent: str) -> None:
     orphans, example = database.execute_sql(f"""
         SELECT count(*), min(child.id) FROM {child} AS child
-         WHERE NOT EXISTS (SELECT FROM {parent} AS parent WHERE parent.id = child.{column})
+         WHERE child.{column} IS NOT NULL
+           AND NOT EXISTS (SELECT FROM {parent} AS parent WHERE parent.id = child.{column})
     """).fetchone()
     if orphans:
         raise MigrationError(
@@ -73,7 +82,7 @@ def _refuse_orphans(database: MigrationDatabase, child: str, column: str, parent
 
 def _refuse_empty_emails(database: MigrationDatabase) -> None:
     empty, example = database.execute_sql(
-        "SELECT count(*), min(id) FROM users WHERE coalesce(btrim(email), '') = ''"
+        f"SELECT count(*), min(id) FROM users WHERE coalesce({trimmed_address(database)}, '') = ''"
     ).fetchone()
     if empty:
         raise MigrationError(
@@ -83,11 +92,11 @@ def _refuse_empty_emails(database: MigrationDatabase) -> None:
 
 
 def _refuse_shared_emails(database: MigrationDatabase) -> None:
-    shared, first, second = database.execute_sql("""
+    shared, first, second = database.execute_sql(f"""
         SELECT count(*), min(first), min(second) FILTER (WHERE place = 1)
           FROM (SELECT ids[1] AS first, ids[2] AS second, row_number() OVER (ORDER BY ids[1]) AS place
                   FROM (SELECT array_agg(id ORDER BY id) AS ids FROM users
-                         GROUP BY organization_id, lower(btrim(email)) HAVING count(*) > 1) AS addresses) AS pairs
+                         GROUP BY organization_id, {normal_address(database)} HAVING count(*) > 1) AS addresses) AS pairs
     """).fetchone()
     if shared:
         raise MigrationError(

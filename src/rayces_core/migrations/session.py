@@ -1,4 +1,4 @@
-"""The runner's own connection: dedicated, in UTC, never the application's pool, and held by one runner at a time."""
+"""The runner's own connection: never the application's pool, with settings of its own, held by one runner at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from psycopg2.extensions import parse_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.fitness import refuse_unfit
+from rayces_core.migrations.settings import pin_session
 
 logger = logging.getLogger("rayces_core.migrations")
 
@@ -47,10 +49,26 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     schema: str = ""
     retry_seconds: float = 120.0
     on_progress: Progress | None = None
+    # Asked about each SQL of a step before it is sent; raises where the runner cannot let it pass.
+    inspect: Callable[[str], None] | None = None
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
+        if self.inspect is not None:
+            self.inspect(sql)
         return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+
+    def commit(self) -> None:
+        """Commit; refused to a step within the runner's transaction."""
+        if self.inspect is not None:
+            self.inspect("COMMIT")
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll back; refused to a step within the runner's transaction."""
+        if self.inspect is not None:
+            self.inspect("ROLLBACK")
+        super().rollback()
 
     def command(self, sql: str) -> None:
         """Run SQL as it is written, `%` included."""
@@ -126,10 +144,20 @@ def _prepare(database: MigrationDatabase) -> None:
     version = database.server.server_version // 10_000
     if version < OLDEST_SERVER:
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
-    database.command("SET TIME ZONE 'UTC'")
+    _pin(database)
     database.schema = database.one("SELECT current_schema()") or ""
     if not database.schema:
         raise ConfigurationError("no schema of the search_path exists; create it or change the search_path")
+
+
+def _pin(database: MigrationDatabase) -> None:
+    if database.server.encoding != "UTF8":
+        database.server.set_client_encoding("UTF8")
+    if is_behind_proxy(database):
+        # Its sessions are the application's, and go on with what is set here; a proxy keeps the time zone apart.
+        database.command("SET TIME ZONE 'UTC'")
+    else:
+        pin_session(database.cursor())  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -142,6 +170,7 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
     """
     with connected(database):
         refuse_proxy(database)
+        refuse_unfit(database)
         _end_with_its_client(database)
         key = lock_key(database.schema, purpose)
         _take(database, key, wait_seconds)
@@ -155,12 +184,16 @@ def single_runner(database: MigrationDatabase, purpose: str, wait_seconds: float
 
 def refuse_proxy(database: MigrationDatabase) -> None:
     """Raise MigrationError behind a pooling proxy: what a session holds or sets would be another client's."""
-    # A proxy invents the process id it gives out when the connection is made.
-    if database.server.get_backend_pid() != database.one("SELECT pg_backend_pid()"):
+    if is_behind_proxy(database):
         raise MigrationError(
             "a pooling proxy such as PgBouncer stands before the server, and the locks and settings of a session "
             "do not hold through it; give migrations the server's own URL"
         )
+
+
+def is_behind_proxy(database: MigrationDatabase) -> bool:
+    """Whether a pooling proxy stands before the server: it invents the process id it gives out on connecting."""
+    return bool(database.server.get_backend_pid() != database.one("SELECT pg_backend_pid()"))
 
 
 def _end_with_its_client(database: MigrationDatabase) -> None:

@@ -47,6 +47,7 @@ DIRT = {
 }
 FIXES = {
     "emails": "rename",
+    "email-spelling": "lower-case",
     "missing-emails": "placeholder",
     "orphans": "set-aside",
     "repeated-likes": "set-aside",

@@ -173,6 +173,7 @@ def test_a_process_killed_at_any_moment_is_gone_on_with(disturbed: MyHub, undist
 
 
 def test_a_finish_stopped_before_every_step_is_gone_on_with(adopted: MyHub) -> None:
-    assert until_done(adopted.again(on_step=Stopping(every=1)).finish) == 4
+    # The exchange, three indexes, how addresses compare, and what was given: a right, its end, the column.
+    assert until_done(adopted.again(on_step=Stopping(every=1)).finish) == 8
     assert adopted.sql("SELECT stage FROM rayces_adoption") == [("finished",)]
     assert adopted.again().finish().stage == "finished"

@@ -150,7 +150,7 @@ SHAPES = {
     ),
     "index": (
         "DROP INDEX index_posts_on_user_id; CREATE INDEX index_posts_on_user_id ON posts (user_id) WHERE content > ''",
-        "indexes",
+        "names",
     ),
     "organization": ("CREATE TABLE repos (organization_id varchar)", "taken-columns"),
 }

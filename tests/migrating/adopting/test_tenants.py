@@ -119,19 +119,19 @@ def test_this_library_works_beside_the_old_application(shared: MyHub) -> None:
 def test_a_finished_adoption_equals_a_fresh_install_but_for_what_myhub_had(
     shared: MyHub, server_url: str, migrated: str, connect: Any
 ) -> None:
-    made = what_they_make([Runner(shared.url)], server_url)
-    found = unlike(Runner(shared.url), made)
-    assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
-    shared.again().finish()
-    fresh = set(fingerprint(connect(migrated)))
-    assert fresh <= set(fingerprint(shared.connection))
-    found = unlike(Runner(shared.url), made)
-    assert {each.kind for each in found} == {"extra"}
-    lines = {each.line for each in found}
-    assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
-    assert any("by_hash" in line for line in lines)
-    shared.sql("ALTER TABLE users ADD later text")
-    assert [each.line for each in unlike(Runner(shared.url), made) if each.is_drift] == ["column users.later text"]
+    with what_they_make([Runner(shared.url)], server_url) as made:
+        found = unlike(Runner(shared.url), made)
+        assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
+        shared.again().finish()
+        fresh = set(fingerprint(connect(migrated)))
+        assert fresh <= set(fingerprint(shared.connection))
+        found = unlike(Runner(shared.url), made)
+        assert {each.kind for each in found} == {"extra"}
+        lines = {each.line for each in found}
+        assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
+        assert any("by_hash" in line for line in lines)
+        shared.sql("ALTER TABLE users ADD later text")
+        assert [each.line for each in unlike(Runner(shared.url), made) if each.is_drift] == ["column users.later text"]
     assert Runner(shared.url).down() == [Runner(shared.url).todo[-1]]
 
 

@@ -8,6 +8,7 @@ from rayces_core.cli.migrating.adopting import adopt
 from rayces_core.cli.migrating.checking import check
 from rayces_core.cli.migrating.hardening import harden
 from rayces_core.cli.migrating.rehearsing import plan, rehearse
+from rayces_core.cli.migrating.repairing import repair
 from rayces_core.cli.migrating.running import down, fake, status, up
 from rayces_core.cli.options import database_options
 
@@ -15,8 +16,8 @@ from rayces_core.cli.options import database_options
 @click.group()
 @database_options
 def migrate() -> None:
-    """Apply, undo, list, rehearse or check migrations; adopt a MyHub; harden a database."""
+    """Apply, undo, list, rehearse or check migrations; adopt a MyHub; harden or repair a database."""
 
 
-for _command in (up, down, status, plan, rehearse, check, fake, adopt, harden):
+for _command in (up, down, status, plan, rehearse, check, fake, adopt, harden, repair):
     migrate.add_command(_command)

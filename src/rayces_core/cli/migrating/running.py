@@ -73,29 +73,63 @@ def up(
 
 
 @click.command(
-    epilog="\b\nExamples:\n  rayces migrate down\n  rayces migrate down --count 3\n  rayces migrate down --to 0"
+    epilog="\b\nExamples:\n  rayces migrate down\n  rayces migrate down --count 3 --dry-run\n"
+    "  rayces migrate down --to 17 --yes"
 )
 @click.option("--to", metavar="N", help="Undo all newer than this migration, by number or name; 0 undoes every one.")
 @click.option("--count", type=click.IntRange(min=1), metavar="K", help="Undo the newest K; default: 1.")
+@click.option("--yes", is_flag=True, help="Drop tables and columns with the rows that are in them.")
+@click.option("--dry-run", is_flag=True, help="Say what would be gone and what is in the way; nothing is run.")
 @_SQL
 @_JSON
 @which_migrations
 @database_options
 @click.pass_obj
-def down(settings: Settings, which: Which, to: str | None, count: int | None, as_sql: bool, as_json: bool) -> None:
+def down(
+    settings: Settings,
+    which: Which,
+    to: str | None,
+    count: int | None,
+    yes: bool,
+    dry_run: bool,
+    as_sql: bool,
+    as_json: bool,
+) -> int:
     """Undo migrations, the newest first.
 
-    Tables and columns that they made are dropped with what is in them.
+    Tables and columns that they made are dropped: with rows in them only when --yes is given. What would end half way,
+    or make one of several organizations, is refused before anything runs.
+
+    The exit code of --dry-run is 1 when something is in the way, or --yes would be needed.
     """
     if to is not None and count is not None:
         raise click.UsageError("give --to or --count, not both")
+    if as_sql and dry_run:
+        raise click.UsageError("give --sql or --dry-run, not both")
+    if dry_run:
+        return _foretell(settings, which, to, count, as_json=as_json)
     if as_sql:
         _print_script(settings, which, lambda runner: runner.down_script(to, count=count), as_json=as_json)
-        return
+        return 0
     with shown_runner(settings, which, "undoing") as runner:
-        names = runner.down(to, count=count)
+        names = runner.down(to, count=count, yes=yes)
         states = _states(runner, names)
     _tell("undone", states, "nothing to undo", as_json=as_json)
+    return 0
+
+
+def _foretell(settings: Settings, which: Which, to: str | None, count: int | None, *, as_json: bool) -> int:
+    with settings.database() as database:
+        undoing = which.runner(database).undoing(to, count=count)
+    if as_json:
+        from rayces_core.cli.output import print_json
+
+        print_json([asdict(undoing) | {"needs_yes": undoing.needs_yes}])
+    else:
+        for line in (*undoing.lines(), *(f"in the way: {each}" for each in undoing.obstacles())):
+            click.echo(line)
+        click.echo(f"{len(undoing.migrations)} migrations would be undone{', with --yes' if undoing.needs_yes else ''}")
+    return FINDINGS if undoing.needs_yes or any(undoing.obstacles()) else 0
 
 
 @click.command(epilog="\b\nExamples:\n  rayces migrate fake --to 11")

@@ -2,5 +2,6 @@
 
 from rayces_core.migrating.adopting.adoption import Adoption, Outcome
 from rayces_core.migrating.adopting.finding import Finding, Report
+from rayces_core.migrating.adopting.planning import Planned, plan
 
-__all__ = ["Adoption", "Finding", "Outcome", "Report"]
+__all__ = ["Adoption", "Finding", "Outcome", "Planned", "Report", "plan"]

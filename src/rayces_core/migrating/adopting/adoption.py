@@ -6,13 +6,13 @@ Rule it guards: the whole of it holds the lock of the only runner; wherever it i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rayces_core.errors import InvalidDataError, MigrationError
-from rayces_core.migrating.adopting import recognition, rows, shaping
+from rayces_core.migrating.adopting import addresses, authors, loosening, recognition, rows, shaping
 from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.ending import exchange_for_good, refuse_losses, refuse_other_keys, unlike_before
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
@@ -32,13 +32,14 @@ from rayces_core.migrations.steps import Migrator
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # From here on the database itself refuses what would not fit.
 _ROWS_FIT_FROM = 8
+_ADDRESSES_FIT_FROM = 6
 _BEFORE_TIMESTAMPS, _TIMESTAMPS = 3, 4
 
 
 class AdoptingRunner(Runner):
     """Runs this library's migrations with what an adoption adds to them."""
 
-    _execution_kind = AdoptingExecution
+    _execution_kind: type[AdoptingExecution] = AdoptingExecution
     _is_adoption = True
 
     @property
@@ -85,6 +86,9 @@ class Adoption:
     needs_name = True
     """Whether the organization's name and subdomain have to be given."""
 
+    # A rehearsal runs the same code, measured.
+    _runner_kind: type[AdoptingRunner] = AdoptingRunner
+
     def __init__(
         self,
         database: Any,
@@ -103,7 +107,7 @@ class Adoption:
         self.name, self.subdomain = name, subdomain
         self.old_roles, self.choices = list(old_roles), checked_choices(choices or {})
         _refuse_bad_names(name, subdomain)
-        self.runner = AdoptingRunner(
+        self.runner = self._runner_kind(
             database,
             app_role=app_role,
             admin_role=admin_role,
@@ -140,6 +144,8 @@ class Adoption:
                 self._prepare(record)
             self._run(taking_back([self.runner.migrate_table], record.old_roles))
             done = self._migrate(record)
+            if record.choices.get("unique-indexes") == "per-organization":
+                loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=False)
             memory.change(self.database, stage=ADOPTED)
             return self._outcome(ADOPTED, done)
 
@@ -156,13 +162,20 @@ class Adoption:
             self.runner.execution.record = record
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
+            authors.end(record.before, record.choices, self._run)
+            loosening.narrow_unique_indexes(self.database, record.before, self._run, harmless=True)
+            self._call(
+                addresses.compare_exactly_for_good,
+                self.database,
+                loosening.type_while_adopted(record, "users", "email"),
+            )
             memory.change(self.database, stage=FINISHED)
             outcome = self._outcome(FINISHED, [])
             memory.drop_set_aside_if_empty(self.database)
             return outcome
 
     def undo(self, *, yes: bool = False) -> Outcome:
-        """Go back to plain MyHub, from wherever the adoption stands; rows set aside and normal e-mails stay.
+        """Go back to plain MyHub, from wherever the adoption stands; addresses as given return, rows set aside stay.
 
         Args:
             yes: drop the rows of bookings, credits and other tables that MyHub does not have.
@@ -175,10 +188,18 @@ class Adoption:
             if record.stage == FINISHED:
                 raise MigrationError("the adoption is finished, and what led back is gone with it")
             refuse_losses(self.database, yes=yes)
+            loosening.refuse_unfit(self.database, record)
             memory.change(self.database, stage=UNDOING)
             self.runner.execution.record = record
+            loosening.widen_unique_indexes(self.database, record.before, self._run)
             done = self._back(record)
+            # Defaults before NOT NULL, and whoever gives posts their author after it: the old application goes on.
+            loosening.tighten(self.database, record, self._run)
             shaping.restore(self.database, record.before, self._run)
+            if not authors.lacks_authors(record.before):
+                authors.end(record.before, record.choices, self._run)
+            authors.forget_author(self.database, record.before)
+            loosening.rename_back(self.database, record.before, self._run)
             outcome = Outcome(None, None, tuple(done), memory.set_aside_counts(self.database))
             memory.forget(self.database)
             return replace(outcome, differences=unlike_before(self.database, record.before))
@@ -205,11 +226,13 @@ class Adoption:
         applied = self._applied()
         if applied < 1:
             roles = self._roles(record)
-            found += answered(recognition.findings(self.database, read_directory(None)), choices)
+            found += answered(recognition.findings(self.database, read_directory(None), choices), choices)
             found += notes(self.database, roles)
         readable = not any(finding.kind == "tables" for finding in found)
         if readable and applied < _ROWS_FIT_FROM:
             found += rows.findings(self.database, choices)
+        if readable and applied < _ADDRESSES_FIT_FROM:
+            found += addresses.findings(self.database, choices)
         return found
 
     def _roles(self, record: Record | None) -> list[str]:
@@ -252,7 +275,7 @@ class Adoption:
         if not self.name or not self.subdomain:
             raise InvalidDataError("Organization.name", self.name, "an adoption needs a name and a subdomain")
         roles = self._roles(None)
-        before = memory.picture(self.database, roles, recognition.timestamp_indexes(self.database))
+        before = memory.picture(self.database, roles, **recognition.shape(self.database))
         ours = (self.database.app_role, self.database.admin_role)
         return Record(ADOPTING, self.name, self.subdomain, roles, *ours, self.choices, before)
 
@@ -265,24 +288,43 @@ class Adoption:
                 f"this MyHub is being adopted as {record.name!r}, subdomain {record.subdomain!r}; say the same, or go "
                 "back with `rayces migrate adopt --undo` first"
             )
+        self._refuse_other_spelling(record)
         if self.old_roles and sorted(self.old_roles) != sorted(record.old_roles):
             raise MigrationError(
                 f"the adoption was begun for the old roles {', '.join(record.old_roles)}; say the same, or go back "
                 "with `rayces migrate adopt --undo` first"
             )
 
+    def _refuse_other_spelling(self, record: Record) -> None:
+        was, given = (choices.get(addresses.KIND) for choices in (record.choices, self.choices))
+        if was and given and was != given:
+            raise MigrationError(
+                f"the adoption was begun with --fix {addresses.KIND}={was}; say the same, or go back with "
+                "`rayces migrate adopt --undo` first"
+            )
+
     def _prepare(self, record: Record) -> None:
         """Bring rows and tables to what 001 makes, and note it as applied."""
-        if "foreign-keys" in record.choices:
+        loosening.rename(record.before, self._run)
+        loosening.loosen(record, self._run)
+        authors.give_authors(self.database, record, self._run)
+        complete = "foreign-keys" in record.choices or authors.lacks_authors(record.before)
+        if complete:
             shaping.complete_foreign_keys(self.database, self._run)
-        migrator = Migrator(self.database)
-        migrator.run(rows.Settling(self.database, record.choices))
-        self.runner.execution.run_alone("preparation", migrator.steps[0])
-        if "foreign-keys" in record.choices:
+        self._call(rows.Settling(self.database, record.choices))
+        if complete:
             shaping.validate_foreign_keys(self.database, self._run)
         if "nullable-references" in record.choices:
-            shaping.make_references_obligatory(self.database, self._run)
+            allowed = ["posts.user_id"] if record.choices.get(authors.KIND) == authors.NULLABLE else []
+            shaping.make_references_obligatory(self.database, self._run, but=allowed)
+        if "nullable-times" in record.choices:
+            shaping.make_times_obligatory(self.database, self._run)
         self.runner.run("001_myhub", fake=True)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        migrator = Migrator(self.database)
+        migrator.run(function, *arguments)
+        self.runner.execution.run_alone("preparation", migrator.steps[0])
 
     def _migrate(self, record: Record) -> list[str]:
         done = self.runner.up(_BEFORE_TIMESTAMPS)

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting.addresses import keep_for_good, left_behind, not_normalising
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.adopting.record import Before, foreign_keys, organization_id
 from rayces_core.migrating.adopting.shaping import Statements
 from rayces_core.migrating.adopting.transition import (
     KEPT_INDEXES,
-    NORMALISE,
     ONLY_POLICY,
     POLICY,
     PRIMARY_KEY_INDEX,
@@ -46,12 +46,13 @@ def exchange_for_good(database: MigrationDatabase, run: Statements) -> None:
                 f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey, "
                 f"ADD CONSTRAINT {table}_pkey PRIMARY KEY USING INDEX {index}"
             )
-    statements += [f"DROP TRIGGER IF EXISTS {NORMALISE} ON users", f"DROP FUNCTION IF EXISTS {NORMALISE}()"]
+    statements += not_normalising()
     narrowed = [name for name in tenant_tables(len(read_directory(None))) if has_table(database, name)]
     statements += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {name}" for name in narrowed]
     run(";\n".join(statements))
     for index in KEPT_INDEXES.values():
         run(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+    keep_for_good(database, run)
 
 
 def refuse_other_keys(database: MigrationDatabase) -> None:
@@ -93,8 +94,10 @@ def refuse_losses(database: MigrationDatabase, *, yes: bool) -> None:
 
 def unlike_before(database: MigrationDatabase, before: Before) -> tuple[str, ...]:
     """The lines of the catalogue in which MyHub differs from what it was, each marked + or -."""
-    found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line)
-    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line)  # there from an earlier adoption
+    left = left_behind(database)
+    found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line and line not in left)
+    # What is left is there from an earlier adoption.
+    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line and line not in left)
     return (*(f"- {line}" for line in (was - found).elements()), *(f"+ {line}" for line in (found - was).elements()))
 
 

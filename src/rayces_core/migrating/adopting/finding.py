@@ -5,6 +5,7 @@ Rule it guards: nothing is changed before every finding is answered, and no answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,9 +14,12 @@ from rayces_core.errors import MigrationError
 
 Severity = Literal["refusal", "choice", "note"]
 
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
 # Kind of finding → what may be chosen for it.
 CHOICES: dict[str, tuple[str, ...]] = {
     "emails": ("rename", "merge"),
+    "email-spelling": ("lower-case", "any-case"),
     "missing-emails": ("placeholder",),
     "orphans": ("set-aside",),
     "repeated-likes": ("set-aside",),
@@ -23,11 +27,18 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "foreign-key-actions": ("cascade",),
     "nullable-references": ("not-null",),
     "timestamp-indexes": ("rebuild",),
+    "missing-author": ("<e-mail>", "nullable", "set-aside"),
+    "required-columns": ("nullable", "default"),
+    "short-columns": ("widen", "keep"),
+    "defaults": ("drop",),
+    "rules": ("drop", "keep"),
+    "unique-indexes": ("per-organization", "at-finish"),
+    "nullable-times": ("not-null",),
+    "names": ("rename",),
     # Of a rayces Rails database.
     "roles": ("rails", "same"),
     "unknown-roles": ("guardian",),
     "missing-organization": ("set-aside", "new"),
-    "missing-author": ("set-aside",),
     "other-organizations": ("set-aside",),
     "other-tables": ("aside",),
     "subdomains": ("rename",),
@@ -111,10 +122,16 @@ def answered(findings: Iterable[Finding], choices: Mapping[str, str]) -> tuple[F
     )
 
 
+def is_choice(kind: str, word: str) -> bool:
+    """Whether this may be chosen; an e-mail address where one is asked for."""
+    words = CHOICES.get(kind, ())
+    return word in words or ("<e-mail>" in words and _ADDRESS.fullmatch(word) is not None)
+
+
 def checked_choices(choices: Mapping[str, str]) -> dict[str, str]:
     """The choices; raises MigrationError for a kind or a choice that does not exist."""
     for kind, word in choices.items():
-        if word not in CHOICES.get(kind, ()):
+        if not is_choice(kind, word):
             known = ", ".join(f"{name}={'|'.join(words)}" for name, words in CHOICES.items())
             raise MigrationError(f"there is no choice {kind}={word}; there are {known}")
     return dict(choices)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rayces_core.migrating.adopting.finding import Finding
-from rayces_core.migrating.adopting.recognition import EXPECTED
-from rayces_core.migrating.adopting.record import TIMESTAMPS, columns, foreign_keys
+from rayces_core.migrating.adopting.record import foreign_keys
+from rayces_core.migrating.adopting.rules import unique_indexes
 from rayces_core.migrating.myhub import TABLES
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -52,7 +52,6 @@ def notes(database: MigrationDatabase, old_roles: Sequence[str]) -> list[Finding
         *_other_keys(database),
         *_unique_indexes(database),
         *_slower_indexes(database),
-        *_required_columns(database),
         *_unheld(database, old_roles),
         *_default_privileges(database, old_roles),
         *_time_zone(database),
@@ -71,12 +70,18 @@ def _other_keys(database: MigrationDatabase) -> Iterator[Finding]:
 
 
 def _unique_indexes(database: MigrationDatabase) -> Iterator[Finding]:
-    for (name,) in database.execute_sql(_UNIQUE, (list(TABLES),)).fetchall():
+    found = unique_indexes(database)
+    chosen = {each.name for each in found if each.is_shared or each.constants}  # those wait for a choice
+    kept = {each.name for each in found if each.referred}
+    names = [name for (name,) in database.execute_sql(_UNIQUE, (list(TABLES),)).fetchall()]
+    for name in [name for name in names if name not in chosen]:
         yield Finding(
             "unique-indexes",
             "note",
             f"{name} is unique for all organizations together",
-            "once the old application is gone, make it one that begins with organization_id",
+            "once the old application is gone, make it one that begins with organization_id"
+            if name in kept
+            else "--finish makes it one that begins with organization_id",
         )
 
 
@@ -88,18 +93,6 @@ def _slower_indexes(database: MigrationDatabase) -> Iterator[Finding]:
             f"under row-level security queries cannot use {name}: {functions} is not leakproof",
             f"measure those queries; a superuser may vouch for it: ALTER FUNCTION ... LEAKPROOF of {signatures}",
         )
-
-
-def _required_columns(database: MigrationDatabase) -> Iterator[Finding]:
-    known = {"id", *TIMESTAMPS, *(name for _, name in EXPECTED)}
-    for column in columns(database):
-        if column.not_null and column.default is None and column.name not in known:
-            yield Finding(
-                "required-columns",
-                "note",
-                f"{column.table}.{column.name} is NOT NULL without a default, so this library cannot insert there",
-                f"give it one: ALTER TABLE {column.table} ALTER COLUMN {column.name} SET DEFAULT ...;",
-            )
 
 
 def _unheld(database: MigrationDatabase, old_roles: Sequence[str]) -> Iterator[Finding]:

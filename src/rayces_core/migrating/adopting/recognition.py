@@ -6,11 +6,14 @@ What is something else altogether is an error; what is a MyHub of an unusual sha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting import columns as of_columns
+from rayces_core.migrating.adopting import dependents, naming, rules
 from rayces_core.migrating.adopting.finding import Finding, choice
-from rayces_core.migrating.adopting.record import INDEXES, TIMESTAMPS, Column, ForeignKey, columns, foreign_keys
+from rayces_core.migrating.adopting.record import Column, ForeignKey, columns, foreign_keys
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.myhub import RECORD, TABLES, has_table
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
@@ -24,38 +27,9 @@ MYHUB_KEYS = {
 REFERENCES = (("posts", "user_id"), ("likes", "user_id"), ("likes", "post_id"))
 RAILS_TABLES = ("schema_migrations", "ar_internal_metadata")
 
-EXPECTED = {
-    ("users", "email"): "character varying",
-    ("users", "uid"): "character varying",
-    ("users", "provider"): "character varying",
-    ("posts", "content"): "text",
-    **dict.fromkeys(REFERENCES, "bigint"),
-}
-_TIMESTAMP = re.compile(r"timestamp(\(\d\))? without time zone")
 _NAMESPACE = "quote_ident(current_schema())::regnamespace"
-_PRIMARY_KEYS = f"""
-SELECT c.relname::text, k.conname::text, pg_get_constraintdef(k.oid)
-  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
- WHERE k.contype = 'p' AND c.relname = ANY (%s) AND c.relnamespace = {_NAMESPACE}
-"""
-# Constraints NOT NULL and the column's own default change their type with it.
-_DEPENDENTS = f"""
-SELECT DISTINCT t.relname::text, x.relname::text, pg_describe_object(d.classid, d.objid, 0),
-       pg_get_indexdef(i.indexrelid),
-       i.indexrelid IS NOT NULL AND i.indexprs IS NULL AND i.indpred IS NULL
-       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
-  FROM pg_depend d
-  JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
-  JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-  LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-  LEFT JOIN pg_class x ON x.oid = i.indexrelid
- WHERE t.relname = ANY (%s) AND t.relnamespace = {_NAMESPACE} AND a.attname = ANY (%s)
-   AND NOT (d.classid = 'pg_attrdef'::regclass
-            AND EXISTS (SELECT FROM pg_attrdef e WHERE e.oid = d.objid AND e.adrelid = t.oid AND e.adnum = a.attnum))
-   AND NOT (d.classid = 'pg_constraint'::regclass
-            AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'n'))
-   AND d.classid <> 'pg_statistic_ext'::regclass
- ORDER BY 1, 3
+_SHARED_TOKENS = """
+SELECT count(*) FROM (SELECT FROM users WHERE jti IS NOT NULL GROUP BY jti HAVING count(*) > 1) AS shared
 """
 _RIGHTS = """
 SELECT has_schema_privilege(current_schema(), 'CREATE'),
@@ -67,11 +41,6 @@ SELECT c.relname::text, a.attname::text
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
  WHERE a.attname = 'organization_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
    AND c.relnamespace = {_NAMESPACE} AND NOT c.relname = ANY (%s) ORDER BY 1
-"""
-_KEPT = f"""
-SELECT t.relname::text, x.relname::text, pg_get_indexdef(x.oid)
-  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
- WHERE x.relname = ANY (%s) AND x.relnamespace = {_NAMESPACE} ORDER BY 2
 """
 _PLAIN_KEY = re.compile(r"FOREIGN KEY \(\w+\) REFERENCES .+\(id\)( ON DELETE CASCADE)?( NOT VALID)?")
 _ODD_TABLES = f"""
@@ -98,11 +67,6 @@ def owners(database: MigrationDatabase) -> list[str]:
     return [name for (name,) in rows.fetchall()]
 
 
-def timestamp_indexes(database: MigrationDatabase) -> list[list[str]]:
-    """[name, definition] of the indexes that have to be built anew when their columns become timestamptz."""
-    return [[name, definition] for _, name, _, definition, plain in _dependents(database) if plain]
-
-
 def refuse_foreign(database: MigrationDatabase, history_table: str) -> None:
     """Raise MigrationError where there is no MyHub to be adopted, saying what was found instead."""
     if has_table(database, history_table):
@@ -116,27 +80,47 @@ def refuse_foreign(database: MigrationDatabase, history_table: str) -> None:
             "name the database of the old application, or use `rayces migrate up` on an empty one"
         )
     there = {(column.table, column.name) for column in columns(database)}
-    wanted = [(table, name) for table in TABLES for name in ("id", *TIMESTAMPS)]
-    lacking = [
-        f"{table}.{name}" for table, name in (*wanted, *REFERENCES, ("users", "email")) if (table, name) not in there
-    ]
+    wanted = [*((table, "id") for table in TABLES), *REFERENCES[1:], ("users", "email")]
+    lacking = [f"{table}.{name}" for table, name in wanted if (table, name) not in there]
     if lacking:
         raise MigrationError(f"this is no MyHub: there is no column {', '.join(lacking)}; name the right database")
 
 
-def findings(database: MigrationDatabase, files: Sequence[MigrationFile]) -> list[Finding]:
+def findings(database: MigrationDatabase, files: Sequence[MigrationFile], choices: Mapping[str, str]) -> list[Finding]:
     """What in the shape of this MyHub stands in the way."""
     found, keys = columns(database), foreign_keys(database)
+    odd = list(_tables(database, files))
+    is_readable = not any(finding.kind == "tables" for finding in odd)
     return [
         *_rights(database),
-        *_tables(database, files),
-        *_indexes(database),
-        *_columns(found, files, database.execute_sql(_ELSEWHERE, (list(TABLES),)).fetchall()),
-        *_primary_keys(database),
-        *_timestamps(database),
-        *_references(found),
-        *_foreign_keys(keys),
+        *odd,
+        *_elsewhere(database),
+        *of_columns.findings(found),
+        *rules.findings(database),
+        *naming.findings(database),
+        *dependents.findings(database, choices),
+        *_references(found, choices),
+        *_foreign_keys(keys, found),
+        *(_tokens(database, found) if is_readable else ()),
     ]
+
+
+def shape(database: MigrationDatabase) -> dict[str, Any]:
+    """What the record keeps of the shape of a MyHub, beside columns and keys."""
+    renamed = {name: new for kind, _, name, new in naming.names(database) if kind == "index"}
+    return {
+        # As they are called while the adoption lasts.
+        "timestamp_indexes": [
+            [renamed.get(name, name), definition.replace(f" {name} ", f" {renamed.get(name, name)} ", 1)]
+            for name, definition in dependents.timestamp_indexes(database)
+        ],
+        "timestamp_rules": dependents.timestamp_rules(database),
+        "rules": [list(rule) for rule in rules.strict_rules(database)],
+        "unique_columns": rules.unique_columns(database),
+        "unique_indexes": rules.stored(rules.unique_indexes(database)),
+        "names": naming.names(database),
+        "sequences": naming.sequences(database),
+    }
 
 
 def made_tables(files: Sequence[MigrationFile]) -> list[str]:
@@ -155,18 +139,6 @@ def _rights(database: MigrationDatabase) -> Iterator[Finding]:
         yield Finding("rights", "refusal", "the login may not make the extension btree_gist", advice)
 
 
-def _indexes(database: MigrationDatabase) -> Iterator[Finding]:
-    for table, name, definition in database.execute_sql(_KEPT, (list(INDEXES),)).fetchall():
-        column = name.rpartition("_on_")[2]
-        if not re.fullmatch(rf"CREATE INDEX {name} ON .+{table} USING btree \({column}\)", definition):
-            yield Finding(
-                "indexes",
-                "refusal",
-                f"{name} is not the index of {column} that Rails makes, and would be dropped for it: {definition}",
-                f"give it another name: ALTER INDEX {name} RENAME TO {name}_of_myhub;",
-            )
-
-
 def _tables(database: MigrationDatabase, files: Sequence[MigrationFile]) -> Iterator[Finding]:
     for name, oddity in database.execute_sql(_ODD_TABLES, (list(TABLES),)).fetchall():
         yield Finding("tables", "refusal", f"{name} {oddity}", "change that, or run this as the tables' owner")
@@ -176,130 +148,50 @@ def _tables(database: MigrationDatabase, files: Sequence[MigrationFile]) -> Iter
                 "taken-tables",
                 "refusal",
                 f"there is a table {name}, a name that this library's own needs",
-                f"rename it: ALTER TABLE {name} RENAME TO old_{name};",
+                f"rename it in MyHub: ALTER TABLE {name} RENAME TO old_{name}; its code has to say so too, and fails "
+                "between the two",
             )
 
 
-def _columns(
-    found: list[Column], files: Sequence[MigrationFile], elsewhere: Sequence[tuple[str, str]]
-) -> Iterator[Finding]:
-    there = {(column.table, column.name): column for column in found}
-    added: dict[str, str] = files[2].load().USER_COLUMNS
-    taken = [("users", name) for name in added] + [(table, "organization_id") for table in TABLES]
-    for table, name in taken:
-        if (table, name) in there:
-            yield Finding(
-                "taken-columns",
-                "refusal",
-                f"{table} has a column {name} already, a name that this library's own needs",
-                f"rename it in MyHub: ALTER TABLE {table} RENAME COLUMN {name} TO old_{name};",
-            )
-    for (table, name), kind in EXPECTED.items():
-        yield from _unlike(table, name, kind, there.get((table, name)))
-    for table, name in elsewhere:
+def _elsewhere(database: MigrationDatabase) -> Iterator[Finding]:
+    for table, name in database.execute_sql(_ELSEWHERE, (list(TABLES),)).fetchall():
         yield Finding(
             "taken-columns",
             "refusal",
             f"{table} has a column {name}, by which this library knows a tenant's table; it will not start without "
             "row-level security there",
-            f"rename it in MyHub: ALTER TABLE {quote_identifier(table)} RENAME COLUMN {name} TO old_{name};",
+            f"rename it in MyHub: ALTER TABLE {quote_identifier(table)} RENAME COLUMN {name} TO old_{name}; its code "
+            "has to say so too, and fails between the two",
         )
-    for table in TABLES:
-        yield from _ids(table, there[table, "id"])
-        for name in TIMESTAMPS:
-            column = there[table, name]
-            if not _TIMESTAMP.fullmatch(column.type) or not column.not_null:
-                state = "NOT NULL" if column.not_null else "nullable"
-                yield Finding(
-                    "columns",
-                    "refusal",
-                    f"{table}.{name} is {column.type} and {state}, not a timestamp without time zone NOT NULL",
-                    "change it in MyHub before",
-                )
 
 
-def _unlike(table: str, name: str, kind: str, column: Column | None) -> Iterator[Finding]:
-    if column is None:
+def _tokens(database: MigrationDatabase, found: list[Column]) -> Iterator[Finding]:
+    if not any((each.table, each.name) == ("users", "jti") for each in found):
+        return
+    count = int(database.one(_SHARED_TOKENS))
+    if count:
         yield Finding(
             "columns",
             "refusal",
-            f"{table} has no column {name}",
-            f"add it: ALTER TABLE {table} ADD COLUMN {name} {kind};",
-        )
-    elif column.type != kind:
-        yield Finding(
-            "columns",
-            "refusal",
-            f"{table}.{name} is {column.type}, not {kind}",
-            f"change it in MyHub: ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind};",
-        )
-    elif column.default is not None:
-        yield Finding(
-            "columns",
-            "refusal",
-            f"{table}.{name} has the default {column.default}",
-            f"drop it: ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT;",
+            f"users.jti: {count} tokens belong to several users, and one has to tell whose it is",
+            "give those users new ones, which signs them out: UPDATE users SET jti = gen_random_uuid() WHERE ...;",
+            count,
         )
 
 
-def _ids(table: str, column: Column) -> Iterator[Finding]:
-    expected = f"nextval('{table}_id_seq'::regclass)"
-    if column.type != "bigint" or column.default != expected:
-        yield Finding(
-            "ids",
-            "refusal",
-            f"{table}.id is {column.type} with default {column.default or 'none'}, not bigint with {expected}",
-            "make the ids of MyHub bigint with their own sequence before",
-        )
-
-
-def _primary_keys(database: MigrationDatabase) -> Iterator[Finding]:
-    found = {table: (name, text) for table, name, text in database.execute_sql(_PRIMARY_KEYS, (list(TABLES),))}
-    for table in TABLES:
-        if found.get(table) != (f"{table}_pkey", "PRIMARY KEY (id)"):
-            yield Finding(
-                "primary-keys",
-                "refusal",
-                f"the primary key of {table} is {' '.join(found.get(table, ('missing',)))}",
-                f"it has to be {table}_pkey PRIMARY KEY (id)",
-            )
-
-
-def _dependents(database: MigrationDatabase) -> list[tuple[str, str, str, str, bool]]:
-    rows: list[tuple[str, str, str, str, bool]] = database.execute_sql(
-        _DEPENDENTS, (list(TABLES), list(TIMESTAMPS))
-    ).fetchall()
-    return rows
-
-
-def _timestamps(database: MigrationDatabase) -> Iterator[Finding]:
-    for table, _, what, _, plain in _dependents(database):
-        if not plain:
-            yield Finding(
-                "timestamps",
-                "refusal",
-                f"{what} depends on created_at or updated_at of {table}, which become timestamptz",
-                "drop it, and make it again after the adoption",
-            )
-    names = [name for name, _ in timestamp_indexes(database)]
-    if names:
-        yield choice(
-            "timestamp-indexes",
-            f"the indexes {', '.join(names)} have to be built anew, as their columns become timestamptz",
-            "they can be dropped and built CONCURRENTLY, and are missed in between",
-            count=len(names),
-        )
-
-
-def _references(found: list[Column]) -> Iterator[Finding]:
+def _references(found: list[Column], choices: Mapping[str, str]) -> Iterator[Finding]:
+    allowed = [("posts", "user_id")] if choices.get("missing-author") == "nullable" else []
     loose = [
-        f"{each.table}.{each.name}" for each in found if (each.table, each.name) in REFERENCES and not each.not_null
+        f"{each.table}.{each.name}"
+        for each in found
+        if (each.table, each.name) in REFERENCES and not each.not_null and (each.table, each.name) not in allowed
     ]
     if loose:
         yield choice(
             "nullable-references",
             f"{', '.join(loose)} may be empty",
-            "they can become NOT NULL, and MyHub can then write no such row",
+            "they can become NOT NULL, and MyHub can then write no such row (posts.user_id may stay so: --fix "
+            "missing-author=nullable)",
             count=len(loose),
         )
 
@@ -312,9 +204,12 @@ def key_of(keys: Iterable[ForeignKey], table: str, column: str, target: str) -> 
     return min(matching, key=lambda key: (table, key.name) not in MYHUB_KEYS, default=None)
 
 
-def _foreign_keys(keys: list[ForeignKey]) -> Iterator[Finding]:
+def _foreign_keys(keys: list[ForeignKey], found: list[Column]) -> Iterator[Finding]:
     wrong, other = [], []
+    there = {(each.table, each.name) for each in found}
     for (table, name), (column, target) in MYHUB_KEYS.items():
+        if (table, column) not in there:
+            continue  # it is added with its key
         key = key_of(keys, table, column, target)
         if key is None:
             wrong.append(f"{table}.{column} has no foreign key")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rayces_core.migrating.adopting.privileges import taking_back
 from rayces_core.migrating.catalogue import fingerprint
@@ -29,6 +30,8 @@ CREATE TABLE {RECORD} (
     adopted_id bigint,
     choices jsonb NOT NULL,
     before jsonb NOT NULL,
+    author_id bigint,
+    author_is_made boolean DEFAULT false NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL
 )
 """
@@ -44,10 +47,17 @@ CREATE TABLE IF NOT EXISTS {SET_ASIDE} (
 )
 """
 _OURS = "c.relnamespace = quote_ident(current_schema())::regnamespace"
-_COLUMNS = f"""
+# What a default calls stands in its stored expression: the catalogue has no dependencies on the server's own functions.
+_COLUMNS = rf"""
 SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       pg_get_expr(d.adbin, d.adrelid)
-  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+       pg_get_expr(d.adbin, d.adrelid),
+       regexp_replace(format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL), '^.*\.', ''),
+       CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) IN ('varchar'::regtype, 'bpchar'::regtype)
+            THEN nullif(greatest(a.atttypmod, t.typtypmod), -1) - 4 END,
+       t.typtype = 'd', a.attidentity::text, a.attgenerated <> '',
+       EXISTS (SELECT FROM regexp_matches(d.adbin::text, ':funcid (\d+)', 'g') AS m
+                JOIN pg_proc f ON f.oid = m[1]::oid WHERE f.provolatile = 'v')
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
  WHERE c.relname = ANY (%s) AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS}
  ORDER BY 1, a.attnum
@@ -85,13 +95,30 @@ SELECT c.relname::text, g.privilege_type, a.attname::text, g.grantee::bigint
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of MyHub's tables; `type` and `default` as SQL."""
+    """A column of MyHub's tables; `type` and `default` as SQL.
+
+    Attributes:
+        base: name of the type without length and domain. length: of a text that has a longest one.
+        identity: a (always), d (by default) or empty. is_volatile: whether the default differs from row to row.
+    """
 
     table: str
     name: str
     type: str
     not_null: bool
     default: str | None
+    base: str = ""
+    length: int | None = None
+    is_domain: bool = False
+    identity: str = ""
+    is_generated: bool = False
+    is_volatile: bool = False
+
+    @property
+    def fills_itself(self) -> bool:
+        """Whether a row that says nothing of it has something there."""
+        has_default = self.default is not None and not self.default.startswith("NULL::")
+        return has_default or bool(self.identity) or self.is_generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +137,34 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """MyHub as it was: what the way back restores, and `catalogue`, which it has to end with."""
+    """MyHub as it was: what the way back restores, and `catalogue`, which it has to end with.
+
+    Attributes:
+        rules, timestamp_rules: table, name and definition of constraints that are dropped, or made anew.
+        unique_indexes: table, name, definition, that of the constraint that it is or None, columns whose default goes,
+            the definition that takes its place at the end, and "shared" if rows of this library could run into it.
+        unique_columns: table and name of what is part of one.
+        names: kind, table, name and new name of what is renamed.
+        sequences: table → how the sequence of its ids is made, and an identity column that goes on like it.
+    """
 
     columns: list[Column] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)
     indexes: list[str] = field(default_factory=list)
     timestamp_indexes: list[list[str]] = field(default_factory=list)
+    timestamp_rules: list[list[str]] = field(default_factory=list)
     public_grants: list[list[str | None]] = field(default_factory=list)
     role_grants: list[list[str | None]] = field(default_factory=list)
+    rules: list[list[str]] = field(default_factory=list)
+    unique_indexes: list[list[str | None]] = field(default_factory=list)
+    unique_columns: list[list[str]] = field(default_factory=list)
+    names: list[list[str]] = field(default_factory=list)
+    sequences: dict[str, list[str]] = field(default_factory=dict)
     catalogue: list[str] = field(default_factory=list)
+
+    def type_of(self, table: str, name: str) -> str:
+        """The type that a column had."""
+        return next(each.type for each in self.columns if (each.table, each.name) == (table, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +245,8 @@ def set_aside_counts(database: MigrationDatabase) -> dict[str, int]:
     return dict(database.execute_sql(f"SELECT table_name, count(*) FROM {SET_ASIDE} GROUP BY 1 ORDER BY 1").fetchall())
 
 
-def picture(database: MigrationDatabase, old_roles: Sequence[str], timestamp_indexes: list[list[str]]) -> Before:
-    """MyHub as it is now."""
+def picture(database: MigrationDatabase, old_roles: Sequence[str], **shape: Any) -> Before:
+    """MyHub as it is now; `shape` is what others have found out of it."""
     grants = database.execute_sql(_GRANTS, (list(TABLES), list(TABLES))).fetchall()
     public = [[table, privilege, column] for table, privilege, column, grantee in grants if grantee == 0]
     oids = {role: database.one("SELECT oid::bigint FROM pg_roles WHERE rolname = %s", role) for role in old_roles}
@@ -209,10 +255,10 @@ def picture(database: MigrationDatabase, old_roles: Sequence[str], timestamp_ind
         columns=columns(database),
         foreign_keys=[key for key in foreign_keys(database) if key.table in TABLES],
         indexes=[name for (name,) in database.execute_sql(_INDEX_NAMES, (list(INDEXES),)).fetchall()],
-        timestamp_indexes=timestamp_indexes,
         public_grants=public,
         role_grants=[[*grant, role] for role, oid in oids.items() for grant in public if (*grant, oid) not in held],
         catalogue=fingerprint(database),
+        **shape,
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
+from rayces_core.migrating.adopting import authors
+from rayces_core.migrating.adopting.addresses import BATCH_ROWS, EXAMPLES, PLACEHOLDER_HOST, Addresses
 from rayces_core.migrating.adopting.finding import Finding, answered, choice, refuse_open
 from rayces_core.migrating.adopting.recognition import REFERENCES
 from rayces_core.migrating.adopting.record import ForeignKey, foreign_keys
@@ -17,24 +19,23 @@ from rayces_core.migrating.myhub import SET_ASIDE
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
-BATCH_ROWS = 500
-EXAMPLES = 5
-PLACEHOLDER_HOST = "myhub.invalid"
-
 Result = TypeVar("Result")
 
-# Which rows would not fit, each a query of ids.
-MISSING_EMAILS = "SELECT id FROM users WHERE coalesce(btrim(email), '') = ''"
+# Which rows would not fit, each a query of ids; Addresses.sql says what NORMAL and TRIMMED stand for.
+MISSING_EMAILS = "SELECT id FROM users WHERE coalesce(TRIMMED(email), '') = ''"
 SHARED_EMAILS = """
-SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY lower(btrim(email)) ORDER BY id) AS place
-                  FROM users WHERE btrim(email) <> '') AS placed WHERE place > 1
+SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY NORMAL(email) ORDER BY id) AS place
+                  FROM users WHERE TRIMMED(email) <> '') AS placed WHERE place > 1
 """
-ORPHANED_POSTS = "SELECT id FROM posts WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = posts.user_id)"
+ORPHANED_POSTS = (
+    "SELECT id FROM posts WHERE posts.user_id IS NOT NULL "
+    "AND NOT EXISTS (SELECT FROM users u WHERE u.id = posts.user_id)"
+)
 ORPHANED_LIKES = """
 SELECT likes.id
   FROM likes LEFT JOIN users u ON u.id = likes.user_id
   LEFT JOIN posts p ON p.id = likes.post_id LEFT JOIN users author ON author.id = p.user_id
- WHERE u.id IS NULL OR author.id IS NULL
+ WHERE u.id IS NULL OR p.id IS NULL OR (p.user_id IS NOT NULL AND author.id IS NULL)
 """
 REPEATED_LIKES = """
 SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id, post_id ORDER BY id) AS place
@@ -42,8 +43,8 @@ SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id, post_id ORDE
 """
 # Each user and the one it is merged into; the keeper into itself.
 _MERGED = """
-SELECT id, first_value(id) OVER (PARTITION BY lower(btrim(email)) ORDER BY id) AS keeper
-  FROM users WHERE btrim(email) <> ''
+SELECT id, first_value(id) OVER (PARTITION BY NORMAL(email) ORDER BY id) AS keeper
+  FROM users WHERE TRIMMED(email) <> ''
 """
 LIKES_LOST_BY_MERGING = f"""
 SELECT id FROM (SELECT l.id, m.id <> m.keeper AS merged,
@@ -63,11 +64,11 @@ EXISTS (SELECT FROM likes k WHERE k.user_id = likes.user_id AND k.post_id = like
 """
 # The last @ parts name and host; an address without one is all name.
 _RENAMED = (
-    "regexp_replace(lower(btrim(u.email)), '@[^@]*$', '') || '+' || u.id "
-    "|| coalesce(substring(lower(btrim(u.email)) FROM '@[^@]*$'), '')"
+    "regexp_replace(NORMAL(u.email), '@[^@]*$', '') || '+' || u.id "
+    "|| coalesce(substring(NORMAL(u.email) FROM '@[^@]*$'), '')"
 )
 _NOT_FREE = f"""
-SELECT u.id FROM users u JOIN users o ON lower(btrim(o.email)) = {_RENAMED}
+SELECT u.id FROM users u JOIN users o ON NORMAL(o.email) = {_RENAMED}
  WHERE u.id IN ({SHARED_EMAILS}) ORDER BY 1 LIMIT {EXAMPLES:d}
 """
 _KINDS = (
@@ -75,8 +76,9 @@ _KINDS = (
      f"they can be given user-<id>@{PLACEHOLDER_HOST}"),
     ("emails", SHARED_EMAILS, "users have the e-mail address of an older user once spaces and case are set aside",
      "the older one keeps it, the other is given name+<id>@host, or is merged into the older one"),
-    ("orphans", ORPHANED_POSTS, "posts have no author", "they can be moved to rayces_set_aside with their likes"),
-    ("orphans", ORPHANED_LIKES, "likes have no user, no post, or a post without an author",
+    ("orphans", ORPHANED_POSTS, "posts have an author who does not exist",
+     "they can be moved to rayces_set_aside with their likes"),
+    ("orphans", ORPHANED_LIKES, "likes have no user, no post, or a post whose author does not exist",
      "they can be moved to rayces_set_aside"),
     ("repeated-likes", REPEATED_LIKES, "likes repeat an older one of the same user and post",
      "they can be moved to rayces_set_aside"),
@@ -85,25 +87,33 @@ _KINDS = (
 
 def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Finding]:
     """Rows that would not fit, with what was chosen, and what stands in the way of the choice."""
-    found = []
-    for kind, query, what, does in _KINDS:
+    found, spell = authors.findings(database), Addresses(database).sql
+    for kind, text, what, does in _KINDS:
+        query = spell(authors.readable(database, text))
         count = int(database.one(f"SELECT count(*) FROM ({query}) AS ids"))
         if count:
             examples = database.execute_sql(f"SELECT id FROM ({query}) AS ids ORDER BY id LIMIT {EXAMPLES:d}")
             ids = tuple(key for (key,) in examples.fetchall())
             found.append(choice(kind, f"{count} {what}", does, count=count, examples=ids))
-    return [*answered(found, choices), *_obstacles(database, found, choices)]
+    blocked = authors.obstacles(database, choices.get(authors.KIND))
+    return [*answered(found, choices), *blocked, *_obstacles(database, found, choices)]
 
 
 class Settling:
     """Does with the rows that would not fit what was chosen; it may be stopped anywhere and done again."""
 
+    # As steps call what they run.
+    __name__ = "settle_rows"
+
     def __init__(self, database: MigrationDatabase, choices: Mapping[str, str]) -> None:
         self.database, self.choices = database, choices
+        self._spell = Addresses(database).sql
 
     def __call__(self) -> None:
         """Settle every row; raises MigrationError, changing nothing, for a kind that nothing was chosen for."""
         kinds = {finding.kind for finding in self._refused_if_open()}
+        if authors.KIND in kinds:
+            self._settle_authors()
         if "orphans" in kinds:
             self._set_aside("likes", ORPHANED_LIKES, "its user, its post or the author of its post does not exist")
             self._set_aside("posts", ORPHANED_POSTS, "its author does not exist")
@@ -117,13 +127,20 @@ class Settling:
         if kinds & {"repeated-likes", "emails"} and "repeated-likes" in self.choices:
             self._set_aside("likes", REPEATED_LIKES, "it repeats an older like", _STILL_REPEATED)
 
+    def _settle_authors(self) -> None:
+        if self.choices[authors.KIND] == authors.SET_ASIDE:
+            self._set_aside("likes", authors.AUTHORLESS_LIKES, "its post has no author")
+            self._set_aside("posts", authors.AUTHORLESS_POSTS, "it has no author")
+        elif self.choices[authors.KIND] != authors.NULLABLE:
+            authors.fill(self.database)
+
     def _refused_if_open(self) -> list[Finding]:
         found = findings(self.database, self.choices)
         refuse_open(found, "rows that do not fit were written meanwhile; answer them and run it again")
         return found
 
     def _ids(self, query: str) -> list[int]:
-        return [key for (key,) in self.database.execute_sql(f"{query} ORDER BY id").fetchall()]
+        return [key for (key,) in self.database.execute_sql(f"{self._spell(query)} ORDER BY id").fetchall()]
 
     def _retried(self, action: Callable[[], Result]) -> Result:
         def attempt(_number: int) -> Result:
@@ -159,7 +176,7 @@ class Settling:
     def _rename(self, key: int) -> None:
         keeper = self._keeper(key)
         if keeper is not None:
-            address = self.database.one(f"SELECT {_RENAMED} FROM users u WHERE u.id = %s", key)
+            address = self.database.one(self._spell(f"SELECT {_RENAMED} FROM users u WHERE u.id = %s"), key)
             self._name(key, address, f"user {keeper} has the same address")
 
     def _merge(self, key: int) -> None:
@@ -208,17 +225,19 @@ class Settling:
         """The older user of the same address; None when meanwhile there is none. Locks the row."""
         self.database.one("SELECT id FROM users WHERE id = %s FOR UPDATE", key)
         keeper: int | None = self.database.one(
-            "SELECT min(k.id) FROM users k JOIN users u ON lower(btrim(k.email)) = lower(btrim(u.email)) "
-            "WHERE u.id = %s AND k.id < u.id",
+            self._spell(
+                "SELECT min(k.id) FROM users k JOIN users u ON NORMAL(k.email) = NORMAL(u.email) "
+                "WHERE u.id = %s AND k.id < u.id"
+            ),
             key,
         )
         return keeper
 
 
 def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mapping[str, str]) -> Iterator[Finding]:
-    kinds = {finding.kind for finding in found if choices.get(finding.kind)}
+    kinds, spell = {finding.kind for finding in found if choices.get(finding.kind)}, Addresses(database).sql
     if "emails" in kinds and choices["emails"] == "rename":
-        taken = tuple(key for (key,) in database.execute_sql(_NOT_FREE).fetchall())
+        taken = tuple(key for (key,) in database.execute_sql(spell(_NOT_FREE)).fetchall())
         if taken:
             yield Finding(
                 "emails", "refusal", "the address name+<id>@host is taken as well",
@@ -226,12 +245,14 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
             )  # fmt: skip
     leaving: list[tuple[str, str]] = []
     if "emails" in kinds and choices["emails"] == "merge":
-        leaving += [("likes", LIKES_LOST_BY_MERGING)]
+        leaving += [("likes", spell(LIKES_LOST_BY_MERGING))]
         for key in foreign_keys(database):
             if (key.table, key.columns) not in REFERENCES and (key.target, key.target_columns) == ("users", "id"):
                 yield from _doubled(database, key)
     if "orphans" in kinds:
         leaving += [("posts", ORPHANED_POSTS), ("likes", ORPHANED_LIKES)]
+    if choices.get(authors.KIND) == authors.SET_ASIDE and authors.KIND in kinds:
+        leaving += [("posts", authors.AUTHORLESS_POSTS), ("likes", authors.AUTHORLESS_LIKES)]
     if "repeated-likes" in kinds:
         leaving += [("likes", REPEATED_LIKES)]
     for key in foreign_keys(database) if leaving else []:
@@ -240,7 +261,8 @@ def _obstacles(database: MigrationDatabase, found: list[Finding], choices: Mappi
 
 def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[str, str]]) -> Iterator[Finding]:
     """Rows of other tables that hang on what is to be set aside: they would be refused, or deleted with it."""
-    for table, query in leaving:
+    for table, asked in leaving:
+        query = authors.readable(database, asked)
         if key.target != table or (key.table, key.columns) in REFERENCES or key.target_columns != "id":
             continue
         column = quote_identifier(key.columns)
@@ -254,14 +276,14 @@ def _referred(database: MigrationDatabase, key: ForeignKey, leaving: list[tuple[
 
 def _doubled(database: MigrationDatabase, key: ForeignKey) -> Iterator[Finding]:
     """Rows of other tables of which each user has but one, so that those of a merged user could not be handed over."""
-    column = quote_identifier(key.columns)
+    column, merged = quote_identifier(key.columns), Addresses(database).sql(_MERGED)
     for index, predicate, names in database.execute_sql(_UNIQUE_WITH, (key.path,)).fetchall():
         if column.strip('"') not in [name.strip('"') for name in names]:
             continue
         others = [f"t.{name}" for name in names if name.strip('"') != column.strip('"')]
         count = database.one(
             f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM (SELECT * FROM {key.path} WHERE "
-            f"{predicate or 'true'}) AS t JOIN ({_MERGED}) AS m ON m.id = t.{column} "
+            f"{predicate or 'true'}) AS t JOIN ({merged}) AS m ON m.id = t.{column} "
             f"GROUP BY {', '.join(['m.keeper', *others])} HAVING count(*) > 1) AS doubled"
         )
         if count:

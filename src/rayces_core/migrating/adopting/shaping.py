@@ -5,9 +5,10 @@ Rule it guards: every statement is harmless or short, and says nothing twice, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from rayces_core.migrating.adopting.columns import MOMENT, SIGN_IN_TIMES, tables_in_lock_order
 from rayces_core.migrating.adopting.recognition import MYHUB_KEYS, REFERENCES, key_of
 from rayces_core.migrating.adopting.record import (
     INDEXES,
@@ -20,8 +21,9 @@ from rayces_core.migrating.adopting.record import (
 )
 from rayces_core.migrating.execution import Execution
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
-from rayces_core.migrations.steps import Migrator
+from rayces_core.migrations.steps import Migrator, backfill
 
+ZONED = MOMENT[1]
 _PRESENT = "rayces_adoption_present"
 _RULE = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s"
 _INDEX = (
@@ -66,19 +68,40 @@ def validate_foreign_keys(database: MigrationDatabase, run: Statements) -> None:
             run(f"ALTER TABLE {key.table} VALIDATE CONSTRAINT {key.name}")
 
 
-def make_references_obligatory(database: MigrationDatabase, run: Statements) -> None:
-    """Make user_id and post_id NOT NULL; a validated CHECK saves reading the table under a lock."""
+def make_references_obligatory(database: MigrationDatabase, run: Statements, *, but: Sequence[str] = ()) -> None:
+    """Make user_id and post_id NOT NULL; a validated CHECK saves reading the table under a lock.
+
+    `but` names columns, as table.column, that may stay empty.
+    """
     for column in columns(database):
-        if (column.table, column.name) in REFERENCES and not column.not_null:
+        known = (column.table, column.name) in REFERENCES and f"{column.table}.{column.name}" not in but
+        if known and not column.not_null:
             _forbid_null(column.table, column.name, run)
 
 
-def _forbid_null(table: str, name: str, run: Statements) -> None:
+def make_times_obligatory(database: MigrationDatabase, run: Statements) -> None:
+    """Give rows without created_at or updated_at the other one, or now, and make both NOT NULL."""
+    for column in columns(database):
+        if column.name in TIMESTAMPS and not column.not_null:
+            other = next(name for name in TIMESTAMPS if name != column.name)
+            values = f"coalesce({other}, now())" if _has(database, column.table, other) else "now()"
+            _forbid_null(column.table, column.name, run, f"{column.name} = {values}", database)
+
+
+def _has(database: MigrationDatabase, table: str, name: str) -> bool:
+    return any((each.table, each.name) == (table, name) for each in columns(database))
+
+
+def _forbid_null(
+    table: str, name: str, run: Statements, filled: str = "", database: MigrationDatabase | None = None
+) -> None:
     rule = f"{_PRESENT}_{name}"
     run(
         f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {rule}, "
         f"ADD CONSTRAINT {rule} CHECK ({name} IS NOT NULL) NOT VALID"
     )
+    if filled and database is not None:
+        backfill(database, table, filled, f"{name} IS NULL")
     run(f"ALTER TABLE {table} VALIDATE CONSTRAINT {rule}")
     run(f"ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL, DROP CONSTRAINT {rule}")
 
@@ -94,20 +117,52 @@ def build_timestamp_indexes(database: MigrationDatabase, before: Before, run: St
     for name, definition in before.timestamp_indexes:
         if not database.one(_INDEX, name):
             run(str(definition).replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
+    for table, name, definition in before.timestamp_rules:
+        if not definition.endswith(" NOT VALID"):
+            run(f"ALTER TABLE {table} VALIDATE CONSTRAINT {quote_identifier(name)}")
+
+
+def zoned_timestamps(before: Before) -> Iterator[str]:
+    """The statements that make times without a zone timestamptz, and let created_at and updated_at fill themselves."""
+    for table, found in _times(before):
+        changes = [f"ALTER COLUMN {each.name} TYPE {ZONED}" for each in found if not _is_zoned(each)]
+        changes += [f"ALTER COLUMN {each.name} SET DEFAULT now()" for each in found if each.name in TIMESTAMPS]
+        yield from _altered(before, table, changes)
 
 
 def original_timestamps(before: Before) -> Iterator[str]:
-    """The statements that give created_at and updated_at the type and the default they had."""
-    kept = {(each.table, each.name): each for each in before.columns}
-    for table in ("likes", "posts", "users"):
-        changes = [change for name in TIMESTAMPS for change in _changes(kept[table, name])]
+    """The statements that give them the type and the default they had."""
+    for table, found in _times(before):
+        changes = [f"ALTER COLUMN {each.name} DROP DEFAULT" for each in found if each.name in TIMESTAMPS]
+        changes += [f"ALTER COLUMN {each.name} TYPE {each.type}" for each in found if not _is_zoned(each)]
+        changes += [
+            f"ALTER COLUMN {each.name} SET DEFAULT {each.default}" for each in found if each.default is not None
+        ]
+        yield from _altered(before, table, changes)
+
+
+def _times(before: Before) -> Iterator[tuple[str, list[Column]]]:
+    for table in tables_in_lock_order():
+        names = (*TIMESTAMPS, *SIGN_IN_TIMES)
+        yield table, [each for each in before.columns if each.table == table and each.name in names]
+
+
+def _is_zoned(column: Column) -> bool:
+    return column.base == ZONED
+
+
+def _altered(before: Before, table: str, changes: list[str]) -> Iterator[str]:
+    """One statement, around which the CHECKs on these columns go and come again, to be validated later."""
+    rules = [
+        (name, definition.removesuffix(" NOT VALID")) for of, name, definition in before.timestamp_rules if of == table
+    ]
+    drops = [f"DROP CONSTRAINT IF EXISTS {quote_identifier(name)}" for name, _ in rules]
+    if drops:
+        yield f"ALTER TABLE {table} {', '.join(drops)}"
+    if changes:
         yield f"ALTER TABLE {table} {', '.join(changes)}"
-
-
-def _changes(column: Column) -> Iterator[str]:
-    yield f"ALTER COLUMN {column.name} TYPE {column.type}"
-    if column.default is not None:
-        yield f"ALTER COLUMN {column.name} SET DEFAULT {column.default}"
+    for name, definition in rules:
+        yield f"ALTER TABLE {table} ADD CONSTRAINT {quote_identifier(name)} {definition} NOT VALID"
 
 
 def restore(database: MigrationDatabase, before: Before, run: Statements) -> None:

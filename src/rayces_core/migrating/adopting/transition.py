@@ -4,10 +4,11 @@ Rule it guards: each addition is made in the migration's own transaction or as c
 moment at which the old application meets a table that it cannot use. Each goes with its migration on the way back.
 
 - Whatever table is made: no default privilege gives the old application a right on it.
-- 002 makes the organization; 003 gives the three tables a default for organization_id, and users a trigger that brings
-  e-mail addresses to their normal form.
+- 002 makes the organization; 003 gives the three tables a default for organization_id, and users a column for e-mail
+  addresses as they were given.
 - 005 keeps the rights on the sequences, which it makes anew.
-- 006 and 008 settle what the old application wrote meanwhile.
+- 006 makes a trigger that brings addresses to their normal form, and keeps what is there; 006 and 008 settle what the
+  old application wrote meanwhile.
 - 010 leaves the primary keys at (id): PostgreSQL lets a query GROUP BY posts.id and select the rest only by a primary
   key, Rails reads it at its start, and other tables refer to it. `--finish` exchanges them.
 - 011 finds its indexes under another name, so they survive.
@@ -21,11 +22,13 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting import addresses
+from rayces_core.migrating.adopting.loosening import type_while_adopted
 from rayces_core.migrating.adopting.privileges import clearing, taking_back
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.adopting.record import Record, organization_id
-from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST, Settling
-from rayces_core.migrating.adopting.shaping import original_timestamps
+from rayces_core.migrating.adopting.rows import Settling
+from rayces_core.migrating.adopting.shaping import original_timestamps, zoned_timestamps
 from rayces_core.migrating.execution import Execution
 from rayces_core.migrating.files import MigrationFile, read_directory
 from rayces_core.migrating.myhub import RECORD, TABLES
@@ -44,25 +47,10 @@ KEPT_INDEXES = {
     "index_likes_on_post_id": "rayces_adoption_likes_post_id",
 }
 POLICY, ONLY_POLICY = "rayces_adoption", "rayces_adoption_only"
-NORMALISE = "rayces_adoption_normalise"
 PRIMARY_KEY_INDEX = "organization_id_id_idx"
 # From this migration on row-level security holds; tables that are made later come with theirs.
 HELD_FROM = 19
 
-_FUNCTION = f"""
-CREATE FUNCTION {NORMALISE}() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.email := coalesce(nullif(lower(btrim(NEW.email)), ''), 'user-' || NEW.id || '@{PLACEHOLDER_HOST}');
-    RETURN NEW;
-END
-$$
-"""
-# A row that is as it must be costs no call.
-_TRIGGER = f"""
-CREATE TRIGGER {NORMALISE} BEFORE INSERT OR UPDATE OF email ON users FOR EACH ROW
-    WHEN (NEW.email IS NULL OR NEW.email = '' OR NEW.email <> lower(btrim(NEW.email)))
-    EXECUTE FUNCTION {NORMALISE}()
-"""
 _SEQUENCE_GRANTS = """
 SELECT format('GRANT %%s ON SEQUENCE %%I TO %%s%%s', g.privilege_type, c.relname,
               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
@@ -76,6 +64,14 @@ SELECT format('GRANT %%s ON SEQUENCE %%I TO %%s%%s', g.privilege_type, c.relname
 _OWNERS = """
 SELECT relname::text, quote_ident(pg_get_userbyid(relowner)) FROM pg_class
  WHERE relname = ANY (%s) AND relkind = 'r' AND relnamespace = quote_ident(current_schema())::regnamespace
+"""
+
+_DEFAULTS = """
+SELECT DISTINCT s.oid::regclass::text
+  FROM pg_attrdef d JOIN pg_class t ON t.oid = d.adrelid
+  JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass
+  JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
+ WHERE t.relname = ANY (%s) AND t.relnamespace = quote_ident(current_schema())::regnamespace ORDER BY 1
 """
 
 # In the order in which an insert takes its locks, and all before the first is changed: a lock that is held while the
@@ -149,23 +145,78 @@ class Transition:
         ]
         return self._queued(
             # Rows that are there get it without being written, so no trigger of MyHub's sees them.
-            [step.text.replace(_BARE, f"{_BARE} DEFAULT {self._organization_id():d}") for step in steps]
-            + [*added, _FUNCTION, _TRIGGER]
+            [
+                self._without_known(step.text.replace(_BARE, f"{_BARE} DEFAULT {self._organization_id():d}"), "ADD")
+                for step in steps
+            ]
+            + [*added, f"ALTER TABLE users ADD COLUMN {addresses.AS_GIVEN} character varying"]
         )
 
-    def without_normalising(self, steps: list[Step]) -> list[Step]:
-        """003 back: the defaults go with their columns."""
-        drops = [f"DROP TRIGGER IF EXISTS {NORMALISE} ON users", f"DROP FUNCTION IF EXISTS {NORMALISE}()"]
-        return self._queued(drops) + steps
+    def _without_known(self, text: str, verb: str) -> str:
+        """A statement of 003 without the columns that MyHub has itself."""
+        for name in [each.name for each in self.record.before.columns if each.table == "users"]:
+            text = re.sub(rf"(?:, {verb} COLUMN {name}\b[^,]*)|(?<= ){verb} COLUMN {name}\b[^,]*, ", "", text)
+        return text
 
-    def timestamps(self, steps: list[Step]) -> list[Step]:
+    def without_column(self, steps: list[Step]) -> list[Step]:
+        """003 back: the defaults go with their columns, and so does what addresses were."""
+        dropped = f"ALTER TABLE users DROP COLUMN IF EXISTS {addresses.AS_GIVEN}"
+        return self._queued([*(self._without_known(step.text, "DROP") for step in steps), dropped])
+
+    def addresses(self, steps: list[Step]) -> list[Step]:
+        """006: what is written is normal from here on, then what was written before becomes so; it is kept as given."""
+        first, then = Migrator(self.database), Migrator(self.database)
+        first.run(addresses.compare_as_chosen, self.database, self.record.choices)
+        then.run(addresses.normalise, self.database)
+        begun = first.steps + self._queued(addresses.normalising(self.database))
+        return begun + self.settled(then.steps + steps)
+
+    def rules(self, steps: list[Step]) -> list[Step]:
+        """007: the rule of addresses does not depend on the type that they have until the end."""
+        return [step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps]
+
+    def addresses_back(self, steps: list[Step]) -> list[Step]:
+        """006 back: addresses are what they were."""
+        migrator = Migrator(self.database)
+        migrator.run(addresses.give_back, self.database)
+        migrator.run(addresses.compare_exactly, self.database, type_while_adopted(self.record, "users", "email"))
+        return self._queued(addresses.not_normalising()) + migrator.steps + steps
+
+    def zoned(self, _steps: list[Step]) -> list[Step]:
+        """004: what is a time without a zone, and nothing else, changes its type."""
+        return self._queued(zoned_timestamps(self.record.before))
+
+    def timestamps(self, _steps: list[Step]) -> list[Step]:
         """004 back: the types and defaults that MyHub had."""
-        return steps + self._queued(original_timestamps(self.record.before))
+        return self._queued(original_timestamps(self.record.before))
+
+    def identities(self, steps: list[Step]) -> list[Step]:
+        """005: ids that are an identity already stay it; a sequence that counts in another way goes on so."""
+        changed = []
+        for table, text in self._of_tables(steps):
+            options = self.record.before.sequences.get(table, [""])[-1]
+            if options:
+                changed.append(
+                    text.replace(f"(SEQUENCE NAME {table}_id_seq)", f"(SEQUENCE NAME {table}_id_seq {options})")
+                )
+            else:
+                changed.append(f"ALTER TABLE {table} ALTER COLUMN id SET GENERATED BY DEFAULT")
+        return self.sequence_rights(self._queued(changed))
+
+    def _of_tables(self, steps: list[Step]) -> list[tuple[str, str]]:
+        return [(table, step.text) for step in steps for table in TABLES if f"LOCK TABLE {table} " in step.text]
 
     def sequences_back(self, steps: list[Step]) -> list[Step]:
         """005 back: a sequence has to have its table's owner, who need not be the one that migrates."""
         owners = dict(self.database.execute_sql(_OWNERS, (list(TABLES),)).fetchall())
-        return self.sequence_rights(self._queued(_owned(step.text, owners) for step in steps))
+        changed, before = [], self.record.before
+        always = {each.table for each in before.columns if each.name == "id" and each.identity == "a"}
+        for table, text in self._of_tables(steps):
+            if table in before.sequences:
+                changed.append(_owned(text, table, owners[table], before.sequences[table][0]))
+            elif table in always:
+                changed.append(f"ALTER TABLE {table} ALTER COLUMN id SET GENERATED ALWAYS")
+        return self.sequence_rights(self._queued(changed))
 
     def sequence_rights(self, steps: list[Step]) -> list[Step]:
         """005 both ways: a sequence that is made anew has lost its grants, and may have got others by default."""
@@ -174,7 +225,7 @@ class Transition:
         return steps + self._queued([clearing(names), *(grant for (grant,) in grants)])
 
     def settled(self, steps: list[Step]) -> list[Step]:
-        """006, 008: what the old application wrote since rows were settled is settled first."""
+        """008: what the old application wrote since rows were settled is settled first."""
         migrator = Migrator(self.database)
         settling = Settling(self.database, self.record.choices)
 
@@ -211,7 +262,15 @@ class Transition:
         ]
         added += self._narrowed(tenant_tables(HELD_FROM))
         granted = [_grant(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
+        granted += [f"GRANT USAGE ON SEQUENCE {name} TO {self._ours()}" for name in self._sequences_of_defaults()]
         return self._queued([_LOCK_ALL]) + steps + self._queued([*added, *granted])
+
+    def _ours(self) -> str:
+        return f"{quote_identifier(self.database.app_role)}, {quote_identifier(self.database.admin_role)}"
+
+    def _sequences_of_defaults(self) -> list[str]:
+        """Sequences that MyHub's own columns take their values from, whoever writes the row."""
+        return [name for (name,) in self.database.execute_sql(_DEFAULTS, (list(TABLES),)).fetchall()]
 
     def narrowed(self, steps: list[Step]) -> list[Step]:
         """After 019, wherever a table is made: a role that inherits rayces_admin too sees no other organization."""
@@ -231,6 +290,7 @@ class Transition:
         drops = [f"DROP POLICY IF EXISTS {name} ON {table}" for table in TABLES for name in (POLICY, ONLY_POLICY)]
         drops += [f"DROP POLICY IF EXISTS {ONLY_POLICY} ON {table}" for table in tenant_tables(HELD_FROM)]
         revoked = [_revoke(right, quote_identifier(str(right[3]))) for right in self.record.before.role_grants]
+        revoked += [f"REVOKE USAGE ON SEQUENCE {name} FROM {self._ours()}" for name in self._sequences_of_defaults()]
         granted = [_grant(right, "PUBLIC") for right in self.record.before.public_grants]
         return self._queued(drops) + steps + self._queued([*revoked, *granted])
 
@@ -260,14 +320,12 @@ def _without_primary_keys(text: str) -> str:
     return ";\n".join(statement for statement in text.split(";\n") if "_pkey" not in statement)
 
 
-def _owned(text: str, owners: dict[str, str]) -> str:
-    for table, owner in owners.items():
-        change = f"ALTER SEQUENCE {table}_id_seq"
-        text = text.replace(
-            f"CREATE SEQUENCE {table}_id_seq OWNED BY {table}.id",
-            f"CREATE SEQUENCE {table}_id_seq; {change} OWNER TO {owner}; {change} OWNED BY {table}.id",
-        )
-    return text
+def _owned(text: str, table: str, owner: str, options: str) -> str:
+    change = f"ALTER SEQUENCE {table}_id_seq"
+    return text.replace(
+        f"CREATE SEQUENCE {table}_id_seq OWNED BY {table}.id",
+        f"CREATE SEQUENCE {table}_id_seq {options}; {change} OWNER TO {owner}; {change} OWNED BY {table}.id",
+    )
 
 
 def _grant(right: list[str | None], role: str) -> str:
@@ -285,17 +343,20 @@ def _right(privilege: str | None, column: str | None) -> str:
 _FORTH: dict[int, Around] = {
     2: Transition.organization,
     3: Transition.defaults,
-    5: Transition.sequence_rights,
-    6: Transition.settled,
+    4: Transition.zoned,
+    5: Transition.identities,
+    6: Transition.addresses,
+    7: Transition.rules,
     8: Transition.settled,
     10: Transition.keys,
     11: Transition.kept_indexes,
     19: Transition.policies,
 }
 _BACK: dict[int, Around] = {
-    3: Transition.without_normalising,
+    3: Transition.without_column,
     4: Transition.timestamps,
     5: Transition.sequences_back,
+    6: Transition.addresses_back,
     10: Transition.keys,
     11: Transition.indexes_again,
     19: Transition.without_policies,

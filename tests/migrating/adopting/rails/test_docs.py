@@ -14,7 +14,7 @@ from .conftest import Rails
 
 PAGE = (Path(__file__).parents[4] / "docs" / "adopting.md").read_text("utf-8")
 SECTION = PAGE.partition("# A rayces Rails database")[2]
-OF_A_MYHUB = ("emails", "missing-emails", "repeated-likes")
+OF_A_MYHUB = ("emails", "missing-emails", "missing-author", "repeated-likes")
 
 
 def test_every_kind_and_choice_is_in_the_table() -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rayces_core.migrating.adopting.addresses import AS_GIVEN, PLACEHOLDER_HOST
 from rayces_core.migrating.adopting.privileges import taking_back
 from rayces_core.migrating.adopting.rails.moving import BEFORE
 from rayces_core.migrating.adopting.rails.old import TABLES, Old
-from rayces_core.migrating.adopting.rails.people import AS_GIVEN, ROLES, normal, role_number
-from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST
+from rayces_core.migrating.adopting.rails.people import ROLES, role_number
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 SCHEMA = "rayces_rails"
@@ -42,7 +42,6 @@ _AS_OURS = {
         ("current_sign_in_at", "last_sign_in_at", "created_at", "updated_at"), "NEW.{0} AT TIME ZONE 'UTC'"
     ),
     **dict.fromkeys(("current_sign_in_ip", "last_sign_in_ip"), "nullif(NEW.{0}, '')::inet"),
-    "email": f"coalesce(nullif({normal('NEW.email')}, ''), gen_random_uuid() || '@{PLACEHOLDER_HOST}')",
     "sign_in_count": "coalesce(NEW.sign_in_count, 0)",
 }
 
@@ -114,7 +113,9 @@ def _view(home: str, old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         if default and "nextval" not in default:
             yield f"ALTER VIEW {SCHEMA}.users ALTER COLUMN {quote_identifier(name)} SET DEFAULT {default}"
     pairs = {quote_identifier(name): _stored(name, choices) for name in columns}
-    pairs[AS_GIVEN] = f"nullif(NEW.email, {normal('NEW.email')})"
+    address = f"nullif({old.normal('NEW.email')}, '')"
+    pairs[quote_identifier("email")] = f"coalesce({address}, gen_random_uuid() || '@{PLACEHOLDER_HOST}')"
+    pairs[AS_GIVEN] = f"nullif(NEW.email, {old.normal('NEW.email')})"
     changes = ", ".join(f"{name} = {value}" for name, value in pairs.items() if name != '"organization_id"')
     yield f"""
         CREATE FUNCTION {SCHEMA}.write_user() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -147,7 +148,7 @@ def _shown(old: Old, name: str, choices: Mapping[str, str]) -> str:
     if name == "role":
         return f"({_as_theirs(choices)})::{column.type}"
     if name == "email":
-        spelled = f"CASE WHEN {normal(f'u.{AS_GIVEN}')} = u.email THEN u.{AS_GIVEN} ELSE u.email END"
+        spelled = f"CASE WHEN {old.normal(f'u.{AS_GIVEN}')} = u.email THEN u.{AS_GIVEN} ELSE u.email END"
         return f"({spelled})::{column.type}"
     if name in ("current_sign_in_ip", "last_sign_in_ip"):
         return f"({_ADDRESS.format(name)})::{column.type}"

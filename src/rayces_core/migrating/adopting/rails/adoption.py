@@ -20,12 +20,12 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError
 from rayces_core.migrating.adopting import record as memory
+from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
-from rayces_core.migrating.adopting.rails.people import AS_GIVEN
 from rayces_core.migrating.adopting.rails.written import digests, written_since
 from rayces_core.migrating.adopting.record import Before, Record
 from rayces_core.migrating.catalogue import fingerprint

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.rails import centre, ledger, people, sessions, shapes
 from rayces_core.migrating.adopting.rails.faults import NOTED, table_of_faults
 from rayces_core.migrating.adopting.rails.old import TABLES, Old
@@ -34,7 +35,7 @@ COPIED: dict[str, tuple[str, ...]] = {
     "users": (
         *(
             "email",
-            people.AS_GIVEN,
+            AS_GIVEN,
             "uid",
             "provider",
             "role",

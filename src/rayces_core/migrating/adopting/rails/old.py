@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrations.addresses import normal_address
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 # In the order in which rows are copied: what refers comes after what it refers to.
@@ -86,12 +87,18 @@ class Old:
         columns: table → column → what it is.
         unlike: (table, column, type) of the columns that were asked for and whose type cannot become ours.
         used: (table, column) of those that were asked for.
+        normal_form: of an address, as SQL around {0}.
     """
 
     schema: str
     columns: dict[str, dict[str, OldColumn]]
     unlike: set[tuple[str, str, str]] = field(default_factory=set)
     used: set[tuple[str, str]] = field(default_factory=set)
+    normal_form: str = "lower(btrim({0}))"
+
+    def normal(self, address: str) -> str:
+        """The expression for an address in its normal form."""
+        return self.normal_form.replace("{0}", address)
 
     def has(self, table: str, name: str) -> bool:
         """Whether the table is there and has the column."""
@@ -141,4 +148,4 @@ def read(database: MigrationDatabase, schema: str) -> Old:
         columns.setdefault(table, {})[name] = OldColumn(kind, full, default)
     if not columns:
         raise MigrationError(f"schema {schema} has none of the tables of a Rails application of rayces")
-    return Old(quoted, columns)
+    return Old(quoted, columns, normal_form=normal_address(database, "{0}"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from rayces_core.migrating.adopting.addresses import AS_GIVEN, PLACEHOLDER_HOST
 from rayces_core.migrating.adopting.rails.faults import noted, noted_gone
 from rayces_core.migrating.adopting.rails.old import Old
-from rayces_core.migrating.adopting.rows import PLACEHOLDER_HOST
 
 DEFAULT_ZONE, DEFAULT_CURRENCY = "America/Argentina/Buenos_Aires", "ARS"
 HOMELESS_NAME, HOMELESS_SUBDOMAIN = "MyHub", "myhub"
@@ -29,15 +29,6 @@ _RAILS_ZONES = {
 }
 # Rails' numbers → ours, where 0 is who may do least.
 ROLES = {0: 3, 1: 1, 2: 2, 3: 0}
-
-
-# How an address was spelled, until `--finish`; the old application is shown it.
-AS_GIVEN = "email_as_given"
-
-
-def normal(address: str) -> str:
-    """The expression for an address in its normal form."""
-    return f"lower(btrim({address}))"
 
 
 def as_object(json: str) -> str:
@@ -74,7 +65,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
             SELECT o.id, {old.take(table, "name")} AS name, {old.take(table, "subdomain")} AS given,
                    CASE jsonb_typeof({settings}) WHEN 'object' THEN {settings} ELSE '{{}}' END AS s,
                    pg_temp.rayces_settings({settings}) AS shaped, {active} AS active,
-                   nullif({normal(old.take(table, "email"))}, '') AS email, {old.take(table, "phone")} AS phone,
+                   nullif({old.normal(old.take(table, "email"))}, '') AS email, {old.take(table, "phone")} AS phone,
                    {old.take(table, "address")} AS address, {stamps(old, table)},
                    coalesce(nullif(left(btrim(regexp_replace(lower(btrim({old.take(table, "subdomain")})),
                        '[^a-z0-9]+', '-', 'g'), '-'), 50), ''), 'organization-' || o.id) AS base
@@ -128,7 +119,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         if choices.get("missing-organization") == "new"
         else own
     )
-    address = normal(email)
+    address = old.normal(email)
     current, last = old.take(table, "current_sign_in_ip"), old.take(table, "last_sign_in_ip")
     yield f"""
         CREATE TEMP TABLE plan_users ON COMMIT DROP AS
@@ -181,7 +172,7 @@ def posts(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     """Each post whose author is in its organization; one without is its organization's user of the chosen address."""
     table, address = "posts", choices.get("missing-author", "").replace("'", "''")
     own, author = old.take(table, "organization_id", "bigint"), old.take(table, "user_id", "bigint")
-    given, literal = "@" in address, normal(f"'{address}'")
+    given, literal = "@" in address, old.normal(f"'{address}'")
     if given:
         yield _authors(old, own, author, literal)
     substitute = f"AND substitute.email = {literal}" if given else "AND false"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.finding import Finding, choice
 from rayces_core.migrating.adopting.rails.moving import BEFORE, cluster
 from rayces_core.migrating.adopting.rails.old import TABLES, Old
-from rayces_core.migrating.adopting.rails.people import AS_GIVEN
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.myhub import RECORD, SET_ASIDE, has_table

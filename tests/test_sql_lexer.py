@@ -6,7 +6,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pglast.parser import ParseError, scan
 
-from rayces_core.database import sql_lexer
+from rayces_core import sql_lexer
 from rayces_core.errors import UnsafeSQLError
 from tests.database import server_reading, spellings
 from tests.sizes import examples

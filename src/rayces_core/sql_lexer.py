@@ -107,7 +107,7 @@ def read(sql: str) -> list[str]:
         if kind == "unicode":
             unicode.append(len(found))
         escaped = kind == "escaped"
-        found.append(_readable(kind, text))
+        found.append(readable(kind, text))
     for place in reversed(unicode):
         _decode(found, place)
     return found
@@ -166,7 +166,8 @@ def _comment_end(sql: str, position: int) -> int | None:
     return None
 
 
-def _readable(kind: str, text: str) -> str:
+def readable(kind: str, text: str) -> str:
+    """A token as `read` tells it: a word folded, a quoted name behind one `"`, all else as written."""
     if kind == "word":
         return text.lower() if text.isascii() else text.translate(_LOWER)
     if kind == "name":

@@ -1,0 +1,98 @@
+"""What the conditions of policies mean: each is put beside the one it should be, by the server itself.
+
+The server plans both over columns of the table's names and types, as EXPLAIN does without running anything, and what it
+prints of the two plans is compared. So neither the spelling of a condition matters nor how this version, this session
+or a dump has printed it; and nothing is written, which also a replica that only reads allows. A condition that calls or
+reads what somebody made is none of those that are looked for, and is not planned: planning may run it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import psycopg2
+
+BOUND_TENANT: Final = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+LOOKED_UP: Final = (
+    "subdomain = nullif(current_setting('rayces.lookup', true), '') "
+    "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"
+)
+PENDING: Final = "status = 'pending'"
+
+# What a condition may be, by the word that the checks know it by; {key} is the column that says whose a row is.
+_KNOWN: Final = {
+    "tenant": "{key} = " + BOUND_TENANT,
+    "tenant-pending": "{key} = " + BOUND_TENANT + f" AND {PENDING}",
+    "pending": PENDING,
+    "lookup": LOOKED_UP,
+    "true": "true",
+}
+_OTHER: Final = "other"
+
+# A tenant's table has an organization_id, or is organizations itself. OFFSET 0 keeps the planner from looking inside.
+_POLICIES: Final = """
+SELECT p.oid, pg_get_expr(p.polqual, p.polrelid) AS using_, pg_get_expr(p.polwithcheck, p.polrelid) AS check_,
+       CASE WHEN p.polrelid = to_regclass('organizations') THEN 'id' ELSE 'organization_id' END AS key,
+       format('(SELECT %s OFFSET 0) AS %I', string_agg(
+              format('NULL::%s AS %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ' ORDER BY a.attnum),
+              c.relname) AS row,
+       EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+                  AND d.refobjid <> p.polrelid) AS calls_others
+  FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_attribute a ON a.attrelid = p.polrelid
+ WHERE a.attnum > 0 AND NOT a.attisdropped
+ GROUP BY p.oid, c.oid
+HAVING p.polrelid = to_regclass('organizations') OR bool_or(a.attname = 'organization_id')
+"""
+
+
+def meanings(cursor: Any) -> str:
+    """What `using_` and `check_` of each policy mean, as a JSON array of records for the facts of the checks.
+
+    A meaning is one of the known words, "other", or null where the policy has no such condition.
+    """
+    cursor.execute(_POLICIES)
+    policies, words = cursor.fetchall(), _Words(cursor)
+    return json.dumps(
+        [
+            {
+                "policy": policy["oid"],
+                "using_": words.word(policy["using_"], policy),
+                "check_": words.word(policy["check_"], policy),
+            }
+            for policy in policies
+        ]
+    )
+
+
+class _Words:
+    """Finds the word for a condition; conditions that are written alike are planned once."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self._plans: dict[tuple[str, str], Any] = {}
+
+    def word(self, condition: str | None, policy: Any) -> str | None:
+        if condition is None:
+            return None
+        plan = None if policy["calls_others"] else self._plan(condition, policy["row"])
+        if plan is None:
+            return _OTHER
+        known = ((word, self._plan(text.format(key=policy["key"]), policy["row"])) for word, text in _KNOWN.items())
+        return next((word for word, expected in known if expected == plan), _OTHER)
+
+    def _plan(self, condition: str, row: str) -> Any:
+        """What the server makes of the condition over that row; None where it cannot read it there."""
+        if (condition, row) not in self._plans:
+            self._plans[condition, row] = self._explained(condition, row)
+        return self._plans[condition, row]
+
+    def _explained(self, condition: str, row: str) -> Any:
+        self._cursor.execute("SAVEPOINT rayces_condition")
+        try:
+            self._cursor.execute(f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({condition}) AS held FROM {row}")
+            return next(iter(self._cursor.fetchone().values()))[0]["Plan"]
+        except psycopg2.Error:
+            return None
+        finally:
+            self._cursor.execute("ROLLBACK TO SAVEPOINT rayces_condition; RELEASE SAVEPOINT rayces_condition")

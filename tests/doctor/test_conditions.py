@@ -1,0 +1,131 @@
+"""The condition of a policy is known by what it means, however it is spelled or printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.doctor.breaks import TENANT
+from tests.doctor.patient import Patient
+from tests.walking import walked
+
+LOOKUP = (
+    "subdomain = nullif(current_setting('rayces.lookup', true), '') "
+    "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"
+)
+SET = "current_setting('rayces.organization_id', true)"
+SPELLED = {
+    "as a dump has it": TENANT.replace(SET, "current_setting('rayces.organization_id'::text, true)"),
+    "casts of SQL": TENANT.replace("::bigint", "").replace("SELECT ", "SELECT CAST(").replace("'')", "'') AS bigint)"),
+    "brackets and a name": f"((({TENANT.replace('::bigint)', '::bigint AS bound)')})))",
+    "the server's own names": TENANT.replace("current_setting", "pg_catalog.current_setting").replace(
+        "organization_id =", "students.organization_id OPERATOR(pg_catalog.=)"
+    ),
+    "nothing added": f"{TENANT} AND true",
+    "escapes": TENANT.replace("'rayces.organization_id'", "E'rayces\\x2eorganization_id'"),
+}
+OTHERS = {
+    "a blank in the name": TENANT.replace("'rayces.organization_id'", "'rayces. organization_id'"),
+    "brackets in the name": TENANT.replace("'rayces.organization_id'", "'rayces.(organization_id)'"),
+    "a cast in the name": TENANT.replace("'rayces.organization_id'", "'rayces.organization_id::text'"),
+    "an error instead of nothing": TENANT.replace("true", "false"),
+    "a smaller number": TENANT.replace("::bigint", "::bigint::integer"),
+    "another column": TENANT.replace("organization_id =", "coalesce(organization_id, id) ="),
+    "another operator": TENANT.replace("organization_id =", "organization_id >="),
+    "asked for each row": TENANT.replace("(SELECT nullif", "(nullif"),
+    "one more": f"{TENANT} OR id = 0",
+    "not": f"NOT ({TENANT})",
+    "all": "true",
+    "a table": "organization_id IN (SELECT id FROM organizations)",
+}
+
+
+@pytest.fixture
+def make_patient(patient: Patient) -> Callable[[], Iterator[Patient]]:
+    @contextmanager
+    def make() -> Iterator[Patient]:
+        yield patient
+        patient.connection.rollback()
+
+    return make
+
+
+@walked("spelling", SPELLED, anew="patient")
+def test_another_spelling_of_the_same_is_well(patient: Patient, spelling: str) -> None:
+    patient.run(f"ALTER POLICY rayces_tenant ON students USING ({SPELLED[spelling]}) WITH CHECK ({SPELLED[spelling]})")
+    assert patient.audit() == []
+
+
+@walked("what", OTHERS, anew="patient")
+def test_what_means_something_else_is_found(patient: Patient, what: str) -> None:
+    patient.run(f"ALTER POLICY rayces_tenant ON students USING ({OTHERS[what]})")
+    assert patient.codes() == {"policy-expression"}
+
+
+def test_the_looking_up_of_an_organization_may_be_spelled_otherwise_too(patient: Patient) -> None:
+    spelled = LOOKUP.replace("subdomain", "(subdomain)::text")
+    patient.run(f"ALTER POLICY rayces_lookup ON organizations USING ((({spelled})))")
+    assert patient.audit() == []
+    patient.run(f"ALTER POLICY rayces_lookup ON organizations USING ({LOOKUP.replace('lookup', 'look up')})")
+    assert patient.codes() == {"policy-extra", "policy-lookup"}
+
+
+def test_the_ledgers_settled_entries_may_be_kept_in_other_words(patient: Patient) -> None:
+    spelled = f"((({TENANT})) AND status::text = 'pending'::text)"
+    patient.run(f"ALTER POLICY rayces_tenant_update ON credit_transactions USING ({spelled})")
+    patient.run("ALTER POLICY rayces_admin_update ON credit_transactions USING (((status = 'pending'::varchar)))")
+    assert patient.audit() == []
+    patient.run(f"ALTER POLICY rayces_tenant_update ON credit_transactions USING ({TENANT} AND status = 'pend ing')")
+    assert patient.codes() == {"policy-expression"}
+
+
+def test_a_function_of_somebodys_own_is_never_the_right_condition_and_does_not_run(patient: Patient) -> None:
+    patient.run(
+        """CREATE FUNCTION bound() RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+           BEGIN PERFORM set_config('noted.ran', session_user, false); RETURN 1; END $$;
+           CREATE FUNCTION inlined() RETURNS bigint LANGUAGE sql STABLE
+           AS $$ SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint $$;
+           ALTER POLICY rayces_tenant ON students USING (organization_id = bound());
+           ALTER POLICY rayces_tenant ON posts USING (organization_id = (SELECT inlined()))"""
+    )
+    found = patient.audit()
+    assert {(each.check, each.object) for each in found} == {
+        ("policy-expression", "students"),
+        ("policy-expression", "posts"),
+    }
+    cursor = patient.connection.cursor()
+    cursor.execute("SELECT current_setting('noted.ran', true)")
+    assert not cursor.fetchone()[0]
+
+
+def test_a_function_that_takes_the_servers_place_deceives_nobody(patient: Patient) -> None:
+    patient.run(
+        f"""CREATE FUNCTION current_setting(text, boolean) RETURNS text LANGUAGE sql STABLE AS $$ SELECT '1' $$;
+            CREATE FUNCTION quote_ident(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'nobody' $$;
+            SET LOCAL search_path TO public, pg_catalog;
+            ALTER POLICY rayces_tenant ON students USING ({TENANT})"""
+    )
+    (finding,) = patient.audit()
+    assert (finding.check, finding.object) == ("policy-expression", "students")
+    assert "DROP POLICY rayces_tenant ON students" in finding.remedy
+
+
+def test_a_transaction_that_only_reads_is_enough(patient: Patient) -> None:
+    patient.run(f"ALTER POLICY rayces_tenant ON students USING (({SPELLED['nothing added']}))")
+    patient.run("SET TRANSACTION READ ONLY")
+    assert patient.audit() == []
+
+
+def test_a_policy_of_a_table_with_any_names_and_types_is_read(patient: Patient) -> None:
+    patient.run(
+        """CREATE TYPE "Mood %" AS ENUM ('well'); CREATE DOMAIN positive AS int CHECK (value > 0);
+           CREATE TABLE "Our {notes} %s" ("a %" "Mood %", "B" positive NOT NULL, c numeric(4, 2)[], d bit varying(3),
+               gone int, organization_id bigint NOT NULL REFERENCES organizations, PRIMARY KEY (organization_id, "B"));
+           ALTER TABLE "Our {notes} %s" DROP gone, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"""
+        f"""CREATE POLICY p ON "Our {{notes}} %s" TO rayces_app USING ({TENANT});
+            CREATE POLICY q ON "Our {{notes}} %s" TO rayces_admin USING (true);
+            GRANT SELECT ON "Our {{notes}} %s" TO rayces_app, rayces_admin"""
+    )
+    assert not [code for code in patient.codes() if code.startswith("policy")]

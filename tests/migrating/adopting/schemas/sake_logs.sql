@@ -1,0 +1,23 @@
+-- A Rails application with Devise, which knows users by the address in lower case, and a table of its own that refers to them.
+CREATE TABLE schema_migrations (version character varying NOT NULL PRIMARY KEY);
+CREATE TABLE ar_internal_metadata (key character varying NOT NULL PRIMARY KEY, value character varying, created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);
+CREATE TABLE users (id bigserial PRIMARY KEY, email character varying DEFAULT '' NOT NULL, encrypted_password character varying DEFAULT '' NOT NULL, reset_password_token character varying, reset_password_sent_at timestamp, remember_created_at timestamp, created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL, name character varying);
+CREATE UNIQUE INDEX index_users_on_email ON users (email);
+CREATE UNIQUE INDEX index_users_on_reset_password_token ON users (reset_password_token);
+CREATE TABLE sake_logs (id bigserial PRIMARY KEY, name character varying, user_id bigint NOT NULL, created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);
+CREATE INDEX index_sake_logs_on_user_id ON sake_logs (user_id);
+CREATE TABLE posts (id bigserial PRIMARY KEY, user_id bigint NOT NULL, sake_log_id bigint, brand character varying, taste character varying, memo text, created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);
+CREATE INDEX index_posts_on_user_id ON posts (user_id);
+CREATE TABLE likes (id bigserial PRIMARY KEY, user_id bigint NOT NULL, post_id bigint NOT NULL, created_at timestamp(6) NOT NULL, updated_at timestamp(6) NOT NULL);
+CREATE UNIQUE INDEX index_likes_on_user_id_and_post_id ON likes (user_id, post_id);
+CREATE INDEX index_likes_on_post_id ON likes (post_id);
+ALTER TABLE sake_logs ADD CONSTRAINT fk_rails_1122334455 FOREIGN KEY (user_id) REFERENCES users (id);
+ALTER TABLE posts ADD CONSTRAINT fk_rails_5b5ddfd518 FOREIGN KEY (user_id) REFERENCES users (id);
+ALTER TABLE posts ADD CONSTRAINT fk_rails_6677889900 FOREIGN KEY (sake_log_id) REFERENCES sake_logs (id);
+ALTER TABLE likes ADD CONSTRAINT fk_rails_1e09b5dabf FOREIGN KEY (user_id) REFERENCES users (id);
+ALTER TABLE likes ADD CONSTRAINT fk_rails_87a8aac469 FOREIGN KEY (post_id) REFERENCES posts (id);
+INSERT INTO schema_migrations VALUES ('20230910123456');
+INSERT INTO users (email, encrypted_password, created_at, updated_at, name) SELECT 'u' || g || '@example.com', 'x', now(), now(), 'n' FROM generate_series(1, 20) g;
+INSERT INTO sake_logs (name, user_id, created_at, updated_at) SELECT 'log ' || g, g, now(), now() FROM generate_series(1, 20) g;
+INSERT INTO posts (user_id, brand, taste, memo, created_at, updated_at) SELECT 1 + mod(g, 20), 'b', 't', 'm', now(), now() FROM generate_series(1, 30) g;
+INSERT INTO likes (user_id, post_id, created_at, updated_at) SELECT 1 + mod(g, 20), 1 + mod(g * 7, 30), now(), now() FROM generate_series(1, 50) g ON CONFLICT DO NOTHING;

@@ -1,0 +1,41 @@
+"""Dumping a database and restoring it beside or on a newer server, with PostgreSQL's own programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import make_dsn
+
+from rayces_core.embedded.folder import find_binaries
+from tests.migrating.conftest import POSTGRESQL_15
+
+
+def binaries(url: str) -> Path:
+    """Where the programs of this server's version are."""
+    connection = psycopg2.connect(url)
+    version = connection.server_version // 10_000
+    connection.close()
+    return POSTGRESQL_15 if version == 15 else find_binaries()
+
+
+def restore(source: str, target: str, *options: str) -> None:
+    """Dump `source` as a superuser and restore it into the empty `target`; what fails is an error."""
+    dump = _run(binaries(source) / "pg_dump", "-Fc", "-d", source)
+    _run(binaries(target) / "pg_restore", "--exit-on-error", *options, "-d", target, given=dump)
+
+
+def upgraded(source: str, target: str) -> None:
+    """The same as the newer server's pg_dump writes it, as pg_upgrade does with the schema."""
+    script = _run(binaries(target) / "pg_dump", "-d", source)
+    _run(binaries(target) / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", target, given=script)
+
+
+def _run(program: Path, *arguments: str, given: bytes | None = None) -> bytes:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    done = subprocess.run([program, *arguments], input=given, capture_output=True, env=environment, check=False)
+    if done.returncode:
+        raise AssertionError(f"{program.name} {make_dsn(arguments[-1])}: {done.stderr.decode()}")
+    return done.stdout
