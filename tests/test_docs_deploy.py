@@ -208,7 +208,7 @@ def test_the_server_notices_that_a_pod_is_gone(missing, tmp_path):
     )
     (setting,) = [each["value"] for each in containers(UP)[0]["env"] if each["name"] == "PGOPTIONS"]
     variables = environment(RAYCES_DATABASE_URL=missing, PGOPTIONS=setting.replace("10s", "200ms"))
-    own = ("--directory", str(tmp_path), "--history-table", "own_migrations")
+    own = ("--directory", str(tmp_path), "--only", "own", "--history-table", "own_migrations")
     process = start("migrate", "up", "--create-database", *own, env=variables)
     watcher = waiting_for("SELECT pg_sleep(600)", missing, process)
     process.kill()

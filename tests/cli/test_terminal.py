@@ -66,7 +66,7 @@ def test_a_bar_grows_with_a_backfill_and_an_index_build_and_is_gone_at_the_end(
         "CREATE TABLE t AS SELECT n AS id, NULL::int AS c, repeat('x', 700) AS f FROM generate_series(1, 100) AS n",
     )
     (tmp_path / "001_fill.py").write_text(BACKFILL_AND_INDEX)
-    words = ("--directory", str(tmp_path), "--history-table", "own", "--database-url", url)
+    words = ("--directory", str(tmp_path), "--history-table", "own", "--only", "own", "--database-url", url)
     shown, _, code = on_terminal("migrate", "up", *words, streams=("stdout", "stderr"), NO_COLOR="1")
     assert code == 0
     assert not re.search(r"\x1b\[[\d;]*m", shown)
@@ -74,7 +74,7 @@ def test_a_bar_grows_with_a_backfill_and_an_index_build_and_is_gone_at_the_end(
     assert "applying 001_fill, step 2 of 2" in shown
     assert re.search(r"\d+% [^%]*building t_slow: building index: scanning", shown)
     # The line of the bar is erased, the cursor is back, and only the result stays.
-    assert shown.partition("\x1b[?25h")[2].rpartition("\x1b[2K")[2] == "applied 001_fill\r\n"
+    assert shown.partition("\x1b[?25h")[2].rpartition("\x1b[2K")[2] == "applied own: 001_fill\r\n"
 
 
 def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(bare_db: Database) -> None:

@@ -37,7 +37,7 @@ def filled(make_database: Callable[[], str], connect: Any) -> Callable[..., Any]
         cursor.execute(sql)
         database = dedicated(url)
         with connected(database):
-            filling = MadeUpRows(database, rows, "history")
+            filling = MadeUpRows(database, rows, ["history"])
             for _ in range(times):
                 filling.fill()
         return cursor

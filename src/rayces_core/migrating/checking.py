@@ -124,7 +124,7 @@ def unlike(
         _strike_out_equals(missing, unexpected, meanings)
         both = [Difference("missing", entry.line) for entry in missing]
         both += [Difference("unexpected", entry.line) for entry in unexpected]
-        if runner.directory is None:
+        if any(each.directory is None for each in (*beside, runner)):
             extras = extras_of(runner.database)
             had = {entry.line for entry in unexpected if _had_before(entry, extras, meanings)}
             both = [_explained(difference, extras, had) for difference in both]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("rayces_core.migrations")
 _TABLES = """
 SELECT c.oid::bigint, c.oid::regclass::text
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.relname <> %s
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.relname <> ALL (%s)
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
  ORDER BY c.oid
@@ -59,16 +59,16 @@ class MadeUpRows:
     """Fills tables that are empty with a few rows each.
 
     Args:
-        database: of the rehearsal. rows: how many each table gets. history_table: the one that is left alone.
+        database: of the rehearsal. rows: how many each table gets. histories: the tables that are left alone.
     """
 
-    def __init__(self, database: MigrationDatabase, rows: int, history_table: str) -> None:
-        self._database, self._rows, self._history_table = database, rows, history_table
+    def __init__(self, database: MigrationDatabase, rows: int, histories: Collection[str]) -> None:
+        self._database, self._rows, self._histories = database, rows, list(histories)
         self._told: set[str] = set()
 
     def fill(self) -> None:
         """Fill what is empty, parents before children; tables that cannot be filled are named in the log, once."""
-        tables = dict(self._all(_TABLES, self._history_table))
+        tables = dict(self._all(_TABLES, self._histories))
         keys = {oid: self._keys(oid) for oid in tables}
         for oid in _parents_first(keys):
             reason = self._fill(oid, tables[oid], keys[oid])

@@ -17,6 +17,7 @@ from typing import Any
 from rayces_core.migrating.execution import Execution
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.filling import MadeUpRows
+from rayces_core.migrating.places import SUFFIX
 from rayces_core.migrating.probe import Probe
 from rayces_core.migrations.session import MigrationDatabase
 from rayces_core.migrations.steps import OUTSIDE_TRANSACTION, Step
@@ -57,7 +58,7 @@ class Measurement:
     is its text, `call` the Python function that ran it (empty: none); `lock` the strongest lock on a table that the
     migration found, as SQL calls it (None: none), held by the transaction at its end; `locked` the tables under that
     lock; `scanned` and `rewritten` the found tables that it read as a whole or wrote anew; `reason` why it blocks,
-    empty when it does not.
+    empty when it does not; `history` is whose migration it is.
     """
 
     migration: str
@@ -69,6 +70,7 @@ class Measurement:
     scanned: tuple[str, ...]
     rewritten: tuple[str, ...]
     reason: str
+    history: str = "rayces"
 
     @property
     def blocks(self) -> bool:
@@ -176,6 +178,7 @@ class MeasuredExecution(Execution):
                 self._names(scanned),
                 self._names(rewritten),
                 self._reason(held, scanned, rewritten),
+                self.history.table.removesuffix(SUFFIX),
             )
         )
 

@@ -37,19 +37,24 @@ class RehearsalRunner(Runner):
         """Of every statement so far, in the order of running."""
         return cast("MeasuredExecution", self._execution).measurements
 
-    def make_up_rows(self, rows: int) -> None:
-        """From now on give each empty table that many rows before a migration is run."""
-        filling = MadeUpRows(self.database, rows, self.history.table) if rows > 0 else None
+    def make_up_rows(self, rows: int, besides: Sequence[str] = ()) -> None:
+        """From now on give each empty table that many rows before a migration is run, but for these and its history."""
+        filling = MadeUpRows(self.database, rows, {self.history.table, *besides}) if rows > 0 else None
         cast("MeasuredExecution", self._execution).made_up_rows = filling
 
 
 def rehearse(
-    runner: Runner, scratch_url: str, *, beneath: Sequence[Runner] = (), to: int | str | None = None, rows: int = 0
+    runner: Runner | Sequence[Runner],
+    scratch_url: str,
+    *,
+    beneath: Sequence[Runner] = (),
+    to: int | str | None = None,
+    rows: int = 0,
 ) -> list[Measurement]:
     """Run what is pending for `runner`, up to and including `to`, on a scratch database; measure each statement.
 
     Args:
-        runner: of the real database, from which nothing but the history is read.
+        runner: of the real database, from which nothing but the history is read; or several, one after the other.
         scratch_url: a server to make the scratch database on; its login may create databases.
         beneath: runners of the same database whose migrations come first, as far as they are applied.
         rows: how many made-up rows each empty table gets before a migration is run; which got none is logged.
@@ -60,15 +65,19 @@ def rehearse(
         MigrationFileError: a file was edited or is missing. MigrationError: a migration fails on the scratch database.
         ConfigurationError: the login of `scratch_url` may not create databases.
     """
-    with scratch_database(scratch_url, schema_of(runner)) as url:
-        for below in beneath:
-            stand_in(below, url).up(applied_number(below))
-        stand_in(runner, url).up(applied_number(runner))
-        measured = cast("RehearsalRunner", stand_in(runner, url, RehearsalRunner))
-        measured.make_up_rows(rows)
-        with _blamed_on(rows):
-            measured.up(to)
-        return measured.measurements
+    runners = (runner,) if isinstance(runner, Runner) else tuple(runner)
+    with scratch_database(scratch_url, schema_of(runners[-1])) as url:
+        # What is applied first, of every history: so the real one stands when the pending ones begin.
+        for each in (*beneath, *runners):
+            stand_in(each, url).up(applied_number(each))
+        measurements: list[Measurement] = []
+        for each in runners:
+            measured = cast("RehearsalRunner", stand_in(each, url, RehearsalRunner))
+            measured.make_up_rows(rows, besides=[other.history.table for other in (*beneath, *runners)])
+            with _blamed_on(rows):
+                measured.up(to)
+            measurements += measured.measurements
+        return measurements
 
 
 @contextmanager
@@ -97,7 +106,7 @@ def table_sizes(runner: Runner, measurements: Sequence[Measurement]) -> dict[str
 def applied_number(runner: Runner) -> int:
     """The number of the newest migration that is wholly applied; raises as `up` does where files were changed."""
     runner.refuse_changes()
-    return max((status.number for status in runner.status() if status.state == "applied"), default=0)
+    return runner.newest_applied()
 
 
 def schema_of(runner: Runner) -> str:

@@ -6,7 +6,7 @@ edited or half done goes unnoticed; no statement that stops the application wait
 Files are peewee-migrate's: `NNN_slug.py` with `migrate(migrator, database, *, fake=False)` and `rollback(...)`, which
 queue plain SQL (`migrator.sql`) and calls (`migrator.run`). A module may also say `ATOMIC = False` (each statement
 commits by itself and is a checkpoint; its rollback must then work from any half-done state), `IRREVERSIBLE = "reason"`,
-`LOCK_TIMEOUT_MS` and `STATEMENT_TIMEOUT_MS`.
+`REQUIRES = "025"`, `LOCK_TIMEOUT_MS` and `STATEMENT_TIMEOUT_MS`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from rayces_core.migrating.foreseeing import refuse_unsafe_files
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
 from rayces_core.migrating.owning import refuse_other_owner
+from rayces_core.migrating.places import SUFFIX
+from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
 from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, statuses
@@ -96,6 +98,8 @@ class Runner(BaseRouter):
         self.directory = directory
         self.lock_wait_seconds = lock_wait_seconds
         self.history = History(own, history_table)
+        # Name of another history -> the number up to which it will be applied before this one goes on.
+        self.planned: dict[str, int] = {}
         self._execution = self._execution_kind(own, self.history, on_step)
 
     # -- what is usually wanted -------------------------------------------------------------------------------
@@ -146,11 +150,14 @@ class Runner(BaseRouter):
         with self._looked_at() as (files, rows):
             return looked_at(self.database, self._downwards(files, rows, to, count))
 
-    def up_script(self, to: int | str | None = None) -> str:
-        """What `up(to)` would do, as a script for psql; nothing is run. Raises as `up` does."""
+    def up_script(self, to: int | str | None = None, *, roles_made: bool = False) -> str:
+        """What `up(to)` would do, as a script for psql; nothing is run. Raises as `up` does.
+
+        `roles_made` leaves out what makes the roles, where a script that runs before does.
+        """
         with self._looked_at() as (files, rows):
             reverting, pending = self._upwards(files, rows, to)
-            return Script(self.database, self.history, rows).text(reverting, pending)
+            return Script(self.database, self.history, rows, roles_made=roles_made).text(reverting, pending)
 
     def down_script(self, to: int | str | None = None, *, count: int | None = None) -> str:
         """What `down(to, count=count)` would do, as a script for psql; nothing is run. Raises as `down` does."""
@@ -166,6 +173,26 @@ class Runner(BaseRouter):
         with connected(self.database):
             rows = self.history.rows()
         return statuses(read_directory(self.directory), rows)
+
+    @property
+    def name(self) -> str:
+        """What its history is called: the table of it without `_migrations`."""
+        return self.history.table.removesuffix(SUFFIX)
+
+    def pending(self, to: int | str | None = None) -> list[MigrationFile]:
+        """What `up(to)` would apply; raises as `up` does before it runs anything."""
+        with self._looked_at() as (files, rows):
+            return self._upwards(files, rows, to)[1]
+
+    def newest_applied(self) -> int:
+        """The number of the newest migration that is wholly applied; 0 where there is none."""
+        return max((status.number for status in self.status() if status.state == "applied"), default=0)
+
+    def left_by(self, to: int | str | None = None, count: int | None = None) -> int:
+        """The number of the newest migration that `down(to, count=count)` would leave applied; 0: none."""
+        with self._looked_at() as (files, rows):
+            chosen = {file.name for file in self._downwards(files, rows, to, count)}
+            return max((file.number for file in files if file.name in rows and file.name not in chosen), default=0)
 
     def refuse_changes(self) -> None:
         """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
@@ -325,7 +352,9 @@ class Runner(BaseRouter):
             refuse_untouched(self.database, rows)
         last = self._number(files, to, default=len(files))
         reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
-        return reverting, [file for file in files if file.number <= last and not is_applied(rows, file)]
+        pending = [file for file in files if file.number <= last and not is_applied(rows, file)]
+        refuse_unmet(self.database, pending, {self.name: len(files), **self.planned})
+        return reverting, pending
 
     def _downwards(
         self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None

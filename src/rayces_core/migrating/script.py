@@ -76,10 +76,13 @@ class Script:
 
     Args:
         rows: the history as it stands, by name.
+        roles_made: whether the roles are there by the time that the script is run.
     """
 
-    def __init__(self, database: MigrationDatabase, history: History, rows: dict[str, HistoryRow]) -> None:
-        self.database, self.history, self.rows = database, history, rows
+    def __init__(
+        self, database: MigrationDatabase, history: History, rows: dict[str, HistoryRow], *, roles_made: bool = False
+    ) -> None:
+        self.database, self.history, self.rows, self._roles_made = database, history, rows, roles_made
         self._table = quote_identifier(history.table)
         self._login = str(database.one("SELECT current_user::text"))
 
@@ -120,7 +123,7 @@ class Script:
         return lock_key(self.database.schema, self.history.table)
 
     def _preparation(self) -> Iterator[str]:
-        for statement in missing_statements(self.database):
+        for statement in () if self._roles_made else missing_statements(self.database):
             yield _ended(statement)
         if not self.database.one(_MAY_EXTEND):
             yield "CREATE EXTENSION IF NOT EXISTS btree_gist;"

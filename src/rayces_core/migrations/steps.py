@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
 import peewee_migrate
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrations.retry import retrying
-from rayces_core.migrations.session import MigrationDatabase
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.tenant_columns import column_statements
+from rayces_core.migrations.tenant_tables import NUMBERED, Columns, Parent, TenantTable, quoted_table
 
 OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
 LOWEST = -(2**63)
@@ -60,7 +63,7 @@ def _index_name(sql: str) -> str | None:
 
 
 class Migrator(peewee_migrate.Migrator):
-    """What a migration's body is given: `sql()` and `run()`. The model operations of peewee-migrate are refused."""
+    """What a migration's body is given. The model operations of peewee-migrate are refused."""
 
     def __init__(self, database: MigrationDatabase) -> None:
         super().__init__(database)
@@ -87,6 +90,73 @@ class Migrator(peewee_migrate.Migrator):
         step = Step(name, lambda: func(*args, **kwargs), is_call=True)
         step.call = (func, args, kwargs)
         self.steps.append(step)
+
+    def tenant_table(
+        self,
+        name: str,
+        columns: str = "",
+        *,
+        parents: Mapping[str, str | Parent] | None = None,
+        unique: Sequence[Columns] = (),
+        indexes: Sequence[Columns] = (),
+        key: str = "id",
+        key_type: str = NUMBERED,
+        timestamps: bool = True,
+        editable: Sequence[str] | None = None,
+        deletable: bool = True,
+    ) -> None:
+        """Queue what makes a table whose rows belong to organizations: columns, keys, indexes, policies and grants.
+
+        Args:
+            name: of the table, or schema.table; taken as it is written, capitals too.
+            columns: its own columns and CHECKs, as they stand in CREATE TABLE; organization_id, the key, those of
+                `parents` and the timestamps are made by themselves.
+            parents: column -> the tenants' table that it refers to, or a `Parent` with more to say of it.
+            unique: what is unique within an organization: a column, or a tuple of columns, each.
+            indexes: the same, for indexes; parents' columns have one by themselves.
+            key: name of the column that tells a row within its organization.
+            key_type: bigint is numbered by the database; else type and default: "uuid DEFAULT gen_random_uuid()".
+            timestamps: whether it has created_at and updated_at, as a TimestampedTenantModel.
+            editable: what tenants may change; None: all but organization_id and the key, (): nothing.
+            deletable: whether tenants may delete rows.
+
+        Raises:
+            MigrationError: an argument names something that cannot be, at once; or, once the table is made, a key in
+                `columns` goes over all organizations, and nothing of the migration is kept.
+        """
+        table = TenantTable(
+            name, columns, parents or {}, unique, indexes, key, key_type, timestamps, editable, deletable
+        )
+        for statement in table.statements(self.database):
+            self.sql(statement)
+
+    def drop_tenant_table(self, name: str) -> None:
+        """Queue what drops the table with all its rows, if it is there: a way back works from a half-done state too."""
+        self.sql(f"DROP TABLE IF EXISTS {quoted_table(name)}")
+
+    def tenant_column(
+        self,
+        table: str,
+        name: str,
+        definition: str = "",
+        *,
+        parent: str | Parent | None = None,
+        editable: bool = True,
+    ) -> None:
+        """Queue what gives a tenants' table another column.
+
+        Args:
+            definition: its type and what else stands behind a column in ALTER TABLE; of a `parent` its key's type.
+            parent: the tenants' table that it refers to, or a `Parent`; its key and index are made beside the running
+                application, so the migration has to say ATOMIC = False.
+            editable: whether tenants may change it.
+        """
+        for statement in column_statements(self.database, table, name, definition, parent, editable=editable):
+            self.sql(statement)
+
+    def drop_tenant_column(self, table: str, name: str) -> None:
+        """Queue what drops the column with all that is in it, if table and column are there."""
+        self.sql(f"ALTER TABLE IF EXISTS {quoted_table(table)} DROP COLUMN IF EXISTS {quote_identifier(name)}")
 
 
 def _refused(name: str) -> Callable[..., NoReturn]:
@@ -117,14 +187,17 @@ def backfill(
         assignments: what follows SET, as SQL. condition: what follows WHERE; it must no longer hold for an updated row.
         key: a unique, indexed integer column whose values only grow.
 
-    Killed and run again it goes on with the rows that are left.
+    Killed and run again it goes on with the rows that are left. Where row-level security would hide them from the
+    login, as from the owner of a tenants' table, it works as the admin role.
     """
     changed, last = 0, LOWEST
+    rows = _as_admin(database, table)
+    with rows():
+        lowest, highest = _ends(database, table, key) if database.on_progress else (0, 0)
     window = f"SELECT max(k) FROM (SELECT {key} AS k FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s) AS w"
     update = f"UPDATE {table} SET {assignments} WHERE ({condition})".replace("%", "%%")
-    lowest, highest = _ends(database, table, key) if database.on_progress else (0, 0)
-    while (end := database.one(window, last, batch_rows)) is not None:
-        changed += _update(database, f"{update} AND {key} > %s AND {key} <= %s", (last, end), table)
+    while (end := _next(database, rows, window, last, batch_rows)) is not None:
+        changed += _update(database, rows, f"{update} AND {key} > %s AND {key} <= %s", (last, end), table)
         last = end
         if database.on_progress:
             # By the key: rows that come in behind the highest one are done, but not counted.
@@ -132,8 +205,31 @@ def backfill(
             database.on_progress(f"filling in {table}", end - lowest + 1, highest - lowest + 1)
     if last == LOWEST:
         # Without rows, so that a mistake in it does not wait for the first database that has some.
-        _update(database, f"{update} AND {key} > %s AND {key} <= %s", (last, last), table)
+        _update(database, rows, f"{update} AND {key} > %s AND {key} <= %s", (last, last), table)
     return changed
+
+
+Rows = Callable[[], AbstractContextManager[None]]
+
+
+def _as_admin(database: MigrationDatabase, table: str) -> Rows:
+    """What gives a block all rows of the table: nothing, or a transaction as the admin role."""
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        with database.atomic():
+            # By the connection itself: it is no statement of the migration's, to be measured.
+            database.server.cursor().execute(f"SET LOCAL ROLE {quote_identifier(database.admin_role)}")
+            yield
+            database.server.cursor().execute("RESET ROLE")
+
+    return held if database.one("SELECT row_security_active(%s)", table) else nullcontext
+
+
+def _next(database: MigrationDatabase, rows: Rows, window: str, last: int, batch_rows: int) -> int | None:
+    with rows():
+        end: int | None = database.one(window, last, batch_rows)
+        return end
 
 
 def _ends(database: MigrationDatabase, table: str, key: str) -> tuple[int, int]:
@@ -163,8 +259,9 @@ END
 $backfill$"""
 
 
-def _update(database: MigrationDatabase, sql: str, values: tuple[object, ...], table: str) -> int:
+def _update(database: MigrationDatabase, rows: Rows, sql: str, values: tuple[object, ...], table: str) -> int:
     def batch(_attempt: int) -> int:
-        return int(database.execute_sql(sql, values).rowcount)
+        with rows():
+            return int(database.execute_sql(sql, values).rowcount)
 
     return retrying(batch, f"backfill of {table}", database.retry_seconds)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from psycopg2.extensions import make_dsn
 
-from rayces_core.errors import MigrationError
+from rayces_core.errors import ConfigurationError, MigrationError
 from rayces_core.migrating.adopting import Adoption
+from rayces_core.migrating.catalogue import fingerprint
 from tests.conftest import on_server
 
 from .conftest import MyHub
@@ -108,7 +109,6 @@ def test_a_finish_moves_what_was_given_to_what_is_set_aside(myhub: MyHub) -> Non
 LOCALES = {
     "Turkish": "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C' ENCODING 'UTF8'",
     "C": "LOCALE 'C' ENCODING 'UTF8'",
-    "no encoding": "LOCALE 'C' ENCODING 'SQL_ASCII'",
 }
 
 
@@ -142,10 +142,19 @@ def test_an_address_is_the_same_in_every_locale(database_of: Callable[[str], str
     cursor.execute("INSERT INTO users (email, created_at, updated_at) VALUES ('BILGI@X.ORG', now(), now())")
     cursor.execute("SELECT email FROM users WHERE id IN (1, 9) ORDER BY id")
     assert cursor.fetchall() == [("info@ibiza.com",), ("bilgi@x.org",)]
-    if locale != "no encoding":
-        cursor.execute("INSERT INTO users (email, created_at, updated_at) VALUES ('ÜMİT.ΟΔΟΣ@X.ORG', now(), now())")
-        cursor.execute("SELECT email FROM users WHERE id = 10")
-        assert cursor.fetchone() == ("ÜMİT.ΟΔΟΣ@X.ORG".lower(),)
+    cursor.execute("INSERT INTO users (email, created_at, updated_at) VALUES ('ÜMİT.ΟΔΟΣ@X.ORG', now(), now())")
+    cursor.execute("SELECT email FROM users WHERE id = 10")
+    assert cursor.fetchone() == ("ÜMİT.ΟΔΟΣ@X.ORG".lower(),)
+
+
+def test_a_myhub_that_is_not_in_utf_8_is_refused_before_anything_runs(
+    database_of: Callable[[str], str], connect: Any
+) -> None:
+    url = database_of("LOCALE 'C' ENCODING 'SQL_ASCII'")
+    before = fingerprint(connect(url))
+    with pytest.raises(ConfigurationError, match="is in SQL_ASCII, which does not hold every name"):
+        Adoption(url, name="North Hub", subdomain="north", choices={"email-spelling": "lower-case"}).run()
+    assert fingerprint(connect(url)) == before
 
 
 def test_the_same_address_in_a_turkish_spelling_is_found_to_be_the_same(database_of: Callable[[str], str]) -> None:

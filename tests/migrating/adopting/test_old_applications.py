@@ -14,25 +14,12 @@ from .myhub import FIXES
 from .old_application import STATEMENTS, visited
 
 SCHEMAS = Path(__file__).parent / "schemas"
-# What has to be done in them first.
-BEFORE = {
-    "myhub_real": """
-        ALTER TABLE posts ADD user_id bigint, ADD content text; UPDATE posts SET user_id = 1;
-        ALTER TABLE users ADD provider character varying;
-        CREATE FUNCTION ours() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.user_id := 1; RETURN NEW; END $$;
-        CREATE TRIGGER ours BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION ours();
-    """,
-    "sake_logs": """
-        ALTER TABLE users ADD uid character varying, ADD provider character varying, ALTER email DROP DEFAULT;
-        ALTER TABLE posts ADD content text;
-    """,
-    "microblog": """
-        ALTER TABLE users ADD uid character varying, ADD provider character varying, ALTER id TYPE bigint;
-        ALTER TABLE posts ADD content text, ALTER id TYPE bigint, ALTER user_id TYPE bigint;
-        ALTER TABLE likes ALTER id TYPE bigint, ALTER user_id TYPE bigint, ALTER post_id TYPE bigint;
-        ALTER SEQUENCE users_id_seq AS bigint; ALTER SEQUENCE posts_id_seq AS bigint;
-        ALTER SEQUENCE likes_id_seq AS bigint;
-    """,
+# What is chosen beside the spelling of addresses; nothing is done in them first.
+CHOICES = {
+    "missing-author": "archive@myhub.example",
+    "required-columns": "nullable",
+    "unique-indexes": "at-finish",
+    "defaults": "drop",
 }
 # Those that look users up by the very text, capitals and all.
 EXACT = ("myhub_real", "microblog")
@@ -45,7 +32,7 @@ def make_schema(login: Any, make_database: Any, connect: Any) -> Iterator[Callab
 
     def make(schema: str) -> MyHub:
         script = (SCHEMAS / f"{schema}.sql").read_text()
-        made.append(make_bare_myhub(make_database(), login(), connect, script + BEFORE[schema]))
+        made.append(make_bare_myhub(make_database(), login(), connect, script))
         return made[-1]
 
     yield make
@@ -58,7 +45,7 @@ def met_while_adopted(myhub: MyHub, schema: str, **options: Any) -> dict[str, se
     """Phase → what did not go as it has to, adopted with these choices and back."""
     with visited(make_dsn(myhub.owner_url), schema) as visits:
         visits.next("there")
-        myhub.adoption(url=myhub.owner_url, choices=FIXES | options, retry_seconds=120.0).run()
+        myhub.adoption(url=myhub.owner_url, choices=FIXES | CHOICES | options, retry_seconds=120.0).run()
         visits.next("adopted", turns=0)
         visits.next("back")
         assert myhub.again(url=myhub.owner_url, retry_seconds=120.0).undo().differences == ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rayces_core.cli.migrating.runners import FINDINGS, Which, scratch_option, scratch_server, which_migrations
+from rayces_core.cli.migrating.writing import models_at, models_option
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
@@ -22,15 +23,24 @@ SELECT a.attname::text, a.attnotnull
 """
 
 
-@click.command(epilog="\b\nExamples:\n  rayces migrate check\n  rayces migrate check --strict --json")
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate check\n  rayces migrate check --models myapp.models\n"
+    "  rayces migrate check --strict --json"
+)
+@models_option
 @click.option("--strict", is_flag=True, help="Report also other tables, views, functions and extensions.")
 @scratch_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
 @which_migrations
 @database_options
 @click.pass_obj
-def check(settings: Settings, which: Which, strict: bool, scratch_url: str | None, as_json: bool) -> int:
+def check(
+    settings: Settings, which: Which, models: tuple[str, ...], strict: bool, scratch_url: str | None, as_json: bool
+) -> int:
     """Compare the live schema with what its migrations make, and with the models.
+
+    With --models the tables of a host application's models are compared as well: what a model has and its table lacks,
+    and what its writes would fail on. `rayces migrate new NAME --from-models` writes what is missing into a migration.
 
     Reads the live database only; the migrations are run on a scratch database that is dropped afterwards.
 
@@ -40,11 +50,14 @@ def check(settings: Settings, which: Which, strict: bool, scratch_url: str | Non
     """
     from rayces_core.migrating.checking import differences
 
+    hosts = [model for path in models for model in models_at(path)]
     with settings.database() as database, scratch_server(scratch_url) as server:
-        runner = which.runner(database)
-        found = differences(runner, server, beside=which.beneath(database), strict=strict)
-        if which.directory is None and all(state.state == "applied" for state in runner.status()):
-            found += _of_models(runner)
+        line = which.line(database)
+        found = differences(line.chosen[-1], server, beside=line.beside, strict=strict)
+        for runner in line.chosen:
+            if runner.directory is None and all(state.state == "applied" for state in runner.status()):
+                found += _of_models(runner)
+        found += _of_hosts(line.chosen[-1], hosts)
     if as_json:
         from rayces_core.cli.output import print_json
 
@@ -69,6 +82,14 @@ def _of_models(runner: Runner) -> Iterator[Difference]:
                 if live.get(field.column_name) != (not field.null):
                     rule = "" if field.null else " not null"
                     yield Difference("missing", f"model {model.__name__}: column {table}.{field.column_name}{rule}")
+
+
+def _of_hosts(runner: Runner, models: list[Any]) -> Iterator[Difference]:
+    from rayces_core.migrating.checking import Difference
+    from rayces_core.migrating.lacking import lacks
+
+    for lack in lacks(runner.database, models) if models else ():
+        yield Difference(lack.kind, lack.line)
 
 
 def _failing(found: list[Difference], *, strict: bool) -> list[Difference]:

@@ -77,9 +77,11 @@ def _measured(
     from rayces_core.migrating.rehearsal import rehearse, table_sizes
 
     with settings.database() as database, scratch_server(scratch_url) as server:
-        runner = which.runner(database)
-        found = rehearse(runner, server, beneath=which.beneath(database), to=to, rows=rows)
-        return found, table_sizes(runner, found) if sizes else {}
+        line = which.line(database)
+        if to is not None:
+            line.one("--to")
+        found = rehearse(line.chosen, server, beneath=line.beneath, to=to, rows=rows)
+        return found, table_sizes(line.chosen[-1], found) if sizes else {}
 
 
 def _print(found: list[Measurement], sizes: Sizes) -> None:
@@ -101,9 +103,10 @@ def _show(found: list[Measurement], sizes: Sizes | None = None) -> None:
         screen.print(styled("nothing is pending", GREEN))
         return
     shown = table("Step", "Statement", "Lock", "Reads all of", "Writes anew", "Verdict")
+    several = len({each.history for each in found}) > 1
     for each in found:
         shown.add_row(
-            f"{each.migration.partition('_')[0]}, {each.step}",
+            f"{f'{each.history} ' if several else ''}{each.migration.partition('_')[0]}, {each.step}",
             _statement(each),
             f"{each.lock} on {_listed(each.locked, sizes)}" if each.lock else "",
             _listed(each.scanned, sizes),

@@ -1,4 +1,4 @@
-"""The runner that a command works with: of this library's migrations, or of a host application's own."""
+"""The runners that a command works with: of this library's migrations, and of a host application's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from rayces_core.cli.options import Settings
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
     from rayces_core.migrating.execution import Observer
-    from rayces_core.migrating.runner import Runner
+    from rayces_core.migrating.line import Line
+    from rayces_core.migrating.places import Place
     from rayces_core.migrations.session import Progress
 
 FINDINGS = 1
@@ -24,36 +25,58 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Which:
-    """Whose migrations: without a directory this library's."""
+    """Whose migrations: this library's, then those of the directories named, or of one history only."""
 
-    directory: str | None = None
-    history_table: str | None = None
+    directories: tuple[str, ...] = ()
+    history_tables: tuple[str, ...] = ()
+    only: str | None = None
 
-    def runner(self, database: Any, on_step: Observer | None = None, on_progress: Progress | None = None) -> Runner:
-        """The runner of these migrations on a Database."""
+    def places(self) -> list[Place]:
+        """Our own place and the host's: those of --directory, else those of pyproject.toml."""
+        from rayces_core.migrating.places import configured, in_order, place
+
+        if not self.directories:
+            return in_order(configured())
+        tables = self.history_tables or (None,) * len(self.directories)
+        return in_order(place(*pair) for pair in zip(self.directories, tables, strict=True))
+
+    def line(self, database: Any, on_step: Observer | None = None, on_progress: Progress | None = None) -> Line:
+        """The runners of these migrations on a Database, in order."""
+        from rayces_core.migrating.line import Line
         from rayces_core.migrating.runner import Runner
 
-        options: dict[str, Any] = {} if self.history_table is None else {"history_table": self.history_table}
-        options |= {"app_role": database.app_role, "admin_role": database.admin_role}
-        return Runner(database.admin_url, self.directory, on_step=on_step, on_progress=on_progress, **options)
-
-    def beneath(self, database: Any) -> list[Runner]:
-        """The runners whose migrations come before: this library's, where a host's are asked for."""
-        return [] if self.directory is None else [Which().runner(database)]
+        places = self.places()
+        options: dict[str, Any] = {"app_role": database.app_role, "admin_role": database.admin_role}
+        options |= {"on_step": on_step, "on_progress": on_progress}
+        runners = [
+            Runner(database.admin_url, each.directory, history_table=each.history_table, **options) for each in places
+        ]
+        return Line(runners, only=self.only, derived=[each.history_table for each in places if not each.is_named])
 
 
 def which_migrations(command: Command) -> Command:
-    """Let a command take --directory and --history-table, and hand it a `Which`."""
+    """Let a command take --directory, --history-table and --only, and hand it a `Which`."""
 
     @wraps(command)
-    def both(directory: str | None, history_table: str | None, **others: Any) -> Any:
-        if (directory is None) != (history_table is None):
-            raise click.UsageError("--directory and --history-table belong together: two histories never mix")
-        return command(which=Which(directory, history_table), **others)
+    def all_three(directory: tuple[str, ...], history_table: tuple[str, ...], only: str | None, **others: Any) -> Any:
+        if history_table and len(history_table) != len(directory):
+            raise click.UsageError("give each --directory its --history-table, in the same order, or none of them")
+        return command(which=Which(directory, history_table, only), **others)
 
-    own = click.option("--directory", metavar="DIR", help="Folder of your application's own migrations, not rayces'.")
-    table = click.option("--history-table", metavar="TABLE", help="Where the history of --directory is kept.")
-    return own(table(both))  # type: ignore[return-value]
+    own = click.option(
+        "--directory",
+        metavar="DIR",
+        multiple=True,
+        help="Folder of your own migrations, which follow rayces'; repeatable; default: those in pyproject.toml.",
+    )
+    table = click.option(
+        "--history-table",
+        metavar="TABLE",
+        multiple=True,
+        help="Where the history of each --directory is kept; default: myapp/migrations in myapp_migrations.",
+    )
+    only = click.option("--only", metavar="NAME", help="Only this history: rayces, or a table without _migrations.")
+    return own(table(only(all_three)))  # type: ignore[return-value]
 
 
 def scratch_option(command: Command) -> Command:
@@ -78,10 +101,10 @@ def scratch_server(url: str | None) -> Iterator[str]:
 
 
 @contextmanager
-def shown_runner(settings: Settings, which: Which, doing: str) -> Iterator[Runner]:
-    """A runner that shows on a terminal what it is at, with a bar for backfills and index builds."""
+def shown_line(settings: Settings, which: Which, doing: str) -> Iterator[Line]:
+    """Runners that show on a terminal what they are at, with a bar for backfills and index builds."""
     with progress_shown(settings, doing) as (database, on_step, on_progress):
-        yield which.runner(database, on_step, on_progress)
+        yield which.line(database, on_step, on_progress)
 
 
 @contextmanager

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rayces_core.cli.migrating.runners import FINDINGS, Which, shown_runner, which_migrations
+from rayces_core.cli.migrating.runners import FINDINGS, Which, shown_line, which_migrations
 from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
-    from rayces_core.migrating.runner import MigrationStatus, Runner
+    from rayces_core.migrating.line import Line
+    from rayces_core.migrating.runner import MigrationStatus
 
+    States = list[tuple[str, MigrationStatus]]
+
+OURS = "rayces"
 _STYLES = {"applied": "green", "pending": "yellow", "dirty": "bold red", "changed": "bold red", "missing": "bold red"}
 _ADVICE = {
     "dirty": "stopped half way: run `rayces migrate up` to finish it, or `rayces migrate down` to undo it",
@@ -60,15 +64,14 @@ def up(
         raise click.UsageError("--maintenance-db is for --create-database; give both")
     other = {} if maintenance_db is None else {"maintenance_db": maintenance_db}
     if as_sql:
-        _print_script(settings, which, lambda runner: _up_script(runner, to, create, other), as_json=as_json)
+        _print_script(settings, which, lambda line: _up_script(line, to, create, other), as_json=as_json)
         return
-    with shown_runner(settings, which, "applying") as runner:
-        created = create and _created(runner, other)
-        names = runner.up(to)
-        states = _states(runner, names)
+    with shown_line(settings, which, "applying") as line:
+        created = create and _created(line, other)
+        states = line.up(to)
     if created:
         # Programs read an array of migrations on stdout.
-        click.echo(f"created database {runner.database.database}", err=as_json)
+        click.echo(f"created database {line.runners[0].database.database}", err=as_json)
     _tell("applied", states, "nothing to apply: the schema is up to date", as_json=as_json)
 
 
@@ -109,18 +112,17 @@ def down(
     if dry_run:
         return _foretell(settings, which, to, count, as_json=as_json)
     if as_sql:
-        _print_script(settings, which, lambda runner: runner.down_script(to, count=count), as_json=as_json)
+        _print_script(settings, which, lambda line: line.down_script(to, count=count), as_json=as_json)
         return 0
-    with shown_runner(settings, which, "undoing") as runner:
-        names = runner.down(to, count=count, yes=yes)
-        states = _states(runner, names)
+    with shown_line(settings, which, "undoing") as line:
+        states = line.down(to, count=count, yes=yes)
     _tell("undone", states, "nothing to undo", as_json=as_json)
     return 0
 
 
 def _foretell(settings: Settings, which: Which, to: str | None, count: int | None, *, as_json: bool) -> int:
     with settings.database() as database:
-        undoing = which.runner(database).undoing(to, count=count)
+        undoing = which.line(database).undoing(to, count=count)
     if as_json:
         from rayces_core.cli.output import print_json
 
@@ -143,9 +145,8 @@ def fake(settings: Settings, which: Which, to: str, as_json: bool) -> None:
 
     For a schema that got there by another way; `rayces migrate check` then says whether it really did.
     """
-    with shown_runner(settings, which, "noting") as runner:
-        names = runner.run(to, fake=True)
-        states = _states(runner, names)
+    with shown_line(settings, which, "noting") as line:
+        states = line.fake(to)
     _tell("noted", states, "nothing to note: they are all in the history", as_json=as_json)
 
 
@@ -161,70 +162,68 @@ def status(settings: Settings, which: Which, allow_newer: bool, as_json: bool) -
     The exit code is 1 unless all are applied.
     """
     with settings.database() as database:
-        states = which.runner(database).status()
+        states = which.line(database).status()
     if as_json:
         _print(states)
     else:
         _show(states)
-    return 0 if all(_is_settled(state, states, allow_newer=allow_newer) for state in states) else FINDINGS
+    return 0 if all(_is_settled(*each, states, allow_newer=allow_newer) for each in states) else FINDINGS
 
 
-def _is_settled(state: MigrationStatus, states: list[MigrationStatus], *, allow_newer: bool) -> bool:
-    newest = max((each.number for each in states if each.state != "missing"), default=0)
+def _is_settled(history: str, state: MigrationStatus, states: States, *, allow_newer: bool) -> bool:
+    known = (each.number for other, each in states if other == history and each.state != "missing")
+    newest = max(known, default=0)
     return state.state == "applied" or (allow_newer and state.state == "missing" and state.number > newest)
 
 
-def _created(runner: Runner, other: dict[str, str]) -> bool:
+def _created(line: Line, other: dict[str, str]) -> bool:
     from rayces_core.migrating.creating import ensure_database
 
-    return ensure_database(runner.database, **other)
+    return ensure_database(line.runners[0].database, **other)
 
 
-def _up_script(runner: Runner, to: str | None, create: bool, other: dict[str, str]) -> str:
+def _up_script(line: Line, to: str | None, create: bool, other: dict[str, str]) -> str:
     from rayces_core.migrating.creating import creation_script
 
-    statement = creation_script(runner.database, **other) if create else ""
-    return f"{_CREATION}{statement}" if statement else runner.up_script(to)
+    statement = creation_script(line.runners[0].database, **other) if create else ""
+    return f"{_CREATION}{statement}" if statement else line.up_script(to)
 
 
-def _print_script(settings: Settings, which: Which, write: Callable[[Runner], str], *, as_json: bool) -> None:
+def _print_script(settings: Settings, which: Which, write: Callable[[Line], str], *, as_json: bool) -> None:
     if as_json:
         raise click.UsageError("give --sql or --json, not both")
     with settings.database() as database:
-        click.echo(write(which.runner(database)), nl=False)
+        click.echo(write(which.line(database)), nl=False)
 
 
-def _states(runner: Runner, names: list[str]) -> list[MigrationStatus]:
-    found = {state.name: state for state in runner.status()}
-    return [found[name] for name in names]
-
-
-def _tell(done: str, states: list[MigrationStatus], nothing: str, *, as_json: bool) -> None:
+def _tell(done: str, states: States, nothing: str, *, as_json: bool) -> None:
     if as_json:
         _print(states)
         return
-    for state in states:
-        click.echo(f"{done} {state.name}")
+    for history, state in states:
+        click.echo(f"{done} {state.name}" if history == OURS else f"{done} {history}: {state.name}")
     if not states:
         click.echo(nothing)
 
 
-def _print(states: list[MigrationStatus]) -> None:
+def _print(states: States) -> None:
     from rayces_core.cli.output import print_json
 
-    print_json(asdict(state) for state in states)
+    print_json({"history": history} | asdict(state) for history, state in states)
 
 
-def _show(states: list[MigrationStatus]) -> None:
+def _show(states: States) -> None:
     from rayces_core.cli.output import console, moment, styled, table
 
-    shown = table("Migration", "State", "Applied at (UTC)", "Took")
-    for state in states:
+    several = len({history for history, _ in states}) > 1
+    shown = table(*(["History"] if several else []), "Migration", "State", "Applied at (UTC)", "Took")
+    for history, state in states:
         took = "" if state.duration_ms is None else f"{state.duration_ms} ms"
-        shown.add_row(state.name, styled(state.state, _STYLES[state.state]), moment(state.applied_at), took)
+        facts = (state.name, styled(state.state, _STYLES[state.state]), moment(state.applied_at), took)
+        shown.add_row(*([history] if several else []), *facts)
     screen = console()
     screen.print(shown)
     for kind, advice in _ADVICE.items():
-        found = [state.name for state in states if state.state == kind]
+        found = [state.name for _, state in states if state.state == kind]
         if found:
             screen.print(styled(f"{len(found)} {kind}: {advice}", _STYLES[kind]))

@@ -1,0 +1,102 @@
+"""`rayces migrate new | squash`: files of a host application's own migrations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rayces_core.cli.options import Settings, database_options
+
+if TYPE_CHECKING:
+    from rayces_core.migrating.lacking import Lack
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def models_option(command: Command) -> Command:
+    """Let a command take --models."""
+    return click.option(
+        "--models",
+        metavar="PACKAGE.MODULE",
+        multiple=True,
+        help="A host's models: a module, or module:Model. Repeatable.",
+    )(command)
+
+
+def models_at(path: str) -> list[Any]:
+    """The models that a word of the command line names; modules are looked for in the current folder as well."""
+    from rayces_core.migrating.modelled import models_of
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    return models_of(path)
+
+
+directory_option = click.option(
+    "--directory", metavar="DIR", help="Folder of your own migrations; default: the one in pyproject.toml."
+)
+
+
+def directory_of(given: str | None) -> str:
+    """The folder of a host's migrations: the one given, or the only one that pyproject.toml names."""
+    from rayces_core.migrating.places import configured
+
+    if given is not None:
+        return given
+    places = configured()
+    if len(places) == 1 and places[0].directory is not None:
+        return places[0].directory
+    found = ", ".join(str(place.directory) for place in places)
+    why = f"pyproject.toml names {found}" if places else "pyproject.toml names none ([tool.rayces] migrations)"
+    raise click.UsageError(f"say with --directory which folder of migrations: {why}")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate new add_rooms\n  rayces migrate new add_rooms --from-models myapp.models\n"
+    "  rayces migrate new add_rooms --directory myapp/migrations"
+)
+@click.argument("name")
+@click.option(
+    "--from-models",
+    "models",
+    metavar="PACKAGE.MODULE",
+    multiple=True,
+    help="Write what the tables lack of these models. Repeatable.",
+)
+@directory_option
+@database_options
+@click.pass_obj
+def new(settings: Settings, name: str, models: tuple[str, ...], directory: str | None) -> None:
+    """Write the next migration of a host application: empty, or what its models have and their tables lack.
+
+    Nothing is applied. Read the file, change it, then try it with `rayces migrate rehearse`.
+    """
+    from rayces_core.cli.output import console, printable
+    from rayces_core.migrating.files import read_directory
+    from rayces_core.migrating.new_files import new_file, text_of
+
+    folder = directory_of(directory)
+    found = _lacking(settings, models)
+    if models and not found:
+        click.echo("nothing is written: the tables have all that the models say")
+        return
+    path = new_file(folder, name, text_of(name, len(read_directory(None)), found))
+    click.echo(f"written {path}; read it, then: rayces migrate rehearse")
+    if found:
+        console().print(printable(path.read_text("utf-8")), highlight=False, soft_wrap=True)
+
+
+def _lacking(settings: Settings, models: tuple[str, ...]) -> list[Lack]:
+    from rayces_core.migrating.lacking import lacks
+    from rayces_core.migrating.runner import Runner
+
+    hosts = [model for path in models for model in models_at(path)]
+    if not hosts:
+        return []
+    with settings.database() as database:
+        return lacks(Runner(database.admin_url).database, hosts)

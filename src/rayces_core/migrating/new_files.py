@@ -1,0 +1,195 @@
+"""A new migration's file: empty, or what a host's tables lack of its models, for somebody to read and change.
+
+Rule it guards: a file is shown and never applied by itself; nothing that is there is overwritten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rayces_core.errors import MigrationFileError
+from rayces_core.migrating.files import read_directory
+from rayces_core.migrating.lacking import Lack
+from rayces_core.migrating.modelled import ModelledTable, is_numbered
+from rayces_core.migrations.tenant_tables import Parent
+
+_SLUG = re.compile(r"[a-z0-9_]+")
+_TEXT = '''"""{sentence}"""
+
+from rayces_core.migrations import {names}
+
+REQUIRES = "{requires:03}"
+{by_itself}
+
+def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:
+{up}
+
+
+def rollback(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:
+{down}
+'''
+# What a file imports → what it is for.
+_IMPORTED = {
+    "MigrationDatabase": "",
+    "MigrationError": "MigrationError(",
+    "Migrator": "",
+    "Parent": "Parent(",
+    "backfill": "(backfill,",
+}
+_BY_ITSELF = (
+    "# Each statement commits by itself, so that keys and indexes are made beside the application.\nATOMIC = False\n"
+)
+_EMPTY = '    migrator.sql("""\n        SELECT 1\n    """)'
+_STAMP = "timestamptz DEFAULT now() NOT NULL"
+
+
+def new_file(directory: str | Path, name: str, text: str) -> Path:
+    """Write the next migration of a directory, which is made if it is missing; returns the file.
+
+    Raises:
+        MigrationFileError: the name is no migration's, or the directory has what is no migration.
+    """
+    slug = name.lower().replace(" ", "_").replace("-", "_")
+    if not _SLUG.fullmatch(slug):
+        raise MigrationFileError(f"{name!r} is no name of a migration: small letters, digits and _, as in add_rooms")
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    number = max((file.number for file in read_directory(folder)), default=0) + 1
+    path = folder / f"{number:03}_{slug}.py"
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def text_of(name: str, requires: int, found: Sequence[Lack] = ()) -> str:
+    """The text of a migration that adds what is missing, as far as that can be said; else an empty one.
+
+    Args:
+        requires: number of the newest migration of this library that it may stand on.
+    """
+    lines = [*_asked(found), *(_lines(lack) for lack in found)]
+    up = "\n".join(line for above, _ in lines for line in above)
+    down = "\n".join(line for _, below in reversed(lines) for line in below)
+    return _TEXT.format(
+        sentence=f"{name.replace('_', ' ').capitalize()}.",
+        names=", ".join(name for name, sign in _IMPORTED.items() if sign in up),
+        requires=requires,
+        by_itself=_BY_ITSELF if any(_is_reference(lack) for lack in found) else "",
+        up=up or _EMPTY,
+        down=down or _EMPTY,
+    )
+
+
+def _asked(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
+    """A file that somebody has to complete refuses to be applied before."""
+    open_columns = [f"{lack.table.name}.{lack.column}" for lack in found if _has_to_be_filled_in(lack)]
+    if open_columns:
+        yield (
+            [f'    raise MigrationError("say below what rows have in {", ".join(open_columns)}; then drop this line")'],
+            [],
+        )
+
+
+def _has_to_be_filled_in(lack: Lack) -> bool:
+    if lack.column in lack.table.parents:
+        return not lack.table.parents[lack.column].nullable
+    column = next((each for each in lack.table.columns if each.name == lack.column), None)
+    return column is not None and not column.nullable and column.default is None
+
+
+def _is_reference(lack: Lack) -> bool:
+    return lack.column in lack.table.parents
+
+
+def _lines(lack: Lack) -> tuple[list[str], list[str]]:
+    if lack.is_whole_table:
+        return list(_table(lack.table)), [f"    migrator.drop_tenant_table({_quoted(lack.table.name)})"]
+    if lack.column is not None:
+        up = list(_column(lack.table, lack.column))
+        return up, [f"    migrator.drop_tenant_column({_quoted(lack.table.name)}, {_quoted(lack.column)})"]
+    return [f"    # not written for you: {lack.line}"], []
+
+
+def _table(table: ModelledTable) -> Iterator[str]:
+    yield "    migrator.tenant_table("
+    yield f"        {_quoted(table.name)},"
+    if table.columns:
+        yield '        """'
+        for place, column in enumerate(table.columns):
+            comma = "," if place < len(table.columns) - 1 else ""
+            yield f"            {_in_text(f'{_identifier(column.name)} {column.definition}')}{comma}"
+        yield '        """,'
+    if table.parents:
+        yield "        parents={"
+        yield from (f"            {_quoted(name)}: {_parent(parent)}," for name, parent in table.parents.items())
+        yield "        },"
+    for word, lists in (("unique", table.unique), ("indexes", table.indexes)):
+        if lists:
+            yield f"        {word}=[{', '.join(map(_columns, lists))}],"
+    if table.key.name != "id":
+        yield f"        key={_quoted(table.key.name)},"
+    if not is_numbered(table.key):
+        yield f"        key_type={_quoted(table.key.type)},"
+    if not table.has_stamps:
+        yield "        timestamps=False,"
+    yield "    )"
+
+
+def _column(table: ModelledTable, name: str) -> Iterator[str]:
+    where = f"{_quoted(table.name)}, {_quoted(name)}"
+    if name in table.parents:
+        parent = table.parents[name]
+        yield f"    migrator.tenant_column({where}, parent={_parent(_as_nullable(parent))})"
+        yield from _filled_in(table, name) if not parent.nullable else ()
+        return
+    column = next((each for each in table.columns if each.name == name), None)
+    if column is None:
+        yield f"    migrator.tenant_column({where}, {_quoted(_STAMP)}, editable={name == 'updated_at'})"
+        return
+    if column.nullable or column.default is not None:
+        yield f"    migrator.tenant_column({where}, {_quoted(column.definition)})"
+        return
+    yield f"    migrator.tenant_column({where}, {_quoted(column.type)})"
+    yield from _filled_in(table, name)
+
+
+def _as_nullable(parent: Parent) -> Parent:
+    return Parent(parent.table, nullable=True, on_delete=parent.on_delete, key=parent.key, type=parent.type)
+
+
+def _filled_in(table: ModelledTable, name: str) -> Iterator[str]:
+    column = _identifier(name)
+    filling = f"{_quoted(f'{column} = ...')}, {_quoted(f'{column} IS NULL')}"
+    yield f"    migrator.run(backfill, database, {_quoted(table.name)}, {filling})"
+    yield f"    migrator.sql({_quoted(f'ALTER TABLE {table.name} ALTER COLUMN {column} SET NOT NULL')})"
+
+
+def _parent(parent: Parent) -> str:
+    plain = Parent(parent.table)
+    if parent == plain:
+        return _quoted(parent.table)
+    said = [
+        f"{word}={getattr(parent, word)!r}".replace("'", '"')
+        for word in ("nullable", "on_delete", "key", "type")
+        if getattr(parent, word) != getattr(plain, word)
+    ]
+    return f"Parent({', '.join([_quoted(parent.table), *said])})"
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    return _quoted(names[0]) if len(names) == 1 else f"({', '.join(map(_quoted, names))})"
+
+
+def _identifier(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def _in_text(sql: str) -> str:
+    """SQL within three quotes."""
+    return sql.replace("\\", "\\\\").replace('"""', '\\"""')
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

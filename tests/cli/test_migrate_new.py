@@ -1,0 +1,179 @@
+"""`rayces migrate new` and `check --models`: a host's models and its tables, from the first class to the first row."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from rayces_core import Database
+from tests.cli.process import Terminal, is_one_sentence
+from tests.factory import make_organization, make_student
+
+MODELS = """
+import peewee
+from playhouse.postgres_ext import BinaryJSONField
+from rayces_core import Student, TenantForeignKey, TenantModel, TimestampedTenantModel
+from rayces_core.fields import TextField
+
+
+class Room(TimestampedTenantModel):
+    name = peewee.CharField(max_length=40, unique=True)
+    beds = peewee.IntegerField(default=1)
+    price = peewee.DecimalField(10, 2, null=True)
+    open = peewee.BooleanField(default=True)
+    notes = TextField(default="it's \\\\ new")
+    extra = BinaryJSONField(default=dict)
+
+    class Meta:
+        table_name = "{0}_rooms"
+
+
+class Stay(TenantModel):
+    room = TenantForeignKey(Room, backref="stays")
+    student = TenantForeignKey(Student, null=True, on_delete="SET NULL", backref="+")
+    day = peewee.DateField(index=True)
+
+    class Meta:
+        table_name = "{0}_stays"
+        indexes = ((("room", "day"), True),)
+
+
+class Code(TenantModel):
+    code = peewee.CharField(20, primary_key=True)
+    text = TextField()
+
+    class Meta:
+        table_name = "{0}_codes"
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A project in the current folder with three models in a module of this name."""
+    name = f"host_{abs(hash(request.node.name)) % 10**8}"
+    (tmp_path / f"{name}.py").write_text(MODELS.format(name))
+    (tmp_path / "pyproject.toml").write_text('[tool.rayces]\nmigrations = ["app/migrations"]\n')
+    (tmp_path / "app/migrations").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    yield name
+    sys.path[:] = before
+    sys.modules.pop(name, None)
+
+
+def edited(host: str, old: str, new: str) -> None:
+    path = Path(f"{host}.py")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    sys.modules.pop(host)
+
+
+def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal, host: str) -> None:
+    before = migrated("migrate", "check", "--models", host)
+    assert before.code == 1
+    for model, table in (("Code", "codes"), ("Room", "rooms"), ("Stay", "stays")):
+        assert f"model {model}: table {host}_{table}" in " ".join(before.out.split())
+    written = migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert (written.code, written.err) == (0, "")
+    path = Path("app/migrations/001_add_rooms.py").resolve()
+    assert f"written {path}" in written.out.replace("\n", "")
+    assert migrated("migrate", "up").out == "applied app: 001_add_rooms\n"
+    assert migrated("migrate", "check", "--models", host).code == 0
+    assert "0 errors" in migrated("doctor").out
+    module = sys.modules[host]
+    with Database.connect(migrated.url) as db:
+        north = make_organization(db)
+        with db.tenant(north):
+            room = module.Room.create(name="A")
+            assert (room.beds, room.open, room.notes, room.extra) == (1, True, "it's \\ new", {})
+            stay = module.Stay.create(room=room, student=make_student(), day="2026-11-28")
+            stay.day = "2026-11-29"
+            stay.save()
+            module.Code.create(code="x", text="y")
+            room.beds = 2
+            room.save()
+            assert stay.delete_instance() == 1
+            assert db.execute_sql(f"SELECT beds, open FROM {host}_rooms").fetchall() == [(2, True)]
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert migrated("migrate", "down", "--only", "app").code == 0
+
+
+def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Terminal, host: str) -> None:
+    migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert migrated("migrate", "up").code == 0
+    module = sys.modules[host]
+    with Database.connect(migrated.url) as db, db.tenant(make_organization(db)):
+        module.Room.create(name="A")
+    edited(host, "    beds =", "    floor = peewee.IntegerField()\n    kind = TextField(default='plain')\n    beds =")
+    edited_code = "    text = TextField()\n    room = TenantForeignKey(Room, backref='codes', null=True)"
+    path = Path(f"{host}.py")
+    path.write_text(path.read_text().replace("    text = TextField()", edited_code))
+    found = migrated("migrate", "check", "--models", host)
+    assert found.code == 1
+    for line in (f"{host}_rooms.floor integer not null", f"{host}_rooms.kind text not null", f"{host}_codes.room_id"):
+        assert line in " ".join(found.out.lower().split())
+    assert migrated("migrate", "new", "more", "--from-models", host).code == 0
+    path = Path("app/migrations/002_more.py")
+    refused = migrated("migrate", "up")
+    assert refused.code == 3
+    assert f"say below what rows have in {host}_rooms.floor" in refused.err
+    text = path.read_text()
+    filled = [line.replace("...", "0") for line in text.splitlines() if "raise MigrationError" not in line]
+    path.write_text("\n".join(filled) + "\n")
+    again = migrated("migrate", "up")
+    assert (again.code, again.err) == (0, "")
+    assert migrated("migrate", "check", "--models", host).code == 0
+    assert "0 errors" in migrated("doctor").out
+    module = sys.modules[host]
+    with Database.connect(migrated.url) as db, db.privileged(reason="test"):
+        assert [(room.floor, room.kind) for room in module.Room.select()] == [(0, "plain")]
+    assert migrated("migrate", "down", "--only", "app", "--count", "2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("ALTER COLUMN name TYPE varchar(5)", "takes 5 characters, the model says varchar(40)"),
+        ("ALTER COLUMN beds TYPE bigint", "is bigint, the model says integer"),
+        ("ALTER COLUMN beds DROP NOT NULL", "beds is nullable, the model says not null"),
+        ("ALTER COLUMN price SET NOT NULL", "price is not null, the model says null=true"),
+        ("ADD COLUMN other text NOT NULL", "which the model does not fill in"),
+        ("DROP CONSTRAINT {0}_rooms_organization_id_name_key", "unique (organization_id, name)"),
+    ],
+)
+def test_drift_of_a_hosts_table_is_found(migrated: Terminal, host: str, change: str, line: str) -> None:
+    migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert migrated("migrate", "up").code == 0
+    with Database.connect(migrated.url) as db:
+        with psycopg2.connect(db.admin_url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {host}_rooms {change.format(host)}")
+        connection.close()
+    found = migrated("migrate", "check", "--models", host)
+    assert found.code == 1
+    assert line in " ".join(found.out.lower().split())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("new", "x", "--from-models", "nowhere.models"), "there is no module 'nowhere.models'"),
+        (("new", "Ä"), "is no name of a migration"),
+        (("check", "--models", "json"), "json has no TenantModel with a table"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(migrated: Terminal, host: str, words: tuple[str, ...], sentence: str) -> None:
+    refused = migrated("migrate", *words)
+    assert refused.code in (2, 3)
+    assert is_one_sentence(refused.err)
+    assert sentence in refused.err
+    assert not list(Path("app/migrations").iterdir())
+
+
+def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str) -> None:
+    assert migrated("migrate", "new", "first step", "--directory", "other").code == 0
+    assert migrated("migrate", "up", "--directory", "other").out == "applied other: 001_first_step\n"
+    assert migrated("migrate", "down", "--directory", "other").code == 0
