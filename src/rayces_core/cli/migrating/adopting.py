@@ -14,6 +14,7 @@ from rayces_core.cli.options import Settings, database_options
 
 if TYPE_CHECKING:
     from rayces_core.migrating.adopting import Adoption, Finding, Outcome, Planned, Report
+    from rayces_core.migrating.adopting.rails import RailsAdoption
 
 _SHOWN_CHARACTERS, _SHOWN_TABLES = 80, 3
 _COLOURS = {"refusal": "bold red", "choice": "yellow", "note": "dim"}
@@ -49,7 +50,7 @@ def adopt(
     scratch_url: str | None,
     as_json: bool,
 ) -> int:
-    """Make the database of a running MyHub one organization of this library.
+    """Make the database of a running MyHub one organization of this library, that of a Rails rayces several.
 
     The old application goes on, unchanged, until --finish. What was stopped is gone on with by the same command.
 
@@ -58,10 +59,10 @@ def adopt(
     """
     begins = bool(name or subdomain or old_roles or fixes)
     _refuse_mixture(only_report, finish, undo, yes=yes, begins=begins, scratch=scratch_url is not None)
-    if not (finish or undo or only_report) and not (name and subdomain):
-        raise click.UsageError("give --organization-name and --subdomain")
     choices = dict(_pair(fix) for fix in fixes)
     with _shown(settings, name, subdomain, old_roles, choices) as adoption:
+        if adoption.needs_name and not (finish or undo or only_report) and not (name and subdomain):
+            raise click.UsageError("give --organization-name and --subdomain")
         report = None if finish or undo else adoption.report()
         statements = _planned(adoption, report, scratch_url) if only_report and report is not None else ()
         outcome = None
@@ -104,11 +105,11 @@ def _shown(
     subdomain: str | None,
     old_roles: tuple[str, ...],
     choices: dict[str, str],
-) -> Iterator[Adoption]:
-    from rayces_core.migrating.adopting import Adoption
+) -> Iterator[Adoption | RailsAdoption]:
+    from rayces_core.migrating.adopting.choosing import adoption_of
 
     with progress_shown(settings, "adopting") as (database, on_step, on_progress):
-        yield Adoption(
+        yield adoption_of(
             database.admin_url,
             name=name,
             subdomain=subdomain,
@@ -121,11 +122,13 @@ def _shown(
         )
 
 
-def _planned(adoption: Adoption, report: Report, scratch_url: str | None) -> tuple[Planned, ...] | str:
+def _planned(adoption: Adoption | RailsAdoption, report: Report, scratch_url: str | None) -> tuple[Planned, ...] | str:
     """What would be done, or why that cannot be said."""
     from rayces_core.errors import MigrationError, MissingExtraError
-    from rayces_core.migrating.adopting import plan
+    from rayces_core.migrating.adopting import Adoption, plan
 
+    if not isinstance(adoption, Adoption):
+        return ()  # its report says how many rows there are, which is what takes time
     if report.stage is not None or any(finding.severity == "refusal" for finding in report.findings):
         return ()  # no server is started for nothing
     try:
@@ -192,7 +195,9 @@ def _tell(outcome: Outcome, findings: tuple[Finding, ...] = (), *, as_json: bool
 
 
 def _words(outcome: Outcome) -> Iterator[str]:
-    if outcome.stage == "adopted":
+    if outcome.words:
+        yield from outcome.words
+    elif outcome.stage == "adopted":
         yield f"MyHub is organization {outcome.organization_id} now; the old application may go on"
         yield "once it is gone: rayces migrate adopt --finish"
     elif outcome.stage == "finished":

@@ -66,6 +66,11 @@ class Outcome:
     set_aside: dict[str, int]
     differences: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What to tell of it where it is no MyHub's."""
+        return ()
+
 
 class Adoption:
     """Turns the database of a running MyHub into one organization of this library.
@@ -77,6 +82,9 @@ class Adoption:
         choices: kind of finding → what shall be done, as `Report` names them.
         app_role, admin_role, lock_wait_seconds, retry_seconds, on_step, on_progress: as for `Runner`.
     """
+
+    needs_name = True
+    """Whether the organization's name and subdomain have to be given."""
 
     # A rehearsal runs the same code, measured.
     _runner_kind: type[AdoptingRunner] = AdoptingRunner

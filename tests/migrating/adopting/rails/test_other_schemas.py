@@ -1,0 +1,190 @@
+"""Databases that the specification did not write: the repository's own, odd types, fewer tables, PostgreSQL 15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from rayces_core import Database, credits
+from rayces_core.doctor import audit
+from rayces_core.errors import MigrationError
+from rayces_core.migrating.checking import differences
+from rayces_core.migrating.runner import Runner
+from tests.migrating.adopting.writes import refused_writes
+
+from .conftest import Rails, make_rails
+from .database import CHOICES, SCHEMA
+from .dirt import FEW
+from .test_old_application import session
+
+REPOSITORY = (Path(__file__).parent / "repository.sql").read_text()
+THEIRS = (Path(__file__).parent / "repository_rows.sql").read_text()
+
+
+@pytest.fixture
+def made_by(login: Any, make_database: Any, connect: Any) -> Iterator[Callable[[str], Rails]]:
+    """Make a database by a script, with an owner of its own."""
+    every = []
+
+    def make(script: str) -> Rails:
+        every.append(make_rails(make_database(), login(), connect, script))
+        return every[-1]
+
+    yield make
+    for made in every:
+        made.sql(f"REASSIGN OWNED BY {made.owner} TO CURRENT_USER; DROP OWNED BY {made.owner} CASCADE")
+
+
+@pytest.fixture
+def repository(made_by: Callable[[str], Rails]) -> Rails:
+    """A database as the repository's own migrations left it."""
+    return made_by(REPOSITORY + THEIRS)
+
+
+def test_the_repositorys_own_schema_is_adopted_by_choices_alone(repository: Rails, server_url: str) -> None:
+    aside = ["availability_rules", "busiest", "devices", "roles", "time_slots", "user_roles"]
+    found = {each.kind: each for each in repository.adoption(choices={}).report().findings}
+    assert sorted(found["other-tables"].what.partition(" refer")[0].split(", ")) == aside
+    assert (found["orphans"].count, found["orphans"].examples) == (1, (2,))
+    outcome = repository.adoption(url=repository.owner_url).run()
+    assert outcome.set_aside == {"appointments": 1}
+    columns = "id, price_cents, currency, uses_credit, credits_used, cancelled_by_id"
+    assert repository.sql(f"SELECT {columns} FROM appointments ORDER BY id") == [
+        (1, 120050, "ARS", True, 3, None),
+        (3, None, None, False, 0, 3),
+    ]
+    assert repository.sql("SELECT primary_contact_id, parent_id, gender FROM students") == [(4, 4, "other")]
+    assert repository.sql("SELECT weekly_schedule, hourly_rate::text FROM professionals") == [
+        ({"monday": [{"start": "09:00", "end": "17:00"}]}, "1500.50")
+    ]
+    assert repository.sql("SELECT array_agg(role ORDER BY id) FROM users WHERE id < 10") == [([3, 1, 2, 0],)]
+    with Database.connect(repository.url) as database:
+        assert {name: refused_writes(database, name) for name in ("rayces", "demo")} == {"rayces": {}, "demo": {}}
+        assert [str(each) for each in audit(database) if each.severity == "error"] == []
+        with database.privileged(reason="test"):
+            assert credits.verify().is_clean
+    assert [each.line for each in differences(Runner(repository.url), server_url) if each.is_drift] == []
+    repository.adoption(choices={}).undo(yes=True)
+    assert repository.sql("SELECT name FROM devices") == [("of the old application",)]
+
+
+def test_its_other_tables_are_where_its_search_path_finds_them(repository: Rails) -> None:
+    repository.adoption(url=repository.owner_url).run()
+    cursor = session(repository).cursor()
+    cursor.execute("SELECT r.key, u.email, u.encrypted_password FROM user_roles JOIN roles r ON r.id = role_id "
+                   "JOIN users u ON u.id = user_id")  # fmt: skip
+    assert cursor.fetchall() == [("admin", "u1.1@example.org", "$2a$x")]
+    cursor.execute("INSERT INTO users (email, organization_id, jti, created_at, updated_at, encrypted_password) "
+                   "VALUES ('N@x.org', 1, 'n', now(), now(), '') RETURNING role")  # fmt: skip
+    assert cursor.fetchall() == [(3,)]
+    with Database.connect(repository.url) as database, database.tenant("rayces"):
+        assert database.execute_sql("SELECT role FROM users WHERE jti = 'n'").fetchone() == (0,)
+
+
+ODD_TYPES = """
+ALTER TABLE users ALTER email TYPE text, ALTER phone TYPE character varying(40);
+ALTER TABLE users ALTER current_sign_in_ip TYPE inet USING NULL;
+ALTER TABLE appointments ALTER scheduled_at TYPE timestamptz USING scheduled_at AT TIME ZONE 'UTC';
+ALTER TABLE students ALTER id TYPE integer, ALTER documents TYPE json;
+ALTER TABLE professionals ALTER weekly_schedule TYPE text, ALTER weekly_schedule SET DEFAULT '{}';
+ALTER TABLE organizations ADD currency character varying DEFAULT 'usd', ADD time_zone character varying DEFAULT 'UTC';
+"""
+
+
+@pytest.mark.exhaustive  # the repository's schema has other types as well
+def test_types_that_can_become_ours_are_taken_as_they_are(small: Rails) -> None:
+    small.sql(ODD_TYPES)
+    small.adoption(url=small.owner_url).run()
+    assert small.sql("SELECT currency, time_zone FROM organizations") == [("USD", "UTC")] * 2
+    assert small.one("SELECT scheduled_at AT TIME ZONE 'UTC' FROM appointments WHERE id = 1").hour == 10
+    with Database.connect(small.url) as database:
+        assert refused_writes(database, "norte") == {}
+
+
+def test_a_type_that_cannot_is_a_refusal_that_can_be_followed(small: Rails) -> None:
+    small.sql("ALTER TABLE students DROP admission_date, ADD admission_date boolean")
+    (found,) = (each for each in small.adoption().report().open)
+    assert "students.admission_date is boolean" in found.what
+    small.sql(found.advice.partition(": ")[2])
+    small.adoption().run()
+    assert small.one("SELECT count(old_admission_date) FROM students") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ALTER TABLE credit_transactions DROP amount", "credit_transactions has no column amount"),
+        ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "users has row-level security"),
+        ("CREATE SCHEMA rayces_before", "there is a schema rayces_before already"),
+        ("CREATE TABLE rayces_migrations (id int)", "migrated by rayces already"),
+    ],
+)
+def test_what_cannot_be_adopted_is_said_before_anything_is_changed(small: Rails, change: str, words: str) -> None:
+    small.sql(change)
+    with pytest.raises(MigrationError, match=words):
+        small.adoption().run()
+    assert small.sql("SELECT to_regclass('rayces_adoption')") == [(None,)]
+
+
+@pytest.mark.exhaustive  # the repository's schema lacks columns as well
+def test_without_the_booking_tables_too(made_by: Callable[[str], Rails]) -> None:
+    """A Rails application whose newest migration was its first: organizations and users only."""
+    first = SCHEMA.partition("-- Example 3")[0]
+    made = made_by(first + FEW.partition("INSERT INTO professionals")[0])
+    made.adoption(url=made.owner_url).run()
+    with Database.connect(made.url) as database:
+        assert {name: refused_writes(database, name) for name in ("norte", "sur")} == {"norte": {}, "sur": {}}
+    assert made.adoption(url=made.owner_url, choices={}).undo(yes=True).differences == ()
+
+
+def test_rows_that_do_not_fit_and_are_written_meanwhile_stop_it(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rayces_core.migrating.adopting.rails import RailsAdoption
+
+    made = RailsAdoption._make_ours
+
+    def write(adoption: Any) -> list[str]:
+        small.sql("UPDATE users SET email = ' ' WHERE id = 4")
+        return made(adoption)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RailsAdoption, "_make_ours", write)
+        with pytest.raises(MigrationError, match="written meanwhile"):
+            small.adoption(choices={"roles": "rails"}).run()
+    assert small.one("SELECT count(*) FROM public.users WHERE email = ' '") == 1
+    small.adoption(choices=CHOICES).run()
+
+
+def test_it_runs_on_postgresql_15(oldest_server_url: str, connect: Any) -> None:
+    name = "rails_on_15"
+    connect(oldest_server_url).cursor().execute(f"CREATE DATABASE {name}; ")
+    url = make_dsn(oldest_server_url, dbname=name)
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute(SCHEMA + FEW)
+    rails = Rails(url, "postgres", url, connect, connection)
+    rails.adoption().run()
+    with Database.connect(url) as database:
+        assert {each: refused_writes(database, each) for each in ("norte", "sur")} == {"norte": {}, "sur": {}}
+    assert rails.adoption(choices={}).undo(yes=True).differences == ()
+    connection.close()
+
+
+@pytest.mark.exhaustive  # every other test's tables are in one, public
+def test_tables_in_another_schema_are_adopted_there(made_by: Callable[[str], Rails], connect: Any) -> None:
+    made = made_by(
+        'CREATE SCHEMA "My App"; SET search_path TO "My App", public; ' + SCHEMA + FEW + "RESET search_path;"
+    )
+    url = make_dsn(made.url, options='-c search_path="My\\ App",public')
+    outcome = made.adoption(url=url).run()
+    assert outcome.search_path == 'rayces_rails,"My App",rayces_before'
+    with Database.connect(url) as database:
+        assert {name: refused_writes(database, name) for name in ("norte", "sur")} == {"norte": {}, "sur": {}}
+    cursor = session(made, path=outcome.search_path.replace(" ", "\\ ")).cursor()
+    cursor.execute("SELECT role, (SELECT count(*) FROM organizations) FROM users WHERE id = 1")
+    assert cursor.fetchall() == [(0, 2)]
+    assert made.adoption(url=url, choices={}).undo(yes=True).differences == ()
