@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from rayces_core.errors import (
 from rayces_core.fields import TextField
 from rayces_core.migrations import Parent
 from rayces_core.migrations.session import MigrationDatabase, connected, dedicated
-from rayces_core.migrations.steps import Migrator
+from rayces_core.migrations.steps import Migrator, backfill, backfill_sql
 from rayces_core.migrations.tenant_tables import quoted_table
 from tests.conftest import cloned
 from tests.factory import make_organization
@@ -310,3 +310,27 @@ def _statements(host: Database) -> list[str]:
     migrator = Migrator(own)
     migrator.tenant_table("t_one", "note text", parents={"room_id": "t_rooms"})
     return [step.text for step in migrator.steps]
+
+
+def test_a_backfill_reaches_the_rows_that_row_level_security_hides_from_the_owner(
+    server_url: str, template: str, fresh_roles: Callable[[], str]
+) -> None:
+    owner = fresh_roles()
+    with cloned(server_url, template) as url, Database.connect(url) as database:
+        with migrating(database) as migrator:
+            migrator.tenant_table("t_rooms", "name text NOT NULL, capacity integer NOT NULL", unique=["name"])
+            migrator.tenant_column("t_rooms", "floor", "integer")
+        with database.tenant(make_organization(database)):
+            Room.create(name="blue")
+        with connected(own := dedicated(url)):
+            own.app_role, own.admin_role = database.app_role, database.admin_role
+            own.command(f'CREATE ROLE "{owner}"; ALTER TABLE t_rooms OWNER TO "{owner}"')
+            own.command(f'GRANT rayces_admin TO "{owner}" WITH INHERIT FALSE, SET TRUE')
+            own.command(f'SET SESSION AUTHORIZATION "{owner}"')
+            assert own.one("SELECT count(*) FROM t_rooms") == 0
+            assert backfill(own, "t_rooms", "floor = 1", "floor IS NULL") == 1
+            assert own.one("SELECT current_user::text") == owner
+            own.command(backfill_sql("t_rooms", "floor = 2", "floor = 1", commit=False, admin_role="rayces_admin"))
+            assert own.one("SELECT current_user::text") == owner
+            own.command("RESET SESSION AUTHORIZATION")
+            assert own.one("SELECT max(floor) FROM t_rooms") == 2

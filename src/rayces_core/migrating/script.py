@@ -185,7 +185,7 @@ class Script:
             return _ended(self.database.server.cursor().mogrify(step.text, step.params).decode())
         function, arguments, options = step.call
         if function is backfill:
-            return _ended(backfill_sql(*arguments[1:], **options, commit=commit))
+            return _ended(backfill_sql(*arguments[1:], **options, commit=commit, admin_role=self.database.admin_role))
         return _CALL.format(name=step.text, migration=file.name, setting=CALLS_SETTING)
 
     def _begun(self, file: MigrationFile, state: str, *, known: bool, done: int) -> str:

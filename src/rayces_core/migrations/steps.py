@@ -13,7 +13,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.tenant_columns import column_statements
-from rayces_core.migrations.tenant_tables import NUMBERED, Columns, Parent, TenantTable, quoted_table
+from rayces_core.migrations.tenant_tables import NUMBERED, Columns, Parent, TenantTable, literal, quoted_table
 
 OUTSIDE_TRANSACTION = re.compile(r"\bCONCURRENTLY\b|^\s*VACUUM\b", re.IGNORECASE)
 LOWEST = -(2**63)
@@ -238,15 +238,24 @@ def _ends(database: MigrationDatabase, table: str, key: str) -> tuple[int, int]:
 
 
 def backfill_sql(
-    table: str, assignments: str, condition: str, *, key: str = "id", batch_rows: int = 2000, commit: bool
+    table: str,
+    assignments: str,
+    condition: str,
+    *,
+    key: str = "id",
+    batch_rows: int = 2000,
+    commit: bool,
+    admin_role: str,
 ) -> str:
     """The backfill as one DO block, for a script; with `commit` each batch is a transaction of its own."""
     return f"""DO $backfill$
 DECLARE
     reached bigint := {LOWEST + 1:d} - 1;
     next_one bigint;
+    hidden CONSTANT boolean := row_security_active({literal(table)});
 BEGIN
     LOOP
+        IF hidden THEN SET LOCAL ROLE {quote_identifier(admin_role)}; END IF;
         SELECT max(k) INTO next_one
           FROM (SELECT {key} AS k FROM {table} WHERE {key} > reached ORDER BY {key} LIMIT {batch_rows:d}) AS w;
         EXIT WHEN next_one IS NULL;
@@ -255,6 +264,7 @@ BEGIN
         {"COMMIT;" if commit else ""}
         reached := next_one;
     END LOOP;
+    IF hidden THEN RESET ROLE; END IF;
 END
 $backfill$"""
 
