@@ -99,7 +99,7 @@ def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal
             assert stay.delete_instance() == 1
             assert db.execute_sql(f"SELECT beds, open FROM {host}_rooms").fetchall() == [(2, True)]
     assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
-    assert migrated("migrate", "down", "--only", "app").code == 0
+    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
 
 
 def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Terminal, host: str) -> None:
@@ -131,7 +131,7 @@ def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Te
     module = sys.modules[host]
     with Database.connect(migrated.url) as db, db.privileged(reason="test"):
         assert [(room.floor, room.kind) for room in module.Room.select()] == [(0, "plain")]
-    assert migrated("migrate", "down", "--only", "app", "--count", "2").code == 0
+    assert migrated("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,9 @@ def check(
 ) -> int:
     """Compare the live schema with what its migrations make, and with the models.
 
-    With --models the tables of a host application's models are compared as well: what a model has and its table lacks,
-    and what its writes would fail on. `rayces migrate new NAME --from-models` writes what is missing into a migration.
+    The tables of a host's models are compared as well: of those that --models or pyproject.toml names. What a model has
+    and its table lacks is missing; what its writes would fail on is unexpected. `rayces migrate new NAME --from-models`
+    writes what is missing into a migration.
 
     Reads the live database only; the migrations are run on a scratch database that is dropped afterwards.
 
@@ -50,7 +51,7 @@ def check(
     """
     from rayces_core.migrating.checking import differences
 
-    hosts = [model for path in models for model in models_at(path)]
+    hosts = models_at(models)
     with settings.database() as database, scratch_server(scratch_url) as server:
         line = which.line(database)
         found = differences(line.chosen[-1], server, beside=line.beside, strict=strict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,20 +21,21 @@ def models_option(command: Command) -> Command:
     """Let a command take --models."""
     return click.option(
         "--models",
-        metavar="PACKAGE.MODULE",
+        metavar="MODULE",
         multiple=True,
-        help="A host's models: a module, or module:Model. Repeatable.",
+        help="Your models: a module, or module:Model; repeatable; default: those in pyproject.toml.",
     )(command)
 
 
-def models_at(path: str) -> list[Any]:
-    """The models that a word of the command line names; modules are looked for in the current folder as well."""
+def models_at(given: Sequence[str]) -> list[Any]:
+    """The host's models of the modules named, else of those that pyproject.toml names."""
+    from rayces_core.cli.host_models import configured
     from rayces_core.migrating.modelled import models_of
 
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does
-    return models_of(path)
+    folder, modules = (Path.cwd(), given) if given else configured()
+    if modules and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))  # as `python -m` does
+    return [model for module in modules for model in models_of(module)]
 
 
 directory_option = click.option(
@@ -64,9 +65,9 @@ def directory_of(given: str | None) -> str:
 @click.option(
     "--from-models",
     "models",
-    metavar="PACKAGE.MODULE",
+    metavar="MODULE",
     multiple=True,
-    help="Write what the tables lack of these models. Repeatable.",
+    help="Write what the tables lack of the models of a module, or of module:Model. Repeatable.",
 )
 @directory_option
 @database_options
@@ -95,8 +96,8 @@ def _lacking(settings: Settings, models: tuple[str, ...]) -> list[Lack]:
     from rayces_core.migrating.lacking import lacks
     from rayces_core.migrating.runner import Runner
 
-    hosts = [model for path in models for model in models_at(path)]
-    if not hosts:
+    if not models:
         return []
+    hosts = models_at(models)
     with settings.database() as database:
         return lacks(Runner(database.admin_url).database, hosts)
