@@ -20,6 +20,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from rayces_core.errors import IrreversibleMigrationError, MigrationFileError
+from rayces_core.migrating.replaced import Replacement, first_number, replacements
 
 NAME = re.compile(r"(\d{3,})_[a-z0-9_]+")
 
@@ -30,13 +31,17 @@ _OTHER_FILES = ("__init__.py", "conf.py")
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """One migration as it stands in its directory. `checksum` does not see a BOM and line endings."""
+    """One migration as it stands in its directory. `checksum` does not see a BOM and line endings.
+
+    `replacements` is what a squashed file stands for.
+    """
 
     number: int
     name: str
     filename: str
     source: bytes
     checksum: str
+    replacements: tuple[Replacement, ...] = ()
 
     def load(self) -> ModuleType:
         """Import the file; raises MigrationFileError when it is no migration."""
@@ -95,7 +100,8 @@ def _read(entry: Traversable) -> MigrationFile:
     source = entry.read_bytes()
     name = entry.name.removesuffix(".py")
     checksum = hashlib.sha256(_as_read(source)).hexdigest()
-    return MigrationFile(int(name.partition("_")[0]), name, str(entry), source, checksum)
+    found = replacements(name, checksum, source)
+    return MigrationFile(int(name.partition("_")[0]), name, str(entry), source, checksum, found)
 
 
 def _as_read(source: bytes) -> bytes:
@@ -105,12 +111,23 @@ def _as_read(source: bytes) -> bytes:
 
 
 def _refuse_disorder(files: list[MigrationFile]) -> None:
-    for expected, file in enumerate(files, start=1):
-        if file.number < expected:
-            twin = files[expected - 2].name
-            raise MigrationFileError(f"{twin} and {file.name} have the same number; renumber the newer one")
-        if file.number > expected:
+    _refuse_replaced(files)
+    earlier, expected = "", 1
+    for file in files:
+        first = first_number(file.number, file.replacements)
+        if first < expected:
+            raise MigrationFileError(f"{earlier} and {file.name} have the same number; renumber the newer one")
+        if first > expected:
             raise MigrationFileError(f"migration {expected:03} is missing before {file.name}; numbers have no gaps")
+        earlier, expected = file.name, file.number + 1
+
+
+def _refuse_replaced(files: list[MigrationFile]) -> None:
+    for squashed in files:
+        covered = range(first_number(squashed.number, squashed.replacements), squashed.number)
+        for file in files:
+            if file is not squashed and file.number in covered:
+                raise MigrationFileError(f"{file.name} is within {squashed.name}, which replaces it; remove the former")
 
 
 class _SourceLoader(importlib.abc.SourceLoader):

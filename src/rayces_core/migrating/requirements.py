@@ -118,7 +118,8 @@ def applied_number(database: MigrationDatabase, history: str) -> int:
 
 def history_elsewhere(database: MigrationDatabase, files: Sequence[MigrationFile], known: Iterable[str]) -> str | None:
     """Name of another table, not one of `known`, that has the history of these files; None where there is none."""
-    checksums = [file.checksum for file in files]
+    before = [checksum for file in files for each in file.replacements for _, checksum in each.replaced]
+    checksums = [*before, *(file.checksum for file in files)]
     for (table,) in database.execute_sql(_HISTORIES.replace("%", "%%")).fetchall():
         if table in known:
             continue

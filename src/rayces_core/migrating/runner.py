@@ -31,6 +31,7 @@ from rayces_core.migrating.places import SUFFIX
 from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
+from rayces_core.migrating.squashing import known_number, newest_number, seen, take_over
 from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, statuses
 from rayces_core.migrating.undoing import Undoing, looked_at
 from rayces_core.migrations.session import (
@@ -170,9 +171,9 @@ class Runner(BaseRouter):
 
     def status(self) -> list[MigrationStatus]:
         """Every migration with its state, by number; those whose file is missing come last."""
+        files = read_directory(self.directory)
         with connected(self.database):
-            rows = self.history.rows()
-        return statuses(read_directory(self.directory), rows)
+            return statuses(files, seen(files, self.history.rows()))
 
     @property
     def name(self) -> str:
@@ -196,8 +197,9 @@ class Runner(BaseRouter):
 
     def refuse_changes(self) -> None:
         """Raise MigrationFileError if a file of an applied migration was edited or is gone, or numbers have gaps."""
+        files = read_directory(self.directory)
         with connected(self.database):
-            refuse_disagreement(read_directory(self.directory), self.history.rows())
+            refuse_disagreement(files, seen(files, self.history.rows()))
 
     def refuse_unsafe(self) -> None:
         """Raise MigrationError if the SQL of a migration or of its way back is none that the runner can let pass."""
@@ -225,8 +227,9 @@ class Runner(BaseRouter):
     @property
     def done(self) -> list[str]:
         """Names of the applied migrations, in the order in which they were applied."""
+        files = read_directory(self.directory)
         with connected(self.database):
-            return [name for name, row in self.history.rows().items() if row.state == APPLIED]
+            return [name for name, row in seen(files, self.history.rows()).items() if row.state == APPLIED]
 
     @property
     def diff(self) -> list[str]:
@@ -239,7 +242,7 @@ class Runner(BaseRouter):
         if not fake:
             return self.up(name)
         with self._held() as (files, rows):
-            last = self._number(files, name, default=len(files))
+            last = self._number(files, name, default=newest_number(files))
             return [self._fake(file) for file in files if file.number <= last and file.name not in rows]
 
     def rollback(self, *, yes: bool = False) -> list[str]:
@@ -303,6 +306,7 @@ class Runner(BaseRouter):
             rows = self._agreed(files)
             if not self._is_adoption:
                 refuse_other_owner(self.database, self.history.table, *(["organizations"] if self._is_guarded else []))
+            take_over(self.history, rows)
             with self._execution.lookout.on_duty():
                 yield files, rows
 
@@ -320,7 +324,7 @@ class Runner(BaseRouter):
                 self.database.command("RESET default_transaction_read_only")
 
     def _agreed(self, files: list[MigrationFile]) -> dict[str, HistoryRow]:
-        rows = self.history.rows()
+        rows = seen(files, self.history.rows())
         refuse_disagreement(files, rows)
         if self._is_guarded:
             refuse_half_adopted(self.database)
@@ -350,10 +354,10 @@ class Runner(BaseRouter):
         """What has to be undone first, because undoing it was stopped half way, and what has to be applied."""
         if self._is_guarded:
             refuse_untouched(self.database, rows)
-        last = self._number(files, to, default=len(files))
+        last = self._number(files, to, default=newest_number(files))
         reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
         pending = [file for file in files if file.number <= last and not is_applied(rows, file)]
-        refuse_unmet(self.database, pending, {self.name: len(files), **self.planned})
+        refuse_unmet(self.database, pending, {self.name: last, **self.planned})
         return reverting, pending
 
     def _downwards(
@@ -383,12 +387,8 @@ class Runner(BaseRouter):
     def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
         if target is None:
             return default
-        if str(target).isdigit():
-            number = int(target)
-            if number > len(files):
-                raise MigrationError(f"there is no migration {number}; the newest is {len(files)}")
-            return number
-        return self._file(files, str(target)).number
+        number = str(target)
+        return known_number(files, int(number)) if number.isdigit() else self._file(files, number).number
 
     @staticmethod
     def _file(files: list[MigrationFile], name: str) -> MigrationFile:

@@ -17,6 +17,7 @@ from rayces_core.migrating.execution import HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED,
 from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History, HistoryRow
 from rayces_core.migrating.roles import missing_statements
+from rayces_core.migrating.squashing import TakenOver, originals
 from rayces_core.migrating.unsafe import refuse_unsafe
 from rayces_core.migrations.session import MigrationDatabase, lock_key, quote_identifier
 from rayces_core.migrations.settings import pinning
@@ -88,15 +89,16 @@ class Script:
 
     def text(self, undone: list[MigrationFile], applied: list[MigrationFile]) -> str:
         """The script that undoes the first, then applies the others; MigrationFileError when one does not load."""
-        if not undone and not applied:
+        if not undone and not applied and not any(isinstance(row, TakenOver) for row in self.rows.values()):
             return "-- nothing to do\n"
         lines = [*self._head(), *(self._preparation() if applied else []), f"SET ROLE {quote_identifier(self._login)};"]
+        lines += self._taking_over()
         lines += [_ended(statement) for statement in (self.history.missing_statements() if applied else ())]
         for file in undone:
             lines += self._migration(file, back=True)
         for file in applied:
             lines += self._migration(file, back=False)
-        if len(undone) == len(self.rows) and not applied:
+        if undone and len(undone) == len(self.rows) and not applied:
             lines.append(f"DROP TABLE {self._table};")
         lines += ["RESET ROLE;", f"SELECT pg_advisory_unlock({self._key()});"]
         return "\n".join(lines) + "\n"
@@ -115,9 +117,21 @@ class Script:
     def _changed(self) -> str:
         if not self.history.exists:
             return f"to_regclass({_literal(self._table)}) IS NOT NULL"
-        known = ", ".join(_literal(f"{name} {row.state} {row.steps_done}") for name, row in self.rows.items())
+        rows = [each for row in self.rows.values() for each in originals(row)]
+        known = ", ".join(_literal(f"{row.name} {row.state} {row.steps_done}") for row in rows)
         found = f"SELECT array_agg(name || ' ' || state || ' ' || steps_done ORDER BY id) FROM {self._table}"
         return f"({found}) IS DISTINCT FROM {f'ARRAY[{known}]' if known else 'NULL'}"
+
+    def _taking_over(self) -> Iterator[str]:
+        for row in self.rows.values():
+            if isinstance(row, TakenOver):
+                gone = ", ".join(_literal(each.name) for each in row.originals[:-1]) or "NULL"
+                yield (
+                    f"-- {row.name} takes the place of the files that it replaces\nBEGIN;\n"
+                    f"DELETE FROM {self._table} WHERE name IN ({gone});\n"
+                    f"UPDATE {self._table} SET name = {_literal(row.name)}, checksum = {_literal(row.checksum)}, "
+                    f"duration_ms = {row.duration_ms:d} WHERE name = {_literal(row.originals[-1].name)};\nCOMMIT;"
+                )
 
     def _key(self) -> int:
         return lock_key(self.database.schema, self.history.table)

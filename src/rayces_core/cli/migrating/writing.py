@@ -92,6 +92,33 @@ def new(settings: Settings, name: str, models: tuple[str, ...], directory: str |
         console().print(printable(path.read_text("utf-8")), highlight=False, soft_wrap=True)
 
 
+@click.command(
+    epilog="\b\nExamples:\n  rayces migrate squash 001 025\n"
+    "  rayces migrate squash 001 025 --directory myapp/migrations --name first_tables"
+)
+@click.argument("first")
+@click.argument("last")
+@directory_option
+@click.option("--name", metavar="NAME", help="Of the new file; default: squashed_001_to_025.")
+def squash(first: str, last: str, directory: str | None, name: str | None) -> None:
+    """Make one file of a host application's migrations FIRST to LAST, and remove those.
+
+    Databases that have all of them take the new file over at the next `rayces migrate up`, which runs nothing; new
+    databases run it; one that has only some is refused. No database is looked at here.
+    """
+    from rayces_core.migrating.squashed_files import squash as squashed
+
+    done = squashed(directory_of(directory), first, last, name)
+    click.echo(f"written {done.path}")
+    for each in done.replaced:
+        click.echo(f"removed {each}, which it replaces; version control has it")
+    if done.by_itself:
+        click.echo(
+            f"It says ATOMIC = False, as {', '.join(done.by_itself)} did: what the others run, and the way back of "
+            "each, now has to work from a half-done state too; read it."
+        )
+
+
 def _lacking(settings: Settings, models: tuple[str, ...]) -> list[Lack]:
     from rayces_core.migrating.lacking import lacks
     from rayces_core.migrating.runner import Runner
