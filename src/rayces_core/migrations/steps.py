@@ -223,7 +223,10 @@ def _as_admin(database: MigrationDatabase, table: str) -> Rows:
             yield
             database.server.cursor().execute("RESET ROLE")
 
-    return held if database.one("SELECT row_security_active(%s)", table) else nullcontext
+    # By the connection itself, as above.
+    cursor = database.server.cursor()
+    cursor.execute("SELECT row_security_active(%s)", (table,))
+    return held if cursor.fetchone()[0] else nullcontext
 
 
 def _next(database: MigrationDatabase, rows: Rows, window: str, last: int, batch_rows: int) -> int | None:
