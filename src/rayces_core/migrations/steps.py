@@ -224,7 +224,7 @@ def _as_admin(database: MigrationDatabase, table: str) -> Rows:
             database.server.cursor().execute("RESET ROLE")
 
     # By the connection itself, as above.
-    cursor = database.server.cursor()
+    cursor: Any = database.server.cursor()
     cursor.execute("SELECT row_security_active(%s)", (table,))
     return held if cursor.fetchone()[0] else nullcontext
 
