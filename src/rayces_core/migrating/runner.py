@@ -32,7 +32,13 @@ from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
 from rayces_core.migrating.squashing import known_number, newest_number, seen, take_over
-from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, statuses
+from rayces_core.migrating.status import (
+    MigrationStatus,
+    is_applied,
+    refuse_disagreement,
+    refuse_out_of_turn,
+    statuses,
+)
 from rayces_core.migrating.undoing import Undoing, looked_at
 from rayces_core.migrations.session import (
     MigrationDatabase,
@@ -269,7 +275,7 @@ class Runner(BaseRouter):
         """
         with self._held() as (files, rows):
             file = self._file(files, name)
-            self._refuse_out_of_turn(files, rows, file, downgrade=downgrade)
+            refuse_out_of_turn(files, rows, file, downgrade=downgrade)
             if downgrade:
                 refuse_irreversible(file)
             if fake:
@@ -396,15 +402,3 @@ class Runner(BaseRouter):
             if file.name == name:
                 return file
         raise MigrationError(f"there is no migration {name!r}")
-
-    @staticmethod
-    def _refuse_out_of_turn(
-        files: list[MigrationFile], rows: dict[str, HistoryRow], file: MigrationFile, *, downgrade: bool
-    ) -> None:
-        if downgrade:
-            recorded = [each for each in files if each.name in rows]
-            expected = recorded[-1] if recorded else None
-        else:
-            expected = next((each for each in files if not is_applied(rows, each)), None)
-        if expected != file:
-            raise MigrationError(f"{file.name} is not next; {expected.name if expected else 'nothing'} is")

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
-from rayces_core.errors import MigrationFileError
+from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.history import APPLIED, HistoryRow
 
@@ -61,6 +61,19 @@ def refuse_disagreement(files: list[MigrationFile], rows: dict[str, HistoryRow])
             raise MigrationFileError(
                 f"{earlier.name} is not applied although {later.name} is; numbers are out of order"
             )
+
+
+def refuse_out_of_turn(
+    files: list[MigrationFile], rows: dict[str, HistoryRow], file: MigrationFile, *, downgrade: bool
+) -> None:
+    """Raise MigrationError unless the file is the next one to be applied, or the newest one that is."""
+    if downgrade:
+        recorded = [each for each in files if each.name in rows]
+        expected = recorded[-1] if recorded else None
+    else:
+        expected = next((each for each in files if not is_applied(rows, each)), None)
+    if expected != file:
+        raise MigrationError(f"{file.name} is not next; {expected.name if expected else 'nothing'} is")
 
 
 def _state(file: MigrationFile, row: HistoryRow | None) -> State:
