@@ -32,13 +32,7 @@ from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
 from rayces_core.migrating.squashing import known_number, newest_number, seen, take_over
-from rayces_core.migrating.status import (
-    MigrationStatus,
-    is_applied,
-    refuse_disagreement,
-    refuse_out_of_turn,
-    statuses,
-)
+from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, refuse_out_of_turn, statuses
 from rayces_core.migrating.undoing import Undoing, looked_at
 from rayces_core.migrations.session import (
     MigrationDatabase,
