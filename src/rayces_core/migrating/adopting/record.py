@@ -204,8 +204,9 @@ def begin(database: MigrationDatabase, record: Record) -> None:
         database.command(_RECORD_TABLE)
         database.command(_SET_ASIDE_TABLE)
         database.command(taking_back([RECORD, SET_ASIDE], record.old_roles))
-        # Whoever runs migrations has to see that one stands half way.
+        # Whoever runs migrations has to see that one stands half way; more than that nobody else sees.
         database.command(f"GRANT SELECT (stage) ON {RECORD} TO PUBLIC")
+        database.command(f"COMMENT ON TABLE {RECORD} IS 'rayces: shared'")
         database.execute_sql(
             f"INSERT INTO {RECORD} (id, {_FACTS}, choices, before) VALUES (1, %s, %s, %s, %s, %s, %s, %s, %s)",
             (

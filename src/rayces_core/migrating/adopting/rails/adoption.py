@@ -197,7 +197,6 @@ class RailsAdoption:
             ours = (self.database.app_role, self.database.admin_role)
             memory.begin(self.database, Record(ADOPTING, "", "", self._roles(), *ours, self.choices, Before()))
             self.database.command(f"ALTER TABLE {RECORD} ADD COLUMN rails jsonb")
-            self.database.command(f"COMMENT ON TABLE {RECORD} IS 'rayces: shared'")  # its stage is for everybody
             self._note({"catalogue": was})
 
     def _look_again(self) -> None:
