@@ -6,7 +6,8 @@ Rule it guards: what a model does not say is not guessed; what Python works out 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ STAMPS = ("created_at", "updated_at")
 # A model's word for a type → what it is in a table; Peewee's serial types are numbered by the database.
 _NUMBERS = {"BIGINT", "BIGSERIAL", "SERIAL", "INTEGER"}
 _STAMP = "timestamptz"
+_CHECK = re.compile(r"\s*(CONSTRAINT\s+\S+\s+)?CHECK\b", re.IGNORECASE)
 _SPEAKER = peewee.PostgresqlDatabase(None)
 
 
@@ -41,7 +43,11 @@ class ModelledColumn:
 
 @dataclass(frozen=True)
 class ModelledTable:
-    """The table of one model: its own columns, and column → the table it refers to."""
+    """The table of one model: its own columns, and column → the table it refers to.
+
+    `checks` are constraints as SQL, `searched` columns whose index is of another method than btree, and `unsaid` what
+    a model says in a way that is not read here.
+    """
 
     model: str
     name: str
@@ -51,6 +57,9 @@ class ModelledTable:
     unique: list[tuple[str, ...]] = field(default_factory=list)
     indexes: list[tuple[str, ...]] = field(default_factory=list)
     has_stamps: bool = False
+    checks: list[str] = field(default_factory=list)
+    searched: list[tuple[str, str]] = field(default_factory=list)
+    unsaid: list[str] = field(default_factory=list)
 
 
 def models_of(path: str) -> list[Any]:
@@ -74,7 +83,14 @@ def models_of(path: str) -> list[Any]:
     if not chosen:
         what = f"no model {wanted}" if wanted else "no TenantModel with a table"
         raise ConfigurationError(f"{module_name} has {what}; it has {', '.join(_names(found)) or 'none'}")
-    return _in_order(chosen)
+    return in_order([*chosen, *_links(chosen)])
+
+
+def _links(models: Sequence[Any]) -> list[Any]:
+    """The tables of many-to-many fields, which no module has a name for; not those of models that a host wrote."""
+    fields = [each for model in models for each in model._meta.manytomany.values()]
+    through = dict.fromkeys(each.get_through_model() for each in fields)
+    return [model for model in through if model not in models and TENANT in model._meta.columns]
 
 
 def _names(models: Sequence[Any]) -> list[str]:
@@ -93,10 +109,10 @@ def _is_own(found: object, module: str) -> bool:
     )
 
 
-def _in_order(models: Sequence[Any]) -> list[Any]:
-    """Parents before those that refer to them."""
-    chosen = set(models)
-    return [model for model in _sorted(list(models)) if model in chosen]
+def in_order(models: Iterable[Any]) -> list[Any]:
+    """Each once, parents before those that refer to them."""
+    chosen = dict.fromkeys(models)
+    return [model for model in _sorted(list(chosen)) if model in chosen]
 
 
 def _sorted(models: list[Any]) -> list[Any]:
@@ -121,7 +137,34 @@ def table_of(model: Any) -> ModelledTable:
         parents,
         *_keys(model, parents),
         has_stamps=has_stamps,
+        checks=_checks(model),
+        searched=[
+            (each.column_name, str(each.index_type).lower()) for each in meta.sorted_fields if _is_searched(each)
+        ],
+        unsaid=[repr(each) for each in meta.indexes if not _is_pair(each)],
     )
+
+
+def _checks(model: Any) -> list[str]:
+    """Constraints of the fields and of Meta, as they stand in CREATE TABLE; a DEFAULT of a field is none."""
+    said = [each for one in model._meta.sorted_fields for each in one.constraints or ()]
+    texts = [_sql_of(each) for each in (*said, *(model._meta.constraints or ()))]
+    return [text for text in texts if _CHECK.match(text)]
+
+
+def _sql_of(constraint: Any) -> str:
+    context: Any = _SPEAKER.get_sql_context()
+    sql, values = context.sql(constraint).query()
+    return str(sql) if not values else str(sql) % tuple(literal_of(value) for value in values)
+
+
+def _is_searched(each: Any) -> bool:
+    """Whether its index is of a method that finds parts of a value, as those of arrays and documents."""
+    return bool(each.index) and (getattr(each, "index_type", None) or "BTREE").upper() != "BTREE"
+
+
+def _is_pair(given: object) -> bool:
+    return isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], (tuple, list))
 
 
 def _references(model: Any) -> Iterator[Any]:
@@ -145,10 +188,11 @@ def _keys(model: Any, parents: dict[str, Parent]) -> tuple[list[tuple[str, ...]]
     indexes: list[tuple[str, ...]] = [
         (each.column_name,)
         for each in model._meta.sorted_fields
-        if each.index and not each.unique and not each.primary_key and each.column_name not in (TENANT, *parents)
+        if each.index and not (each.unique or each.primary_key or _is_searched(each))
+        if each.column_name not in (TENANT, *parents)
     ]
     for given in model._meta.indexes:
-        if isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], (tuple, list)):
+        if _is_pair(given):
             columns = tuple(_column_of(model, name) for name in given[0])
             within = tuple(name for name in columns if name != TENANT)
             if within:

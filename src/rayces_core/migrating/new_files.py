@@ -69,14 +69,21 @@ def text_of(name: str, requires: int, found: Sequence[Lack] = ()) -> str:
     Args:
         requires: number of the newest migration of this library that it may stand on.
     """
-    lines = [*_asked(found), *(_lines(lack) for lack in found)]
+    later = _named_too_early(found)
+    lines = [
+        *_asked(found),
+        *_decided(found),
+        *_schemas(found),
+        *(_lines(lack, later) for lack in found),
+        *_circles(later),
+    ]
     up = "\n".join(line for above, _ in lines for line in above)
     down = "\n".join(line for _, below in reversed(lines) for line in below)
     return _TEXT.format(
         sentence=f"{name.replace('_', ' ').capitalize()}.",
         names=", ".join(name for name, sign in _IMPORTED.items() if sign in up),
         requires=requires,
-        by_itself=_BY_ITSELF if any(_is_reference(lack) for lack in found) else "",
+        by_itself=_BY_ITSELF if later or any(_is_reference(lack) or lack.is_beside for lack in found) else "",
         up=up or _EMPTY,
         down=down or _EMPTY,
     )
@@ -92,6 +99,51 @@ def _asked(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
         )
 
 
+def _decided(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
+    """What changes a column that is there is somebody's decision, without which nothing is applied."""
+    if any(lack.column is None and not lack.is_whole_table and not lack.remedy for lack in found):
+        what = "write below what is not written for you, or change the models; then drop this line"
+        yield [f"    raise MigrationError({_quoted(what)})"], []
+
+
+def _schemas(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
+    """The schemas of new tables; they stay on the way back, where something else may be in them."""
+    names = [lack.table.name.partition(".")[0] for lack in found if lack.is_whole_table and "." in lack.table.name]
+    for name in dict.fromkeys(names):
+        yield [f"    migrator.sql({_quoted(f'CREATE SCHEMA IF NOT EXISTS {_identifier(name)}')})"], []
+
+
+def _named_too_early(found: Sequence[Lack]) -> list[tuple[ModelledTable, str]]:
+    """References of new tables to new tables that come after them, as in a circle: they are made at the end."""
+    tables = [lack.table for lack in found if lack.is_whole_table]
+    after = {table.name: {each.name for each in tables[place + 1 :]} for place, table in enumerate(tables)}
+    return [
+        (table, column)
+        for table in tables
+        for column, parent in table.parents.items()
+        if parent.table in after[table.name]
+    ]
+
+
+def _circles(later: Sequence[tuple[ModelledTable, str]]) -> Iterator[tuple[list[str], list[str]]]:
+    for table, name in later:
+        parent = table.parents[name]
+        made = f"migrator.tenant_column({_quoted(table.name)}, {_quoted(name)}, parent={_parent(_as_nullable(parent))})"
+        up = [f"    {made}"]
+        if not parent.nullable:  # the table is new, so no row has to be filled in
+            up.append(f"    {_not_null(table, name)}")
+        yield up, [f"    migrator.drop_tenant_column({_quoted(table.name)}, {_quoted(name)})"]
+
+
+def _not_null(table: ModelledTable, name: str) -> str:
+    altered = f"ALTER TABLE {_table_name(table)} ALTER COLUMN {_identifier(name)} SET NOT NULL"
+    return f"migrator.sql({_quoted(altered)})"
+
+
+def _table_name(table: ModelledTable) -> str:
+    return ".".join(map(_identifier, table.name.split(".")))
+
+
 def _has_to_be_filled_in(lack: Lack) -> bool:
     if lack.column in lack.table.parents:
         return not lack.table.parents[lack.column].nullable
@@ -103,27 +155,32 @@ def _is_reference(lack: Lack) -> bool:
     return lack.column in lack.table.parents
 
 
-def _lines(lack: Lack) -> tuple[list[str], list[str]]:
+def _lines(lack: Lack, later: Sequence[tuple[ModelledTable, str]]) -> tuple[list[str], list[str]]:
     if lack.is_whole_table:
-        return list(_table(lack.table)), [f"    migrator.drop_tenant_table({_quoted(lack.table.name)})"]
+        late = [name for table, name in later if table is lack.table]
+        return list(_table(lack.table, late)), [f"    migrator.drop_tenant_table({_quoted(lack.table.name)})"]
     if lack.column is not None:
         up = list(_column(lack.table, lack.column))
         return up, [f"    migrator.drop_tenant_column({_quoted(lack.table.name)}, {_quoted(lack.column)})"]
+    if lack.remedy:
+        return [f"    migrator.sql({_quoted(sql)})" for sql in lack.remedy], [
+            f"    migrator.sql({_quoted(sql)})" for sql in lack.way_back
+        ]
     return [f"    # not written for you: {lack.line}"], []
 
 
-def _table(table: ModelledTable) -> Iterator[str]:
+def _table(table: ModelledTable, late: Sequence[str]) -> Iterator[str]:
+    own = [f"{_identifier(column.name)} {column.definition}" for column in table.columns] + table.checks
+    parents = {name: parent for name, parent in table.parents.items() if name not in late}
     yield "    migrator.tenant_table("
     yield f"        {_quoted(table.name)},"
-    if table.columns:
+    if own:
         yield '        """'
-        for place, column in enumerate(table.columns):
-            comma = "," if place < len(table.columns) - 1 else ""
-            yield f"            {_in_text(f'{_identifier(column.name)} {column.definition}')}{comma}"
+        yield ",\n".join(f"            {_in_text(line)}" for line in own)
         yield '        """,'
-    if table.parents:
+    if parents:
         yield "        parents={"
-        yield from (f"            {_quoted(name)}: {_parent(parent)}," for name, parent in table.parents.items())
+        yield from (f"            {_quoted(name)}: {_parent(parent)}," for name, parent in parents.items())
         yield "        },"
     for word, lists in (("unique", table.unique), ("indexes", table.indexes)):
         if lists:
@@ -135,6 +192,10 @@ def _table(table: ModelledTable) -> Iterator[str]:
     if not table.has_stamps:
         yield "        timestamps=False,"
     yield "    )"
+    for column, method in table.searched:
+        made = f"CREATE INDEX ON {_table_name(table)} USING {method} ({_identifier(column)})"
+        yield f"    migrator.sql({_quoted(made)})"
+    yield from (f"    # not written for you: index {each}" for each in table.unsaid)
 
 
 def _column(table: ModelledTable, name: str) -> Iterator[str]:
@@ -162,8 +223,8 @@ def _as_nullable(parent: Parent) -> Parent:
 def _filled_in(table: ModelledTable, name: str) -> Iterator[str]:
     column = _identifier(name)
     filling = f"{_quoted(f'{column} = ...')}, {_quoted(f'{column} IS NULL')}"
-    yield f"    migrator.run(backfill, database, {_quoted(table.name)}, {filling})"
-    yield f"    migrator.sql({_quoted(f'ALTER TABLE {table.name} ALTER COLUMN {column} SET NOT NULL')})"
+    yield f"    migrator.run(backfill, database, {_quoted(_table_name(table))}, {filling})"
+    yield f"    {_not_null(table, name)}"
 
 
 def _parent(parent: Parent) -> str:
@@ -192,4 +253,6 @@ def _in_text(sql: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    if '"' in text and not {"'", "\\"} & set(text):
+        return f"'{text}'"
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
