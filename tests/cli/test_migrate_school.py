@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -139,12 +140,26 @@ def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
 ) -> None:
     made(migrated, school)
     edited(school, "name = peewee.CharField(max_length=40)", "name = peewee.CharField(max_length=60, unique=True)")
-    edited(school, "cost = peewee.DecimalField(8, 2)", "cost = peewee.DecimalField(8, 2, null=True, unique=True)")
+    edited(
+        school,
+        "cost = peewee.DecimalField(8, 2)",
+        "cost = peewee.DecimalField(8, 2, null=True, unique=True)\n"
+        "    hours = peewee.IntegerField(default=1, constraints=[peewee.Check('hours > 0')])\n"
+        "    day = peewee.DateField(constraints=[peewee.SQL('DEFAULT current_date')])",
+    )
     made(migrated, school)
     assert migrated("migrate", "check", "--models", school).code == 0
     assert "0 errors" in migrated("doctor").out
     module = sys.modules[school]
     with Database.connect(migrated.url) as db:
+        with db.tenant(make_organization(db)):
+            viola = module.Instrument.create(name="viola")
+            with pytest.raises(CheckFailedError):
+                module.Repair.create(instrument=viola, hours=0, day="2026-01-01")
+            said = "INSERT INTO {}.repairs (organization_id, id, instrument_id, created_at, updated_at, cost)"
+            insert = f"{said.format(school)} VALUES (%s, %s, %s, now(), now(), 1) RETURNING hours, day = current_date"
+            found = db.execute_sql(insert, (viola.organization_id, str(uuid4()), viola.id)).fetchone()
+            assert found == (1, True)
         for _ in range(2):  # unique within the organization only
             with db.tenant(make_organization(db)):
                 module.Instrument.create(name="v" * 60)

@@ -21,7 +21,7 @@ STAMPS = ("created_at", "updated_at")
 # A model's word for a type → what it is in a table; Peewee's serial types are numbered by the database.
 _NUMBERS = {"BIGINT", "BIGSERIAL", "SERIAL", "INTEGER"}
 _STAMP = "timestamptz"
-_CHECK = re.compile(r"\s*(CONSTRAINT\s+\S+\s+)?CHECK\b", re.IGNORECASE)
+_VALUE = re.compile(r"\s*(DEFAULT|GENERATED)\b", re.IGNORECASE)
 _SPEAKER = peewee.PostgresqlDatabase(None)
 
 
@@ -33,12 +33,31 @@ class ModelledColumn:
     type: str
     nullable: bool
     default: object = None
+    constraints: tuple[str, ...] = ()
 
     @property
     def definition(self) -> str:
         """What stands behind the column's name in CREATE TABLE."""
-        default = "" if self.default is None else f" DEFAULT {literal_of(self.default)}"
-        return f"{self.type}{'' if self.nullable else ' NOT NULL'}{default}"
+        return self._defined("" if self.nullable else " NOT NULL")
+
+    @property
+    def nullable_definition(self) -> str:
+        """The same for a column whose rows are filled in later."""
+        return self._defined("")
+
+    @property
+    def fills_in(self) -> bool:
+        """Whether rows that are there have a value at once."""
+        return self.default is not None or self._has_value_of_its_own
+
+    @property
+    def _has_value_of_its_own(self) -> bool:
+        return any(_VALUE.match(each) for each in self.constraints)
+
+    def _defined(self, not_null: str) -> str:
+        default = self.default is not None and not self._has_value_of_its_own
+        said = [f"DEFAULT {literal_of(self.default)}"] if default else []
+        return " ".join([f"{self.type}{not_null}", *said, *self.constraints])
 
 
 @dataclass(frozen=True)
@@ -146,10 +165,9 @@ def table_of(model: Any) -> ModelledTable:
 
 
 def _checks(model: Any) -> list[str]:
-    """Constraints of the fields and of Meta, as they stand in CREATE TABLE; a DEFAULT of a field is none."""
-    said = [each for one in model._meta.sorted_fields for each in one.constraints or ()]
-    texts = [_sql_of(each) for each in (*said, *(model._meta.constraints or ()))]
-    return [text for text in texts if _CHECK.match(text)]
+    """Constraints of Meta and of references, as they stand in CREATE TABLE; those of a plain field stand behind it."""
+    said = [each for one in _references(model) for each in one.constraints or ()]
+    return [_sql_of(each) for each in (*said, *(model._meta.constraints or ()))]
 
 
 def _sql_of(constraint: Any) -> str:
@@ -209,7 +227,10 @@ def _column(each: Any) -> ModelledColumn:
     default = None if callable(each.default) else each.default
     if default is not None:
         default = each.db_value(default)
-    return ModelledColumn(each.column_name, type_of(each), each.null, default)
+    said = [_sql_of(one) for one in each.constraints or ()]
+    if each.collation:
+        said.insert(0, f'COLLATE "{each.collation}"')
+    return ModelledColumn(each.column_name, type_of(each), each.null, default, tuple(said))
 
 
 def type_of(each: Any) -> str:

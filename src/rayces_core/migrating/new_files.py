@@ -148,7 +148,7 @@ def _has_to_be_filled_in(lack: Lack) -> bool:
     if lack.column in lack.table.parents:
         return not lack.table.parents[lack.column].nullable
     column = next((each for each in lack.table.columns if each.name == lack.column), None)
-    return column is not None and not column.nullable and column.default is None
+    return column is not None and not column.nullable and not column.fills_in
 
 
 def _is_reference(lack: Lack) -> bool:
@@ -209,10 +209,10 @@ def _column(table: ModelledTable, name: str) -> Iterator[str]:
     if column is None:
         yield f"    migrator.tenant_column({where}, {_quoted(_STAMP)}, editable={name == 'updated_at'})"
         return
-    if column.nullable or column.default is not None:
+    if column.nullable or column.fills_in:
         yield f"    migrator.tenant_column({where}, {_quoted(column.definition)})"
         return
-    yield f"    migrator.tenant_column({where}, {_quoted(column.type)})"
+    yield f"    migrator.tenant_column({where}, {_quoted(column.nullable_definition)})"
     yield from _filled_in(table, name)
 
 
