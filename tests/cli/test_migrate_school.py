@@ -180,3 +180,15 @@ def test_what_is_not_written_refuses_to_be_applied_in_one_sentence(migrated: Ter
     assert "write below what is not written for you" in refused.err
     Path("app/migrations/002_more.py").unlink()
     assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
+
+
+def test_an_index_that_is_no_list_of_columns_is_shown_as_sql_and_stops_the_file(
+    migrated: Terminal, school: str
+) -> None:
+    path = Path(school, "instruments.py")
+    path.write_text(path.read_text() + "\nInstrument.add_index(Instrument.name, where=Instrument.place > 3)\n")
+    assert migrated("migrate", "new", "add", "--from-models", school).code == 0
+    assert "# not written for you: CREATE INDEX" in Path("app/migrations/001_add.py").read_text()
+    refused = migrated("migrate", "up")
+    assert refused.code == 3
+    assert "write below what is not written for you" in refused.err

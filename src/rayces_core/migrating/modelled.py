@@ -160,7 +160,7 @@ def table_of(model: Any) -> ModelledTable:
         searched=[
             (each.column_name, str(each.index_type).lower()) for each in meta.sorted_fields if _is_searched(each)
         ],
-        unsaid=[repr(each) for each in meta.indexes if not _is_pair(each)],
+        unsaid=[" ".join(_sql_of(each).split()) for each in meta.indexes if not _is_pair(each)],
     )
 
 

@@ -101,9 +101,15 @@ def _asked(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
 
 def _decided(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
     """What changes a column that is there is somebody's decision, without which nothing is applied."""
-    if any(lack.column is None and not lack.is_whole_table and not lack.remedy for lack in found):
+    if any(map(_is_open, found)):
         what = "write below what is not written for you, or change the models; then drop this line"
         yield [f"    raise MigrationError({_quoted(what)})"], []
+
+
+def _is_open(lack: Lack) -> bool:
+    if lack.is_whole_table:
+        return bool(lack.table.unsaid)
+    return lack.column is None and not lack.remedy
 
 
 def _schemas(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
@@ -195,7 +201,7 @@ def _table(table: ModelledTable, late: Sequence[str]) -> Iterator[str]:
     for column, method in table.searched:
         made = f"CREATE INDEX ON {_table_name(table)} USING {method} ({_identifier(column)})"
         yield f"    migrator.sql({_quoted(made)})"
-    yield from (f"    # not written for you: index {each}" for each in table.unsaid)
+    yield from (f"    # not written for you: {each}" for each in table.unsaid)
 
 
 def _column(table: ModelledTable, name: str) -> Iterator[str]:
