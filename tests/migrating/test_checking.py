@@ -141,6 +141,25 @@ def test_what_stands_beside_the_migrations_tables_is_found_only_when_asked(drift
     assert set(found) >= {"unexpected table", "unexpected view", "unexpected extension", "unexpected function"}
 
 
+def test_a_way_into_the_schema_that_a_dba_opened_for_a_login_is_no_drift(drifting: Runner, made: Expected) -> None:
+    drifting.database.command("GRANT USAGE, CREATE ON SCHEMA public TO pg_monitor WITH GRANT OPTION")
+    assert unlike(drifting, made) == []
+    assert "unexpected grant" in _kinds(unlike(drifting, made, strict=True))
+
+
+def test_nor_is_a_right_on_the_schema_that_a_role_has_through_everybodys(drifting: Runner, made: Expected) -> None:
+    drifting.database.command("REVOKE USAGE ON SCHEMA public FROM rayces_app")
+    assert unlike(drifting, made) == []
+    drifting.database.command("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    assert ("missing", "grant usage on schema to rayces_app") in [(d.kind, d.line) for d in unlike(drifting, made)]
+
+
+@pytest.mark.parametrize("role", ["PUBLIC", "rayces_app", "rayces_admin"])
+def test_whoever_serves_tenants_may_make_nothing_in_the_schema(drifting: Runner, made: Expected, role: str) -> None:
+    drifting.database.command(f"GRANT CREATE ON SCHEMA public TO {role}")
+    assert _kinds(unlike(drifting, made)) == ["unexpected grant"]
+
+
 def test_a_hosts_tables_belong_beside_ours(make_database: Any, server_url: str, directory: Any, connect: Any) -> None:
     url = make_database()
     ours, host = (

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError
+from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError, RoleNotHeldError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 
@@ -61,6 +61,23 @@ def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
     for statement in statements:
         connect(superuser).cursor().execute(statement)
     assert Runner(url, app_role=app, admin_role=admin).up(1) == ["001_myhub"]
+
+
+def test_a_login_that_may_make_no_tables_is_told_so_before_anything_runs(
+    fresh_roles: Any, make_database: Any, connect: Any
+) -> None:
+    login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
+    superuser = make_database()
+    cursor = connect(superuser).cursor()
+    cursor.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'secret' CREATEROLE")
+    runner = Runner(make_dsn(superuser, user=login, password="secret"), app_role=app, admin_role=admin)
+    for what in (runner.up, lambda: runner.run("001_myhub", fake=True)):
+        with pytest.raises(RoleNotHeldError, match=r"may make no tables in the schema \"public\"; nothing") as caught:
+            what()
+        assert _all(connect(superuser), "SELECT FROM pg_roles WHERE rolname IN (%s, %s)", app, admin) == []
+    cursor.execute(str(caught.value).rpartition("lets it: ")[2])
+    assert runner.up(9)[-1].startswith("009")
+    cursor.execute(f"DROP OWNED BY {login}")
 
 
 def test_only_the_statements_that_are_needed_are_asked_for(fresh_roles: Any, make_database: Any, connect: Any) -> None:

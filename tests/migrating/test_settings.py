@@ -9,7 +9,7 @@ from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.database.database import Database
-from rayces_core.doctor import audit
+from rayces_core.doctor import audit, is_hardened
 from rayces_core.migrating import Runner
 from rayces_core.migrating.checking import Expected, unlike, what_they_make
 from rayces_core.migrations.session import connected, dedicated
@@ -86,6 +86,14 @@ def test_under_any_setting_check_and_doctor_are_green(migrated: str, expected: E
     url = _begun(migrated, **{name: {**ODD, **READING}[name]})
     assert unlike(Runner(url), expected, strict=True) == []
     assert _errors(url) == []
+
+
+def test_a_time_out_of_the_login_does_not_stop_the_last_line_of_doctor(
+    migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rayces_core.doctor.audit._IS_HARDENED", "SELECT pg_sleep(0.15) IS NULL")
+    with Database.connect(_begun(migrated, statement_timeout="100ms")) as database:
+        assert not is_hardened(database)
 
 
 def test_a_database_with_all_of_them_is_migrated_there_and_back_and_green(server_url: str, expected: Expected) -> None:

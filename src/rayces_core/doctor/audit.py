@@ -71,7 +71,7 @@ def is_hardened(database: Database) -> bool:
     """Whether every role of the server has lost what `rayces migrate harden` takes away; connects as `audit` does."""
     connection = _connect(database.url)
     try:
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor, pinned(cursor):
             cursor.execute(_IS_HARDENED)
             (hardened,) = cursor.fetchone() or (False,)
             return bool(hardened)

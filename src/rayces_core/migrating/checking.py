@@ -25,6 +25,8 @@ from rayces_core.migrations.session import connected, quote_identifier
 # Standing beside our tables; where one that we made is changed, its own line is missing.
 _ALONE = ("view ", "function ", "type ", "domain ", "extension ")
 _ON_FUNCTION = re.compile(r"grant \S+ on function ")
+_ON_SCHEMA = re.compile(r"grant (\S+) on schema to (.+)")
+_REACHES_SCHEMA = "SELECT has_schema_privilege(%s, current_schema()::text, %s)"
 _RELATIONS = (
     "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S') "
     "AND relnamespace = quote_ident(current_schema())::regnamespace"
@@ -117,8 +119,9 @@ def unlike(
     unexpected = [
         entry
         for entry in found.without(expected.catalogue)
-        if not others.intersection(entry.relations) and (strict or not _stands_alone(entry))
+        if not others.intersection(entry.relations) and (strict or not _stands_beside(runner, entry))
     ]
+    missing = _without_reached_schema(runner, missing)
     meanings = expected.meanings
     with meanings.among(unexpected):
         _strike_out_equals(missing, unexpected, meanings)
@@ -161,8 +164,30 @@ def _strike_out_equals(missing: list[Entry], unexpected: list[Entry], meanings: 
                 break
 
 
-def _stands_alone(entry: Entry) -> bool:
-    return entry.line.startswith(_ALONE) or _ON_FUNCTION.match(entry.line) is not None
+def _stands_beside(runner: Runner, entry: Entry) -> bool:
+    return _lets_in(runner, entry) or entry.line.startswith(_ALONE) or _ON_FUNCTION.match(entry.line) is not None
+
+
+def _lets_in(runner: Runner, entry: Entry) -> bool:
+    """Whether it is a login's way into the schema that a DBA opened, as PostgreSQL 15 and later ask for in `public`."""
+    found = _ON_SCHEMA.fullmatch(entry.line)
+    ours = {"public", runner.database.app_role, runner.database.admin_role}
+    return found is not None and found[2].removesuffix(" with grant option") not in ours
+
+
+def _without_reached_schema(runner: Runner, missing: list[Entry]) -> list[Entry]:
+    """Without the rights on the schema that a role has through PUBLIC: only the schema's owner may grant its own."""
+    rights = {entry.line: found for entry in missing if (found := _ON_SCHEMA.fullmatch(entry.line))}
+    if not rights:
+        return missing
+    with connected(runner.database):
+        reached = {
+            line
+            for line, (privilege, role) in ((line, found.groups()) for line, found in rights.items())
+            if runner.database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)
+            and runner.database.one(_REACHES_SCHEMA, role, privilege)
+        }
+    return [entry for entry in missing if entry.line not in reached]
 
 
 def _had_before(entry: Entry, extras: Extras, meanings: Meanings) -> bool:

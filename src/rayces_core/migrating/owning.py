@@ -43,6 +43,20 @@ def refuse_other_owners(database: MigrationDatabase) -> None:
         _refuse(*row)
 
 
+def refuse_closed_schema(database: MigrationDatabase) -> None:
+    """Raise RoleNotHeldError where the login may make no table in the current schema.
+
+    In `public` PostgreSQL 15 and later lets only the owner of the database, who on 15 loses it by NOINHERIT.
+    """
+    login = database.one("SELECT current_user::text")
+    if not database.one(_MAY_CREATE, login):
+        schema = quote_identifier(database.schema)
+        raise RoleNotHeldError(
+            f"the login {login} may make no tables in the schema {schema}; nothing was run. The schema's owner or a "
+            f"superuser lets it: GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote_identifier(login)};"
+        )
+
+
 def refuse_other_owner(database: MigrationDatabase, *tables: str) -> None:
     """The same for these tables of the current schema alone, as far as they are there."""
     row = database.execute_sql(_OWNER, (list(tables),)).fetchone()

@@ -26,7 +26,7 @@ from rayces_core.migrating.files import MigrationFile, read_directory, refuse_ir
 from rayces_core.migrating.foreseeing import refuse_unsafe_files
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
-from rayces_core.migrating.owning import refuse_other_owner
+from rayces_core.migrating.owning import refuse_closed_schema, refuse_other_owner
 from rayces_core.migrating.places import SUFFIX
 from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
@@ -121,8 +121,7 @@ class Runner(BaseRouter):
                 return []
             refuse_unsafe_files(self.database, reverting, back=True)
             refuse_unsafe_files(self.database, pending, back=False)
-            ensure_roles(self.database)
-            self.history.create()
+            self._ready()
             self._run_all(reverting, back=True)
             return self._run_all(pending, back=False)
 
@@ -277,8 +276,7 @@ class Runner(BaseRouter):
             if downgrade:
                 self._refuse_undoing([file], yes=force)
             else:
-                ensure_roles(self.database)
-                self.history.create()
+                self._ready()
             self._run_all([file], back=downgrade)
             return name
 
@@ -334,6 +332,12 @@ class Runner(BaseRouter):
     def _is_guarded(self) -> bool:
         return self.directory is None and not self._is_adoption
 
+    def _ready(self) -> None:
+        if not self.history.exists:
+            refuse_closed_schema(self.database)
+        ensure_roles(self.database)
+        self.history.create()
+
     def _run_all(self, files: list[MigrationFile], *, back: bool) -> list[str]:
         for file in files:
             self._execution.run(file, back=back)
@@ -343,8 +347,7 @@ class Runner(BaseRouter):
         if back:
             self.history.undone(file)
         else:
-            ensure_roles(self.database)
-            self.history.create()
+            self._ready()
             self.history.applied(file, attempts=0, duration_ms=0)
         return file.name
 
