@@ -1,5 +1,6 @@
 """Whatever settings a database, a role or a URL brings along, migrations run and the instruments say the same."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -91,7 +92,7 @@ def test_under_any_setting_check_and_doctor_are_green(migrated: str, expected: E
 def test_a_time_out_of_the_login_does_not_stop_the_last_line_of_doctor(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rayces_core.doctor.audit._IS_HARDENED", "SELECT pg_sleep(0.15) IS NULL")
+    monkeypatch.setattr(sys.modules[is_hardened.__module__], "_IS_HARDENED", "SELECT pg_sleep(0.15) IS NULL")
     with Database.connect(_begun(migrated, statement_timeout="100ms")) as database:
         assert not is_hardened(database)
 
