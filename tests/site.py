@@ -24,7 +24,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core import Database
 from rayces_core.embedded.folder import find_binaries
 from rayces_core.migrating import Runner
-from tests.migrating.conftest import POSTGRESQL_15
+from tests.servers.binaries import POSTGRESQL_15
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 SETTINGS = [

@@ -177,8 +177,9 @@ def ended(monkeypatch):
 def test_the_manifests_lead_from_nothing_to_a_schema_and_back(missing, ended):
     assert ended(DEPLOYMENT, missing) == entry.DATABASE
     both = [started(UP, missing), started(UP, missing)]
-    outputs = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    outputs = [output for output, _ in said]
     names = [file.name for file in read_directory(None)]
     assert sorted(re.findall(r"^applied (.*)$", "".join(outputs), re.MULTILINE)) == names
     assert "".join(outputs).count("created database") == 1

@@ -13,7 +13,7 @@ from rayces_core import Database, DuplicateError, Organization
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors import ReadOnlyError
 from rayces_core.migrating import Runner
-from tests.migrating.conftest import POSTGRESQL_15
+from tests.servers.binaries import POSTGRESQL_15
 from tests.site import Site, sections, site_in
 
 DB, NEW = "db.example.org", "new.example.org"

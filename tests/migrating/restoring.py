@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 
 from rayces_core.embedded.folder import find_binaries
-from tests.migrating.conftest import POSTGRESQL_15
+from tests.servers.binaries import POSTGRESQL_15
 
 
 def binaries(url: str) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.statements import statements, statements_of
-from rayces_core.migrations.session import MigrationDatabase
+from rayces_core.migrations.session import connected, dedicated
 from rayces_core.migrations.steps import Migrator, Step
 
 TEXTS = [
@@ -27,8 +27,8 @@ def test_statements_are_told_apart_as_the_server_tells_them_apart(sql: str) -> N
     assert [_bare(each.text) for each in statements(sql)] == [_bare(each) for each in theirs]
 
 
-def test_so_are_those_of_every_packaged_migration() -> None:
-    for step in _packaged():
+def test_so_are_those_of_every_packaged_migration(server_url: str) -> None:
+    for step in _packaged(server_url):
         theirs = pglast.split(step.text)
         assert len(statements_of(step)) == len(theirs), step.text
 
@@ -44,14 +44,15 @@ def _bare(text: str) -> str:
     return str(words[0].text) if words else ""
 
 
-def _packaged() -> list[Step]:
-    database = MigrationDatabase("nowhere")
+def _packaged(url: str) -> list[Step]:
+    database = dedicated(url)
     database.app_role, database.admin_role, database.schema = "rayces_app", "rayces_admin", "public"
     steps: list[Step] = []
-    for file in read_directory(None):
-        module = file.load()
-        for body in (module.migrate, module.rollback):
-            migrator = Migrator(database)
-            body(migrator, database, fake=False)
-            steps += [step for step in migrator.steps if not step.is_call]
+    with connected(database):
+        for file in read_directory(None):
+            module = file.load()
+            for body in (module.migrate, module.rollback):
+                migrator = Migrator(database)
+                body(migrator, database, fake=False)
+                steps += [step for step in migrator.steps if not step.is_call]
     return steps

@@ -21,10 +21,6 @@ BEFORE_THE_FIRST = "roles and history"
 # Rule → where it is broken, and why that is right.
 EXCEPTIONS: dict[str, tuple[set[str], str]] = {
     "require-lock-timeout": ({BEFORE_THE_FIRST}, "CREATE ROLE locks no table; every migration sets its own limits"),
-    "require-statement-timeout": (
-        {BEFORE_THE_FIRST},
-        "CREATE ROLE reads no table; every migration sets its own limits",
-    ),
     "prefer-identity": ({"001_myhub"}, "MyHub's tables as Rails made them; 005 turns the keys into identities"),
     "prefer-timestamp-tz": ({"001_myhub"}, "MyHub's tables as Rails made them; 004 gives the columns a time zone"),
     "changing-column-type": (

