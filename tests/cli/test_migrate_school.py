@@ -77,6 +77,8 @@ def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     (tmp_path / "pyproject.toml").write_text('[tool.rayces]\nmigrations = ["app/migrations"]\n')
     (tmp_path / "app/migrations").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
+    # A file that is edited within a second, to the same length, would be read from its byte code.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield name
     forgotten(name)
