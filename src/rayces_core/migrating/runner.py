@@ -31,8 +31,9 @@ from rayces_core.migrating.places import SUFFIX
 from rayces_core.migrating.requirements import refuse_unmet
 from rayces_core.migrating.roles import ensure_roles
 from rayces_core.migrating.script import Script
-from rayces_core.migrating.squashing import known_number, newest_number, seen, take_over
-from rayces_core.migrating.status import MigrationStatus, is_applied, refuse_disagreement, refuse_out_of_turn, statuses
+from rayces_core.migrating.squashing import newest_number, seen, take_over
+from rayces_core.migrating.status import MigrationStatus, refuse_disagreement, refuse_out_of_turn, statuses
+from rayces_core.migrating.targets import file_named, number_of, to_apply, to_undo
 from rayces_core.migrating.undoing import Undoing, looked_at
 from rayces_core.migrations.session import (
     MigrationDatabase,
@@ -241,7 +242,7 @@ class Runner(BaseRouter):
         if not fake:
             return self.up(name)
         with self._held() as (files, rows):
-            last = self._number(files, name, default=newest_number(files))
+            last = number_of(files, name, default=newest_number(files))
             return [self._fake(file) for file in files if file.number <= last and file.name not in rows]
 
     def rollback(self, *, yes: bool = False) -> list[str]:
@@ -250,7 +251,7 @@ class Runner(BaseRouter):
 
     def read(self, name: str) -> tuple[Any, Any]:
         """The functions migrate and rollback (None if there is none) of a migration."""
-        module = self._file(read_directory(self.directory), name).load()
+        module = file_named(read_directory(self.directory), name).load()
         return module.migrate, getattr(module, "rollback", None)
 
     def run_one(
@@ -267,7 +268,7 @@ class Runner(BaseRouter):
         `force` undoes it though rows are lost; `migrator` is peewee-migrate's and changes nothing.
         """
         with self._held() as (files, rows):
-            file = self._file(files, name)
+            file = file_named(files, name)
             refuse_out_of_turn(files, rows, file, downgrade=downgrade)
             if downgrade:
                 refuse_irreversible(file)
@@ -357,9 +358,9 @@ class Runner(BaseRouter):
         """What has to be undone first, because undoing it was stopped half way, and what has to be applied."""
         if self._is_guarded:
             refuse_untouched(self.database, rows)
-        last = self._number(files, to, default=newest_number(files))
+        last = number_of(files, to, default=newest_number(files))
         reverting = [file for file in files if file.name in rows and rows[file.name].state == REVERTING]
-        pending = [file for file in files if file.number <= last and not is_applied(rows, file)]
+        pending = to_apply(files, rows, last)
         refuse_unmet(self.database, pending, {self.name: last, **self.planned})
         return reverting, pending
 
@@ -367,14 +368,7 @@ class Runner(BaseRouter):
         self, files: list[MigrationFile], rows: dict[str, HistoryRow], to: int | str | None, count: int | None
     ) -> list[MigrationFile]:
         """What has to be undone, newest first, all of which can be."""
-        if to is not None and count is not None:
-            raise MigrationError("give down() either to= or count=, not both")
-        recorded = [file for file in reversed(files) if file.name in rows]
-        if to is None:
-            chosen = recorded[: 1 if count is None else max(count, 0)]
-        else:
-            last = self._number(files, to, default=0)
-            chosen = [file for file in recorded if file.number > last]
+        chosen = to_undo(files, rows, to, count)
         for file in chosen:
             refuse_irreversible(file)
         if self._is_guarded:
@@ -386,16 +380,3 @@ class Runner(BaseRouter):
         # An adoption has looked at more than this by now, and goes back to a schema that it has written down.
         if not self._is_adoption:
             looked_at(self.database, files).refuse(yes=yes)
-
-    def _number(self, files: list[MigrationFile], target: int | str | None, *, default: int) -> int:
-        if target is None:
-            return default
-        number = str(target)
-        return known_number(files, int(number)) if number.isdigit() else self._file(files, number).number
-
-    @staticmethod
-    def _file(files: list[MigrationFile], name: str) -> MigrationFile:
-        for file in files:
-            if file.name == name:
-                return file
-        raise MigrationError(f"there is no migration {name!r}")
