@@ -122,6 +122,12 @@ def test_going_back_refuses_rows_that_the_old_rules_refuse_and_says_which(myhub:
     assert fingerprint(myhub.connection) == catalogue
 
 
+def test_going_back_takes_old_rows_as_they_are_under_a_rule_that_was_never_validated(myhub: MyHub) -> None:
+    myhub.sql("ALTER TABLE posts ADD CONSTRAINT short CHECK (length(content) < 2) NOT VALID")
+    myhub.adoption(choices=ANSWERS).run()
+    assert myhub.again().undo().differences == ()
+
+
 UPSERT = (
     "INSERT INTO users (email, created_at, updated_at) VALUES ('user3@example.com', now(), now()) "
     "ON CONFLICT (email) DO UPDATE SET name = 'again' RETURNING id"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.adopting.addresses import keep_for_good, left_behind, not_normalising
+from rayces_core.migrating.adopting.comparing import unlike
 from rayces_core.migrating.adopting.recognition import made_tables
 from rayces_core.migrating.adopting.record import Before, foreign_keys, organization_id
 from rayces_core.migrating.adopting.shaping import Statements
@@ -17,7 +17,7 @@ from rayces_core.migrating.adopting.transition import (
     PRIMARY_KEY_INDEX,
     tenant_tables,
 )
-from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.catalogue import entries
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.myhub import SET_ASIDE, TABLES, has_table
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
@@ -94,11 +94,11 @@ def refuse_losses(database: MigrationDatabase, *, yes: bool) -> None:
 
 def unlike_before(database: MigrationDatabase, before: Before) -> tuple[str, ...]:
     """The lines of the catalogue in which MyHub differs from what it was, each marked + or -."""
-    left = left_behind(database)
-    found = Counter(line for line in fingerprint(database) if f" {SET_ASIDE}" not in line and line not in left)
     # What is left is there from an earlier adoption.
-    was = Counter(line for line in before.catalogue if f" {SET_ASIDE}" not in line and line not in left)
-    return (*(f"- {line}" for line in (was - found).elements()), *(f"+ {line}" for line in (found - was).elements()))
+    left = left_behind(database)
+    was = [line for line in before.catalogue if f" {SET_ASIDE}" not in line and line not in left]
+    found = [each for each in entries(database) if f" {SET_ASIDE}" not in each.line and each.line not in left]
+    return unlike(database, was, found)
 
 
 def _refuse_new_keys(database: MigrationDatabase) -> None:

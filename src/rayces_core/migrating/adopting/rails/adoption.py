@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from psycopg2.extensions import make_dsn
 from rayces_core.errors import ConfigurationError, MigrationError
 from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.addresses import AS_GIVEN
+from rayces_core.migrating.adopting.comparing import unlike
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.copying import copy, plan
@@ -28,7 +28,7 @@ from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
 from rayces_core.migrating.adopting.rails.written import digests, written_since
 from rayces_core.migrating.adopting.record import Before, Record
-from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.catalogue import entries, fingerprint
 from rayces_core.migrating.execution import Observer
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.myhub import ADOPTED, ADOPTING, FINISHED, RECORD, SET_ASIDE
@@ -152,7 +152,7 @@ class RailsAdoption:
                 with _explained("going back"):
                     retrying(lambda _: self._bring_back(record, facts), "going back", self.database.retry_seconds)
             self._forget()
-            return RailsOutcome(None, None, (), {}, self._unlike(facts))
+            return RailsOutcome(None, None, (), {}, unlike(self.database, facts["catalogue"], entries(self.database)))
 
     # -- how ---------------------------------------------------------------------------------------------------
 
@@ -330,13 +330,6 @@ class RailsAdoption:
         read_directory(None)[_EXTENSION - 1].load().rollback(extension, self.database)
         extension()
         memory.forget(self.database)
-
-    def _unlike(self, facts: dict[str, Any]) -> tuple[str, ...]:
-        found, was = Counter(fingerprint(self.database)), Counter(facts["catalogue"])
-        return (
-            *(f"- {line}" for line in (was - found).elements()),
-            *(f"+ {line}" for line in (found - was).elements()),
-        )
 
     def _outcome(
         self,
