@@ -155,3 +155,21 @@ def myhub(login: Any, make_database: Any, connect: Any) -> Iterator[MyHub]:
     yield made
     made.sql(f"REASSIGN OWNED BY {made.owner} TO CURRENT_USER")
     made.sql(f"DROP OWNED BY {made.owner} CASCADE")
+
+
+TURKISH = "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C' ENCODING 'UTF8'"
+
+
+@pytest.fixture
+def database_in(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
+    """Make an empty database of this locale; the embedded server knows nothing of ICU."""
+    with ExitStack() as made:
+
+        def make(options: str) -> str:
+            server_url = request.getfixturevalue("oldest_server_url" if "icu" in options else "server_url")
+            name = f"rayces_test_{uuid.uuid4().hex[:12]}"
+            on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0 {options}')
+            made.callback(on_server, server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+            return str(make_dsn(server_url, dbname=name))
+
+        yield make

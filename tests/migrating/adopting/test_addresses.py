@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from psycopg2.extensions import make_dsn
 
 from rayces_core.errors import ConfigurationError, MigrationError
 from rayces_core.migrating.adopting import Adoption
 from rayces_core.migrating.catalogue import fingerprint
 from tests.conftest import on_server
 
-from .conftest import MyHub
+from .conftest import TURKISH, MyHub
 from .myhub import ROWS, SCHEMA
 
 ADDRESSES = "SELECT id, email FROM users ORDER BY id"
@@ -106,29 +104,19 @@ def test_a_finish_moves_what_was_given_to_what_is_set_aside(myhub: MyHub) -> Non
     assert myhub.sql(rights) == [(False,)]
 
 
-LOCALES = {
-    "Turkish": "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C' ENCODING 'UTF8'",
-    "C": "LOCALE 'C' ENCODING 'UTF8'",
-}
+LOCALES = {"Turkish": TURKISH, "C": "LOCALE 'C' ENCODING 'UTF8'"}
 
 
 @pytest.fixture
-def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
-    """Make a MyHub in a database of this locale; the embedded server knows nothing of ICU."""
-    made = []
+def database_of(database_in: Callable[[str], str]) -> Callable[[str], str]:
+    """Make a MyHub in a database of this locale."""
 
     def make(options: str) -> str:
-        server_url = request.getfixturevalue("oldest_server_url" if "icu" in options else "server_url")
-        name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-        on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0 {options}')
-        made.append((server_url, name))
-        url = make_dsn(server_url, dbname=name)
+        url = database_in(options)
         on_server(url, f"{SCHEMA} {ROWS}")
-        return str(url)
+        return url
 
-    yield make
-    for server_url, name in made:
-        on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    return make
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -79,7 +79,7 @@ DIRT: dict[str, Dirt] = {
         [(3, "ana@example.org"), (4, "ana+4@example.org"), (13, "ana@example.org")],
     ),
     "an address that is blank": (
-        "UPDATE users SET email = ' ' WHERE id = 4",
+        "UPDATE users SET email = E'\\t\\u00a0' WHERE id = 4",
         {("missing-emails", "users"): 1},
         "SELECT email FROM users WHERE id = 4",
         [("user-4@myhub.invalid",)],

@@ -15,6 +15,7 @@ from rayces_core.doctor import audit
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.checking import differences
 from rayces_core.migrating.runner import Runner
+from tests.migrating.adopting.conftest import TURKISH
 from tests.migrating.adopting.writes import refused_writes
 
 from .conftest import Rails, make_rails
@@ -188,3 +189,31 @@ def test_tables_in_another_schema_are_adopted_there(made_by: Callable[[str], Rai
     cursor.execute("SELECT role, (SELECT count(*) FROM organizations) FROM users WHERE id = 1")
     assert cursor.fetchall() == [(0, 2)]
     assert made.adoption(url=url, choices={}).undo(yes=True).differences == ()
+
+
+CAPITALS = """
+UPDATE organizations SET subdomain = 'MI-CENTRO', settings = '{"currency": "inr"}' WHERE id = 1;
+UPDATE users SET email = 'INFO@X.ORG' WHERE id = 3;
+UPDATE appointments SET state = 'PRE_CONFIRMED', executed_at = NULL, confirmed_at = NULL WHERE id = 1;
+UPDATE students SET admission_state = 'WAITLISTED',
+    emergency_contacts = '[{"name": "IDA", "relationship": "tía", "phone": "1", "email": "INFO@X.ORG"}]' WHERE id = 1;
+UPDATE professionals SET weekly_schedule = '{"FRIDAY": {"start": "09:00", "end": "10:00"}}' WHERE id = 1;
+UPDATE credit_transactions SET transaction_type = upper(transaction_type COLLATE "C"), status = 'FAILED' WHERE id = 1;
+"""
+READ = """
+SELECT o.subdomain, o.currency, u.email, a.state, s.admission_state, s.emergency_contacts -> 0 ->> 'email',
+       (SELECT array_agg(k) FROM jsonb_object_keys(p.weekly_schedule) AS k), c.transaction_type, c.status
+  FROM organizations o, users u, appointments a, students s, professionals p, credit_transactions c
+ WHERE o.id = 1 AND u.id = 3 AND a.id = 1 AND s.id = 1 AND p.id = 1 AND c.id = 1
+"""
+
+
+def test_words_in_capitals_are_the_same_words_in_a_turkish_database(
+    database_in: Callable[[str], str], connect: Callable[[str], Any]
+) -> None:
+    made = make_rails(database_in(TURKISH), "postgres", connect, SCHEMA + FEW + CAPITALS)
+    made.adoption().run()
+    assert made.sql(READ) == [
+        *[("mi-centro", "INR", "info@x.org", "pre_confirmed", "waitlisted", "info@x.org", ["friday"], "purchase",
+           "failed")],
+    ]  # fmt: skip

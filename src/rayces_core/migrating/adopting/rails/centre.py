@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rayces_core.migrating.adopting.rails.faults import noted, noted_gone
-from rayces_core.migrating.adopting.rails.old import Old
+from rayces_core.migrating.adopting.rails.old import Old, capital, small
 from rayces_core.migrating.adopting.rails.people import DEFAULT_CURRENCY, stamps
 
 ADMISSION_STATES = (
@@ -13,7 +13,7 @@ ADMISSION_STATES = (
     *("on_leave", "discharged", "rejected"),
 )
 # A state as AASM or people may have spelled it.
-_SPELLING = "replace(replace(lower(btrim({0})), '-', '_'), ' ', '_')"
+_SPELLING = f"replace(replace({small('{0}')}, '-', '_'), ' ', '_')"
 _SYNONYMS = {"canceled": "cancelled", "noshow": "no_show", "preconfirmed": "pre_confirmed", "onleave": "on_leave"}
 
 
@@ -40,7 +40,7 @@ def professionals(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     buffer, price = old.take(table, "buffer_minutes", "bigint"), old.take(table, "session_price_cents", "bigint")
     weekly, before_it = old.take(table, "weekly_schedule", "jsonb"), old.also(table, "availability", "jsonb")
     schedule = f"coalesce(nullif({weekly}, '{{}}'), {before_it})"
-    own, currency = old.take(table, "organization_id", "bigint"), f"upper(btrim({old.take(table, 'currency')}))"
+    own, currency = old.take(table, "organization_id", "bigint"), capital(old.take(table, "currency"))
     yield f"""
         CREATE TEMP TABLE plan_professionals ON COMMIT DROP AS
         WITH told AS (

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from rayces_core.migrating.adopting.rails.centre import listed
 from rayces_core.migrating.adopting.rails.faults import NOTED, noted, noted_gone
-from rayces_core.migrating.adopting.rails.old import Old
+from rayces_core.migrating.adopting.rails.old import Old, small
 from rayces_core.migrating.adopting.rails.people import as_object, stamps
 
 TYPES = ("purchase", "appointment_debit", "cancellation_refund", "admin_adjustment")
@@ -70,7 +70,7 @@ def entries(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
 
 def _told(old: Old) -> str:
     table = "credit_transactions"
-    kind, status = f"lower(btrim({old.take(table, 'transaction_type')}))", f"lower(btrim({old.take(table, 'status')}))"
+    kind, status = (small(old.take(table, name)) for name in ("transaction_type", "status"))
     metadata = old.take(table, "metadata", "jsonb")
     named = old.take(table, "appointment_id", "bigint")
     # The old application wrote the appointment of a debit or a refund into the metadata alone.

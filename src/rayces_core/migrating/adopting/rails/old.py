@@ -85,16 +85,16 @@ class Old:
     Attributes:
         schema: its name, quoted.
         columns: table → column → what it is.
+        normal_form: of an address, as SQL around {0}.
         unlike: (table, column, type) of the columns that were asked for and whose type cannot become ours.
         used: (table, column) of those that were asked for.
-        normal_form: of an address, as SQL around {0}.
     """
 
     schema: str
     columns: dict[str, dict[str, OldColumn]]
+    normal_form: str
     unlike: set[tuple[str, str, str]] = field(default_factory=set)
     used: set[tuple[str, str]] = field(default_factory=set)
-    normal_form: str = "lower(btrim({0}))"
 
     def normal(self, address: str) -> str:
         """The expression for an address in its normal form."""
@@ -140,6 +140,16 @@ class Old:
                 yield name, column
 
 
+def small(text: str) -> str:
+    """The expression for a word in small letters; what a Turkish database makes of INFO is none of this library's."""
+    return f'(lower(btrim({text}) COLLATE "C") COLLATE "default")'
+
+
+def capital(text: str) -> str:
+    """The same in capitals."""
+    return f'(upper(btrim({text}) COLLATE "C") COLLATE "default")'
+
+
 def read(database: MigrationDatabase, schema: str) -> Old:
     """The tables as the catalogue shows them; raises MigrationError where there are none."""
     quoted = quote_identifier(schema)
@@ -148,4 +158,4 @@ def read(database: MigrationDatabase, schema: str) -> Old:
         columns.setdefault(table, {})[name] = OldColumn(kind, full, default)
     if not columns:
         raise MigrationError(f"schema {schema} has none of the tables of a Rails application of rayces")
-    return Old(quoted, columns, normal_form=normal_address(database, "{0}"))
+    return Old(quoted, columns, normal_address(database, "{0}"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rayces_core.migrating.adopting.addresses import AS_GIVEN, PLACEHOLDER_HOST
 from rayces_core.migrating.adopting.rails.faults import noted, noted_gone
-from rayces_core.migrating.adopting.rails.old import Old
+from rayces_core.migrating.adopting.rails.old import Old, capital, small
 
 DEFAULT_ZONE, DEFAULT_CURRENCY = "America/Argentina/Buenos_Aires", "ARS"
 HOMELESS_NAME, HOMELESS_SUBDOMAIN = "MyHub", "myhub"
@@ -56,7 +56,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     table = "organizations"
     settings = old.take(table, "settings", "jsonb")
     zone = f"coalesce({old.take(table, 'time_zone')}, s ->> 'time_zone', s ->> 'timezone')"
-    currency = f"upper(btrim(coalesce({old.take(table, 'currency')}, s ->> 'currency')))"
+    currency = capital(f"coalesce({old.take(table, 'currency')}, s ->> 'currency')")
     aliases = " ".join(f"WHEN '{name}' THEN '{known}'" for name, known in _RAILS_ZONES.items())
     active = f"coalesce({old.take(table, 'active', 'boolean')}, false)" if old.has(table, "active") else "true"
     yield f"""
@@ -67,7 +67,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                    pg_temp.rayces_settings({settings}) AS shaped, {active} AS active,
                    nullif({old.normal(old.take(table, "email"))}, '') AS email, {old.take(table, "phone")} AS phone,
                    {old.take(table, "address")} AS address, {stamps(old, table)},
-                   coalesce(nullif(left(btrim(regexp_replace(lower(btrim({old.take(table, "subdomain")})),
+                   coalesce(nullif(left(btrim(regexp_replace({small(old.take(table, "subdomain"))},
                        '[^a-z0-9]+', '-', 'g'), '-'), 50), ''), 'organization-' || o.id) AS base
               FROM {old.source(table)}
         ), meant AS (
@@ -126,7 +126,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
         WITH told AS (
             SELECT o.id, h.id AS organization_id, {own} AS told_organization,
                    coalesce(nullif({address}, ''), 'user-' || o.id || '@{PLACEHOLDER_HOST}') AS address,
-                   {email} AS given,
+                   {email} AS given, coalesce({address}, '') = '' AS is_blank,
                    {old.take(table, "uid")} AS uid, {old.take(table, "provider")} AS provider, {role} AS role,
                    {old.take(table, "first_name")} AS first_name, {old.take(table, "last_name")} AS last_name,
                    {old.take(table, "phone")} AS phone, {old.take(table, "jti")} AS jti,
@@ -141,7 +141,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
                    row_number() OVER (PARTITION BY organization_id, jti ORDER BY id) AS token
               FROM told
         )
-        SELECT id, organization_id, given, CASE WHEN given <> address THEN given END AS {AS_GIVEN},
+        SELECT id, organization_id, given, is_blank, CASE WHEN given <> address THEN given END AS {AS_GIVEN},
                CASE WHEN place = 1 THEN address ELSE
                    regexp_replace(address, '@[^@]*$', '') || '+' || id
                    || coalesce(substring(address FROM '@[^@]*$'), '')
@@ -159,7 +159,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     here = "p.gone IS NULL AND"
     yield noted(table, "missing-organization", f"{here} EXISTS (SELECT FROM {old.source(table)} WHERE o.id = p.id "
                 f"AND {own} IS NULL)", "'it was given one'")  # fmt: skip
-    yield noted(table, "missing-emails", f"{here} coalesce(btrim(given), '') = ''", "'it was given ' || p.email")
+    yield noted(table, "missing-emails", f"{here} is_blank", "'it was given ' || p.email")
     yield noted(table, "emails", f"{here} place > 1", "'it was given ' || p.email")
     yield noted(table, "unknown-roles", f"{here} told_role IS NULL", "'it became a guardian'")
     yield noted(table, "unknown-values", f"{here} token > 1 AND jti IS NOT NULL", "'it was given a new jti'")

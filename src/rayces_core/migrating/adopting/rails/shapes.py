@@ -48,7 +48,7 @@ BEGIN
     FOR day IN SELECT key, CASE jsonb_typeof(j.value) WHEN 'object' THEN jsonb_build_array(j.value)
                                                       ELSE j.value END AS told
                  FROM jsonb_each(value) AS j LOOP
-        name := lower(btrim(day.key));
+        name := lower(btrim(day.key) COLLATE "C");
         IF fits ? name OR name NOT IN
             ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday') THEN
             lost := true;
@@ -120,7 +120,7 @@ BEGIN
         called := pg_temp.rayces_text(told -> 'name', 200);
         bond := pg_temp.rayces_text(coalesce(told -> 'relationship', told -> 'relation'), 100);
         phone := pg_temp.rayces_text(told -> 'phone', 50);
-        mail := lower(pg_temp.rayces_text(told -> 'email', 254));
+        mail := lower(pg_temp.rayces_text(told -> 'email', 254) COLLATE "C");
         IF mail !~ '^[a-z0-9._%+-]+@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$' THEN
             mail := NULL;
         END IF;
