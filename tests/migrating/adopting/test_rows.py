@@ -173,3 +173,23 @@ def test_what_nothing_was_chosen_for_stops_the_run_there_and_a_choice_goes_on(my
     with pytest.raises(MigrationError, match="emails=rename"):
         myhub.adoption(on_step=write).run()
     assert myhub.adoption(choices={"emails": "rename"}).run().stage == "adopted"
+
+
+def test_a_row_without_times_is_given_them_and_kept_as_it_was(myhub: MyHub) -> None:
+    myhub.sql("ALTER TABLE posts ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL")
+    myhub.sql("ALTER TABLE likes ALTER updated_at DROP NOT NULL")
+    myhub.sql("UPDATE posts SET created_at = NULL, updated_at = CASE id WHEN 1 THEN NULL ELSE updated_at END "
+              "WHERE id IN (1, 2); UPDATE likes SET updated_at = NULL WHERE id = 1")  # fmt: skip
+    query = "SELECT 'posts', to_jsonb(t) FROM posts t WHERE id IN (1, 2) UNION ALL "
+    before = myhub.sql(f"{query} SELECT 'likes', to_jsonb(t) FROM likes t WHERE id = 1")
+    outcome = myhub.adoption(choices={"nullable-times": "not-null"}).run()
+    assert outcome.set_aside == {"likes": 1, "posts": 2}
+    assert kept(myhub) == {(table, row["id"]): row for table, row in before}
+    myhub.sql("SET timezone TO 'UTC'")
+    other = before[1][1]["updated_at"]
+    assert myhub.sql(f"SELECT created_at = '{other}', created_at = updated_at FROM posts WHERE id = 2") == [
+        (True, True)
+    ]
+    assert myhub.sql("SELECT count(*) FROM posts WHERE created_at > now() - interval '1 hour'") == [(1,)]
+    assert myhub.again().undo().differences == ()
+    assert set(kept(myhub)) == {(table, row["id"]) for table, row in before}

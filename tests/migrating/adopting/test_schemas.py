@@ -99,6 +99,11 @@ def forget_writes(myhub: MyHub) -> None:
         myhub.sql(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept_{table})")
 
 
+def _catalogue(myhub: MyHub) -> list[str]:
+    """Without the table that keeps rows that were given a time or an author."""
+    return [line for line in fingerprint(myhub.connection) if " rayces_set_aside" not in line]
+
+
 # The others differ in the authors alone, which test_authors.py has.
 FIRST = ["MyHub as it was", "Devise", "times with a zone", "grown"]
 
@@ -119,7 +124,7 @@ def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(
         assert writes_of_several(database, "north") == {}
     forget_writes(myhub)
     assert myhub.again(url=myhub.owner_url).undo(yes=True).differences == ()
-    assert fingerprint(myhub.connection) == catalogue
+    assert _catalogue(myhub) == catalogue
     after = rows(myhub)
     if case == "grown":  # posts that had no author keep the one they were given
         author = after["users"].pop()
@@ -140,7 +145,7 @@ def test_a_real_schema_that_is_stopped_before_any_step_ends_as_one_that_was_not(
     assert until_done(myhub.adoption(on_step=Stopping(OFTEN), **facts).run) > 90 // OFTEN
     assert drift(myhub) == []
     assert until_done(myhub.again(url=myhub.owner_url, on_step=Stopping(OFTEN)).undo) > 60 // OFTEN
-    assert fingerprint(myhub.connection) == catalogue
+    assert _catalogue(myhub) == catalogue
     assert rows(myhub)["likes"] == before["likes"]
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from rayces_core.migrating.adopting.finding import Finding, answered, choice
+from rayces_core.migrating.adopting.noting import BATCH_ROWS
 from rayces_core.migrating.myhub import SET_ASIDE
 from rayces_core.migrations.addresses import normal_address, trimmed_address
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
@@ -23,7 +24,6 @@ NORMALISE = "rayces_adoption_normalise"
 PLACEHOLDER_HOST = "myhub.invalid"
 KIND, ANY_CASE = "email-spelling", "any-case"
 EXAMPLES = 5
-BATCH_ROWS = 500
 
 _LENGTH = re.compile(r"\(\d+\)")
 _PSEUDO = re.compile(r"\b(NORMAL|TRIMMED)\(([\w.]+)\)")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from rayces_core.errors import InvalidDataError, MigrationError
@@ -318,7 +319,7 @@ class Adoption:
             allowed = ["posts.user_id"] if record.choices.get(authors.KIND) == authors.NULLABLE else []
             shaping.make_references_obligatory(self.database, self._run, but=allowed)
         if "nullable-times" in record.choices:
-            shaping.make_times_obligatory(self.database, self._run)
+            shaping.make_times_obligatory(self.database, self._run, partial(self._call, rows.fill_times, self.database))
         self.runner.run("001_myhub", fake=True)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:

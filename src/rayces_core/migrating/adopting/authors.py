@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import peewee
 
+from rayces_core.migrating.adopting import noting
 from rayces_core.migrating.adopting.addresses import Addresses
 from rayces_core.migrating.adopting.columns import is_required
 from rayces_core.migrating.adopting.finding import Finding, choice
@@ -17,7 +18,6 @@ from rayces_core.migrating.adopting.record import Before, Record, columns
 from rayces_core.migrating.adopting.shaping import Statements
 from rayces_core.migrating.myhub import RECORD
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
-from rayces_core.migrations.steps import backfill
 
 KIND, NULLABLE, SET_ASIDE = "missing-author", "nullable", "set-aside"
 AUTHORLESS_POSTS = "SELECT id FROM posts WHERE user_id IS NULL"
@@ -93,10 +93,11 @@ def give_authors(database: MigrationDatabase, record: Record, run: Statements) -
 
 
 def fill(database: MigrationDatabase) -> None:
-    """Give the posts without an author to the one that was chosen."""
+    """Give the posts without an author to the one that was chosen, and note each as it was."""
     author = database.one(f"SELECT author_id FROM {RECORD}")
     if author is not None:
-        backfill(database, "posts", f"user_id = {int(author):d}", "user_id IS NULL")
+        reason = f"it had no author, and was given to user {int(author):d}"
+        noting.fill(database, "posts", f"user_id = {int(author):d}", "user_id IS NULL", reason)
 
 
 def _author(database: MigrationDatabase, record: Record, address: str) -> int:

@@ -214,7 +214,8 @@ def _times(found: Sequence[Column]) -> Iterator[Finding]:
         yield choice(
             "nullable-times",
             f"{', '.join(loose)} may be empty",
-            "empty ones are given the row's other time, or now, and they become NOT NULL with the default now()",
+            "empty ones are given the row's other time, or now, rayces_set_aside keeps the row as it was, and they "
+            "become NOT NULL with the default now()",
             count=len(loose),
         )
 

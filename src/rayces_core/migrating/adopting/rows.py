@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
-from rayces_core.migrating.adopting import authors
-from rayces_core.migrating.adopting.addresses import BATCH_ROWS, EXAMPLES, PLACEHOLDER_HOST, Addresses
+from rayces_core.migrating.adopting import authors, noting
+from rayces_core.migrating.adopting.addresses import EXAMPLES, PLACEHOLDER_HOST, Addresses
 from rayces_core.migrating.adopting.finding import Finding, answered, choice, refuse_open
+from rayces_core.migrating.adopting.noting import BATCH_ROWS
 from rayces_core.migrating.adopting.recognition import REFERENCES
 from rayces_core.migrating.adopting.record import ForeignKey, foreign_keys
 from rayces_core.migrating.myhub import SET_ASIDE
@@ -97,6 +98,18 @@ def findings(database: MigrationDatabase, choices: Mapping[str, str]) -> list[Fi
             found.append(choice(kind, f"{count} {what}", does, count=count, examples=ids))
     blocked = authors.obstacles(database, choices.get(authors.KIND))
     return [*answered(found, choices), *blocked, *_obstacles(database, found, choices)]
+
+
+def fill_times(database: MigrationDatabase, table: str) -> None:
+    """Give rows without created_at or updated_at the other one, or now, and note each as it was."""
+    made, changed = "coalesce(was.created_at, was.updated_at, now())", "coalesce(was.updated_at, was.created_at, now())"
+    noting.fill(
+        database,
+        table,
+        f"created_at = {made}, updated_at = {changed}",
+        "created_at IS NULL OR updated_at IS NULL",
+        "it lacked created_at or updated_at, and was given the other one or now",
+    )
 
 
 class Settling:

@@ -5,7 +5,8 @@ Rule it guards: every statement is harmless or short, and says nothing twice, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from rayces_core.migrating.adopting.columns import MOMENT, SIGN_IN_TIMES, tables_in_lock_order
@@ -21,7 +22,7 @@ from rayces_core.migrating.adopting.record import (
 )
 from rayces_core.migrating.execution import Execution
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
-from rayces_core.migrations.steps import Migrator, backfill
+from rayces_core.migrations.steps import Migrator
 
 ZONED = MOMENT[1]
 _PRESENT = "rayces_adoption_present"
@@ -79,29 +80,20 @@ def make_references_obligatory(database: MigrationDatabase, run: Statements, *, 
             _forbid_null(column.table, column.name, run)
 
 
-def make_times_obligatory(database: MigrationDatabase, run: Statements) -> None:
-    """Give rows without created_at or updated_at the other one, or now, and make both NOT NULL."""
+def make_times_obligatory(database: MigrationDatabase, run: Statements, fill: Callable[[str], object]) -> None:
+    """Make created_at and updated_at NOT NULL, once `fill` has given the rows of a table what they lack of them."""
     for column in columns(database):
         if column.name in TIMESTAMPS and not column.not_null:
-            other = next(name for name in TIMESTAMPS if name != column.name)
-            values = f"coalesce({other}, now())" if _has(database, column.table, other) else "now()"
-            _forbid_null(column.table, column.name, run, f"{column.name} = {values}", database)
+            _forbid_null(column.table, column.name, run, partial(fill, column.table))
 
 
-def _has(database: MigrationDatabase, table: str, name: str) -> bool:
-    return any((each.table, each.name) == (table, name) for each in columns(database))
-
-
-def _forbid_null(
-    table: str, name: str, run: Statements, filled: str = "", database: MigrationDatabase | None = None
-) -> None:
+def _forbid_null(table: str, name: str, run: Statements, fill: Callable[[], object] = lambda: None) -> None:
     rule = f"{_PRESENT}_{name}"
     run(
         f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {rule}, "
         f"ADD CONSTRAINT {rule} CHECK ({name} IS NOT NULL) NOT VALID"
     )
-    if filled and database is not None:
-        backfill(database, table, filled, f"{name} IS NULL")
+    fill()
     run(f"ALTER TABLE {table} VALIDATE CONSTRAINT {rule}")
     run(f"ALTER TABLE {table} ALTER COLUMN {name} SET NOT NULL, DROP CONSTRAINT {rule}")
 
