@@ -127,7 +127,7 @@ class Adoption:
             MigrationError: the database is no MyHub, is migrated by rayces already, or other roles were named before.
         """
         with connected(self.database):
-            record = self._remembered()
+            record = memory.remembered(self.database)
             return Report(record.stage if record else None, tuple(self._findings(record)))
 
     def run(self) -> Outcome:
@@ -157,7 +157,7 @@ class Adoption:
             MigrationError: the adoption is not complete, or other tables refer to the old primary keys.
         """
         with self._alone():
-            record = self._known()
+            record = memory.known(self.database)
             if record.stage not in (ADOPTED, FINISHED):
                 raise MigrationError("the adoption is not complete; run `rayces migrate adopt` first")
             self.runner.execution.record = record
@@ -185,7 +185,7 @@ class Adoption:
             MigrationError: there is no adoption to undo, or rows would be lost.
         """
         with self._alone():
-            record = self._known()
+            record = memory.known(self.database)
             if record.stage == FINISHED:
                 raise MigrationError("the adoption is finished, and what led back is gone with it")
             refuse_losses(self.database, yes=yes)
@@ -226,7 +226,7 @@ class Adoption:
             recognition.refuse_foreign(self.database, self.runner.migrate_table)
         applied = self._applied()
         if applied < 1:
-            roles = self._roles(record)
+            roles = recognition.old_logins(self.database, record.old_roles if record else self.old_roles)
             found += answered(recognition.findings(self.database, read_directory(None), choices), choices)
             found += notes(self.database, roles)
         readable = not any(finding.kind == "tables" for finding in found)
@@ -236,46 +236,24 @@ class Adoption:
             found += addresses.findings(self.database, choices)
         return found
 
-    def _roles(self, record: Record | None) -> list[str]:
-        roles = record.old_roles if record else self.old_roles or recognition.owners(self.database)
-        for role in roles:
-            if not self.database.one("SELECT true FROM pg_roles WHERE rolname = %s", role):
-                raise MigrationError(f"there is no role {role!r}; name a login of the old application as --old-role")
-        return roles
-
-    def _remembered(self) -> Record | None:
-        record, given = memory.read(self.database), (self.database.app_role, self.database.admin_role)
-        if record is not None and given != (record.app_role, record.admin_role):
-            raise MigrationError(
-                f"the adoption was begun with --app-role {record.app_role} --admin-role {record.admin_role}, whom its "
-                f"policies and rights name, not with {given[0]} and {given[1]}; say the same"
-            )
-        return record
-
-    def _known(self) -> Record:
-        record = self._remembered()
-        if record is None:
-            raise MigrationError("nothing was adopted in this database; `rayces migrate adopt` begins it")
-        return record
-
     def _begun(self) -> Record:
         """The adoption as the database remembers it, begun if it was not; every finding is answered."""
-        record = self._remembered()
+        record = memory.remembered(self.database)
         if record is None:
             refuse_open(self._findings(None))
             ensure_roles(self.database)
             memory.begin(self.database, self._new_record())
-            return self._known()
+            return memory.known(self.database)
         self._refuse_other(record)
         refuse_open(self._findings(record))
         stage = ADOPTED if record.stage == ADOPTED else ADOPTING
         memory.change(self.database, stage=stage, choices=self.choices)
-        return self._known()
+        return memory.known(self.database)
 
     def _new_record(self) -> Record:
         if not self.name or not self.subdomain:
             raise InvalidDataError("Organization.name", self.name, "an adoption needs a name and a subdomain")
-        roles = self._roles(None)
+        roles = recognition.old_logins(self.database, self.old_roles)
         before = memory.picture(self.database, roles, **recognition.shape(self.database))
         ours = (self.database.app_role, self.database.admin_role)
         return Record(ADOPTING, self.name, self.subdomain, roles, *ours, self.choices, before)

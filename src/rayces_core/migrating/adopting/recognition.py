@@ -28,6 +28,10 @@ REFERENCES = (("posts", "user_id"), ("likes", "user_id"), ("likes", "post_id"))
 RAILS_TABLES = ("schema_migrations", "ar_internal_metadata")
 
 _NAMESPACE = "quote_ident(current_schema())::regnamespace"
+_OWNERS = f"""
+SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class
+ WHERE relname = ANY (%s) AND relkind = 'r' AND relnamespace = {_NAMESPACE} ORDER BY 1
+"""
 _SHARED_TOKENS = """
 SELECT count(*) FROM (SELECT FROM users WHERE jti IS NOT NULL GROUP BY jti HAVING count(*) > 1) AS shared
 """
@@ -57,14 +61,17 @@ SELECT c.relname::text,
 """
 
 
-def owners(database: MigrationDatabase) -> list[str]:
-    """The owners of the three tables, whom the old application is taken to log in as."""
-    rows = database.execute_sql(
-        f"SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname = ANY (%s) "
-        f"AND relkind = 'r' AND relnamespace = {_NAMESPACE} ORDER BY 1",
-        (list(TABLES),),
-    )
-    return [name for (name,) in rows.fetchall()]
+def old_logins(database: MigrationDatabase, named: Sequence[str], tables: Sequence[str] = TABLES) -> list[str]:
+    """Whom the old application logs in as: those that are named, else the owners of its tables.
+
+    Raises:
+        MigrationError: one does not exist.
+    """
+    roles = list(named) or [name for (name,) in database.execute_sql(_OWNERS, (list(tables),)).fetchall()]
+    for role in roles:
+        if not database.one("SELECT true FROM pg_roles WHERE rolname = %s", role):
+            raise MigrationError(f"there is no role {role!r}; name a login of the old application as --old-role")
+    return roles
 
 
 def refuse_foreign(database: MigrationDatabase, history_table: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rayces_core.errors import MigrationError
 from rayces_core.migrating.adopting.privileges import taking_back
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.myhub import ADOPTING, RECORD, SET_ASIDE, TABLES, adoption_stage, has_table
@@ -191,6 +192,25 @@ def read(database: MigrationDatabase) -> Record | None:
     keys = [ForeignKey(**each) for each in before.pop("foreign_keys")]
     was = Before(columns=columns, foreign_keys=keys, **before)
     return Record(stage, name, subdomain, old_roles, app_role, admin_role, choices, was)
+
+
+def remembered(database: MigrationDatabase) -> Record | None:
+    """The same; raises MigrationError where it was begun with other roles of this library's than the login names."""
+    record, given = read(database), (database.app_role, database.admin_role)
+    if record is not None and given != (record.app_role, record.admin_role):
+        raise MigrationError(
+            f"the adoption was begun with --app-role {record.app_role} --admin-role {record.admin_role}, whom its "
+            f"policies and rights name, not with {given[0]} and {given[1]}; say the same"
+        )
+    return record
+
+
+def known(database: MigrationDatabase) -> Record:
+    """The same; raises MigrationError where nothing was begun."""
+    record = remembered(database)
+    if record is None:
+        raise MigrationError("nothing was adopted in this database; `rayces migrate adopt` begins it")
+    return record
 
 
 def organization_id(database: MigrationDatabase) -> int:

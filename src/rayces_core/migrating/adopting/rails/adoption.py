@@ -27,6 +27,7 @@ from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
 from rayces_core.migrating.adopting.rails.written import digests, written_since
+from rayces_core.migrating.adopting.recognition import old_logins
 from rayces_core.migrating.adopting.record import Before, Record
 from rayces_core.migrating.catalogue import entries, fingerprint
 from rayces_core.migrating.execution import Observer
@@ -93,7 +94,7 @@ class RailsAdoption:
             MigrationError: the database is none of rayces' Rails application, or is migrated by rayces already.
         """
         with connected(self.database):
-            record = self._remembered()
+            record = memory.remembered(self.database)
             if record is not None and record.stage != ADOPTING:
                 return Report(record.stage, ())
             return Report(record.stage if record else None, tuple(self._findings(record)))
@@ -123,7 +124,7 @@ class RailsAdoption:
             MigrationError: the adoption is not complete.
         """
         with self._alone():
-            record = self._known()
+            record = memory.known(self.database)
             if record.stage not in (ADOPTED, FINISHED):
                 raise MigrationError("the adoption is not complete; run `rayces migrate adopt` first")
             with self.database.atomic():
@@ -143,7 +144,7 @@ class RailsAdoption:
             MigrationError: there is no adoption to undo, or rows would be lost.
         """
         with self._alone():
-            record = self._known()
+            record = memory.known(self.database)
             if record.stage == FINISHED:
                 raise MigrationError("the adoption is finished, and what led back is gone with it")
             facts = self._facts()
@@ -161,23 +162,8 @@ class RailsAdoption:
         with single_runner(self.database, self.runner.migrate_table, self.runner.lock_wait_seconds):
             yield
 
-    def _remembered(self) -> Record | None:
-        record, given = memory.read(self.database), (self.database.app_role, self.database.admin_role)
-        if record is not None and given != (record.app_role, record.admin_role):
-            raise MigrationError(
-                f"the adoption was begun with --app-role {record.app_role} --admin-role {record.admin_role}, "
-                f"not with {given[0]} and {given[1]}; say the same"
-            )
-        return record
-
-    def _known(self) -> Record:
-        record = self._remembered()
-        if record is None:
-            raise MigrationError("nothing was adopted in this database; `rayces migrate adopt` begins it")
-        return record
-
     def _begun(self) -> Record:
-        record = self._remembered()
+        record = memory.remembered(self.database)
         if record is not None and record.stage == FINISHED:
             raise MigrationError("this database is adopted and finished; use `rayces migrate up`")
         if record is not None and record.stage == ADOPTED:
@@ -189,7 +175,7 @@ class RailsAdoption:
         else:
             memory.change(self.database, stage=ADOPTING, choices=self.choices)
             self._look_again()
-        return self._known()
+        return memory.known(self.database)
 
     def _remember(self) -> None:
         was = fingerprint(self.database)
@@ -214,11 +200,7 @@ class RailsAdoption:
         return dict(self.database.one(f"SELECT rails FROM {RECORD}") or {})
 
     def _roles(self) -> list[str]:
-        roles = self.old_roles or recognition.owners(self.database)
-        for role in roles:
-            if not self.database.one("SELECT true FROM pg_roles WHERE rolname = %s", role):
-                raise MigrationError(f"there is no role {role!r}; name a login of the old application as --old-role")
-        return roles
+        return old_logins(self.database, self.old_roles, TABLES)
 
     def _findings(self, record: Record | None) -> list[Finding]:
         choices = {**(record.choices if record else {}), **self.choices}
@@ -237,7 +219,7 @@ class RailsAdoption:
             rows += recognition.spelling(self.database)
             counts = [(table, self.database.one(f"SELECT count(*) FROM plan_{table}")) for table in TABLES]
             transaction.rollback()
-        notes = [*recognition.carried(old), *recognition.unheld(self.database, self._roles(), choices)]
+        notes = [*recognition.carried(old), *recognition.unheld(self.database, self._roles())]
         return [*shape, *recognition.unlike(old), *rows, *notes, _told(counts, time.monotonic() - started)]
 
     def _make_ours(self) -> list[str]:

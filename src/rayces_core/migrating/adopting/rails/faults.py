@@ -97,15 +97,19 @@ def noted(table: str, kind: str, condition: str, reason: str, act: str = "change
         act: changed, or aside for a row that leaves.
         reason: an expression.
     """
-    return (
-        f"INSERT INTO {NOTED} SELECT '{table}', p.id, '{kind}', '{act}', {reason} "
-        f"FROM {source or f'plan_{table}'} AS p WHERE {condition}"
-    )
+    return _noting(table, f"'{kind}'", condition, reason, act, source)
 
 
 def noted_gone(table: str) -> str:
     """The statement that notes every planned row that leaves its table."""
-    return noted(table, "", "p.gone IS NOT NULL", "p.why", "aside").replace("p.id, ''", "p.id, p.gone", 1)
+    return _noting(table, "p.gone", "p.gone IS NOT NULL", "p.why", "aside")
+
+
+def _noting(table: str, kind: str, condition: str, reason: str, act: str, source: str = "") -> str:
+    return (
+        f"INSERT INTO {NOTED} SELECT '{table}', p.id, {kind}, '{act}', {reason} "
+        f"FROM {source or f'plan_{table}'} AS p WHERE {condition}"
+    )
 
 
 def table_of_faults() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.adopting.addresses import AS_GIVEN
@@ -47,10 +47,6 @@ _RIGHTS = """
 SELECT has_schema_privilege(current_schema(), 'CREATE'), has_database_privilege(current_database(), 'CREATE'),
        quote_ident(current_database()), quote_ident(current_user)
 """
-_OWNERS = """
-SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class
- WHERE relname = ANY (%s) AND relkind = 'r' AND relnamespace = quote_ident(current_schema())::regnamespace ORDER BY 1
-"""
 
 
 def is_rails(database: MigrationDatabase) -> bool:
@@ -62,11 +58,6 @@ def is_rails(database: MigrationDatabase) -> bool:
         if has_table(database, RECORD):
             return bool(database.one(_HAS_COLUMN, RECORD, "rails"))
         return has_table(database, "organizations") and bool(database.one(_HAS_COLUMN, "users", "organization_id"))
-
-
-def owners(database: MigrationDatabase) -> list[str]:
-    """The owners of the tables, whom the old application is taken to log in as."""
-    return [name for (name,) in database.execute_sql(_OWNERS, (list(TABLES),)).fetchall()]
 
 
 def our_tables() -> list[str]:
@@ -184,9 +175,8 @@ def carried(old: Old) -> Iterator[Finding]:
         )
 
 
-def unheld(database: MigrationDatabase, old_roles: Sequence[str], choices: Mapping[str, str]) -> Iterator[Finding]:
+def unheld(database: MigrationDatabase, old_roles: Sequence[str]) -> Iterator[Finding]:
     """Logins of the old application that no policy holds."""
-    del choices
     for role in old_roles:
         if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", role):
             yield Finding(
