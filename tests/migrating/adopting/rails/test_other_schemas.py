@@ -15,8 +15,10 @@ from rayces_core.doctor import audit
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.checking import differences
 from rayces_core.migrating.runner import Runner
+from tests.conftest import cloned
 from tests.migrating.adopting.conftest import TURKISH
 from tests.migrating.adopting.writes import refused_writes
+from tests.migrating.restoring import restore
 
 from .conftest import Rails, make_rails
 from .database import CHOICES, SCHEMA
@@ -217,3 +219,18 @@ def test_words_in_capitals_are_the_same_words_in_a_turkish_database(
         *[("mi-centro", "INR", "info@x.org", "pre_confirmed", "waitlisted", "info@x.org", ["friday"], "purchase",
            "failed")],
     ]  # fmt: skip
+
+
+def test_the_way_back_on_a_restored_copy_ends_with_what_was_there(
+    made_by: Callable[[str], Rails], server_url: str
+) -> None:
+    """PostgreSQL prints a rule and a condition otherwise once they were restored."""
+    rules = (
+        "ALTER TABLE users ADD CHECK (uid NOT IN ('x', 'y')); "
+        "CREATE INDEX known_uids ON users (uid) WHERE uid NOT IN ('x', 'y');"
+    )
+    made = made_by(SCHEMA + FEW + rules)
+    made.adoption().run()
+    with cloned(server_url, "template0") as restored:
+        restore(made.url, restored)
+        assert made.adoption(url=restored, choices={}).undo().differences == ()
