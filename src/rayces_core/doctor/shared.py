@@ -12,7 +12,12 @@ from rayces_core.doctor.holders import OF_RELATION, OF_ROUTINE
 _KINDS = """CASE c.relkind WHEN 'v' THEN 'VIEW' COLLATE "C" WHEN 'm' THEN 'MATERIALIZED VIEW'
                              WHEN 'f' THEN 'FOREIGN TABLE'
                              ELSE 'TABLE' END"""
-_DECLARED = "~ '\\mrayces: shared\\M'"
+# What neither came with an extension nor is declared.
+_ITS_OWN = """NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{catalogue}'::regclass AND d.objid = {alias}.oid
+                                 AND d.deptype = 'e')
+              AND coalesce(obj_description({alias}.oid, '{catalogue}'), '') !~ '\\mrayces: shared\\M'"""
+_ITS_OWN_RELATION = _ITS_OWN.format(catalogue="pg_class", alias="c")
+_ITS_OWN_ROUTINE = _ITS_OWN.format(catalogue="pg_proc", alias="p")
 
 CHECKS = (
     # The history of migrations is known by its columns, since a host's own has another name.
@@ -34,9 +39,7 @@ CHECKS = (
                       AND NOT a.attisdropped))
               AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid
                       AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) < 4
-              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                                 AND d.deptype = 'e')
-              AND coalesce(obj_description(c.oid, 'pg_class'), '') !{_DECLARED}""",
+              AND {_ITS_OWN_RELATION}""",
         "the {word} belongs to no organization, and {app_role} may {what}",
         "REVOKE ALL ON {object} FROM {holders}; -- or, where every tenant may see it: "
         "COMMENT ON {kind} {object} IS 'rayces: shared';",
@@ -51,11 +54,9 @@ CHECKS = (
               AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
               AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
               AND has_schema_privilege(app.oid, n.oid, 'USAGE') AND has_function_privilege(app.oid, p.oid, 'EXECUTE')
-              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                                 AND d.deptype = 'e')
               AND NOT EXISTS (SELECT FROM tenant t WHERE p.prosrc || coalesce(pg_get_function_sqlbody(p.oid), '')
                                                          ~* ('\\m' || t.relname || '\\M'))
-              AND coalesce(obj_description(p.oid, 'pg_proc'), '') !{_DECLARED}""",
+              AND {_ITS_OWN_ROUTINE}""",
         "{app_role} may call the function, which reads and writes as {owner} and for no organization in particular",
         "REVOKE EXECUTE ON ROUTINE {object} FROM {holders}; -- or, where every tenant may call it: "
         "COMMENT ON ROUTINE {object} IS 'rayces: shared';",
@@ -81,9 +82,7 @@ CHECKS = (
               AND has_schema_privilege(app.oid, n.oid, 'USAGE')
               AND has_sequence_privilege(app.oid, c.oid,
                       CASE WHEN needed THEN 'SELECT, UPDATE' ELSE 'USAGE, SELECT, UPDATE' END)
-              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                                 AND d.deptype = 'e')
-              AND coalesce(obj_description(c.oid, 'pg_class'), '') !{_DECLARED}""",
+              AND {_ITS_OWN_RELATION}""",
         "no policy holds a sequence, and {app_role} may {what}",
         "REVOKE {rights} ON SEQUENCE {object} FROM {holders};",
     ),
@@ -126,9 +125,7 @@ CHECKS = (
             WHERE NOT l.lanpltrusted AND p.oid >= 16384
               AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
               AND has_schema_privilege(app.oid, n.oid, 'USAGE') AND has_function_privilege(app.oid, p.oid, 'EXECUTE')
-              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                                 AND d.deptype = 'e')
-              AND coalesce(obj_description(p.oid, 'pg_proc'), '') !{_DECLARED}""",
+              AND {_ITS_OWN_ROUTINE}""",
         "{app_role} may call a function in {language}, which does whatever the server's own user may",
         "REVOKE EXECUTE ON ROUTINE {object} FROM {holders}; -- or, where every tenant may call it: "
         "COMMENT ON ROUTINE {object} IS 'rayces: shared';",
