@@ -109,7 +109,7 @@ def test_a_function_that_takes_the_servers_place_deceives_nobody(patient: Patien
     )
     (finding,) = patient.audit()
     assert (finding.check, finding.object) == ("policy-expression", "students")
-    assert "DROP POLICY rayces_tenant ON students" in finding.remedy
+    assert "DROP POLICY IF EXISTS rayces_tenant ON students" in finding.remedy
 
 
 def test_a_transaction_that_only_reads_is_enough(patient: Patient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayces_core.doctor import remaking
 from rayces_core.doctor.finding import Check
 from rayces_core.doctor.holders import OF_RELATION
+from rayces_core.doctor.policies import DROPPED
 
 CHECKS = (
     Check(
@@ -18,8 +19,8 @@ CHECKS = (
     Check(
         "tenant-column-type",
         "error",
-        """SELECT object, format_type(atttypid, NULL) AS type,
-                  coalesce((SELECT string_agg(format('DROP POLICY %%s ON %%s; ', p.name, p.object), '') FROM policy p
+        f"""SELECT object, format_type(atttypid, NULL) AS type,
+                  coalesce((SELECT string_agg({DROPPED}, '') FROM policy p
                              WHERE p.polrelid = t.oid), '') AS first
              FROM tenant t
             WHERE NOT is_root AND atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)""",

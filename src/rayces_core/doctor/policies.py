@@ -18,6 +18,10 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+# What takes policy `p` away. It is left out where there is none, which a NOTICE would tell; IF EXISTS is for one that
+# the remedy of another finding has dropped by then.
+DROPPED: Final = "format('DROP POLICY IF EXISTS %%s ON %%s; ', p.name, p.object)"
+
 POLICIES: Final = f"""
 policy AS (
     SELECT p.polrelid, t.object, t.is_ledger, quote_ident(p.polname) AS name, p.polcmd::text AS polcmd, p.polpermissive,
@@ -63,8 +67,8 @@ wanted AS (
 ),
 spelled AS (
     SELECT t.oid, r.is_admin, c.command, t.is_ledger,
-           format('DROP POLICY IF EXISTS %%1$s ON %%2$s; CREATE POLICY %%1$s ON %%2$s FOR %%3$s TO %%4$I%%5$s%%6$s;',
-                  r.name || CASE WHEN c.verb = 'all' THEN '' ELSE '_' || c.verb END, t.object, c.verb, r.rolname,
+           coalesce((SELECT {DROPPED} FROM policy p WHERE p.polrelid = t.oid AND p.name = n.name), '')
+           || format('CREATE POLICY %%s ON %%s FOR %%s TO %%I%%s%%s;', n.name, t.object, c.verb, r.rolname,
                   CASE WHEN c.verb <> 'insert' THEN ' USING (' || h.held ||
                        CASE WHEN NOT t.is_ledger OR c.verb <> 'update' THEN '' WHEN r.is_admin THEN ''
                             ELSE {_literal(" AND " + PENDING)} END || ')' END,
@@ -72,6 +76,7 @@ spelled AS (
       FROM tenant t, (SELECT command, verb FROM command UNION ALL VALUES ('*', 'all')) c,
            (SELECT rolname, false AS is_admin, 'rayces_tenant' AS name FROM app
              UNION ALL SELECT rolname, true, 'rayces_admin' FROM admin) r,
+           LATERAL (SELECT r.name || CASE WHEN c.verb = 'all' THEN '' ELSE '_' || c.verb END AS name) n,
            LATERAL (SELECT t.tenant_column_name || {_literal(" = " + BOUND_TENANT)} AS own) o,
            LATERAL (SELECT CASE WHEN NOT r.is_admin THEN o.own
                                 WHEN t.is_ledger AND c.verb = 'update' THEN {_literal(PENDING)}

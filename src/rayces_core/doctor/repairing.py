@@ -21,6 +21,7 @@ from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleEr
 from rayces_core.migrating.adopting.again import lost_policies
 from rayces_core.migrating.owning import giving, refuse_other_owners
 from rayces_core.migrating.roles import ensure_roles, missing_statements
+from rayces_core.migrating.statements import statements
 from rayces_core.migrations.fitness import refuse_unfit
 from rayces_core.migrations.retry import retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, connected, quote_identifier, single_runner
@@ -191,9 +192,11 @@ class Repair:
             new = [each for each in found if each.check in REPAIRED and each.remedy not in done]
             if not new:
                 return found
-            for each in sorted(new, key=lambda finding: not finding.check.startswith("grant")):
-                done.add(each.remedy)
-                self._do(each.remedy)
+            new.sort(key=lambda finding: not finding.check.startswith("grant"))
+            done |= {each.remedy for each in new}
+            # Two findings may ask for the same policy; made twice it would be refused.
+            for statement in dict.fromkeys(each.text for finding in new for each in statements(finding.remedy)):
+                self._do(statement)
         raise MigrationError("the repair does not come to an end; `rayces doctor` shows what comes back")
 
     def _audit(self) -> list[Finding]:

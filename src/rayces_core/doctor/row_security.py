@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from rayces_core.doctor.conditions import LOOKED_UP
 from rayces_core.doctor.finding import Check
+from rayces_core.doctor.policies import DROPPED
+
+# What makes policy `p` anew, whether or not `s`, which is how it should be, has its name.
+_REPLACED = f"{DROPPED} || replace(s.sql, {DROPPED}, '')"
 
 _FORCE = "ALTER TABLE {object} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
 
@@ -57,12 +61,12 @@ CHECKS = (
     Check(
         "policy-expression",
         "error",
-        """SELECT p.object, p.name, t.tenant_column_name AS column, s.sql AS again
+        f"""SELECT p.object, p.name, t.tenant_column_name AS column, {_REPLACED} AS mend
              FROM app_policy p JOIN tenant t ON t.oid = p.polrelid
              JOIN proper s ON s.oid = p.polrelid AND s.command = p.polcmd AND NOT s.is_admin
             WHERE p.is_the_one AND NOT p.is_right""",
         "the condition of policy {name} is not that {column} is the bound organization",
-        "DROP POLICY {name} ON {object}; {again}",
+        "{mend}",
     ),
     Check(
         "policy-extra",
@@ -88,25 +92,28 @@ CHECKS = (
         "policy-settled",
         "error",
         """SELECT p.object, p.name, CASE WHEN p.names_admin THEN {admin} ELSE {app} END AS role,
-                  (SELECT sql FROM proper s WHERE s.oid = p.polrelid AND s.is_admin = p.names_admin
-                      AND s.command = p.polcmd) AS again
-             FROM policy p
+                  {replaced} AS mend
+             FROM policy p JOIN proper s ON s.oid = p.polrelid AND s.is_admin = p.names_admin AND s.command = p.polcmd
             WHERE p.is_ledger AND p.polpermissive AND (p.names_app OR p.names_admin) AND p.polcmd IN ('w', '*')
               AND p.using_ IN ('tenant', 'true')
               AND NOT EXISTS (SELECT FROM policy r WHERE r.polrelid = p.polrelid AND NOT r.polpermissive
                                  AND r.polcmd IN ('w', '*') AND r.using_ = 'pending')""".format(
-            admin="(SELECT quote_ident(rolname) FROM admin)", app="(SELECT quote_ident(rolname) FROM app)"
+            admin="(SELECT quote_ident(rolname) FROM admin)",
+            app="(SELECT quote_ident(rolname) FROM app)",
+            replaced=_REPLACED,
         ),
         "settled ledger rows can be changed by {role}: policy {name} does not keep updates to pending ones",
-        "DROP POLICY {name} ON {object}; {again}",
+        "{mend}",
     ),
     Check(
         "policy-lookup",
         "warning",
-        """SELECT object FROM tenant t, app
+        f"""SELECT t.object,
+                  coalesce((SELECT {DROPPED} FROM policy p WHERE p.polrelid = t.oid AND p.name = 'rayces_lookup'), '')
+                  AS first
+             FROM tenant t, app
             WHERE t.is_root AND NOT EXISTS (SELECT FROM policy WHERE is_lookup AND names_app)""",
         "no policy shows {app_role} an organization that is looked up, so only {admin_role} finds a tenant by its name",
-        "DROP POLICY IF EXISTS rayces_lookup ON {object}; "
-        f"CREATE POLICY rayces_lookup ON {{object}} FOR SELECT TO {{app_role}} USING ({LOOKED_UP});",
+        f"{{first}}CREATE POLICY rayces_lookup ON {{object}} FOR SELECT TO {{app_role}} USING ({LOOKED_UP});",
     ),
 )
