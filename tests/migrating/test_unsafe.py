@@ -128,6 +128,19 @@ def test_a_function_that_ends_the_transaction_is_stopped_before_it_is_sent(
     assert tables(connect(url)) == ["rayces_migrations"]
 
 
+@pytest.mark.parametrize("sql", ["DO $$ BEGIN COMMIT; END $$", "DO $$ BEGIN ROLLBACK; END $$", "CALL ended()"])
+@pytest.mark.parametrize("atomic", ["", "ATOMIC = False"])
+def test_a_block_or_procedure_that_ends_the_transaction_is_told_whose_it_is(
+    make_database: Any, directory: Any, connect: Any, sql: str, atomic: str
+) -> None:
+    url = make_database()
+    connect(url).cursor().execute("CREATE PROCEDURE ended() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$")
+    runner = Runner(url, directory(m001_block=BOTH.format(atomic=atomic, step=f"sql({sql!r})")))
+    with pytest.raises(MigrationError, match=r"(?s)001_block: .* is the runner's.*take COMMIT and"):
+        runner.up()
+    assert "001_block" not in runner.done
+
+
 def test_a_transaction_that_was_ended_behind_the_runners_back_stops_the_migration(
     make_database: Any, directory: Any, connect: Any
 ) -> None:

@@ -41,6 +41,12 @@ SELECT c.oid
 """
 _IS_BEING_BUILT = "SELECT true FROM pg_stat_progress_create_index WHERE index_relid = %s"
 
+# A DO block or a procedure that ends the transaction is only known once the server runs it.
+_ADVICE = {
+    "2D000": "\nThe transaction around a migration's SQL is the runner's, with ATOMIC = False around each statement; "
+    "take COMMIT and ROLLBACK out of the DO block or procedure (`backfill` commits batch by batch)"
+}
+
 
 class Execution:
     """Runs migrations of one history on one connection."""
@@ -197,7 +203,7 @@ class Execution:
             raise type(error)(f"{name}: {error}") from error
         except (peewee.PeeweeException, psycopg2.Error) as error:
             _let_interruption_through(error)
-            advice = self._in_the_way() if sqlstate(error) in RETRYABLE else ""
+            advice = self._in_the_way() if sqlstate(error) in RETRYABLE else _ADVICE.get(sqlstate(error) or "", "")
             raise MigrationError(f"{name}: {str(error).strip()}{advice}") from error
 
     def _in_the_way(self) -> str:
