@@ -29,6 +29,14 @@ CREATE TABLE rooms (id int PRIMARY KEY, name text, seats int DEFAULT 2, plan jso
                     wide boolean GENERATED ALWAYS AS (seats > 5) STORED);
 INSERT INTO rooms (id, name, seats, plan) VALUES (1, 'north', 2, '{}'), (2, NULL, 3, NULL), (3, 'north', 2, NULL);
 """
+THERE = """
+CREATE SCHEMA more; CREATE TABLE more.halls AS SELECT 1;
+CREATE SCHEMA things; CREATE EXTENSION citext SCHEMA things; CREATE TABLE things.people (email things.citext);
+ALTER TABLE rooms ADD price numeric(6, 2) DEFAULT 1, ADD opened timestamptz DEFAULT '2026-01-01 00:00Z';
+UPDATE rooms SET price = 1.25, opened = '2026-01-01 12:00Z' WHERE id = 1;
+CREATE FUNCTION purge() RETURNS bigint LANGUAGE sql AS 'DELETE FROM rooms RETURNING id';
+CREATE FUNCTION named() RETURNS text LANGUAGE sql STABLE AS 'SELECT max(name) FROM rooms';
+"""
 
 
 @pytest.fixture
@@ -186,13 +194,36 @@ def test_a_hosts_table_that_refers_to_one_of_ours_is_in_the_way_before_anything_
         (sql("DO $$ BEGIN DROP TABLE rooms; END $$"), ["a DO block: what it does cannot be told before"]),
         ("migrator.run(print)", ["the function print: what it does cannot be told before"]),
         ("database.one('SELECT 1 FROM nowhere')", ["the function rollback: what it does cannot be told before"]),
+        (sql("DO $$ BEGIN ALTER TABLE rooms DROP name; END $$"), ["a DO block: what it does cannot be told before"]),
+        (sql("DO $$ BEGIN ALTER TABLE rooms DISABLE ROW LEVEL SECURITY; END $$"),
+         ["a DO block: what it does cannot be told before"]),
+        (sql("DO $$ BEGIN DELETE /* all */ FROM rooms; END $$"), ["a DO block: what it does cannot be told before"]),
+        (sql("DO $$ BEGIN PERFORM purge(); END $$"), ["the function purge: what it does cannot be told before"]),
+        (sql("SELECT public.purge()"), ["the function purge: what it does cannot be told before"]),
+        (sql("SELECT lower(named())"), []),
+        (sql("WITH gone AS (DELETE FROM rooms RETURNING id) SELECT count(*) FROM gone"),
+         ["a DELETE in WITH: what it does cannot be told before"]),
+        (sql("MERGE INTO rooms USING (SELECT 1 AS n) s ON id = n WHEN MATCHED THEN DELETE"),
+         ["a DELETE in MERGE: what it does cannot be told before"]),
+        (sql("DROP OWNED BY nobody"), ["DROP OWNED: what it does cannot be told before"]),
+        (sql("DROP EXTENSION citext CASCADE"), ["CASCADE takes along column email of table things.people"]),
+        (sql("DO $$ BEGIN -- DROP TABLE rooms\nALTER TABLE rooms ADD CHECK (id > 0); END $$"), []),
+        (sql("ALTER TABLE rooms ALTER name TYPE varchar(3) USING left(name, 3)"),
+         ["values of rooms.name that varchar(3) does not hold, 2 rows"]),
+        (sql("ALTER TABLE rooms ALTER price TYPE numeric(6, 1)"),
+         ["values of rooms.price that numeric(6, 1) does not hold, 1 row"]),
+        (sql("ALTER TABLE rooms ALTER COLUMN opened SET DATA TYPE date"),
+         ["values of rooms.opened that date does not hold, 1 row"]),
+        (sql("ALTER TABLE rooms ALTER plan TYPE int USING length(plan::text)"),
+         ["values of rooms.plan that int does not hold, 1 row"]),
+        (sql("ALTER TABLE rooms ALTER name TYPE varchar(5)", "ALTER TABLE rooms ALTER price TYPE numeric"), []),
         (sql("DO $$ BEGIN ALTER TABLE rooms ADD CHECK (id > 0); END $$"), []),
         (sql("ALTER TABLE rooms DROP CONSTRAINT rooms_pkey", "DROP INDEX IF EXISTS nothing"), []),
         (sql("-- DROP TABLE rooms\nSELECT 'DROP TABLE rooms'"), []),
     ],
 )  # fmt: skip
 def test_what_would_be_gone_is_told_with_its_rows(undone: Any, back: str, lost: list[str]) -> None:
-    runner = undone(back, "CREATE SCHEMA more; CREATE TABLE more.halls AS SELECT 1")
+    runner = undone(back, THERE)
     assert told(runner) == lost
     if lost and "0 rows" not in lost[0]:
         with pytest.raises(MigrationError, match="this would be gone, so nothing was undone"):
@@ -241,6 +272,8 @@ def test_a_table_that_is_long_to_count_is_estimated(undone: Any, monkeypatch: py
 @pytest.mark.parametrize(
     "back, there, found",
     [
+        (sql("DROP EXTENSION citext"), "CREATE EXTENSION citext; CREATE TABLE halls (name citext)",
+         "column name of table halls depends on type citext"),
         (sql("DROP TABLE rooms"), "CREATE MATERIALIZED VIEW seen AS SELECT name FROM rooms",
          "DROP MATERIALIZED VIEW seen;"),
         (sql("DROP TABLE rooms"), "CREATE TABLE halls (room int CONSTRAINT in_room REFERENCES rooms)",
@@ -257,6 +290,12 @@ def test_a_table_that_is_long_to_count_is_estimated(undone: Any, monkeypatch: py
          "DROP VIEW seen;"),
         (sql("ALTER TABLE rooms ALTER seats SET DATA TYPE bigint"), "",
          "default value for column wide of table rooms"),
+        (sql("ALTER TABLE rooms ALTER name TYPE character varying (3)"), "",
+         "rooms.name has values that character varying (3) does not hold, 2 rows"),
+        (sql("ALTER TABLE rooms ALTER id TYPE smallint"), "UPDATE rooms SET id = 70000 WHERE id = 1",
+         "rooms.id has values that smallint does not hold"),
+        (sql("ALTER TABLE rooms ALTER name TYPE int USING name::int"), "",
+         "rooms.name has values that int does not hold"),
         (sql("ALTER TABLE rooms ADD CONSTRAINT named CHECK (name IS NOT NULL)"), "",
          "1 row of rooms breaks constraint named"),
         (sql("ALTER TABLE rooms ALTER COLUMN name SET NOT NULL"), "", "1 row of rooms breaks name NOT NULL"),
@@ -285,6 +324,7 @@ def test_what_would_stop_it_is_found_before(undone: Any, back: str, there: str, 
         (sql("ALTER TABLE halls DROP CONSTRAINT in_room", "DROP TABLE rooms"),
          "CREATE TABLE halls (room int CONSTRAINT in_room REFERENCES rooms)"),
         (sql("UPDATE rooms SET name = '' WHERE name IS NULL", "ALTER TABLE rooms ALTER name SET NOT NULL"), ""),
+        (sql("UPDATE rooms SET name = left(name, 3)", "ALTER TABLE rooms ALTER name TYPE varchar(3)"), ""),
         (sql("ALTER TABLE rooms ADD UNIQUE (id, name)", "ALTER TABLE rooms ADD CHECK (seats % 7 < 7)"), ""),
         (sql("ALTER TABLE rooms ADD FOREIGN KEY (seats) REFERENCES rooms (id)"), ""),
         (sql("CREATE TABLE later (id int)", "ALTER TABLE later ADD CHECK (nothing > 0)", "DROP TABLE later"), ""),

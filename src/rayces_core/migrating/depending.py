@@ -31,6 +31,9 @@ _ADDRESS = {
     "domain": _TYPE,
     "function": _FUNCTION,
     "procedure": _FUNCTION,
+    "routine": _FUNCTION,
+    "extension": "SELECT 'pg_extension'::regclass::bigint, oid::bigint, 0 FROM pg_extension "
+    "WHERE extname = (parse_ident(%(name)s))[1]",
     "schema": "SELECT 'pg_namespace'::regclass::bigint, to_regnamespace(%(name)s)::bigint, 0",
     "column": "SELECT 'pg_class'::regclass::bigint, attrelid::bigint, attnum FROM pg_attribute "
     "WHERE attrelid = to_regclass(%(table)s) AND attname = (parse_ident(%(name)s))[1] AND NOT attisdropped",
@@ -93,7 +96,10 @@ WITH RECURSIVE mine(classid, objid, objsubid) AS ({_TABLES["mine"]})
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
   FROM pg_depend d JOIN mine g ON d.refclassid = g.classid AND d.refobjid = g.objid
    AND (g.objsubid = 0 OR d.refobjsubid = g.objsubid)
- WHERE d.deptype = 'n' GROUP BY 1 ORDER BY 1
+ WHERE d.deptype = 'n' AND d.classid NOT IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND NOT EXISTS (
+       SELECT FROM pg_depend e JOIN mine m ON m.classid = e.refclassid AND m.objid = e.refobjid
+        WHERE e.deptype = 'e' AND (e.classid, e.objid) = (d.classid, d.objid))
+ GROUP BY 1 ORDER BY 1
 """
 
 

@@ -1,30 +1,36 @@
 """What the statements of a way back do to what is there: what they drop, what they retype, what they demand of rows.
 
-Read from their words, before any of them runs. What a Python function or a DO block does cannot be read; it is told
-that it is there.
+Read from their words, before any of them runs. What a Python function does cannot be read, nor what a function of the
+database or a DO block that may take something away does; it is told that it is there.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rayces_core import sql_lexer
+from rayces_core.errors import UnsafeSQLError
 from rayces_core.migrating.statements import Statement, closing, parts
 
-_KINDS = ("table", "view", "index", "sequence", "type", "domain", "function", "procedure", "schema")
+_KINDS = (
+    "table", "view", "index", "sequence", "type", "domain", "function", "procedure", "routine", "schema", "extension",
+)  # fmt: skip
 _ON_TABLES = ("policy", "trigger", "rule")
 # What may come between the verb and the name.
 _BEFORE_NAME = {"if", "exists", "not", "only", "concurrently"}
 _ENDS = {"cascade", "restrict"}
 _CONSTRAINT_BEGINS = {"constraint", "check", "unique", "foreign", "primary", "exclude"}
-# A DO block with none of these takes nothing away, or changes no row.
-_TAKES_AWAY = re.compile(
-    r"\b(?:delete\s+from|truncate|execute|cascade|drop\s+(?:table|column|schema|view|materialized|type|domain))\b",
-    re.IGNORECASE,
-)
-_CHANGES = re.compile(r"\b(?:insert|update|delete|merge|execute)\b", re.IGNORECASE)
+# A DO block that has one of these may take something away, and one that drops anything but what holds no values.
+_TAKES_AWAY = {"cascade", "disable", "execute", "merge", "truncate", "type"}
+_HOLDS_NO_VALUES = {
+    "constraint", "default", "expression", "extension", "function", "identity", "index", "not", "policy", "procedure",
+    "routine", "rule", "sequence", "statistics", "trigger",
+}  # fmt: skip
+_CHANGES = {"insert", "update", "delete", "merge", "execute", "call"}
+# Statements in which a name before a parenthesis may be a function that is called.
+_CALLING = {"select", "values", "with", "insert", "update", "delete", "merge", "call", "do"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,12 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Retyped:
-    """A column that gets another type."""
+    """A column that gets another type; `type` and `using`, what its values are made of if that is said, as SQL."""
 
     table: str
     column: str
+    type: str = ""
+    using: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,13 +108,20 @@ class Changed:
 
 
 @dataclass(frozen=True)
+class Called:
+    """Functions that may be called, by their names without a schema; other names may be among them."""
+
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Unknown:
     """Something that could take anything away."""
 
     what: str
 
 
-Effect = Dropped | Retyped | Renamed | Unheld | Emptied | Demanded | Referring | Changed | Unknown
+Effect = Dropped | Retyped | Renamed | Unheld | Emptied | Demanded | Referring | Changed | Called | Unknown
 
 
 def effects(statement: Statement) -> Iterator[Effect]:
@@ -129,13 +144,17 @@ def effects(statement: Statement) -> Iterator[Effect]:
             yield Changed()
         case "do":
             yield from _block(statement)
+    if words[0] in {"with", "merge"} and "delete" in words:
+        yield Unknown(f"a DELETE in {words[0].upper()}")
+    if words[0] in _CALLING:
+        yield from _called(words)
 
 
 def _dropped(statement: Statement) -> Iterator[Effect]:
     words = statement.words
     kind, place = words[1] if len(words) > 1 else "", 2
-    if words[1:3] == ["materialized", "view"]:
-        kind, place = "view", 3
+    if words[1:3] in (["materialized", "view"], ["foreign", "table"]):
+        kind, place = words[2], 3
     place, cascades = _to_name(words, place), "cascade" in words[-1:]
     last = len(words) - (words[-1] in _ENDS)
     if kind in _ON_TABLES and "on" in words:
@@ -144,6 +163,8 @@ def _dropped(statement: Statement) -> Iterator[Effect]:
     elif kind in _KINDS:
         for first, end in parts(words, place, last):
             yield Dropped(kind, statement.between(first, end), cascades=cascades)
+    elif kind == "owned":
+        yield Unknown("DROP OWNED")
 
 
 def _altered(statement: Statement) -> Iterator[Effect]:
@@ -182,7 +203,10 @@ def _altered_column(statement: Statement, table: str, start: int, end: int) -> I
     place = start + 1 + (statement.words[start + 1 : start + 2] == ["column"])
     column, rest = statement.between(place, place + 1), statement.words[place + 1 : end]
     if rest[:1] == ["type"] or rest[:3] == ["set", "data", "type"]:
-        yield Retyped(table, column)
+        first = place + 2 + rest.index("type")
+        using = statement.words.index("using", first, end) if "using" in rest else end
+        collate = statement.words.index("collate", first, using) if "collate" in statement.words[first:using] else using
+        yield Retyped(table, column, statement.between(first, collate), statement.between(using + 1, end))
     elif rest[:3] == ["set", "not", "null"]:
         yield Demanded(table, f"{column} NOT NULL", f"{column} IS NULL")
 
@@ -248,11 +272,25 @@ def _unique_index(statement: Statement) -> Iterator[Effect]:
 
 
 def _block(statement: Statement) -> Iterator[Effect]:
-    code = " ".join(code for token in statement.words for code in sql_lexer.strings(token))
-    if _CHANGES.search(code):
-        yield Changed()
-    if _TAKES_AWAY.search(code):
+    try:
+        code = "\n".join(code for token in statement.words for code in sql_lexer.strings(token))
+        words = sql_lexer.read(code)
+    except UnsafeSQLError:
         yield Unknown("a DO block")
+        return
+    if not _CHANGES.isdisjoint(words):
+        yield Changed()
+    pairs = set(pairwise(words))
+    drops = {what for verb, what in pairs if verb == "drop"}
+    if not _TAKES_AWAY.isdisjoint(words) or ("delete", "from") in pairs or drops - _HOLDS_NO_VALUES:
+        yield Unknown("a DO block")
+    yield from _called(words)
+
+
+def _called(words: list[str]) -> Iterator[Effect]:
+    names = {word.removeprefix('"') for word, after in pairwise(words) if after == "("}
+    if names:
+        yield Called(frozenset(names))
 
 
 def _named(statement: Statement, place: int) -> str:

@@ -13,7 +13,8 @@ import peewee
 
 from rayces_core.migrating.counting import counted, seen
 from rayces_core.migrating.depending import Address, address_of, dependents, dependents_on_type
-from rayces_core.migrating.effects import Changed, Demanded, Dropped, Effect, Referring, Retyped, Unknown
+from rayces_core.migrating.effects import Called, Changed, Demanded, Dropped, Effect, Referring, Retyped, Unknown
+from rayces_core.migrating.retyping import unfit
 from rayces_core.migrations.session import MigrationDatabase
 
 _OTHER_OWNER = """
@@ -114,6 +115,11 @@ def _broken(database: MigrationDatabase, name: str, effect: Effect) -> Iterator[
             if broken and broken.rows is not None and not broken.is_estimate:
                 verb = "breaks" if broken.rows == 1 else "break"
                 yield Hindrance(name, f"{broken} of {effect.table} {verb} {effect.what}")
+        elif isinstance(effect, Retyped):
+            found = unfit(database, effect)
+            if found and found.stops:
+                what = f"{effect.table}.{effect.column} has values that {effect.type} does not hold"
+                yield Hindrance(name, what if found.rows.rows is None else f"{what}, {found.rows}")
     except peewee.PeeweeException:
         return
 
@@ -133,4 +139,4 @@ def _changed(effect: Effect) -> set[str]:
 
 
 def _table(effect: Effect) -> str:
-    return "" if isinstance(effect, Unknown) else effect.table
+    return "" if isinstance(effect, Unknown | Called) else effect.table

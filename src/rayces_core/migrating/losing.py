@@ -1,4 +1,4 @@
-"""What a way back takes away of the rows: whole tables, columns with what is in them, rows that it deletes."""
+"""What a way back takes away of the rows: tables, columns with what is in them, rows, what a new type does not hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import peewee
 
 from rayces_core.migrating.counting import Count, counted, seen
 from rayces_core.migrating.depending import address_of, cascaded
-from rayces_core.migrating.effects import Dropped, Effect, Emptied, Unheld
+from rayces_core.migrating.effects import Dropped, Effect, Emptied, Retyped, Unheld
+from rayces_core.migrating.retyping import unfit
 from rayces_core.migrations.session import MigrationDatabase
 
 TENANT_COLUMN = "organization_id"
@@ -84,6 +85,11 @@ class Losing:
                 table = self._known(effect.table)
                 if table and table not in self._gone:
                     yield f"rows of {table}", self._deleted(effect)
+            case Retyped():
+                table = self._known(effect.table)
+                found = unfit(self._database, effect) if table and table not in self._gone else None
+                if found and not found.stops:
+                    yield f"values of {table}.{effect.column} that {effect.type} does not hold", found.rows
 
     def _column(self, effect: Dropped) -> Iterator[tuple[str, Count]]:
         table = self._known(effect.table)

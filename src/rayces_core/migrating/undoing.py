@@ -11,13 +11,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rayces_core.errors import MigrationError
-from rayces_core.migrating.effects import Effect, Renamed, Unknown, effects
+from rayces_core.migrating.effects import Called, Effect, Renamed, Unknown, effects
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.foreseeing import foreseen
 from rayces_core.migrating.hindering import Hindrance, hindrances
 from rayces_core.migrating.losing import Losing, Loss, WayBack
 from rayces_core.migrating.statements import statements_of
 from rayces_core.migrations.session import MigrationDatabase
+
+# What is not volatile cannot write.
+_WRITING = """
+SELECT DISTINCT p.proname::text
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.proname = ANY (%s::text[]) AND p.provolatile = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+   AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ ORDER BY 1
+"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Undoing:
         taken_along: what CASCADE drops besides.
         unheld: tables of several organizations that no policy would keep apart any more.
         mixed: tables whose rows would no longer say whose they are, though they are several organizations'.
-        unforeseen: what could take anything away and cannot be read: Python functions, DO blocks.
+        unforeseen: what could take anything away and cannot be read: functions of Python and of SQL, DO blocks.
         hindrances: what would stop it half way.
     """
 
@@ -103,13 +113,29 @@ def _read(database: MigrationDatabase, files: Iterable[MigrationFile]) -> tuple[
     unforeseen: list[str] = []
     names: dict[str, str] = {}
     for file in files:
-        steps = foreseen(database, file, back=True)
-        found = [effect for step in steps or () for statement in statements_of(step) for effect in effects(statement)]
-        calls = [step.text for step in steps or () if step.is_call] if steps is not None else ["rollback"]
+        found = list(_found(database, file))
         unforeseen += [f"{file.name}: {effect.what}" for effect in found if isinstance(effect, Unknown)]
-        unforeseen += [f"{file.name}: the function {name}" for name in calls]
-        way_back.append((file.name, [*(_as_now(effect, names) for effect in found), *map(Unknown, calls)]))
+        way_back.append((file.name, [_as_now(effect, names) for effect in found]))
     return way_back, unforeseen
+
+
+def _found(database: MigrationDatabase, file: MigrationFile) -> Iterator[Effect]:
+    """The effects of a way back; each function that it calls is an unknown one."""
+    steps = foreseen(database, file, back=True)
+    if steps is None:
+        yield Unknown("the function rollback")
+    called: set[str] = set()
+    for step in steps or ():
+        if step.is_call:
+            yield Unknown(f"the function {step.text}")
+        for effect in (each for statement in statements_of(step) for each in effects(statement)):
+            if isinstance(effect, Called):
+                called |= effect.names
+            else:
+                yield effect
+    if called:
+        rows = database.execute_sql(_WRITING, (sorted(called),)).fetchall()
+        yield from (Unknown(f"the function {name}") for (name,) in rows)
 
 
 def _as_now(effect: Effect, names: dict[str, str]) -> Effect:
