@@ -14,6 +14,7 @@ from rayces_core.doctor import audit
 from rayces_core.errors import ConfigurationError, PermissionDeniedError, ReadOnlyError, RoleNotHeldError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrations.fitness import wrong_encoding
 from tests.conftest import cloned, maintain
 from tests.factory import make_organization
 
@@ -82,6 +83,11 @@ def test_a_database_that_does_not_hold_every_name_is_refused_by_migrations_and_a
         database.privileged(reason="test"),
     ):
         User.select().count()
+
+
+@pytest.mark.parametrize("name, other", [("clinic", "clinic_utf8"), ('"My ""Clinic"', '"My ""Clinic_utf8"')])
+def test_the_database_that_it_says_to_make_is_named_as_sql_has_it(name: str, other: str) -> None:
+    assert f"CREATE DATABASE {other} TEMPLATE template0" in wrong_encoding("LATIN1", name)
 
 
 def test_the_doctor_tells_of_it_too(odd_database: Callable[[str], str], connect: Any) -> None:

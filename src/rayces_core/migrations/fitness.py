@@ -42,8 +42,9 @@ def refuse_unfit(database: Asking) -> None:
 
 def wrong_encoding(encoding: str, name: str) -> str:
     """The sentence about a database, quoted as SQL has it, whose encoding is not UTF-8."""
+    other = f'{name[:-1]}_utf8"' if name.endswith('"') else f"{name}_utf8"
     return (
         f"the database {name} is in {encoding}, which does not hold every name (Łucja, 美); make one in UTF-8 and move "
-        f"it there: CREATE DATABASE {name.strip(chr(34))}_utf8 TEMPLATE template0 ENCODING 'UTF8', then pg_dump and "
+        f"it there: CREATE DATABASE {other} TEMPLATE template0 ENCODING 'UTF8', then pg_dump and "
         "pg_restore"
     )
