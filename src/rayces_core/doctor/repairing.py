@@ -19,6 +19,7 @@ from rayces_core.doctor.finding import Finding
 from rayces_core.doctor.numbers import behind
 from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleError, SchemaMissingError
 from rayces_core.migrating.adopting.again import lost_policies
+from rayces_core.migrating.history import IS_HISTORY
 from rayces_core.migrating.owning import giving, refuse_other_owners
 from rayces_core.migrating.roles import ensure_roles, missing_statements
 from rayces_core.migrating.statements import statements
@@ -40,7 +41,7 @@ _LOCK_TIMEOUT_MS: Final = 500
 _NOT_OWNER: Final = "42501"
 
 # What no tenant's table needs, and the migrations give all the same: the schema, also where everybody may use it, and
-# the histories; a host's has another name, and the same columns.
+# the histories.
 _BESIDE: Final = """
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.rolname)
   FROM pg_namespace n, pg_roles r
@@ -50,8 +51,7 @@ UNION ALL
 SELECT format('GRANT SELECT ON %I TO %I', c.relname, r.rolname)
   FROM pg_class c, pg_roles r
  WHERE c.relkind = 'r' AND c.relnamespace = quote_ident(current_schema())::regnamespace
-   AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
-           AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) = 4
+   AND {is_history}
    AND r.rolname IN ({app}, {admin}) AND NOT has_table_privilege(r.oid, c.oid, 'SELECT')
  ORDER BY 1
 """
@@ -237,4 +237,5 @@ class Repair:
     def _for_roles(self, sql: str) -> str:
         cursor: Any = self.database.server.cursor()
         names = {"app": self.database.app_role, "admin": self.database.admin_role}
-        return sql.format(**{name: cursor.mogrify("%s", (role,)).decode() for name, role in names.items()})
+        roles = {name: cursor.mogrify("%s", (role,)).decode() for name, role in names.items()}
+        return sql.format(**roles, is_history=IS_HISTORY)

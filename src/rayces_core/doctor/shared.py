@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rayces_core.doctor.finding import Check
 from rayces_core.doctor.holders import OF_RELATION, OF_ROUTINE
+from rayces_core.migrating.history import IS_HISTORY
 
 _KINDS = """CASE c.relkind WHEN 'v' THEN 'VIEW' COLLATE "C" WHEN 'm' THEN 'MATERIALIZED VIEW'
                              WHEN 'f' THEN 'FOREIGN TABLE'
@@ -20,7 +21,6 @@ _ITS_OWN_RELATION = _ITS_OWN.format(catalogue="pg_class", alias="c")
 _ITS_OWN_ROUTINE = _ITS_OWN.format(catalogue="pg_proc", alias="p")
 
 CHECKS = (
-    # The history of migrations is known by its columns, since a host's own has another name.
     Check(
         "shared-relation",
         "warning",
@@ -37,8 +37,7 @@ CHECKS = (
               AND NOT (c.relkind = 'f' AND EXISTS (
                    SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'
                       AND NOT a.attisdropped))
-              AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid
-                      AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) < 4
+              AND NOT {IS_HISTORY}
               AND {_ITS_OWN_RELATION}""",
         "the {word} belongs to no organization, and {app_role} may {what}",
         "REVOKE ALL ON {object} FROM {holders}; -- or, where every tenant may see it: "

@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS {table} (
 )
 """
 
+# Whether the relation `c` is such a table: a host's has another name, and the same columns.
+IS_HISTORY = """(SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+                     AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) = 4"""
+
 # Of a role that does not exist yet there is nothing to be said, so it is NULL.
 _MAY_READ = "SELECT has_table_privilege(oid, %s, 'SELECT') FROM pg_roles WHERE rolname = %s"
 _MAY_READ_MYSELF = "SELECT has_table_privilege(%s, 'SELECT')"

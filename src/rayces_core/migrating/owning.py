@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from rayces_core.errors import ConfigurationError, RoleNotHeldError
+from rayces_core.migrating.history import IS_HISTORY
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 # The organizations, whatever carries one, and the histories and records beside them.
-_OURS: Final = """
+_OURS: Final = f"""
 SELECT c.oid, c.relname, c.relowner
   FROM pg_class c
  WHERE c.relkind IN ('r', 'p') AND c.relnamespace = quote_ident(current_schema())::regnamespace
    AND (c.relname = 'organizations' OR c.relname LIKE 'rayces\\_%'
         OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'
                       AND NOT a.attisdropped)
-        OR (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
-               AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) = 4)
+        OR {IS_HISTORY})
 """
 _OTHERS: Final = f"""
 SELECT string_agg(DISTINCT quote_ident(pg_get_userbyid(t.relowner)), ', '), min(t.relname::text), count(*),

@@ -13,16 +13,15 @@ import peewee
 
 from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating.files import MigrationFile
-from rayces_core.migrating.history import APPLIED
+from rayces_core.migrating.history import APPLIED, IS_HISTORY
 from rayces_core.migrating.places import OURS, SUFFIX
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 _SPELLED = re.compile(r"(?:(?P<history>[^:]+):)?(?P<number>\d{1,9})(?:_[a-z0-9_]+)?")
-_HISTORIES = """
+_HISTORIES = f"""
 SELECT c.relname::text FROM pg_class c
  WHERE c.relkind = 'r' AND c.relnamespace = quote_ident(current_schema())::regnamespace
-   AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
-           AND a.attname IN ('name', 'checksum', 'steps_done', 'attempts')) = 4
+   AND {IS_HISTORY}
  ORDER BY 1
 """
 
