@@ -13,6 +13,7 @@ from types import ModuleType
 
 import peewee
 import psycopg2
+from psycopg2.errorcodes import ACTIVE_SQL_TRANSACTION
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.blockers import Lookout
@@ -39,6 +40,8 @@ SELECT c.oid
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE NOT i.indisvalid AND c.relname = %s AND c.relnamespace = quote_ident(current_schema())::regnamespace
 """
+# What is said of a statement that has to stand in no transaction; also of one that is sent together with others.
+_BY_ITSELF = "\nSay ATOMIC = False in the module, and give that statement a migrator.sql of its own."
 _IS_BEING_BUILT = "SELECT true FROM pg_stat_progress_create_index WHERE index_relid = %s"
 
 
@@ -198,6 +201,8 @@ class Execution:
         except (peewee.PeeweeException, psycopg2.Error) as error:
             _let_interruption_through(error)
             advice = self._in_the_way() if sqlstate(error) in RETRYABLE else ""
+            if sqlstate(error) == ACTIVE_SQL_TRANSACTION:
+                advice = _BY_ITSELF
             raise MigrationError(f"{name}: {str(error).strip()}{advice}") from error
 
     def _in_the_way(self) -> str:
