@@ -71,18 +71,34 @@ def configured(start: Path | None = None) -> list[Place]:
 
     Raises ConfigurationError where it does not say what it should.
     """
+    folder, named = listed("migrations", _EXAMPLE, start)
+    return [_entry(folder / FILE, each) for each in named]
+
+
+def listed(word: str, example: str, start: Path | None = None) -> tuple[Path, list[Any]]:
+    """The folder of the nearest pyproject.toml, from `start` upwards, and what `[tool.rayces]` lists there of a word.
+
+    Without such a file it is `start` itself (default: the current folder), and nothing.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has no list there; `example` says what to write.
+    """
     folder = (start or Path.cwd()).resolve()
     file = next((each / FILE for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
     if file is None:
-        return []
+        return folder, []
     try:
-        tool = tomllib.loads(file.read_text("utf-8")).get("tool", {})
+        said: Any = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} is no TOML: {error}") from error
-    named = tool.get(OURS, {}).get("migrations", [])
+    for name in ("tool", OURS):
+        said = said.get(name, {})
+        if not isinstance(said, dict):
+            raise ConfigurationError(f"{file}: {name} has to be a table: {example}")
+    named = said.get(word, [])
     if not isinstance(named, list):
-        raise ConfigurationError(f"{file}: migrations has to be a list of directories: {_EXAMPLE}")
-    return [_entry(file, each) for each in named]
+        raise ConfigurationError(f"{file}: {word} has to be a list: {example}")
+    return file.parent, named
 
 
 def _entry(file: Path, given: Any) -> Place:
