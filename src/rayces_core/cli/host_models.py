@@ -46,7 +46,7 @@ def configured() -> tuple[Path, tuple[str, ...]]:
         click.UsageError: it does not say what it should.
     """
     from rayces_core.errors import ConfigurationError
-    from rayces_core.migrating.places import listed
+    from rayces_core.project_file import listed
 
     try:
         folder, named = listed("models", _EXAMPLE)

@@ -6,17 +6,16 @@ so that the same directory has the same history everywhere.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from rayces_core.errors import ConfigurationError
+from rayces_core.project_file import FILE, listed
 
 OURS = "rayces"
 SUFFIX = "_migrations"
-FILE = "pyproject.toml"
 LONGEST_NAME_BYTES = 63
 _KEYS = {"directory", "history_table"}
 _EXAMPLE = '[tool.rayces] migrations = ["myapp/migrations"]'
@@ -73,32 +72,6 @@ def configured(start: Path | None = None) -> list[Place]:
     """
     folder, named = listed("migrations", _EXAMPLE, start)
     return [_entry(folder / FILE, each) for each in named]
-
-
-def listed(word: str, example: str, start: Path | None = None) -> tuple[Path, list[Any]]:
-    """The folder of the nearest pyproject.toml, from `start` upwards, and what `[tool.rayces]` lists there of a word.
-
-    Without such a file it is `start` itself (default: the current folder), and nothing.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or has no list there; `example` says what to write.
-    """
-    folder = (start or Path.cwd()).resolve()
-    file = next((each / FILE for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
-    if file is None:
-        return folder, []
-    try:
-        said: Any = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from error
-    for name in ("tool", OURS):
-        said = said.get(name, {})
-        if not isinstance(said, dict):
-            raise ConfigurationError(f"{file}: {name} has to be a table: {example}")
-    named = said.get(word, [])
-    if not isinstance(named, list):
-        raise ConfigurationError(f"{file}: {word} has to be a list: {example}")
-    return file.parent, named
 
 
 def _entry(file: Path, given: Any) -> Place:
