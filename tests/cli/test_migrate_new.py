@@ -179,6 +179,17 @@ def test_what_cannot_be_is_one_sentence(migrated: Terminal, host: str, words: tu
     assert not list(Path("app/migrations").iterdir())
 
 
+def test_a_model_of_no_organization_is_told_of(migrated: Terminal, host: str) -> None:
+    path = Path(f"{host}.py")
+    plain = "\n\nclass Base(peewee.Model):\n    pass\n\n\nclass Country(Base):\n    name = peewee.CharField()\n"
+    path.write_text(path.read_text() + plain)
+    written = migrated("migrate", "new", "add_rooms", "--from-models", host)
+    said = f"{host}.Country is no TenantModel: its table is yours to write and check\n"
+    assert (written.code, written.err) == (0, said)
+    refused = migrated("migrate", "new", "again", "--from-models", f"{host}:Country")
+    assert "Country is no TenantModel" in refused.err
+
+
 def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str) -> None:
     assert migrated("migrate", "new", "first step", "--directory", "other").code == 0
     assert migrated("migrate", "up", "--directory", "other").out == "applied other: 001_first_step\n"
