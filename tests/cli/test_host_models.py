@@ -54,6 +54,7 @@ FAULTS = {
     "no list": ('[tool.rayces]\nmodels = "lockers.models"', "models has to be a list"),
     "no text in it": ("[tool.rayces]\nmodels = [1]", "models has to be a list"),
     "no TOML": ("[tool", "is no TOML"),
+    "no table": ("[tool]\nrayces = 3", "rayces has to be a table"),
 }
 
 

@@ -74,6 +74,13 @@ def edited(host: str, old: str, new: str) -> None:
     sys.modules.pop(host)
 
 
+def run(terminal: Terminal, sql: str) -> None:
+    with Database.connect(terminal.url) as db:
+        with psycopg2.connect(db.admin_url) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+        connection.close()
+
+
 def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal, host: str) -> None:
     before = migrated("migrate", "check", "--models", host)
     assert before.code == 1
@@ -150,10 +157,7 @@ def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Te
 def test_drift_of_a_hosts_table_is_found(migrated: Terminal, host: str, change: str, line: str) -> None:
     migrated("migrate", "new", "add_rooms", "--from-models", host)
     assert migrated("migrate", "up").code == 0
-    with Database.connect(migrated.url) as db:
-        with psycopg2.connect(db.admin_url) as connection, connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {host}_rooms {change.format(host)}")
-        connection.close()
+    run(migrated, f"ALTER TABLE {host}_rooms {change.format(host)}")
     found = migrated("migrate", "check", "--models", host)
     assert found.code == 1
     assert line in " ".join(found.out.lower().split())
@@ -175,7 +179,105 @@ def test_what_cannot_be_is_one_sentence(migrated: Terminal, host: str, words: tu
     assert not list(Path("app/migrations").iterdir())
 
 
+def test_a_model_of_no_organization_is_told_of(migrated: Terminal, host: str) -> None:
+    path = Path(f"{host}.py")
+    plain = "\n\nclass Base(peewee.Model):\n    pass\n\n\nclass Country(Base):\n    name = peewee.CharField()\n"
+    path.write_text(path.read_text() + plain)
+    written = migrated("migrate", "new", "add_rooms", "--from-models", host)
+    said = f"{host}.Country is no TenantModel: its table is yours to write and check\n"
+    assert (written.code, written.err) == (0, said)
+    refused = migrated("migrate", "new", "again", "--from-models", f"{host}:Country")
+    assert "Country is no TenantModel" in refused.err
+
+
 def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str) -> None:
     assert migrated("migrate", "new", "first step", "--directory", "other").code == 0
     assert migrated("migrate", "up", "--directory", "other").out == "applied other: 001_first_step\n"
     assert migrated("migrate", "down", "--directory", "other").code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("DROP INDEX {0}_stays_organization_id_day_idx", "index btree (organization_id, day)"),
+        ("DROP INDEX {0}_stays_organization_id_student_id_idx", "index btree (organization_id, student_id)"),
+        (
+            """ALTER TABLE {0}_stays DROP CONSTRAINT {0}_stays_organization_id_room_id_fkey, ADD FOREIGN KEY
+               (organization_id, room_id) REFERENCES {0}_rooms (organization_id, id) ON DELETE CASCADE""",
+            "on delete cascade, the model says no action",
+        ),
+        ("DROP INDEX {0}_rooms_extra_idx", "index gin (extra)"),
+    ],
+)
+def test_a_lost_index_and_another_on_delete_are_found_and_written(
+    migrated: Terminal, host: str, change: str, line: str
+) -> None:
+    migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert migrated("migrate", "up").code == 0
+    run(migrated, change.format(host))
+    found = migrated("migrate", "check", "--models", host)
+    assert (found.code, line in " ".join(found.out.lower().split())) == (1, True), found.out
+    assert migrated("migrate", "new", "mend", "--from-models", host).code == 0
+    assert migrated("migrate", "up").code == 0
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert migrated("migrate", "down", "--only", "app", "--yes").out == "undone app: 002_mend\n"
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("written")
+
+
+def test_an_index_that_begins_with_the_columns_serves(migrated: Terminal, host: str) -> None:
+    migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert migrated("migrate", "up").code == 0
+    run(migrated, f"DROP INDEX {host}_stays_organization_id_day_idx; CREATE INDEX ON {host}_stays (day, id)")
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+
+
+def test_a_column_that_is_gained_comes_with_its_keys_and_indexes(migrated: Terminal, host: str) -> None:
+    migrated("migrate", "new", "add_rooms", "--from-models", host)
+    assert migrated("migrate", "up").code == 0
+    edited(
+        host,
+        "    beds =",
+        "    badge = peewee.CharField(null=True, unique=True)\n    wing = peewee.IntegerField(null=True, index=True)\n"
+        "    keeper = TenantForeignKey(Student, null=True, unique=True, backref='+')\n    beds =",
+    )
+    assert migrated("migrate", "new", "more", "--from-models", host).code == 0
+    assert migrated("migrate", "up").code == 0
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert migrated("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
+
+
+CIRCLE = """
+import peewee
+from rayces_core import TenantForeignKey, TenantModel
+
+
+class Team(TenantModel):
+    name = peewee.CharField()
+
+    class Meta:
+        table_name = "{0}_teams"
+
+
+class Player(TenantModel):
+    team = TenantForeignKey(Team, backref="players")
+    number = peewee.IntegerField()
+
+    class Meta:
+        table_name = "{0}_players"
+        indexes = ((("team", "number"), True),)
+
+
+Team._meta.add_field("captain", TenantForeignKey(Player, null=True, unique=True, backref="+"))
+Team._meta.indexes = ((("captain", "name"), True), (("name", "captain"), False))
+Player._meta.add_field("rival", TenantForeignKey(Team, null=True, backref="+"))
+Player._meta.indexes = (*Player._meta.indexes, (("rival", "number"), True))
+"""
+
+
+def test_keys_and_indexes_that_name_a_column_of_a_circle_come_behind_it(migrated: Terminal, host: str) -> None:
+    Path(f"{host}.py").write_text(CIRCLE.replace("{0}", host))
+    assert migrated("migrate", "new", "teams", "--from-models", host).code == 0
+    applied = migrated("migrate", "up")
+    assert (applied.code, applied.err) == (0, "")
+    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0

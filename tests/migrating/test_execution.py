@@ -209,6 +209,26 @@ def test_an_invalid_index_of_its_own_name_is_built_anew(make_database: Any, dire
     ]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "migrator.tenant_column('rooms', 'next_id', parent='rooms')",
+        "migrator.sql('VACUUM rooms')",
+        "migrator.sql('SELECT 1; CREATE INDEX CONCURRENTLY r ON rooms (id)')",
+    ],
+)
+def test_what_stands_in_no_transaction_is_refused_with_what_to_write(
+    make_database: Any, directory: Any, connect: Any, body: str
+) -> None:
+    url = make_database()
+    connect(url).cursor().execute(
+        "CREATE TABLE rooms (organization_id bigint, id bigint, PRIMARY KEY (organization_id, id))"
+    )
+    said = "cannot .*\nSay ATOMIC = False in the module"
+    with pytest.raises(MigrationError, match=said):
+        Runner(url, directory(m001_a=f"{HEAD}    {body}\n")).up()
+
+
 def test_each_step_is_announced_before_it_runs(make_database: Any, directory: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     folder = directory(m001_whole="SELECT 1", m002_steps=STEPS + _sql("SELECT 1", "SELECT 2"))

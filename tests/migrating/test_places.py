@@ -53,7 +53,9 @@ def test_without_a_word_of_ours_there_is_nothing_but_ours(tmp_path: Path) -> Non
     ("text", "sentence"),
     [
         ("[tool.rayces", "is no TOML"),
-        ("[tool.rayces]\nmigrations = 'myapp'", "has to be a list of directories"),
+        ("[tool.rayces]\nmigrations = 'myapp'", "migrations has to be a list: .*myapp/migrations"),
+        ("[tool]\nrayces = 'myapp'", "rayces has to be a table"),
+        ("tool = 3", "tool has to be a table"),
         ("[tool.rayces]\nmigrations = [3]", "is neither a directory nor"),
         ("[tool.rayces]\nmigrations = [{table = 'x'}]", "is neither a directory nor"),
         ("[tool.rayces]\nmigrations = [{directory = 'x', table = 'y'}]", "is neither a directory nor"),

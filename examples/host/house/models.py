@@ -10,7 +10,7 @@ class Room(TimestampedTenantModel):
 
     name = StringField()
     seats = IntegerField(null=True, between=(1, 500))
-    keeper = TenantForeignKey(User, backref="rooms", null=True)
+    keeper = TenantForeignKey(User, backref="rooms", null=True, on_delete="SET NULL")
 
     class Meta:
         table_name = "rooms"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -46,14 +45,13 @@ def configured() -> tuple[Path, tuple[str, ...]]:
     Raises:
         click.UsageError: it does not say what it should.
     """
-    here = Path.cwd()
-    file = next((each / FILE for each in (here, *here.parents) if (each / FILE).is_file()), None)
-    if file is None:
-        return here, ()
+    from rayces_core.errors import ConfigurationError
+    from rayces_core.project_file import listed
+
     try:
-        named = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("rayces", {}).get("models", [])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file} is no TOML: {error}") from error
-    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise click.UsageError(f"{file}: models has to be a list of modules: {_EXAMPLE}")
-    return file.parent, tuple(named)
+        folder, named = listed("models", _EXAMPLE)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+    if not all(isinstance(name, str) for name in named):
+        raise click.UsageError(f"{folder / FILE}: models has to be a list of modules: {_EXAMPLE}")
+    return folder, tuple(named)

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import peewee
 import psycopg2
+from psycopg2.errorcodes import ACTIVE_SQL_TRANSACTION, INVALID_TRANSACTION_TERMINATION
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.blockers import Lookout
@@ -41,10 +42,13 @@ SELECT c.oid
 """
 _IS_BEING_BUILT = "SELECT true FROM pg_stat_progress_create_index WHERE index_relid = %s"
 
-# A DO block or a procedure that ends the transaction is only known once the server runs it.
+# What is only known once the server runs it.
 _ADVICE = {
-    "2D000": "\nThe transaction around a migration's SQL is the runner's, with ATOMIC = False around each statement; "
-    "take COMMIT and ROLLBACK out of the DO block or procedure (`backfill` commits batch by batch)"
+    # It has to stand in no transaction, nor be sent together with others.
+    ACTIVE_SQL_TRANSACTION: "\nSay ATOMIC = False in the module, and give that statement a migrator.sql of its own.",
+    # A DO block or a procedure ends the transaction.
+    INVALID_TRANSACTION_TERMINATION: "\nThe transaction around a migration's SQL is the runner's, with ATOMIC = False around each statement; "
+    "take COMMIT and ROLLBACK out of the DO block or procedure (`backfill` commits batch by batch)",
 }
 
 

@@ -101,7 +101,8 @@ def models_of(path: str) -> list[Any]:
     chosen = [each for each in found if wanted in ("", each.__name__)]
     if not chosen:
         what = f"no model {wanted}" if wanted else "no TenantModel with a table"
-        raise ConfigurationError(f"{module_name} has {what}; it has {', '.join(_names(found)) or 'none'}")
+        plain = "".join(f"; {each.__name__} is no TenantModel" for each in plain_models(module))
+        raise ConfigurationError(f"{module_name} has {what}; it has {', '.join(_names(found)) or 'none'}{plain}")
     return in_order([*chosen, *_links(chosen)])
 
 
@@ -110,6 +111,19 @@ def _links(models: Sequence[Any]) -> list[Any]:
     fields = [each for model in models for each in model._meta.manytomany.values()]
     through = dict.fromkeys(each.get_through_model() for each in fields)
     return [model for model in through if model not in models and TENANT in model._meta.columns]
+
+
+def plain_models(module: Any) -> list[Any]:
+    """The Peewee models of a host's module that belong to no organization; bases of others are none."""
+    return [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and issubclass(each, peewee.Model)
+        and TENANT not in each._meta.columns
+        and each.__module__ == module.__name__
+        and not each.__subclasses__()
+    ]
 
 
 def _names(models: Sequence[Any]) -> list[str]:

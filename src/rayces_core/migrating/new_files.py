@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rayces_core.errors import MigrationFileError
 from rayces_core.migrating.files import read_directory
-from rayces_core.migrating.lacking import Lack
+from rayces_core.migrating.lacking import Lack, index_of
 from rayces_core.migrating.modelled import ModelledTable, is_numbered
 from rayces_core.migrations.tenant_tables import Parent
 
@@ -116,7 +116,7 @@ def _schemas(found: Sequence[Lack]) -> Iterator[tuple[list[str], list[str]]]:
     """The schemas of new tables; they stay on the way back, where something else may be in them."""
     names = [lack.table.name.partition(".")[0] for lack in found if lack.is_whole_table and "." in lack.table.name]
     for name in dict.fromkeys(names):
-        yield [f"    migrator.sql({_quoted(f'CREATE SCHEMA IF NOT EXISTS {_identifier(name)}')})"], []
+        yield [_sql(f"CREATE SCHEMA IF NOT EXISTS {_identifier(name)}")], []
 
 
 def _named_too_early(found: Sequence[Lack]) -> list[tuple[ModelledTable, str]]:
@@ -137,13 +137,25 @@ def _circles(later: Sequence[tuple[ModelledTable, str]]) -> Iterator[tuple[list[
         made = f"migrator.tenant_column({_quoted(table.name)}, {_quoted(name)}, parent={_parent(_as_nullable(parent))})"
         up = [f"    {made}"]
         if not parent.nullable:  # the table is new, so no row has to be filled in
-            up.append(f"    {_not_null(table, name)}")
+            up.append(_not_null(table, name))
         yield up, [f"    migrator.drop_tenant_column({_quoted(table.name)}, {_quoted(name)})"]
+    late: dict[str, set[str]] = {}
+    for table, name in later:
+        late.setdefault(table.name, set()).add(name)
+    for table in {table.name: table for table, _ in later}.values():
+        for columns, what in _late_keys(table, late[table.name]):
+            index, dropped = index_of(table, columns, what)
+            yield [_sql(sql) for sql in index], [_sql(sql) for sql in dropped]
+
+
+def _late_keys(table: ModelledTable, late: set[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Keys and indexes with one of these columns; the column alone has an index already."""
+    yield from ((columns, "unique") for columns in table.unique if not late.isdisjoint(columns))
+    yield from ((columns, "idx") for columns in table.indexes if not late.isdisjoint(columns) and len(columns) > 1)
 
 
 def _not_null(table: ModelledTable, name: str) -> str:
-    altered = f"ALTER TABLE {_table_name(table)} ALTER COLUMN {_identifier(name)} SET NOT NULL"
-    return f"migrator.sql({_quoted(altered)})"
+    return _sql(f"ALTER TABLE {_table_name(table)} ALTER COLUMN {_identifier(name)} SET NOT NULL")
 
 
 def _table_name(table: ModelledTable) -> str:
@@ -169,10 +181,12 @@ def _lines(lack: Lack, later: Sequence[tuple[ModelledTable, str]]) -> tuple[list
         up = list(_column(lack.table, lack.column))
         return up, [f"    migrator.drop_tenant_column({_quoted(lack.table.name)}, {_quoted(lack.column)})"]
     if lack.remedy:
-        return [f"    migrator.sql({_quoted(sql)})" for sql in lack.remedy], [
-            f"    migrator.sql({_quoted(sql)})" for sql in lack.way_back
-        ]
+        return [_sql(sql) for sql in lack.remedy], [_sql(sql) for sql in lack.way_back]
     return [f"    # not written for you: {lack.line}"], []
+
+
+def _sql(sql: str) -> str:
+    return f"    migrator.sql({_quoted(sql)})"
 
 
 def _table(table: ModelledTable, late: Sequence[str]) -> Iterator[str]:
@@ -189,8 +203,8 @@ def _table(table: ModelledTable, late: Sequence[str]) -> Iterator[str]:
         yield from (f"            {_quoted(name)}: {_parent(parent)}," for name, parent in parents.items())
         yield "        },"
     for word, lists in (("unique", table.unique), ("indexes", table.indexes)):
-        if lists:
-            yield f"        {word}=[{', '.join(map(_columns, lists))}],"
+        if made := [columns for columns in lists if not set(late).intersection(columns)]:
+            yield f"        {word}=[{', '.join(map(_columns, made))}],"
     if table.key.name != "id":
         yield f"        key={_quoted(table.key.name)},"
     if not is_numbered(table.key):
@@ -199,8 +213,7 @@ def _table(table: ModelledTable, late: Sequence[str]) -> Iterator[str]:
         yield "        timestamps=False,"
     yield "    )"
     for column, method in table.searched:
-        made = f"CREATE INDEX ON {_table_name(table)} USING {method} ({_identifier(column)})"
-        yield f"    migrator.sql({_quoted(made)})"
+        yield _sql(f"CREATE INDEX ON {_table_name(table)} USING {method} ({_identifier(column)})")
     yield from (f"    # not written for you: {each}" for each in table.unsaid)
 
 
@@ -230,7 +243,7 @@ def _filled_in(table: ModelledTable, name: str) -> Iterator[str]:
     column = _identifier(name)
     filling = f"{_quoted(f'{column} = ...')}, {_quoted(f'{column} IS NULL')}"
     yield f"    migrator.run(backfill, database, {_quoted(_table_name(table))}, {filling})"
-    yield f"    {_not_null(table, name)}"
+    yield _not_null(table, name)
 
 
 def _parent(parent: Parent) -> str:

@@ -65,7 +65,7 @@ def refuse_other_owner(database: MigrationDatabase, *tables: str) -> None:
 
 
 def _refuse(owners: str, table: str, count: int, login: str) -> NoReturn:
-    others = "" if count == 1 else f" and {count - 1} other tables"
+    others = "" if count == 1 else f" and {count - 1} other table{'s' * (count > 2)}"
     raise RoleNotHeldError(
         f"{table}{others} belong{'s' if count == 1 else ''} to {owners}, which the login {login} may not act as, so it "
         f"can change nothing there; nothing was run. Run the command as {owners}, or have a superuser give the tables "

@@ -6,17 +6,16 @@ so that the same directory has the same history everywhere.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from rayces_core.errors import ConfigurationError
+from rayces_core.project_file import FILE, listed
 
 OURS = "rayces"
 SUFFIX = "_migrations"
-FILE = "pyproject.toml"
 LONGEST_NAME_BYTES = 63
 _KEYS = {"directory", "history_table"}
 _EXAMPLE = '[tool.rayces] migrations = ["myapp/migrations"]'
@@ -71,18 +70,8 @@ def configured(start: Path | None = None) -> list[Place]:
 
     Raises ConfigurationError where it does not say what it should.
     """
-    folder = (start or Path.cwd()).resolve()
-    file = next((each / FILE for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
-    if file is None:
-        return []
-    try:
-        tool = tomllib.loads(file.read_text("utf-8")).get("tool", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from error
-    named = tool.get(OURS, {}).get("migrations", [])
-    if not isinstance(named, list):
-        raise ConfigurationError(f"{file}: migrations has to be a list of directories: {_EXAMPLE}")
-    return [_entry(file, each) for each in named]
+    folder, named = listed("migrations", _EXAMPLE, start)
+    return [_entry(folder / FILE, each) for each in named]
 
 
 def _entry(file: Path, given: Any) -> Place:

@@ -30,12 +30,16 @@ def models_option(command: Command) -> Command:
 def models_at(given: Sequence[str]) -> list[Any]:
     """The host's models of the modules named, else of those that pyproject.toml names."""
     from rayces_core.cli.host_models import configured
-    from rayces_core.migrating.modelled import in_order, models_of
+    from rayces_core.migrating.modelled import in_order, models_of, plain_models
 
     folder, modules = (Path.cwd(), given) if given else configured()
     if modules and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))  # as `python -m` does
-    return in_order(model for module in modules for model in models_of(module))
+    found = in_order(model for module in modules for model in models_of(module))
+    for module in modules:
+        for plain in plain_models(sys.modules[module]) if ":" not in module else ():
+            click.echo(f"{module}.{plain.__name__} is no TenantModel: its table is yours to write and check", err=True)
+    return found
 
 
 directory_option = click.option(
