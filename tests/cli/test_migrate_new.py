@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg2
@@ -14,8 +17,11 @@ from tests.cli.process import Terminal, is_one_sentence
 from tests.factory import make_organization, make_student
 
 MODELS = """
+from datetime import date, time
+from decimal import Decimal
+
 import peewee
-from playhouse.postgres_ext import BinaryJSONField
+from playhouse.postgres_ext import ArrayField, BinaryJSONField
 from rayces_core import Student, TenantForeignKey, TenantModel, TimestampedTenantModel
 from rayces_core.fields import TextField
 
@@ -27,6 +33,12 @@ class Room(TimestampedTenantModel):
     open = peewee.BooleanField(default=True)
     notes = TextField(default="it's \\\\ new")
     extra = BinaryJSONField(default=dict)
+    tags = ArrayField(peewee.TextField, default=["a", "it's"])
+    rules = BinaryJSONField(default={{"quiet": True}})
+    share = peewee.DoubleField(default=float("inf"))
+    rate = peewee.DecimalField(6, 2, default=Decimal("1.50"))
+    since = peewee.DateField(default=date(2026, 1, 2))
+    opens = peewee.TimeField(default=time(8, 30))
 
     class Meta:
         table_name = "{0}_rooms"
@@ -99,6 +111,8 @@ def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal
         with db.tenant(north):
             room = module.Room.create(name="A")
             assert (room.beds, room.open, room.notes, room.extra) == (1, True, "it's \\ new", {})
+            shown = (room.tags, room.rules, room.share, room.since.isoformat(), room.opens.isoformat())
+            assert shown == (["a", "it's"], {"quiet": True}, math.inf, "2026-01-02", "08:30:00")
             stay = module.Stay.create(room=room, student=make_student(), day="2026-11-28")
             stay.day = "2026-11-29"
             stay.save()
@@ -107,6 +121,11 @@ def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal
             room.save()
             assert stay.delete_instance() == 1
             assert db.execute_sql(f"SELECT beds, open FROM {host}_rooms").fetchall() == [(2, True)]
+            # What is a plain constant is the column's default as well; lists and documents are the model's to fill in.
+            given = "(organization_id, name, extra, tags, rules) VALUES (%s, 'B', '{}', '{}', '{}')"
+            raw = f"INSERT INTO {host}_rooms {given}"
+            row = db.execute_sql(f"{raw} RETURNING beds, share, rate, since, opens", (north.id,)).fetchone()
+            assert row == (1, math.inf, Decimal("1.50"), date(2026, 1, 2), time(8, 30))
     assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
     assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
 
@@ -188,6 +207,16 @@ def test_a_model_of_no_organization_is_told_of(migrated: Terminal, host: str) ->
     assert (written.code, written.err) == (0, said)
     refused = migrated("migrate", "new", "again", "--from-models", f"{host}:Country")
     assert "Country is no TenantModel" in refused.err
+
+
+def test_a_module_of_pyproject_that_only_registers_has_nothing_to_be_compared(migrated: Terminal, host: str) -> None:
+    Path(f"{host}_records.py").write_text("RECORDS = ()\n")
+    with Path("pyproject.toml").open("a") as file:
+        file.write(f'models = ["{host}_records"]\n')
+    migrated("migrate", "up")
+    assert migrated("migrate", "check").code == 0
+    refused = migrated("migrate", "check", "--models", f"{host}_records")
+    assert "has no TenantModel with a table" in refused.err
 
 
 def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str) -> None:

@@ -47,8 +47,10 @@ _ADVICE = {
     # It has to stand in no transaction, nor be sent together with others.
     ACTIVE_SQL_TRANSACTION: "\nSay ATOMIC = False in the module, and give that statement a migrator.sql of its own.",
     # A DO block or a procedure ends the transaction.
-    INVALID_TRANSACTION_TERMINATION: "\nThe transaction around a migration's SQL is the runner's, with ATOMIC = False around each statement; "
-    "take COMMIT and ROLLBACK out of the DO block or procedure (`backfill` commits batch by batch)",
+    INVALID_TRANSACTION_TERMINATION: (
+        "\nThe transaction around a migration's SQL is the runner's, with ATOMIC = False around each statement; take "
+        "COMMIT and ROLLBACK out of the DO block or procedure (`backfill` commits batch by batch)"
+    ),
 }
 
 

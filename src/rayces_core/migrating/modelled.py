@@ -9,7 +9,10 @@ import importlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import peewee
 
@@ -22,6 +25,7 @@ STAMPS = ("created_at", "updated_at")
 _NUMBERS = {"BIGINT", "BIGSERIAL", "SERIAL", "INTEGER"}
 _STAMP = "timestamptz"
 _VALUE = re.compile(r"\s*(DEFAULT|GENERATED)\b", re.IGNORECASE)
+_CONSTANTS = (str, int, float, Decimal, date, time, timedelta, UUID)  # a datetime is a date as well
 _SPEAKER = peewee.PostgresqlDatabase(None)
 
 
@@ -81,11 +85,12 @@ class ModelledTable:
     unsaid: list[str] = field(default_factory=list)
 
 
-def models_of(path: str) -> list[Any]:
+def models_of(path: str, *, may_have_none: bool = False) -> list[Any]:
     """The host's models in `package.module`, or the one that `package.module:Model` names.
 
     Raises:
-        ConfigurationError: there is no such module or model, or it has no model of a tenants' table.
+        ConfigurationError: there is no such module or model, or it has no model of a tenants' table unless it
+            `may_have_none`.
     """
     module_name, _, wanted = path.partition(":")
     try:
@@ -99,7 +104,7 @@ def models_of(path: str) -> list[Any]:
         ) from error
     found = [each for each in vars(module).values() if _is_own(each, module_name)]
     chosen = [each for each in found if wanted in ("", each.__name__)]
-    if not chosen:
+    if not chosen and not may_have_none:
         what = f"no model {wanted}" if wanted else "no TenantModel with a table"
         plain = "".join(f"; {each.__name__} is no TenantModel" for each in plain_models(module))
         raise ConfigurationError(f"{module_name} has {what}; it has {', '.join(_names(found)) or 'none'}{plain}")
@@ -238,13 +243,16 @@ def _column_of(model: Any, name: str) -> str:
 
 
 def _column(each: Any) -> ModelledColumn:
-    default = None if callable(each.default) else each.default
-    if default is not None:
-        default = each.db_value(default)
     said = [_sql_of(one) for one in each.constraints or ()]
     if each.collation:
         said.insert(0, f'COLLATE "{each.collation}"')
-    return ModelledColumn(each.column_name, type_of(each), each.null, default, tuple(said))
+    return ModelledColumn(each.column_name, type_of(each), each.null, _constant(each), tuple(said))
+
+
+def _constant(each: Any) -> object:
+    """The value that a model fills in, where it is one that SQL has a plain constant for; else None."""
+    default = None if callable(each.default) or each.default is None else each.db_value(each.default)
+    return default if isinstance(default, _CONSTANTS) else None
 
 
 def type_of(each: Any) -> str:
@@ -259,7 +267,7 @@ def literal_of(value: object) -> str:
     """A constant as SQL."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
 

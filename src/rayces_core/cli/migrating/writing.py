@@ -35,7 +35,7 @@ def models_at(given: Sequence[str]) -> list[Any]:
     folder, modules = (Path.cwd(), given) if given else configured()
     if modules and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))  # as `python -m` does
-    found = in_order(model for module in modules for model in models_of(module))
+    found = in_order(model for module in modules for model in models_of(module, may_have_none=not given))
     for module in modules:
         for plain in plain_models(sys.modules[module]) if ":" not in module else ():
             click.echo(f"{module}.{plain.__name__} is no TenantModel: its table is yours to write and check", err=True)
