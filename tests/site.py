@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -165,9 +166,9 @@ def site_in(folder: Path, new_url: str) -> Iterator[Site]:
 def _write_programs(folder: Path) -> None:
     first = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     for name in (*AS_SERVER, "initdb"):
-        words = " ".join([*first, str(POSTGRESQL_15 / name)])
+        words = shlex.join([*first, str(POSTGRESQL_15 / name)])
         (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-    (folder / "rayces").write_text(f'#!/bin/sh\nexec {sys.executable} -m rayces_core "$@"\n')
+    (folder / "rayces").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m rayces_core "$@"\n')
     for path in folder.iterdir():
         path.chmod(0o755)
 

@@ -29,6 +29,7 @@ from tests.factory import (
     make_import_run,
     make_like,
     make_message,
+    make_organization,
     make_post,
     make_professional,
     make_sign_in_attempt,
@@ -46,7 +47,7 @@ ROLES = ("guardian", "professional", "staff", "admin")
 @pytest.fixture(scope="module")
 def world(db: Any) -> Any:
     """One organization: a family, its professional, and another family with another professional."""
-    organization = db.create_organization("Sight", subdomain="sight")
+    organization = make_organization(db)
     with db.tenant(organization):
         yield _world(organization)
 
@@ -208,7 +209,7 @@ def test_a_role_that_was_assigned_and_not_saved_shows_nothing(world: Any) -> Non
 
 
 def test_a_user_of_another_organization_is_refused(world: Any, db: Any) -> None:
-    other = db.create_organization("Elsewhere", subdomain="elsewhere-sight")
+    other = make_organization(db)
     with db.tenant(other):
         admin = make_user(role=Role.ADMIN)
         with pytest.raises(CrossTenantError):
@@ -218,7 +219,7 @@ def test_a_user_of_another_organization_is_refused(world: Any, db: Any) -> None:
 
 
 def test_privileged_work_shows_a_user_the_own_organization_alone(world: Any, db: Any) -> None:
-    other = db.create_organization("Beyond", subdomain="beyond-sight")
+    other = make_organization(db)
     with db.tenant(other):
         make_student()
         ours = make_user(role=Role.ADMIN)
@@ -229,7 +230,7 @@ def test_privileged_work_shows_a_user_the_own_organization_alone(world: Any, db:
 
 def test_a_query_built_for_a_user_shows_nothing_in_another_organization(world: Any, db: Any) -> None:
     query = Student.visible_to(world.users["admin"])
-    other = db.create_organization("Later", subdomain="later-sight")
+    other = make_organization(db)
     with db.tenant(other):
         make_student()
         assert list(query) == []
