@@ -1,0 +1,5 @@
+"""Frames, metrics and charts for notebooks: what centres ask of their sessions, credits and admissions.
+
+Everything here goes through the library's own connection and its three walls. The libraries that carry frames and
+charts (extra `analysis`) are imported when they are first needed.
+"""
