@@ -23,6 +23,7 @@ from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.comparing import unlike
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
+from rayces_core.migrating.adopting.rails.baring import bare
 from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
@@ -255,20 +256,30 @@ class RailsAdoption:
             extras = self._carry(old, staging)
             # The owner is held like everybody, and has no organization; it is let through for this transaction.
             self._force(staging, "NO FORCE")
-            copied = copy(database, old, staging)
+            copied = self._copied(old, staging)
             self._force(staging, "FORCE")
+            ours = recognition.our_tables()
+            written = digests(database, ours, staging)
             moving.lock_for_exchange(database, schema, tables, LONGEST_EXCHANGE_SECONDS)
             moving.exchange(database, schema, aside)
-            ours = recognition.our_tables()
             for statement in access.letting_in(database, old, record.old_roles, record.choices, ours):
                 database.command(statement)
-            self._note({"aside": aside, "digests": digests(database, ours)})
+            self._note({"aside": aside, "digests": written})
             database.execute_sql(
                 f"UPDATE {RECORD} SET before = jsonb_set(before, '{{catalogue}}', %s::jsonb)",
                 (json.dumps(extras + _grants(record.old_roles)),),
             )
             memory.change(database, stage=ADOPTED)
         return copied, [f"{finding.what}; {finding.chosen}" for finding in found], time.monotonic() - held_since
+
+    def _copied(self, old: Old, staging: str) -> dict[str, int]:
+        bared = bare(self.database, staging)
+        for statement in bared.dropping():
+            self.database.command(statement)
+        copied = copy(self.database, old, staging)
+        for statement in bared.making():
+            self.database.command(statement)
+        return copied
 
     def _carry(self, old: Old, staging: str) -> list[str]:
         """Columns that this library has no use for are made, so that their values come along."""
