@@ -57,6 +57,9 @@ class RailsAdoption:
     needs_name = False
     """Whether the organization's name and subdomain have to be given."""
 
+    # A rehearsal runs the same code, and notes what it sends.
+    _runner_kind: type[Runner] = Runner
+
     def __init__(
         self,
         database: Any,
@@ -85,7 +88,7 @@ class RailsAdoption:
             "on_step": on_step,
             "on_progress": on_progress,
         }
-        self.runner = Runner(database, lock_wait_seconds=lock_wait_seconds, **self._options)  # type: ignore[arg-type]
+        self.runner = self._runner_kind(database, lock_wait_seconds=lock_wait_seconds, **self._options)  # type: ignore[arg-type]
         self.database = self.runner.database
 
     def report(self) -> Report:
@@ -169,7 +172,7 @@ class RailsAdoption:
             raise MigrationError("this database is adopted and finished; use `rayces migrate up`")
         if record is not None and record.stage == ADOPTED:
             return record
-        refuse_open(self._findings(record), "this database cannot be adopted as it is; nothing was changed")
+        self._refuse_open(self._findings(record), "this database cannot be adopted as it is; nothing was changed")
         if record is None:
             ensure_roles(self.database)
             self._remember()
@@ -177,6 +180,9 @@ class RailsAdoption:
             memory.change(self.database, stage=ADOPTING, choices=self.choices)
             self._look_again()
         return memory.known(self.database)
+
+    def _refuse_open(self, found: Sequence[Finding], why: str) -> None:
+        refuse_open(found, why)
 
     def _remember(self) -> None:
         was = fingerprint(self.database)
@@ -229,7 +235,10 @@ class RailsAdoption:
         read_directory(None)[_EXTENSION - 1].load().migrate(extension, self.database)
         extension()
         self.database.command(f"CREATE SCHEMA IF NOT EXISTS {moving.STAGING}")
-        return Runner(self._staging_url(), **self._options).up()  # type: ignore[arg-type]
+        return self._staging_runner().up()
+
+    def _staging_runner(self) -> Runner:
+        return self._runner_kind(self._staging_url(), **self._options)  # type: ignore[arg-type]
 
     def _staging_url(self) -> str:
         facts = {name: value for name, value in self.database.connect_params.items() if name != "application_name"}
@@ -250,7 +259,7 @@ class RailsAdoption:
             old = read(database, schema)
             plan(database, old, record.choices)
             found = list(faults.found(database, record.choices))
-            refuse_open(found, "rows that do not fit were written meanwhile; answer them and run it again")
+            self._refuse_open(found, "rows that do not fit were written meanwhile; answer them and run it again")
             for statement in faults.keeping(old):
                 database.command(statement)
             extras = self._carry(old, staging)
@@ -373,6 +382,6 @@ def _told(counts: Sequence[tuple[str, int]], seconds: float) -> Finding:
         "rows",
         "note",
         f"{rows} would be copied; reading and sorting them took {seconds:.1f} s",
-        "whoever writes waits for about four times as long while they are copied; reading goes on",
+        "whoever writes waits for about three times as long while they are copied; reading goes on until the end",
         sum(count for _, count in counts),
     )

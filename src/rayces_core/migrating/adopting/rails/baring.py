@@ -15,7 +15,8 @@ from rayces_core.migrations.session import MigrationDatabase
 # Foreign keys first, as they need the keys that they refer to; primary keys stay, for rows that come sorted by them.
 _CONSTRAINTS = """
 SELECT format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname),
-       format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid))
+       format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname,
+              pg_get_constraintdef(k.oid))
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relnamespace = %s::regnamespace AND k.contype IN ('f', 'u', 'x') AND k.conparentid = 0
  ORDER BY k.contype <> 'f', c.relname, k.conname

@@ -28,7 +28,7 @@ def balances(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     }
     yield f"""
         CREATE TEMP TABLE plan_credit_balances ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, u.organization_id, u.id AS user_id,
                    coalesce({old.take(table, "balance", "bigint")}, 0) AS shown,
                    {figures["lifetime_purchased"]} AS told_purchased, {figures["lifetime_used"]} AS told_used,
