@@ -179,7 +179,9 @@ class Transition:
         """
         kept = Migrator(self.database)
         kept.run(addresses.normalise, self.database)
-        return kept.steps + [step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps]
+        return kept.steps + [
+            step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps
+        ]
 
     def addresses_back(self, steps: list[Step]) -> list[Step]:
         """006 back: addresses are what they were."""
