@@ -365,7 +365,7 @@ CREATE POLICY seen ON rooms USING (true);
 
 def test_what_is_dropped_and_holds_no_rows_is_told_and_needs_no_yes(undone: Any) -> None:
     back = sql(
-        "DROP TRIGGER stamp ON rooms; DROP TRIGGER IF EXISTS gone ON rooms; DROP TABLE IF EXISTS \"Halls\"",
+        'DROP TRIGGER stamp ON rooms; DROP TRIGGER IF EXISTS gone ON rooms; DROP TABLE IF EXISTS "Halls"',
         "DROP FUNCTION stamp; DROP FUNCTION IF EXISTS doubled(int), never(text); DROP POLICY seen ON rooms",
         "DROP VIEW wide; DROP TYPE mood; DROP SEQUENCE numbers; DROP FUNCTION IF EXISTS no.schema()",
     )

@@ -35,7 +35,7 @@ def named(name: str, ending: str) -> str:
 # An index that a remedy builds before it needs it. What an earlier run of it has built is taken as it is, which IF NOT
 # EXISTS would tell in a NOTICE; one that was left invalid is no index, and goes first.
 def built(name: str, table: str, on: str) -> str:
-    """SQL whose text builds a unique index of that name (SQL too) on table `table`, its OID; `on` is what follows ON."""
+    """SQL whose text builds a unique index of that name on `table`, its OID; `on` is what follows ON. All are SQL."""
     there = (
         "SELECT {what} FROM pg_index b JOIN pg_class d ON d.oid = b.indexrelid "
         f"WHERE b.indrelid = {table} AND d.relname = {name}"
@@ -43,8 +43,8 @@ def built(name: str, table: str, on: str) -> str:
     left_over = there.format(what="format('DROP INDEX CONCURRENTLY %%s; ', d.oid::regclass)")
     return (
         f"CASE WHEN EXISTS ({there.format(what='')} AND b.indisvalid) THEN '' "
-        f"ELSE coalesce(({left_over}), '') || format('CREATE UNIQUE INDEX CONCURRENTLY %%I ON ', {name}) || {on} || '; ' "
-        "END"
+        f"ELSE coalesce(({left_over}), '') "
+        f"|| format('CREATE UNIQUE INDEX CONCURRENTLY %%I ON ', {name}) || {on} || '; ' END"
     )
 
 
@@ -59,12 +59,11 @@ _ID: Final = "(SELECT attnum FROM pg_attribute WHERE attrelid = t.oid AND attnam
 
 _PLAIN_KEY: Final = "t.object || CASE WHEN t.is_root THEN ' (id)' ELSE ' (organization_id, id)' END"
 _WIDER_KEY: Final = (
-    "t.object || format(' (%%s)', "
-    + _KEY_COLUMNS.format(columns=_WITH_TENANT.format(columns="i.indkey::int2[]"))
-    + ")"
+    "t.object || format(' (%%s)', " + _KEY_COLUMNS.format(columns=_WITH_TENANT.format(columns="i.indkey::int2[]")) + ")"
 )
 _HELD: Final = r"""
-regexp_replace(pg_get_indexdef(c.oid), '^CREATE UNIQUE INDEX .*? ON (?:ONLY )?(.*? USING \w+ \()', '\1organization_id, ')
+regexp_replace(pg_get_indexdef(c.oid), '^CREATE UNIQUE INDEX .*? ON (?:ONLY )?(.*? USING \w+ \()',
+               '\1organization_id, ')
 """
 
 PRIMARY_KEY: Final = f"""

@@ -33,7 +33,7 @@ SELECT format('trigger %%I on %%s', tgname, tgrelid::regclass) FROM pg_trigger
 
 
 def others(database: MigrationDatabase, way_back: WayBack) -> tuple[str, ...]:
-    """What is there and would be dropped besides tables, columns and rows; a line each, in the order of the way back."""
+    """What is there and would be dropped besides tables, columns and rows, a line each, in that order."""
     found: dict[str, str] = {}
     for migration, effects in way_back:
         for effect in effects:

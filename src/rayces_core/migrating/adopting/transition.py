@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from itertools import chain
 from types import ModuleType
 
 from rayces_core.errors import MigrationError
