@@ -3,3 +3,11 @@
 Everything here goes through the library's own connection and its three walls. The libraries that carry frames and
 charts (extra `analysis`) are imported when they are first needed.
 """
+
+from rayces_core.analysis.definition import Definition
+from rayces_core.analysis.metrics.sessions import sessions
+
+__all__ = [
+    "Definition",
+    "sessions",
+]
