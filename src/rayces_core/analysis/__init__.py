@@ -5,9 +5,13 @@ charts (extra `analysis`) are imported when they are first needed.
 """
 
 from rayces_core.analysis.definition import Definition
+from rayces_core.analysis.metrics.heat_map import heat_map
+from rayces_core.analysis.metrics.occupancy import occupancy
 from rayces_core.analysis.metrics.sessions import sessions
 
 __all__ = [
     "Definition",
+    "heat_map",
+    "occupancy",
     "sessions",
 ]
