@@ -201,6 +201,30 @@ def on_the_runs_server(make_database: Callable[..., str], template: str, monkeyp
     monkeypatch.setattr(Database, "embedded", lambda: Database.connect(make_database(template)))
 
 
+@pytest.fixture(scope="session")
+def kernel(create_database: Callable[..., str], template: str) -> Iterator[Any]:
+    """A kernel of Jupyter with `db`, whose organizations north and south have one and two students; see tests.kernel.
+
+    Tests share it: each leaves no tenant used, and calls what it defines by names of its own.
+    """
+    from tests.factory import make_organization, make_student
+    from tests.kernel import kernel_running
+
+    url = create_database(template)
+    with Database.connect(url) as database:
+        for subdomain, students in (("north", 1), ("south", 2)):
+            with database.tenant(
+                make_organization(database, subdomain=subdomain, name=f"{subdomain.title()} <Centre>")
+            ):
+                for number in range(students):
+                    make_student(first_name=f"{subdomain}{number}")
+    with kernel_running() as running_kernel:
+        running_kernel.cell(
+            f"from rayces_core import *\nfrom rayces_core import credits, scheduling\ndb = Database.connect({url!r})"
+        )
+        yield running_kernel
+
+
 # -- processes that race: all of them are forked from one that has loaded what any of them needs ----------------------
 
 RACING = (

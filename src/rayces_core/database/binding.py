@@ -9,6 +9,7 @@ the block counts as left.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,10 +99,23 @@ class Block:
 
 
 _blocks: ContextVar[Block | None] = ContextVar("rayces_block", default=None)
+# What else may bind where no block does; None but in a session of IPython (see rayces_core.database.interactive).
+_otherwise: Callable[[], Block | None] | None = None
+
+
+def bind_otherwise(find: Callable[[], Block | None] | None) -> None:
+    """From now on ask `find` where no block binds anything; None for nothing."""
+    global _otherwise
+    _otherwise = find
 
 
 def block_here() -> Block | None:
-    """The innermost block of this context that goes on, if any."""
+    """The innermost block of this context that goes on, if any; else what the cell of a session uses."""
+    block = _entered_here()
+    return block if block is not None or _otherwise is None else _otherwise()
+
+
+def _entered_here() -> Block | None:
     block = _blocks.get()
     while block is not None and block._hold() is None and block.is_left:
         block = block.outer
@@ -127,7 +141,7 @@ def current() -> Binding:
 
 def bind(binding: Binding, hold: object) -> tuple[Block, Token[Block | None]]:
     """Bind until `unbind` is called with what this returns, or until nobody has the object `hold` any more."""
-    block = Block(binding, block_here(), hold)
+    block = Block(binding, _entered_here(), hold)
     return block, _blocks.set(block)
 
 

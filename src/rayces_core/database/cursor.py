@@ -24,6 +24,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import DRIVER_ERRORS, translate
+from rayces_core.database.interrupting import is_on, run_interruptibly
 from rayces_core.database.messages import Message
 from rayces_core.database.outcomes import commits_within, may_write
 from rayces_core.database.sql_guard import check
@@ -77,7 +78,7 @@ class TenantCursor(PlainCursor):
         if stains:
             connection.stained_by = bound_here()
         try:
-            super().execute(preamble + query, values or None)
+            self._waited_for(super().execute, preamble + query, values or None)
         except DRIVER_ERRORS as error:
             writes = alone and (stains or may_write(meaning or query))
             outcome: Outcome = UNKNOWN if writes else NOT_COMMITTED
@@ -149,11 +150,14 @@ class TenantCursor(PlainCursor):
 
     def _driven(self, act: Callable[..., Any], *given: Any) -> Any:
         try:
-            return act(*given)
+            return self._waited_for(act, *given)
         except DRIVER_ERRORS as error:
             in_unit = cast(TenantConnection, self.connection).holder is not None
             outcome: Outcome = NOT_COMMITTED if in_unit else UNKNOWN
             raise translate(error, cursor=self, outcome=outcome, answered=True) from error
+
+    def _waited_for(self, act: Callable[..., Any], *given: Any) -> Any:
+        return run_interruptibly(self.connection, act, *given) if is_on() else act(*given)
 
     def executemany(self, query: Any, rows: Any) -> None:
         """Run `query` once for each of `rows`."""

@@ -18,6 +18,7 @@ from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
+from rayces_core.database.interactive import Interactive
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
 from rayces_core.database.retrying import Retrying, RetryingOptions
@@ -54,7 +55,7 @@ Callback = TypeVar("Callback", bound=Callable[[], object])
 Org = TypeVar("Org", bound=Tenant, default=Any)
 
 
-class Database(Migrated, Serving, Watched, Generic[Org]):
+class Database(Migrated, Serving, Watched, Interactive, Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -102,8 +103,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
     @property
     def engine(self) -> Engine:
         """The Peewee database of what is bound here; that of tenants' work where nothing of this Database is."""
-        binding = bound_here()
-        return self._admins if binding is not None and binding.engine is self._admins else self._tenants
+        return self._admins if (bound := bound_here()) is not None and bound.engine is self._admins else self._tenants
 
     # -- making one -------------------------------------------------------------------------------------------
 
@@ -204,6 +204,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
 
     def close(self) -> None:
         """Close every connection; an embedded server is stopped when this was its last user."""
+        self._stop_using()
         self.disconnect()
         if self._server is not None:
             self._server.stop()
@@ -301,8 +302,7 @@ class Database(Migrated, Serving, Watched, Generic[Org]):
 
     def _look(self, key: str | int) -> Values | None:
         # Inside a transaction only its own tenant can be asked for, and sees its own row.
-        holder = self._holder()
-        if holder is not None:
+        if (holder := self._holder()) is not None:
             with self._within(holder):
                 values = read_bound(key)
             if values is None:

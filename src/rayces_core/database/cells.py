@@ -1,0 +1,89 @@
+"""Whether a cell of IPython or Jupyter is what runs here: the only place where an interactive session's tenant counts.
+
+Rule it guards: code that serves somebody else never finds the tenant of whoever sits at the notebook. That is told by
+the stack of calls, each time: between the cell and here is no task, no thread, no process, no server, no script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from functools import cache
+from types import FrameType
+from typing import Any
+
+from rayces_core.database.runners import Runner, runner_here
+
+_SHELL = "IPython.core.interactiveshell"
+
+# What runs other people's requests, jobs and tests, or commands: whatever called it, the work is not the cell's.
+_SERVING = (
+    *("socketserver", "wsgiref", "werkzeug", "gunicorn", "uvicorn", "hypercorn", "waitress", "cheroot", "daphne"),
+    *("flask.app", "quart.app", "django.core.handlers", "starlette", "fastapi", "litestar", "falcon", "bottle"),
+    *("celery", "rq", "procrastinate", "huey", "dramatiq", "_pytest", "unittest.case", "a2wsgi"),
+    "rayces_core.integrations",
+)
+_COMMANDS = ("click", "rayces_core.cli", "runpy")  # a shell may be one, what a cell calls is none of its own
+_OURS = "rayces_core.integrations.ipython"  # what serves whoever sits there
+# What runs a script, or the commands that a shell was started with.
+_SCRIPTS = frozenset((("IPython.core.magics.execution", "run"), (_SHELL, "safe_execfile"), (_SHELL, "safe_run_module")))
+_STARTING = "IPython.core.shellapp"
+
+
+def cell_here() -> str | None:
+    """Nothing where the cell of an interactive session calls; else what does, in words."""
+    if threading.get_ident() != threading.main_thread().ident:
+        return "a thread that is not the main one"
+    runner = runner_here()
+    if runner is None and asyncio._get_running_loop() is not None:
+        return "a callback of an event loop"
+    return _look_along(sys._getframe(1), _first_frame(runner), has_runner=runner is not None)
+
+
+def _look_along(frame: FrameType | None, first: FrameType | None, *, has_runner: bool) -> str | None:
+    if has_runner and first is None:
+        return "a task"
+    in_cell = False
+    while frame is not None:
+        module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
+        if module == _SHELL and name == "run_code":
+            in_cell = True
+        elif _serves(module):
+            return f"{module}, which works for others,"
+        elif (module, name) in _SCRIPTS or module == _STARTING or (not in_cell and _is_in(module, _COMMANDS)):
+            return "a script"
+        elif frame is first and not in_cell:
+            return "a task that a cell has begun"
+        frame = frame.f_back
+    return None if in_cell else "a program"
+
+
+def _serves(module: str) -> bool:
+    return module != _OURS and _is_in(module, _SERVING)
+
+
+@cache
+def _is_in(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in packages)
+
+
+def _first_frame(runner: Runner) -> FrameType | None:
+    """Where the code of this task begins."""
+    if runner is None:
+        return None
+    get_coro = getattr(runner, "get_coro", None)  # trio's tasks have an attribute
+    coroutine = get_coro() if get_coro is not None else getattr(runner, "coro", None)
+    found: FrameType | None = getattr(coroutine, "cr_frame", None)
+    return found
+
+
+def shell_here() -> Any:
+    """The shell that somebody sits at: that of a kernel, or of a terminal; None for one that a program embeds."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = None if get_ipython is None else get_ipython()
+    if shell is None or getattr(shell, "kernel", None) is not None:
+        return shell
+    kinds = {kind.__name__ for kind in type(shell).__mro__}
+    at_terminal = "TerminalInteractiveShell" in kinds and "InteractiveShellEmbed" not in kinds
+    return shell if at_terminal and sys.stdin is not None and sys.stdin.isatty() else None

@@ -1,0 +1,88 @@
+"""A real kernel of Jupyter: what a cell prints, shows and raises, as a front end is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+
+@dataclass
+class Ran:
+    """What came of one cell. `shown` are the MIME bundles of results and displays, in their order."""
+
+    printed: str = ""
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str = ""  # the class's name
+    message: str = ""
+    traceback: str = ""
+    seconds: float = 0.0
+
+    @property
+    def value(self) -> str:
+        """The result as plain text."""
+        return str(self.result.get("text/plain", ""))
+
+
+class Kernel:
+    """One kernel, for many cells."""
+
+    def __init__(self, manager: Any, client: Any) -> None:
+        self.manager, self.client = manager, client
+
+    def try_cell(self, code: str, *, interrupt_after: float | None = None, timeout: float = 60) -> Ran:
+        """Run a cell; `interrupt_after` so many seconds it is interrupted."""
+        ran, began = Ran(), time.perf_counter()
+        timer = threading.Timer(interrupt_after or 0, self.manager.interrupt_kernel)
+        if interrupt_after is not None:
+            timer.start()
+        self.client.execute_interactive(code, timeout=timeout, output_hook=lambda message: _take(ran, message))
+        ran.seconds = time.perf_counter() - began
+        timer.cancel()
+        return ran
+
+    def cell(self, code: str) -> Ran:
+        """Run a cell that must not fail."""
+        ran = self.try_cell(code)
+        assert not ran.error, f"{ran.error}: {ran.message}\n{ran.traceback}"
+        return ran
+
+    def completions(self, code: str) -> list[str]:
+        """What Tab offers at the end of `code`."""
+        reply = self.client.complete(code, len(code), reply=True, timeout=30)
+        return [match.rpartition(".")[2] for match in reply["content"]["matches"]]
+
+
+def _take(ran: Ran, message: dict[str, Any]) -> None:
+    kind, content = message["msg_type"], message["content"]
+    if kind == "stream":
+        ran.printed += content["text"]
+    elif kind == "error":
+        ran.error, ran.message = content["ename"], content["evalue"]
+        ran.traceback = "\n".join(content["traceback"])
+    elif kind in ("execute_result", "display_data"):
+        ran.shown.append(content["data"])
+        if kind == "execute_result":
+            ran.result = content["data"]
+
+
+@contextmanager
+def kernel_running() -> Iterator[Kernel]:
+    """Start a kernel for the block."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(extra_arguments=["--HistoryManager.enabled=False"])
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
