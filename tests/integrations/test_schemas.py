@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, ValidationError
 from rayces_core import Appointment, AppointmentState, Professional, Role, Student, User, credits, scheduling
 from rayces_core.errors import InvalidDataError
 from rayces_core.integrations import schemas
-from rayces_core.integrations.schemas import SECRET, schema_of
+from rayces_core.integrations.schemas import schema_of
 from rayces_core.models import TENANT_MODELS
+from rayces_core.showing import SECRET
 from tests.factory import START, make_appointment, make_professional, make_student, make_user
 from tests.walking import walked
 

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Final, Literal
 
 import peewee
 
+from rayces_core.errors.showing import as_html, rendered
+
 Outcome = Literal["committed", "not committed", "unknown"]
 COMMITTED: Final = "committed"
 NOT_COMMITTED: Final = "not committed"
@@ -28,6 +30,13 @@ class RaycesError(Exception):
     outcome: Outcome | None = None
     orig: Exception | None = None
     sqlstate: str | None = None
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for it.
+        return rendered(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders (workers, test runners); their constructors want facts, not args.

@@ -17,7 +17,8 @@ import peewee
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from rayces_core.errors import InvalidDataError
-from rayces_core.integrations.schemas import SECRET, type_of
+from rayces_core.integrations.schemas import type_of
+from rayces_core.showing import SECRET
 from rayces_core.tenancy.queries import TenantSelect
 
 T = TypeVar("T")

@@ -30,9 +30,9 @@ from rayces_core.fields import (
 )
 from rayces_core.models import Appointment, Student
 from rayces_core.scheduling.calendar import LONGEST_MINUTES, SHORTEST_MINUTES
+from rayces_core.showing import SECRET
 from rayces_core.tenancy.scoped import ScopedModel
 
-SECRET: Final = re.compile(r"^(jti|uid|idempotency_key)$|password|secret|token|fingerprint|digest|hash|.*_ip$")
 # Who acts, and when, is never said by a request's body; a key is a header.
 OURS: Final = ("self", "by", "now", "idempotency_key")
 # What the functions' annotations mean in a request: rows are ids.

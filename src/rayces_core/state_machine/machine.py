@@ -30,6 +30,7 @@ from rayces_core.state_machine.declaration import (
     Transition,
     Writes,
 )
+from rayces_core.state_machine.picture import picture, title
 from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
 from rayces_core.state_machine.refusals import has_read, invalid, locked, permits, refusal_of
 from rayces_core.state_machine.statement import Move, lock_before, move_row, move_rows
@@ -82,6 +83,12 @@ class StateMachine:
         owner.available_events = available_events(self.can, self.transitions)
         if self.journal is not None:
             owner.history, owner.actor_of = history(self.journal, owner.__name__), actor_of
+
+    def __repr__(self) -> str:
+        return f"<StateMachine {title(self)}: {', '.join(self.states)}>"
+
+    def _repr_html_(self) -> str:
+        return picture(self)
 
     # -- declaring --------------------------------------------------------------------------------------------
 

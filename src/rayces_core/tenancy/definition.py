@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
@@ -18,6 +19,7 @@ from rayces_core.tenancy.links import TenantManyToManyAccessor, through_model
 from rayces_core.tenancy.queries import TenantSelect
 from rayces_core.tenancy.relations import OrganizationKey, TenantBackrefAccessor, TenantForeignKeyAccessor
 from rayces_core.tenancy.scoping import TenantMetadata
+from rayces_core.tenancy.showing import offered, shown_model
 
 M = TypeVar("M", bound=peewee.Model)
 # What the root decides for all: a base that is no tenant model has Peewee's defaults for these.
@@ -116,6 +118,14 @@ class ScopedType(peewee.ModelBase):
             raise
         made._meta.complete = True
         return made
+
+    def __dir__(cls) -> list[str]:
+        return offered(cls, super().__dir__())
+
+    @property
+    def _repr_html_(cls) -> MethodType:
+        # Of the class itself; a row has a method of this name. IPython asks classes for bound methods only.
+        return MethodType(shown_model, cls)
 
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)

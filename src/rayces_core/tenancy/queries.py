@@ -26,13 +26,14 @@ from rayces_core.tenancy.scoping import (
     tenant_in,
 )
 from rayces_core.tenancy.shapes import run_shaped
+from rayces_core.tenancy.showing import ShownQuery
 from rayces_core.tenancy.streaming import ServerCursor, Stream, built, held
 
 Row = TypeVar("Row", bound=peewee.Model, default=Any)
 _BUILT = (peewee.ROW.MODEL, peewee.ROW.TUPLE, peewee.ROW.DICT, peewee.ROW.NAMED_TUPLE)
 
 
-class ScopedResult:
+class ScopedResult(ShownQuery):
     """Keeps a query's result only for the binding it was read under, and builds its rows by template."""
 
     # What was read, for whom and in which block, in one tuple: queries may be shared between threads.

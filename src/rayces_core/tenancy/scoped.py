@@ -28,6 +28,7 @@ from rayces_core.tenancy.queries import (
     TenantUpdate,
 )
 from rayces_core.tenancy.scoping import TenantAlias, check_home, check_reach, home_of, tenant_of
+from rayces_core.tenancy.showing import offered, shown_row
 from rayces_core.tenancy.writing import Writable
 
 
@@ -79,6 +80,12 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
         if ctx.state.converter is not None and ctx.state.is_fk_expr:
             return ctx.sql(peewee.Value(self, converter=ctx.state.converter))
         return super().__sql__(ctx)
+
+    def __dir__(self) -> list[str]:
+        return offered(type(self), super().__dir__())
+
+    def _repr_html_(self) -> str:
+        return shown_row(self)
 
     @classmethod
     def _normalize_data(cls, data: Any, kwargs: Any) -> Any:
