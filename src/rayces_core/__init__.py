@@ -342,3 +342,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give IPython `%%rayces_sql`: `%load_ext rayces_core`."""
+    import_module("rayces_core.integrations.ipython").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take it away again."""
+    import_module("rayces_core.integrations.ipython").unload(shell)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
+
+from psycopg2.extensions import parse_dsn
 
 from rayces_core.database.binding import Binding, Block, bind_otherwise
 from rayces_core.database.cells import cell_here, shell_here
@@ -18,6 +20,9 @@ from rayces_core.database.prompting import show_in_prompts
 from rayces_core.database.session import Session
 from rayces_core.database.transaction import undo_all
 from rayces_core.errors import RaycesError, TenancyError, TenantSwitchError, UnknownTenantError
+from rayces_core.showing import html_table
+
+_SHOWN: Final = ("dbname", "host", "port", "user")  # of a URL, which may have secrets of many names
 
 
 class Used:
@@ -80,6 +85,7 @@ def forget_used() -> None:
 class Interactive:
     """What somebody at IPython or a notebook asks of a Database besides its work."""
 
+    url: str
     _tenants: Engine
     _admins: Engine
     _tenant: Callable[[Any, bool], tuple[Binding, Any]]
@@ -121,6 +127,18 @@ class Interactive:
         if _end_of_cell not in shell.events.callbacks["post_execute"]:
             shell.events.register("post_execute", _end_of_cell)
         return organization
+
+    def _repr_html_(self) -> str:
+        shown = {key: value for key, value in parse_dsn(self.url).items() if key in _SHOWN}
+        used = used_here()
+        status = self._tenants.pool.status()
+        facts = [
+            *sorted((key, str(value)) for key, value in shown.items()),
+            ("roles", f"{self._tenants.role} (tenants' work), {self._admins.role} (privileged work)"),
+            ("connections", f"{status.in_use} in use, {status.free} free"),
+            ("used in this session", used.subdomain if used is not None and used.database is self else "nothing"),
+        ]
+        return html_table(("", ""), facts, title="Database")
 
     def interruptible(self) -> AbstractContextManager[None]:
         """For the block, Ctrl-C cancels the statement that the server is working on, and KeyboardInterrupt is raised.

@@ -42,7 +42,7 @@ def _place(name: str, line: int, shell: Any) -> list[str]:
 
 def advice(error: Any) -> list[str]:
     """What to do besides what the sentence says."""
-    said = []
+    said = list(getattr(error, "__notes__", ()))
     if error.code == "tenant_not_set":
         said.append('in a notebook, db.use("north") binds the cells that follow')
     if error.outcome == "unknown":
