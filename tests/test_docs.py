@@ -49,7 +49,7 @@ def test_links_between_documents_lead_somewhere(document):
 @walked("document", DOCUMENTS, ids=lambda path: path.name)
 def test_python_in_the_documents_compiles(document):
     for block in code_blocks(document, "python"):
-        compile(block, document.name, "exec")
+        compile(block, document.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # as cells of notebooks may
 
 
 def test_the_two_commands_of_the_readme_are_in_the_makefile():

@@ -210,6 +210,18 @@ UNBOUND = {
     "a task of trio": """
         import trio
         print(await asyncio.to_thread(trio.run, a_task))""",
+    "a task of trio in the main thread": "print(trio.run(a_task))",
+    "a task of trio beside it": """
+        async def nursed():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(tell)
+        async def tell(): print(find())
+        trio.run(nursed)""",
+    "a test": """
+        import unittest
+        class Testing(unittest.TestCase):
+            def test_it(self): print(find())
+        _ = unittest.TextTestRunner(stream=open(os.devnull, 'w')).run(Testing('test_it'))""",
     "an eager task": """
         if hasattr(asyncio, 'eager_task_factory'):
             print(await asyncio.Task(a_task(), loop=asyncio.get_running_loop(), eager_start=True))
@@ -242,6 +254,9 @@ answers = []
     kernel.cell("script.write_text('print(try_use())')")
     assert outcome(kernel, "runpy.run_path(str(script), {'try_use': try_use}); None") == "refused"
     assert outcome(kernel, "get_ipython().run_line_magic('run', f'-i {script}')") == "refused"
+    kernel.cell("import multiprocessing")
+    forked = "with multiprocessing.get_context('fork').Pool(1) as pool: print(pool.apply(try_use))"
+    assert outcome(kernel, forked) == "refused"
     assert outcome(kernel, COUNT) == "TenantNotSetError"
 
 

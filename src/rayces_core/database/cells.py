@@ -7,19 +7,21 @@ the stack of calls, each time: between the cell and here is no task, no thread, 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from functools import cache
 from types import FrameType
 from typing import Any
 
-from rayces_core.database.runners import Runner, runner_here
+from rayces_core.database.runners import Runner, runner_here, trio_task_here
 
 _SHELL = "IPython.core.interactiveshell"
 
 # What runs other people's requests, jobs and tests, or commands: whatever called it, the work is not the cell's.
 _SERVING = (
     *("socketserver", "wsgiref", "werkzeug", "gunicorn", "uvicorn", "hypercorn", "waitress", "cheroot", "daphne"),
+    *("bjoern", "cherrypy", "twisted", "tornado.web", "aiohttp.web", "sanic", "pyramid", "grpc", "streamlit", "dash"),
     *("flask.app", "quart.app", "django.core.handlers", "starlette", "fastapi", "litestar", "falcon", "bottle"),
     *("celery", "rq", "procrastinate", "huey", "dramatiq", "_pytest", "unittest.case", "a2wsgi"),
     "rayces_core.integrations",
@@ -31,18 +33,39 @@ _SCRIPTS = frozenset((("IPython.core.magics.execution", "run"), (_SHELL, "safe_e
 _STARTING = "IPython.core.shellapp"
 
 
+_is_forked = False
+
+
+def _note_fork() -> None:
+    global _is_forked
+    _is_forked = True
+
+
+def is_forked() -> bool:
+    """Whether this process was forked from another one that had the library."""
+    return _is_forked
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 def cell_here() -> str | None:
     """Nothing where the cell of an interactive session calls; else what does, in words."""
     if threading.get_ident() != threading.main_thread().ident:
         return "a thread that is not the main one"
+    if _is_forked:
+        return "a forked process"
     runner = runner_here()
     if runner is None and asyncio._get_running_loop() is not None:
         return "a callback of an event loop"
-    return _look_along(sys._getframe(1), _first_frame(runner), has_runner=runner is not None)
+    runners = {runner, trio_task_here()} - {None}
+    return _look_along(sys._getframe(1), [_first_frame(one) for one in runners])
 
 
-def _look_along(frame: FrameType | None, first: FrameType | None, *, has_runner: bool) -> str | None:
-    if has_runner and first is None:
+def _look_along(frame: FrameType | None, first: list[FrameType | None]) -> str | None:
+    """What the calls on the stack say; `first` are the frames that the tasks which run here begin with."""
+    if None in first:
         return "a task"
     in_cell = False
     while frame is not None:
@@ -53,7 +76,7 @@ def _look_along(frame: FrameType | None, first: FrameType | None, *, has_runner:
             return f"{module}, which works for others,"
         elif (module, name) in _SCRIPTS or module == _STARTING or (not in_cell and _is_in(module, _COMMANDS)):
             return "a script"
-        elif frame is first and not in_cell:
+        elif not in_cell and frame in first:
             return "a task that a cell has begun"
         frame = frame.f_back
     return None if in_cell else "a program"
@@ -70,8 +93,6 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 
 def _first_frame(runner: Runner) -> FrameType | None:
     """Where the code of this task begins."""
-    if runner is None:
-        return None
     get_coro = getattr(runner, "get_coro", None)  # trio's tasks have an attribute
     coroutine = get_coro() if get_coro is not None else getattr(runner, "coro", None)
     found: FrameType | None = getattr(coroutine, "cr_frame", None)

@@ -5,7 +5,6 @@ Rule it guards: it binds the cells of that session and nothing else; see rayces_
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -13,7 +12,7 @@ from typing import Any, Final
 from psycopg2.extensions import parse_dsn
 
 from rayces_core.database.binding import Binding, Block, bind_otherwise
-from rayces_core.database.cells import cell_here, shell_here
+from rayces_core.database.cells import cell_here, is_forked, shell_here
 from rayces_core.database.engine import Engine
 from rayces_core.database.interrupting import interruptible
 from rayces_core.database.prompting import show_in_prompts
@@ -31,12 +30,12 @@ class Used:
     def __init__(self, database: Interactive, binding: Binding, organization: Any, shell: Any) -> None:
         self.database, self.binding, self.shell = database, binding, shell
         self.subdomain, self.name = organization.subdomain, organization.name
-        self._process, self._cell, self._block = os.getpid(), None, Block(binding, None, self)
+        self._cell, self._block = None, Block(binding, None, self)
         self._sessions: tuple[Session, ...] = ()
 
     def __call__(self) -> Block | None:
         """What is bound here, if a cell of the session is what runs."""
-        if os.getpid() != self._process or cell_here() is not None:
+        if cell_here() is not None:
             return None
         if self._cell != self.shell.execution_count:
             self._begin_cell()
@@ -72,7 +71,7 @@ _used: Used | None = None
 
 def used_here() -> Used | None:
     """What `db.use` has said, in the process that it was said in."""
-    return _used if _used is not None and _used._process == os.getpid() else None
+    return None if is_forked() else _used
 
 
 def forget_used() -> None:

@@ -84,10 +84,11 @@ def run_interruptibly(connection: Connection, act: Callable[..., Any], *given: A
 class _Waited:
     """One statement that is waited for."""
 
-    __slots__ = ("connection", "is_interrupted")
+    __slots__ = ("asking", "connection", "is_interrupted")
 
     def __init__(self, connection: Connection) -> None:
         self.connection, self.is_interrupted = connection, False
+        self.asking: list[threading.Thread] = []
 
 
 class _Listener:
@@ -112,6 +113,9 @@ class _Listener:
         signal.set_wakeup_fd(self._before)
         if self._waited is waited:
             self._waited = None
+        if waited.is_interrupted:  # a request that is under way would meet the connection's next statement
+            for asking in waited.asking:
+                asking.join(PATIENCE_SECONDS)
 
     def _listen(self) -> None:
         while self._hear() is not None:
@@ -132,12 +136,15 @@ class _Listener:
         began, presses, waited.is_interrupted = time.monotonic(), 1, True
         while self._waited is waited:
             # Asking is a connection of its own, to a server that may not answer.
-            threading.Thread(target=_ask_to_cancel, args=(waited.connection,), daemon=True).start()
+            asking = threading.Thread(target=_ask_to_cancel, args=(waited.connection,), daemon=True)
+            waited.asking.append(asking)
+            asking.start()
             if select.select([self._hears], [], [], AGAIN_SECONDS)[0]:
                 presses += signal.SIGINT in self._hears.recv(4096)
             waited_for = time.monotonic() - began
             if waited_for > GIVE_UP_SECONDS or (presses > 1 and waited_for > PATIENCE_SECONDS):
                 if self._waited is waited:
+                    waited.asking.clear()
                     _hang_up(waited.connection)
                 return
 

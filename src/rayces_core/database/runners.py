@@ -21,11 +21,14 @@ def runner_here() -> Runner:
     loop = asyncio._get_running_loop()
     if loop is not None:
         return asyncio.current_task(loop)
+    return trio_task_here()
+
+
+def trio_task_here() -> Runner:
+    """The trio task that runs, also where a loop of asyncio runs outside it."""
     trio = sys.modules.get("trio")
-    return None if trio is None else _trio_task(trio)
-
-
-def _trio_task(trio: Any) -> Runner:
+    if trio is None:
+        return None
     lowlevel = getattr(trio, "lowlevel", None)  # not there while trio is being loaded
     return lowlevel.current_task() if lowlevel is not None and lowlevel.in_trio_task() else None
 
