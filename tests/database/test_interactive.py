@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -204,7 +205,7 @@ UNBOUND = {
         get_ipython().run_line_magic('run', f'-i "{script}"')""",
     "a script that runpy runs": """
         import runpy
-        _ = runpy.run_path(str(script), {'find': find})""",
+        ran_script = runpy.run_path(str(script), {'find': find})""",
     "a loop of its own, in a thread": """
         print(await asyncio.to_thread(asyncio.run, a_task()))""",
     "a task of trio": """
@@ -221,7 +222,7 @@ UNBOUND = {
         import unittest
         class Testing(unittest.TestCase):
             def test_it(self): print(find())
-        _ = unittest.TextTestRunner(stream=open(os.devnull, 'w')).run(Testing('test_it'))""",
+        ran_test = unittest.TextTestRunner(stream=open(os.devnull, 'w')).run(Testing('test_it'))""",
     "an eager task": """
         if hasattr(asyncio, 'eager_task_factory'):
             print(await asyncio.Task(a_task(), loop=asyncio.get_running_loop(), eager_start=True))
@@ -332,3 +333,36 @@ def test_the_library_alone_finds_nothing_otherwise():
 
     assert binding._otherwise is None
     assert isinstance(Database, type)
+
+
+# -- in a terminal ----------------------------------------------------------------------------------------------------
+
+
+def test_in_a_terminal_the_prompt_says_it_and_ctrl_c_ends_a_statement(kernel):
+    pexpect = pytest.importorskip("pexpect")
+    url = kernel.cell("print(db.url)").printed.strip()
+    options = ["-m", "IPython", "--simple-prompt", "--no-banner", "--HistoryManager.enabled=False", "--colors=NoColor"]
+    shell = pexpect.spawn(sys.executable, options, encoding="utf-8", timeout=30, echo=False)
+    try:
+        shell.expect_exact("In [1]: ")
+        shell.sendline(f"from rayces_core import *; db = Database.connect({url!r}); db.use('south').subdomain")
+        shell.expect_exact("south Out[1]: 'south'")
+        shell.sendline("Student.select().count() + 40")
+        shell.expect_exact("south Out[2]: 42")
+        shell.sendline("import asyncio; await asyncio.sleep(0); Student.select().count() + 50")
+        shell.expect_exact("south Out[3]: 52")
+        shell.sendline("async def counted(): return Student.select().count()")
+        shell.sendline("asyncio.run(counted())")  # a task
+        shell.expect_exact("TenantNotSetError: no tenant is bound")
+        shell.sendline("print('be' + 'gun'); db.execute_sql('SELECT pg_sleep(30)')")
+        shell.expect_exact("begun")
+        time.sleep(0.3)
+        began = time.monotonic()
+        shell.sendintr()
+        shell.expect_exact("KeyboardInterrupt")
+        assert time.monotonic() - began < 5  # with the time that its traceback takes
+        shell.sendline("db.use(None)")
+        shell.sendline("6 * 7")
+        shell.expect(r"(?<!south )Out\[\d+\]: 42")
+    finally:
+        shell.close(force=True)

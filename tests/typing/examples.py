@@ -10,6 +10,8 @@ with db.tenant("north") as organization:
     reveal_type(organization)  # Organization
 reveal_type(db.create_organization("North", subdomain="north"))  # Organization
 reveal_type(organization.name)  # str
+reveal_type(db.use("north"))  # Organization
+reveal_type(db.use(organization))  # Organization
 
 appointment = Appointment.get_by_id(1)
 reveal_type(appointment)  # Appointment

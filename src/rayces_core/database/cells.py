@@ -7,6 +7,7 @@ the stack of calls, each time: between the cell and here is no task, no thread, 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -31,8 +32,10 @@ _OURS = "rayces_core.integrations.ipython"  # what serves whoever sits there
 # What runs a script, or the commands that a shell was started with.
 _SCRIPTS = frozenset((("IPython.core.magics.execution", "run"), (_SHELL, "safe_execfile"), (_SHELL, "safe_run_module")))
 _STARTING = "IPython.core.shellapp"
+_RESUMED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR  # may go on upon another stack
 
-
+# The outermost frame of the cell whose whole stack was looked at last: as long as it runs, what called it is the same.
+_known: FrameType | None = None
 _is_forked = False
 
 
@@ -65,25 +68,39 @@ def cell_here() -> str | None:
 
 def _look_along(frame: FrameType | None, first: list[FrameType | None]) -> str | None:
     """What the calls on the stack say; `first` are the frames that the tasks which run here begin with."""
+    global _known
     if None in first:
         return "a task"
-    in_cell = False
-    while frame is not None:
-        module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
-        if module == _SHELL and name == "run_code":
-            in_cell = True
-        elif _serves(module):
-            return f"{module}, which works for others,"
-        elif (module, name) in _SCRIPTS or module == _STARTING or (not in_cell and _is_in(module, _COMMANDS)):
-            return "a script"
-        elif not in_cell and frame in first:
+    cell = inner = None
+    while frame is not None and frame is not _known:
+        module = frame.f_globals.get("__name__") or ""
+        if _is_told(module):
+            if module == _SHELL and frame.f_code.co_name == "run_code":
+                cell = cell or inner
+            elif (said := _said_by(module, frame.f_code.co_name, is_inner=cell is None)) is not None:
+                return said
+        if cell is None and frame in first:
             return "a task that a cell has begun"
-        frame = frame.f_back
-    return None if in_cell else "a program"
+        inner, frame = frame, frame.f_back
+    if frame is None and cell is None:
+        return "a program"
+    if cell is not None and not cell.f_code.co_flags & _RESUMED:
+        _known = cell
+    return None
 
 
-def _serves(module: str) -> bool:
-    return module != _OURS and _is_in(module, _SERVING)
+def _said_by(module: str, name: str, *, is_inner: bool) -> str | None:
+    if module != _OURS and _is_in(module, _SERVING):
+        return f"{module}, which works for others,"
+    is_script = (module, name) in _SCRIPTS or module == _STARTING or (is_inner and _is_in(module, _COMMANDS))
+    return "a script" if is_script else None
+
+
+@cache
+def _is_told(module: str) -> bool:
+    """Whether a frame of this module may say whose the work is."""
+    others = (_SHELL, _STARTING, "IPython.core.magics.execution")
+    return module in others or _is_in(module, _SERVING) or _is_in(module, _COMMANDS)
 
 
 @cache

@@ -18,14 +18,13 @@ from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
-from rayces_core.database.interactive import Interactive
+from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
 from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.serving import Serving
 from rayces_core.database.tenants import (
     Remembered,
-    Tenant,
     Values,
     check_saved,
     checked_key,
@@ -51,11 +50,9 @@ if TYPE_CHECKING:
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
 Callback = TypeVar("Callback", bound=Callable[[], object])
-# The model of organizations; it lives above this room, and `rayces_core.Database` names it.
-Org = TypeVar("Org", bound=Tenant, default=Any)
 
 
-class Database(Migrated, Serving, Watched, Interactive, Generic[Org]):
+class Database(Migrated, Serving, Watched, Interactive[Org], Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and

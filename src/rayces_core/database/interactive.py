@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, Generic, overload
 
 from psycopg2.extensions import parse_dsn
+from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, Block, bind_otherwise
 from rayces_core.database.cells import cell_here, is_forked, shell_here
@@ -17,17 +18,20 @@ from rayces_core.database.engine import Engine
 from rayces_core.database.interrupting import interruptible
 from rayces_core.database.prompting import show_in_prompts
 from rayces_core.database.session import Session
+from rayces_core.database.tenants import Tenant
 from rayces_core.database.transaction import undo_all
 from rayces_core.errors import RaycesError, TenancyError, TenantSwitchError, UnknownTenantError
 from rayces_core.showing import html_table
 
+# The model of organizations; it lives above this room, and `rayces_core.Database` names it.
+Org = TypeVar("Org", bound=Tenant, default=Any)
 _SHOWN: Final = ("dbname", "host", "port", "user")  # of a URL, which may have secrets of many names
 
 
 class Used:
     """The tenant that cells of this session work for where no block says another."""
 
-    def __init__(self, database: Interactive, binding: Binding, organization: Any, shell: Any) -> None:
+    def __init__(self, database: Interactive[Any], binding: Binding, organization: Any, shell: Any) -> None:
         self.database, self.binding, self.shell = database, binding, shell
         self.subdomain, self.name = organization.subdomain, organization.name
         self._cell, self._block = None, Block(binding, None, self)
@@ -81,17 +85,21 @@ def forget_used() -> None:
     bind_otherwise(None)
 
 
-class Interactive:
+class Interactive(Generic[Org]):
     """What somebody at IPython or a notebook asks of a Database besides its work."""
 
     url: str
     _tenants: Engine
     _admins: Engine
-    _tenant: Callable[[Any, bool], tuple[Binding, Any]]
+    _tenant: Callable[[Any, bool], tuple[Binding, Org]]
     _holder: Callable[[], Binding | None]
     _looked_up: Callable[[Any], Any]
 
-    def use(self, tenant: Any) -> Any:
+    @overload
+    def use(self, tenant: None) -> None: ...
+    @overload
+    def use(self, tenant: str | int | Org) -> Org: ...
+    def use(self, tenant: str | int | Org | None) -> Org | None:
         """Work for this organization in the cells of this session, until another is used; None uses none.
 
         It is shown above each result. It counts in the main thread, for code that a cell calls itself, with `await` as
