@@ -30,7 +30,7 @@ from rayces_core.state_machine.declaration import (
     Transition,
     Writes,
 )
-from rayces_core.state_machine.picture import picture, title
+from rayces_core.state_machine.picture import picture
 from rayces_core.state_machine.readers import actor_of, available_events, history, predicate
 from rayces_core.state_machine.refusals import has_read, invalid, locked, permits, refusal_of
 from rayces_core.state_machine.statement import Move, lock_before, move_row, move_rows
@@ -85,10 +85,15 @@ class StateMachine:
             owner.history, owner.actor_of = history(self.journal, owner.__name__), actor_of
 
     def __repr__(self) -> str:
-        return f"<StateMachine {title(self)}: {', '.join(self.states)}>"
+        return f"<StateMachine {self._name}: {', '.join(self.states)}>"
 
     def _repr_html_(self) -> str:
-        return picture(self)
+        return picture(self._name, [str(state) for state in self.states], list(self.transitions.values()))
+
+    @property
+    def _name(self) -> str:
+        owner = getattr(self, "owner", None)  # not there while its model is being made
+        return self.field if owner is None else f"{owner.__name__}.{self.field}"
 
     # -- declaring --------------------------------------------------------------------------------------------
 

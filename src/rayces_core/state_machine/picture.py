@@ -6,12 +6,10 @@ Plain SVG in the colours of the page around it, drawn from the declaration; no s
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-if TYPE_CHECKING:
-    from rayces_core.state_machine.declaration import Transition
-    from rayces_core.state_machine.machine import StateMachine
+from rayces_core.state_machine.declaration import Transition
 
 LETTER: Final = 7  # width of a letter at this size, about
 COLUMN: Final = 110  # between states at least
@@ -19,42 +17,34 @@ ROW: Final = 34
 HEAD: Final = 46
 
 
-def picture(machine: StateMachine) -> str:
-    """The states and events as SVG, in the order of their declaration."""
-    states, transitions = [str(state) for state in machine.states], list(machine.transitions.values())
-    column = max(COLUMN, *(len(text) * LETTER + 16 for text in (*states, *machine.transitions)))
+def picture(title: str, states: Sequence[str], transitions: Sequence[Transition]) -> str:
+    """The states, of which the first is where a row begins, and the events as SVG, in the order given."""
+    column = max(COLUMN, *(len(text) * LETTER + 16 for text in (*states, *(one.event for one in transitions))))
     places = {state: round((place + 0.5) * column) for place, state in enumerate(states)}
     width, height = column * len(states), HEAD + ROW * len(transitions) + 8
-    drawn = [*_states(machine, places, height)]
+    left = {str(state) for one in transitions if not one.corrects for state in one.sources}
+    drawn = [
+        text for state in states for text in _state(state, places[state], height, state == states[0], state in left)
+    ]
     for row, transition in enumerate(transitions):
         drawn += _event(transition, places, HEAD + ROW * (row + 1) - 8)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'style="max-width: 100%; height: auto" role="img" font-family="sans-serif" font-size="12" fill="currentColor" '
-        f'stroke="none"><title>{html.escape(title(machine))}</title>{"".join(drawn)}</svg>'
+        f'stroke="none"><title>{html.escape(title)}</title>{"".join(drawn)}</svg>'
     )
 
 
-def title(machine: StateMachine) -> str:
-    """What the picture shows."""
-    owner = getattr(machine, "owner", None)
-    return f"{'' if owner is None else owner.__name__ + '.'}{machine.field}"
-
-
-def _states(machine: StateMachine, places: dict[str, int], height: int) -> Iterator[str]:
-    left = {str(state) for one in machine.transitions.values() if not one.corrects for state in one.sources}
-    for state, x in places.items():
-        weight = "bold" if state == str(machine.initial) else "normal"
-        # A final state is framed twice, as in diagrams of automata.
-        frames = (0,) if state in left else (0, 3)
-        half = len(state) * LETTER // 2 + 8
-        yield "".join(
+def _state(state: str, x: int, height: int, *, is_first: bool, is_left: bool) -> Iterator[str]:
+    half = len(state) * LETTER // 2 + 8
+    for frame in (0,) if is_left else (0, 3):  # a final state is framed twice, as in diagrams of automata
+        yield (
             f'<rect x="{x - half - frame}" y="{10 - frame}" width="{2 * (half + frame)}" height="{24 + 2 * frame}" '
             'rx="8" fill="none" stroke="currentColor"/>'
-            for frame in frames
         )
-        yield f'<text x="{x}" y="26" text-anchor="middle" font-weight="{weight}">{html.escape(state)}</text>'
-        yield f'<line x1="{x}" y1="37" x2="{x}" y2="{height}" stroke="currentColor" stroke-opacity=".2"/>'
+    weight = "bold" if is_first else "normal"
+    yield f'<text x="{x}" y="26" text-anchor="middle" font-weight="{weight}">{html.escape(state)}</text>'
+    yield f'<line x1="{x}" y1="37" x2="{x}" y2="{height}" stroke="currentColor" stroke-opacity=".2"/>'
 
 
 def _event(transition: Transition, places: dict[str, int], y: int) -> Iterator[str]:
