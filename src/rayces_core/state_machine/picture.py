@@ -23,9 +23,9 @@ def picture(title: str, states: Sequence[str], transitions: Sequence[Transition]
     places = {state: round((place + 0.5) * column) for place, state in enumerate(states)}
     width, height = column * len(states), HEAD + ROW * len(transitions) + 8
     left = {str(state) for one in transitions if not one.corrects for state in one.sources}
-    drawn = [
-        text for state in states for text in _state(state, places[state], height, state == states[0], state in left)
-    ]
+    drawn: list[str] = []
+    for state, x in places.items():
+        drawn += _state(state, x, height, is_first=state == states[0], is_left=state in left)
     for row, transition in enumerate(transitions):
         drawn += _event(transition, places, HEAD + ROW * (row + 1) - 8)
     return (
