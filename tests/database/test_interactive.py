@@ -335,6 +335,20 @@ def test_the_library_alone_finds_nothing_otherwise():
     assert isinstance(Database, type)
 
 
+@pytest.mark.parametrize("kind", ["embed.InteractiveShellEmbed", "interactiveshell.TerminalInteractiveShell"])
+def test_a_program_with_a_shell_of_its_own_may_not_even_at_a_terminal(kind, db):
+    pexpect = pytest.importorskip("pexpect")
+    module, name = kind.split(".")
+    in_process = (
+        f"from IPython.terminal.{module} import {name} as Shell\n"
+        f"Shell.instance(simple_prompt=True).run_cell({PROGRAM!r})"
+    )
+    program = pexpect.spawn(sys.executable, ["-c", in_process, db.url], encoding="utf-8", timeout=60)
+    program.expect(pexpect.EOF)
+    assert "refused: db.use() is for the cells" in program.before
+    program.close()
+
+
 # -- in a terminal ----------------------------------------------------------------------------------------------------
 
 

@@ -160,6 +160,11 @@ def test_of_several_databases_the_line_says_which(sql):
         sql.cell("another.close(); another = None")
 
 
+def test_its_help_tells_the_options(sql):
+    told = sql.cell("print(get_ipython().find_cell_magic('rayces_sql').__doc__)").printed
+    assert all(option in told for option in ("--write", "--to", "--db"))
+
+
 def test_wrong_sql_is_told_in_a_few_lines(sql):
     ran = sql.try_cell("%%rayces_sql north\nSELECT nosuch FROM students")
     assert ran.error == "UnknownColumnError"

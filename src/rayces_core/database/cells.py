@@ -31,6 +31,7 @@ _COMMANDS = ("click", "rayces_core.cli", "runpy")  # a shell may be one, what a 
 _OURS = "rayces_core.integrations.ipython"  # what serves whoever sits there
 # What runs a script, or the commands that a shell was started with.
 _SCRIPTS = frozenset((("IPython.core.magics.execution", "run"), (_SHELL, "safe_execfile"), (_SHELL, "safe_run_module")))
+_PROMPT = ("IPython.terminal.interactiveshell", "interact")
 _STARTING = "IPython.core.shellapp"
 _RESUMED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR  # may go on upon another stack
 
@@ -117,11 +118,21 @@ def _first_frame(runner: Runner) -> FrameType | None:
 
 
 def shell_here() -> Any:
-    """The shell that somebody sits at: that of a kernel, or of a terminal; None for one that a program embeds."""
+    """The shell that somebody sits at, of a kernel or a terminal; None for one that a program embeds or runs."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = None if get_ipython is None else get_ipython()
     if shell is None or getattr(shell, "kernel", None) is not None:
         return shell
     kinds = {kind.__name__ for kind in type(shell).__mro__}
     at_terminal = "TerminalInteractiveShell" in kinds and "InteractiveShellEmbed" not in kinds
-    return shell if at_terminal and sys.stdin is not None and sys.stdin.isatty() else None
+    return shell if at_terminal and sys.stdin is not None and sys.stdin.isatty() and _is_typed() else None
+
+
+def _is_typed() -> bool:
+    """Whether a terminal's prompt has read the cell."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == _PROMPT:
+            return True
+        frame = frame.f_back
+    return False
