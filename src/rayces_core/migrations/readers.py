@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+from rayces_core.migrations.session import MigrationDatabase, auditor_of, quote_identifier
 
 READER: Final = "rayces_reader"
 AUDITOR: Final = "rayces_auditor"
@@ -53,16 +53,16 @@ def _may_bind(organization_id: str, roles: tuple[str, ...]) -> str:
     return " OR ".join([*holds, _PINNED.format(id=organization_id)])
 
 
-def binders(database: MigrationDatabase) -> tuple[str, ...]:
+def binders(app_role: str, admin_role: str) -> tuple[str, ...]:
     """The roles whose holders may bind any organization, as SQL spells their names within a literal."""
-    roles = (database.app_role, database.admin_role, database.auditor_role)
+    roles = (app_role, admin_role, auditor_of(admin_role))
     return tuple(quote_identifier(role).replace("'", "''") for role in roles)
 
 
 def letting_in(database: MigrationDatabase, table: str) -> Iterator[str]:
     """The statements by which both roles see the rows of `table`, given as SQL; the right comes last."""
     reader, auditor = quote_identifier(database.reader_role), quote_identifier(database.auditor_role)
-    is_root, roles = table == quote_identifier("organizations"), binders(database)
+    is_root, roles = table == quote_identifier("organizations"), binders(database.app_role, database.admin_role)
     column = "id" if is_root else "organization_id"
     policies = [(READER, reader, held(column, roles)), (AUDITOR, auditor, "true")]
     policies += [(LOOKUP, reader, looked_up(roles))] if is_root else []
