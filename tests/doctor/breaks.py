@@ -109,7 +109,8 @@ BREAKS = [
     ),
     Break(
         "reader-policy",
-        "CREATE ROLE staff; CREATE POLICY mine ON posts TO staff USING (true); GRANT staff TO rayces_reader WITH INHERIT TRUE",
+        "CREATE ROLE staff; CREATE POLICY mine ON posts TO staff USING (true); "
+        "GRANT staff TO rayces_reader WITH INHERIT TRUE",
         "posts",
     ),
     Break("reader-shut-out", "DROP POLICY rayces_reader ON students", "students", "warning"),
@@ -231,13 +232,13 @@ BREAKS = [
     ),
     Break(
         "tenant-column-type",
-        "DROP POLICY rayces_tenant ON state_transitions; "
+        "DROP POLICY rayces_tenant ON state_transitions; DROP POLICY rayces_reader ON state_transitions; "
         "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_organization_id_fkey, "
         "DROP CONSTRAINT state_transitions_organization_id_actor_id_fkey; "
         "ALTER TABLE state_transitions ALTER organization_id TYPE text",
         "state_transitions",
         mends=False,
-        others=frozenset({"policy-missing", "organization-key-missing"}),
+        others=frozenset({"policy-missing", "organization-key-missing", "reader-shut-out"}),
     ),
     Break(
         "tenant-column-missing",
