@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 from urllib.parse import unquote
 
@@ -75,13 +73,14 @@ def _adbc(url: str, sql: str) -> list[Any]:
 
 def _duckdb(url: str, sql: str) -> list[Any]:
     duckdb = pytest.importorskip("duckdb")
-    places = (place for place in sys.path if Path(place).is_dir())
-    found = [file for place in places for file in glob.glob(f"{place}/**/postgres*.duckdb_extension", recursive=True)]
-    if not found:
+    try:
+        files = metadata.files("duckdb-extension-postgres-scanner") or []
+    except metadata.PackageNotFoundError:
         pytest.skip("DuckDB's postgres extension is not installed")
+    (found,) = (file.locate() for file in files if file.suffix == ".duckdb_extension")
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     try:
-        connection.execute(f"LOAD '{found[0]}'")
+        connection.execute(f"LOAD '{found}'")
         connection.execute(f"ATTACH '{url}' AS clinic (TYPE postgres, READ_ONLY)")
         rows = connection.execute("SELECT * FROM postgres_query('clinic', ?)", [sql]).fetchall()
         return [row[0] for row in rows]
