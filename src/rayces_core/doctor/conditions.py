@@ -51,7 +51,9 @@ HAVING p.polrelid = to_regclass('organizations') OR bool_or(a.attname = 'organiz
 def conditions(app_role: str, admin_role: str) -> dict[str, str]:
     """What a condition may be, by the word that the checks know it by."""
     binders = readers.binders(app_role, admin_role)
-    return {**_KNOWN, "reader": readers.held("{key}", binders), "reader-lookup": readers.looked_up(binders)}
+    # The usual ones first: each word is planned only where those before it are not what the condition means.
+    usual = {"tenant": _KNOWN["tenant"], "true": _KNOWN["true"], "reader": readers.held("{key}", binders)}
+    return {**usual, **_KNOWN, "reader-lookup": readers.looked_up(binders)}
 
 
 def meanings(cursor: Any, known: dict[str, str]) -> str:
