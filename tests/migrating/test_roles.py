@@ -19,7 +19,7 @@ def test_missing_roles_are_made_without_login_or_privileges(fresh_roles: Any, ma
     facts = (
         "SELECT rolcanlogin, rolinherit, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = ANY (%s)"
     )
-    roles = [app, admin, reader_of(app), auditor_of(admin)]
+    roles = [app, admin, reader_of(admin), auditor_of(admin)]
     assert _all(connect(url), facts, roles) == [(False, False, False, False, False)] * 4
 
 
@@ -56,7 +56,7 @@ def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
         Runner(url, app_role=app, admin_role=admin).up()
     assert fingerprint(connect(url)) == ["extension plpgsql", *_schema_rights(connect(url))]
     statements = [line.strip() for line in str(caught.value).splitlines() if line.endswith(";")]
-    named = (app, admin, reader_of(app), auditor_of(admin), *_between(connect(superuser), admin))
+    named = (app, admin, reader_of(admin), auditor_of(admin), *_between(connect(superuser), admin))
     made = sorted(f'"{name}"' for name in named)
     assert sorted(each.split()[2] for each in statements if each.startswith("CREATE ROLE ")) == made
     assert sorted(each.split()[1] for each in statements if each.startswith("GRANT ")) == made
@@ -88,7 +88,7 @@ def test_only_the_statements_that_are_needed_are_asked_for(fresh_roles: Any, mak
     superuser = make_database()
     url = _owned_by(superuser, login, connect, "")
     connect(superuser).cursor().execute(f'CREATE ROLE "{app}"; GRANT "{app}" TO "{login}"; CREATE ROLE "{admin}"')
-    connect(superuser).cursor().execute(f'CREATE ROLE "{reader_of(app)}"; CREATE ROLE "{auditor_of(admin)}"')
+    connect(superuser).cursor().execute(f'CREATE ROLE "{reader_of(admin)}"; CREATE ROLE "{auditor_of(admin)}"')
     with pytest.raises(MissingRoleError) as caught:
         Runner(url, app_role=app, admin_role=admin).up()
     between = _between(connect(superuser), admin)

@@ -284,7 +284,6 @@ def test_it_works_where_the_login_itself_is_the_applications_role(own_db: Databa
     with connected(own := dedicated(own_db)):
         own.app_role, own.admin_role = own.one("SELECT current_user::text"), own_db.admin_role
         migrator = Migrator(own)
-        migrator.sql(f"CREATE ROLE {own.reader_role}")  # as a run of migrations makes it, before anything else
         migrator.tenant_table("t_own", "note text")
         migrator.sql("DO $$ BEGIN ASSERT has_table_privilege('t_own', 'SELECT, INSERT, TRUNCATE'); END $$")
         with own.atomic() as transaction:

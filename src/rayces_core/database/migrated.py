@@ -33,7 +33,7 @@ class Migrated:
         applied = self._runner().up(to)
         if self._server is not None:  # the roles that they may become are there now
             self._server.held_login(self.app_role)
-            self._server.held_login(reader_of(self.app_role), auditor_of(self.admin_role))
+            self._server.held_login(reader_of(self.admin_role), auditor_of(self.admin_role))
         return applied
 
     def rollback(self, to: int | str | None = None, *, count: int | None = None, yes: bool = False) -> list[str]:

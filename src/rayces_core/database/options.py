@@ -51,7 +51,7 @@ class Options:
     def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
         """The same for who only reads: with the roles that do, and sessions that write nothing."""
         given = (self.app_role, self.admin_role)
-        app_role, admin_role = given if self.reads_only else (reader_of(given[0]), auditor_of(given[1]))
+        app_role, admin_role = given if self.reads_only else (reader_of(given[1]), auditor_of(given[1]))
         return replace(
             self,
             app_role=app_role,

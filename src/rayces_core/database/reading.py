@@ -69,5 +69,5 @@ class Reading:
         if url is not None:
             return url, admin_url
         if self._server is not None:
-            return self._server.held_login(reader_of(self.app_role), auditor_of(self.admin_role)), admin_url
+            return self._server.held_login(reader_of(self.admin_role), auditor_of(self.admin_role)), admin_url
         return self.url, admin_url or (None if self.admin_url == self.url else self.admin_url)

@@ -93,7 +93,7 @@ def audit_connection(
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
     modern = connection.server_version >= 160_000
     values = {"app_role": app_role, "admin_role": admin_role, "may_set": "SET" if modern else "MEMBER"}
-    values |= {"reader_role": reader_of(app_role), "auditor_role": auditor_of(admin_role)}
+    values |= {"reader_role": reader_of(admin_role), "auditor_role": auditor_of(admin_role)}
     with connection.cursor(cursor_factory=RealDictCursor) as cursor, pinned(cursor):
         _first_the_servers_own(cursor)
         names = _names(cursor, values)

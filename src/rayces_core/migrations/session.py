@@ -55,7 +55,7 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     @property
     def reader_role(self) -> str:
         """The role that reads the bound organization, and writes nothing."""
-        return reader_of(self.app_role)
+        return reader_of(self.admin_role)
 
     @property
     def auditor_role(self) -> str:
@@ -106,9 +106,12 @@ def deaf_to_signals() -> None:
 _LONGEST_STEM = 55
 
 
-def reader_of(app_role: str) -> str:
-    """Name of the role that reads as `app_role` does, and writes nothing: rayces_app → rayces_reader."""
-    return f"{app_role.removesuffix('_app')[:_LONGEST_STEM]}_reader"
+def reader_of(admin_role: str) -> str:
+    """Name of the role that reads one organization, and writes nothing: rayces_admin → rayces_reader.
+
+    Not named after the application's role, which may be a login where nobody but a DBA makes roles.
+    """
+    return f"{admin_role.removesuffix('_admin')[:_LONGEST_STEM]}_reader"
 
 
 def auditor_of(admin_role: str) -> str:
