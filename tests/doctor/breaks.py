@@ -80,6 +80,59 @@ BREAKS = [
     Break("login-unrestricted", "ALTER ROLE {login} SUPERUSER", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER ROLE {login} BYPASSRLS", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER TABLE posts OWNER TO {login}", "{login}", "warning", mends=False),
+    # the roles that read
+    Break("reader-missing", "ALTER ROLE rayces_auditor RENAME TO elsewhere", "rayces_auditor", "warning", mends=False),
+    Break("reader-attribute", "ALTER ROLE rayces_reader BYPASSRLS CREATEROLE", "rayces_reader"),
+    Break("reader-attribute", "ALTER ROLE rayces_auditor LOGIN", "rayces_auditor"),
+    Break("reader-attribute", "ALTER ROLE rayces_reader SUPERUSER", "rayces_reader"),
+    Break("reader-member", "GRANT rayces_app TO rayces_reader", "rayces_reader"),
+    Break(
+        "reader-member",
+        "CREATE ROLE clerk; GRANT DELETE ON posts TO clerk; GRANT clerk TO rayces_auditor",
+        "rayces_auditor",
+    ),
+    Break("reader-member", "GRANT rayces_auditor TO rayces_reader", "rayces_reader"),
+    Break("role-inherited", "GRANT rayces_auditor TO {login} WITH INHERIT TRUE", "{login}"),
+    Break("role-inherited", "GRANT rayces_reader TO {login} WITH INHERIT TRUE", "{login}", "warning"),
+    Break(
+        "reader-policy",
+        "ALTER POLICY rayces_reader ON posts USING (true)",
+        "posts",
+        others=frozenset({"reader-shut-out"}),
+        mends=False,
+    ),
+    Break("reader-policy", f"CREATE POLICY mine ON posts TO rayces_reader USING ({TENANT})", "posts"),
+    Break(
+        "reader-policy",
+        "CREATE POLICY mine ON organizations FOR SELECT TO rayces_reader USING (active)",
+        "organizations",
+    ),
+    Break(
+        "reader-policy",
+        "CREATE ROLE staff; CREATE POLICY mine ON posts TO staff USING (true); "
+        "GRANT staff TO rayces_reader WITH INHERIT TRUE",
+        "posts",
+    ),
+    Break("reader-shut-out", "DROP POLICY rayces_reader ON students", "students", "warning"),
+    Break("reader-shut-out", "REVOKE SELECT ON users FROM rayces_auditor", "users", "warning"),
+    Break("reader-shut-out", "DROP POLICY rayces_reader_lookup ON organizations", "organizations", "warning"),
+    Break(
+        "reader-shut-out",
+        HELD_TABLE.format(table="visits", partitioning="") + "GRANT SELECT ON visits TO rayces_reader",
+        "visits",
+        "warning",
+    ),
+    Break("reader-grant", "GRANT INSERT ON likes TO rayces_reader", "likes"),
+    Break("reader-grant", "GRANT UPDATE (content) ON posts TO rayces_auditor", "posts"),
+    Break("reader-grant", "GRANT SELECT ON credentials TO rayces_auditor", "credentials"),
+    Break("reader-grant", "GRANT USAGE ON SEQUENCE posts_id_seq TO rayces_reader", "posts_id_seq"),
+    Break("reader-grant", "GRANT CREATE ON SCHEMA public TO rayces_reader", "public"),
+    Break("reader-grant", "GRANT SELECT ON posts TO rayces_reader WITH GRANT OPTION", "posts"),
+    Break(
+        "reader-detour",
+        "CREATE MATERIALIZED VIEW counted AS SELECT * FROM posts; GRANT SELECT ON counted TO rayces_reader",
+        "counted",
+    ),
     # row-level security
     Break("rls-disabled", "ALTER TABLE students DISABLE ROW LEVEL SECURITY", "students"),
     Break("rls-disabled", "ALTER TABLE organizations DISABLE ROW LEVEL SECURITY", "organizations"),
@@ -179,13 +232,13 @@ BREAKS = [
     ),
     Break(
         "tenant-column-type",
-        "DROP POLICY rayces_tenant ON state_transitions; "
+        "DROP POLICY rayces_tenant ON state_transitions; DROP POLICY rayces_reader ON state_transitions; "
         "ALTER TABLE state_transitions DROP CONSTRAINT state_transitions_organization_id_fkey, "
         "DROP CONSTRAINT state_transitions_organization_id_actor_id_fkey; "
         "ALTER TABLE state_transitions ALTER organization_id TYPE text",
         "state_transitions",
         mends=False,
-        others=frozenset({"policy-missing", "organization-key-missing"}),
+        others=frozenset({"policy-missing", "organization-key-missing", "reader-shut-out"}),
     ),
     Break(
         "tenant-column-missing",

@@ -251,4 +251,5 @@ def test_other_role_names_are_audited_under_their_names(make_database: Callable[
             assert {finding.check for finding in audit(database)} == {"login-unrestricted"}
             database.rollback(to=0)
         finally:
-            on_server(url, "DROP OWNED BY clinic_app, clinic_admin; DROP ROLE clinic_app, clinic_admin")
+            roles = "clinic_app, clinic_admin, clinic_reader, clinic_auditor"
+            on_server(url, f"DROP OWNED BY {roles}; DROP ROLE {roles}")

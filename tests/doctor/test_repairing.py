@@ -14,17 +14,25 @@ from rayces_core import Database, Student
 from rayces_core.doctor import Finding, audit
 from rayces_core.doctor.needed import WRITES
 from rayces_core.doctor.repairing import Repair, Repaired
-from rayces_core.errors import ConfigurationError, MissingRoleError, RoleNotHeldError, SchemaMissingError
+from rayces_core.errors import (
+    ConfigurationError,
+    MissingRoleError,
+    RoleNotHeldError,
+    SchemaMissingError,
+    UnknownTenantError,
+)
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import dedicated
 from tests.conftest import on_server
 from tests.doctor.breaks import TENANT
 from tests.factory import MAKERS, make_organization, make_student
 from tests.sizes import exhaustive
 
-APP, ADMIN = "mended_app", "mended_admin"
-LOST = f"DROP OWNED BY {APP}, {ADMIN} CASCADE"
+APP, ADMIN, READER, AUDITOR = "mended_app", "mended_admin", "mended_reader", "mended_auditor"
+ROLES = f"{APP}, {ADMIN}, {READER}, {AUDITOR}"
+LOST = f"DROP OWNED BY {ROLES} CASCADE"
 
 
 class Lost:
@@ -47,7 +55,7 @@ class Lost:
 
     def lose_roles(self) -> None:
         """As pg_restore leaves it on a server without them: every grant to them and every policy of theirs is gone."""
-        self.run(f"{LOST}; DROP ROLE {APP}; DROP ROLE {ADMIN}")
+        self.run(f"{LOST}; DROP ROLE {ROLES}")
 
     def found(self) -> list[Finding]:
         with Database.connect(self.url, app_role=APP, admin_role=ADMIN) as database:
@@ -75,7 +83,7 @@ def made(server: str) -> Iterator[Lost]:
     yield lost
     lost.connection.close()
     on_server(server, "DROP DATABASE mended WITH (FORCE)")
-    for role in (APP, ADMIN, "mended_holders"):
+    for role in (*ROLES.split(", "), "mended_holders"):
         on_server(server, f"DROP ROLE IF EXISTS {role}")
 
 
@@ -205,7 +213,7 @@ def test_tables_that_another_login_owns_are_told_of_before_anything_runs_and_giv
         with Database.connect(url, app_role=APP, admin_role=ADMIN) as database:
             assert {finding.check for finding in audit(database)} == {"login-unrestricted"}
             make_organization(database)
-            assert Runner(url, app_role=APP, admin_role=ADMIN).down(35) == ["036_external_ids"]
+            assert Runner(url, app_role=APP, admin_role=ADMIN).down() == [read_directory(None)[-1].name]
             Runner(url, app_role=APP, admin_role=ADMIN).up()
     finally:
         lost.repair(owner=_me(lost).strip('"')).run()
@@ -318,3 +326,49 @@ def written(database: Database, statement: str, but: tuple[str, ...] = ()) -> No
                 database.execute_sql(statement.format(table=table, column=column))
         if table not in (*but, *KEPT_AS_WRITTEN) and "DELETE" in rights.split():
             database.execute_sql(f"DELETE FROM {table} WHERE id = -1")
+
+
+def test_a_readers_login_is_pinned_to_its_organization_or_reads_all_and_inherits_nothing(lost: Lost) -> None:
+    lost.run("CREATE ROLE mended_bi LOGIN; CREATE ROLE mended_head LOGIN; COMMENT ON ROLE mended_bi IS 'Dashboards.'")
+    try:
+        with Database.connect(lost.url, app_role=APP, admin_role=ADMIN) as database:
+            organizations = [make_organization(database) for _ in range(2)]
+            for organization in organizations:
+                with database.tenant(organization):
+                    make_student(last_name=organization.subdomain)
+            mine, other = organizations
+            lost.lose_roles()
+            options = {"reader_logins": [f"mended_bi={mine.subdomain}", "mended_head"]}
+            lost.repair(**options).run()
+            assert lost.repair(**options).run().statements == ()
+            assert lost.errors() == set()
+            bi, head = (database.reader(url=make_dsn(lost.url, user=name)) for name in ("mended_bi", "mended_head"))
+            with bi.tenant(mine.subdomain):
+                assert [student.last_name for student in Student.select()] == [mine.subdomain]
+            with pytest.raises(UnknownTenantError), bi.tenant(other.subdomain):
+                pass
+            with head.privileged(reason="test"):
+                assert {each.subdomain for each in organizations} <= {each.last_name for each in Student.select()}
+            comment = "SELECT shobj_description('mended_bi'::regrole, 'pg_authid')"
+            assert lost.run(comment) == [(f"Dashboards.\nrayces: organization {mine.id} of mended",)]
+            lost.repair(reader_logins=[f"mended_bi={other.id}"]).run()
+            with bi.tenant(other.id):
+                assert Student.select().count() == 1
+    finally:
+        lost.run("DROP ROLE mended_bi; DROP ROLE mended_head")
+
+
+def test_a_login_that_may_bind_any_organization_and_one_that_is_not_there_are_not_pinned(lost: Lost) -> None:
+    with Database.connect(lost.url, app_role=APP, admin_role=ADMIN) as database:
+        organization = make_organization(database)
+    with pytest.raises(ConfigurationError, match="there is no login mended_bi; make it first"):
+        lost.repair(reader_logins=[f"mended_bi={organization.id}"]).run()
+    lost.run(f"CREATE ROLE mended_bi LOGIN; GRANT {APP} TO mended_bi")
+    try:
+        with pytest.raises(ConfigurationError, match=f"holds {APP}, so it may read any organization"):
+            lost.repair(reader_logins=[f"mended_bi={organization.id}"]).run()
+        with pytest.raises(UnknownTenantError):
+            lost.run(f"REVOKE {APP} FROM mended_bi")
+            lost.repair(reader_logins=["mended_bi=nobody-at-all"]).run()
+    finally:
+        lost.run("DROP ROLE mended_bi")

@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from rayces_core.migrations.session import auditor_of, reader_of
 from tests.conftest import COPIED, maintain
 from tests.servers.binaries import found
 from tests.servers.running import running
@@ -110,7 +111,8 @@ def fresh_roles(server_url: str) -> Iterator[Callable[[], str]]:
     connection = psycopg2.connect(server_url)
     connection.autocommit = True
     for name in reversed(names):
-        connection.cursor().execute(f'DROP ROLE IF EXISTS "{name}"')
+        for role in (reader_of(name), auditor_of(name), name):
+            connection.cursor().execute(f'DROP ROLE IF EXISTS "{role}"')
     connection.close()
 
 

@@ -1,4 +1,4 @@
-"""The two roles: made once for a server, held by the login that migrates, never beyond row-level security."""
+"""The roles: made once for a server, held by the login that migrates, never beyond row-level security."""
 
 import threading
 from typing import Any
@@ -10,15 +10,17 @@ from psycopg2.extensions import make_dsn
 from rayces_core.errors import ConfigurationError, IsolationInertError, MissingRoleError, RoleNotHeldError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
+from rayces_core.migrations.session import auditor_of, reader_of
 
 
 def test_missing_roles_are_made_without_login_or_privileges(fresh_roles: Any, make_database: Any, connect: Any) -> None:
     app, admin, url = fresh_roles(), fresh_roles(), make_database()
     Runner(url, app_role=app, admin_role=admin).up(1)
     facts = (
-        "SELECT rolcanlogin, rolinherit, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname IN (%s, %s)"
+        "SELECT rolcanlogin, rolinherit, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = ANY (%s)"
     )
-    assert _all(connect(url), facts, app, admin) == [(False, False, False, False, False)] * 2
+    roles = [app, admin, reader_of(admin), auditor_of(admin)]
+    assert _all(connect(url), facts, roles) == [(False, False, False, False, False)] * 4
 
 
 def test_policies_and_rights_are_those_of_the_roles_that_were_named(
@@ -54,7 +56,8 @@ def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
         Runner(url, app_role=app, admin_role=admin).up()
     assert fingerprint(connect(url)) == ["extension plpgsql", *_schema_rights(connect(url))]
     statements = [line.strip() for line in str(caught.value).splitlines() if line.endswith(";")]
-    made = sorted([f'"{app}"', *(f'"{name}"' for name in (admin, *_between(connect(superuser), admin)))])
+    named = (app, admin, reader_of(admin), auditor_of(admin), *_between(connect(superuser), admin))
+    made = sorted(f'"{name}"' for name in named)
     assert sorted(each.split()[2] for each in statements if each.startswith("CREATE ROLE ")) == made
     assert sorted(each.split()[1] for each in statements if each.startswith("GRANT ")) == made
     assert len(statements) == 2 * len(made)
@@ -85,10 +88,11 @@ def test_only_the_statements_that_are_needed_are_asked_for(fresh_roles: Any, mak
     superuser = make_database()
     url = _owned_by(superuser, login, connect, "")
     connect(superuser).cursor().execute(f'CREATE ROLE "{app}"; GRANT "{app}" TO "{login}"; CREATE ROLE "{admin}"')
+    connect(superuser).cursor().execute(f'CREATE ROLE "{reader_of(admin)}"; CREATE ROLE "{auditor_of(admin)}"')
     with pytest.raises(MissingRoleError) as caught:
         Runner(url, app_role=app, admin_role=admin).up()
     between = _between(connect(superuser), admin)
-    assert str(caught.value).count(";") == 2 + 2 * len(between)
+    assert str(caught.value).count(";") == 2 + 2 * len(between)  # of the roles that read a migrating login needs none
     assert f'  GRANT "{[admin, *between][-1]}" TO "{login}"' in str(caught.value)
 
 

@@ -16,6 +16,7 @@ from rayces_core.errors import (
     DuplicateError,
     MigrationError,
     PermissionDeniedError,
+    ReadOnlyError,
     ReferenceNotFoundError,
     StillReferencedError,
 )
@@ -284,9 +285,10 @@ def test_it_works_where_the_login_itself_is_the_applications_role(own_db: Databa
         own.app_role, own.admin_role = own.one("SELECT current_user::text"), own_db.admin_role
         migrator = Migrator(own)
         migrator.tenant_table("t_own", "note text")
-        with own.atomic():
+        migrator.sql("DO $$ BEGIN ASSERT has_table_privilege('t_own', 'SELECT, INSERT, TRUNCATE'); END $$")
+        with own.atomic() as transaction:
             migrator()
-        assert own.one("SELECT has_table_privilege('t_own', 'SELECT, INSERT, TRUNCATE')")
+            transaction.rollback()
 
 
 def test_dropping_what_is_not_there_does_nothing(host: Database) -> None:
@@ -334,3 +336,69 @@ def test_a_backfill_reaches_the_rows_that_row_level_security_hides_from_the_owne
             assert own.one("SELECT current_user::text") == owner
             own.command("RESET SESSION AUTHORIZATION")
             assert own.one("SELECT max(floor) FROM t_rooms") == 2
+
+
+def test_readers_see_the_rows_of_such_a_table_each_of_its_own_organization(host: Database) -> None:
+    organizations = make_organization(host), make_organization(host)
+    for organization in organizations:
+        with host.tenant(organization):
+            Room.create(name=organization.subdomain)
+    reader = host.reader()
+    for organization in organizations:
+        with reader.tenant(organization):
+            assert [room.name for room in Room.select()] == [organization.subdomain]
+            with pytest.raises(ReadOnlyError):
+                Room.create(name="grey")
+    with reader.privileged(reason="test"):
+        assert {each.subdomain for each in organizations} <= {room.name for room in Room.select()}
+
+
+def test_readers_are_kept_out_of_a_table_and_let_into_one_made_by_hand(own_db: Database) -> None:
+    with migrating(own_db) as migrator:
+        migrator.tenant_table("t_rooms", "name text NOT NULL, capacity integer NOT NULL", unique=["name"])
+        migrator.keep_readers_out("t_rooms")
+    organization, reader = make_organization(own_db), own_db.reader()
+    with own_db.tenant(organization):
+        Room.create(name="blue")
+    for block in (reader.tenant(organization), reader.privileged(reason="test")):
+        with block, pytest.raises(PermissionDeniedError, match="the reader's role"):
+            Room.select().count()
+    with migrating(own_db) as migrator:
+        migrator.let_readers_in("t_rooms")
+        migrator.let_readers_in("t_rooms")  # again, as after a stop half way
+    for block in (reader.tenant(organization), reader.privileged(reason="test")):
+        with block:
+            assert Room.select().count() == 1
+    assert [finding for finding in audit(own_db) if "t_rooms" in str(finding.object)] == []
+
+
+HAND_MADE = """
+CREATE SCHEMA annex; GRANT USAGE ON SCHEMA annex TO rayces_app, rayces_admin, rayces_reader, rayces_auditor;
+CREATE TABLE annex."Visits" (
+    organization_id bigint NOT NULL REFERENCES organizations, id bigint, PRIMARY KEY (organization_id, id)
+);
+ALTER TABLE annex."Visits" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY anything ON annex."Visits" TO rayces_admin USING (true) WITH CHECK (true)
+"""
+SEEN_BY_READERS = """
+SELECT c.relname::text FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+ WHERE p.polname = 'rayces_reader' AND c.relname IN ('t_rooms', 'Visits') ORDER BY 1
+"""
+
+
+def test_the_migration_lets_readers_into_the_tables_that_are_there_and_its_way_back_out_of_them(
+    own_db: Database,
+) -> None:
+    def seen() -> list[str]:
+        with connected(own := dedicated(own_db)):
+            return [name for (name,) in own.execute_sql(SEEN_BY_READERS).fetchall()]
+
+    with migrating(own_db) as migrator:
+        migrator.tenant_table("t_rooms", "name text NOT NULL, capacity integer NOT NULL", unique=["name"])
+        migrator.sql(HAND_MADE)
+    assert seen() == ["t_rooms"]
+    own_db.rollback(to=36, yes=True)
+    assert seen() == []
+    own_db.migrate()
+    assert seen() == ["Visits", "t_rooms"]
+    assert [each for each in audit(own_db) if each.check.startswith("reader")] == []

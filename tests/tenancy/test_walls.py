@@ -23,6 +23,8 @@ from rayces_core import (
     Student,
     UnsafeSQLError,
 )
+from rayces_core.analysis import url_of
+from rayces_core.errors import ConfigurationError, ReadOnlyError, StatementTimeoutError
 from rayces_core.models import TENANT_MODELS
 from tests.conftest import on_server
 from tests.factory import (
@@ -482,3 +484,28 @@ def test_events_through_pgbouncer_prepare_nothing_and_clash_with_nobody(own_db, 
                     getattr(Appointment.get_by_id(draft.id), event)()
                     prepared = database.execute_sql("SELECT count(*) FROM pg_prepared_statements").fetchone()
                     assert prepared == (0,)
+
+
+def test_a_reader_through_pgbouncer_reads_one_organization_writes_nothing_and_leaves_others_to_write(
+    own_db, bouncer_url
+):
+    first, second = make_organization(own_db), make_organization(own_db)
+    for organization in (first, second):
+        with own_db.tenant(organization):
+            make_student(last_name=organization.subdomain)
+    with Database.connect(bouncer_url) as database:
+        reader = database.reader(statement_timeout=0.3)
+        for organization in (first, second):
+            with reader.tenant(organization):
+                assert [student.last_name for student in Student.select()] == [organization.subdomain]
+                with pytest.raises(ReadOnlyError):
+                    make_student()
+                with reader.atomic("REPEATABLE READ"):
+                    assert Student.select().count() == 1
+                with pytest.raises(StatementTimeoutError):
+                    reader.execute_sql("SELECT pg_sleep(5)")
+            with database.tenant(organization):
+                make_student()
+                assert database.execute_sql("SHOW statement_timeout").fetchone() == ("0",)
+        with pytest.raises(ConfigurationError, match="a pooling proxy stands before the server"):
+            url_of(database, first)

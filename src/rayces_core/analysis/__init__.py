@@ -11,6 +11,7 @@ from rayces_core.analysis.metrics.no_show_rate import no_show_rate
 from rayces_core.analysis.metrics.occupancy import occupancy
 from rayces_core.analysis.metrics.rebooked import rebooked
 from rayces_core.analysis.metrics.sessions import sessions
+from rayces_core.analysis.urls import url_of
 
 __all__ = [
     "Definition",
@@ -20,4 +21,5 @@ __all__ = [
     "occupancy",
     "rebooked",
     "sessions",
+    "url_of",
 ]

@@ -72,7 +72,9 @@ def find_home(connection: TenantConnection) -> Home:
         return home_known_as(info.host, info.port, info.dbname)
 
 
-def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | None) -> Footing:
+def find_footing(
+    connection: TenantConnection, role: str, idle_limit_ms: int | None, settings: dict[str, str]
+) -> Footing:
     """How connections stand on this server: asked with the first one."""
     # As the role, since a schema that the login may not use is not in its search path.
     (found,) = connection.plain(f'SET LOCAL ROLE "{role}"; {_SEARCH_PATH}').fetchone() or (None,)
@@ -82,4 +84,5 @@ def find_footing(connection: TenantConnection, role: str, idle_limit_ms: int | N
         is_direct=connection.is_direct(),
         search_path=f"{found}, pg_temp" if found else "pg_temp",
         idle_limit_ms=idle_limit_ms if has_no_limit else None,
+        settings=settings,
     )

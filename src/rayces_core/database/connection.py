@@ -46,13 +46,23 @@ class Footing:
     """How connections of an engine stand: found out with the first one.
 
     Attributes: `role` that they work as; `is_direct`, whether no proxy stands between; `search_path`, without
-    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle.
+    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle; `settings` of the session besides.
     """
 
     role: str
     is_direct: bool
     search_path: str
     idle_limit_ms: int | None
+    settings: dict[str, str]
+
+    @property
+    def settings_of_transactions(self) -> str:
+        """What sets them for one transaction alone, as arguments of a SELECT."""
+        names = {"default_transaction_read_only": "transaction_read_only"}
+        return "".join(
+            f", pg_catalog.set_config('{names.get(name, name)}', '{value}', true)"
+            for name, value in self.settings.items()
+        )
 
 
 class TenantConnection(PlainConnection):
@@ -87,6 +97,7 @@ class TenantConnection(PlainConnection):
             settings += f'SET search_path TO {footing.search_path}; SET ROLE "{footing.role}"; '
             if footing.idle_limit_ms is not None:
                 settings += f"SET idle_in_transaction_session_timeout TO {footing.idle_limit_ms}; "
+            settings += "".join(f"SET {name} TO {value}; " for name, value in footing.settings.items())
         self._sets = footing.is_direct and self.server_version >= NORMALISES_SET
         if footing.is_direct and not self._sets:
             self._carrier = f"rayces_{secrets.token_hex(8)}"
@@ -199,7 +210,8 @@ class TenantConnection(PlainConnection):
         return (
             f"{tidy}SELECT pg_catalog.set_config('search_path', '{path}', true), "
             f"pg_catalog.set_config('role', '{binding.role}', true), "
-            f"pg_catalog.set_config('rayces.organization_id', '{binding.tenant}', true); "
+            f"pg_catalog.set_config('rayces.organization_id', '{binding.tenant}', true)"
+            f"{'' if self.footing.is_direct else self.footing.settings_of_transactions}; "
         )
 
     def is_clean_for(self, binding: Binding | None) -> bool:

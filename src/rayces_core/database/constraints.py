@@ -14,7 +14,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 
 from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
 from rayces_core.database.places import place_of
-from rayces_core.database.privileges import refused
+from rayces_core.database.privileges import not_written, refused
 from rayces_core.database.sqlstates import kind_of, quoted, said
 from rayces_core.errors import (
     CheckFailedError,
@@ -183,6 +183,8 @@ def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesEr
         return _integrity(error, state)
     if state == code.INSUFFICIENT_PRIVILEGE:
         return refused(error, ahead)
+    if state == code.READ_ONLY_SQL_TRANSACTION and (denied := not_written(error)) is not None:
+        return denied
     if state == code.QUERY_CANCELED:
         return _cancelled(error)
     if state == code.DEADLOCK_DETECTED:

@@ -21,6 +21,7 @@ from rayces_core.database.engine import Engine
 from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
+from rayces_core.database.reading import Reading
 from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.serving import Serving
 from rayces_core.database.tenants import (
@@ -52,7 +53,7 @@ ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
 Callback = TypeVar("Callback", bound=Callable[[], object])
 
 
-class Database(Migrated, Serving, Watched, Interactive[Org], Generic[Org]):
+class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -94,7 +95,10 @@ class Database(Migrated, Serving, Watched, Interactive[Org], Generic[Org]):
             organizations=self._organizations,
             find_out_seconds=float(given.find_out_seconds),
             writes_messages=given.outbox,
-            first_look=lambda connection: first_use.check(connection, role, privileged=role == self.admin_role),
+            settings=given.session_settings,
+            first_look=lambda connection: first_use.check(
+                connection, role, privileged=role == self.admin_role, reads_only=given.reads_only
+            ),
         )
 
     @property

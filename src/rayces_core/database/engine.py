@@ -41,6 +41,7 @@ class Engine(peewee.PostgresqlDatabase):
 
     Attributes:
         role: that its connections work as. home: the database, as its rows know it.
+        settings: of its sessions, beside the role.
         organizations: those looked up. observers: called with each query that was run.
         loops: whether statements in the thread of a running event loop are refused.
         checked: whether server, schema and role were looked at; done with the first connection made.
@@ -61,12 +62,13 @@ class Engine(peewee.PostgresqlDatabase):
         first_look: Callable[[TenantConnection], bool],
         find_out_seconds: float = FIND_OUT_SECONDS,
         writes_messages: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.dsn, self.role, self._first_look = dsn, role, first_look
         self.find_out_seconds = find_out_seconds
         self.writes_messages = writes_messages
         self._home: Home | None = None
-        self._idle_limit_ms = idle_limit_ms
+        self._idle_limit_ms, self.settings = idle_limit_ms, dict(settings or {})
         self.checked = self.is_cautious = False
         self.organizations = organizations
         self.observers: list[Observer] = []
@@ -84,6 +86,11 @@ class Engine(peewee.PostgresqlDatabase):
     @_state.setter
     def _state(self, _: object) -> None:
         pass
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether its sessions write nothing, as those of a reader."""
+        return "default_transaction_read_only" in self.settings
 
     @property
     def home(self) -> Home:
@@ -106,7 +113,7 @@ class Engine(peewee.PostgresqlDatabase):
             if not self.checked:
                 self.is_cautious = self._first_look(connection)
                 self._home = find_home(connection)
-                self._footing = find_footing(connection, self.role, self._idle_limit_ms)
+                self._footing = find_footing(connection, self.role, self._idle_limit_ms, self.settings)
                 self.checked = True
             connection.stand_on(self._footing)
         except psycopg2.Error as error:

@@ -64,13 +64,21 @@ SELECT EXISTS (
 """
 
 
-def check(connection: TenantConnection, role: str, *, privileged: bool = False) -> bool:
+# Without a policy of its own a role sees no rows, and is told nothing.
+_IS_LET_IN = """
+SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+                WHERE p.polrelid = to_regclass('organizations') AND r.rolname = %s)
+"""
+
+
+def check(connection: TenantConnection, role: str, *, privileged: bool = False, reads_only: bool = False) -> bool:
     """Return when a connection can work as `role`; raise the ConfigurationError that says what is wrong.
 
     Args:
         connection: logged in as whoever the URL names, who need not be able to become any other role.
         role: the one that is worked as.
         privileged: `role` is that of privileged work, which no policy needs to hold.
+        reads_only: `role` is one of those that only read, which a later migration makes.
 
     Returns:
         Whether tables run functions of the host, which may leave something on a connection.
@@ -92,9 +100,14 @@ def check(connection: TenantConnection, role: str, *, privileged: bool = False) 
         raise SchemaMissingError(
             "the database has no rayces schema yet; run `rayces migrate up` (or db.migrate()) first"
         )
-    _check_role(connection, role, bypass_allowed=privileged)
+    _check_role(connection, role, bypass_allowed=privileged, reads_only=reads_only)
     if not privileged:
         _check_inheritance(connection, role)
+    if reads_only and not _one(connection, f'SET LOCAL ROLE "{role}"; {_IS_LET_IN}', (role,))[0]:
+        raise SchemaMissingError(
+            f"nothing in the database lets {role} read; run `rayces migrate up`, or, where that has nothing to do, "
+            "`rayces migrate repair`"
+        )
     _check_tables(connection, role)
     (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
     return bool(runs_functions)
@@ -124,7 +137,7 @@ def _check_tables(connection: TenantConnection, role: str) -> None:
         )
 
 
-def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool) -> None:
+def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool, reads_only: bool) -> None:
     facts = _one(connection, _ROLE, (_may_set(connection), role))
     if not facts:
         raise RoleNotHeldError(f"the role {role} does not exist on this server; run `rayces migrate up` to create it")
@@ -134,7 +147,9 @@ def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool
         # Inheriting nothing, the login reads no row unless it has become the role. Before 16 that is its own attribute.
         first = "" if modern or not inherits else f'ALTER ROLE "{login}" NOINHERIT; '
         options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
-        other = " Or give Database.connect(url, admin_url=…) a login that can." if bypass_allowed else ""
+        argument = "admin_url" if bypass_allowed else "url" if reads_only else ""
+        place = f"reader({argument}=…)" if reads_only else f"Database.connect(url, {argument}=…)"
+        other = f" Or give {place} a login that can." if argument else ""
         raise RoleNotHeldError(
             f'the login {login} cannot become {role}; a DBA can allow it: {first}GRANT "{role}" TO "{login}"{options};'
             + other

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rayces_core.database.engine import Engine
+from rayces_core.database.options import Options
 from rayces_core.database.tenants import Remembered
+from rayces_core.errors import ConfigurationError
+from rayces_core.migrations.session import auditor_of, reader_of
 
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
@@ -18,6 +21,7 @@ class Migrated:
     admin_url: str
     app_role: str
     admin_role: str
+    _options: Options
     _server: EmbeddedServer | None
     _tenants: Engine
     _admins: Engine
@@ -27,8 +31,9 @@ class Migrated:
         """Bring the schema up to the newest migration, or to `to`; returns the names of those applied."""
         self._look_again()
         applied = self._runner().up(to)
-        if self._server is not None:
-            self._server.held_login(self.app_role)  # the role that it may become is there now
+        if self._server is not None:  # the roles that they may become are there now
+            self._server.held_login(self.app_role)
+            self._server.held_login(reader_of(self.admin_role), auditor_of(self.admin_role))
         return applied
 
     def rollback(self, to: int | str | None = None, *, count: int | None = None, yes: bool = False) -> list[str]:
@@ -48,6 +53,8 @@ class Migrated:
         return self._runner().status()
 
     def _runner(self) -> Runner:
+        if self._options.reads_only:
+            raise ConfigurationError("a reader knows nothing of migrations; ask the Database that it was made of")
         # peewee-migrate is slow to import and needed by deploys only.
         from rayces_core.migrating.runner import Runner
 

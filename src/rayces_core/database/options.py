@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from rayces_core.errors import ConfigurationError
+from rayces_core.migrations.session import auditor_of, reader_of
 
 FIND_OUT_SECONDS: Final = 10.0
 
@@ -25,6 +26,9 @@ class Options:
     find_out_seconds: float = FIND_OUT_SECONDS
     outbox: bool = True
     connect_options: dict[str, Any] = field(default_factory=dict)
+    # What `reader()` says, and no caller of connect().
+    reads_only: bool = False
+    statement_timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.in_event_loop not in ("allow", "refuse"):
@@ -33,9 +37,32 @@ class Options:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
         if not self.find_out_seconds >= 0:
             raise ConfigurationError("find_out_seconds must be a number of seconds, 0 to ask only once")
+        if self.statement_timeout_seconds is not None and not self.statement_timeout_seconds >= 0.001:
+            raise ConfigurationError("statement_timeout must be seconds, 0.001 at least, or None for no limit")
+
+    @property
+    def session_settings(self) -> dict[str, str]:
+        """What each session begins with, as the server names and spells it."""
+        settings = {"default_transaction_read_only": "on"} if self.reads_only else {}
+        if self.statement_timeout_seconds is not None:
+            settings["statement_timeout"] = str(round(self.statement_timeout_seconds * 1000))
+        return settings
+
+    def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
+        """The same for who only reads: with the roles that do, and sessions that write nothing."""
+        given = (self.app_role, self.admin_role)
+        app_role, admin_role = given if self.reads_only else (reader_of(given[1]), auditor_of(given[1]))
+        return replace(
+            self,
+            app_role=app_role,
+            admin_role=admin_role,
+            admin_url=admin_url,
+            reads_only=True,
+            statement_timeout_seconds=statement_timeout,
+        )
 
 
-OWN = frozenset(Options.__dataclass_fields__) - {"connect_options"}
+OWN = frozenset(Options.__dataclass_fields__) - {"connect_options", "reads_only", "statement_timeout_seconds"}
 
 
 def options_of(given: dict[str, Any]) -> Options:

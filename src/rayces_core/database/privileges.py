@@ -13,7 +13,13 @@ import psycopg2
 from rayces_core.database.binding import bound_here
 from rayces_core.database.places import own_sql, without_literals
 from rayces_core.database.sqlstates import quoted, said
-from rayces_core.errors import CrossTenantError, OrganizationMissingError, PermissionDeniedError, RaycesError
+from rayces_core.errors import (
+    CrossTenantError,
+    OrganizationMissingError,
+    PermissionDeniedError,
+    RaycesError,
+    ReadOnlyError,
+)
 
 
 def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
@@ -25,7 +31,8 @@ def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
             "SET row_security = on"
         )
     if error.diag.source_function != "ExecWithCheckOptions" and "row-level security" not in message:
-        return PermissionDeniedError(f"{message}: the tenant's role has no right to do this, by design")
+        whose = "the reader's" if is_reader_here() else "the tenant's"
+        return PermissionDeniedError(f"{message}: {whose} role has no right to do this, by design")
     # The server says no more than the table's name, behind the policy's if that has one.
     table = next(iter(reversed(quoted(message))), "")
     binding = bound_here()
@@ -43,6 +50,19 @@ def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
         bound=organization,
         table=table,
     )
+
+
+def not_written(error: psycopg2.Error) -> ReadOnlyError | None:
+    """The error for what a reader wanted to write; None where it is no reader."""
+    if not is_reader_here():
+        return None
+    return ReadOnlyError(f"{said(error)}; a reader writes nothing: write with the Database that it was made of")
+
+
+def is_reader_here() -> bool:
+    """Whether what is bound here was given by `Database.reader()`."""
+    binding = bound_here()
+    return binding is not None and bool(binding.engine.reads_only)
 
 
 def _names_no_organization(sql: str, table: str) -> bool:

@@ -11,12 +11,13 @@ from psycopg2.extras import RealDictCursor
 
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, hardening, keys, lacking, roles, row_security, shared
+from rayces_core.doctor import detours, grants, hardening, keys, lacking, readers, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
-from rayces_core.doctor.conditions import meanings
+from rayces_core.doctor.conditions import conditions, meanings
 from rayces_core.doctor.finding import Check, Finding
-from rayces_core.errors import SchemaMissingError, ServerTooOldError
+from rayces_core.errors import ConfigurationError, SchemaMissingError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.session import auditor_of, reader_of
 from rayces_core.migrations.settings import pinned
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -26,6 +27,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *lacking.CHECKS,
     *grants.CHECKS,
     *detours.CHECKS,
+    *readers.CHECKS,
     *shared.CHECKS,
     *hardening.CHECKS,
 )
@@ -58,7 +60,10 @@ def audit(database: Database) -> list[Finding]:
     Raises:
         DatabaseUnreachableError, ServerTooOldError: there is nothing that could be audited.
         SchemaMissingError: there is no table `organizations` yet.
+        ConfigurationError: it is a reader.
     """
+    if database.reads_only:
+        raise ConfigurationError("audit the Database that the reader was made of: it knows the roles that write")
     connection = _connect(database.url)
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -88,6 +93,7 @@ def audit_connection(
         raise ServerTooOldError(f"the server is PostgreSQL {version}; version {OLDEST_SERVER} or newer is needed")
     modern = connection.server_version >= 160_000
     values = {"app_role": app_role, "admin_role": admin_role, "may_set": "SET" if modern else "MEMBER"}
+    values |= {"reader_role": reader_of(admin_role), "auditor_role": auditor_of(admin_role)}
     with connection.cursor(cursor_factory=RealDictCursor) as cursor, pinned(cursor):
         _first_the_servers_own(cursor)
         names = _names(cursor, values)
@@ -99,7 +105,9 @@ def audit_connection(
             raise SchemaMissingError("the database has no rayces schema yet; run `rayces migrate up` first")
         # Before PostgreSQL 16 whether a role inherits is its own, not the membership's.
         names["without_inheriting"] = " WITH INHERIT FALSE, SET TRUE" if modern else ""
-        cursor.execute(_EVERYTHING, {**values, "meanings": meanings(cursor)})
+        known = conditions(app_role, admin_role)
+        proper = {"reader_held": known["reader"], "reader_looked_up": known["reader-lookup"]}
+        cursor.execute(_EVERYTHING, {**values, **proper, "meanings": meanings(cursor, known)})
         checks = {check.code: check for check in CHECKS}
         found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
     return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))

@@ -10,6 +10,7 @@ from typing import Final
 
 from rayces_core.doctor.hardening import HARDENING
 from rayces_core.doctor.policies import POLICIES
+from rayces_core.doctor.readers import POLICIES as READERS
 
 # What the tenants' role can use, in any schema. Through a role whose rights it has it counts as well.
 _REACHABLE: Final = """
@@ -120,8 +121,12 @@ invoker(oid) AS (
 ),
 view_over_tenants AS (
     SELECT c.oid::regclass::text AS object, c.relkind, c.oid IN (SELECT oid FROM invoker) AS as_invoker,
-           CASE WHEN c.oid IN (SELECT oid FROM reachable) THEN 'error' ELSE 'warning' END AS severity
+           CASE WHEN c.oid IN (SELECT oid FROM reachable)
+                  OR EXISTS (SELECT FROM reader WHERE has_any_column_privilege(reader.oid, c.oid, 'SELECT'))
+                THEN 'error' ELSE 'warning' END AS severity
       FROM over_tenants JOIN pg_class c USING (oid)
 )"""
 
-FACTS: Final = "WITH RECURSIVE" + ",".join((_REACHABLE, _TENANT_TABLES, _ROLES, _GRANTS, POLICIES, _VIEWS, HARDENING))
+FACTS: Final = "WITH RECURSIVE" + ",".join(
+    (_REACHABLE, _TENANT_TABLES, _ROLES, _GRANTS, POLICIES, READERS, _VIEWS, HARDENING)
+)

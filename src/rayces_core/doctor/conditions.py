@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import psycopg2
 
+from rayces_core.migrations import readers
+
 BOUND_TENANT: Final = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
 LOOKED_UP: Final = (
     "subdomain = nullif(current_setting('rayces.lookup', true), '') "
@@ -46,13 +48,21 @@ HAVING p.polrelid = to_regclass('organizations') OR bool_or(a.attname = 'organiz
 """
 
 
-def meanings(cursor: Any) -> str:
+def conditions(app_role: str, admin_role: str) -> dict[str, str]:
+    """What a condition may be, by the word that the checks know it by."""
+    binders = readers.binders(app_role, admin_role)
+    # The usual ones first: each word is planned only where those before it are not what the condition means.
+    usual = {"tenant": _KNOWN["tenant"], "true": _KNOWN["true"], "reader": readers.held("{key}", binders)}
+    return {**usual, **_KNOWN, "reader-lookup": readers.looked_up(binders)}
+
+
+def meanings(cursor: Any, known: dict[str, str]) -> str:
     """What `using_` and `check_` of each policy mean, as a JSON array of records for the facts of the checks.
 
-    A meaning is one of the known words, "other", or null where the policy has no such condition.
+    A meaning is one of the `known` words, "other", or null where the policy has no such condition.
     """
     cursor.execute(_POLICIES)
-    policies, words = cursor.fetchall(), _Words(cursor)
+    policies, words = cursor.fetchall(), _Words(cursor, known)
     return json.dumps(
         [
             {
@@ -68,8 +78,8 @@ def meanings(cursor: Any) -> str:
 class _Words:
     """Finds the word for a condition; conditions that are written alike are planned once."""
 
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: Any, known: dict[str, str]) -> None:
+        self._cursor, self._known = cursor, known
         self._plans: dict[tuple[str, str], Any] = {}
 
     def word(self, condition: str | None, policy: Any) -> str | None:
@@ -78,7 +88,8 @@ class _Words:
         plan = None if policy["calls_others"] else self._plan(condition, policy["row"])
         if plan is None:
             return _OTHER
-        known = ((word, self._plan(text.format(key=policy["key"]), policy["row"])) for word, text in _KNOWN.items())
+        texts = ((word, text.format(key=policy["key"])) for word, text in self._known.items())
+        known = ((word, self._plan(text, policy["row"])) for word, text in texts)
         return next((word for word, expected in known if expected == plan), _OTHER)
 
     def _plan(self, condition: str, row: str) -> Any:

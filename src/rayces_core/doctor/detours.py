@@ -30,6 +30,7 @@ CHECKS = (
         """SELECT p.oid::regprocedure::text AS object, quote_ident(o.rolname) AS owner,
                   string_agg(t.object, ', ' ORDER BY t.object) AS tables,
                   CASE WHEN (SELECT has_function_privilege(app.oid, p.oid, 'EXECUTE') FROM app)
+                         OR EXISTS (SELECT FROM reader WHERE has_function_privilege(reader.oid, p.oid, 'EXECUTE'))
                        THEN 'error' ELSE 'warning' END AS severity
              FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
              JOIN tenant t ON p.prosrc || coalesce(pg_get_function_sqlbody(p.oid), '') ~* ('\\m' || t.relname || '\\M')

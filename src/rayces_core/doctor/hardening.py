@@ -69,7 +69,8 @@ CHECKS = (
         f"""SELECT quote_ident(r.rolname) AS object FROM hardening, pg_roles r
             WHERE open = 0 AND r.rolcanlogin AND NOT r.rolsuper
               AND NOT has_function_privilege(r.oid, 'pg_catalog.{SET_CONFIG}'::regprocedure, 'EXECUTE')
-              AND EXISTS (SELECT FROM pg_roles held WHERE held.rolname IN (%(app_role)s, %(admin_role)s)
+              AND EXISTS (SELECT FROM pg_roles held WHERE held.rolname IN (
+                                   %(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)
                              AND pg_has_role(r.oid, held.oid, 'MEMBER'))""",
         "the database is hardened, and this login, made later, may not call set_config, which the library needs",
         _AGAIN,

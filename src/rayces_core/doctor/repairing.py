@@ -17,6 +17,7 @@ import peewee
 from rayces_core.doctor.audit import audit_connection
 from rayces_core.doctor.finding import Finding
 from rayces_core.doctor.numbers import behind
+from rayces_core.doctor.pinning import pinning
 from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleError, SchemaMissingError
 from rayces_core.migrating.adopting.again import lost_policies
 from rayces_core.migrating.history import IS_HISTORY
@@ -33,6 +34,7 @@ REPAIRED: Final = frozenset(
         "rls-disabled", "rls-not-forced", "rls-partition", "policy-missing", "policy-expression", "policy-admin",
         "policy-settled", "policy-lookup", "grant-missing", "schema-usage-missing", "sequence-usage-missing",
         "grant-dangerous", "grant-identity-update", "grant-append-only", "grant-public",
+        "reader-policy", "reader-grant", "reader-shut-out",
     }
 )  # fmt: skip
 # Rights come first, as policies are made for what a role may do; a round that finds nothing new is the last.
@@ -45,7 +47,7 @@ _NOT_OWNER: Final = "42501"
 _BESIDE: Final = """
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, r.rolname)
   FROM pg_namespace n, pg_roles r
- WHERE n.nspname = current_schema() AND r.rolname IN ({app}, {admin})
+ WHERE n.nspname = current_schema() AND r.rolname IN ({app}, {admin}, {reader}, {auditor})
    AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee = r.oid AND a.privilege_type = 'USAGE')
 UNION ALL
 SELECT format('GRANT SELECT ON %I TO %I', c.relname, r.rolname)
@@ -90,6 +92,8 @@ class Repair:
 
     Args:
         logins: logins that are to hold the application's role; admin_logins: those that are to hold the other one.
+        reader_logins: those that are to read, as `NAME` every organization, or as `NAME=ORGANIZATION` (subdomain or id)
+            that one alone.
         owner: the login that is to own the tables, where a restore has left them to another.
         numbers: also set the numbers of rows that stand behind the rows there are, as after logical replication; reads
             every table.
@@ -101,11 +105,13 @@ class Repair:
         *,
         logins: Sequence[str] = (),
         admin_logins: Sequence[str] = (),
+        reader_logins: Sequence[str] = (),
         owner: str | None = None,
         numbers: bool = False,
     ) -> None:
         self.database, self.owner, self.numbers = database, owner, numbers
         self.logins, self.admin_logins = tuple(logins), tuple(admin_logins)
+        self.readers = [(name, tenant) for name, _, tenant in (each.partition("=") for each in reader_logins)]
         self._statements: list[str] = []
 
     def plan(self) -> Repaired:
@@ -128,7 +134,8 @@ class Repair:
             SchemaMissingError: the database holds no schema of this library.
             MissingRoleError: the login may not make the roles, or give them to a login; the message has the statements.
             RoleNotHeldError: the tables belong to another login.
-            ConfigurationError: a login does not exist.
+            ConfigurationError: a login does not exist, or one that is to read one organization may bind any.
+            UnknownTenantError: an organization that a login is to read does not exist.
             ReadOnlyError: the server is a standby, or the database read-only.
             MigrationError: a lock was not to be had, or another runner is at work.
         """
@@ -156,7 +163,7 @@ class Repair:
         refuse_unfit(self.database)
         if not self.database.one(_THERE):
             raise SchemaMissingError("the database has no rayces schema; run `rayces migrate up`, or restore it first")
-        for name in (*self.logins, *self.admin_logins):
+        for name in (*self.logins, *self.admin_logins, *(name for name, _ in self.readers)):
             if self.database.one(_LOGIN, name) is None:
                 raise ConfigurationError(
                     f"there is no login {name}; make it first, with its password: "
@@ -174,6 +181,8 @@ class Repair:
         for (statement,) in self.database.execute_sql(self._for_roles(_BESIDE).replace("%", "%%")).fetchall():
             self._do(statement)
         left = self._rounds()
+        for statement in self._pins():  # only now the admin role sees the organizations for sure
+            self._do(statement)
         for statement in lost_policies(self.database):
             self._do(statement)
         for statement in behind(self.database) if self.numbers else ():
@@ -224,6 +233,8 @@ class Repair:
             yield from missing_statements(self.database, self.owner)
         wanted = [(name, self.database.app_role) for name in self.logins]
         wanted += [(name, self.database.admin_role) for name in self.admin_logins]
+        wanted += [(name, self.database.reader_role) for name, _ in self.readers]
+        wanted += [(name, self.database.auditor_role) for name, tenant in self.readers if not tenant]
         modern = self.database.server.server_version >= 160_000
         for login, role in wanted:
             if self.database.one(_HOLDS, login, role, "SET" if modern else "MEMBER"):
@@ -234,8 +245,13 @@ class Repair:
             options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
             yield f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}"
 
+    def _pins(self) -> Iterator[str]:
+        for login, tenant in self.readers:
+            yield from pinning(self.database, login, tenant) if tenant else ()
+
     def _for_roles(self, sql: str) -> str:
         cursor: Any = self.database.server.cursor()
-        names = {"app": self.database.app_role, "admin": self.database.admin_role}
+        own = self.database
+        names = {"app": own.app_role, "admin": own.admin_role, "reader": own.reader_role, "auditor": own.auditor_role}
         roles = {name: cursor.mogrify("%s", (role,)).decode() for name, role in names.items()}
         return sql.format(**roles, is_history=IS_HISTORY)

@@ -30,12 +30,14 @@ edge AS (
     SELECT m.oid, m.rolname, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor,
            EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
            OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
-                       WHERE b.member = m.oid AND o.rolname NOT IN (%(app_role)s, %(admin_role)s)) AS has_others
+                       WHERE b.member = m.oid AND o.rolname NOT IN (
+                             %(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)) AS has_others
       FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
-      JOIN (SELECT oid, rolname, false AS is_admin FROM app_role UNION ALL SELECT oid, rolname, true FROM admin) r
+      JOIN (SELECT oid, rolname, false AS is_admin FROM app_role UNION ALL SELECT oid, rolname, true FROM admin
+            UNION ALL SELECT oid, rolname, is_auditor FROM reader) r
            ON r.oid = a.roleid
      WHERE coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit) AND NOT m.rolsuper
-       AND m.rolname NOT IN (%(app_role)s, %(admin_role)s)
+       AND m.rolname NOT IN (%(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)
 ),
 inherited AS (
     SELECT *, dense_rank() OVER (PARTITION BY has_others ORDER BY rolname) = 1

@@ -1,4 +1,4 @@
-"""The login that an embedded server's applications use: it can become the tenants' role, and has no other right."""
+"""The logins that an embedded server's applications use: each can become the role it is made for, and has no right."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %(login)s),
 """
 
 
-def held_login(url: str, role: str) -> str:
-    """Make the login for this role, and have it hold the role once that is there; returns the login's name.
+def held_login(url: str, role: str, *others: str) -> str:
+    """Make the login for this role, and have it hold the roles once they are there; returns the login's name.
 
     It never inherits: outside the role it sees no row.
     """
@@ -28,7 +28,9 @@ def held_login(url: str, role: str) -> str:
     try:
         connection.autocommit = True
         for _ in range(_TRIES):
-            missing = _missing(connection, login, role)
+            missing = list(
+                dict.fromkeys(each for held in (role, *others) for each in _missing(connection, login, held))
+            )
             if not missing:
                 return login
             _run(connection, missing)

@@ -82,12 +82,15 @@ class EmbeddedServer:
                 raise
         _open_servers.add(self)
 
-    def held_login(self, role: str) -> str:
-        """The URL of a login that can become `role` and has no other right; it is made when first asked for."""
+    def held_login(self, role: str, *others: str) -> str:
+        """The URL of a login that can become `role`, or one of the others, and has no other right.
+
+        It is made when first asked for.
+        """
         # A server alone needs no driver.
         from rayces_core.embedded.login import held_login
 
-        return self.url.replace("//postgres@", f"//{held_login(self.url, role)}@", 1)
+        return self.url.replace("//postgres@", f"//{held_login(self.url, role, *others)}@", 1)
 
     def stop(self) -> None:
         """Stop using the server; the last user waits until it is stopped and, without a path, removed. Idempotent.

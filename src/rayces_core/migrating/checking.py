@@ -171,7 +171,8 @@ def _stands_beside(runner: Runner, entry: Entry) -> bool:
 def _lets_in(runner: Runner, entry: Entry) -> bool:
     """Whether it is a login's way into the schema that a DBA opened, as PostgreSQL 15 and later ask for in `public`."""
     found = _ON_SCHEMA.fullmatch(entry.line)
-    ours = {"public", runner.database.app_role, runner.database.admin_role}
+    own = runner.database
+    ours = {"public", own.app_role, own.admin_role, own.reader_role, own.auditor_role}
     return found is not None and found[2].removesuffix(" with grant option") not in ours
 
 

@@ -37,7 +37,7 @@ FOR_LOGINS: Final = (SET_CONFIG, *_LOCKS)
 FUNCTIONS: Final = (*FOR_LOGINS, *_LARGE_OBJECTS)
 SETTINGS: Final = "pg_settings"
 MARK: Final = "rayces: hardened "
-# Before this version of the server the library calls set_config as the two roles, so they are given it too; from it on
+# Before this version of the server the library calls set_config as its roles, so they are given it too; from it on
 # SET LOCAL does the same, without filling pg_stat_statements.
 ROLES_CALL_IT_BEFORE: Final = 180_000
 
@@ -68,7 +68,7 @@ SELECT EXISTS (SELECT FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(
 _LOGINS: Final = """
 SELECT rolname::text FROM pg_roles r
  WHERE rolcanlogin AND NOT rolsuper
-   AND EXISTS (SELECT FROM pg_roles held WHERE held.rolname IN (%s, %s) AND pg_has_role(r.oid, held.oid, 'MEMBER'))
+   AND EXISTS (SELECT FROM pg_roles held WHERE held.rolname = ANY (%s) AND pg_has_role(r.oid, held.oid, 'MEMBER'))
  ORDER BY 1
 """
 _POLICY: Final = """
@@ -97,7 +97,7 @@ class Hardening:
     """Hardens one database, or undoes it.
 
     Args:
-        logins: other logins that go on working as they do, beside those that hold one of the two roles.
+        logins: other logins that go on working as they do, beside those that hold one of the library's roles.
     """
 
     def __init__(self, database: MigrationDatabase, *, logins: Sequence[str] = ()) -> None:
@@ -178,16 +178,20 @@ class Hardening:
         if function not in FOR_LOGINS:
             return []
         binding = function == SET_CONFIG and self.database.server.server_version < ROLES_CALL_IT_BEFORE
-        roles = [self.database.app_role, self.database.admin_role] if binding else []
-        return list(dict.fromkeys([*logins, *roles]))
+        return list(dict.fromkeys([*logins, *(self._roles() if binding else [])]))
+
+    def _roles(self) -> list[str]:
+        """The library's roles, as far as they are there: those that read came later."""
+        own = self.database
+        names = [own.app_role, own.admin_role, own.reader_role, own.auditor_role]
+        return [name for name in names if own.one("SELECT true FROM pg_roles WHERE rolname = %s", name)]
 
     def _functions(self) -> list[tuple[str, bool, list[str]]]:
         found: list[tuple[str, bool, list[str]]] = self.database.execute_sql(_STATE, (list(FUNCTIONS),)).fetchall()
         return found
 
     def _logins(self) -> list[str]:
-        roles = (self.database.app_role, self.database.admin_role)
-        found = [str(name) for (name,) in self.database.execute_sql(_LOGINS, roles).fetchall()]
+        found = [str(name) for (name,) in self.database.execute_sql(_LOGINS, (self._roles(),)).fetchall()]
         for name in self._named:
             if not self.database.one("SELECT true FROM pg_roles WHERE rolname = %s", name):
                 raise ConfigurationError(f"there is no login {name} on this server")

@@ -1,6 +1,8 @@
-"""The two roles that every database of a server shares: made when missing, and held by the login that migrates.
+"""The roles that every database of a server shares: made when missing, and held by the login that migrates.
 
-Rule it guards: the application's role is one that row-level security holds.
+Two of them write, the application's and the admin's; two only read. Of the latter a login need hold none.
+
+Rule it guards: the application's role and the reader's are such as row-level security holds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,12 @@ _TRIES = 20
 _PAUSE_SECONDS = 0.05
 _PRIVILEGE = "42501"
 _INHERITS = "SELECT rolinherit FROM pg_roles WHERE rolname = %s"
+# Before PostgreSQL 16 whoever may make roles may also grant them.
+_MAY_GRANT = """
+SELECT pg_has_role(%s, 'MEMBER WITH ADMIN OPTION')
+       OR rolcreaterole AND current_setting('server_version_num')::int < 160000
+  FROM pg_roles WHERE rolname = current_user
+"""
 _IS_MEMBER = """
 SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
                 WHERE r.rolname = %s AND l.rolname = %s)
@@ -26,7 +34,7 @@ SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
 
 
 def ensure_roles(database: MigrationDatabase) -> None:
-    """Make both roles and let the login become them.
+    """Make the roles and let the login become them.
 
     Raises:
         ConfigurationError: both are one role.
@@ -47,16 +55,21 @@ def ensure_roles(database: MigrationDatabase) -> None:
 
 
 def missing_statements(database: MigrationDatabase, login: str | None = None) -> list[str]:
-    """The statements that make both roles and let `login`, else this one, become them; none when all is well.
+    """The statements that make the roles and let `login`, else this one, become them; none when all is well.
 
     The login inherits neither: it sees rows only once it has become the role. Since PostgreSQL 16 its membership says
     so. Before, a role does: the login is let in through one that inherits nothing. The login itself could be the one,
     but would lose its other memberships, and as the owner of a database the right to create tables in `public`.
+
+    Migrations need none of the roles that read, so a login that lacks one which is there goes on without, unless it may
+    give it.
     """
     statements, login = [], login or database.one("SELECT current_user::text")
-    roles = (database.app_role, database.admin_role)
+    writing, reading = (database.app_role, database.admin_role), (database.reader_role, database.auditor_role)
+    roles = (*writing, *reading)
     there = [role for role in roles if database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)]
     wanted = [role for role in roles if role not in there or not _held(database, role, login)]
+    wanted = [role for role in wanted if role in writing or role not in there or database.one(_MAY_GRANT, role)]
     for role in roles:
         if role not in there:
             statements.append(f"CREATE ROLE {quote_identifier(role)} NOLOGIN NOINHERIT NOBYPASSRLS")
@@ -69,7 +82,7 @@ def missing_statements(database: MigrationDatabase, login: str | None = None) ->
 
 
 def holders_of(admin_role: str) -> str:
-    """Name of the role through which logins of PostgreSQL 15 hold the two others without inheriting them."""
+    """Name of the role through which logins of PostgreSQL 15 hold the others without inheriting them."""
     return f"{admin_role.removesuffix('_admin')[:55]}_holders"
 
 
@@ -109,12 +122,14 @@ def _execute(database: MigrationDatabase, statement: str, all_statements: list[s
 
 
 def _refuse_bypass(database: MigrationDatabase) -> None:
+    for name in (database.app_role, database.reader_role):
+        role = quote_identifier(name)
+        if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", name):
+            raise IsolationInertError(
+                f"row-level security does not hold {role}; a DBA can change that: "
+                f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
+            )
     role = quote_identifier(database.app_role)
-    if database.one("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", database.app_role):
-        raise IsolationInertError(
-            f"row-level security does not hold {role}; a DBA can change that: "
-            f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;"
-        )
     # Where nobody may create roles the login itself can be the application's role. It must be able to become the other
     # one, and stays outside its policies only as long as it does not inherit them.
     is_login = database.one("SELECT current_user::text") == database.app_role

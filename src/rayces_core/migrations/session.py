@@ -37,7 +37,7 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     """The database that migrations are given.
 
     Attributes:
-        app_role, admin_role: names of the roles to grant to, unquoted.
+        app_role, admin_role: names of the roles to grant to, unquoted. reader_role, auditor_role: those that read only.
         schema: name of the schema that unqualified names resolve to, unquoted; known once connected.
         retry_seconds: how long to go on asking for the locks of one migration or batch.
         on_progress: called with (what is being done, done, total) by backfills and while an index is built, then from
@@ -51,6 +51,16 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
     on_progress: Progress | None = None
     # Asked about each SQL of a step before it is sent; raises where the runner cannot let it pass.
     inspect: Callable[[str], None] | None = None
+
+    @property
+    def reader_role(self) -> str:
+        """The role that reads the bound organization, and writes nothing."""
+        return reader_of(self.admin_role)
+
+    @property
+    def auditor_role(self) -> str:
+        """The role that reads every organization, and writes nothing."""
+        return auditor_of(self.admin_role)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
@@ -90,6 +100,23 @@ def deaf_to_signals() -> None:
     """Leave this thread's signals to the main one: Ctrl-C has to wake it while it waits for the server."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+# PostgreSQL cuts longer names off.
+_LONGEST_STEM = 55
+
+
+def reader_of(admin_role: str) -> str:
+    """Name of the role that reads one organization, and writes nothing: rayces_admin → rayces_reader.
+
+    Not named after the application's role, which may be a login where nobody but a DBA makes roles.
+    """
+    return f"{admin_role.removesuffix('_admin')[:_LONGEST_STEM]}_reader"
+
+
+def auditor_of(admin_role: str) -> str:
+    """Name of the role that reads as `admin_role` does, and writes nothing: rayces_admin → rayces_auditor."""
+    return f"{admin_role.removesuffix('_admin')[:_LONGEST_STEM]}_auditor"
 
 
 def quote_identifier(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import peewee_migrate
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrations.readers import keeping_out, letting_in
 from rayces_core.migrations.retry import retrying
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.tenant_columns import column_statements
@@ -128,6 +129,19 @@ class Migrator(peewee_migrate.Migrator):
             name, columns, parents or {}, unique, indexes, key, key_type, timestamps, editable, deletable
         )
         for statement in table.statements(self.database):
+            self.sql(statement)
+
+    def let_readers_in(self, table: str) -> None:
+        """Queue what lets those who only read (`db.reader()`) see the rows of a tenants' table made by hand.
+
+        A `tenant_table` does so by itself.
+        """
+        for statement in letting_in(self.database, quoted_table(table)):
+            self.sql(statement)
+
+    def keep_readers_out(self, table: str) -> None:
+        """Queue what keeps those who only read out of a tenants' table, as one with secrets of its users."""
+        for statement in keeping_out(self.database, quoted_table(table)):
             self.sql(statement)
 
     def drop_tenant_table(self, name: str) -> None:

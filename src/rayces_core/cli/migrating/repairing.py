@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="\b\nExamples:\n  rayces migrate repair\n  rayces migrate repair --sql > repair.sql\n"
-    "  rayces migrate repair --owner clinic_owner --login clinic_web --admin-login clinic_admin"
+    "  rayces migrate repair --owner clinic_owner --login clinic_web --admin-login clinic_admin\n"
+    "  rayces migrate repair --reader-login north_bi=north"
 )
 @click.option("--sql", "as_sql", is_flag=True, help="Print a script for psql instead; nothing is kept.")
 @click.option("--owner", metavar="NAME", help="Give the tables to this login first; needs a superuser.")
 @click.option("--login", "logins", metavar="NAME", multiple=True, help="A login of the application; repeatable.")
 @click.option(
     "--admin-login", "admin_logins", metavar="NAME", multiple=True, help="A login of privileged work; repeatable."
+)
+@click.option(
+    "--reader-login",
+    "reader_logins",
+    metavar="NAME[=ORG]",
+    multiple=True,
+    help="A login that only reads, of one organization or of all; repeatable.",
 )
 @click.option("--numbers", is_flag=True, help="Set numbers of rows that a replication left behind; reads every table.")
 @database_options
@@ -32,6 +40,7 @@ def repair(
     owner: str | None,
     logins: tuple[str, ...],
     admin_logins: tuple[str, ...],
+    reader_logins: tuple[str, ...],
     numbers: bool,
 ) -> int:
     """Make roles, memberships, policies and grants anew, as after a restore without them.
@@ -46,7 +55,8 @@ def repair(
     with settings.database() as database:
         own = dedicated(database)
         own.app_role, own.admin_role = database.app_role, database.admin_role
-        repairing = Repair(own, logins=logins, admin_logins=admin_logins, owner=owner, numbers=numbers)
+        named = {"logins": logins, "admin_logins": admin_logins, "reader_logins": reader_logins}
+        repairing = Repair(own, **named, owner=owner, numbers=numbers)
         done = repairing.plan() if as_sql else repairing.run()
     if as_sql:
         click.echo(done.script, nl=False)

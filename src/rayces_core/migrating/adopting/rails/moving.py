@@ -82,8 +82,7 @@ def exchange(database: MigrationDatabase, schema: str, aside: dict[str, str]) ->
     for (name,) in database.execute_sql(_OURS, (staging,)).fetchall():
         database.command(f"ALTER TABLE {staging}.{quote_identifier(name)} SET SCHEMA {home}")
     database.command(f"DROP SCHEMA {staging}")
-    roles = ", ".join(quote_identifier(role) for role in (database.app_role, database.admin_role))
-    database.command(f"GRANT USAGE ON SCHEMA {home} TO {roles}")
+    database.command(f"GRANT USAGE ON SCHEMA {home} TO {_ours(database)}")
 
 
 def lock_for_exchange(database: MigrationDatabase, schema: str, tables: Sequence[str], seconds: float) -> None:
@@ -118,5 +117,11 @@ def restore(database: MigrationDatabase, schema: str, ours: Sequence[str], aside
     ).fetchall()
     for (name,) in rest:
         database.command(f"ALTER SEQUENCE {before}.{quote_identifier(name)} SET SCHEMA {home}")
-    roles = ", ".join(quote_identifier(role) for role in (database.app_role, database.admin_role))
-    database.command(f"DROP SCHEMA {before}; REVOKE USAGE ON SCHEMA {home} FROM {roles}")
+    database.command(f"DROP SCHEMA {before}; REVOKE USAGE ON SCHEMA {home} FROM {_ours(database)}")
+
+
+def _ours(database: MigrationDatabase) -> str:
+    """The library's roles as SQL, as far as they are there: an adoption may have been begun before some were."""
+    roles = (database.app_role, database.admin_role, database.reader_role, database.auditor_role)
+    there = [role for role in roles if database.one("SELECT true FROM pg_roles WHERE rolname = %s", role)]
+    return ", ".join(map(quote_identifier, there))
