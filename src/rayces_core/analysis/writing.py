@@ -64,7 +64,12 @@ class Writing:
         """A ratio of 0 to 1 as per cent."""
         if ratio is None:
             return NOTHING
-        return f"{self.number(ratio * 100, digits)}{'' if self.language == 'en' else NARROW}%"
+        return f"{self.number(ratio * 100, digits)}{self.percent_sign}"
+
+    @property
+    def percent_sign(self) -> str:
+        """The sign, with the gap before it that Spanish has."""
+        return "%" if self.language == "en" else f"{NARROW}%"
 
     def money(self, cents: int | None, currency: str) -> str:
         """Cents as an amount of the currency, whole amounts too with both digits, as bills have them."""

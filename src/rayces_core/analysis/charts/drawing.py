@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import altair
-
 from rayces_core.analysis.charts.definitions import definition_of
 from rayces_core.analysis.charts.drawn import Layered, Stacked, finished, nothing
 from rayces_core.analysis.charts.frames import Frame, as_polars, by_of, by_word, panels
@@ -16,7 +14,7 @@ from rayces_core.analysis.writing import Writing
 if TYPE_CHECKING:
     import polars
 
-Panel = Callable[["polars.DataFrame"], "altair.LayerChart | None"]
+Panel = Callable[["polars.DataFrame"], "Layered | None"]
 
 
 @dataclass
@@ -47,7 +45,7 @@ class Drawing:
 
         A panel that there is nothing to show in says so.
         """
-        drawn: list[tuple[str, altair.LayerChart]] = []
+        drawn: list[tuple[str, Layered]] = []
         currencies: list[str] = []
         for name, currency, rows in panels(self.frame, self.writing):
             made = None if rows.is_empty() else panel(rows)

@@ -18,6 +18,8 @@ import vl_convert
 from rayces_core.analysis.charts.palette import GRID, INK, PAPER, QUIET, SERIES
 from rayces_core.analysis.writing import Writing
 
+# The width is that of all, axes and their names as well.
+FITTED: Final = altair.AutoSizeParams(type="fit-x", contains="padding")
 SVG: Final = "http://www.w3.org/2000/svg"
 WIDTH: Final = 400  # pixels in all: on a phone nothing shrinks below 10 px
 FONT: Final = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
@@ -73,33 +75,31 @@ class Stacked(Picture, altair.VConcatChart):
 
 
 def finished(
-    panels: list[tuple[str, altair.LayerChart]], *, title: str, unit: str, definition: str, writing: Writing
+    panels: list[tuple[str, Layered]], *, title: str, unit: str, definition: str, writing: Writing
 ) -> Layered | Stacked:
     """One chart of its panels, with what it is called, in which unit it is, and what it is defined as."""
     heading = altair.Title(title, subtitle=_lines(unit))
     panels = [(name, part.transform_calculate(definition=json.dumps(definition))) for name, part in panels]
     if len(panels) == 1:
-        chart: Any = panels[0][1].properties(title=heading, description=definition)
-        chart.__class__ = Layered
+        chart: Any = panels[0][1].properties(title=heading, description=definition, width=WIDTH - 12, autosize=FITTED)
     else:
         named = [part.properties(title=altair.Title(name, fontSize=12, offset=4)) for name, part in panels]
-        chart = altair.vconcat(*named, spacing=18).properties(title=heading, description=definition)
-        chart.__class__ = Stacked
+        chart = Stacked(vconcat=named, spacing=18).properties(title=heading, description=definition)
     made: Layered | Stacked = _themed(chart, writing)
     return made
 
 
-def nothing(text: str) -> altair.LayerChart:
+def nothing(text: str) -> Layered:
     """An empty place of the usual width that says why it is empty."""
     base = altair.Chart(altair.InlineData(values=[{"said": text}]))
     words = base.mark_text(fontSize=13, color=QUIET).encode(text="said:N", description="said:N")
     frame = base.mark_rect(fill=None, stroke=GRID).encode(
-        x=altair.value(0), x2=altair.value(WIDTH - 12), y=altair.value(0), y2=altair.value(90)
+        x=altair.value(0), x2=altair.value("width"), y=altair.value(0), y2=altair.value(90)
     )
-    return altair.LayerChart(layer=[frame, words]).properties(width=WIDTH - 12, height=90)
+    return Layered(layer=[frame, words]).properties(width=WIDTH - 12, height=90)
 
 
-def _lines(text: str, longest: int = 62) -> list[str]:
+def _lines(text: str, longest: int = 66) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         if len(lines[-1]) + len(word) >= longest:
@@ -109,12 +109,14 @@ def _lines(text: str, longest: int = 62) -> list[str]:
 
 
 def _themed(chart: Any, writing: Writing) -> Any:
-    signs = {"decimal": ".", "thousands": ","} if writing.point else {"decimal": ",", "thousands": "."}
+    decimal, thousands = (".", ",") if writing.point else (",", ".")
+    numbers = {"decimal": decimal, "thousands": thousands, "grouping": [3], "currency": ["", ""]}
+    numbers["percent"] = writing.percent_sign
     return chart.configure(
         font=FONT,
         background=PAPER,
         padding=6,
-        locale={"number": {**signs, "grouping": [3], "currency": ["", ""]}},
+        locale={"number": numbers},
         range={"category": list(SERIES)},
         view={"stroke": None},
         title=TITLES,
@@ -125,7 +127,7 @@ def _themed(chart: Any, writing: Writing) -> Any:
 
 TITLES: Final = {
     "anchor": "start",
-    "frame": "group",
+    "frame": "bounds",
     "fontSize": 15,
     "color": INK,
     "offset": 12,
@@ -150,7 +152,6 @@ LEGENDS: Final = {
     "labelFontSize": 11,
     "symbolType": "square",
     "symbolSize": 110,
-    "columns": 3,
     "labelLimit": 110,
 }
 

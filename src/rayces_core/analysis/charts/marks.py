@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import altair
 
-from rayces_core.analysis.charts.drawn import WIDTH
+from rayces_core.analysis.charts.drawn import WIDTH, Layered
 from rayces_core.analysis.charts.palette import INK, MAIN, PAPER, SHADES
 
 Rows = Sequence[Mapping[str, Any]]
 HEIGHT: Final = 190
 INSIDE: Final = WIDTH - 62  # what the axis on the left leaves
 BAR: Final = 24
+WIDEST: Final = 44
 ROW: Final = 22
 DARK: Final = 0.55  # from this part of the scale on a cell's number is white
 LONGEST_LABEL: Final = 130
@@ -32,17 +33,18 @@ def data(rows: Rows) -> altair.Chart:
 def time_axis(order: Sequence[str]) -> altair.X:
     """The axis of periods: a place for each, names that do not run into each other."""
     turned = -45 if len(order) > 7 else 0
-    axis = altair.Axis(title=None, labelAngle=turned, labelOverlap="greedy", ticks=False, labelPadding=5, grid=False)
+    names = {"labelAngle": turned, "labelOverlap": "parity", "labelPadding": 5}
+    axis = altair.Axis.from_dict({"title": None, "ticks": False, "grid": False, "zindex": 1, **names})
     return altair.X("at:N", sort=list(order), axis=axis, scale=altair.Scale(paddingInner=0.25, paddingOuter=0.15))
 
 
-def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: str) -> altair.LayerChart:
+def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: str) -> Layered:
     """Bars over time, each in parts: rows have `at`, `part`, `place`, `value`. `parts` is the colour of each."""
-    legend = None if len(parts) == 1 else altair.Legend()
+    legend = None if len(parts) == 1 else altair.Legend(columns=4 if len(parts) <= 4 else 3)
     colour = altair.Color("part:N", scale=altair.Scale(domain=list(parts), range=list(parts.values())), legend=legend)
     bars = (
         data(rows)
-        .mark_bar(stroke=PAPER, strokeWidth=1)
+        .mark_bar(stroke=PAPER, strokeWidth=1, size=WIDEST if len(order) < 6 else altair.Undefined)
         .encode(
             x=time_axis(order),
             y=altair.Y("sum(value):Q", axis=_amounts(number)),
@@ -52,27 +54,27 @@ def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: s
             tooltip=TIPS,
         )
     )
-    return _sized(altair.LayerChart(layer=[bars]), order)
+    return _sized(Layered(layer=[bars]))
 
 
-def lines(rows: Rows, order: Sequence[str], number: str, *, whole: float | None = None) -> altair.LayerChart:
+def lines(rows: Rows, order: Sequence[str], number: str, *, whole: float | None = None) -> Layered:
     """A line over time with a mark at each period: rows have `at`, `value`; a null value is a gap in it."""
     domain = altair.Scale(domain=[0, whole]) if whole else altair.Scale(zero=True)
     base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", axis=_amounts(number), scale=domain))
     line = base.mark_line(color=MAIN, strokeWidth=2.5)
     points = base.mark_point(color=MAIN, filled=True, size=46, opacity=1).encode(description="said:N", tooltip=TIPS)
-    return _sized(altair.LayerChart(layer=[line, points]), order)
+    return _sized(Layered(layer=[line, points]))
 
 
-def areas(rows: Rows, order: Sequence[str], number: str) -> altair.LayerChart:
+def areas(rows: Rows, order: Sequence[str], number: str) -> Layered:
     """A filled line over time with a mark at each period: rows have `at`, `value`."""
     base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", axis=_amounts(number)))
     area = base.mark_area(color=MAIN, opacity=0.18, line={"color": MAIN, "strokeWidth": 2.5})
     points = base.mark_point(color=MAIN, filled=True, size=46, opacity=1).encode(description="said:N", tooltip=TIPS)
-    return _sized(altair.LayerChart(layer=[area, points]), order)
+    return _sized(Layered(layer=[area, points]))
 
 
-def spans(rows: Rows, order: Sequence[str], number: str) -> altair.LayerChart:
+def spans(rows: Rows, order: Sequence[str], number: str) -> Layered:
     """From a low to a high value at each period, with a mark between: rows have `at`, `low`, `value`, `high`."""
     base = data(rows).encode(x=time_axis(order))
     span = base.mark_rule(color=MAIN, strokeWidth=5, opacity=0.3, strokeCap="round").encode(
@@ -81,11 +83,13 @@ def spans(rows: Rows, order: Sequence[str], number: str) -> altair.LayerChart:
     points = base.mark_point(color=MAIN, filled=True, size=60, opacity=1).encode(
         y="value:Q", description="said:N", tooltip=TIPS
     )
-    return _sized(altair.LayerChart(layer=[span, points]), order)
+    return _sized(Layered(layer=[span, points]))
 
 
-def listed(rows: Rows, order: Sequence[str], *, whole: float | None = None, colour: str = MAIN) -> altair.LayerChart:
-    """Bars of a list, longest names cut, the figure written at the end: rows have `name`, `value`, `written`."""
+def listed(rows: Rows, order: Sequence[str], *, whole: float | None = None) -> Layered:
+    """Bars of a list, long names cut, the figure written at the end: rows have `name`, `value`, `written`, and perhaps
+    `colour`.
+    """
     inside = WIDTH - LONGEST_LABEL - 24
     names = altair.Axis(title=None, labelLimit=LONGEST_LABEL, ticks=False, domain=False, labelPadding=6, labelColor=INK)
     longest = whole or max((row["value"] or 0 for row in rows), default=0) or 1
@@ -97,12 +101,13 @@ def listed(rows: Rows, order: Sequence[str], *, whole: float | None = None, colo
         description="said:N",
         tooltip=TIPS,
     )
-    bars = base.mark_bar(color=colour)
+    colours = any("colour" in row for row in rows)
+    bars = base.mark_bar(color=MAIN).encode(**({"color": altair.Color("colour:N", scale=None)} if colours else {}))
     texts = base.mark_text(align="left", dx=5, fontSize=11, color=INK).encode(text="written:N")
-    return altair.LayerChart(layer=[bars, texts]).properties(width=inside, height=max(BAR * len(order), BAR * 2))
+    return Layered(layer=[bars, texts]).properties(width=inside, height=max(BAR * len(order), BAR * 2))
 
 
-def grid(rows: Rows, columns: Sequence[str], lines: Sequence[str], **options: Any) -> altair.LayerChart:
+def grid(rows: Rows, columns: Sequence[str], lines: Sequence[str], **options: Any) -> Layered:
     """Cells with their number, darker for more: rows have `column`, `line`, `value`, `written`. No value is no cell.
 
     `across` names the columns, `left` is room for the lines' names, `whole` the darkest value.
@@ -129,12 +134,14 @@ def grid(rows: Rows, columns: Sequence[str], lines: Sequence[str], **options: An
     cells = base.mark_rect(stroke=PAPER, strokeWidth=1.5).encode(color=shade)
     ink = altair.condition(f"datum.value >= {top * DARK}", altair.value(PAPER), altair.value(INK))
     texts = base.mark_text(fontSize=9 if small else 11).encode(text="written:N", color=ink)
-    return altair.LayerChart(layer=[cells, texts]).properties(width=inside, height=ROW * max(len(lines), 1))
+    return Layered(layer=[cells, texts]).properties(width=inside, height=ROW * max(len(lines), 1))
 
 
-def _sized(chart: altair.LayerChart, order: Sequence[str]) -> altair.LayerChart:
-    return chart.properties(width=min(INSIDE, max(len(order), 2) * 64), height=HEIGHT)
+def _sized(chart: Layered) -> Layered:
+    return chart.properties(width=INSIDE, height=HEIGHT)
 
 
 def _amounts(number: str) -> altair.Axis:
-    return altair.Axis(title=None, format=number, tickCount=5, ticks=False, domain=False, labelPadding=5)
+    # Prefixes are the axis', so that its 0 would be "0M".
+    label = "datum.value == 0 ? replace(datum.label, /[a-zA-Z]/, '') : datum.label"
+    return altair.Axis(title=None, format=number, labelExpr=label, tickCount=5, ticks=False, domain=False)

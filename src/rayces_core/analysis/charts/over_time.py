@@ -12,7 +12,6 @@ from rayces_core.analysis.charts.marks import areas, grid, lines, listed, spans,
 from rayces_core.analysis.charts.palette import MAIN, SERIES, STATES
 
 if TYPE_CHECKING:
-    import altair
     import polars
 
 Row = dict[str, Any]
@@ -37,7 +36,7 @@ def _held(drawing: Drawing, row: Row) -> tuple[str, str]:
     return said, said
 
 
-def _ended(drawing: Drawing, rows: polars.DataFrame) -> altair.LayerChart | None:
+def _ended(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     writing, names = drawing.writing, _periods(drawing, rows)
     parts = {writing.word(f"state.{state}"): colour for state, colour in STATES.items()}
     made = [
@@ -100,7 +99,7 @@ def _rate(drawing: Drawing, part: str, whole: Any) -> Layered | Stacked:
 
 def _ratio(
     drawing: Drawing, rows: polars.DataFrame, ratio: str, said: Any, *, whole: float | None = None
-) -> altair.LayerChart | None:
+) -> Layered | None:
     if rows[ratio].null_count() == rows.height:
         return None
     if drawing.by:
@@ -115,9 +114,7 @@ def _ratio(
     return lines(made, names, PERCENT, whole=top)
 
 
-def _divided(
-    drawing: Drawing, rows: polars.DataFrame, figure: str, whole: float | None, said: Any
-) -> altair.LayerChart | None:
+def _divided(drawing: Drawing, rows: polars.DataFrame, figure: str, whole: float | None, said: Any) -> Layered | None:
     """What is divided by something: a list where there is one period, a grid over the periods else."""
     names, writing = labels(rows, drawing.by, drawing.writing), drawing.writing
     order = list(dict.fromkeys(names))
@@ -154,7 +151,7 @@ def revenue(frame: Frame, **told: Any) -> Layered | Stacked:
     return drawing.chart("revenue", lambda rows: _earned(drawing, rows, [""] * rows.height, {"": MAIN}))
 
 
-def _earned_by(drawing: Drawing, rows: polars.DataFrame) -> altair.LayerChart | None:
+def _earned_by(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     names, writing = labels(rows, drawing.by, drawing.writing), drawing.writing
     sums: dict[str, int] = {}
     for name, cents in zip(names, rows["revenue_cents"], strict=True):
@@ -183,9 +180,7 @@ def _few(names: Sequence[str], order: Sequence[str], other: str) -> tuple[list[s
     return [name if name in kept else other for name in names], dict(zip([*kept, other], SERIES, strict=True))
 
 
-def _earned(
-    drawing: Drawing, rows: polars.DataFrame, names: Sequence[str], parts: Mapping[str, str]
-) -> altair.LayerChart | None:
+def _earned(drawing: Drawing, rows: polars.DataFrame, names: Sequence[str], parts: Mapping[str, str]) -> Layered | None:
     writing, periods, order = drawing.writing, _periods(drawing, rows), list(parts)
     currency = str(rows["currency"][0])
     sums: dict[tuple[str, str], int] = {}
@@ -211,7 +206,7 @@ def liability(frame: Frame, **told: Any) -> Layered | Stacked:
     also = ["purchased", "used", "refunded", "adjusted"]
     drawing = Drawing.of(frame, "credit_liability", ["outstanding"], **told, also=also)
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         names, writing = _periods(drawing, rows), drawing.writing
         made = [
             {
@@ -230,7 +225,7 @@ def lead_time(frame: Frame, **told: Any) -> Layered | Stacked:
     """Draw `analysis.lead_time`: the median and where eight of ten lie, in days, for each period."""
     drawing = Drawing.of(frame, "lead_time", ["n", "p10_hours", "median_hours", "p90_hours"], **told)
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         names = labels(rows, drawing.by, drawing.writing) if drawing.by else _periods(drawing, rows)
         kept = [(name, row) for name, row in zip(names, rows.iter_rows(named=True), strict=True) if row["n"]]
         made = [_span(drawing, name, row) for name, row in kept]

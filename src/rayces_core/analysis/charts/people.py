@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import altair
 
 from rayces_core.analysis.charts.drawing import Drawing
-from rayces_core.analysis.charts.drawn import WIDTH, Layered, Stacked
+from rayces_core.analysis.charts.drawn import Layered, Stacked
 from rayces_core.analysis.charts.frames import Frame
 from rayces_core.analysis.charts.marks import HEIGHT, INSIDE, TIPS, data, listed, stacks
 from rayces_core.analysis.charts.palette import INK, MAIN, QUIET
@@ -27,7 +27,7 @@ def funnel(frame: Frame, **told: Any) -> Layered | Stacked:
     drawing = Drawing.of(frame, "admission_funnel", STAGES, **told, also=["conversion"])
     drawing.by = []
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         writing = drawing.writing
         counts = {stage: int(rows[stage].sum()) for stage in STAGES}
         if not counts["applied"]:
@@ -38,7 +38,13 @@ def funnel(frame: Frame, **told: Any) -> Layered | Stacked:
             share = writing.percent(count / counts["applied"], 0)
             written = writing.number(count) if stage == "applied" else f"{writing.number(count)} · {share}"
             made.append(
-                {"name": names[stage], "value": count, "written": written, "said": f"{names[stage]}: {written}"}
+                {
+                    "name": names[stage],
+                    "value": count,
+                    "written": written,
+                    "said": f"{names[stage]}: {written}",
+                    "colour": QUIET if stage == "rejected" else MAIN,
+                }
             )
         return listed(made, list(names.values()))
 
@@ -53,14 +59,14 @@ def waiting(frame: Frame, **told: Any) -> Layered | Stacked:
     drawing = Drawing.of(frame, "admission_wait", ["wait_days", "censored"], **told)
     drawing.by = []
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         steps = still_waiting(rows["wait_days"].to_list(), rows["censored"].to_list())
         return _curve(drawing, steps) if steps else None
 
     return drawing.chart("waiting", panel)
 
 
-def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> altair.LayerChart:
+def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> Layered:
     writing = drawing.writing
     points = [
         {
@@ -71,7 +77,7 @@ def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> altair.LayerCh
         for days, share in [(0.0, 1.0), *steps]
     ]
     axis = altair.Axis(title=writing.word("chart.waiting_days"), grid=False, tickCount=6, format=",d")
-    shares = altair.Axis(title=None, format=".0%", tickCount=5, ticks=False, domain=False)
+    shares = altair.Axis(title=None, format=".0%", tickCount=5, ticks=False, domain=False, labelPadding=9)
     base = data(points).encode(
         x=altair.X("days:Q", axis=axis), y=altair.Y("share:Q", axis=shares, scale=altair.Scale(domain=[0, 1]))
     )
@@ -81,12 +87,13 @@ def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> altair.LayerCh
     if (median := median_of(steps)) is not None:
         said = writing.word("chart.waiting_median", days=writing.number(median))
         here = data([{"days": median, "half": 0.5, "said": said}])
+        late = median > steps[-1][0] * 0.45
         rule = here.mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="days:Q")
-        text = here.mark_text(align="left", dx=6, dy=-8, fontSize=11, color=INK).encode(
-            x="days:Q", y="half:Q", text="said:N"
-        )
+        text = here.mark_text(
+            align="right" if late else "left", dx=-6 if late else 6, dy=-8, fontSize=11, color=INK
+        ).encode(x="days:Q", y="half:Q", text="said:N")
         layers += [rule, text]
-    return altair.LayerChart(layer=[*layers]).properties(width=INSIDE, height=HEIGHT)
+    return Layered(layer=[*layers]).properties(width=INSIDE, height=HEIGHT)
 
 
 def lifetime(frame: Frame, **told: Any) -> Layered | Stacked:
@@ -95,7 +102,7 @@ def lifetime(frame: Frame, **told: Any) -> Layered | Stacked:
     also = ["client_id", "first_day", "last_day", "sessions"]
     drawing = Drawing.of(frame, "lifetime_value", figures, **told, also=also)
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         writing, currency = drawing.writing, str(rows["currency"][0])
         bars = bars_of([cents or 0 for cents in rows["revenue_cents"]])
         if not bars:
@@ -117,7 +124,7 @@ def holds(frame: Frame, **told: Any) -> Layered | Stacked:
     drawing = Drawing.of(frame, "expiring_holds", ["minutes_left"], **told)
     drawing.by = []
 
-    def panel(rows: polars.DataFrame) -> altair.LayerChart | None:
+    def panel(rows: polars.DataFrame) -> Layered | None:
         writing = drawing.writing
         left = [minutes for minutes in rows["minutes_left"] if minutes is not None]
         if not left:
@@ -133,7 +140,6 @@ def holds(frame: Frame, **told: Any) -> Layered | Stacked:
             order.append(f"{since}{DASH}{hours}")
             made.append({"at": order[-1], "part": "", "place": 0, "value": count, "said": said})
             since = hours
-        chart = stacks(made, order, {"": MAIN}, ",d")
-        return chart.properties(width=min(WIDTH - 62, 64 * max(len(order), 2)))
+        return stacks(made, order, {"": MAIN}, ",d")
 
     return drawing.chart("holds", panel)

@@ -42,18 +42,17 @@ def median_of(steps: Sequence[tuple[float, float]]) -> float | None:
 def bars_of(cents: Sequence[int]) -> list[tuple[int, int, int]]:
     """Amounts in bars of one round width: the least, the first that is outside, and how many lie between.
 
-    Bars without anybody in them are bars too, so that the width of a gap can be seen.
+    A bar without anybody between two others is one too, so that the width of a gap can be seen.
     """
     if not cents:
         return []
-    lowest, width = min(0, *cents), _round_width(max(cents) - min(0, *cents))
-    first = math.floor(lowest / width)
+    width = _round_width(max(cents) - min(cents), max(abs(value) for value in cents))
     counts = Counter(value // width for value in cents)
-    return [(place * width, (place + 1) * width, counts[place]) for place in range(first, max(counts) + 1)]
+    return [(place * width, (place + 1) * width, counts[place]) for place in range(min(counts), max(counts) + 1)]
 
 
-def _round_width(span: int) -> int:
+def _round_width(span: int, largest: int) -> int:
     """A width of 1, 2 or 5 and noughts, whole units at least, of which MOST_BARS cover the span."""
-    exact = max(span / MOST_BARS, 100)
+    exact = max(span / MOST_BARS, largest / 20, 100)
     power = 10 ** math.floor(math.log10(exact))
     return next(int(power * step) for step in (1, 2, 5, 10) if power * step >= exact)

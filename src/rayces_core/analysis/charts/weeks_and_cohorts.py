@@ -10,7 +10,6 @@ from rayces_core.analysis.charts.frames import Frame
 from rayces_core.analysis.charts.marks import grid
 
 if TYPE_CHECKING:
-    import altair
     import polars
 
 
@@ -25,7 +24,7 @@ def heat_map(frame: Frame, **told: Any) -> Layered | Stacked:
     return drawing.chart("heat_map", lambda rows: _week(drawing, rows))
 
 
-def _week(drawing: Drawing, rows: polars.DataFrame) -> altair.LayerChart | None:
+def _week(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     import polars as pl
 
     writing = drawing.writing
@@ -62,7 +61,7 @@ def cohorts(frame: Frame, **told: Any) -> Layered | Stacked:
     return drawing.chart("cohorts", lambda rows: _triangle(drawing, rows))
 
 
-def _triangle(drawing: Drawing, rows: polars.DataFrame) -> altair.LayerChart | None:
+def _triangle(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     writing = drawing.writing
     known = rows.filter(rows["retention"].is_not_null()).sort("cohort", "age_months")
     if known.is_empty():
