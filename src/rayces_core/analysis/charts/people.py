@@ -12,6 +12,7 @@ from rayces_core.analysis.charts.frames import Frame
 from rayces_core.analysis.charts.marks import HEIGHT, INSIDE, TIPS, data, listed, stacks
 from rayces_core.analysis.charts.palette import INK, MAIN, QUIET
 from rayces_core.analysis.charts.survival import bars_of, median_of, still_waiting
+from rayces_core.analysis.writing import Writing
 
 if TYPE_CHECKING:
     import polars
@@ -85,15 +86,17 @@ def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> Layered:
     marks = base.mark_point(color=MAIN, filled=True, size=26, opacity=1).encode(description="said:N", tooltip=TIPS)
     layers: list[Any] = [line, marks]
     if (median := median_of(steps)) is not None:
-        said = writing.word("chart.waiting_median", days=writing.number(median))
-        here = data([{"days": median, "half": 0.5, "said": said}])
-        late = median > steps[-1][0] * 0.45
-        rule = here.mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="days:Q")
-        text = here.mark_text(
-            align="right" if late else "left", dx=-6 if late else 6, dy=-8, fontSize=11, color=INK
-        ).encode(x="days:Q", y="half:Q", text="said:N")
-        layers += [rule, text]
+        layers += _half(writing, median, late=median > steps[-1][0] * 0.45)
     return Layered(layer=[*layers]).properties(width=INSIDE, height=HEIGHT)
+
+
+def _half(writing: Writing, median: float, *, late: bool) -> list[altair.Chart]:
+    """A line at the median, and what it means, where the curve does not go: above it on the right or below on the left."""
+    said = writing.word("chart.waiting_median", days=writing.number(median))
+    here = data([{"days": median, "at": 0.06 if late else 0.94, "said": said}])
+    rule = here.mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="days:Q")
+    text = here.mark_text(align="right" if late else "left", dx=-6 if late else 6, fontSize=11, color=INK)
+    return [rule, text.encode(x="days:Q", y="at:Q", text="said:N")]
 
 
 def lifetime(frame: Frame, **told: Any) -> Layered | Stacked:
