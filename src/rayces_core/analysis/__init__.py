@@ -3,3 +3,15 @@
 Everything here goes through the library's own connection and its three walls. The libraries that carry frames and
 charts (extra `analysis`) are imported when they are first needed.
 """
+
+from rayces_core.analysis.definition import Definition
+from rayces_core.analysis.metrics.heat_map import heat_map
+from rayces_core.analysis.metrics.occupancy import occupancy
+from rayces_core.analysis.metrics.sessions import sessions
+
+__all__ = [
+    "Definition",
+    "heat_map",
+    "occupancy",
+    "sessions",
+]

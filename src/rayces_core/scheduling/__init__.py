@@ -10,11 +10,13 @@ from rayces_core.scheduling.moving import reschedule
 from rayces_core.scheduling.reminders import due_reminders
 from rayces_core.scheduling.series import Series, Skipped, book_series
 from rayces_core.scheduling.sweeps import expire_overdue
+from rayces_core.scheduling.working import WorkingSpan, working_time
 
 __all__ = [
     "Series",
     "Skipped",
     "Slot",
+    "WorkingSpan",
     "affected_by",
     "book",
     "book_series",
@@ -23,4 +25,5 @@ __all__ = [
     "find_slots",
     "free_slots",
     "reschedule",
+    "working_time",
 ]

@@ -7,12 +7,12 @@ statement answers for any number of professionals and days.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
@@ -79,6 +79,8 @@ READ_TO_MOVE: Final = READ.replace(CALENDAR_COLUMNS, f"{CALENDAR_COLUMNS}, {MOVI
 BY_ID: Final = " AND professional.user_id = ANY(%(ids)s)"
 BY_SPECIALIZATION: Final = " AND professional.specialization = %(specialization)s"
 IN_ORDER: Final = " ORDER BY professional.user_id"
+
+Stored = TypeVar("Stored")
 
 _blocked_periods: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
 
@@ -363,11 +365,7 @@ def calendars_of(rows: Iterable[Sequence[Any]], start: datetime, end: datetime) 
 
 def _calendar_of(row: Sequence[Any], days: LocalDays) -> Calendar:
     user_id, active, duration, buffer, schedule, blocked, _, settings, spans = row[:COLUMN_COUNT]
-    try:
-        hours, policy = _hours(schedule, blocked), policy_of(settings)
-    except ValidationError as error:
-        reason = f"the {error.title} stored for user {user_id} is none: {problems(error)}"
-        raise InvalidDataError("professional", user_id, reason) from None
+    hours, policy = hours_of(user_id, schedule, blocked), _stored_for(user_id, lambda: policy_of(settings))
     return Calendar(
         professional_id=user_id,
         active=active,
@@ -380,6 +378,23 @@ def _calendar_of(row: Sequence[Any], days: LocalDays) -> Calendar:
         busy=_spans(spans),
         start_every_minutes=policy.start_every_minutes,
     )
+
+
+def hours_of(user_id: int, schedule: str, blocked: str) -> WorkingHours:
+    """The working hours that are stored for a professional, from their JSON.
+
+    Raises:
+        InvalidDataError: what is stored is no schedule, or no list of blocked dates.
+    """
+    return _stored_for(user_id, lambda: _hours(schedule, blocked))
+
+
+def _stored_for(user_id: int, read: Callable[[], Stored]) -> Stored:
+    try:
+        return read()
+    except ValidationError as error:
+        reason = f"the {error.title} stored for user {user_id} is none: {problems(error)}"
+        raise InvalidDataError("professional", user_id, reason) from None
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,78 @@
+"""What the rows of a metric can be told apart by: `by=`, with the column that each gives and its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from rayces_core.errors import InvalidDataError
+
+LEADS: Final = ("<1 d", "1-3 d", "3-7 d", "1-2 w", ">2 w")
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One way to tell rows apart.
+
+    Attributes: `name`, as `by` has it; `column`, of the frame; `kind`, one of `typed.KINDS`; `sql`, over an appointment
+    `a` and its local start `clock.local`; `join`, what that needs besides.
+    """
+
+    name: str
+    column: str
+    kind: str
+    sql: str
+    join: str = ""
+
+
+PROFESSIONALS: Final = (
+    "LEFT JOIN {professionals} AS professional ON professional.organization_id = a.organization_id "
+    "AND professional.user_id = a.professional_id"
+)
+STUDENTS: Final = (
+    "LEFT JOIN {students} AS student ON student.organization_id = a.organization_id AND student.id = a.student_id"
+)
+LEAD: Final = """CASE WHEN a.created_at > a.scheduled_at THEN NULL
+         WHEN a.scheduled_at - a.created_at < interval '1 day' THEN '<1 d'
+         WHEN a.scheduled_at - a.created_at < interval '3 days' THEN '1-3 d'
+         WHEN a.scheduled_at - a.created_at < interval '7 days' THEN '3-7 d'
+         WHEN a.scheduled_at - a.created_at < interval '14 days' THEN '1-2 w'
+         ELSE '>2 w' END"""
+
+DIMENSIONS: Final = {
+    dimension.name: dimension
+    for dimension in (
+        Dimension("professional", "professional_id", "integer", "a.professional_id"),
+        Dimension("specialization", "specialization", "text", "professional.specialization", PROFESSIONALS),
+        Dimension("student", "student_id", "integer", "a.student_id"),
+        Dimension("client", "client_id", "integer", "a.client_id"),
+        Dimension("weekday", "weekday", "integer", "extract(isodow FROM clock.local)::int"),
+        Dimension("hour", "hour", "integer", "extract(hour FROM clock.local)::int"),
+        Dimension("lead", "lead", "lead", LEAD),
+        Dimension("grade", "grade", "text", "student.grade_level", STUDENTS),
+    )
+}
+
+
+def dimensions(by: object, allowed: Iterable[str] | None = None) -> tuple[Dimension, ...]:
+    """The dimensions of these names, in their order.
+
+    Args:
+        by: a name, or several. allowed: the names that the metric knows; without it all of DIMENSIONS.
+
+    Raises:
+        InvalidDataError: a name that the metric does not know, or one given twice.
+    """
+    known = tuple(DIMENSIONS if allowed is None else allowed)
+    names = [by] if isinstance(by, str) else by
+    if not isinstance(names, Iterable):
+        raise InvalidDataError("by", by, f"needs a name or several of {', '.join(known)}")
+    chosen: list[Dimension] = []
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise InvalidDataError("by", name, f"{name!r} is none of {', '.join(known) or 'no names at all'}")
+        if DIMENSIONS[name] in chosen:
+            raise InvalidDataError("by", name, f"{name!r} is named twice")
+        chosen.append(DIMENSIONS[name])
+    return tuple(chosen)

@@ -1,0 +1,1 @@
+"""The metrics, one a module: each a function with a definition."""
