@@ -205,7 +205,7 @@ def test_tables_that_another_login_owns_are_told_of_before_anything_runs_and_giv
         with Database.connect(url, app_role=APP, admin_role=ADMIN) as database:
             assert {finding.check for finding in audit(database)} == {"login-unrestricted"}
             make_organization(database)
-            assert Runner(url, app_role=APP, admin_role=ADMIN).down(35) == ["036_external_ids"]
+            assert Runner(url, app_role=APP, admin_role=ADMIN).down(35)[-1] == "036_external_ids"
             Runner(url, app_role=APP, admin_role=ADMIN).up()
     finally:
         lost.repair(owner=_me(lost).strip('"')).run()

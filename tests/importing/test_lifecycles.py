@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,104 @@ def test_an_appointment_comes_in_any_state_with_its_journal(
         assert made.client.email == "ana@example.org"
         assert made.buffer_minutes == 15
         assert importing.run([row], Appointment, now=NOW).unchanged == 1
+
+
+MADE_UP = [
+    ("confirmed", {}, {"pre_confirm": True, "confirm": True}),
+    ("confirmed", {"confirmed_at": PAST}, {"pre_confirm": True, "confirm": False}),
+    ("executed", {"pre_confirmed_at": PAST}, {"pre_confirm": False, "confirm": True, "execute": True}),
+    (
+        "executed",
+        {"confirmed_at": PAST, "executed_at": PAST + timedelta(hours=1)},
+        {"pre_confirm": True, "confirm": False, "execute": False},
+    ),
+    ("no_show", {"no_show_at": PAST}, {"pre_confirm": True, "confirm": True, "mark_no_show": False}),
+    ("no_show", {}, {"pre_confirm": True, "confirm": True, "mark_no_show": True}),
+    ("cancelled", {"cancellation_reason": "ill"}, {"cancel": True}),
+    ("cancelled", {"cancelled_at": PAST}, {"cancel": False}),
+]
+
+
+def test_moments_that_the_file_does_not_have_are_marked_in_the_journal(db: Database, a: Any) -> None:
+    # In one import, and backwards: each journal row belongs to its own appointment.
+    rows = [
+        session(state=state, scheduled_at=PAST + timedelta(days=-number), **{"confirmed_at": None} | stamps)
+        for number, (state, stamps, _) in enumerate(MADE_UP)
+    ]
+    for row, (_, stamps, __) in zip(rows, MADE_UP, strict=True):
+        late = row["scheduled_at"] - PAST
+        row |= {name: value + late for name, value in stamps.items() if name.endswith("_at")}
+    with db.tenant(a):
+        make_centre()
+        importing.run(rows, Appointment, now=NOW)
+        for row, (_, __, expected) in zip(rows, MADE_UP, strict=True):
+            made = Appointment.get(Appointment.scheduled_at == row["scheduled_at"])
+            assert {step.event: step.made_up for step in made.history()} == expected
+
+
+def test_what_is_made_up_is_told_for_rows_that_differ_by_their_external_id_alone(db: Database, a: Any) -> None:
+    told_at = {"cancelled_at": PAST, "cancellation_reason": "ill"}
+    rows = [
+        session(state="cancelled", scheduled_at=PAST, external_id="1", cancellation_reason="ill"),
+        session(state="cancelled", scheduled_at=PAST, external_id="2", created_at=PAST - timedelta(days=9), **told_at),
+    ]
+    with db.tenant(a):
+        make_centre()
+        importing.run(rows, Appointment, key="external_id", now=NOW)
+        first, second = (Appointment.get(Appointment.external_id == key) for key in "12")
+        assert [[step.made_up for step in made.history()] for made in (first, second)] == [[True], [False]]
+        assert [first.created_at_made_up, second.created_at_made_up] == [True, False]
+
+
+@pytest.mark.parametrize("state", [*WAY_TO])
+def test_of_an_admission_only_the_days_that_the_file_has_are_told(db: Database, a: Any, state: str) -> None:
+    row = {"first_name": "Sol", "last_name": "Paz", "admission_state": state, "admission_date": "2030-03-01"}
+    if state == "discharged":
+        row["discharge_date"] = "2030-09-01"
+    with db.tenant(a):
+        importing.run([row, {"first_name": "Luz", "last_name": "Paz", "admission_state": state}], Student, now=NOW)
+        dated, undated = (Student.get(Student.first_name == name) for name in ("Sol", "Luz"))
+        assert {step.event for step in dated.history() if not step.made_up} <= {"admit", "discharge"}
+        assert sum(not step.made_up for step in dated.history()) == sum(
+            step.event in ("admit", "discharge") for step in dated.history()
+        )
+        assert all(step.made_up for step in undated.history())
+
+
+def test_a_day_of_admission_that_lies_ahead_is_not_when_it_was_given(db: Database, a: Any) -> None:
+    ahead = f"{NOW + timedelta(days=40):%Y-%m-%d}"
+    row = {"first_name": "Sol", "last_name": "Paz", "admission_state": "admitted", "admission_date": ahead}
+    with db.tenant(a):
+        importing.run([row], Student, now=NOW)
+        assert all(step.made_up for step in Student.get().history())
+
+
+def test_when_an_imported_appointment_was_booked_is_made_up_unless_the_file_says_it(
+    db: Database, a: Any, b: Any, tmp_path: Path
+) -> None:
+    rows = [session(), session(24, created_at=PAST), session(48, state="draft")]
+    with db.tenant(a):
+        make_centre()
+        importing.run(rows, Appointment, now=NOW)
+        booked = Appointment.select().order_by(Appointment.scheduled_at)
+        assert [row.created_at_made_up for row in booked] == [True, False, True]
+        exporting.export("appointments", tmp_path / "agenda.csv")
+    with db.tenant(b):
+        make_centre()
+        importing.run(tmp_path / "agenda.csv", Appointment, now=NOW + timedelta(days=1))
+        again = Appointment.select().order_by(Appointment.scheduled_at)
+        assert [row.created_at_made_up for row in again] == [True, False, True]
+
+
+def test_what_happens_in_the_application_is_never_made_up(db: Database, a: Any) -> None:
+    with db.tenant(a):
+        make_centre()
+        importing.run([session(state="pre_confirmed")], Appointment, now=NOW)
+        held = Appointment.get()
+        held.confirm(now=NOW)
+        child = Student.get(Student.first_name == "Teo")
+        child.apply(reason="imported", now=NOW)
+        assert [step.made_up for step in (*held.history(), *child.history())] == [True, False, False]
 
 
 def test_what_was_imported_goes_on_by_its_events(db: Database, a: Any) -> None:

@@ -234,6 +234,56 @@ def test_the_dates_of_a_stay_before_go_into_the_journal(make_database: Any, conn
     assert cursor.fetchone() == (4,)
 
 
+def test_what_imports_made_up_before_is_marked_and_nothing_else(make_database: Any, connect: Any) -> None:
+    (mark,) = [file.number for file in FILES if file.name.endswith("made_up_facts")]
+    url = make_database()
+    runner, connection = Runner(url), connect(url)
+    runner.up(mark - 1)
+    filler = Filler(connection)
+    here = {"organization_id": filler.insert("organizations", name="North", subdomain="north")}
+    ana = filler.insert("users", **here, email="ana@example.org")
+    filler.insert("professionals", **here, user_id=ana)
+    luz = filler.insert("students", **here, first_name="Luz", last_name="Paz")
+    run, began = "2026-03-01 10:00:00.000001+00", {"from_state": "draft", "to_state": "pre_confirmed"}
+    filler.insert(
+        "import_runs",
+        **here,
+        record_type="appointments",
+        source="a.csv",
+        fingerprint="x",
+        created_at=run,
+        updated_at=run,
+    )
+    filler.insert(
+        "import_runs", **here, record_type="students", source="s.csv", fingerprint="y", created_at="2026-03-02"
+    )
+    cases = {  # when it begins: when it was made, reason and actor of its journal, whether each was made up
+        "2026-03-09": (run, "imported", None, True, True),
+        "2025-03-09": ("2025-03-01", "imported", None, True, False),
+        "2025-04-09": ("2026-01-01", "imported", None, True, True),
+        "2025-05-09": ("2026-01-01", "booked by phone", None, False, False),
+        "2025-06-09": ("2025-06-01", "imported", ana, False, False),
+        "2025-07-09": ("2025-06-01", "adopted", None, True, False),
+        "2026-04-09": ("2026-03-02", None, None, False, False),
+    }
+    made = {}
+    for start, (created, reason, actor, _, __) in cases.items():
+        whose = {"professional_id": ana, "student_id": luz, "client_id": ana}
+        made[start] = filler.insert("appointments", **here, **whose, scheduled_at=start, created_at=created)
+        told = {"subject_type": "Appointment", "subject_id": made[start], "event": "pre_confirm"}
+        filler.insert("state_transitions", **here, **told, **began, reason=reason, actor_id=actor)
+    runner.up(mark)
+
+    for start, (_, _, _, step, booked) in cases.items():
+        found = _all(
+            connection,
+            "SELECT t.made_up, a.created_at_made_up FROM appointments AS a "
+            f"JOIN state_transitions AS t ON t.subject_id = a.id WHERE a.id = {made[start]}",
+        )
+        assert found == [(step, booked)], start
+    assert _all(connection, "SELECT count(*) FROM pg_policies WHERE policyname = 'rayces_backfill'") == [(0,)]
+
+
 @pytest.fixture(scope="module")
 def assigned(create_database: Any) -> Iterator[Any]:
     """A connection to a MyHub that was migrated up to its checks, by a session in another time zone."""

@@ -23,7 +23,7 @@ WRITES: Final[dict[str, str]] = {
     "appointments": "INSERT professional_id student_id client_id scheduled_at duration_minutes buffer_minutes state "
     "pre_confirmed_at expires_at confirmed_at executed_at no_show_at cancelled_at cancelled_by_id cancellation_reason "
     "notes professional_notes uses_credit credits_used metadata created_at updated_at reminder_minutes "
-    "allows_overlap price_cents currency external_id",
+    "allows_overlap price_cents currency external_id created_at_made_up",
     "credit_balances": "INSERT balance lifetime_purchased lifetime_used updated_at last_sequence",
     "credit_transactions": "INSERT status processed_at balance_before balance_after sequence previous_sequence "
     "refundable_before refundable_after metadata updated_at",

@@ -95,7 +95,8 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     """A session at a moment. `professional_id` is the id of the professional's user.
 
     While the state occupies time, `scheduled_at` to `occupied_until` (the buffer included, the end not) is the
-    professional's: the database lets no two overlap.
+    professional's: the database lets no two overlap. `created_at_made_up` says that an import was not told
+    `created_at`, when it was booked, and took its own moment.
     """
 
     professional = settled(
@@ -132,6 +133,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     reminder_minutes = IntegerField(null=True)
     allows_overlap = BooleanField(default=False)
     external_id = StringField(null=True)
+    created_at_made_up = BooleanField(default=False)
 
     was_repeated = False
     """Whether `book` or `reschedule`, called with an idempotency key, found that it had done this before."""

@@ -7,7 +7,7 @@ from typing import Any
 from peewee import SQL, Check
 
 from rayces_core import clock
-from rayces_core.fields import BigIntegerField, JSONField, StringField, UTCDateTimeField
+from rayces_core.fields import BigIntegerField, BooleanField, JSONField, StringField, UTCDateTimeField
 from rayces_core.fields.schemas import TransitionDetails
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TenantModel
@@ -18,6 +18,7 @@ class StateTransition(TenantModel):
 
     `idempotency_key` names the request that moved an appointment, so that it is known when it comes again.
     `details` are values that the change has overwritten, as they were before it.
+    `made_up` says that nobody told `occurred_at`: an import or an adoption had none and took one that is possible.
     """
 
     subject_type = StringField()
@@ -32,6 +33,7 @@ class StateTransition(TenantModel):
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
     details: JSONField[dict[str, Any]] = JSONField(TransitionDetails, default=dict)
+    made_up = BooleanField(default=False)
 
     class Meta:
         """The table."""

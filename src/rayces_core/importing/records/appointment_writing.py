@@ -1,7 +1,8 @@
 """How staged appointments become rows with the stamps of their state, and with the journal that leads there.
 
 A moment that the source does not say is the last one that is possible: an appointment that was held was held and
-confirmed when it was imported or when it began, whichever is first.
+confirmed when it was imported or when it began, whichever is first. It is marked as made up, in the journal and for
+`created_at` in the row, so that no figure is computed from it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ REASON: Final = "imported"
 
 INSERTING: Final = f"""
 WITH standing AS (
-    SELECT r.*, coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at, r.cancelled_at) AS latest,
+    SELECT r.*, row_number() OVER (ORDER BY r.row) AS place,
+           coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at, r.cancelled_at) AS latest,
            coalesce(r.state, 'draft') IN ('confirmed', 'executed', 'no_show') OR r.confirmed_at IS NOT NULL AS firm,
            coalesce(r.state, 'draft') NOT IN ('draft', 'cancelled')
                OR coalesce(r.pre_confirmed_at, r.confirmed_at, r.expires_at) IS NOT NULL AS held
@@ -43,7 +45,7 @@ WITH standing AS (
         organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
         pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
         cancellation_reason, notes, professional_notes, uses_credit, credits_used, price_cents, currency, external_id,
-        created_at, updated_at
+        created_at, updated_at, created_at_made_up
     ) SELECT
         %(tenant)s, professional_id, student_id, coalesce(client_id, contact_id), scheduled_at, minutes, buffer, now_in,
         held_at,
@@ -59,23 +61,28 @@ WITH standing AS (
         CASE WHEN now_in = 'cancelled' AND cancelled_by_id IS NULL
              THEN coalesce(cancellation_reason, '{REASON}') ELSE cancellation_reason END,
         notes, professional_notes, coalesce(uses_credit, false), coalesce(uses_credit, false)::int,
-        price_cents, currency, external_id, coalesce(created_at, %(now)s), %(now)s
-      FROM stamped ORDER BY row
+        price_cents, currency, external_id, coalesce(created_at, %(now)s), %(now)s,
+        created_at IS NULL OR coalesce(created_at_made_up, false)
+      FROM stamped ORDER BY place
     RETURNING id, state, pre_confirmed_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
               cancellation_reason
+), numbered AS (
+    SELECT made.*, row_number() OVER (ORDER BY id) AS place FROM made
 )
 INSERT INTO state_transitions (
-    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at
-) SELECT %(tenant)s, 'Appointment', made.id, step.event, step.source, step.target, step.actor, step.why, step.at
-    FROM made CROSS JOIN LATERAL (VALUES
-        (1, 'pre_confirm', 'draft', 'pre_confirmed', NULL::bigint, '{REASON}', pre_confirmed_at),
-        (2, 'confirm', 'pre_confirmed', 'confirmed', NULL, '{REASON}', confirmed_at),
-        (3, 'execute', 'confirmed', 'executed', NULL, '{REASON}', executed_at),
-        (4, 'mark_no_show', 'confirmed', 'no_show', NULL, '{REASON}', no_show_at),
-        (5, 'cancel', CASE WHEN confirmed_at IS NOT NULL THEN 'confirmed'
-                           WHEN pre_confirmed_at IS NOT NULL THEN 'pre_confirmed' ELSE 'draft' END,
-            'cancelled', cancelled_by_id, cancellation_reason, cancelled_at)
-    ) AS step (place, event, source, target, actor, why, at)
+    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at, made_up
+) SELECT %(tenant)s, 'Appointment', made.id, step.event, step.source, step.target, step.actor, step.why, step.at,
+         step.told IS DISTINCT FROM step.at
+    FROM numbered AS made JOIN standing AS told USING (place) CROSS JOIN LATERAL (VALUES
+        (1, 'pre_confirm', 'draft', 'pre_confirmed', NULL::bigint, '{REASON}', made.pre_confirmed_at,
+            told.pre_confirmed_at),
+        (2, 'confirm', 'pre_confirmed', 'confirmed', NULL, '{REASON}', made.confirmed_at, told.confirmed_at),
+        (3, 'execute', 'confirmed', 'executed', NULL, '{REASON}', made.executed_at, told.executed_at),
+        (4, 'mark_no_show', 'confirmed', 'no_show', NULL, '{REASON}', made.no_show_at, told.no_show_at),
+        (5, 'cancel', CASE WHEN made.confirmed_at IS NOT NULL THEN 'confirmed'
+                           WHEN made.pre_confirmed_at IS NOT NULL THEN 'pre_confirmed' ELSE 'draft' END,
+            'cancelled', made.cancelled_by_id, made.cancellation_reason, made.cancelled_at, told.cancelled_at)
+    ) AS step (place, event, source, target, actor, why, at, told)
    WHERE step.at IS NOT NULL ORDER BY made.id, step.place
 """
 

@@ -144,7 +144,13 @@ COLUMNS: Final = (
         about="What the session costs or did cost, as people write it; stored in cents. None where it is empty.",
     ),
     Column("currency", currency, about="Of the price; the professional's where it is empty."),
-    Column("created_at", values.moment),
+    Column("created_at", values.moment, about="When it was booked; where it is empty no lead time is counted."),
+    Column(
+        "created_at_made_up",
+        values.boolean,
+        about="Of an export: created_at is none that anybody told.",
+        in_template=False,
+    ),
     EXTERNAL_ID,
     OWN_ID,
 )
@@ -164,6 +170,7 @@ PLAIN: Final = {
     "cancellation_reason": "varchar",
     "uses_credit": "boolean",
     "created_at": "timestamptz",
+    "created_at_made_up": "boolean",
     "external_id": "varchar",
 }
 PEOPLE: Final = {"professional_id": "professional", "client_id": "client", "cancelled_by_id": "cancelled_by"}

@@ -268,13 +268,17 @@ STUDENTS: Final = Record(
             SELECT time_zone FROM organizations WHERE id = %(tenant)s
         )
         INSERT INTO state_transitions (
-            organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at
+            organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at, made_up
         ) SELECT %(tenant)s, 'Student', made.id, step.event, step.source, step.target, 'imported',
                  least(%(now)s, coalesce((
                      CASE step.dated_by
                           WHEN 'admission_date' THEN coalesce(made.admission_date, made.discharge_date)
                           WHEN 'discharge_date' THEN made.discharge_date
-                      END)::timestamp AT TIME ZONE (SELECT time_zone FROM zone), %(now)s))
+                      END)::timestamp AT TIME ZONE (SELECT time_zone FROM zone), %(now)s)),
+                 coalesce((
+                     CASE step.event WHEN 'admit' THEN made.admission_date
+                                     WHEN 'discharge' THEN made.discharge_date END
+                 )::timestamp AT TIME ZONE (SELECT time_zone FROM zone) > %(now)s, true)
             FROM made JOIN (VALUES {STEPS}) AS step (state, place, event, source, target, dated_by)
               ON step.state = made.admission_state
            ORDER BY made.id, step.place

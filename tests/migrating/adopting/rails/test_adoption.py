@@ -106,6 +106,19 @@ def test_debits_find_the_appointment_that_their_metadata_names(adopted: Rails) -
         assert paid.credits_used == 1
 
 
+def test_moments_that_the_old_application_never_wrote_are_marked_in_the_journal(adopted: Rails) -> None:
+    journal = """
+        SELECT step.event, step.made_up, o.{stamp} IS NULL FROM state_transitions AS step
+          JOIN rayces_before.appointments AS o ON o.id = step.subject_id
+         WHERE step.subject_type = 'Appointment' AND step.event = '{event}'"""
+    stamps = {"confirm": "confirmed_at", "execute": "executed_at", "cancel": "cancelled_at"}
+    told = [row for event, stamp in stamps.items() for row in adopted.sql(journal.format(event=event, stamp=stamp))]
+    assert {(made_up, lacking) for _, made_up, lacking in told} <= {(True, True), (False, False)}
+    assert {event for event, *_ in told} == {*stamps}
+    assert adopted.sql("SELECT DISTINCT made_up FROM state_transitions WHERE subject_type = 'Student'") == [(True,)]
+    assert adopted.sql("SELECT DISTINCT created_at_made_up FROM appointments") == [(False,)]
+
+
 def test_sequences_go_on_where_the_old_ones_stood(adopted: Rails) -> None:
     with Database.connect(adopted.url) as database:
         assert database.create_organization("New", subdomain="new").id == 10

@@ -63,7 +63,7 @@ COPIED: dict[str, tuple[str, ...]] = {
         *("professional_id", "student_id", "client_id", "scheduled_at", "duration_minutes", "state"),
         *("pre_confirmed_at", "expires_at", "confirmed_at", "executed_at", "no_show_at", "cancelled_at"),
         *("cancelled_by_id", "cancellation_reason", "notes", "professional_notes", "uses_credit", "credits_used"),
-        *("price_cents", "currency", "metadata", *_STAMPS),
+        *("price_cents", "currency", "metadata", *_STAMPS, "created_at_made_up"),
     ),
     "credit_balances": ("user_id", *_STAMPS),
 }
@@ -120,24 +120,26 @@ UPDATE {new}.credit_balances AS held
 """
 _STEPS_OF_SESSIONS = f"""
 INSERT INTO {{new}}.state_transitions (
-    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at
-) SELECT a.organization_id, 'Appointment', a.id, step.event, step.source, step.target, step.actor, step.why, step.at
-    FROM {{new}}.appointments AS a CROSS JOIN LATERAL (VALUES
-        (1, 'pre_confirm', 'draft', 'pre_confirmed', NULL::bigint, '{sessions.REASON}', pre_confirmed_at),
-        (2, 'confirm', 'pre_confirmed', 'confirmed', NULL, '{sessions.REASON}', confirmed_at),
-        (3, 'execute', 'confirmed', 'executed', NULL, '{sessions.REASON}', executed_at),
-        (4, 'mark_no_show', 'confirmed', 'no_show', NULL, '{sessions.REASON}', no_show_at),
-        (5, 'cancel', CASE WHEN confirmed_at IS NOT NULL THEN 'confirmed'
-                           WHEN pre_confirmed_at IS NOT NULL THEN 'pre_confirmed' ELSE 'draft' END,
-            'cancelled', cancelled_by_id, cancellation_reason, cancelled_at)
-    ) AS step (place, event, source, target, actor, why, at)
+    organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at, made_up
+) SELECT a.organization_id, 'Appointment', a.id, step.event, step.source, step.target, step.actor, step.why, step.at,
+         step.told IS DISTINCT FROM step.at
+    FROM {{new}}.appointments AS a JOIN plan_appointments AS p USING (id) CROSS JOIN LATERAL (VALUES
+        (1, 'pre_confirm', 'draft', 'pre_confirmed', NULL::bigint, '{sessions.REASON}', a.pre_confirmed_at,
+            told_pre_confirmed),
+        (2, 'confirm', 'pre_confirmed', 'confirmed', NULL, '{sessions.REASON}', a.confirmed_at, told_confirmed),
+        (3, 'execute', 'confirmed', 'executed', NULL, '{sessions.REASON}', a.executed_at, told_executed),
+        (4, 'mark_no_show', 'confirmed', 'no_show', NULL, '{sessions.REASON}', a.no_show_at, told_no_show),
+        (5, 'cancel', CASE WHEN a.confirmed_at IS NOT NULL THEN 'confirmed'
+                           WHEN a.pre_confirmed_at IS NOT NULL THEN 'pre_confirmed' ELSE 'draft' END,
+            'cancelled', a.cancelled_by_id, a.cancellation_reason, a.cancelled_at, told_cancelled)
+    ) AS step (place, event, source, target, actor, why, at, told)
    WHERE step.at IS NOT NULL ORDER BY a.organization_id, a.id, step.place
 """
 # Who came how far is not known, so the journal begins with where each stands.
 _STEPS_OF_STUDENTS = f"""
 INSERT INTO {{new}}.state_transitions (
-    organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at
-) SELECT organization_id, 'Student', id, 'adopt', 'prospect', admission_state, '{sessions.REASON}', now()
+    organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at, made_up
+) SELECT organization_id, 'Student', id, 'adopt', 'prospect', admission_state, '{sessions.REASON}', now(), true
     FROM {{new}}.students WHERE admission_state <> 'prospect' ORDER BY organization_id, id
 """
 _LOST = "SELECT count(*) FROM {old} AS o WHERE NOT EXISTS (SELECT FROM {new} AS n WHERE n.id = o.id) AND {asked}"

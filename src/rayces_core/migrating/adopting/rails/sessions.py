@@ -106,6 +106,7 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
                    greatest(coalesce({old.also(table, "credits_used", "bigint")}, 1), 1)::integer AS told_credits,
                    round({old.also(table, "price", "numeric")} * 100) AS told_cents,
                    {as_object(metadata)} AS metadata, {stamps(old, table)},
+                   {old.take(table, "created_at", "moment")} IS NULL AS created_at_made_up,
                    EXISTS (SELECT FROM plan_professionals AS f WHERE f.gone IS NULL AND f.user_id = professional.id)
                        AS has_profile,
                    CASE WHEN professional.id IS NULL OR student.id IS NULL OR client.id IS NULL OR {at} IS NULL
@@ -146,7 +147,7 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
                CASE WHEN told_cents BETWEEN 0 AND 2147483647 THEN told_cents::integer END AS price_cents,
                CASE WHEN told_cents BETWEEN 0 AND 2147483647
                     THEN (SELECT h.currency FROM plan_organizations AS h WHERE h.id = organization_id) END AS currency,
-               metadata, created_at, updated_at,
+               metadata, created_at, updated_at, created_at_made_up,
                CASE WHEN lost IS NOT NULL THEN lost WHEN {unknown} THEN {leaves} {profile} END AS gone,
                'professional, student or client is missing, set aside or of another organization, or its state is '
                'unknown, or there is no profile' AS why, has_profile
