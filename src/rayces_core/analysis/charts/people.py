@@ -91,7 +91,7 @@ def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> Layered:
 
 
 def _half(writing: Writing, median: float, *, late: bool) -> list[altair.Chart]:
-    """A line at the median, and what it means, where the curve does not go: above it on the right or below on the left."""
+    """A line at the median and what it means, where no curve goes: above it on the right, below it on the left."""
     said = writing.word("chart.waiting_median", days=writing.number(median))
     here = data([{"days": median, "at": 0.06 if late else 0.94, "said": said}])
     rule = here.mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="days:Q")
