@@ -5,13 +5,19 @@ charts (extra `analysis`) are imported when they are first needed.
 """
 
 from rayces_core.analysis.definition import Definition
+from rayces_core.analysis.metrics.cancellation_rate import cancellation_rate
 from rayces_core.analysis.metrics.heat_map import heat_map
+from rayces_core.analysis.metrics.no_show_rate import no_show_rate
 from rayces_core.analysis.metrics.occupancy import occupancy
+from rayces_core.analysis.metrics.rebooked import rebooked
 from rayces_core.analysis.metrics.sessions import sessions
 
 __all__ = [
     "Definition",
+    "cancellation_rate",
     "heat_map",
+    "no_show_rate",
     "occupancy",
+    "rebooked",
     "sessions",
 ]

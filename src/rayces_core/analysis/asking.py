@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PLACE: Final = re.compile(r"%[s%]")
-# A name in braces is a table, or the appointments that `where` leaves.
-_TABLE: Final = re.compile(r"\{(\w+)\}")
+# A name in braces is a table, {appointments} those that `where` leaves; with "!" behind it, all of them.
+_TABLE: Final = re.compile(r"\{(\w+)(!?)\}")
 
 
 class Figure(NamedTuple):
@@ -94,7 +94,7 @@ def run(sql: str, values: Mapping[str, Any], schema: Mapping[str, str], *, where
 
     Args:
         sql: with %(name)s for values, and tables as {table}: each is read as the bound tenant's rows of it, and
-            {appointments} also as those that `where` leaves.
+            {appointments} as those of them that `where` leaves; {appointments!} are all.
         values: the values by name.
         schema: for each column, in the statement's order, its kind: one of `typed.KINDS`.
         where: a Peewee expression over Appointment.
@@ -111,7 +111,7 @@ def rows_of(sql: str, values: Mapping[str, Any], *, where: Any = None) -> list[t
     narrowed = "" if where is None else _narrowed(where, given)
 
     def source(found: re.Match[str]) -> str:
-        return narrowed if narrowed and found[1] == "appointments" else source_of(found[1])
+        return narrowed if narrowed and found[0] == "{appointments}" else source_of(found[1])
 
     text = _TABLE.sub(source, sql)
     # What `where` holds may be SQL of the caller's own, which is looked at as all such SQL is.
@@ -146,12 +146,15 @@ def _narrowed(where: Any, given: dict[str, Any]) -> str:
 # -- what most metrics are: rows counted by organization, period and `by` ----------------------------------------------
 
 
-def appointments(asked: Asked, columns: Mapping[str, str], *, keys: Mapping[str, str] | None = None) -> str:
+def appointments(
+    asked: Asked, columns: Mapping[str, str], *, keys: Mapping[str, str] | None = None, only: str = "true"
+) -> str:
     """SQL: a row for each appointment that begins in the periods, by the wall clock of its organization.
 
     Args:
         columns: what the figures need of it: name → SQL over the appointment `a`, `organization` and `clock.local`.
         keys: further columns to tell rows apart by, as `counted` takes them: name → SQL.
+        only: SQL that they have to meet.
 
     Returns:
         SELECT of organization_id, period, the columns of `by`, `keys` and `columns`.
@@ -172,7 +175,7 @@ def appointments(asked: Asked, columns: Mapping[str, str], *, keys: Mapping[str,
       CROSS JOIN LATERAL (SELECT a.scheduled_at AT TIME ZONE organization.time_zone AS local) AS clock
       {joins}
      WHERE a.scheduled_at >= %(from)s AND a.scheduled_at < %(until)s
-       AND clock.local >= %(start)s::date AND clock.local < %(end)s::date"""
+       AND clock.local >= %(start)s::date AND clock.local < %(end)s::date AND {only}"""
 
 
 def counted(

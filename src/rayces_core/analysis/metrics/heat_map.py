@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.asking import Asked
-from rayces_core.analysis.definition import LOCAL, Definition, metric
+from rayces_core.analysis.definition import LOCAL, metric
 from rayces_core.analysis.metrics.occupancy import DEFINITION as OCCUPANCY
 from rayces_core.analysis.occupied import FIGURES, occupied
 

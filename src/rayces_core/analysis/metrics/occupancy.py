@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SOURCE: Final = "appointments; professionals (weekly_schedule, blocked_dates, of active ones, as they are now)"
 
 DEFINITION: Final = Definition(
-    text="Minutes of working time that sessions take, of all minutes of working time. Sessions that are held, confirmed, "
-    "executed or missed take time; drafts, cancelled ones and overdue holds take none. Working time is the "
+    text="Minutes of working time that sessions take, of all minutes of working time. Sessions that are held, "
+    "confirmed, executed or missed take time; drafts, cancelled ones and overdue holds take none. Working time is the "
     "scheduler's, by today's schedule of today's active professionals. A minute counts in the period in which it runs.",
     numerator=BOOKED,
     denominator=WORKING,
