@@ -1,7 +1,7 @@
 """Applications for admission, as the journal tells them: from `applied` on, and how far each came.
 
-Rule it guards: an application with a moment that an import or an adoption made up is none that is counted. A student who
-was turned away, or has left, and applies again makes another application.
+Rule it guards: an application with a moment that an import or an adoption made up is none that is counted. A student
+who was turned away, or has left, and applies again makes another application.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ DEFINITION: Final = Definition(
         "enrolled": "of them, those whose student began",
         "rejected": "of them, those that were turned away",
         "conversion": "enrolled by applied, a ratio; null without applications",
-        "pending": "of them, those that have not ended and whose window is not over: conversion may still grow by these",
+        "pending": "of them, those that may still get there: they have not ended, and their window is not over",
     },
 )
 FACTS: Final = """
@@ -44,7 +44,9 @@ SELECT organization_id, period{by}, applied_at, {reached},
        coalesce(enrolled_at, rejected_at, discharged_at) IS NULL
            AND coalesce(applied_at + make_interval(hours => %(window_hours)s::int) > %(now)s, true) AS pending
   FROM application"""
-IN_TIME: Final = "coalesce({0}_at <= applied_at + make_interval(hours => %(window_hours)s::int), {0}_at IS NOT NULL) AS {0}"
+IN_TIME: Final = (
+    "coalesce({0}_at <= applied_at + make_interval(hours => %(window_hours)s::int), {0}_at IS NOT NULL) AS {0}"
+)
 
 
 @metric(DEFINITION)

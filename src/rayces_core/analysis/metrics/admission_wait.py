@@ -22,8 +22,7 @@ COLUMNS: Final = {
     "censored": ("boolean", "whether nobody began: the family waits still, or was turned away, or has left"),
     "median_days": (
         "number",
-        "Kaplan–Meier median of the row's period (and `by`): after so many days half would have begun if nobody gave "
-        "up; the same in all of its rows, null where it was not reached",
+        "Kaplan-Meier median of the row's period and `by`, the same in its rows: half begin by then; null if not reached",
     ),
 }
 DEFINITION: Final = Definition(

@@ -30,8 +30,8 @@ COLUMNS: Final = {
     "outstanding": "credits of all balances at the period's end: what is still owed in sessions",
 }
 DEFINITION: Final = Definition(
-    text="All completed entries of the ledger that were processed before the period's end: the sum of the balances then. "
-    "What the period itself brought is told apart by kind. Credits are counted, not money.",
+    text="All completed entries of the ledger that were processed before the period's end: the sum of the balances "
+    "then. What the period itself brought is told apart by kind. Credits are counted, not money.",
     numerator="sum(amount) of rows with status = 'completed' and processed_at before the end of the period",
     denominator=None,
     source="credit_transactions",

@@ -17,8 +17,8 @@ CURRENCY: Final = "coalesce(a.currency, organization.currency)"
 REVENUE: Final = "sum(price_cents)"
 
 DEFINITION: Final = Definition(
-    text="The prices of executed sessions whose start lies in the period, each the price that the session has kept since "
-    "it was booked or last priced, in its own currency: money of one currency is never added to that of another.",
+    text="The prices of executed sessions whose start lies in the period, each the price that the session has kept "
+    "since it was booked or last priced, by currency: money of one is never added to that of another.",
     numerator=f"{REVENUE} of rows with state = 'executed', grouped by currency",
     denominator=None,
     source="appointments (price_cents, currency); organizations (currency)",
@@ -58,8 +58,8 @@ def revenue(
         now: the present, aware; here it makes no difference.
 
     Returns:
-        A frame of organization_id, period, the columns of `by`, and the columns that the definition tells: a row for the
-        organization's own currency, and for each other that its sessions have.
+        A frame of organization_id, period, the columns of `by`, and the columns that the definition tells: a row for
+        the organization's own currency, and for each other that its sessions have.
 
     Raises:
         TenantNotSetError: nothing is bound. InvalidDataError, NaiveDatetimeError: an argument is malformed.
