@@ -272,8 +272,18 @@ def test_what_imports_made_up_before_is_marked_and_nothing_else(make_database: A
         made[start] = filler.insert("appointments", **here, **whose, scheduled_at=start, created_at=created)
         told = {"subject_type": "Appointment", "subject_id": made[start], "event": "pre_confirm"}
         filler.insert("state_transitions", **here, **told, **began, reason=reason, actor_id=actor)
+    moves = {
+        "from 2026-03-09T10:00:00+00:00: rain": {"scheduled_at": "2026-03-09T10:00:00Z"},
+        "from 2026-03-08T23:30:00+00:00 with professional 3": {"scheduled_at": "2026-03-08T23:30:00Z"},
+        "from 2026-03-09T25:61:00+00:00": {},
+        "by hand": {},
+    }
+    stays = {"from_state": "confirmed", "to_state": "confirmed", "event": "reschedule"}
+    for reason in moves:
+        filler.insert("state_transitions", **here, subject_type="Appointment", subject_id=-1, **stays, reason=reason)
     runner.up(mark)
 
+    assert dict(_all(connection, "SELECT reason, details FROM state_transitions WHERE event = 'reschedule'")) == moves
     for start, (_, _, _, step, booked) in cases.items():
         found = _all(
             connection,

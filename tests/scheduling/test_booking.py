@@ -88,6 +88,7 @@ def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(c
         "reminder_minutes": None,
         "allows_overlap": False,
         "external_id": None,
+        "created_at_made_up": False,
         "created_at": NOW,
         "updated_at": NOW,
     }
@@ -242,6 +243,7 @@ def test_the_journal_says_who_booked_and_when(centre):
         "occurred_at": NOW,
         "idempotency_key": None,
         "details": {},
+        "made_up": False,
         "request_fingerprint": None,
     }
 

@@ -161,6 +161,10 @@ def test_the_journal_says_from_when_and_why(centre, state):
     )
     assert first.reason == "from 2031-03-03T10:00:00+00:00: rain"
     assert (second.reason, second.actor) == ("from 2031-03-03T12:00:00+00:00", None)
+    assert [move.details for move in (first, second)] == [
+        {"scheduled_at": "2031-03-03T10:00:00Z"},
+        {"scheduled_at": "2031-03-03T12:00:00Z"},
+    ]
 
 
 def test_subscribers_are_told_after_the_commit(centre, moves_told):

@@ -5,19 +5,37 @@ charts (extra `analysis`) are imported when they are first needed.
 """
 
 from rayces_core.analysis.definition import Definition
+from rayces_core.analysis.metrics.admission_funnel import admission_funnel
+from rayces_core.analysis.metrics.admission_wait import admission_wait
 from rayces_core.analysis.metrics.cancellation_rate import cancellation_rate
+from rayces_core.analysis.metrics.credit_liability import credit_liability
 from rayces_core.analysis.metrics.heat_map import heat_map
+from rayces_core.analysis.metrics.lead_time import lead_time
+from rayces_core.analysis.metrics.lifetime_value import lifetime_value
+from rayces_core.analysis.metrics.lists import expiring_holds, overdue_confirmations, unclosed_sessions
 from rayces_core.analysis.metrics.no_show_rate import no_show_rate
 from rayces_core.analysis.metrics.occupancy import occupancy
 from rayces_core.analysis.metrics.rebooked import rebooked
+from rayces_core.analysis.metrics.retention import retention
+from rayces_core.analysis.metrics.revenue import revenue
 from rayces_core.analysis.metrics.sessions import sessions
 
 __all__ = [
     "Definition",
+    "admission_funnel",
+    "admission_wait",
     "cancellation_rate",
+    "credit_liability",
+    "expiring_holds",
     "heat_map",
+    "lead_time",
+    "lifetime_value",
     "no_show_rate",
     "occupancy",
+    "overdue_confirmations",
     "rebooked",
+    "retention",
+    "revenue",
     "sessions",
+    "unclosed_sessions",
 ]

@@ -256,6 +256,7 @@ class TransitionDetails(Shape):
     on_leave_until: Day | None = None
     price_cents: Annotated[StrictInt, Field(ge=0)] | None = None
     currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] | None = None
+    scheduled_at: Moment | None = None
 
 
 class OrganizationSettings(Shape):

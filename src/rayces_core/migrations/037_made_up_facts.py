@@ -1,4 +1,4 @@
-"""Which moments nobody told: those that an import or an adoption made up, so that no figure is computed from them."""
+"""Which moments nobody told, but an import or an adoption made up; and when a session was to be that was moved."""
 
 from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
 
@@ -13,6 +13,15 @@ CLOSE = "DROP POLICY IF EXISTS rayces_backfill ON state_transitions"
 # Which of them the file did tell is not known any more; what is not known is not believed.
 MADE_UP = "reason IN ('imported', 'adopted') AND actor_id IS NULL AND subject_type IN ('Appointment', 'Student')"
 JOURNAL = f"UPDATE state_transitions SET made_up = true WHERE NOT made_up AND {MADE_UP}"
+# It was told in words alone.
+MOVED = r"""
+UPDATE state_transitions
+   SET details = details || jsonb_build_object('scheduled_at', to_char(
+           substring(reason FROM '^from (\S{19}[+]00:00)')::timestamptz AT TIME ZONE 'UTC',
+           'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+ WHERE subject_type = 'Appointment' AND event = 'reschedule' AND NOT details ? 'scheduled_at'
+   AND reason ~ '^from [0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:00[+]00:00'
+"""
 # An appointment without a moment of its own got that of its import; after its start it was booked by nobody.
 BOOKED = """
 SET LOCAL ROLE {admin};
@@ -37,6 +46,7 @@ def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fal
     migrator.sql(f"GRANT UPDATE (created_at_made_up) ON appointments TO {quote_identifier(database.app_role)}")
     migrator.sql(OPEN)
     migrator.sql(JOURNAL)
+    migrator.sql(MOVED)
     migrator.sql(CLOSE)
     migrator.sql(BOOKED.format(admin=quote_identifier(database.admin_role)))
 

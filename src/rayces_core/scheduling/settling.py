@@ -90,10 +90,14 @@ COLUMNS: Final = ", ".join(f'"{field.column_name}"' for field in Appointment._me
 NOTED: Final = """
     INSERT INTO state_transitions
         (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at,
-         idempotency_key, request_fingerprint)
+         idempotency_key, request_fingerprint, details)
     SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
-           %(now)s, %(noted_key)s::varchar, %(noted_fingerprint)s::varchar
+           %(now)s, %(noted_key)s::varchar, %(noted_fingerprint)s::varchar, {details}
 """
+NOTHING: Final = "'{{}}'"  # the braces of a template
+# When it was to begin before it was moved, as documents have moments.
+WAS: Final = """jsonb_build_object(
+               'scheduled_at', to_char(%(was_start)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))"""
 # What the professional asks for today: the locked row's, which is the version that was decided on.
 PRICE: Final = ", ".join(
     f"""(SELECT {column} FROM professionals AS asked
@@ -115,7 +119,7 @@ WITH booked AS (
     WHERE {{conditions}}
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
-), noted AS ({NOTED} FROM booked WHERE state <> 'draft'){{told}}
+), noted AS ({NOTED.format(details=NOTHING)} FROM booked WHERE state <> 'draft'){{told}}
 SELECT *, pg_current_xact_id() FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
@@ -130,7 +134,7 @@ WITH moved AS (
        AND professional_id = %(was_professional)s AND duration_minutes = %(was_minutes)s
        AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}
-), noted AS ({NOTED} FROM moved){{told}}
+), noted AS ({NOTED.format(details=WAS)} FROM moved){{told}}
 SELECT *, pg_current_xact_id() FROM moved"""
 _ACTED: Final = {
     "to_state": '"state"',
