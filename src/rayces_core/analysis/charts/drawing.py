@@ -26,6 +26,7 @@ class Drawing:
     writing: Writing
     by: list[str]
     definition: str | None = None
+    span: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -38,7 +39,7 @@ class Drawing:
         read = as_polars(frame, metric, figures)
         writing = Writing.of(told.get("language") or "en", told.get("country"))
         known = [*figures, *told.get("also", ())]
-        return cls(read, metric, writing, by_of(read, known), told.get("definition"))
+        return cls(read, metric, writing, by_of(read, known), told.get("definition"), told.get("span", ""))
 
     def chart(self, words: str, panel: Panel) -> Layered | Stacked:
         """The chart whose title and unit are those of `words`, with what `panel` makes of each panel's rows.
@@ -58,6 +59,7 @@ class Drawing:
             drawn,
             title=self.writing.word(f"chart.{words}"),
             unit=self.writing.word(f"chart.{words}_unit", **facts).rstrip(" ,"),
+            span=self.span,
             definition=definition_of(self.metric, self.writing) if self.definition is None else self.definition,
             writing=self.writing,
         )

@@ -75,10 +75,10 @@ class Stacked(Picture, altair.VConcatChart):
 
 
 def finished(
-    panels: list[tuple[str, Layered]], *, title: str, unit: str, definition: str, writing: Writing
+    panels: list[tuple[str, Layered]], *, title: str, unit: str, span: str, definition: str, writing: Writing
 ) -> Layered | Stacked:
     """One chart of its panels, with what it is called, in which unit it is, and what it is defined as."""
-    heading = altair.Title(title, subtitle=_lines(unit))
+    heading = altair.Title(title, subtitle=[*_lines(unit), *([span] if span else [])])
     panels = [(name, part.transform_calculate(definition=json.dumps(definition))) for name, part in panels]
     if len(panels) == 1:
         chart: Any = panels[0][1].properties(title=heading, description=definition, width=WIDTH - 12, autosize=FITTED)

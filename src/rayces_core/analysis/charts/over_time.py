@@ -207,6 +207,8 @@ def liability(frame: Frame, **told: Any) -> Layered | Stacked:
     drawing = Drawing.of(frame, "credit_liability", ["outstanding"], **told, also=also)
 
     def panel(rows: polars.DataFrame) -> Layered | None:
+        if PERIOD in rows.columns:  # balances of clients may be added up, they are of one organization
+            rows = rows.select(PERIOD, "outstanding").group_by(PERIOD).sum().sort(PERIOD)
         names, writing = _periods(drawing, rows), drawing.writing
         made = [
             {

@@ -25,7 +25,7 @@ HOLD_HOURS: Final = (1, 2, 4, 8, 12, 24, 48)
 
 def funnel(frame: Frame, **told: Any) -> Layered | Stacked:
     """Draw `analysis.admission_funnel`: how many of the students who applied came how far; periods are added up."""
-    drawing = Drawing.of(frame, "admission_funnel", STAGES, **told, also=["conversion"])
+    drawing = Drawing.of(frame, "admission_funnel", STAGES, **told, also=["conversion", "pending"])
     drawing.by = []
 
     def panel(rows: polars.DataFrame) -> Layered | None:
@@ -107,6 +107,8 @@ def lifetime(frame: Frame, **told: Any) -> Layered | Stacked:
 
     def panel(rows: polars.DataFrame) -> Layered | None:
         writing, currency = drawing.writing, str(rows["currency"][0])
+        if "client_id" in rows.columns:  # once, in however many periods and parts
+            rows = rows.select("currency", "client_id", "revenue_cents").group_by("currency", "client_id").sum()
         bars = bars_of([cents or 0 for cents in rows["revenue_cents"]])
         if not bars:
             return None

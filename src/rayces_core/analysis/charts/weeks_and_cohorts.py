@@ -63,9 +63,11 @@ def cohorts(frame: Frame, **told: Any) -> Layered | Stacked:
 
 def _triangle(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     writing = drawing.writing
-    known = rows.filter(rows["retention"].is_not_null()).sort("cohort", "age_months")
-    if known.is_empty():
+    over = rows.filter(rows["retention"].is_not_null()).select("cohort", "age_months", "clients", "active")
+    if over.is_empty():
         return None
+    known = over.group_by("cohort", "age_months").sum().sort("cohort", "age_months")
+    known = known.with_columns(retention=known["active"] / known["clients"])
     heads = {
         cohort: writing.word(
             "chart.cohorts_clients", month=writing.month(cohort, short=True), clients=writing.number(n)
