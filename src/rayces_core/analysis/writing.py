@@ -94,9 +94,9 @@ class Writing:
         of = " " if self.language == "en" else " de "
         return f"{day.day}{of}{name}{of}{day.year}"
 
-    def moment(self, local: datetime) -> str:
-        """A moment of a wall clock: "Mon 5 October 2026, 14:30"."""
-        return f"{self.weekday(local.isoweekday())} {self.day(local)}, {local:%H:%M}"
+    def moment(self, local: datetime, *, short: bool = False) -> str:
+        """A moment of a wall clock: "Mon 5 October 2026, 14:30"; or "Mon 5 Oct, 14:30"."""
+        return f"{self.weekday(local.isoweekday())} {self.day(local, short=short)}, {local:%H:%M}"
 
     def weekday(self, number: int, *, short: bool = True) -> str:
         """A day of the week, 1 for Monday; its first three letters unless told otherwise."""

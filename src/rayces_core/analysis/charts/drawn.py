@@ -166,7 +166,7 @@ def _told(document: str, title: str, definition: str) -> str:
     _first(root, "title", f"{title}. {definition}" if definition else title)
     root.set("role", "img")
     root.set("aria-label", f"{title}. {definition}" if definition else title)
-    root.set("style", "max-width:100%;height:auto")
+    root.set("style", "max-width:100%;height:auto;overflow:visible")
     return re.sub(r"\s+xmlns:xlink=\"[^\"]*\"", "", ElementTree.tostring(root, encoding="unicode"))
 
 

@@ -35,7 +35,8 @@ def time_axis(order: Sequence[str]) -> altair.X:
     turned = -45 if len(order) > 7 else 0
     names = {"labelAngle": turned, "labelOverlap": "parity", "labelPadding": 5}
     axis = altair.Axis.from_dict({"title": None, "ticks": False, "grid": False, "zindex": 1, **names})
-    return altair.X("at:N", sort=list(order), axis=axis, scale=altair.Scale(paddingInner=0.25, paddingOuter=0.15))
+    places = altair.Scale(domain=list(order), paddingInner=0.25, paddingOuter=0.15)
+    return altair.X("at:N", sort=list(order), axis=axis, scale=places)
 
 
 def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: str) -> Layered:

@@ -61,7 +61,7 @@ def _rows(scope: Scope, frame: pl.DataFrame, *moments: str) -> list[Sequence[str
     """Each session in words: moments on the wall clock, and who takes part."""
     return [
         [
-            *(scope.writing.moment(scope.local(row[name])) if row[name] else "" for name in moments),
+            *(scope.writing.moment(scope.local(row[name]), short=True) if row[name] else "" for name in moments),
             scope.name(row["client_id"]),
             scope.name(row["professional_id"]),
         ]

@@ -17,6 +17,8 @@ from rayces_core.analysis.report.parts import Figure, Scope, Section
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_ROWS: Final = 20
+# Only the box that is seen tells how high it is; WeasyPrint would keep the height where the width shrinks.
+_SIZE: Final = re.compile(r'(<svg\b[^>]*?) width="[\d.]+" height="[\d.]+"')
 _IDENTITY: Final = re.compile(r'(\bid="|url\(#|href="#)(?=[^"]*)')
 
 
@@ -74,20 +76,17 @@ def _glance(scope: Scope, sections: Sequence[Section]) -> str:
     """The first figure of each question, with the month before beside it, and the way to its answer."""
     write = scope.writing
     word = write.word
-    heads = [word("report.question"), write.month(scope.month), write.month(scope.before)]
     rows = []
     for place, section in enumerate(sections, 1):
         question = f'<a href="#q{place}">{escape(word(f"question.{section.key}"))}</a>'
         first = section.figures[0]
         now, before = first.written(write)
         label = f'<span class="label">{escape(first.label)}</span>'
-        before = "" if section.of_now else before
-        rows.append(f"<tr><th scope=row>{question}{label}</th>{_cells(now, before)}</tr>")
-    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
+        then = "" if section.of_now else f"<small>{escape(_then(scope, before))}</small>"
+        rows.append(f"<tr><th scope=row>{question}{label}</th><td>{escape(now)}{then}</td></tr>")
     return f"""<section class="glance" id="questions">
 <h2>{escape(word("report.glance"))}</h2>
-<table><thead><tr>{head}</tr></thead>
-<tbody>
+<table><tbody>
 {chr(10).join(rows)}
 </tbody></table>
 </section>"""
@@ -121,8 +120,12 @@ def _figure(scope: Scope, section: Section, figure: Figure) -> str:
     now, before = figure.written(scope.writing)
     then = ""
     if not section.of_now:
-        then = f'<dd class="before">{escape(scope.writing.month(scope.before))}: {escape(before)}</dd>'
+        then = f'<dd class="before">{escape(_then(scope, before))}</dd>'
     return f"<div><dt>{escape(figure.label)}</dt><dd>{escape(now)}</dd>{then}</div>"
+
+
+def _then(scope: Scope, before: str) -> str:
+    return f"{scope.writing.month(scope.before)}: {before}"
 
 
 def _table(scope: Scope, section: Section) -> str:
@@ -138,5 +141,5 @@ def _table(scope: Scope, section: Section) -> str:
 
 
 def _apart(document: str, prefix: str) -> str:
-    """An SVG whose names within are its own, as several of them stand in one page."""
-    return _IDENTITY.sub(rf"\g<1>{prefix}-", document)
+    """An SVG whose names within are its own, as several of them stand in one page, and as wide as its place."""
+    return _SIZE.sub(r"\1", _IDENTITY.sub(rf"\g<1>{prefix}-", document), count=1)
