@@ -4,6 +4,6 @@
 and as an Excel workbook. Everything is asked in one snapshot of the database.
 """
 
-from rayces_core.analysis.report.monthly import ENDINGS, Report, month_of, monthly
+from rayces_core.analysis.report.monthly import ENDINGS, Report, ending_of, last_month, month_of, monthly
 
-__all__ = ["ENDINGS", "Report", "month_of", "monthly"]
+__all__ = ["ENDINGS", "Report", "ending_of", "last_month", "month_of", "monthly"]

@@ -101,9 +101,7 @@ class _Sheets:
             if isinstance(value, datetime):
                 return sheet.write_datetime(row, place, _wall(self._scope, value), self._formats["moment"])
             if isinstance(value, date) and value >= FIRST_DAY:
-                return sheet.write_datetime(
-                    row, place, datetime(value.year, value.month, value.day), self._formats["day"]
-                )
+                return sheet.write_datetime(row, place, value, self._formats["day"])
             if isinstance(value, int | float) and abs(value) <= EXACT:
                 amount = value / 100 if column.endswith(CENTS) else value
                 return sheet.write_number(row, place, amount, self._formats[_kind(column, value)])
