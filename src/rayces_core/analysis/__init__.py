@@ -4,6 +4,7 @@ Everything here goes through the library's own connection and its three walls. T
 charts (extra `analysis`) are imported when they are first needed.
 """
 
+from rayces_core.analysis import charts
 from rayces_core.analysis.definition import Definition
 from rayces_core.analysis.metrics.admission_funnel import admission_funnel
 from rayces_core.analysis.metrics.admission_wait import admission_wait
@@ -25,6 +26,7 @@ __all__ = [
     "admission_funnel",
     "admission_wait",
     "cancellation_rate",
+    "charts",
     "credit_liability",
     "expiring_holds",
     "heat_map",

@@ -42,8 +42,9 @@ def report(
 
     ending_of(file)
     wanted = None if month is None else month_of(month)
-    with settings.database() as database, database.tenant(tenant) as organization, written(file):
+    with settings.database() as database, database.tenant(tenant) as organization:
         made = monthly(wanted or last_month(organization, clock.now()), language=language)
+    with written(file):
         made.save(file)
     written_month = f"{made.scope.month:%Y-%m}"
     if as_json:

@@ -108,7 +108,9 @@ def monthly(month: date | str, *, language: str | None = None, now: datetime | N
     """
     identity = bound_organization()
     moment, first = clock.moment(now), month_of(month)
-    with current().engine.atomic("REPEATABLE READ"):
+    engine = current().engine
+    # A unit of work that is open has its own snapshot, or none.
+    with engine.atomic(None if engine.holder_of_transaction() is not None else "REPEATABLE READ"):
         organization = Organization.get_by_id(identity)
         writing = Writing.of(language, organization.country)
         today = moment.astimezone(organization.zone).date()
