@@ -24,6 +24,7 @@ SVG: Final = "http://www.w3.org/2000/svg"
 WIDTH: Final = 400  # pixels in all: on a phone nothing shrinks below 10 px
 FONT: Final = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 MARK: Final = "graphics-symbol"
+GUIDES: Final = ("axis", "header", "legend", "subtitle", "title")
 ElementTree.register_namespace("", SVG)
 
 
@@ -159,10 +160,12 @@ LEGENDS: Final = {
 def _told(document: str, title: str, definition: str) -> str:
     """The SVG with what it says where browsers look for it, and with a width that may shrink."""
     root = ElementTree.fromstring(document)  # noqa: S314 - made here
-    for mark in root.iter():
-        said = mark.get("aria-label")
-        if mark.get("role") == MARK and said:
-            _first(mark, "title", said)
+    for element in root.iter():
+        said = element.attrib.pop("aria-label", None)  # of axes and titles Vega has some as well, in English
+        if element.tag == f"{{{SVG}}}text":
+            element.set("pointer-events", "none")  # what lies beneath is pointed at
+        elif said and element.get("role") == MARK and element.get("aria-roledescription") not in GUIDES:
+            _first(element, "title", said)
     _first(root, "title", f"{title}. {definition}" if definition else title)
     root.set("role", "img")
     root.set("aria-label", f"{title}. {definition}" if definition else title)

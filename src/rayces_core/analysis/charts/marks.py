@@ -11,7 +11,7 @@ from typing import Any, Final
 import altair
 
 from rayces_core.analysis.charts.drawn import WIDTH, Layered
-from rayces_core.analysis.charts.palette import INK, MAIN, PAPER, SHADES
+from rayces_core.analysis.charts.palette import CELL_INK, INK, MAIN, PAPER, SHADES
 
 Rows = Sequence[Mapping[str, Any]]
 HEIGHT: Final = 190
@@ -19,7 +19,7 @@ INSIDE: Final = WIDTH - 62  # what the axis on the left leaves
 BAR: Final = 24
 WIDEST: Final = 44
 ROW: Final = 22
-DARK: Final = 0.55  # from this part of the scale on a cell's number is white
+DARK: Final = 0.72  # from this part of the scale on a cell's number is white; both can be read there, 4.5:1
 LONGEST_LABEL: Final = 130
 # Shown over a mark where a chart is interactive; `finished` adds the definition.
 TIPS: Final = [altair.Tooltip("said:N", title=" "), altair.Tooltip("definition:N", title=" ")]
@@ -133,7 +133,7 @@ def grid(rows: Rows, columns: Sequence[str], lines: Sequence[str], **options: An
     )
     shade = altair.Color("value:Q", scale=altair.Scale(domain=[0, top], range=list(SHADES), clamp=True), legend=None)
     cells = base.mark_rect(stroke=PAPER, strokeWidth=1.5).encode(color=shade)
-    ink = altair.condition(f"datum.value >= {top * DARK}", altair.value(PAPER), altair.value(INK))
+    ink = altair.condition(f"datum.value >= {top * DARK}", altair.value(PAPER), altair.value(CELL_INK))
     texts = base.mark_text(fontSize=9 if small else 11).encode(text="written:N", color=ink)
     return Layered(layer=[cells, texts]).properties(width=inside, height=ROW * max(len(lines), 1))
 

@@ -1,8 +1,9 @@
 """Colours of charts, chosen so that people who cannot tell red from green, or blue from yellow, tell them apart.
 
 Series are six colours of Okabe and Ito (2008; Wong, "Points of view: Color blindness", Nature Methods 8, 2011) and of
-Paul Tol ("Colour schemes", SRON/EPS/TN/09-002, 2021): of all sets of six that have a contrast of 3:1 with paper (WCAG
-2.2, 1.4.11) the one whose two nearest colours lie furthest apart for deuteranopes, protanopes and tritanopes alike.
+Paul Tol ("Colour schemes", SRON/EPS/TN/09-002, 2021): of all their sets of six without black that have a contrast of
+3:1 with paper (WCAG 2.2, 1.4.11) the one whose two nearest colours lie furthest apart for deuteranopes, protanopes and
+tritanopes alike.
 Shades are ColorBrewer's Blues (Harrower and Brewer, 2003): one hue whose lightness only falls, which needs no eye for
 colours at all and survives a black and white printer. No figure is told by its colour alone: cells have their number
 in them, segments a legend in their order, lines a mark of their own shape.
@@ -23,6 +24,7 @@ SHADES: Final = ("#F7FBFF", "#DEEBF7", "#C6DBEF", "#9ECAE1", "#6BAED6", "#4292C6
 MAIN: Final = SERIES[0]
 PAPER: Final = "#FFFFFF"
 INK: Final = "#1F2933"
+CELL_INK: Final = "#000000"  # on shades, the middle ones of which are dark for a softer one
 QUIET: Final = "#52606D"  # axes and second lines; 6.5:1 on paper
 GRID: Final = "#E4E7EB"  # lines that may be overlooked
 
