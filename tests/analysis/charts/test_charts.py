@@ -178,15 +178,15 @@ def test_several_months_of_the_week_are_minutes_by_minutes():
 def test_months_of_a_cohort_that_are_not_over_are_no_cells():
     document = charts.cohorts(frames.RETENTION).svg()
     assert sorted(said(document)) == [
-        "February 2026: 100.0% (3 of 3 clients after 0 months)",
-        "January 2026: 100.0% (4 of 4 clients after 0 months)",
-        "January 2026: 25.0% (1 of 4 clients after 1 months)",
+        "February 2026: 100.0% (3 of 3 clients, month 0)",
+        "January 2026: 100.0% (4 of 4 clients, month 0)",
+        "January 2026: 25.0% (1 of 4 clients, month 1)",
     ]
 
 
 def test_a_cohort_in_parts_is_added_up_client_by_client():
     parts = pl.concat([frames.RETENTION.with_columns(specialization=pl.lit(name)) for name in ("speech", "music")])
-    assert "January 2026: 25.0% (2 of 8 clients after 1 months)" in said(charts.cohorts(parts).svg())
+    assert "January 2026: 25.0% (2 of 8 clients, month 1)" in said(charts.cohorts(parts).svg())
 
 
 def test_stages_of_the_funnel_are_parts_of_those_who_applied():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from functools import partial
 
 from rayces_core.analysis import charts
 from rayces_core.analysis.metrics.admission_funnel import admission_funnel
@@ -26,7 +27,7 @@ def places_waited_for(scope: Scope) -> Section:
             Figure(word("figure.wait_median"), "days", medians),
             Figure(word("figure.year_applied"), "count", [waits.height, waits_before.height]),
         ],
-        [charts.waiting(waits, **scope.drawn, span=scope.year)],
+        [partial(charts.waiting, waits, **scope.drawn, span=scope.year)],
         ["admission_wait"],
         {"admission_wait": waits},
     )
@@ -44,7 +45,7 @@ def enrolled_of_applied(scope: Scope) -> Section:
             Figure(word("figure.conversion"), "ratio", scope.pair(months, "conversion")),
             Figure(word("figure.pending"), "count", scope.pair(months, "pending")),
         ],
-        [charts.funnel(months, **scope.drawn, span=scope.year)],
+        [partial(charts.funnel, months, **scope.drawn, span=scope.year)],
         ["admission_funnel"],
         {"admission_funnel": months},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rayces_core.analysis import charts
@@ -33,8 +34,8 @@ def revenue_earned(scope: Scope) -> Section:
         "revenue",
         [*figures, Figure(word("figure.unpriced"), "count", unpriced)],
         [
-            charts.revenue(months, **scope.drawn, span=scope.year),
-            charts.revenue(each, **scope.drawn, span=scope.written_month),
+            partial(charts.revenue, months, **scope.drawn, span=scope.year),
+            partial(charts.revenue, each, **scope.drawn, span=scope.written_month),
         ],
         ["revenue"],
         {"revenue": months, "revenue_by_specialization": each},
@@ -52,7 +53,7 @@ def credits_held(scope: Scope) -> Section:
     return Section(
         "liability",
         [Figure(scope.writing.word(f"figure.{kind}"), "count", scope.pair(months, kind)) for kind in kinds],
-        [charts.liability(months, **scope.drawn, span=scope.year)],
+        [partial(charts.liability, months, **scope.drawn, span=scope.year)],
         ["credit_liability"],
         {"credit_liability": months},
     )
@@ -84,7 +85,10 @@ def clients_kept(scope: Scope) -> Section:
     return Section(
         "clients",
         figures,
-        [charts.cohorts(cohorts, **scope.drawn, span=scope.year), charts.lifetime(worth, **scope.drawn, span=until)],
+        [
+            partial(charts.cohorts, cohorts, **scope.drawn, span=scope.year),
+            partial(charts.lifetime, worth, **scope.drawn, span=until),
+        ],
         ["retention", "lifetime_value"],
         {"retention": cohorts, "lifetime_value": worth},
     )

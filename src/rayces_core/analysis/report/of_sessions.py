@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rayces_core.analysis import charts
@@ -37,8 +38,8 @@ def sessions_held(scope: Scope) -> Section:
             Figure(word("figure.held_hours"), "hours", hours),
         ],
         [
-            charts.sessions(months, **scope.drawn, span=scope.year),
-            charts.sessions(scope.named(weeks, "professional_id"), **scope.drawn, span=scope.written_month),
+            partial(charts.sessions, months, **scope.drawn, span=scope.year),
+            partial(charts.sessions, scope.named(weeks, "professional_id"), **scope.drawn, span=scope.written_month),
         ],
         ["sessions"],
         {"sessions": months, "sessions_by_professional": weeks},
@@ -59,8 +60,8 @@ def hours_filled(scope: Scope) -> Section:
             Figure(word("figure.outside_hours"), "hours", outside),
         ],
         [
-            charts.occupancy(months, **scope.drawn, span=scope.year),
-            charts.occupancy(scope.named(each, "professional_id"), **scope.drawn, span=scope.written_month),
+            partial(charts.occupancy, months, **scope.drawn, span=scope.year),
+            partial(charts.occupancy, scope.named(each, "professional_id"), **scope.drawn, span=scope.written_month),
         ],
         ["occupancy"],
         {"occupancy": months, "occupancy_by_professional": each},
@@ -84,10 +85,10 @@ def sessions_lost(scope: Scope) -> Section:
             Figure(word("figure.rebooked"), "ratio", scope.pair(taken, "rate")),
         ],
         [
-            charts.no_show_rate(missed, **scope.drawn, span=scope.year),
-            charts.cancellation_rate(cancelled, **scope.drawn, span=scope.year),
-            charts.no_show_rate(by_weekday, **scope.drawn, span=scope.year),
-            charts.no_show_rate(by_lead, **scope.drawn, span=scope.year),
+            partial(charts.no_show_rate, missed, **scope.drawn, span=scope.year),
+            partial(charts.cancellation_rate, cancelled, **scope.drawn, span=scope.year),
+            partial(charts.no_show_rate, by_weekday, **scope.drawn, span=scope.year),
+            partial(charts.no_show_rate, by_lead, **scope.drawn, span=scope.year),
         ],
         ["no_show_rate", "cancellation_rate", "rebooked"],
         {
@@ -109,7 +110,7 @@ def booked_ahead(scope: Scope) -> Section:
     return Section(
         "ahead",
         [Figure(word(f"figure.ahead_{name}"), "days", pair) for name, pair in days.items()],
-        [charts.lead_time(months, **scope.drawn, span=scope.year)],
+        [partial(charts.lead_time, months, **scope.drawn, span=scope.year)],
         ["lead_time"],
         {"lead_time": months},
     )
@@ -126,7 +127,7 @@ def week_filled(scope: Scope) -> Section:
             Figure(word("figure.fullest"), "text", [_hour(scope, each, fullest=True) for each in weeks]),
             Figure(word("figure.emptiest"), "text", [_hour(scope, each, fullest=False) for each in weeks]),
         ],
-        [charts.heat_map(week, **scope.drawn, span=scope.written_month)],
+        [partial(charts.heat_map, week, **scope.drawn, span=scope.written_month)],
         ["heat_map"],
         {"heat_map": week},
     )

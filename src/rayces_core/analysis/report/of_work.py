@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rayces_core.analysis import charts
@@ -24,7 +25,7 @@ def holds_expiring(scope: Scope) -> Section:
     return Section(
         "holds",
         [Figure(word("figure.expiring", hours=HOURS), "count", [holds.height])],
-        [charts.holds(holds, **scope.drawn)],
+        [partial(charts.holds, holds, **scope.drawn)],
         ["expiring_holds"],
         {"expiring_holds": scope.named(holds, "client_id", "professional_id")},
         [word(f"heading.{name}") for name in ("expires_at", "scheduled_at", "client", "professional")],

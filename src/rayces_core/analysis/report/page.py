@@ -100,7 +100,7 @@ def _section(scope: Scope, place: int, section: Section) -> str:
     word = scope.writing.word
     figures = "\n".join(_figure(scope, section, figure) for figure in section.figures)
     drawn = "\n".join(
-        f"<figure>{_apart(chart.svg(), f'q{place}c{number}')}</figure>" for number, chart in enumerate(section.charts)
+        f"<figure>{_apart(chart().svg(), f'q{place}c{number}')}</figure>" for number, chart in enumerate(section.charts)
     )
     of_now = f'<p class="remark">{escape(word("report.of_now"))}</p>' if section.of_now else ""
     definitions = " ".join(definition_of(metric, scope.writing) for metric in section.metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -64,7 +64,7 @@ class Section:
     Attributes:
         key: of the question, as words.toml has it.
         figures: of the month, the most important one first.
-        charts: to be drawn. metrics: names of those whose definitions belong here.
+        charts: what makes them; a workbook needs none. metrics: names of those whose definitions belong here.
         frames: what was asked, by a name for a sheet.
         rows: what somebody has to see to, as texts, under `headings`.
         of_now: whether this is about the moment of the report, not about the month.
@@ -72,7 +72,7 @@ class Section:
 
     key: str
     figures: Sequence[Figure]
-    charts: Sequence[Picture]
+    charts: Sequence[Callable[[], Picture]]
     metrics: Sequence[str]
     frames: Mapping[str, pl.DataFrame]
     headings: Sequence[str] = ()
