@@ -119,7 +119,7 @@ def test_a_month_without_anything_says_so(db):
     assert nothing.is_empty
     page = Report(nothing.scope, nothing.sections[:2]).html()
     assert "This month has no session, no credit and no application." in page
-    assert page.count("Nothing in this time") == 3  # no working time, no professional, no session by state
+    assert page.count("Nothing in this time") == 4
     assert nothing.xlsx()[:2] == b"PK"
 
 
