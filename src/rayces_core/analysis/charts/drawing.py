@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayces_core.analysis.charts.definitions import definition_of
@@ -27,7 +27,6 @@ class Drawing:
     by: list[str]
     definition: str | None = None
     span: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: Frame, metric: str, figures: Sequence[str], **told: Any) -> Drawing:
@@ -52,13 +51,12 @@ class Drawing:
             made = None if rows.is_empty() else panel(rows)
             drawn.append((name, made if made is not None else nothing(self.writing.word("chart.nothing"))))
             currencies.append(currency)
-        facts = {"currency": ", ".join(dict.fromkeys(filter(None, currencies))), **self.facts}
-        if self.by:
-            facts["by"] = by_word(self.by, self.writing)
+        facts = {"currency": ", ".join(dict.fromkeys(filter(None, currencies)))}
+        by = self.writing.word("chart.by", by=by_word(self.by, self.writing)) if self.by else ""
         return finished(
             drawn,
             title=self.writing.word(f"chart.{words}"),
-            unit=self.writing.word(f"chart.{words}_unit", **facts).rstrip(" ,"),
+            unit=self.writing.word(f"chart.{words}_unit", **facts).rstrip(" ,") + by,
             span=self.span,
             definition=definition_of(self.metric, self.writing) if self.definition is None else self.definition,
             writing=self.writing,
