@@ -135,3 +135,29 @@ def test_each_remedy_is_sql(broken: Callable[[str], str], tmp_path: Path) -> Non
     assert found
     for finding in found:
         assert pglast.parse_sql(finding.remedy)
+
+
+# Stopped behind the index, by a kill or a time limit: it is there, or was left invalid.
+@pytest.mark.parametrize("valid", [True, False], ids=["built", "left invalid"])
+def test_a_remedy_that_was_stopped_is_gone_on_with_and_says_no_notice(
+    broken: Callable[[str], str], tmp_path: Path, valid: bool
+) -> None:
+    follower = Follower(broken("ALTER TABLE likes DROP CONSTRAINT likes_pkey"), tmp_path)
+    connection = psycopg2.connect(follower.url)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    stopped = 0
+    for _ in range(ROUNDS):
+        for finding in follower.found():
+            statements = pglast.split(finding.remedy)
+            for each in statements:
+                with suppress(psycopg2.Error):
+                    cursor.execute(each)
+                if each.startswith("CREATE UNIQUE INDEX") and each is not statements[-1] and not stopped:
+                    stopped += 1
+                    cursor.execute("UPDATE pg_index SET indisvalid = %s WHERE indexrelid = (SELECT max(indexrelid) "
+                                   "FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname = 'likes')",
+                                   (valid,))  # fmt: skip
+                    break
+    assert (stopped, follower.found(), connection.notices) == (1, [], [])
+    connection.close()

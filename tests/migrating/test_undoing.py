@@ -353,6 +353,30 @@ def test_a_table_of_another_owner_is_in_the_way(
 # -- how it is told ---------------------------------------------------------------------------------------------------
 
 
+MADE = """
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE FUNCTION doubled(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * n';
+CREATE TRIGGER stamp BEFORE UPDATE ON rooms FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TABLE "Halls" (id int); CREATE TRIGGER "Own" BEFORE INSERT ON "Halls" FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE VIEW wide AS SELECT id FROM rooms; CREATE TYPE mood AS ENUM ('sad'); CREATE SEQUENCE numbers;
+CREATE POLICY seen ON rooms USING (true);
+"""
+
+
+def test_what_is_dropped_and_holds_no_rows_is_told_and_needs_no_yes(undone: Any) -> None:
+    back = sql(
+        'DROP TRIGGER stamp ON rooms; DROP TRIGGER IF EXISTS gone ON rooms; DROP TABLE IF EXISTS "Halls"',
+        "DROP FUNCTION stamp; DROP FUNCTION IF EXISTS doubled(int), never(text); DROP POLICY seen ON rooms",
+        "DROP VIEW wide; DROP TYPE mood; DROP SEQUENCE numbers; DROP FUNCTION IF EXISTS no.schema()",
+    )
+    found = undone(back, MADE).undoing(0)
+    assert [line.removeprefix("001_rooms: ") for line in found.others] == [
+        *("trigger stamp on rooms", 'trigger "Own" on "Halls"', "function stamp", "function doubled(integer)"),
+        *("policy seen on rooms", "view wide", "type mood", "sequence numbers"),
+    ]
+    assert not found.needs_yes
+
+
 def test_the_script_for_a_dba_begins_with_what_would_be_gone(undone: Any) -> None:
     runner = undone(sql("DROP TABLE rooms"))
     assert runner.down_script().startswith("-- gone with it: 001_rooms: table rooms, 3 rows\n")

@@ -32,6 +32,22 @@ def named(name: str, ending: str) -> str:
     )
 
 
+# An index that a remedy builds before it needs it. What an earlier run of it has built is taken as it is, which IF NOT
+# EXISTS would tell in a NOTICE; one that was left invalid is no index, and goes first.
+def built(name: str, table: str, on: str) -> str:
+    """SQL whose text builds a unique index of that name on `table`, its OID; `on` is what follows ON. All are SQL."""
+    there = (
+        "SELECT {what} FROM pg_index b JOIN pg_class d ON d.oid = b.indexrelid "
+        f"WHERE b.indrelid = {table} AND d.relname = {name}"
+    )
+    left_over = there.format(what="format('DROP INDEX CONCURRENTLY %%s; ', d.oid::regclass)")
+    return (
+        f"CASE WHEN EXISTS ({there.format(what='')} AND b.indisvalid) THEN '' "
+        f"ELSE coalesce(({left_over}), '') "
+        f"|| format('CREATE UNIQUE INDEX CONCURRENTLY %%I ON ', {name}) || {on} || '; ' END"
+    )
+
+
 # The columns of a key with the organization first, as a list; NULL where the table has no id.
 _KEY_COLUMNS: Final = """
 (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum <> t.tenant_column, place)
@@ -41,6 +57,15 @@ _KEY_COLUMNS: Final = """
 _WITH_TENANT: Final = "ARRAY[t.tenant_column] || array_remove({columns}, t.tenant_column)"
 _ID: Final = "(SELECT attnum FROM pg_attribute WHERE attrelid = t.oid AND attname = 'id' AND NOT attisdropped)"
 
+_PLAIN_KEY: Final = "t.object || CASE WHEN t.is_root THEN ' (id)' ELSE ' (organization_id, id)' END"
+_WIDER_KEY: Final = (
+    "t.object || format(' (%%s)', " + _KEY_COLUMNS.format(columns=_WITH_TENANT.format(columns="i.indkey::int2[]")) + ")"
+)
+_HELD: Final = r"""
+regexp_replace(pg_get_indexdef(c.oid), '^CREATE UNIQUE INDEX .*? ON (?:ONLY )?(.*? USING \w+ \()',
+               '\1organization_id, ')
+"""
+
 PRIMARY_KEY: Final = f"""
 SELECT t.object,
        CASE WHEN id.attnum IS NULL AND NOT t.is_root
@@ -48,9 +73,9 @@ SELECT t.object,
                         || E'\\n', t.object) ELSE '' END
        || coalesce((SELECT string_agg({not_null("t.object", "a.attname")}, ' ') || ' ' FROM pg_attribute a
                      WHERE a.attrelid = t.oid AND a.attnum IN (id.attnum, t.tenant_column) AND NOT a.attnotnull), '')
-       || format('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS %%1$I ON %%2$s (%%3$s); '
-                 'ALTER TABLE %%2$s ADD PRIMARY KEY USING INDEX %%1$I;', {named("t.relname", "_rayces_key")}, t.object,
-                 CASE WHEN t.is_root THEN 'id' ELSE 'organization_id, id' END) AS mend
+       || {built(named("t.relname", "_rayces_key"), "t.oid", _PLAIN_KEY)}
+       || format('ALTER TABLE %%2$s ADD PRIMARY KEY USING INDEX %%1$I;', {named("t.relname", "_rayces_key")}, t.object)
+       AS mend
   FROM tenant t LEFT JOIN pg_attribute id ON id.attrelid = t.oid AND id.attname = 'id' AND NOT id.attisdropped
  WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)
 """
@@ -63,10 +88,9 @@ SELECT t.object,
             THEN '-- rayces migrate adopt --finish'
             ELSE CASE WHEN t.attnotnull THEN ''
                       ELSE {not_null("t.object", "'organization_id'")} || ' ' END
-                 || format('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS %%1$I ON %%2$s (%%3$s); '
-                        'ALTER TABLE %%2$s DROP CONSTRAINT %%4$I, ADD CONSTRAINT %%4$I PRIMARY KEY USING INDEX %%1$I;',
-                        {named("t.relname", "_rayces_key")}, t.object,
-                        {_KEY_COLUMNS.format(columns=_WITH_TENANT.format(columns="i.indkey::int2[]"))}, c.relname)
+                 || {built(named("t.relname", "_rayces_key"), "t.oid", _WIDER_KEY)}
+                 || format('ALTER TABLE %%2$s DROP CONSTRAINT %%3$I, ADD CONSTRAINT %%3$I PRIMARY KEY USING INDEX '
+                           '%%1$I;', {named("t.relname", "_rayces_key")}, t.object, c.relname)
        END AS mend
   FROM tenant t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
  WHERE NOT t.is_root AND i.indisprimary AND i.indkey[0] <> t.tenant_column
@@ -74,9 +98,7 @@ SELECT t.object,
 
 UNIQUE: Final = f"""
 SELECT t.object, i.indexrelid::regclass::text AS index,
-       format('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS %%I ON %%s; ', {named("c.relname", "_rayces_held")},
-              regexp_replace(pg_get_indexdef(c.oid), '^CREATE UNIQUE INDEX .*? ON (?:ONLY )?(.*? USING \\w+ \\()',
-                             '\\1organization_id, '))
+       {built(named("c.relname", "_rayces_held"), "t.oid", _HELD)}
        || CASE WHEN k.conname IS NULL THEN format('DROP INDEX CONCURRENTLY %%s;', c.oid::regclass)
                ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I;', t.object, k.conname) END AS mend
   FROM tenant t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
@@ -128,6 +150,7 @@ SELECT string_agg(quote_ident(mine.attname), ', ' ORDER BY place) AS mine,
   JOIN pg_attribute mine ON mine.attrelid = t.oid AND mine.attnum = m.attnum
   JOIN pg_attribute their ON their.attrelid = other.oid AND their.attnum = f.attnum
 """
+_THEIRS: Final = "other.object || format(' (organization_id, %%s)', r.theirs)"
 # The table that is referred to needs a key to refer to; where it has none but its id alone, one is built for this.
 _KEY_OF_OTHER: Final = f"""
 CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = other.oid AND i.indisunique AND i.indisvalid
@@ -135,8 +158,7 @@ CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = other.oid AND i.indi
                      AND i.indkey[1] = (SELECT attnum FROM pg_attribute WHERE attrelid = other.oid
                                            AND quote_ident(attname) = r.theirs))
           OR r.theirs LIKE '%%,%%' THEN ''
-     ELSE format('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS %%I ON %%s (organization_id, %%s); ',
-                 {named("other.relname", "_rayces_key")}, other.object, r.theirs) END
+     ELSE {built(named("other.relname", "_rayces_key"), "other.oid", _THEIRS)} END
 """
 FOREIGN_KEY: Final = f"""
 SELECT t.object, quote_ident(k.conname) AS name, other.object AS target,

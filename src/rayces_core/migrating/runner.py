@@ -167,7 +167,7 @@ class Runner(BaseRouter):
             undoing = looked_at(self.database, chosen)
             undoing.refuse(yes=True)
             script = Script(self.database, self.history, rows).text(chosen, [])
-            return "".join([*(f"-- gone with it: {line}\n" for line in undoing.lines()), script])
+            return "".join([*(f"-- gone with it: {line}\n" for line in (*undoing.lines(), *undoing.others)), script])
 
     def status(self) -> list[MigrationStatus]:
         """Every migration with its state, by number; those whose file is missing come last."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rayces_core.errors import MigrationError
+from rayces_core.migrating.accompanying import others
 from rayces_core.migrating.effects import Called, Effect, Renamed, Unknown, effects
 from rayces_core.migrating.files import MigrationFile
 from rayces_core.migrating.foreseeing import foreseen
@@ -41,6 +42,7 @@ class Undoing:
         mixed: tables whose rows would no longer say whose they are, though they are several organizations'.
         unforeseen: what could take anything away and cannot be read: functions of Python and of SQL, DO blocks.
         hindrances: what would stop it half way.
+        others: functions, triggers, views, types, policies and sequences that are dropped; no row goes with them.
     """
 
     migrations: tuple[str, ...]
@@ -50,6 +52,7 @@ class Undoing:
     mixed: tuple[str, ...] = ()
     unforeseen: tuple[str, ...] = ()
     hindrances: tuple[Hindrance, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def needs_yes(self) -> bool:
@@ -105,6 +108,7 @@ def looked_at(database: MigrationDatabase, files: Iterable[MigrationFile]) -> Un
             losing.mixed,
             tuple(unforeseen),
             tuple(hindrances(database, way_back)),
+            others(database, way_back),
         )
 
 

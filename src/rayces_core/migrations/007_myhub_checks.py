@@ -4,18 +4,19 @@ Each rule binds new rows first (NOT VALID), then the old ones are read under a l
 SET NOT NULL believes a validated CHECK and reads nothing.
 """
 
-from rayces_core.migrations import MigrationDatabase, Migrator, backfill
+from rayces_core.migrations import MigrationDatabase, Migrator, backfill, normal_address
 
 ATOMIC = False
 
 TABLES = ("users", "posts", "likes")
 
-# Rows that a running application wrote after 006 and before the first statement here.
+# Rows that a running application wrote after 006 and before the first statement here. As text, whatever type compares
+# addresses meanwhile: what is equal in any case is not what the rule asks for.
 LATE_ROWS = (
     (
         "users",
-        "organization_id = coalesce(organization_id, (SELECT id FROM organizations)), email = lower(btrim(email))",
-        "organization_id IS NULL OR email <> lower(btrim(email))",
+        "organization_id = coalesce(organization_id, (SELECT id FROM organizations)), email = {normal}",
+        "organization_id IS NULL OR email::text <> {normal}",
     ),
     ("posts", "organization_id = (SELECT organization_id FROM users WHERE id = user_id)", "organization_id IS NULL"),
     ("likes", "organization_id = (SELECT organization_id FROM users WHERE id = user_id)", "organization_id IS NULL"),
@@ -36,8 +37,9 @@ def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fal
             ADD CONSTRAINT users_email_check CHECK (email = lower(btrim(email)) AND email <> '') NOT VALID,
             ADD CONSTRAINT users_role_check CHECK (role BETWEEN 0 AND 3) NOT VALID
     """)
+    normal = normal_address(database)
     for table, assignment, condition in LATE_ROWS:
-        migrator.run(backfill, database, table, assignment, condition)
+        migrator.run(backfill, database, table, assignment.format(normal=normal), condition.format(normal=normal))
     for table in TABLES:
         migrator.sql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_organization_id_present")
         migrator.sql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_organization_id_fkey")

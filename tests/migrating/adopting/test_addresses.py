@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rayces_core.errors import ConfigurationError, MigrationError
+from rayces_core.migrating import Runner
 from rayces_core.migrating.adopting import Adoption
 from rayces_core.migrating.catalogue import fingerprint
 from tests.conftest import on_server
@@ -133,6 +134,43 @@ def test_an_address_is_the_same_in_every_locale(database_of: Callable[[str], str
     cursor.execute("INSERT INTO users (email, created_at, updated_at) VALUES ('ÜMİT.ΟΔΟΣ@X.ORG', now(), now())")
     cursor.execute("SELECT email FROM users WHERE id = 10")
     assert cursor.fetchone() == ("ÜMİT.ΟΔΟΣ@X.ORG".lower(),)
+
+
+# Late: after 006 has made addresses normal, before 007 lets nobody write another.
+LATE = {"ÉVA@X.org": "éva@x.org", "INFO2@X.org\u00a0": "info2@x.org"}
+WRITE_LATE = "INSERT INTO users (email, created_at, updated_at) SELECT unnest(%s), now(), now()"
+
+
+@pytest.mark.parametrize("choice", ["lower-case", "any-case"])
+@pytest.mark.parametrize("locale", LOCALES)
+def test_rows_that_come_late_past_the_trigger_become_normal_and_are_kept_as_given(
+    database_of: Callable[[str], str], connect: Any, locale: str, choice: str
+) -> None:
+    url = database_of(LOCALES[locale])
+    cursor = connect(url).cursor()
+
+    def load(name: str, step: int, _steps: int) -> None:
+        if (name[:3], step) == ("007", 1):
+            cursor.execute("SET session_replication_role = replica")  # as whoever loads a dump does
+            cursor.execute(WRITE_LATE, (list(LATE),))
+
+    choices = {"email-spelling": choice}
+    adoption = Adoption(url, name="North Hub", subdomain="north", choices=choices, on_step=load)
+    assert adoption.run().stage == "adopted"
+    cursor.execute("SELECT email::text, email_as_given FROM users WHERE id > 8 ORDER BY id")
+    assert cursor.fetchall() == [(normal, given) for given, normal in LATE.items()]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_without_an_adoption_too(database_of: Callable[[str], str], connect: Any, locale: str) -> None:
+    url = database_of(LOCALES[locale])
+    runner, cursor = Runner(url), connect(url).cursor()
+    runner.run(1, fake=True)
+    runner.up(6)
+    cursor.execute(WRITE_LATE, (list(LATE),))
+    runner.up(7)
+    cursor.execute("SELECT email FROM users WHERE id > 8 ORDER BY id")
+    assert [email for (email,) in cursor.fetchall()] == list(LATE.values())
 
 
 def test_a_myhub_that_is_not_in_utf_8_is_refused_before_anything_runs(

@@ -125,15 +125,13 @@ def _shown(
 def _planned(adoption: Adoption | RailsAdoption, report: Report, scratch_url: str | None) -> tuple[Planned, ...] | str:
     """What would be done, or why that cannot be said."""
     from rayces_core.errors import MigrationError, MissingExtraError
-    from rayces_core.migrating.adopting import Adoption, plan
+    from rayces_core.migrating.adopting.choosing import plan_of
 
-    if not isinstance(adoption, Adoption):
-        return ()  # its report says how many rows there are, which is what takes time
     if report.stage is not None or any(finding.severity == "refusal" for finding in report.findings):
         return ()  # no server is started for nothing
     try:
         with scratch_server(scratch_url) as server:
-            return plan(adoption, report, server)
+            return plan_of(adoption, report, server)
     except MissingExtraError:
         return "name a server as --scratch-url to see what would be done; there is no embedded one"
     except MigrationError as error:
@@ -156,6 +154,7 @@ def _tell_findings(report: Report, statements: tuple[Planned, ...] | str, *, as_
 
 def _show_statements(statements: tuple[Planned, ...] | str) -> None:
     from rayces_core.cli.output import console, table
+    from rayces_core.migrating.adopting.rails.planning import EXCHANGE
 
     if isinstance(statements, str):
         click.echo(statements)
@@ -174,6 +173,11 @@ def _show_statements(statements: tuple[Planned, ...] | str) -> None:
         f"{len(statements)} statements, about {total:.1f} s as rehearsed on made-up rows, waits for locks not counted; "
         f"the longest: {longest.migration}, step {longest.step}, about {longest.seconds:.1f} s"
     )
+    held = [each for each in statements if each.migration == EXCHANGE and each.lock]
+    if held:
+        read = sum(each.seconds for each in held if each.lock == "ACCESS EXCLUSIVE")
+        written = sum(each.seconds for each in held)
+        click.echo(f"whoever writes to the old tables waits for {written:.1f} s of them, whoever reads {read:.1f} s")
 
 
 def _listed(names: tuple[str, ...]) -> str:

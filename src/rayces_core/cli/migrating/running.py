@@ -128,7 +128,7 @@ def _foretell(settings: Settings, which: Which, to: str | None, count: int | Non
 
         print_json([asdict(undoing) | {"needs_yes": undoing.needs_yes}])
     else:
-        for line in (*undoing.lines(), *(f"in the way: {each}" for each in undoing.obstacles())):
+        for line in (*undoing.lines(), *undoing.others, *(f"in the way: {each}" for each in undoing.obstacles())):
             click.echo(line)
         click.echo(f"{len(undoing.migrations)} migrations would be undone{', with --yes' if undoing.needs_yes else ''}")
     return FINDINGS if undoing.needs_yes or any(undoing.obstacles()) else 0

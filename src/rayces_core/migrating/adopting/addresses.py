@@ -221,7 +221,7 @@ def not_normalising() -> list[str]:
 def normalise(database: MigrationDatabase) -> None:
     """Bring every address to its normal form and keep what was given, batch by batch."""
     normal = normal_address(database)
-    backfill(database, "users", f"{AS_GIVEN} = email, email = {normal}", f"email <> {normal}")
+    backfill(database, "users", f"{AS_GIVEN} = email, email = {normal}", f"email::text <> {normal}")
 
 
 def give_back(database: MigrationDatabase) -> None:

@@ -1,13 +1,13 @@
-"""A likeness of a MyHub on a scratch database: its three tables as they are, with rows that are made up.
+"""A likeness of an old application's tables on a scratch database: as they are, with rows that are made up.
 
-Rule it guards: no row of MyHub leaves it. What cannot be made there (a type or a function of its own) is left out.
+Rule it guards: no row of theirs leaves them. What cannot be made there (a type or a function of its own) is left out.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import peewee
@@ -79,7 +79,9 @@ _VALUES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class LikeColumn:
+    """A column of such a table; `name`, `type` and `default` as SQL."""
+
     table: str
     name: str
     type: str
@@ -94,12 +96,13 @@ class Likeness:
 
     Args:
         original: where MyHub is; it is only read. copy: an empty database with the same current schema.
+        tables: names of the tables, each after those that it refers to.
     """
 
-    def __init__(self, original: MigrationDatabase, copy: MigrationDatabase) -> None:
-        self.copy = copy
-        names = list(TABLES)
-        self._columns = [_Column(*row) for row in original.execute_sql(_COLUMNS, (names,)).fetchall()]
+    def __init__(self, original: MigrationDatabase, copy: MigrationDatabase, tables: Sequence[str] = TABLES) -> None:
+        self.copy, self.tables = copy, tuple(tables)
+        names = list(tables)
+        self._columns = [LikeColumn(*row) for row in original.execute_sql(_COLUMNS, (names,)).fetchall()]
         self._extensions = [name for (name,) in original.execute_sql(_EXTENSIONS, (names,)).fetchall()]
         self._constraints = original.execute_sql(_CONSTRAINTS, (names, names)).fetchall()
         self._indexes = [text for (text,) in original.execute_sql(_INDEXES, (names,)).fetchall()]
@@ -110,32 +113,35 @@ class Likeness:
             self._tried(f"CREATE EXTENSION IF NOT EXISTS {name}")
         for statement in _RAILS_TABLES:
             self.copy.command(statement)
-        for table in TABLES:
+        for table in self.tables:
             self._make(table, rows)
         for table, name, definition in self._constraints:
-            self._tried(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+            self._tried(f"ALTER TABLE {quote_identifier(table)} ADD CONSTRAINT {name} {definition}")
         for definition in self._indexes:
             self._tried(definition)
-        self.copy.command("ANALYZE users, posts, likes")
+        self.copy.command(f"ANALYZE {', '.join(map(quote_identifier, self.tables))}")
 
     def _make(self, table: str, rows: Mapping[str, int]) -> None:
         columns = [column for column in self._columns if column.table == table]
         parts = [f"{each.name} {self._type(each)}{' NOT NULL' if each.not_null else ''}" for each in columns]
-        self.copy.command(f"CREATE TABLE {table} ({', '.join(parts)})")
+        name = quote_identifier(table)
+        self.copy.command(f"CREATE TABLE {name} ({', '.join(parts)})")
         for column in columns:
             for statement in _own_numbers(column):
                 self._tried(statement)
         values = {each.name: value for each in columns if (value := self._value(each, rows)) is not None}
         self._tried(
-            f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} "
+            f"INSERT INTO {name} ({', '.join(values)}) SELECT {', '.join(values.values())} "
             f"FROM generate_series(1, {rows[table]:d}) AS g"
+            if values
+            else f"INSERT INTO {name} DEFAULT VALUES"
         )
 
-    def _type(self, column: _Column) -> str:
+    def _type(self, column: LikeColumn) -> str:
         known = self.copy.one("SELECT to_regtype(%s)", _LENGTH.sub("", column.type)) is not None
         return column.type if known else "text"
 
-    def _value(self, column: _Column, rows: Mapping[str, int]) -> str | None:
+    def _value(self, column: LikeColumn, rows: Mapping[str, int]) -> str | None:
         parent = _REFERENCES.get((column.table, column.name))
         if column.name == "id":
             return None
@@ -148,7 +154,7 @@ class Likeness:
             return "'User' || g || '@Example.org'"
         return self._plain(column) if column.not_null or column.is_unique or column.default is None else None
 
-    def _plain(self, column: _Column) -> str | None:
+    def _plain(self, column: LikeColumn) -> str | None:
         kind = self._type(column)
         for beginning, value in _VALUES:
             if kind.startswith(beginning) and not kind.endswith("[]"):
@@ -168,18 +174,21 @@ class Likeness:
             logger.info("left out of the rehearsal: %s (%s)", statement, str(error).strip().partition("\n")[0])
 
 
-def _own_numbers(column: _Column) -> Iterator[str]:
-    change = f"ALTER TABLE {column.table} ALTER COLUMN {column.name}"
+def _own_numbers(column: LikeColumn) -> Iterator[str]:
+    table = quote_identifier(column.table)
+    change = f"ALTER TABLE {table} ALTER COLUMN {column.name}"
     if column.is_identity:
         yield f"{change} ADD GENERATED BY DEFAULT AS IDENTITY"
     sequence = _NEXT.fullmatch(column.default or "")
     if sequence is not None:
-        yield f"CREATE SEQUENCE {sequence[1]} OWNED BY {column.table}.{column.name}"
+        yield f"CREATE SEQUENCE {sequence[1]} OWNED BY {table}.{column.name}"
     if column.default is not None:
         yield f"{change} SET DEFAULT {column.default}"
 
 
-def sample_of(database: MigrationDatabase) -> tuple[dict[str, int], dict[str, int]]:
-    """How many rows the three tables have, and how many their likeness gets."""
-    counts = {name: int(database.one(f"SELECT count(*) FROM {quote_identifier(name)}")) for name in TABLES}
-    return counts, {name: min(count, SAMPLE_ROWS) for name, count in counts.items()}
+def sample_of(
+    database: MigrationDatabase, tables: Sequence[str] = TABLES, most: int = SAMPLE_ROWS
+) -> tuple[dict[str, int], dict[str, int]]:
+    """How many rows the tables have, and how many their likeness gets."""
+    counts = {name: int(database.one(f"SELECT count(*) FROM {quote_identifier(name)}")) for name in tables}
+    return counts, {name: min(count, most) for name, count in counts.items()}

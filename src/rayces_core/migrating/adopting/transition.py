@@ -172,8 +172,16 @@ class Transition:
         return begun + self.settled(then.steps + steps)
 
     def rules(self, steps: list[Step]) -> list[Step]:
-        """007: the rule of addresses does not depend on the type that they have until the end."""
-        return [step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps]
+        """007: the rule of addresses does not depend on the type that they have until the end.
+
+        What came in past the trigger (it can be switched off while rows are loaded) is kept as given too, before it
+        becomes normal.
+        """
+        kept = Migrator(self.database)
+        kept.run(addresses.normalise, self.database)
+        return kept.steps + [
+            step if step.is_call else self._queued([addresses.checked_as_text(step.text)])[0] for step in steps
+        ]
 
     def addresses_back(self, steps: list[Step]) -> list[Step]:
         """006 back: addresses are what they were."""

@@ -218,8 +218,8 @@ def test_what_is_derived_anew_is_what_no_column_of_the_old_application_gives() -
             assert ours <= {*taken[meta.table_name], *DERIVED.get(meta.table_name, ())}, meta.table_name
 
 
-def test_a_killed_adoption_is_begun_again(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stops it before the exchange leaves the old application's tables as they were."""
+def test_a_stopped_adoption_stands_half_way_and_is_begun_again(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stops it before the exchange leaves the old tables as they were; kills are in test_killed.py."""
     from rayces_core.migrating.adopting.rails import moving
 
     class Stopped(Exception):

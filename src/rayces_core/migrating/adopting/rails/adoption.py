@@ -23,6 +23,7 @@ from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.comparing import unlike
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
+from rayces_core.migrating.adopting.rails.baring import bare
 from rayces_core.migrating.adopting.rails.copying import copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
@@ -56,6 +57,9 @@ class RailsAdoption:
     needs_name = False
     """Whether the organization's name and subdomain have to be given."""
 
+    # A rehearsal runs the same code, and notes what it sends.
+    _runner_kind: type[Runner] = Runner
+
     def __init__(
         self,
         database: Any,
@@ -84,7 +88,7 @@ class RailsAdoption:
             "on_step": on_step,
             "on_progress": on_progress,
         }
-        self.runner = Runner(database, lock_wait_seconds=lock_wait_seconds, **self._options)  # type: ignore[arg-type]
+        self.runner = self._runner_kind(database, lock_wait_seconds=lock_wait_seconds, **self._options)  # type: ignore[arg-type]
         self.database = self.runner.database
 
     def report(self) -> Report:
@@ -168,7 +172,7 @@ class RailsAdoption:
             raise MigrationError("this database is adopted and finished; use `rayces migrate up`")
         if record is not None and record.stage == ADOPTED:
             return record
-        refuse_open(self._findings(record), "this database cannot be adopted as it is; nothing was changed")
+        self._refuse_open(self._findings(record), "this database cannot be adopted as it is; nothing was changed")
         if record is None:
             ensure_roles(self.database)
             self._remember()
@@ -176,6 +180,9 @@ class RailsAdoption:
             memory.change(self.database, stage=ADOPTING, choices=self.choices)
             self._look_again()
         return memory.known(self.database)
+
+    def _refuse_open(self, found: Sequence[Finding], why: str) -> None:
+        refuse_open(found, why)
 
     def _remember(self) -> None:
         was = fingerprint(self.database)
@@ -228,12 +235,16 @@ class RailsAdoption:
         read_directory(None)[_EXTENSION - 1].load().migrate(extension, self.database)
         extension()
         self.database.command(f"CREATE SCHEMA IF NOT EXISTS {moving.STAGING}")
-        return Runner(self._staging_url(), **self._options).up()  # type: ignore[arg-type]
+        return self._staging_runner().up()
+
+    def _staging_runner(self) -> Runner:
+        return self._runner_kind(self._staging_url(), **self._options)  # type: ignore[arg-type]
 
     def _staging_url(self) -> str:
+        # Nothing but the schema of ours is seen: a step that is repeated after a kill would find its `DROP INDEX IF
+        # EXISTS` done there, and take the old application's index of that name.
         facts = {name: value for name, value in self.database.connect_params.items() if name != "application_name"}
-        path = f"{moving.STAGING}, {self.database.one('SHOW search_path')}".replace("\\", "\\\\").replace(" ", "\\ ")
-        options = f"{facts.pop('options', '')} -c search_path={path}".strip()
+        options = f"{facts.pop('options', '')} -c search_path={moving.STAGING}".strip()
         return make_dsn(dbname=self.database.database, options=options, **facts)
 
     def _exchange(self, record: Record) -> tuple[dict[str, int], list[str], float]:
@@ -249,26 +260,36 @@ class RailsAdoption:
             old = read(database, schema)
             plan(database, old, record.choices)
             found = list(faults.found(database, record.choices))
-            refuse_open(found, "rows that do not fit were written meanwhile; answer them and run it again")
+            self._refuse_open(found, "rows that do not fit were written meanwhile; answer them and run it again")
             for statement in faults.keeping(old):
                 database.command(statement)
             extras = self._carry(old, staging)
             # The owner is held like everybody, and has no organization; it is let through for this transaction.
             self._force(staging, "NO FORCE")
-            copied = copy(database, old, staging)
+            copied = self._copied(old, staging)
             self._force(staging, "FORCE")
+            ours = recognition.our_tables()
+            written = digests(database, ours, staging)
             moving.lock_for_exchange(database, schema, tables, LONGEST_EXCHANGE_SECONDS)
             moving.exchange(database, schema, aside)
-            ours = recognition.our_tables()
             for statement in access.letting_in(database, old, record.old_roles, record.choices, ours):
                 database.command(statement)
-            self._note({"aside": aside, "digests": digests(database, ours)})
+            self._note({"aside": aside, "digests": written})
             database.execute_sql(
                 f"UPDATE {RECORD} SET before = jsonb_set(before, '{{catalogue}}', %s::jsonb)",
                 (json.dumps(extras + _grants(record.old_roles)),),
             )
             memory.change(database, stage=ADOPTED)
         return copied, [f"{finding.what}; {finding.chosen}" for finding in found], time.monotonic() - held_since
+
+    def _copied(self, old: Old, staging: str) -> dict[str, int]:
+        bared = bare(self.database, staging)
+        for statement in bared.dropping():
+            self.database.command(statement)
+        copied = copy(self.database, old, staging)
+        for statement in bared.making():
+            self.database.command(statement)
+        return copied
 
     def _carry(self, old: Old, staging: str) -> list[str]:
         """Columns that this library has no use for are made, so that their values come along."""
@@ -362,6 +383,6 @@ def _told(counts: Sequence[tuple[str, int]], seconds: float) -> Finding:
         "rows",
         "note",
         f"{rows} would be copied; reading and sorting them took {seconds:.1f} s",
-        "whoever writes waits for about four times as long while they are copied; reading goes on",
+        "whoever writes waits for about three times as long while they are copied; reading goes on until the end",
         sum(count for _, count in counts),
     )

@@ -43,7 +43,7 @@ def professionals(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     own, currency = old.take(table, "organization_id", "bigint"), capital(old.take(table, "currency"))
     yield f"""
         CREATE TEMP TABLE plan_professionals ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, u.organization_id, u.id AS user_id, {old.take(table, "title")} AS title,
                    {old.take(table, "specialization")} AS specialization, {old.take(table, "bio")} AS bio,
                    {old.take(table, "license_number")} AS license_number,
@@ -95,7 +95,7 @@ def students(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     leaves = "'states'" if choices.get("states") == "set-aside" else "NULL"
     yield f"""
         CREATE TEMP TABLE plan_students ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, h.id AS organization_id, {old.take(table, "organization_id", "bigint")} AS own,
                    btrim({old.take(table, "first_name")}) AS told_first,
                    btrim({old.take(table, "last_name")}) AS told_last,

@@ -28,7 +28,7 @@ def balances(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     }
     yield f"""
         CREATE TEMP TABLE plan_credit_balances ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, u.organization_id, u.id AS user_id,
                    coalesce({old.take(table, "balance", "bigint")}, 0) AS shown,
                    {figures["lifetime_purchased"]} AS told_purchased, {figures["lifetime_used"]} AS told_used,
@@ -54,7 +54,7 @@ def entries(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     yield "ALTER TABLE plan_credit_transactions ADD PRIMARY KEY (id)"
     yield noted_gone("credit_transactions")
     yield _STANDING
-    yield "ANALYZE plan_entries"
+    yield "ANALYZE plan_entries (id, organization_id, credit_balance_id, appointment_id, transaction_type, status)"
     yield _FIRST_DEBITS
     yield _REFUNDS
     yield _AS_ADJUSTMENTS
@@ -198,9 +198,8 @@ SELECT b.id AS credit_balance_id, b.organization_id, b.user_id, greatest(differe
     ON admin.organization_id = b.organization_id
 """
 _COSTS = """
-UPDATE plan_appointments
-   SET credits_used = CASE WHEN uses_credit AND state IN ('draft', 'pre_confirmed') THEN told_credits ELSE 0 END
- WHERE gone IS NULL;
+UPDATE plan_appointments SET credits_used = told_credits
+ WHERE gone IS NULL AND uses_credit AND state IN ('draft', 'pre_confirmed');
 UPDATE plan_appointments AS a SET credits_used = -d.amount
   FROM plan_entries AS d
  WHERE d.appointment_id = a.id AND d.organization_id = a.organization_id

@@ -61,7 +61,7 @@ def organizations(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     active = f"coalesce({old.take(table, 'active', 'boolean')}, false)" if old.has(table, "active") else "true"
     yield f"""
         CREATE TEMP TABLE plan_organizations ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, {old.take(table, "name")} AS name, {old.take(table, "subdomain")} AS given,
                    CASE jsonb_typeof({settings}) WHEN 'object' THEN {settings} ELSE '{{}}' END AS s,
                    pg_temp.rayces_settings({settings}) AS shaped, {active} AS active,
@@ -123,7 +123,7 @@ def users(old: Old, choices: Mapping[str, str]) -> Iterator[str]:
     current, last = old.take(table, "current_sign_in_ip"), old.take(table, "last_sign_in_ip")
     yield f"""
         CREATE TEMP TABLE plan_users ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, h.id AS organization_id, {own} AS told_organization,
                    coalesce(nullif({address}, ''), 'user-' || o.id || '@{PLACEHOLDER_HOST}') AS address,
                    {email} AS given, coalesce({address}, '') = '' AS is_blank,
@@ -213,7 +213,7 @@ def likes(old: Old, _choices: Mapping[str, str]) -> Iterator[str]:
     table = "likes"
     yield f"""
         CREATE TEMP TABLE plan_likes ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, u.organization_id, u.id AS user_id, m.id AS post_id, {stamps(old, table)},
                    CASE WHEN u.id IS NULL OR m.id IS NULL THEN 'orphans'
                         WHEN u.gone IS NOT NULL THEN u.gone WHEN m.gone IS NOT NULL THEN m.gone

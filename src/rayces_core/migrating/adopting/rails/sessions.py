@@ -89,7 +89,7 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
     canceller = old.take(table, "cancelled_by_id", "bigint")
     return f"""
         CREATE TEMP TABLE plan_appointments ON COMMIT DROP AS
-        WITH told AS (
+        WITH told AS MATERIALIZED (
             SELECT o.id, professional.organization_id, professional.id AS professional_id, student.id AS student_id,
                    client.id AS client_id, {at} AS told_at, date_trunc('minute', {at}) AS scheduled_at,
                    {minutes} AS told_minutes,
@@ -118,9 +118,9 @@ def _planned(old: Old, choices: Mapping[str, str]) -> str:
               FROM {old.source(table)} {people}
               LEFT JOIN plan_users AS canceller ON canceller.id = {canceller} AND canceller.gone IS NULL
                AND canceller.organization_id = professional.organization_id
-        ), standing AS (
+        ), standing AS MATERIALIZED (
             SELECT told.*, CASE WHEN {unknown} THEN 'draft' ELSE coalesce(told_state, 'draft') END AS state FROM told
-        ), held AS (
+        ), held AS MATERIALIZED (
             SELECT standing.*,
                    CASE WHEN state IN ({listed(OCCUPYING)}) OR state = 'cancelled' AND told_confirmed IS NOT NULL
                         THEN coalesce(told_pre_confirmed, least(created_at, told_confirmed)) END AS pre_confirmed_at

@@ -14,14 +14,15 @@ SELECT a.attname::text FROM pg_attribute a
 Digest = dict[str, Any]
 
 
-def digests(database: MigrationDatabase, tables: Sequence[str]) -> dict[str, Digest]:
-    """Table → its columns, and a number that any change of a row changes."""
+def digests(database: MigrationDatabase, tables: Sequence[str], schema: str) -> dict[str, Digest]:
+    """Table → its columns, and a number that any change of a row changes; `schema`, as SQL, is where they are."""
     with database.atomic():
         database.command(f"SET LOCAL ROLE {quote_identifier(database.admin_role)}")
         made = {}
         for table in tables:
-            columns = [name for (name,) in database.execute_sql(_COLUMNS, (_path(database, table),)).fetchall()]
-            made[table] = {"columns": columns, "sum": _sum(database, table, columns)}
+            path = f"{schema}.{quote_identifier(table)}"
+            columns = [name for (name,) in database.execute_sql(_COLUMNS, (path,)).fetchall()]
+            made[table] = {"columns": columns, "sum": _sum(database, path, columns)}
         database.command("RESET ROLE")
     return made
 
@@ -36,13 +37,13 @@ def written_since(database: MigrationDatabase, then: Mapping[str, Digest], table
 def _differs(database: MigrationDatabase, table: str, then: Digest | None) -> bool:
     if then is None:
         return bool(database.one(f"SELECT true FROM {_path(database, table)} LIMIT 1"))
-    return bool(_sum(database, table, then["columns"]) != then["sum"])
+    return bool(_sum(database, _path(database, table), then["columns"]) != then["sum"])
 
 
-def _sum(database: MigrationDatabase, table: str, columns: Sequence[str]) -> str:
+def _sum(database: MigrationDatabase, path: str, columns: Sequence[str]) -> str:
     row = ", ".join(f"t.{quote_identifier(name)}" for name in columns)
     total = f"count(*) || '/' || coalesce(sum(hashtextextended(ROW({row})::text, 0)), 0)"
-    return str(database.one(f"SELECT {total} FROM {_path(database, table)} AS t"))
+    return str(database.one(f"SELECT {total} FROM {path} AS t"))
 
 
 def _path(database: MigrationDatabase, table: str) -> str:
