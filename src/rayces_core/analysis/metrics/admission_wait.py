@@ -22,7 +22,7 @@ COLUMNS: Final = {
     "censored": ("boolean", "whether nobody began: the family waits still, or was turned away, or has left"),
     "median_days": (
         "number",
-        "Kaplan-Meier median of the row's period and `by`, the same in its rows: half begin by then; null if not reached",
+        "Kaplan-Meier median of the row's period and `by`, the same in its rows: half began by then; null if never",
     ),
 }
 DEFINITION: Final = Definition(

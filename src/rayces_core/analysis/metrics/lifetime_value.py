@@ -79,4 +79,4 @@ def lifetime_value(
         },
         keys={"client_id": "integer", "currency": "text"},
     )
-    return frame.select([name for name in frame.columns if name not in COLUMNS], *COLUMNS)
+    return frame.select([*(name for name in frame.columns if name not in COLUMNS), *COLUMNS])
