@@ -215,9 +215,7 @@ def occupancy(world: World, every: str | None = None, by: tuple[str, ...] = ()) 
             "booked_minutes": len(booked),
             "occupied_minutes": sum(works and one is not None for works, one, _ in facts),
             "executed_minutes": executed,
-            "outside_minutes": sum(
-                not works and one is not None and not is_buffer for works, one, is_buffer in facts
-            ),
+            "outside_minutes": sum(not works and one is not None and not is_buffer for works, one, is_buffer in facts),
             "occupancy": ratio(len(booked), working),
             "utilisation": ratio(executed, working),
         }
