@@ -36,8 +36,10 @@ class Besides:
         client = self.centre.person("client", self.row["client"])
         if event == "adjust":
             credits.adjust(client, int(given), reason="counted anew", by=make_user(role=Role.ADMIN))
-        elif event == "pending":
-            credits.purchase(client, int(given), pending=True)
+        elif event in ("pending", "failed"):
+            entry = credits.purchase(client, int(given), pending=True)
+            if event == "failed":
+                credits.fail(entry, "the card was declined")
         else:
             credits.purchase(client, int(given))
 
