@@ -13,18 +13,27 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import peewee
+from psycopg2 import errorcodes as code
 
 from rayces_core import clock
 from rayces_core.analysis.dimensions import Dimension, dimensions
 from rayces_core.analysis.periods import PERIODS, Periods
 from rayces_core.analysis.typed import typed
 from rayces_core.database.binding import current
-from rayces_core.errors import InvalidDataError
+from rayces_core.errors import InvalidDataError, StatementError
 from rayces_core.models.appointment import Appointment
 
 if TYPE_CHECKING:
     import polars as pl
 
+# What the server says of a condition that it cannot understand where appointments are all there is.
+NO_CONDITION: Final = (
+    code.UNDEFINED_TABLE,
+    code.UNDEFINED_COLUMN,
+    code.UNDEFINED_FUNCTION,
+    code.DATATYPE_MISMATCH,
+    code.GROUPING_ERROR,
+)
 _PLACE: Final = re.compile(r"%[s%]")
 # A name in braces is a table, {appointments} those that `where` leaves; with "!" behind it, all of them.
 _TABLE: Final = re.compile(r"\{(\w+)(!?)\}")
@@ -115,9 +124,19 @@ def rows_of(sql: str, values: Mapping[str, Any], *, where: Any = None) -> list[t
 
     text = _TABLE.sub(source, sql)
     # What `where` holds may be SQL of the caller's own, which is looked at as all such SQL is.
-    cursor = engine.execute_sql(text, given) if narrowed else engine.run_prepared(text, given)
+    cursor = _run_narrowed(text, given, where) if narrowed else engine.run_prepared(text, given)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
+
+
+def _run_narrowed(sql: str, given: Mapping[str, Any], where: Any) -> Any:
+    try:
+        return current().engine.execute_sql(sql, given)
+    except StatementError as error:
+        if error.sqlstate not in NO_CONDITION:
+            raise
+        advice = "name columns of Appointment, and those of other models in a subquery: Appointment.student.in_(...)"
+        raise InvalidDataError("where", where, f"is no condition on appointments: {error.args[0]}; {advice}") from error
 
 
 def source_of(table: str) -> str:
