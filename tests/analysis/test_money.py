@@ -1,5 +1,6 @@
 """What the findings showed to be wrong by hand: last year's prices, imported admissions, imported bookings."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from rayces_core import (
     scheduling,
 )
 from rayces_core.clock import frozen
+from tests.analysis.test_docs import DOCUMENT
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.importing.world import make_centre, session
 from tests.scheduling.worlds import NINE_TO_FIVE
@@ -153,3 +155,11 @@ def test_what_is_owed_is_what_the_ledger_verifies(db, a, booked):
         owed = analysis.credit_liability(*YEAR, by="client")
         assert owed.rows() == [(a.id, eva.id, 10, 0, 0, -3, 7)]
         assert credits.verify().is_clean
+
+
+def test_the_examples_of_the_documents_run_one_after_the_other(capsys, on_the_runs_server):
+    examples, names = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL), {}
+    assert len(examples) > 1
+    for example in examples:
+        exec(compile(example, DOCUMENT.name, "exec"), names)
+        assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*# (.*)", example)

@@ -29,7 +29,8 @@ DEFINITION: Final = Definition(
     text="Days from an application in the period to the first enrolment after it and before any other application. "
     "Applications of families who wait still, were turned away or have left are censored: of them it is known that it "
     "took longer. Moments that an import made up are left out.",
-    numerator="first occurred_at with to_state = 'enrolled' - occurred_at with to_state = 'applied' before it",
+    numerator="min(occurred_at) FILTER (WHERE to_state = 'enrolled') - "
+    "min(occurred_at) FILTER (WHERE to_state = 'applied')",
     denominator=None,
     source=SOURCE,
     zone=LOCAL,

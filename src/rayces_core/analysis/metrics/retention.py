@@ -23,8 +23,8 @@ COLUMNS: Final = {
 DEFINITION: Final = Definition(
     text="Clients by the month of their first executed session ever, and how many of them had at least one executed "
     "session in each month from then on. A month that is not over, or that the end cuts off, is null and not 0.",
-    numerator="count(DISTINCT client_id) with an executed session in month cohort + age_months",
-    denominator="count(DISTINCT client_id) whose first executed session is in month cohort",
+    numerator="count(DISTINCT client_id) FILTER (WHERE month = cohort + age_months * interval '1 month')",
+    denominator="count(DISTINCT client_id) FILTER (WHERE month = cohort)",
     source="appointments (client_id, scheduled_at, state)",
     zone=LOCAL,
     columns={name: meaning for name, (_, meaning) in COLUMNS.items()},
