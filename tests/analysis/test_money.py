@@ -120,6 +120,20 @@ def test_imported_sessions_have_a_lead_time_only_where_the_file_says_when_they_w
         assert analysis.sessions(*MARCH, by="lead").select("lead", "executed").rows() == [("1-3 d", 1), (None, 1)]
 
 
+def test_a_cancellation_that_was_imported_is_late_only_where_the_file_says_when_it_was(db, a):
+    firm = {"state": "cancelled", "confirmed_at": NOON - 5 * DAY, "cancellation_reason": "ill"}
+    with db.tenant(a), frozen(NOON + 20 * DAY):
+        make_centre()
+        rows = [
+            session(scheduled_at=NOON, **firm),
+            session(scheduled_at=NOON + DAY, cancelled_at=NOON + DAY - timedelta(hours=1), **firm),
+            session(scheduled_at=NOON + 2 * DAY, cancelled_at=NOON, **firm),
+        ]
+        importing.run(rows, Appointment)
+        found = analysis.cancellation_rate(*MARCH).select("confirmed", "cancelled", "late")
+        assert found.rows() == [(3, 3, 1)]
+
+
 def test_an_archive_and_an_export_keep_what_was_made_up(own_db, tmp_path):
     north = make_organization(own_db)
     with own_db.tenant(north), frozen(NOON):
