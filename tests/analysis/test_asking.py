@@ -1,12 +1,13 @@
 """How metrics ask: how many statements, whose rows, and what of the caller's they refuse."""
 
 import inspect
+import sys
 from datetime import UTC, date, datetime
 
 import pytest
 from peewee import SQL, fn
 
-from rayces_core import Appointment, InvalidDataError, RaycesError, Student, UnsafeSQLError, analysis
+from rayces_core import Appointment, InvalidDataError, MissingExtraError, RaycesError, Student, UnsafeSQLError, analysis
 from rayces_core.analysis.asking import run
 from tests.analysis.test_sessions import session
 from tests.factory import make_professional, make_student
@@ -88,6 +89,12 @@ def test_every_table_of_a_statement_is_the_bound_tenants(db, a, b):
             for name in names:
                 make_student(first_name=name)
             assert run(sql, {}, {"n": "integer"}).rows() == [(len(names),)]
+
+
+def test_without_polars_a_metric_says_what_to_install(db, a, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with db.tenant(a), pytest.raises(MissingExtraError, match=r"rayces-core\[analysis\]"):
+        analysis.sessions(*MARCH)
 
 
 def test_a_schedule_that_is_none_is_named(db, a):
