@@ -23,6 +23,7 @@ import pytest
 from rayces_core import Appointment, Database, Organization, Role, analysis
 from rayces_core.clock import frozen
 from rayces_core.scheduling import reschedule
+from tests.analysis import besides
 from tests.factory import make_organization, make_professional, make_student, make_user
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
@@ -77,7 +78,8 @@ def load(db: Database, told: dict[str, Any]) -> Centre:
         steps = [
             step for number, row in enumerate(told.get("appointments", [])) for step in _steps(centre, row, number)
         ]
-        made: dict[int, Appointment] = {}
+        made: dict[int, Any] = {}
+        steps += besides.steps(centre, made)
         for moment, _, number, event, given in sorted(steps, key=lambda step: step[:3]):
             with frozen(moment):
                 _make_happen(centre, made, number, event, given, staff)
@@ -97,8 +99,10 @@ def _steps(centre: Centre, row: dict[str, Any], number: int) -> list[Any]:
     return [(moment, order, number, event, given) for order, (moment, event, given) in enumerate(steps)]
 
 
-def _make_happen(centre: Centre, made: dict[int, Appointment], number: int, event: str, given: Any, staff: Any) -> None:
-    if event == "draft":
+def _make_happen(centre: Centre, made: dict[int, Any], number: int, event: str, given: Any, staff: Any) -> None:
+    if isinstance(made.get(number), besides.Besides):
+        made[number].happen(event, given)
+    elif event == "draft":
         people = {kind: centre.person(kind, given.get(kind, "x")) for kind in ("professional", "student", "client")}
         made[number] = Appointment.create(
             **people,
@@ -141,15 +145,13 @@ def ask(centre: Centre, expected: dict[str, Any]) -> Any:
     """The frame of the metric that is asked for."""
     conditions = [getattr(Appointment, name) == value for name, value in expected.get("where", {}).items()]
     options = {name: expected[name] for name in ("every", "by", "window", "within") if name in expected}
-    now = centre.moment(expected.get("now", "2030-01-01"))
+    options["where"] = reduce(and_, conditions) if conditions else None
+    options["now"] = centre.moment(expected.get("now", "2030-01-01"))
+    if "within" in options:
+        options["within"] = timedelta(hours=options["within"])
+    days = [expected[name] for name in ("start", "end") if name in expected]
     with centre.db.tenant(centre.organization):
-        return getattr(analysis, expected["metric"])(
-            expected["start"],
-            expected["end"],
-            where=reduce(and_, conditions) if conditions else None,
-            now=now,
-            **options,
-        )
+        return getattr(analysis, expected["metric"])(*days, **options)
 
 
 def _meant(value: Any) -> Any:

@@ -31,7 +31,7 @@ def test_a_metric_is_one_statement_and_those_of_working_time_are_two(own_pool, a
         for hour in (9, 10, 11):
             session("executed", NOON.replace(hour=hour), professional=make_professional(weekly_schedule=NINE_TO_FIVE))
         told.clear()
-        getattr(analysis, metric)(*MARCH, every="1d")
+        getattr(analysis, metric)(*MARCH, every="1mo")
     assert len(told) == STATEMENTS.get(metric, 1)
     assert {query.operation for query in told} == {"select"}
 

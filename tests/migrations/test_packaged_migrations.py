@@ -234,8 +234,24 @@ def test_the_dates_of_a_stay_before_go_into_the_journal(make_database: Any, conn
     assert cursor.fetchone() == (4,)
 
 
-def test_what_imports_made_up_before_is_marked_and_nothing_else(make_database: Any, connect: Any) -> None:
+OWNED_BY = """
+CREATE ROLE "{owner}" LOGIN NOINHERIT;
+GRANT rayces_app, rayces_admin TO "{owner}";
+GRANT CREATE ON SCHEMA public TO "{owner}";
+DO $$ DECLARE each regclass; BEGIN
+    FOR each IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO "{owner}"', each);
+    END LOOP;
+END $$
+"""
+
+
+@pytest.mark.parametrize("is_owned", [False, True], ids=["superuser", "owner"])
+def test_what_imports_made_up_before_is_marked_and_nothing_else(
+    fresh_roles: Any, make_database: Any, connect: Any, is_owned: bool
+) -> None:
     (mark,) = [file.number for file in FILES if file.name.endswith("made_up_facts")]
+    owner = fresh_roles()
     url = make_database()
     runner, connection = Runner(url), connect(url)
     runner.up(mark - 1)
@@ -281,6 +297,9 @@ def test_what_imports_made_up_before_is_marked_and_nothing_else(make_database: A
     stays = {"from_state": "confirmed", "to_state": "confirmed", "event": "reschedule"}
     for reason in moves:
         filler.insert("state_transitions", **here, subject_type="Appointment", subject_id=-1, **stays, reason=reason)
+    if is_owned:
+        connection.cursor().execute(OWNED_BY.format(owner=owner))
+        runner = Runner(make_dsn(url, user=owner))
     runner.up(mark)
 
     assert dict(_all(connection, "SELECT reason, details FROM state_transitions WHERE event = 'reschedule'")) == moves

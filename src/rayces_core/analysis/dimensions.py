@@ -33,7 +33,7 @@ PROFESSIONALS: Final = (
 STUDENTS: Final = (
     "LEFT JOIN {students} AS student ON student.organization_id = a.organization_id AND student.id = a.student_id"
 )
-LEAD: Final = """CASE WHEN a.created_at > a.scheduled_at THEN NULL
+LEAD: Final = """CASE WHEN a.created_at_made_up OR a.created_at > a.scheduled_at THEN NULL
          WHEN a.scheduled_at - a.created_at < interval '1 day' THEN '<1 d'
          WHEN a.scheduled_at - a.created_at < interval '3 days' THEN '1-3 d'
          WHEN a.scheduled_at - a.created_at < interval '7 days' THEN '3-7 d'

@@ -22,14 +22,15 @@ COLUMNS: Final = {
     "censored": ("boolean", "whether nobody began: the family waits still, or was turned away, or has left"),
     "median_days": (
         "number",
-        "Kaplan-Meier median of the row's period and `by`, the same in its rows: half begin by then; null if not reached",
+        "Kaplan-Meier median of the row's period and `by`, the same in its rows: half began by then; null if never",
     ),
 }
 DEFINITION: Final = Definition(
     text="Days from an application in the period to the first enrolment after it and before any other application. "
     "Applications of families who wait still, were turned away or have left are censored: of them it is known that it "
     "took longer. Moments that an import made up are left out.",
-    numerator="first occurred_at with to_state = 'enrolled' - occurred_at with to_state = 'applied' before it",
+    numerator="min(occurred_at) FILTER (WHERE to_state = 'enrolled') - "
+    "min(occurred_at) FILTER (WHERE to_state = 'applied')",
     denominator=None,
     source=SOURCE,
     zone=LOCAL,

@@ -25,7 +25,10 @@ NEEDED: Final = {
     "is_ended": f"coalesce(a.cancellation_reason, '') IN ({ENDED})",
     "is_expired": f"coalesce(a.cancellation_reason, '') = '{EXPIRED_REASON}'",
     "is_late": f"""a.cancelled_at > a.scheduled_at - make_interval(hours => coalesce(
-        (organization.settings ->> 'cancellation_notice_hours')::int, {NOTICE_HOURS}))""",
+        (organization.settings ->> 'cancellation_notice_hours')::int, {NOTICE_HOURS})) AND NOT EXISTS (
+            SELECT FROM {{state_transitions}} AS step
+             WHERE step.organization_id = a.organization_id AND step.subject_type = 'Appointment'
+               AND step.subject_id = a.id AND step.to_state = 'cancelled' AND step.made_up)""",
 }
 AFTER_CONFIRMATION: Final = "state = 'cancelled' AND confirmed_at IS NOT NULL AND NOT is_ended"
 
@@ -38,10 +41,11 @@ DISCHARGED: Final = "count(*) FILTER (WHERE state = 'cancelled' AND is_ended)"
 DEFINITION: Final = Definition(
     text="Sessions that were cancelled after they had been confirmed, of all that were ever confirmed. Late is within "
     "the organization's cancellation_notice_hours before the start. Holds that ran out, and sessions that a discharge, "
-    "a rejection or a leave took along, are told apart and are no cancellations.",
+    "a rejection or a leave took along, are told apart and are no cancellations. One that was imported without the "
+    "moment of its cancellation is not late.",
     numerator=CANCELLED,
     denominator=CONFIRMED,
-    source="appointments; organizations (settings)",
+    source="appointments; organizations (settings); state_transitions (made_up)",
     zone=LOCAL,
     columns={
         "confirmed": "sessions that were ever confirmed, whatever became of them",

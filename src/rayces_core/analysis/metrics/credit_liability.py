@@ -32,7 +32,7 @@ COLUMNS: Final = {
 DEFINITION: Final = Definition(
     text="All completed entries of the ledger that were processed before the period's end: the sum of the balances "
     "then. What the period itself brought is told apart by kind. Credits are counted, not money.",
-    numerator="sum(amount) of rows with status = 'completed' and processed_at before the end of the period",
+    numerator="sum(amount) FILTER (WHERE status = 'completed' AND (processed_at AT TIME ZONE time_zone)::date < ends)",
     denominator=None,
     source="credit_transactions",
     zone=LOCAL,

@@ -25,7 +25,7 @@ COLUMNS: Final = {
 DEFINITION: Final = Definition(
     text="For each client and currency, the executed sessions whose start lies in the period and the prices that they "
     "have kept. Ask from the first day there is for all that a client was worth.",
-    numerator=f"{REVENUE} of rows with state = 'executed', grouped by client_id and currency",
+    numerator=f"{REVENUE} FILTER (WHERE state = 'executed')",
     denominator=None,
     source="appointments (client_id, price_cents, currency); organizations (currency)",
     zone=LOCAL,
@@ -79,4 +79,4 @@ def lifetime_value(
         },
         keys={"client_id": "integer", "currency": "text"},
     )
-    return frame.select([name for name in frame.columns if name not in COLUMNS], *COLUMNS)
+    return frame.select([*(name for name in frame.columns if name not in COLUMNS), *COLUMNS])

@@ -23,8 +23,8 @@ COLUMNS: Final = {
 DEFINITION: Final = Definition(
     text="Clients by the month of their first executed session ever, and how many of them had at least one executed "
     "session in each month from then on. A month that is not over, or that the end cuts off, is null and not 0.",
-    numerator="count(DISTINCT client_id) with an executed session in month cohort + age_months",
-    denominator="count(DISTINCT client_id) whose first executed session is in month cohort",
+    numerator="count(DISTINCT client_id) FILTER (WHERE month = cohort + age_months * interval '1 month')",
+    denominator="count(DISTINCT client_id) FILTER (WHERE month = cohort)",
     source="appointments (client_id, scheduled_at, state)",
     zone=LOCAL,
     columns={name: meaning for name, (_, meaning) in COLUMNS.items()},
@@ -32,7 +32,7 @@ DEFINITION: Final = Definition(
 # What a client is told apart by is what the first session was, so each belongs to one cohort.
 SQL: Final = """
 WITH session AS (
-    SELECT a.organization_id, a.client_id, date_trunc('month', clock.local)::date AS month,
+    SELECT a.organization_id, a.client_id AS whose, date_trunc('month', clock.local)::date AS month,
            row_number() OVER (PARTITION BY a.organization_id, a.client_id ORDER BY a.scheduled_at, a.id) AS place,
            clock.local >= %(start)s::date AS begins_here{by}
       FROM {{appointments}} AS a
@@ -49,8 +49,8 @@ WITH session AS (
 ), place AS ({places}), sized AS (
     SELECT {key}, month, count(*) AS clients FROM client GROUP BY {key}, month
 ), seen AS (
-    SELECT {key_of_client}, client.month, held.month AS seen_in, count(DISTINCT client.client_id) AS active
-      FROM client JOIN session AS held USING (organization_id, client_id)
+    SELECT {key_of_client}, client.month, held.month AS seen_in, count(DISTINCT client.whose) AS active
+      FROM client JOIN session AS held USING (organization_id, whose)
      GROUP BY {key_of_client}, client.month, held.month
 )
 SELECT {shown}, cohort.month,

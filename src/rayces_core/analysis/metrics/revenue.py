@@ -19,7 +19,7 @@ REVENUE: Final = "sum(price_cents)"
 DEFINITION: Final = Definition(
     text="The prices of executed sessions whose start lies in the period, each the price that the session has kept "
     "since it was booked or last priced, by currency: money of one is never added to that of another.",
-    numerator=f"{REVENUE} of rows with state = 'executed', grouped by currency",
+    numerator=f"{REVENUE} FILTER (WHERE state = 'executed')",
     denominator=None,
     source="appointments (price_cents, currency); organizations (currency)",
     zone=LOCAL,
