@@ -13,7 +13,7 @@ from rayces_core import Database, InvalidDataError, TenantNotSetError
 from rayces_core.analysis.report import Report, last_month, month_of, monthly
 from rayces_core.analysis.report.monthly import QUESTIONS
 from tests.analysis.report import centre
-from tests.factory import make_organization
+from tests.factory import make_organization, make_user
 
 OCTOBER = date(2026, 10, 1)
 
@@ -228,3 +228,12 @@ def test_the_paper_is_a_pdf_that_loads_nothing(report, tmp_path):
     assert written.startswith(b"%PDF-")
     assert written.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type ?/Page\b", written)) >= 1 or b"/ObjStm" in written
+
+
+def test_namesakes_have_their_address_beside_them_so_that_none_is_taken_for_another(db):
+    with db.tenant(make_organization(db)):
+        one, other, alone = make_user(), make_user(), make_user(first_name="Eva")
+        names = monthly("2026-10", now=centre.NOW).scope.names
+    assert names[one.id] == f"Ana Paz ({one.email})"
+    assert names[other.id] == f"Ana Paz ({other.email})"
+    assert names[alone.id] == "Eva Paz"
