@@ -4,6 +4,7 @@ Everything here goes through the library's own connection and its three walls. T
 charts (extra `analysis`) are imported when they are first needed.
 """
 
+from rayces_core.analysis import charts
 from rayces_core.analysis.definition import Definition
 from rayces_core.analysis.metrics.admission_funnel import admission_funnel
 from rayces_core.analysis.metrics.admission_wait import admission_wait
@@ -19,6 +20,7 @@ from rayces_core.analysis.metrics.rebooked import rebooked
 from rayces_core.analysis.metrics.retention import retention
 from rayces_core.analysis.metrics.revenue import revenue
 from rayces_core.analysis.metrics.sessions import sessions
+from rayces_core.analysis.reading import schema, to_arrow, to_pandas, to_polars
 from rayces_core.analysis.urls import url_of
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "admission_funnel",
     "admission_wait",
     "cancellation_rate",
+    "charts",
     "credit_liability",
     "expiring_holds",
     "heat_map",

@@ -113,7 +113,7 @@ def records(
     _refuse_binary_on_a_terminal(file, kind)
     _refuse_unknown(record, state)
     wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, _written(file):
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, written(file):
         _refuse_nobody(given["user"], tenant)
         done = export_rows(
             record,
@@ -158,7 +158,7 @@ def _refuse_nobody(email: str | None, tenant: str) -> None:
 
 
 @contextmanager
-def _written(file: str) -> Iterator[None]:
+def written(file: str) -> Iterator[None]:
     """Say in a sentence why a file cannot be written; a reader of stdout who is gone is none."""
     try:
         yield
@@ -195,7 +195,7 @@ def tenant(settings: Settings, file: str, tenant: str, quiet: bool, as_json: boo
     """
     from rayces_core.exporting import tenant as archive
 
-    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, _written(file):
+    with settings.database() as database, database.tenant(tenant), ExitStack() as stack, written(file):
         done = archive(file, progress=ticking(settings, stack, quiet=quiet or as_json))
     if as_json:
         from rayces_core.cli.progress import echo_json
@@ -221,7 +221,7 @@ def person(settings: Settings, email: str, file: str, tenant: str, as_json: bool
     """
     from rayces_core.exporting import person as write_person
 
-    with settings.database() as database, database.tenant(tenant), _written(file):
+    with settings.database() as database, database.tenant(tenant), written(file):
         counts = write_person(email, file)
     if as_json:
         from rayces_core.cli.progress import echo_json

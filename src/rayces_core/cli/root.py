@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "rayces_core.cli.exporting:export",
     "doctor": "rayces_core.cli.doctor:doctor",
     "outbox": "rayces_core.cli.outbox:outbox",
+    "report": "rayces_core.cli.report:report",
     "demo": "rayces_core.cli.demo:demo",
     "completion": "rayces_core.cli.completion:completion",
 }
