@@ -11,6 +11,7 @@ from rayces_core.analysis.metrics.no_show_rate import no_show_rate
 from rayces_core.analysis.metrics.occupancy import occupancy
 from rayces_core.analysis.metrics.rebooked import rebooked
 from rayces_core.analysis.metrics.sessions import sessions
+from rayces_core.analysis.reading import schema, to_arrow, to_pandas, to_polars
 
 __all__ = [
     "Definition",
@@ -19,5 +20,9 @@ __all__ = [
     "no_show_rate",
     "occupancy",
     "rebooked",
+    "schema",
     "sessions",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
 ]
