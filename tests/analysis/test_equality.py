@@ -100,14 +100,18 @@ def some(db: Database) -> Organization:
     "literal",
     ["9007199254740993::numeric", "-123456789012345678.5", "sum(n) FROM (VALUES (9007199254740993)) AS t(n)"],
 )
-def test_a_number_that_no_float_holds_is_refused_and_not_rounded(db: Database, some: Organization, literal: str) -> None:
+def test_a_number_that_no_float_holds_is_refused_and_not_rounded(
+    db: Database, some: Organization, literal: str
+) -> None:
     with db.tenant(some), pytest.raises(InvalidDataError, match="cast it in SQL"):
         analysis.to_arrow(f"SELECT {literal}")
 
 
 def test_whole_numbers_beyond_floats_are_kept(db: Database, some: Organization) -> None:
     with db.tenant(some):
-        table = analysis.to_arrow("SELECT (2::bigint ^ 53)::bigint + 1 AS n, NULL::bigint AS m UNION ALL SELECT NULL, 7")
+        table = analysis.to_arrow(
+            "SELECT (2::bigint ^ 53)::bigint + 1 AS n, NULL::bigint AS m UNION ALL SELECT NULL, 7"
+        )
     assert table.to_pylist() == [{"n": 2**53 + 1, "m": None}, {"n": None, "m": 7}]
 
 

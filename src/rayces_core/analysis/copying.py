@@ -6,6 +6,7 @@ Rule it guards: one statement reads all rows, so they are of one moment, whateve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import IO, Any, Final, cast
 
@@ -17,6 +18,7 @@ from rayces_core.analysis.decoding import Column, Decoder
 from rayces_core.analysis.kinds import JSON_TYPES, Kind, kind_of, of_documents, of_words
 from rayces_core.analysis.sources import Params, Source, source_of
 from rayces_core.database.binding import current
+from rayces_core.database.copied_file import CopiedFile
 from rayces_core.database.cursor import OwnSQL
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields import EnumField
@@ -55,10 +57,10 @@ def _copied(given: Any, params: Params, documents: Documents, rows: int, begin: 
         source = source_of(given, params)
         columns = described(source, documents)
         decoder = Decoder(columns, _codec(engine.connection()))
-        sink = _Sink(decoder, begin(decoder.schema), rows)
         copy = f"COPY ({_sent(source, columns)}\n) TO STDOUT (FORMAT binary)"
-        engine.copy(copy, cast(IO[bytes], sink), stains=source.stains)
-        sink.flush()
+        with _Sink(decoder, begin(decoder.schema), rows) as sink:
+            engine.copy(copy, cast(IO[bytes], sink), stains=source.stains)
+            sink.end()
     return decoder
 
 
@@ -143,26 +145,54 @@ SELECT attrelid, attnum, relname, attname
 # -- where the rows go ------------------------------------------------------------------------------------------------
 
 
-class _Sink:
-    """The file that a COPY is written to: each message of the server's is a row."""
+class _Sink(CopiedFile):
+    """The file that a COPY is written to: each message of the server's is a row.
+
+    One piece is decoded by a thread of its own while the next one comes, so that the server need not wait for it.
+    """
 
     def __init__(self, decoder: Decoder, keep: Keep, rows: int) -> None:
+        self.failure: BaseException | None = None
         self._decoder, self._keep, self._most = decoder, keep, rows
         self._rows: list[bytes] = []
         self._bytes = 0
+        self._decoding: Future[Any] | None = None
+
+    def __enter__(self) -> _Sink:
+        self._worker = ThreadPoolExecutor(1, "rayces-arrow")  # which starts with the first whole piece
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.shutdown()
 
     def write(self, row: bytes) -> int:
         """Take a row."""
         self._rows.append(row)
         self._bytes += len(row)
         if len(self._rows) >= self._most or self._bytes >= PIECE_BYTES:
-            self.flush()
+            try:
+                self._decode_beside()
+            except BaseException as failure:
+                self.failure = failure
+                raise
         return len(row)
 
-    def flush(self) -> None:
-        """Decode what has come."""
-        rows, self._rows, self._bytes = self._rows, [], 0
-        batch = self._decoder.batch(rows)
+    def end(self) -> None:
+        """Decode and keep what is left."""
+        self._keep_decoded()
+        self._keep_rows(self._decoder.batch(self._rows))
+
+    def _decode_beside(self) -> None:
+        self._keep_decoded()
+        self._decoding = self._worker.submit(self._decoder.batch, self._rows)
+        self._rows, self._bytes = [], 0
+
+    def _keep_decoded(self) -> None:
+        if self._decoding is not None:
+            self._keep_rows(self._decoding.result())
+            self._decoding = None
+
+    def _keep_rows(self, batch: Any) -> None:
         if batch.num_rows:
             self._keep(batch)
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from rayces_core.analysis.finishing import FINISHED, Failed
-from rayces_core.analysis.kinds import EPOCHS, FIXED, Kind
+from rayces_core.analysis.kinds import EPOCHS, Kind
 from rayces_core.errors import InvalidDataError, RaycesError
 
 _HEADER: Final = 19  # PostgreSQL's signature, flags and the length of an extension that no version has
 _TRAILER: Final = b"\xff\xff"
 _LENGTH: Final = 4
+# How the values of a column are in some rows: all of one length, all NULL, or neither.
+FULL, ABSENT, VARIES = "full", "absent", "varies"
 Numbers = Any  # a numpy array
 
 
@@ -34,7 +36,7 @@ class Column:
     label: str
     kind: Kind
 
-    @property
+    @cached_property
     def width(self) -> int:
         """How many bytes a value has; 0 where each has its own number."""
         return np.dtype(self.kind.stored).itemsize if self.kind.stored else 0
@@ -47,7 +49,7 @@ class Decoder:
         self.columns, self._codec = columns, codec
         self.schema = pa.schema([column.kind.field(column.name) for column in columns])
         self._at_begin = True
-        self._varies = [column.kind.reads not in FIXED for column in columns]  # where the next column's place does
+        self._guesses = [FULL if column.width else VARIES for column in columns]
 
     def batch(self, rows: list[bytes]) -> Any:
         """A pyarrow.RecordBatch of these messages of the server's; the first has the header, the last may be the end.
@@ -72,29 +74,49 @@ class Decoder:
         return arrays
 
     def _run(self, piece: Piece, first: int) -> list[Any]:
-        """The columns from `first` to the next one whose values differ in length, which it takes as well."""
+        """The columns from `first` on that stand at one place of every row, and the one that ends this.
+
+        Which do is guessed by the rows before; where a guess fails, the run ends before that column.
+        """
         last = first
-        while not self._varies[last] and last + 1 < len(self.columns):
+        while self._guesses[last] != VARIES and last + 1 < len(self.columns):
             last += 1
-        run = self.columns[first : last + 1]
-        taken = piece.take(sum(_LENGTH + column.width for column in run))
+        taken = piece.take(sum(map(self._span, range(first, last + 1))))
         arrays: list[Any] = []
         offset = 0
-        for number, column in enumerate(run, first):
-            lengths = taken.numbers(">i4", offset)
+        for number in range(first, last + 1):
+            column, lengths = self.columns[number], taken.numbers(">i4", offset)
+            absent = lengths < 0 if lengths.min() < 0 else None
+            guess, self._guesses[number] = self._guesses[number], _how(column, absent)
+            if guess not in (VARIES, self._guesses[number]):
+                break
             offset += _LENGTH
-            if not column.width:
+            if self._guesses[number] == VARIES:
                 piece.places += offset
-                return [*arrays, _variable(column, piece, lengths, self._codec)]
-            arrays.append(_fixed(column, taken, offset, lengths))
-            if lengths.min() < 0:
-                self._varies[number] = True
-                piece.places += offset
-                piece.places += np.maximum(lengths, 0)
-                return arrays
-            offset += column.width
+                return [*arrays, self._varying(column, piece, taken, offset, lengths, absent)]
+            is_absent = self._guesses[number] == ABSENT
+            arrays.append(column.kind.nulls(piece.rows) if is_absent else _fixed(column, taken, offset, None))
+            offset += 0 if is_absent else column.width
         piece.places += offset
         return arrays
+
+    def _span(self, number: int) -> int:
+        """How many bytes of a row a column is guessed to take; of one that varies, at most, without its text."""
+        return _LENGTH + (0 if self._guesses[number] == ABSENT else self.columns[number].width)
+
+    def _varying(
+        self, column: Column, piece: Piece, taken: Taken, offset: int, lengths: Numbers, absent: Numbers | None
+    ) -> Any:
+        if not column.width:
+            return _variable(column, piece, lengths, absent, self._codec)
+        piece.places += np.maximum(lengths, 0)
+        return _fixed(column, taken, offset, absent)
+
+
+def _how(column: Column, absent: Numbers | None) -> str:
+    if absent is not None:
+        return ABSENT if absent.all() else VARIES
+    return FULL if column.width else VARIES
 
 
 class Piece:
@@ -137,15 +159,13 @@ class Taken:
         return found.astype(found.dtype.newbyteorder("="))
 
 
-def _fixed(column: Column, taken: Taken, offset: int, lengths: Numbers) -> Any:
-    kind, absent = column.kind, lengths < 0
-    bits = _bits(~absent) if absent.any() else None
-    if bits is not None and absent.all():
-        return kind.nulls(len(lengths))
+def _fixed(column: Column, taken: Taken, offset: int, absent: Numbers | None) -> Any:
+    kind = column.kind
     values = _microseconds(taken, offset) if kind.reads == "interval" else taken.numbers(str(kind.stored), offset)
-    if bits is not None:
-        values[absent] = 0
-    return _made(column, _shifted(column, values), bits)
+    if absent is None:
+        return _made(column, _shifted(column, values), None)
+    values[absent] = 0
+    return _made(column, _shifted(column, values), _bits(~absent))
 
 
 def _made(column: Column, values: Numbers, bits: Any) -> Any:
@@ -195,15 +215,16 @@ def _microseconds(taken: Taken, offset: int) -> Numbers:
     return taken.numbers(">i8", offset) + days * _DAY
 
 
-def _variable(column: Column, piece: Piece, lengths: Numbers, codec: str | None) -> Any:
+def _variable(column: Column, piece: Piece, lengths: Numbers, absent: Numbers | None, codec: str | None) -> Any:
     """The texts at the piece's places, which go on behind them."""
-    kind, absent = column.kind, lengths < 0
-    if absent.all():
-        return kind.nulls(piece.rows)
-    present = None if not absent.any() else ~absent
-    begins = piece.places + kind.skipped
-    piece.places += lengths if present is None else np.maximum(lengths, 0)
-    begins = begins if present is None else np.minimum(begins, piece.places)
+    kind = column.kind
+    begins, present = piece.places + kind.skipped, None
+    if absent is None:
+        piece.places += lengths
+    else:
+        present = ~absent
+        piece.places += np.maximum(lengths, 0)
+        begins = np.minimum(begins, piece.places)
     found = _texts(begins, piece, binary=kind.reads == "bytes" or codec is not None)
     found = found.take(_every_other(piece.rows, present))
     if kind.reads == "bytes":

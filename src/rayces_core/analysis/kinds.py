@@ -13,8 +13,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-# What a value travels as: so many bytes, or as many as it has.
-FIXED: Final = frozenset(("integer", "boolean", "float", "moment", "clock", "day", "interval"))
 MONEY: Final = "_cents"
 MEMBERS: Final = b"members"
 _DAYS_TO_2000, _MICROSECONDS_TO_2000 = 10_957, 946_684_800_000_000
@@ -31,7 +29,7 @@ class Kind:
     """How one type travels and what it becomes.
 
     Attributes:
-        reads: what reads it; one of FIXED, or how a text is finished.
+        reads: what reads it.
         type: the Arrow type of the column.
         stored: of the bytes on the wire, as numpy names it; None where they are as many as the value has.
         sent: what is asked of the server instead of the column itself, with {0} for it; None for the column.

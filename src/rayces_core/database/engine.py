@@ -227,7 +227,7 @@ class Engine(peewee.PostgresqlDatabase):
         `stains` says that its SQL may leave something on the connection; it is looked at then.
         """
         current()
-        watched = CopiedFile(file)
+        watched = file if isinstance(file, CopiedFile) else CopiedFile(file)
 
         def send(cursor: Any, statement: str, _: object) -> None:
             cursor.copy_expert(statement, watched, COPY_BYTES)
