@@ -28,7 +28,7 @@ from bench.server import described, migrated_database
 from rayces_core import Appointment, Database
 
 BASE, WHOLE, BATCHES = "COPY binary into nothing", "to_arrow", "to_arrow, batches"
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 CLIENTS = 500
 MOST_RATIO, MOST_MIB = 1.6, 250
 
