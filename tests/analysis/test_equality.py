@@ -147,3 +147,9 @@ def test_decimals_have_the_digits_that_are_declared(db: Database, some: Organiza
     with db.tenant(some):
         table = analysis.to_arrow("SELECT 1.5::numeric(6, 3) AS n")
     assert (str(table.schema.field("n").type), table["n"].to_pylist()) == ("decimal128(6, 3)", [Decimal("1.500")])
+
+
+def test_large_numbers_of_four_bytes_are_read_as_rows_are(db: Database, some: Organization) -> None:
+    sql = "SELECT 3.4028235e38::real AS large, '-infinity'::real AS least, 0.1::real AS tenth"
+    with db.tenant(some):
+        assert tuple(analysis.to_arrow(sql).to_pylist()[0].values()) == db.execute_sql(sql).fetchone()

@@ -79,6 +79,7 @@ FINISHED: Final[dict[str, Callable[[Any, Kind], Any]]] = {
     "words": _words,
     "decimal": _decimals,
     "number": _numbers,
+    "float text": lambda texts, kind: texts.cast(kind.type),
     "list": _lists,
     "document": _documents,
 }

@@ -61,7 +61,7 @@ def _integer(stored: str, arrow: Any) -> Kind:
 
 _TEXT: Final = Kind("text", pa.string())
 OTHER: Final = Kind("text", pa.string(), sent=_WRITTEN)
-FLOAT4: Final = Kind("number", pa.float64(), sent=_CAST)  # by its text, as 0.1 is no float4 but was written as one
+FLOAT4: Final = Kind("float text", pa.float64(), sent=_CAST)  # by its text, as 0.1 is no float4 but was written as one
 
 # By the object ids of pg_type.dat, fixed for good.
 KINDS: Final[dict[int, Kind]] = {
