@@ -9,6 +9,7 @@ BENCH_ARGS ?=
 IMPORT_ARGS ?=
 WEB_ARGS ?=
 OUTBOX_ARGS ?=
+ARROW_ARGS ?=
 MUTANTS_ARGS ?=
 SOAK_ARGS ?= --seconds 600
 
@@ -69,6 +70,7 @@ bench: .venv/installed-bench
 	@$(PY) -m bench.importing $(IMPORT_ARGS)
 	@$(PY) -m bench.web $(WEB_ARGS)
 	@$(PY) -m bench.outbox $(OUTBOX_ARGS)
+	@$(PY) -m bench.arrow $(ARROW_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded

@@ -16,9 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rayces_core._version import __version__
+from rayces_core.tenancy.framed import read_by
 
 if TYPE_CHECKING:
-    from rayces_core import credits, exporting, hosting, importing, outbox, scheduling, sign_in
+    from rayces_core import analysis, credits, exporting, hosting, importing, outbox, scheduling, sign_in
     from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
         AddressRefusedError,
@@ -312,6 +313,7 @@ __all__ = [
     "WebhookEndpoint",
     "WrongCredentialsError",
     "__version__",
+    "analysis",
     "credits",
     "exporting",
     "hosting",
@@ -321,7 +323,9 @@ __all__ = [
     "sign_in",
 ]
 
-MODULES = ("credits", "exporting", "hosting", "importing", "outbox", "scheduling", "sign_in")
+MODULES = ("analysis", "credits", "exporting", "hosting", "importing", "outbox", "scheduling", "sign_in")
+
+read_by(lambda: import_module("rayces_core.analysis.reading"))
 
 
 def __getattr__(name: str) -> Any:

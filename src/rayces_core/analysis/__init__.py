@@ -40,7 +40,11 @@ __all__ = [
     "rebooked",
     "retention",
     "revenue",
+    "schema",
     "sessions",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
     "unclosed_sessions",
     "url_of",
 ]

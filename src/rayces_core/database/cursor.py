@@ -58,7 +58,7 @@ class TenantCursor(PlainCursor):
             self.run(query, values, stains=type(query) is StainingSQL)
             return
         text = self._as_text(query)
-        check(text, partial(self._filled, text, values) if values else None)
+        check(text, partial(self.filled, text, values) if values else None)
         self.run(text, values, stains=True)
 
     def run(self, query: str, values: Any = None, *, stains: bool = False, meaning: str | None = None) -> None:
@@ -208,7 +208,8 @@ class TenantCursor(PlainCursor):
         if not isinstance(statement, OwnSQL):
             connection.stained_by = connection.holder
 
-    def _filled(self, text: str, values: Any) -> str:
+    def filled(self, text: str, values: Any) -> str:
+        """The text with its values in place, as the server would get it."""
         try:
             return self.mogrify(text, values).decode(encodings[self.connection.encoding])
         except DRIVER_ERRORS as error:

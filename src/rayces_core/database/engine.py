@@ -228,16 +228,19 @@ class Engine(peewee.PostgresqlDatabase):
             return self._send(TenantCursor.execute, StainingSQL(message.plain), values)
         return self._send(TenantCursor.run_message, message, values)
 
-    def copy(self, sql: str, file: IO[bytes]) -> int:
-        """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows."""
+    def copy(self, sql: str, file: IO[bytes], *, stains: bool = False) -> int:
+        """COPY … FROM STDIN out of `file`, or TO STDOUT into it, in the open unit of work; returns how many rows.
+
+        `stains` says that its SQL may leave something on the connection; it is looked at then.
+        """
         current()
-        watched = CopiedFile(file)
+        watched = file if isinstance(file, CopiedFile) else CopiedFile(file)
 
         def send(cursor: Any, statement: str, _: object) -> None:
             cursor.copy_expert(statement, watched, COPY_BYTES)
 
         try:
-            cursor = self._send(send, OwnSQL(sql), None)
+            cursor = self._send(send, sql if stains else OwnSQL(sql), None)
         except Exception as error:
             if watched.failure is not None:
                 raise watched.failure from error

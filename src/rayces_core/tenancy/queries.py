@@ -16,6 +16,7 @@ from rayces_core.database.binding import Binding, block_here, current
 from rayces_core.errors import NotPermittedError, TenancyError, TenantImmutableError
 from rayces_core.fields import assigned, settles
 from rayces_core.tenancy.constant import are_written_plainly
+from rayces_core.tenancy.framed import Framed
 from rayces_core.tenancy.hydration import Build, Rows, builder
 from rayces_core.tenancy.joined import joined_builder
 from rayces_core.tenancy.scoping import (
@@ -157,7 +158,7 @@ class ScopedResult(ShownQuery):
         return joined_builder(self, cursor) if joined else builder(self, cursor, row_type)
 
 
-class ScopedReading(ScopedResult):
+class ScopedReading(Framed, ScopedResult):
     """What SELECT and UNION share: what is derived from them is scoped as they are."""
 
     def scalars(self, database: Any = None) -> Iterator[Any]:
@@ -323,7 +324,7 @@ class TenantCompoundSelect(ScopedReading, peewee.ModelCompoundSelectQuery):
         return getattr(self.lhs, "_joins", None)
 
 
-class TenantRaw(ScopedResult, peewee.ModelRaw):
+class TenantRaw(Framed, ScopedResult, peewee.ModelRaw):
     """Raw SQL read as a tenant model; held by row-level security."""
 
 

@@ -1,0 +1,12 @@
+"""The example of reading runs as it stands."""
+
+import re
+
+from tests.test_docs import ROOT
+
+
+def test_the_example_of_reading_runs_as_it_stands(capsys, on_the_runs_server):
+    section = (ROOT / "docs" / "analysis.md").read_text().split("## Reading\n")[1]
+    example = section.split("```python\n")[1].split("```")[0]
+    exec(compile(example, "analysis.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*# (.*)", example)
