@@ -7,13 +7,15 @@ whatever it binds, and writes nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from psycopg2.extensions import parse_dsn
 
-from rayces_core.database.database import Database
 from rayces_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rayces_core.database.database import Database
 
 # What stands before the question mark of a URL, and what is written anew.
 _IN_PATH: Final = ("user", "password", "host", "port", "dbname", "options")

@@ -19,13 +19,7 @@ from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.framed import Framed
 from rayces_core.tenancy.hydration import Build, Rows, builder
 from rayces_core.tenancy.joined import joined_builder
-from rayces_core.tenancy.scoping import (
-    TenantLoad,
-    check_database,
-    home_of,
-    prefetch_by_tenant,
-    tenant_in,
-)
+from rayces_core.tenancy.scoping import TenantLoad, check_database, home_of, prefetch_by_tenant, tenant_in
 from rayces_core.tenancy.shapes import run_shaped
 from rayces_core.tenancy.showing import ShownQuery
 from rayces_core.tenancy.streaming import ServerCursor, Stream, built, held
