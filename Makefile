@@ -5,6 +5,7 @@ PY := .venv/bin/python
 DEMO_ARGS ?=
 TEST_ARGS ?=
 SERVERS_ARGS ?=
+DOCS_ARGS ?=
 BENCH_ARGS ?=
 IMPORT_ARGS ?=
 WEB_ARGS ?=
@@ -18,7 +19,7 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo example test test-all test-servers coverage mutants lint format bench bench-adopt soak clean stale
+.PHONY: demo example test test-all test-servers coverage mutants docs docs-links lint format bench bench-adopt soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -54,6 +55,22 @@ coverage: .venv/installed-dev
 # What no test notices in the modules of the promises, a dozen changes of each room; MUTANTS_ARGS="credits --most 40" for one.
 mutants: .venv/installed-dev
 	@$(PY) -m tests.mutants $(MUTANTS_ARGS)
+
+# The site, in build/docs: notebooks are executed once, a warning is an error, every inner link leads somewhere.
+docs: .venv/installed-docs docs/_static/mermaid.min.js
+	$(PY) -m sphinx -b html -n -W --keep-going -q docs build/docs $(DOCS_ARGS)
+	@echo "build/docs/index.html"
+
+# Every link to elsewhere is asked too; needs a network, and executes no notebook.
+docs-links: .venv/installed-docs
+	$(PY) -m sphinx -b linkcheck -D nb_execution_mode=off --keep-going -q docs build/docs-links
+
+# What draws the diagrams; without npm they are shown as text.
+docs/_static/mermaid.min.js: docs/package.json
+	@mkdir -p build/mermaid
+	@cd build/mermaid && tarball=$$(npm pack --silent mermaid@$$(sed -n 's/.*"mermaid": "\(.*\)".*/\1/p' ../../docs/package.json)) \
+	  && tar xzf $$tarball package/dist/mermaid.min.js && cp package/dist/mermaid.min.js ../../$@ && rm -r package $$tarball \
+	  || echo "no npm: diagrams are shown as text"
 
 lint: .venv/installed-dev
 	$(PY) -m ruff check .
