@@ -1,4 +1,4 @@
-"""How docs/ becomes a site: `make docs` builds it into build/docs, warnings are errors (docs/site.md says why these tools)."""
+"""How docs/ becomes a site: `make docs` builds it into build/docs; docs/site.md says why with these tools."""
 
 from __future__ import annotations
 

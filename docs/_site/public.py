@@ -3,7 +3,7 @@
     ```{public} rayces_core.credits
     ```
 
-Public is what a module says in `__all__`; of a module that has none, what it defines under a name without an underscore.
+Public is what a module says in `__all__`; of a module without one, what it defines under a name without an underscore.
 What two modules offer has its entry in one of them: `names` chooses, and `only` is a kind, of the root's long list.
 """
 
@@ -63,10 +63,14 @@ def chosen(module: ModuleType, only: str | None = None, names: str | None = None
         return {name: getattr(module, name) for name in names.split()}
     found = {name: getattr(module, name) for name in names_of(module)}
     elsewhere = set() if module.__name__ == ROOT else {id(getattr(import_module(ROOT), name)) for name in _root()}
+    first = {id(value): name for name, value in reversed(found.items())}  # of two names for one thing the first
     return {
         name: value
         for name, value in found.items()
-        if not isinstance(value, ModuleType) and only in (None, kind_of(value)) and id(value) not in elsewhere
+        if not isinstance(value, ModuleType)
+        and only in (None, kind_of(value))
+        and id(value) not in elsewhere
+        and (first[id(value)] == name or not callable(value))
     }
 
 
