@@ -1,7 +1,4 @@
-"""Notebooks: each is executed once in a build, none is left out, and what was executed is written beside the pages.
-
-`executed.json` in the built folder has a count for each; a notebook that was executed twice, or not at all, is a warning.
-"""
+"""Notebooks: none is executed twice in a build, and `executed.json` in the built folder says how often each was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws docs/images/demo.svg from what `rayces demo` prints: `python docs/_site/picture.py`, when the demo has changed."""
+"""Draws docs/images/demo.svg from what `rayces demo` says; run it when the demo has changed."""
 
 from __future__ import annotations
 

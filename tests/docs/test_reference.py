@@ -80,6 +80,6 @@ def test_no_name_has_two_entries():
 
 
 def test_every_entry_says_what_it_is():
-    callables = [(name, value) for name, value in documented() if callable(value)]
+    callables = [(name, value) for name, value in documented() if inspect.isclass(value) or inspect.isroutine(value)]
     shapes = [value for _, value in callables if inspect.isclass(value) and issubclass(value, BaseModel)]
     assert [name for name, value in callables if value not in shapes and not (value.__doc__ or "").strip()] == []
