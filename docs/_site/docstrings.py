@@ -38,6 +38,29 @@ def _process(_app: Sphinx, kind: str, _name: str, value: object, _options: objec
 
 def converted(lines: Iterable[str]) -> list[str]:
     """The docstring's lines, unindented, in reStructuredText with napoleon's sections."""
+    lines = list(lines)
+    for index, (title, under) in enumerate(pairwise(lines)):
+        if title and set(under) == {"-"}:
+            return [*_sections(lines[:index]), *_definition(title, lines[index + 2 :])]
+    return _sections(lines)
+
+
+def _definition(title: str, lines: list[str]) -> list[str]:
+    """What a metric adds to its docstring: a fact a line, and its columns."""
+    found = ["", f".. rubric:: {title}", ""]
+    for line in filter(str.strip, lines):
+        name, told, text = line.strip().partition(": ")
+        if line.startswith(" "):
+            found.append(f"   - ``{name}``: {_spans(text)}")
+        elif line.endswith(":"):
+            found += ["", f"- {line}", ""]
+        else:
+            is_sql = name in ("Numerator", "Denominator", "Source")
+            found += ["", f"- {name}{told}{f'``{text}``' if is_sql else _spans(text)}"]
+    return [*found, ""]
+
+
+def _sections(lines: list[str]) -> list[str]:
     prose: list[str] = []
     found: list[str] = []
     section = None

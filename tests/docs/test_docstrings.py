@@ -43,3 +43,9 @@ def test_a_drawn_tree_is_literal():
 def test_a_section_ends_where_the_indent_does():
     said = lines("Does.\n\nArgs:\n    a: one.\n\nMore `prose`.")
     assert said == ["Does.", "Args:", "    a: one.", "More ``prose``."]
+
+
+def test_the_definition_of_a_metric_is_a_list_with_its_columns():
+    said = lines("Count.\n\nDefinition\n----------\nOf `x`.\nSource: a_b_\nColumns:\n    n: how_ many")
+    facts = ["- Of ``x``.", "- Source: ``a_b_``", "- Columns:", r"   - ``n``: how\_ many"]
+    assert said == ["Count.", ".. rubric:: Definition", *facts]
