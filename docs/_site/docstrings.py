@@ -49,14 +49,14 @@ def _definition(title: str, lines: list[str]) -> list[str]:
     """What a metric adds to its docstring: a fact a line, and its columns."""
     found = ["", f".. rubric:: {title}", ""]
     for line in filter(str.strip, lines):
-        name, told, text = line.strip().partition(": ")
+        name, _, text = line.strip().partition(": ")
         if line.startswith(" "):
             found.append(f"   - ``{name}``: {_spans(text)}")
         elif line.endswith(":"):
             found += ["", f"- {line}", ""]
         else:
             is_sql = name in ("Numerator", "Denominator", "Source")
-            found += ["", f"- {name}{told}{f'``{text}``' if is_sql else _spans(text)}"]
+            found += ["", f"- {name}: ``{text}``" if is_sql else f"- {_spans(line.strip())}"]
     return [*found, ""]
 
 
