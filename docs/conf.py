@@ -31,7 +31,7 @@ nitpicky = True
 
 # -- pages ------------------------------------------------------------------------------------------------------------
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "html_image"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 repository = "https://github.com/rayces/rayces-core/blob/main"  # for what pages link to outside docs/
@@ -65,6 +65,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 copybutton_prompt_text = r"\$ |>>> |=# "
 copybutton_prompt_is_regexp = True
 html_theme_options = {

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+SOURCES = "_modules"  # highlighted by viewcode, whose links back are its own
 _LOADS = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("object", "data")}
 _URL = re.compile(r"""(?:url\(|@import)\s*(?:url\()?["']?((?:https?:)?//[^"')]+)""")
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def _look(app: Sphinx, failure: Exception | None) -> None:
 
 def faults(folder: Path) -> Iterator[str]:
     """What is wrong with the pages of a folder, a sentence each."""
-    pages = {path.resolve(): read(path) for path in sorted(folder.rglob("*.html"))}
+    pages = {path.resolve(): read(path) for path in sorted(folder.rglob("*.html")) if SOURCES not in path.parts}
     for style in sorted(folder.rglob("*.css")):
         for target in _URL.findall(style.read_text("utf-8")):
             yield f"{style.relative_to(folder)} loads {target} from another host"

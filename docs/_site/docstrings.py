@@ -29,11 +29,20 @@ _DRAWN = re.compile("[├│└─┌]")
 def setup(app: Sphinx) -> None:
     """Register it, before napoleon's own reading."""
     app.connect("autodoc-process-docstring", _process, priority=400)
+    app.connect("autodoc-process-bases", _bases)
 
 
 def _process(_app: Sphinx, kind: str, _name: str, value: object, _options: object, lines: list[str]) -> None:
     is_its_types = kind in ("data", "attribute") and value.__doc__ == type(value).__doc__
-    lines[:] = [] if is_its_types else converted(lines)
+    is_pythons = (
+        kind in ("data", "attribute", "property") and lines[:1] and lines[0].startswith("Alias for field number")
+    )
+    lines[:] = [] if is_its_types or is_pythons else converted(lines)
+
+
+def _bases(_app: Sphinx, _name: str, _object: object, _options: object, bases: list[type]) -> None:
+    """That a class is an object is not worth a line."""
+    bases[:] = [base for base in bases if base is not object] or bases
 
 
 def converted(lines: Iterable[str]) -> list[str]:
