@@ -45,7 +45,8 @@ ODD = {
     "debug_parallel_query": "on",
 }
 READING = {"default_transaction_read_only": "on"}
-NOT_ON_15 = ("debug_parallel_query",)
+# What is called otherwise before PostgreSQL 16.
+BEFORE_16 = {"debug_parallel_query": "force_parallel_mode"}
 # Each of these alone made one of the instruments tell what is not so; all others are set together below.
 TELLING = (
     "default_transaction_read_only",
@@ -58,13 +59,20 @@ TELLING = (
 
 def _begun(url: str, **settings: str) -> str:
     """The URL, with sessions that begin under these settings."""
-    return make_dsn(url, options=" ".join(f"-c {name}={value}" for name, value in settings.items()))
+    named = _as_named_by(url, settings)
+    return make_dsn(url, options=" ".join(f"-c {name}={value}" for name, value in named.items()))
+
+
+def _as_named_by(url: str, settings: dict[str, str]) -> dict[str, str]:
+    with closing(psycopg2.connect(url)) as connection:
+        names = BEFORE_16 if connection.server_version < 160_000 else {}
+    return {names.get(name, name): value for name, value in settings.items()}
 
 
 def _given(url: str, settings: dict[str, str]) -> None:
     """Let all sessions of the database begin under these settings."""
     name = sql.Identifier(parse_dsn(url)["dbname"])
-    for setting, value in settings.items():
+    for setting, value in _as_named_by(url, settings).items():
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             values = sql.SQL(", ").join(map(sql.Literal, value.split(",")))
             cursor.execute(sql.SQL("ALTER DATABASE {} SET {} TO {}").format(name, sql.Identifier(setting), values))
@@ -118,7 +126,7 @@ def turkish(oldest_server_url: str) -> Iterator[str]:
 
 
 def test_so_is_one_on_the_oldest_server_whose_letters_are_turkish(turkish: str, expected: Expected) -> None:
-    _given(turkish, {name: value for name, value in ODD.items() if name not in NOT_ON_15})
+    _given(turkish, ODD)
     Runner(turkish).up()
     assert unlike(Runner(turkish), expected, strict=True) == []
     on_server(
@@ -137,7 +145,8 @@ def test_what_is_pinned_is_what_a_session_of_the_runner_has(make_database: Calla
     database = dedicated(_begun(make_database(), **{k: v for k, v in ODD.items() if k != "search_path"}))
     with connected(database):
         assert database.server.encoding == "UTF8"
-        settings = {**PINNED, **{name: value for name, (_, value) in PINNED_SINCE.items()}}
+        version = database.server.server_version
+        settings = {**PINNED, **{name: value for name, (since, value) in PINNED_SINCE.items() if version >= since}}
         assert {name: database.one(f"SHOW {name}") for name in settings} == settings
 
 

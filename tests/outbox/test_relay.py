@@ -3,8 +3,10 @@
 import logging
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import psycopg2
 import pytest
 
 from rayces_core import outbox
@@ -489,6 +491,39 @@ def test_a_relay_goes_on_when_its_connections_were_cut(db, a):
                 put(other, a, round_)
             wait_for(lambda round_=round_: len(set(kept.ids)) > round_)
             on_server(db.url, CUT)
+
+
+BLOCKED = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def test_what_is_said_last_is_said_once_more_where_the_connection_is_cut_just_then(db, a, monkeypatch):
+    """In the midst of the statement: a connection that is found cut before is another one by then."""
+    (id_,) = put(db, a)
+    on_server(db.url, f"UPDATE outbox_messages SET attempts = 3 WHERE id = {id_}")
+    said = []
+
+    def settle(db, verdicts, real=claiming.settle):
+        said.append(len(verdicts))
+        if len(said) > 1:
+            return real(db, verdicts)
+        with closing(psycopg2.connect(db.url)) as other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLE outbox_messages")
+
+            def cut():
+                wait_for(lambda: cursor.execute(BLOCKED) or cursor.rowcount)
+                cursor.execute(CUT)
+
+            cutting = threading.Thread(target=cut)
+            cutting.start()
+            try:
+                return real(db, verdicts)
+            finally:
+                cutting.join()
+
+    monkeypatch.setattr(claiming, "settle", settle)
+    kept = Kept()
+    assert Relay(db, {"kept": kept}, attempts=3).run_once() == 1
+    assert (said, kept.ids, standing(db)[id_][0]) == ([1, 1], [], "dead")
 
 
 @walked(

@@ -73,10 +73,10 @@ def missing_statements(database: MigrationDatabase, login: str | None = None) ->
     for role in roles:
         if role not in there:
             statements.append(f"CREATE ROLE {quote_identifier(role)} NOLOGIN NOINHERIT NOBYPASSRLS")
-        if role in wanted and (_modern(database) or not database.one(_INHERITS, login)):
-            options = " WITH INHERIT FALSE, SET TRUE" if _modern(database) else ""
+        if role in wanted and (is_modern(database) or not database.one(_INHERITS, login)):
+            options = " WITH INHERIT FALSE, SET TRUE" if is_modern(database) else ""
             statements.append(f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}")
-    if wanted and not _modern(database) and database.one(_INHERITS, login):
+    if wanted and not is_modern(database) and database.one(_INHERITS, login):
         statements += _through_holders(database, wanted, login)
     return statements
 
@@ -98,13 +98,14 @@ def _through_holders(database: MigrationDatabase, wanted: list[str], login: str)
     ]
 
 
-def _modern(database: MigrationDatabase) -> bool:
+def is_modern(database: MigrationDatabase) -> bool:
+    """Whether a membership says if it inherits: since PostgreSQL 16."""
     return bool(database.server.server_version >= 160_000)
 
 
 def _held(database: MigrationDatabase, role: str, login: str) -> bool:
     # Since PostgreSQL 16 one can be a member without the right to SET ROLE.
-    privilege = "SET" if _modern(database) else "MEMBER"
+    privilege = "SET" if is_modern(database) else "MEMBER"
     return bool(database.one("SELECT pg_has_role(%s, %s, %s)", login, role, privilege))
 
 

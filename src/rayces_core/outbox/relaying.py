@@ -191,7 +191,15 @@ class Relay:
             with suppress(*PASSING):
                 self._renew()
                 self._settle()
-        self._settle()
+        self._settle_the_rest()
+
+    def _settle_the_rest(self) -> None:
+        """Write down what is left, and once more where the connection was cut: else it would be delivered again."""
+        try:
+            self._settle()
+        except PASSING as error:
+            logger.warning("the outbox cannot be reached, and is tried once more: %s", error)
+            self._settle()
 
     # -- what the one thread does -------------------------------------------------------------------------------
 

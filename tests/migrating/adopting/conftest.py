@@ -63,18 +63,27 @@ def login(fresh_roles: Any, server_url: str) -> Callable[..., str]:
     return make
 
 
-# As a DBA prepares a login that may not create roles.
+# As a DBA prepares a login that may not create roles: as the library says it, which before PostgreSQL 16 is through a
+# role that inherits nothing.
 ROLES = """
 DO $$
-DECLARE name text; options text := '';
+DECLARE
+    name text;
+    modern boolean := current_setting('server_version_num')::int >= 160000;
+    wanted text[] := '{{rayces_app,rayces_admin}}';
 BEGIN
-    IF current_setting('server_version_num')::int >= 160000 THEN options := ' WITH INHERIT FALSE, SET TRUE'; END IF;
-    FOREACH name IN ARRAY '{{rayces_app,rayces_admin}}'::text[] LOOP
+    IF NOT modern THEN wanted := array_append(wanted, 'rayces_holders'); END IF;
+    FOREACH name IN ARRAY wanted LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT NOBYPASSRLS', name);
         END IF;
-        EXECUTE format('GRANT %I TO {owner}', name) || options;
     END LOOP;
+    IF modern THEN
+        EXECUTE 'GRANT rayces_app, rayces_admin TO {owner} WITH INHERIT FALSE, SET TRUE';
+    ELSE
+        GRANT rayces_app, rayces_admin TO rayces_holders;
+        GRANT rayces_holders TO {owner};
+    END IF;
 END
 $$;
 ALTER DATABASE {database} OWNER TO {owner};

@@ -167,9 +167,7 @@ def test_a_real_schema_is_finished_and_every_write_goes_on_working(make_schema: 
         assert writes_of_several(database, "north") == {}
         found = audit(database)
         assert [each for each in found if each.object.startswith("rayces_adoption")] == []
-        errors = [f"{each.check} {each.object}" for each in found if each.severity == "error"]
-        # The DBA of these tests gives the login its roles so that before PostgreSQL 16 it inherits them.
-        assert [error for error in errors if not error.startswith("role-inherited")] == []
+        assert [f"{each.check} {each.object}" for each in found if each.severity == "error"] == []
 
 
 # What the application of each schema sends, in sessions that were opened before; {n} is a number of each round.

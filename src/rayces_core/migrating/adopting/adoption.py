@@ -17,6 +17,7 @@ from rayces_core.migrating.adopting import addresses, authors, loosening, recogn
 from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.ending import exchange_for_good, refuse_losses, refuse_other_keys, unlike_before
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
+from rayces_core.migrating.adopting.inherited import inherited, refuse_inherited
 from rayces_core.migrating.adopting.notes import notes
 from rayces_core.migrating.adopting.privileges import taking_back
 from rayces_core.migrating.adopting.record import Record
@@ -160,6 +161,7 @@ class Adoption:
             record = memory.known(self.database)
             if record.stage not in (ADOPTED, FINISHED):
                 raise MigrationError("the adoption is not complete; run `rayces migrate adopt` first")
+            refuse_inherited(self.database, record.old_roles)
             self.runner.execution.record = record
             refuse_other_keys(self.database)
             exchange_for_good(self.database, self._run)
@@ -225,8 +227,11 @@ class Adoption:
         if record is None:
             recognition.refuse_foreign(self.database, self.runner.migrate_table)
         applied = self._applied()
+        roles = record.old_roles if record else recognition.old_logins(self.database, self.old_roles)
+        if record is None or record.stage != FINISHED:
+            found += self._inherited(roles)
         if applied < 1:
-            roles = recognition.old_logins(self.database, record.old_roles if record else self.old_roles)
+            roles = recognition.old_logins(self.database, roles)
             found += answered(recognition.findings(self.database, read_directory(None), choices), choices)
             found += notes(self.database, roles)
         readable = not any(finding.kind == "tables" for finding in found)
@@ -235,6 +240,9 @@ class Adoption:
         if readable and applied < _ADDRESSES_FIT_FROM:
             found += addresses.findings(self.database, choices)
         return found
+
+    def _inherited(self, roles: Sequence[str]) -> Iterator[Finding]:
+        return inherited(self.database, roles)
 
     def _begun(self) -> Record:
         """The adoption as the database remembers it, begun if it was not; every finding is answered."""

@@ -6,14 +6,14 @@ The same code runs there as it would here, so nothing is foretold that is not do
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from rayces_core.migrating.adopting.adoption import AdoptingRunner, Adoption
-from rayces_core.migrating.adopting.finding import CHOICES, Report
+from rayces_core.migrating.adopting.finding import CHOICES, Finding, Report
 from rayces_core.migrating.adopting.likeness import Likeness, sample_of
 from rayces_core.migrating.adopting.transition import AdoptingExecution
 from rayces_core.migrating.measuring import TABLES as FOUND
@@ -96,9 +96,12 @@ class RehearsedRunner(AdoptingRunner):
 
 
 class RehearsedAdoption(Adoption):
-    """An adoption of the likeness."""
+    """An adoption of the likeness, by a login that is another than MyHub's."""
 
     _runner_kind = RehearsedRunner
+
+    def _inherited(self, _roles: Any) -> Iterator[Finding]:
+        yield from ()
 
 
 def plan(adoption: Adoption, report: Report, scratch_url: str) -> tuple[Planned, ...]:

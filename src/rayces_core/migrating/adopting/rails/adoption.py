@@ -22,6 +22,7 @@ from rayces_core.migrating.adopting import record as memory
 from rayces_core.migrating.adopting.addresses import AS_GIVEN
 from rayces_core.migrating.adopting.comparing import unlike
 from rayces_core.migrating.adopting.finding import Finding, Report, answered, checked_choices, refuse_open
+from rayces_core.migrating.adopting.inherited import inherited, refuse_inherited
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.baring import bare
 from rayces_core.migrating.adopting.rails.copying import copy, plan
@@ -131,6 +132,7 @@ class RailsAdoption:
             record = memory.known(self.database)
             if record.stage not in (ADOPTED, FINISHED):
                 raise MigrationError("the adoption is not complete; run `rayces migrate adopt` first")
+            refuse_inherited(self.database, record.old_roles)
             with self.database.atomic():
                 for statement in access.shutting_out(self.database, record.old_roles):
                     self.database.command(statement)
@@ -214,7 +216,10 @@ class RailsAdoption:
         if record is None:
             recognition.refuse_foreign(self.database, self.runner.migrate_table)
         old = read(self.database, self.database.schema)
-        shape = list(answered(recognition.shape(self.database, old, self.runner.migrate_table), choices))
+        shape = [
+            *inherited(self.database, record.old_roles if record else self._roles()),
+            *answered(recognition.shape(self.database, old, self.runner.migrate_table), choices),
+        ]
         if any(finding.severity == "refusal" for finding in shape):
             return shape
         started = time.monotonic()

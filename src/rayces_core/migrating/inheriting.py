@@ -1,0 +1,89 @@
+"""Logins that inherit the admin role: as themselves, having become nobody else, they see every organization.
+
+Rule it guards: such a login is named, with what mends it, before anything runs; nothing is taken from it unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rayces_core.migrating.roles import holders_of, is_modern
+from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+
+# Through whom each login inherits, one row for each membership. Before PostgreSQL 16 the member says whether it does.
+_MEMBERSHIPS = """
+SELECT l.rolname::text, m.rolname::text, r.rolname::text, pg_get_userbyid(a.grantor)::text,
+       EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
+       OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
+                   WHERE b.member = m.oid AND o.rolname <> ALL (%(ours)s))
+  FROM pg_roles l
+  JOIN pg_roles m ON pg_has_role(l.oid, m.oid, 'USAGE') AND m.rolname <> ALL (%(ours)s)
+  JOIN pg_auth_members a ON a.member = m.oid
+  JOIN pg_roles r ON r.oid = a.roleid AND r.rolname = ANY (%(ours)s)
+ WHERE l.rolname = ANY (%(logins)s) AND l.rolname <> ALL (%(ours)s) AND NOT l.rolsuper
+   AND coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit)
+   AND EXISTS (SELECT FROM pg_roles p WHERE p.rolname = %(admin)s AND pg_has_role(m.oid, p.oid, 'USAGE'))
+ ORDER BY 1, 2, 3, 4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inheriting:
+    """A login that inherits the admin role.
+
+    Attributes:
+        login: its name. through: the members of the role that it inherits by, as a rule itself.
+        remedies: the statements, without semicolon, after which it can still become the role and inherits it no more.
+    """
+
+    login: str
+    through: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+    def __str__(self) -> str:
+        others = [quote_identifier(name) for name in self.through if name != self.login]
+        return quote_identifier(self.login) + (f" (through {', '.join(others)})" if others else "")
+
+
+def inheriting(database: MigrationDatabase, logins: Sequence[str]) -> list[Inheriting]:
+    """Those of the logins that inherit the admin role, directly or through others; superusers are left out."""
+    ours = [database.app_role, database.admin_role]
+    values = {"logins": list(logins), "ours": ours, "admin": database.admin_role}
+    rows = database.execute_sql(_MEMBERSHIPS, values).fetchall()
+    found = []
+    for login, of_login in groupby(rows, key=lambda row: row[0]):
+        remedies: list[str] = []
+        through: list[str] = []
+        for member, memberships in groupby(of_login, key=lambda row: row[1]):
+            edges = [(role, grantor, others) for _, _, role, grantor, others in memberships]
+            through.append(member)
+            remedies += _mending(database, member, edges, remedies)
+        found.append(Inheriting(login, tuple(through), tuple(remedies)))
+    return found
+
+
+def _mending(
+    database: MigrationDatabase, member: str, edges: Sequence[tuple[str, str, bool]], before: Sequence[str]
+) -> list[str]:
+    name = quote_identifier(member)
+    if is_modern(database):
+        return [
+            f"GRANT {quote_identifier(role)} TO {name} WITH INHERIT FALSE, SET TRUE GRANTED BY {quote_identifier(by)}"
+            for role, by, _ in edges
+        ]
+    # NOINHERIT counts for all its memberships; where there are others, or the owner's own, another role says it.
+    if not any(others for _, _, others in edges):
+        return [f"ALTER ROLE {name} NOINHERIT"]
+    holders = holders_of(database.admin_role)
+    roles = sorted({role for role, _, _ in edges})
+    made = f"CREATE ROLE {quote_identifier(holders)} NOLOGIN NOINHERIT NOBYPASSRLS"
+    there = made in before or database.one("SELECT true FROM pg_roles WHERE rolname = %s", holders)
+    named = ", ".join(map(quote_identifier, roles))
+    return [
+        *(() if there else (made,)),
+        f"GRANT {named} TO {quote_identifier(holders)}",
+        f"REVOKE {named} FROM {name}",
+        f"GRANT {quote_identifier(holders)} TO {name}",
+    ]
