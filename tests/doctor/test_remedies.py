@@ -242,6 +242,21 @@ def test_what_else_a_login_inherits_stays_its_own_while_it_is_mended(ward: Ward)
     ward.run("DROP TABLE reports")
 
 
+def test_what_mends_a_login_of_the_application_alone_lets_it_become_no_other(ward: Ward) -> None:
+    """Not the admin role either, through which logins of PostgreSQL 15 hold both."""
+    ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")
+    for login in ("first", "second", "third"):
+        ward.run(f"CREATE ROLE {login} LOGIN; GRANT readers, rayces_app TO {login}")
+    ward.run("GRANT rayces_admin TO third")
+    ward.mend("first")
+    for login in ("first", "second", "third"):
+        assert ward.sees(login) == "denied"
+        assert ward.sees(login, "SELECT * FROM reports", "SET ROLE rayces_app") == 0
+        assert ward.sees(login, "SET ROLE rayces_admin") == (2 if login == "third" else "denied")
+        ward.works(login)
+    ward.run("DROP TABLE reports")
+
+
 def _plain(url: str) -> Any:
     """A connection with what first_use asks for."""
     connection = psycopg2.connect(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg2
@@ -236,6 +237,31 @@ def test_logins_get_the_role_that_is_named_for_them_and_inherit_nothing(lost: Lo
                 make_student()
     finally:
         lost.run("DROP ROLE mended_web; DROP ROLE mended_job")
+
+
+def test_a_login_of_other_roles_keeps_what_it_has_by_them_and_becomes_no_more_than_was_named(lost: Lost) -> None:
+    """Before PostgreSQL 16 NOINHERIT would take it, so it is let in through a role that gives no more than that."""
+    lost.run("CREATE ROLE mended_readers; CREATE TABLE reports (id int); GRANT SELECT ON reports TO mended_readers")
+    lost.run("COMMENT ON TABLE reports IS 'rayces: shared'; CREATE ROLE mended_web LOGIN; CREATE ROLE mended_job LOGIN")
+    lost.run("GRANT mended_readers TO mended_web, mended_job")
+    try:
+        lost.lose_roles()
+        options = {"logins": ["mended_web"], "admin_logins": ["mended_job"]}
+        lost.repair(**options).run()
+        assert lost.repair(**options).run().statements == ()
+        for login, role, other in (("mended_web", APP, ADMIN), ("mended_job", ADMIN, None)):
+            with closing(psycopg2.connect(make_dsn(lost.url, user=login))) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT * FROM reports")
+                cursor.execute("SELECT pg_has_role(%s, 'USAGE')", (role,))
+                assert cursor.fetchone() == (False,)
+                cursor.execute(f"SET ROLE {role}; RESET ROLE")
+                if other is not None:
+                    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                        cursor.execute(f"SET ROLE {other}")
+    finally:
+        lost.run("DROP TABLE reports; DROP ROLE mended_web, mended_job, mended_readers")
+        lost.run(f"DROP ROLE IF EXISTS {APP}_holders, mended_holders")
 
 
 def test_a_login_that_may_not_make_roles_gets_the_statements_for_a_dba(lost: Lost) -> None:

@@ -160,3 +160,23 @@ def _all(connection: Any, sql: str, *values: object) -> list[Any]:
     cursor = connection.cursor()
     cursor.execute(sql, values or None)
     return cursor.fetchall()
+
+
+def test_a_login_that_was_given_the_admin_role_to_inherit_is_warned_of_and_held_by_what_that_says(
+    fresh_roles: Any, make_database: Any, connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
+    superuser = make_database()
+    url = _owned_by(superuser, login, connect, "")
+    cursor = connect(superuser).cursor()
+    cursor.execute(f'CREATE ROLE "{app}"; CREATE ROLE "{admin}"; GRANT "{app}", "{admin}" TO "{login}"')
+    Runner(url, app_role=app, admin_role=admin).up(1)
+    (warning,) = [each.getMessage() for each in caplog.records if "inherits" in each.getMessage()]
+    assert warning.startswith(f'"{login}" inherits "{admin}"')
+    cursor.execute(warning.partition("as a DBA: ")[2])
+    cursor.execute("SELECT pg_has_role(%s, %s, 'USAGE') OR pg_has_role(%s, %s, 'USAGE')", (login, admin, login, app))
+    assert cursor.fetchone() == (False,)
+    caplog.clear()
+    assert Runner(url, app_role=app, admin_role=admin).up(2) == ["002_organizations"]
+    assert [each for each in caplog.records if "inherits" in each.getMessage()] == []
+    cursor.execute(f'DROP ROLE IF EXISTS "{admin}_holders"')

@@ -22,7 +22,7 @@ from rayces_core.errors import ConfigurationError, MigrationError, MissingRoleEr
 from rayces_core.migrating.adopting.again import lost_policies
 from rayces_core.migrating.history import IS_HISTORY
 from rayces_core.migrating.owning import giving, refuse_other_owners
-from rayces_core.migrating.roles import ensure_roles, missing_statements
+from rayces_core.migrating.roles import ensure_roles, letting_in, missing_statements
 from rayces_core.migrating.statements import statements
 from rayces_core.migrations.fitness import refuse_unfit
 from rayces_core.migrations.retry import retrying, sqlstate
@@ -237,13 +237,8 @@ class Repair:
         wanted += [(name, self.database.auditor_role) for name, tenant in self.readers if not tenant]
         modern = self.database.server.server_version >= 160_000
         for login, role in wanted:
-            if self.database.one(_HOLDS, login, role, "SET" if modern else "MEMBER"):
-                continue
-            # Before PostgreSQL 16 whether it inherits the role is the login's own attribute.
-            if not modern and self.database.one(_LOGIN, login):
-                yield f"ALTER ROLE {quote_identifier(login)} NOINHERIT"
-            options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
-            yield f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}"
+            if not self.database.one(_HOLDS, login, role, "SET" if modern else "MEMBER"):
+                yield from letting_in(self.database, login, role)
 
     def _pins(self) -> Iterator[str]:
         for login, tenant in self.readers:

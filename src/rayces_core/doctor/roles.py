@@ -23,11 +23,12 @@ def _attribute(code: str, column: str, severity: Severity, message: str, option:
 
 
 # Before PostgreSQL 16 whether a role inherits is its own attribute, not the membership's. Taken from one that owns a
-# database or is a member of others, it would lose more than this; such a one holds the two through a third role.
+# database or is a member of others, it would lose more than this; such a one holds the two through a third role, or
+# the application's alone, where it has no more, through one of its own.
 _INHERITED = """
-WITH holders(name) AS (SELECT left(regexp_replace(%(admin_role)s, '_admin$', ''), 55) || '_holders'),
-edge AS (
+WITH edge AS (
     SELECT m.oid, m.rolname, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor,
+           bool_or(r.is_admin) OVER (PARTITION BY m.oid) AS has_admin,
            EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
            OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
                        WHERE b.member = m.oid AND o.rolname NOT IN (
@@ -39,10 +40,15 @@ edge AS (
      WHERE coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit) AND NOT m.rolsuper
        AND m.rolname NOT IN (%(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)
 ),
-inherited AS (
-    SELECT *, dense_rank() OVER (PARTITION BY has_others ORDER BY rolname) = 1
-              AND NOT EXISTS (SELECT FROM pg_roles, holders WHERE rolname = holders.name) AS is_first
+through AS (
+    SELECT *, left(CASE WHEN has_admin THEN regexp_replace(%(admin_role)s, '_admin$', '') ELSE %(app_role)s END, 55)
+              || '_holders' AS holders
       FROM edge
+),
+inherited AS (
+    SELECT *, dense_rank() OVER (PARTITION BY has_others, holders ORDER BY rolname) = 1
+              AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = holders) AS is_first
+      FROM through
 )"""
 
 CHECKS = (
@@ -101,14 +107,16 @@ CHECKS = (
                             string_agg(format('GRANT %%I TO %%I WITH INHERIT FALSE, SET TRUE GRANTED BY %%I;',
                                               i.role, i.rolname, i.grantor), ' ' ORDER BY i.role)
                        WHEN NOT i.has_others THEN format('ALTER ROLE %%I NOINHERIT;', i.rolname)
-                       ELSE CASE WHEN i.is_first THEN format('CREATE ROLE %%1$I NOLOGIN NOINHERIT; '
-                                                             'GRANT %%2$I, %%3$I TO %%1$I; ',
-                                                             h.name, %(app_role)s::text, %(admin_role)s::text)
+                       ELSE CASE WHEN i.is_first
+                                 THEN format('CREATE ROLE %%1$I NOLOGIN NOINHERIT; GRANT %%2$I TO %%1$I; ',
+                                             i.holders, %(app_role)s::text)
+                                      || CASE WHEN i.has_admin THEN format('GRANT %%I TO %%I; ', %(admin_role)s::text,
+                                                                           i.holders) ELSE '' END
                                  ELSE '' END
                             || string_agg(format('REVOKE %%I FROM %%I; ', i.role, i.rolname), '' ORDER BY i.role)
-                            || format('GRANT %%I TO %%I;', h.name, i.rolname) END AS mend
-             FROM inherited i, holders h
-            GROUP BY i.oid, i.rolname, i.has_others, i.is_first, h.name""",
+                            || format('GRANT %%I TO %%I;', i.holders, i.rolname) END AS mend
+             FROM inherited i
+            GROUP BY i.oid, i.rolname, i.has_others, i.has_admin, i.is_first, i.holders""",
         "the role{others} inherits {roles}, so without becoming it, it reads {reach}",
         "{mend}",
     ),

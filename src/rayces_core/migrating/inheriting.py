@@ -5,12 +5,15 @@ Rule it guards: such a login is named, with what mends it, before anything runs;
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from rayces_core.migrating.roles import holders_of, is_modern
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
+
+logger = logging.getLogger("rayces_core")
 
 # Through whom each login inherits, one row for each membership. Before PostgreSQL 16 the member says whether it does.
 _MEMBERSHIPS = """
@@ -62,6 +65,17 @@ def inheriting(database: MigrationDatabase, logins: Sequence[str]) -> list[Inher
             remedies += _mending(database, member, edges, remedies)
         found.append(Inheriting(login, tuple(through), tuple(remedies)))
     return found
+
+
+def warn_inheriting(database: MigrationDatabase) -> None:
+    """Log a warning where this login inherits the admin role, with what mends it; what it has it was given by others."""
+    for each in inheriting(database, [database.one("SELECT current_user::text")]):
+        logger.warning(
+            "%s inherits %s, so whatever it sends, outside the library too, reaches every organization; as a DBA: %s;",
+            each,
+            quote_identifier(database.admin_role),
+            "; ".join(each.remedies),
+        )
 
 
 def _mending(

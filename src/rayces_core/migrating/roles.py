@@ -32,6 +32,13 @@ SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
                 WHERE r.rolname = %s AND l.rolname = %s)
 """
 
+# What a login would have no more by itself if it inherited nothing: other roles' rights, or those of an owner.
+_HAS_OTHERS = """
+SELECT EXISTS (SELECT FROM pg_roles l JOIN pg_database d ON d.datdba = l.oid WHERE l.rolname = %(login)s)
+       OR EXISTS (SELECT FROM pg_roles l JOIN pg_auth_members m ON m.member = l.oid JOIN pg_roles o ON o.oid = m.roleid
+                   WHERE l.rolname = %(login)s AND o.rolname <> ALL (%(ours)s))
+"""
+
 
 def ensure_roles(database: MigrationDatabase) -> None:
     """Make the roles and let the login become them.
@@ -86,8 +93,29 @@ def holders_of(admin_role: str) -> str:
     return f"{admin_role.removesuffix('_admin')[:55]}_holders"
 
 
-def _through_holders(database: MigrationDatabase, wanted: list[str], login: str) -> list[str]:
-    holders = holders_of(database.admin_role)
+def letting_in(database: MigrationDatabase, login: str, role: str) -> list[str]:
+    """The statements after which that login can become this role and does not inherit it; it holds it in no way yet.
+
+    Before PostgreSQL 16 a login that is of no other role and owns no database is made NOINHERIT; any other one would
+    lose what it has by that, and is let in through a role that inherits nothing.
+    """
+    name, wanted = quote_identifier(login), quote_identifier(role)
+    if is_modern(database):
+        return [f"GRANT {wanted} TO {name} WITH INHERIT FALSE, SET TRUE"]
+    if not database.one(_INHERITS, login):
+        return [f"GRANT {wanted} TO {name}"]
+    if not _has_others(database, login):
+        return [f"ALTER ROLE {name} NOINHERIT", f"GRANT {wanted} TO {name}"]
+    if role == database.admin_role:
+        return _through_holders(database, [role], login)
+    # Through the one of both roles it could become the admin role too.
+    return _through_holders(database, [role], login, f"{role[:55]}_holders")
+
+
+def _through_holders(
+    database: MigrationDatabase, wanted: list[str], login: str, holders: str | None = None
+) -> list[str]:
+    holders = holders or holders_of(database.admin_role)
     there = database.one("SELECT true FROM pg_roles WHERE rolname = %s", holders)
     steps = [] if there else [f"CREATE ROLE {quote_identifier(holders)} NOLOGIN NOINHERIT NOBYPASSRLS"]
     pairs = [*((role, holders) for role in wanted), (holders, login)]
@@ -96,6 +124,12 @@ def _through_holders(database: MigrationDatabase, wanted: list[str], login: str)
         for role, member in pairs
         if not database.one(_IS_MEMBER, role, member)
     ]
+
+
+def _has_others(database: MigrationDatabase, login: str) -> bool:
+    values = {"login": login, "ours": [database.app_role, database.admin_role]}
+    (has_others,) = database.execute_sql(_HAS_OTHERS, values).fetchone()
+    return bool(has_others)
 
 
 def is_modern(database: MigrationDatabase) -> bool:

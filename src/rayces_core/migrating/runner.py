@@ -25,6 +25,7 @@ from rayces_core.migrating.execution import Execution, Observer
 from rayces_core.migrating.files import MigrationFile, read_directory, refuse_irreversible
 from rayces_core.migrating.foreseeing import refuse_unsafe_files
 from rayces_core.migrating.history import APPLIED, REVERTING, History, HistoryRow
+from rayces_core.migrating.inheriting import warn_inheriting
 from rayces_core.migrating.myhub import refuse_half_adopted, refuse_undoing, refuse_untouched
 from rayces_core.migrating.owning import refuse_closed_schema, refuse_other_owner
 from rayces_core.migrating.places import SUFFIX
@@ -337,6 +338,7 @@ class Runner(BaseRouter):
         if not self.history.exists:
             refuse_closed_schema(self.database)
         ensure_roles(self.database)
+        warn_inheriting(self.database)
         self.history.create()
 
     def _run_all(self, files: list[MigrationFile], *, back: bool) -> list[str]:
