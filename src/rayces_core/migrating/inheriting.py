@@ -13,7 +13,7 @@ from itertools import groupby
 from rayces_core.migrating.roles import holders_of, is_modern
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
-logger = logging.getLogger("rayces_core")
+logger = logging.getLogger("rayces_core.migrations")
 
 # Through whom each login inherits, one row for each membership. Before PostgreSQL 16 the member says whether it does.
 _MEMBERSHIPS = """
@@ -68,7 +68,7 @@ def inheriting(database: MigrationDatabase, logins: Sequence[str]) -> list[Inher
 
 
 def warn_inheriting(database: MigrationDatabase) -> None:
-    """Log a warning where this login inherits the admin role, with what mends it; what it has it was given by others."""
+    """Log a warning where this login inherits the admin role, with what mends it; nothing is taken from it."""
     for each in inheriting(database, [database.one("SELECT current_user::text")]):
         logger.warning(
             "%s inherits %s, so whatever it sends, outside the library too, reaches every organization; as a DBA: %s;",
