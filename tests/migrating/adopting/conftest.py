@@ -70,7 +70,7 @@ DO $$
 DECLARE
     name text;
     modern boolean := current_setting('server_version_num')::int >= 160000;
-    wanted text[] := '{{rayces_app,rayces_admin}}';
+    wanted text[] := '{{rayces_app,rayces_admin,rayces_reader,rayces_auditor}}';
 BEGIN
     IF NOT modern THEN wanted := array_append(wanted, 'rayces_holders'); END IF;
     FOREACH name IN ARRAY wanted LOOP
@@ -79,9 +79,9 @@ BEGIN
         END IF;
     END LOOP;
     IF modern THEN
-        EXECUTE 'GRANT rayces_app, rayces_admin TO {owner} WITH INHERIT FALSE, SET TRUE';
+        EXECUTE 'GRANT rayces_app, rayces_admin, rayces_reader, rayces_auditor TO {owner} WITH INHERIT FALSE, SET TRUE';
     ELSE
-        GRANT rayces_app, rayces_admin TO rayces_holders;
+        GRANT rayces_app, rayces_admin, rayces_reader, rayces_auditor TO rayces_holders;
         GRANT rayces_holders TO {owner};
     END IF;
 END
