@@ -169,9 +169,8 @@ def test_a_login_that_was_given_the_admin_role_to_inherit_is_warned_of_and_held_
     superuser = make_database()
     url = _owned_by(superuser, login, connect, "")
     cursor = connect(superuser).cursor()
-    cursor.execute(
-        f'CREATE ROLE "{app}"; CREATE ROLE "{admin}"; ALTER ROLE "{login}" CREATEROLE; GRANT "{app}", "{admin}" TO "{login}"'
-    )
+    cursor.execute(f'CREATE ROLE "{app}"; CREATE ROLE "{admin}"; ALTER ROLE "{login}" CREATEROLE')
+    cursor.execute(f'GRANT "{app}", "{admin}" TO "{login}"')
     Runner(url, app_role=app, admin_role=admin).up(1)
     (warning,) = [each.getMessage() for each in caplog.records if "inherits" in each.getMessage()]
     assert warning.startswith(f'"{login}" inherits "{admin}"')
