@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.asking import Asked, Figure, appointments, counted, ratio
 from rayces_core.analysis.definition import LOCAL, Definition, metric
+from rayces_core.analysis.moments import made_up
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.models.appointment_states import EXPIRED as EXPIRED_REASON
+from rayces_core.models.appointment_states import AppointmentState
 from rayces_core.models.endings import DISCHARGED as DISCHARGED_REASON
 from rayces_core.models.endings import ON_LEAVE, REJECTED
 
@@ -25,10 +27,8 @@ NEEDED: Final = {
     "is_ended": f"coalesce(a.cancellation_reason, '') IN ({ENDED})",
     "is_expired": f"coalesce(a.cancellation_reason, '') = '{EXPIRED_REASON}'",
     "is_late": f"""a.cancelled_at > a.scheduled_at - make_interval(hours => coalesce(
-        (organization.settings ->> 'cancellation_notice_hours')::int, {NOTICE_HOURS})) AND NOT EXISTS (
-            SELECT FROM {{state_transitions}} AS step
-             WHERE step.organization_id = a.organization_id AND step.subject_type = 'Appointment'
-               AND step.subject_id = a.id AND step.to_state = 'cancelled' AND step.made_up)""",
+        (organization.settings ->> 'cancellation_notice_hours')::int, {NOTICE_HOURS}))
+        AND NOT {made_up("a", AppointmentState.CANCELLED)}""",
 }
 AFTER_CONFIRMATION: Final = "state = 'cancelled' AND confirmed_at IS NOT NULL AND NOT is_ended"
 

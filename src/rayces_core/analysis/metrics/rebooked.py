@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.asking import Asked, Figure, appointments, counted, ratio
 from rayces_core.analysis.definition import LOCAL, Definition, metric
+from rayces_core.analysis.moments import made_up
+from rayces_core.models.appointment_states import AppointmentState
 from rayces_core.models.appointment_time import holds_time
 
 if TYPE_CHECKING:
     import polars as pl
 
-GIVEN_BACK: Final = "a.state = 'cancelled' AND a.pre_confirmed_at IS NOT NULL AND a.cancelled_at < a.scheduled_at"
+GIVEN_BACK: Final = f"""a.state = 'cancelled' AND a.pre_confirmed_at IS NOT NULL AND a.cancelled_at < a.scheduled_at
+       AND NOT {made_up("a", AppointmentState.CANCELLED)}"""
 # No session is longer than 8 hours; those that hold time do not overlap, so their minutes add up.
 RETAKEN: Final = f"""(
         SELECT sum(extract(epoch FROM
@@ -30,7 +33,8 @@ RETAKEN: Final = f"""(
                    SELECT max(moved.occurred_at) FROM {{state_transitions}} AS moved
                     WHERE moved.organization_id = other.organization_id AND moved.subject_type = 'Appointment'
                       AND moved.subject_id = other.id AND moved.event = 'reschedule'
-               ), other.pre_confirmed_at) < a.scheduled_at
+               ), CASE WHEN NOT {made_up("other", AppointmentState.PRE_CONFIRMED)}
+                       THEN other.pre_confirmed_at END) < a.scheduled_at
     )"""
 
 CANCELLED: Final = "sum(duration_minutes)"
@@ -38,10 +42,12 @@ REBOOKED: Final = "coalesce(sum(retaken_minutes), 0)"
 
 DEFINITION: Final = Definition(
     text="Of the minutes that cancellations gave back before they began, those that another session of the same "
-    "professional had taken, by booking or by moving, before the cancelled one was to begin.",
+    "professional had taken, by booking or by moving, before the cancelled one was to begin. "
+    "Left out are cancellations that were imported without their moment; a session that was imported without that of "
+    "its booking takes nothing again.",
     numerator=REBOOKED,
     denominator=CANCELLED,
-    source="appointments; state_transitions (reschedule)",
+    source="appointments; state_transitions (reschedule, made_up)",
     zone=LOCAL,
     columns={
         "cancelled_minutes": "minutes of sessions that were held or confirmed, and cancelled before their start",
