@@ -1,12 +1,13 @@
 """Every table of tests/analysis/cases: metrics give what was worked out by hand, and no mutant of theirs does."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from rayces_core import analysis
 from rayces_core.analysis import asking, working
-from tests.analysis.hand_worked import CASES, check, load, told_by
+from tests.analysis.hand_worked import CASES, ask, check, load, told_by
 from tests.walking import walked
 
 
@@ -129,6 +130,16 @@ def test_working_time_of_another_zone_fails_a_table(centres, metric):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(working, "ZoneInfo", lambda name: ZoneInfo("UTC"))
         assert notices(centres, metric)
+
+
+def test_a_reader_which_can_only_select_gives_the_same_frames(db, centres):
+    reader = db.reader()
+    assert reader.reads_only
+    for centre, tables in centres:
+        for expected in tables:
+            frame, read = ask(centre, expected), ask(replace(centre, db=reader), expected)
+            assert read.equals(frame), expected
+            assert read.schema == frame.schema, expected
 
 
 def test_the_tables_ask_every_metric_that_is_there():
