@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 from xml.etree import ElementTree
 
 import altair
@@ -13,10 +14,27 @@ from rayces_core import InvalidDataError, analysis
 from rayces_core.analysis import charts
 from rayces_core.errors import MissingExtraError
 from tests.analysis.charts import frames
+from tests.sizes import exhaustive
+from tests.walking import walked
 
 SVG = "{http://www.w3.org/2000/svg}"
 PNG = b"\x89PNG\r\n\x1a\n"
-EVERY = pytest.mark.parametrize("name", frames.EVERY)
+# A line, cells of a week, and steps: what other charts do as well. The rest of a walk is for `make test-all`.
+SOME = ("occupancy", "heat_map", "waiting")
+OTHERS = exhaustive(*(name for name in frames.EVERY if name not in SOME))
+WALK = pytest.mark.parametrize("name", [*SOME, *OTHERS])
+
+
+@cache
+def drawn(name: str) -> altair.LayerChart | altair.VConcatChart:
+    """The chart of its frame, made once."""
+    return getattr(charts, name)(frames.EVERY[name], span="early 2026")
+
+
+@cache
+def svg(name: str) -> str:
+    """That chart's document."""
+    return drawn(name).svg()
 
 
 def texts(document: str) -> list[str]:
@@ -34,10 +52,9 @@ def test_there_is_a_frame_for_every_chart_here():
     assert set(frames.EVERY) == set(charts.__all__) == set(dir(charts))
 
 
-@EVERY
+@walked("name", frames.EVERY)
 def test_title_unit_and_definition_are_in_the_picture_and_nothing_is_loaded_or_run(name):
-    chart = getattr(charts, name)(frames.EVERY[name], span="early 2026")
-    document = chart.svg()
+    chart, document = drawn(name), svg(name)
     root = ElementTree.fromstring(document)
 
     assert isinstance(chart, altair.LayerChart | altair.VConcatChart)
@@ -51,21 +68,21 @@ def test_title_unit_and_definition_are_in_the_picture_and_nothing_is_loaded_or_r
     assert re.findall(r"https?://[^\"' ]+", document) == ["http://www.w3.org/2000/svg"]
 
 
-@EVERY
+@WALK
 def test_every_chart_speaks_spanish(name):
-    english = getattr(charts, name)(frames.EVERY[name])
+    english = drawn(name)
     spanish = getattr(charts, name)(frames.EVERY[name], language="es", country="AR")
     assert spanish.title.text != english.title.text
     assert spanish.description != english.description
 
 
-@EVERY
+@WALK
 def test_a_frame_without_rows_is_drawn_as_an_empty_place_that_says_so(name):
     chart = getattr(charts, name)(frames.EVERY[name].clear())
     assert {"Nothing in this time", chart.title.text} <= set(texts(chart.svg()))
 
 
-@EVERY
+@WALK
 def test_a_single_row_is_drawn(name):
     # Of the week the hour in which somebody works.
     row = frames.EVERY[name].filter(pl.col("hour") == 9) if name == "heat_map" else frames.EVERY[name]
@@ -74,7 +91,7 @@ def test_a_single_row_is_drawn(name):
     assert said(document)
 
 
-@EVERY
+@walked("name", frames.EVERY)
 def test_a_frame_of_something_else_is_refused_with_what_is_missing(name):
     with pytest.raises(InvalidDataError, match=r"has no column .*; give what analysis\.\w+\(start, end\) returns"):
         getattr(charts, name)(pl.DataFrame({"x": [1]}))
@@ -83,43 +100,45 @@ def test_a_frame_of_something_else_is_refused_with_what_is_missing(name):
 
 
 def test_pictures_are_png_and_a_page_of_their_own():
-    chart = charts.occupancy(frames.OCCUPANCY)
-    assert chart.png().startswith(PNG)
-    assert len(chart.png(scale=3)) > len(chart.png(scale=1))
+    chart = drawn("occupancy")
+    small = chart.png(scale=1)
+    assert small.startswith(PNG)
+    assert len(chart.png()) > len(small)
     page = chart.html()
     assert "<title>Occupancy</title>" in page
     assert "<script" not in page
     assert 'src="' not in page
 
 
+@pytest.mark.exhaustive
 def test_an_interactive_page_brings_along_what_it_runs():
-    page = charts.occupancy(frames.OCCUPANCY).html(interactive=True)
+    """Vega is bundled for seconds. `test_pictures_are_png_and_a_page_of_their_own` keeps the page without it."""
+    page = drawn("occupancy").html(interactive=True)
     assert "<script" in page
     assert re.findall(r'(?:src|href)="https?:', page) == []
     assert "Minutes of working time that sessions take" in page
 
 
 def test_a_notebook_gets_an_svg_which_needs_no_network():
-    bundle = charts.occupancy(frames.OCCUPANCY)._repr_mimebundle_()
+    bundle = drawn("occupancy")._repr_mimebundle_()
     assert set(bundle) == {"image/svg+xml", "text/plain"}
 
 
 def test_a_chart_that_was_changed_can_still_be_drawn():
-    chart = charts.occupancy(frames.OCCUPANCY).properties(height=50)
+    chart = drawn("occupancy").properties(height=50)
     assert "Occupancy" in chart.svg()
     assert chart.png().startswith(PNG)
 
 
 def test_frames_of_pandas_and_arrow_are_drawn_alike():
-    drawn = charts.occupancy(frames.OCCUPANCY).svg()
-    assert charts.occupancy(frames.OCCUPANCY.lazy()).svg() == drawn
-    assert charts.occupancy(frames.OCCUPANCY.to_arrow()).svg() == drawn
-    assert charts.occupancy(frames.OCCUPANCY.to_pandas()).svg() == drawn
+    specified = drawn("occupancy").to_dict()
+    for frame in (frames.OCCUPANCY.lazy(), frames.OCCUPANCY.to_arrow(), frames.OCCUPANCY.to_pandas()):
+        assert charts.occupancy(frame, span="early 2026").to_dict() == specified
     assert isinstance(frames.OCCUPANCY.to_arrow(), pyarrow.Table)
 
 
 def test_currencies_get_panels_with_scales_of_their_own_and_are_never_summed():
-    document = charts.revenue(frames.REVENUE).svg()
+    document = svg("revenue")
     assert {"ARS", "USD"} <= set(texts(document))
     assert sorted(said(document)) == sorted(
         f"{month} 26: {amount}"
@@ -139,9 +158,9 @@ def test_organizations_get_panels_too():
 
 
 def test_a_period_without_a_denominator_is_a_gap_and_a_period_without_rows_keeps_its_place():
-    drawn = charts.occupancy(frames.OCCUPANCY).svg()
-    assert [text for text in said(drawn) if text.startswith("Feb")] == []
-    assert "Mar 26: 75.3% (753 of 1,000 working minutes booked)" in said(drawn)
+    document = svg("occupancy")
+    assert [text for text in said(document) if text.startswith("Feb")] == []
+    assert "Mar 26: 75.3% (753 of 1,000 working minutes booked)" in said(document)
     nothing = pl.when(pl.col("period") == frames.MONTHS[1]).then(0)
     states = ("executed", "no_show", "cancelled")
     empty = frames.SESSIONS.with_columns(nothing.otherwise(pl.col(name)).alias(name) for name in states)
@@ -161,7 +180,7 @@ def test_professionals_over_several_months_are_a_grid():
 
 
 def test_cells_of_the_week_are_there_where_somebody_works_or_something_is_booked():
-    document = charts.heat_map(frames.HEAT_MAP).svg()
+    document = svg("heat_map")
     assert {"Mon", "Sun", "09:00", "10:00"} <= set(texts(document))
     assert "11:00" not in texts(document)
     assert "Monday 09:00: 25.0% (60 of 240 working minutes booked)" in said(document)
@@ -176,7 +195,7 @@ def test_several_months_of_the_week_are_minutes_by_minutes():
 
 
 def test_months_of_a_cohort_that_are_not_over_are_no_cells():
-    document = charts.cohorts(frames.RETENTION).svg()
+    document = svg("cohorts")
     assert sorted(said(document)) == [
         "February 2026: 100.0% (3 of 3 clients, month 0)",
         "January 2026: 100.0% (4 of 4 clients, month 0)",
@@ -190,12 +209,12 @@ def test_a_cohort_in_parts_is_added_up_client_by_client():
 
 
 def test_stages_of_the_funnel_are_parts_of_those_who_applied():
-    document = charts.funnel(frames.FUNNEL).svg()
+    document = svg("funnel")
     assert said(document)[:3] == ["applied: 24", "on the waiting list: 18 · 75%", "admitted: 15 · 62%"]
 
 
 def test_the_median_wait_is_marked_where_half_are_through():
-    assert "half wait at most 4 days" in texts(charts.waiting(frames.WAITS).svg())
+    assert "half wait at most 4 days" in texts(svg("waiting"))
     still = frames.WAITS.with_columns(censored=pl.lit(value=True))
     assert not [text for text in texts(charts.waiting(still).svg()) if text.startswith("half")]
 
