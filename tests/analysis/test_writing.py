@@ -3,6 +3,7 @@
 import string
 import tomllib
 from datetime import date, datetime
+from hashlib import sha256
 from importlib.resources import files
 
 import pytest
@@ -23,13 +24,24 @@ def test_every_word_is_there_in_each_language_with_the_same_facts():
     for group, words in WORDS.items():
         for key, texts in words.items():
             # What metrics count they say themselves in English.
-            assert set(texts) == ({"es"} if group == "definition" else set(LANGUAGES)), f"{group}.{key}"
+            assert set(texts) == ({"es", "of"} if group == "definition" else set(LANGUAGES)), f"{group}.{key}"
+            if group == "definition":
+                continue
             assert len({frozenset(braces(text)) for text in texts.values()}) == 1, f"{group}.{key}"
 
 
 def test_every_metric_says_in_spanish_what_it_counts():
     metrics = {name for name in analysis.__all__ if hasattr(getattr(analysis, name), "definition")}
     assert set(WORDS["definition"]) == metrics
+
+
+def test_what_a_metric_says_in_spanish_is_the_translation_of_what_it_says_now():
+    digests = {
+        metric: sha256(getattr(analysis, metric).definition.text.encode()).hexdigest()[:12]
+        for metric in WORDS["definition"]
+    }
+    outdated = {metric: digest for metric, digest in digests.items() if WORDS["definition"][metric]["of"] != digest}
+    assert not outdated, "the English has changed: translate these anew in words.toml, and give their `of` as here"
 
 
 @pytest.mark.parametrize("country", sorted(SPANISH))
