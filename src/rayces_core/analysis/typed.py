@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.dimensions import LEADS
-from rayces_core.errors import MissingExtraError
+from rayces_core.analysis.needed import wanted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,12 +34,3 @@ def typed(rows: Iterable[tuple[Any, ...]], schema: Mapping[str, str]) -> pl.Data
     declared = {name: KINDS[kind](polars) for name, kind in schema.items()}
     frame: pl.DataFrame = polars.DataFrame(list(rows), schema=declared, orient="row")
     return frame
-
-
-def wanted(module: str) -> Any:
-    """The module of that name; MissingExtraError where it is not installed."""
-    try:
-        return import_module(module)
-    except ImportError:
-        name = module.partition(".")[0]
-        raise MissingExtraError(f"{name} is not installed: pip install 'rayces-core[analysis]'") from None

@@ -11,8 +11,8 @@ from datetime import date, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from rayces_core.analysis.needed import wanted
 from rayces_core.analysis.report.parts import Figure, Scope, Section
-from rayces_core.analysis.typed import wanted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rayces_core.analysis.typed import wanted
+from rayces_core.analysis.needed import wanted
 from rayces_core.errors import ConfigurationError, MissingExtraError
 
 
