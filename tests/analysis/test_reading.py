@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from peewee import fn
+from peewee import SQL, fn
 
 from rayces_core import (
     Appointment,
@@ -22,6 +22,7 @@ from rayces_core import (
     RaycesError,
     Student,
     TenantNotSetError,
+    UnsafeSQLError,
     User,
     analysis,
 )
@@ -267,3 +268,9 @@ def test_loading_the_models_loads_no_library_of_frames() -> None:
     code = "import sys, rayces_core.analysis; print([m for m in ('pyarrow', 'polars', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("hostile", ["1 FROM students; COMMIT; SELECT 1", "1) AS q; RESET ROLE; SELECT (1"])
+def test_sql_of_ones_own_within_a_query_is_looked_at_too(db: Database, a: Organization, hostile: str) -> None:
+    with db.tenant(a), pytest.raises(UnsafeSQLError):
+        analysis.to_arrow(Student.select(SQL(hostile)))
