@@ -37,7 +37,8 @@ FIGURES: Final = {
 }
 COLUMNS: Final = ("state", "working", "whole", "within", "occupied")
 
-# Seconds since 1970. Pieces meet the cells of their days of UTC, since days can be hashed and spans cannot.
+# Seconds since 1970. Pieces meet the cells of their days of UTC, since days can be hashed and spans cannot; of their
+# hours where cells are hours, or each would be held against the 24 of its day.
 BOOKED_PIECES: Final = f"""
 booked AS (
     SELECT a.organization_id, a.professional_id, a.state, zoned.zone, span.starts,
@@ -52,9 +53,10 @@ piece AS (
     SELECT booked.*, cell.no, least(booked.ends, cell.ends) - greatest(booked.starts, cell.starts) AS lasts
       FROM booked
       CROSS JOIN LATERAL generate_series(
-               floor(booked.starts / 86400.0)::bigint, floor((booked.freed - 1) / 86400.0)::bigint
-           ) AS day(utc)
-      JOIN cell ON cell.zone = booked.zone AND cell.utc_day = day.utc
+               floor(booked.starts / %(bucket)s::numeric)::bigint,
+               floor((booked.freed - 1) / %(bucket)s::numeric)::bigint
+           ) AS bucket(utc)
+      JOIN cell ON cell.zone = booked.zone AND cell.utc = bucket.utc
                AND cell.starts < booked.freed AND cell.ends > booked.starts
 ),
 minutes AS (

@@ -32,7 +32,7 @@ SELECT organization.id, organization.time_zone, professional.user_id,
 
 
 class Cell(NamedTuple):
-    """A span within one local day or hour and within one day of UTC: an hour that the clock shows twice is two.
+    """A span within one local day or hour and within one of UTC: an hour that the clock shows twice is two.
 
     Attributes: `start`, `end`, in microseconds since 1970; `day`, the local day since 1970; `hour`, of the wall clock.
     """
@@ -67,16 +67,17 @@ class Columns:
 class WorkingTime:
     """The tables `zoned`, `cell`, `worker` and `worked` of a statement, for `counted(before=…, values=…)`.
 
-    zoned: organization_id → zone. cell: zone, no, starts, ends, utc_day, period (days since 1970), weekday, hour.
+    zoned: organization_id → zone. cell: zone, no, starts, ends, utc (days, or hours, since
+    1970), period (days since 1970), weekday, hour.
     worker: organization_id, professional_id → hours. worked: hours, cell, starts, ends. Moments are seconds since 1970.
     """
 
     def __init__(self, periods: Periods, *, by_hour: bool) -> None:
-        self._periods, self._by_hour = periods, by_hour
+        self._periods, self._length = periods, HOUR if by_hour else DAY
         self._firsts = [_number(first) for first in periods.firsts]
         self._tables = {
             "zoned": Columns(("organization_id", "zone")),
-            "cell": Columns(("zone", "no", "starts", "ends", "utc_day", "period", "weekday", "hour")),
+            "cell": Columns(("zone", "no", "starts", "ends", "utc", "period", "weekday", "hour")),
             "worker": Columns(("organization_id", "professional_id", "hours")),
             "worked": Columns(("hours", "cell", "starts", "ends")),
         }
@@ -93,7 +94,9 @@ class WorkingTime:
     @property
     def values(self) -> Mapping[str, Any]:
         """The values of that SQL."""
-        return {name: value for table, columns in self._tables.items() for name, value in columns.values(table).items()}
+        return {"bucket": self._length // SECOND} | {
+            name: value for table, columns in self._tables.items() for name, value in columns.values(table).items()
+        }
 
     def _take_up(self, organization: int, zone: str, user: int | None, schedule: str, blocked: str) -> None:
         number = self._zone(zone)
@@ -108,14 +111,14 @@ class WorkingTime:
             start, end = _number(self._periods.start), _number(self._periods.end)
             days = LocalDays(ZoneInfo(name), start * DAY - AROUND, end * DAY + AROUND)
             number, first = len(self._zones), len(self._tables["cell"].rows)
-            cells = list(enumerate(_cells(days.pieces, start, end, by_hour=self._by_hour), first))
+            cells = list(enumerate(_cells(days.pieces, start, end, self._length), first))
             self._zones[name] = number, days, cells
             self._tables["cell"].rows += [self._row(number, no, cell) for no, cell in cells]
         return self._zones[name][0]
 
     def _row(self, zone: int, no: int, cell: Cell) -> tuple[int, ...]:
         period = self._firsts[bisect_right(self._firsts, cell.day) - 1]
-        bounds = cell.start // SECOND, cell.end // SECOND, cell.start // DAY
+        bounds = cell.start // SECOND, cell.end // SECOND, cell.start // self._length
         return (zone, no, *bounds, period, (cell.day + 3) % 7 + 1, cell.hour)
 
     def _worked(self, zone: str, hours: WorkingHours) -> int:
@@ -137,9 +140,8 @@ def day_of(number: int) -> date:
     return date(1970, 1, 1) + timedelta(days=number)
 
 
-def _cells(pieces: Iterable[Piece], start: int, end: int, *, by_hour: bool) -> Iterator[Cell]:
+def _cells(pieces: Iterable[Piece], start: int, end: int, length: int) -> Iterator[Cell]:
     """The cells of the local days from `start` to `end`, in order."""
-    length = HOUR if by_hour else DAY
     for piece in pieces:
         for day in piece.days(piece.start, piece.end):
             if not start <= day < end:
@@ -148,12 +150,12 @@ def _cells(pieces: Iterable[Piece], start: int, end: int, *, by_hour: bool) -> I
             for hour in range(DAY // length):
                 opens = max(midnight + hour * length, piece.start)
                 closes = min(midnight + (hour + 1) * length, piece.end)
-                yield from _by_utc_day(opens, closes, day, hour)
+                yield from _by_utc(opens, closes, day, hour, length)
 
 
-def _by_utc_day(start: int, end: int, day: int, hour: int) -> Iterator[Cell]:
+def _by_utc(start: int, end: int, day: int, hour: int, length: int) -> Iterator[Cell]:
     while start < end:
-        closes = min(end, (start // DAY + 1) * DAY)
+        closes = min(end, (start // length + 1) * length)
         yield Cell(start, closes, day, hour)
         start = closes
 
