@@ -1,5 +1,6 @@
 """Cells of working time: each lies in one bucket of UTC, so that a session meets it once."""
 
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,4 +18,4 @@ def test_each_cell_lies_in_one_bucket_of_utc_of_its_own_length(zone, length):
     cells = list(_cells(days.pieces, START, END, length))
 
     assert all(cell.start // length == (cell.end - 1) // length for cell in cells)
-    assert all(before.end == after.start for before, after in zip(cells, cells[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(cells))
