@@ -8,6 +8,7 @@ import peewee
 import pytest
 
 from rayces_core import Database, Organization, Student, UnsafeSQLError, analysis
+from rayces_core.database.traces import leaves_traces
 from rayces_core.errors import RaycesError
 from tests.factory import make_student
 
@@ -75,6 +76,18 @@ def test_a_text_does_not_end_the_copy_nor_write(db: Database, a: Organization, t
                 assert text == "SELECT 1 --"
         assert Student.select().count() >= 1
         assert db.execute_sql("SELECT current_user::text").fetchone() == ("rayces_app",)
+
+
+CALLS = ["leaves()", "leaves/**/()", "leaves --\n()", "ñor()", '"leaves"()', "(s).leaves", "pg_catalog.set_config()"]
+
+
+@pytest.mark.parametrize("called", CALLS)
+def test_however_a_function_is_called_its_connection_is_taken_for_stained(called: str) -> None:
+    assert leaves_traces(f'SELECT "t1"."id", {called} FROM "students" AS "t1"')
+
+
+def test_what_the_library_renders_itself_is_taken_for_clean() -> None:
+    assert not leaves_traces('SELECT COUNT(1) FROM (SELECT "t1"."id" FROM "students" AS "t1" WHERE (1 = %s)) AS "q"')
 
 
 def test_a_query_made_by_one_tenant_is_read_by_another_as_its_own(

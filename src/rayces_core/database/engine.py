@@ -170,8 +170,11 @@ class Engine(peewee.PostgresqlDatabase):
 
     def filled(self, sql: str, params: Any) -> str:
         """The text with its values in place, as the server gets it."""
-        text: str = self.cursor().filled(sql, params)
-        return text
+        session = self._sessions.current()
+        try:
+            return TenantCursor(session.check_out()).filled(sql, params)
+        finally:
+            session.release()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run one statement as the bound tenant; alone it commits by itself, in one round trip."""
