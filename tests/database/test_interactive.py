@@ -228,6 +228,38 @@ UNBOUND = {
             print(await asyncio.Task(a_task(), loop=asyncio.get_running_loop(), eager_start=True))
         else:
             print('unbound')""",
+    "a callback of the loop, which the cell enters again": """
+        loop, told = asyncio.get_running_loop(), []
+        loop.call_soon(lambda: told.append(find()))
+        loop._run_once()
+        print(*told)""",
+    "a handler of a signal": """
+        import signal, time, functools
+        told = []
+        def handle(*_): told.append(find())
+        before = signal.getsignal(signal.SIGUSR1)
+        for handler in (handle, functools.partial(handle)):
+            signal.signal(signal.SIGUSR1, handler)
+            os.kill(os.getpid(), signal.SIGUSR1); time.sleep(0.01)
+        signal.signal(signal.SIGUSR1, before); print(*set(told))""",
+    "a finalizer": """
+        told = []
+        class Dying:
+            def __del__(self): told.append(find())
+        dying = Dying(); del dying; print(*told)""",
+    "a finalizer of weakref": """
+        import weakref
+        told = []
+        class Plain: pass
+        plain = Plain(); ended = weakref.finalize(plain, lambda: told.append(find())); del plain; print(*told)""",
+    "a test in a docstring": """
+        import doctest
+        told = []
+        def documented():
+            '''
+            >>> told.append(find())
+            '''
+        doctest.run_docstring_examples(documented, globals()); print(*told)""",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import peewee
@@ -40,7 +41,8 @@ def source_of(given: Any, params: Params) -> Source:
         InvalidDataError: it is none of these, or does not read. UnsafeSQLError: the text would leave the tenant.
     """
     if isinstance(given, str):
-        return Source(_filled(_one_select(given), params), _known(()), stains=True)
+        # Looked at with its values: one that stands in a string could end the SELECT as well.
+        return Source(_one_select(_filled(given, params)), _known(()), stains=True)
     if params is not None:
         raise InvalidDataError("params", params, "belong to the text of a SELECT; a query has its own values")
     query = given.select() if peewee.is_model(given) or isinstance(given, peewee.ModelAlias) else given
@@ -49,7 +51,7 @@ def source_of(given: Any, params: Params) -> Source:
     if getattr(query, "_database", None) is not None:
         check_database(query._database)
     sql, values = current().engine.get_sql_context().sql(query).query()
-    check(sql)
+    check(sql, partial(_filled, sql, values))
     sql = _filled(sql, values)
     stains = isinstance(query, peewee.RawQuery) or leaves_traces(sql)
     return Source(_one_select(sql) if isinstance(query, peewee.RawQuery) else sql, _known(_models_of(query)), stains)
@@ -64,8 +66,7 @@ def _what(given: Any) -> str:
 def _filled(sql: str, values: Any) -> str:
     if not values:
         return sql
-    filled: str = current().engine.cursor().filled(sql, values)
-    return filled
+    return current().engine.filled(sql, values)
 
 
 def _one_select(text: str) -> str:

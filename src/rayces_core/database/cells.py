@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 import threading
 from functools import cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from rayces_core.database.runners import Runner, runner_here, trio_task_here
@@ -24,15 +25,19 @@ _SERVING = (
     *("socketserver", "wsgiref", "werkzeug", "gunicorn", "uvicorn", "hypercorn", "waitress", "cheroot", "daphne"),
     *("bjoern", "cherrypy", "twisted", "tornado.web", "aiohttp.web", "sanic", "pyramid", "grpc", "streamlit", "dash"),
     *("flask.app", "quart.app", "django.core.handlers", "starlette", "fastapi", "litestar", "falcon", "bottle"),
-    *("celery", "rq", "procrastinate", "huey", "dramatiq", "_pytest", "unittest.case", "a2wsgi"),
+    *("celery", "rq", "procrastinate", "huey", "dramatiq", "_pytest", "unittest.case", "doctest", "a2wsgi"),
+    *("asyncore", "smtpd", "curio", "pika", "kombu", "apscheduler", "arq", "taskiq"),
     "rayces_core.integrations",
 )
 _COMMANDS = ("click", "rayces_core.cli", "runpy")  # a shell may be one, what a cell calls is none of its own
+# What the interpreter or a loop that was entered again runs in the midst of a cell, for whoever has asked for it.
+_BETWEEN = {"asyncio.events": "a callback of an event loop", "weakref": "a finalizer"}
 _OURS = "rayces_core.integrations.ipython"  # what serves whoever sits there
 # What runs a script, or the commands that a shell was started with.
 _SCRIPTS = frozenset((("IPython.core.magics.execution", "run"), (_SHELL, "safe_execfile"), (_SHELL, "safe_run_module")))
 _PROMPT = ("IPython.terminal.interactiveshell", "interact")
 _STARTING = "IPython.core.shellapp"
+_SIGNALS = tuple(signal.valid_signals())
 _RESUMED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR  # may go on upon another stack
 
 # The outermost frame of the cell whose whole stack was looked at last: as long as it runs, what called it is the same.
@@ -73,6 +78,7 @@ def _look_along(frame: FrameType | None, first: list[FrameType | None]) -> str |
     if None in first:
         return "a task"
     cell = inner = None
+    handlers = _signal_handlers()
     while frame is not None and frame is not _known:
         module = frame.f_globals.get("__name__") or ""
         if _is_told(module):
@@ -82,6 +88,8 @@ def _look_along(frame: FrameType | None, first: list[FrameType | None]) -> str |
                 return said
         if cell is None and frame in first:
             return "a task that a cell has begun"
+        if cell is None and (frame.f_code.co_name == "__del__" or frame.f_code in handlers):
+            return "a finalizer" if frame.f_code.co_name == "__del__" else "a handler of a signal"
         inner, frame = frame, frame.f_back
     if frame is None and cell is None:
         return "a program"
@@ -90,9 +98,18 @@ def _look_along(frame: FrameType | None, first: list[FrameType | None]) -> str |
     return None
 
 
+def _signal_handlers() -> set[CodeType]:
+    """The code that the program's handlers of signals begin with."""
+    found = (signal.getsignal(each) for each in _SIGNALS)
+    codes = (getattr(getattr(one, "func", one), "__code__", None) for one in found)
+    return {code for code in codes if code is not None}
+
+
 def _said_by(module: str, name: str, *, is_inner: bool) -> str | None:
     if module != _OURS and _is_in(module, _SERVING):
         return f"{module}, which works for others,"
+    if is_inner and module in _BETWEEN:
+        return _BETWEEN[module]
     is_script = (module, name) in _SCRIPTS or module == _STARTING or (is_inner and _is_in(module, _COMMANDS))
     return "a script" if is_script else None
 
@@ -101,7 +118,7 @@ def _said_by(module: str, name: str, *, is_inner: bool) -> str | None:
 def _is_told(module: str) -> bool:
     """Whether a frame of this module may say whose the work is."""
     others = (_SHELL, _STARTING, "IPython.core.magics.execution")
-    return module in others or _is_in(module, _SERVING) or _is_in(module, _COMMANDS)
+    return module in others or module in _BETWEEN or _is_in(module, _SERVING) or _is_in(module, _COMMANDS)
 
 
 @cache

@@ -164,9 +164,17 @@ class Engine(peewee.PostgresqlDatabase):
     def execute(self, query: Any, **context_options: Any) -> Any:
         """Run a query that Peewee compiles."""
         sql, params = self.get_sql_context(**context_options).sql(query).query()
-        check(sql)
+        check(sql, (lambda: self.filled(sql, params)) if params else None)
         kind = StainingSQL if self.is_cautious or leaves_traces(sql) else OwnSQL
         return self._send(TenantCursor.execute, kind(sql), params)
+
+    def filled(self, sql: str, params: Any) -> str:
+        """The text with its values in place, as the server gets it."""
+        session = self._sessions.current()
+        try:
+            return TenantCursor(session.check_out()).filled(sql, params)
+        finally:
+            session.release()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run one statement as the bound tenant; alone it commits by itself, in one round trip."""

@@ -10,7 +10,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_CALLED: Final = re.compile(r"""(?P<before>\binto\s+)?(?P<name>"(?:[^"]|"")*"|[a-z_][\w$]*)\s*\(""", re.IGNORECASE)
+_CALLED: Final = re.compile(r"""(?P<before>\binto\s+)?(?P<name>"(?:[^"]|"")*"|[^\W\d][\w$]*)\s*\(""", re.IGNORECASE)
+# Comments may stand between a name and its parenthesis, and of a composite `(row).name` calls a function as well.
+_HIDES: Final = re.compile(r"--|/\*|\)\s*\.\s*(?:\w|\")")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -58,7 +60,7 @@ def leaves_traces(sql: str) -> bool:
 
 
 def _look(sql: str) -> bool:
-    return any(
+    return _HIDES.search(sql) is not None or any(
         not found["before"] and (found["name"].startswith('"') or found["name"].lower() not in _KNOWN)
         for found in _CALLED.finditer(sql)
     )
