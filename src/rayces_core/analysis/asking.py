@@ -98,6 +98,16 @@ class Asked:
         return {**self.periods.values, "now": self.now}
 
 
+def same(name: str, one: str, other: str) -> str:
+    """That a key's column is equal on both sides; what has no value is equal to what has none.
+
+    An organization always has one, and is said to be equal: that can be hashed, the other cannot, and every
+    row of a chain of centres would be held against every other.
+    """
+    equal = "=" if name == "organization_id" else "IS NOT DISTINCT FROM"
+    return f"{one}.{name} {equal} {other}.{name}"
+
+
 def run(sql: str, values: Mapping[str, Any], schema: Mapping[str, str], *, where: Any = None) -> pl.DataFrame:
     """Run one statement and give its rows as a frame.
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.admissions import ALLOWED, SOURCE, applications
-from rayces_core.analysis.asking import Asked, run
+from rayces_core.analysis.asking import Asked, run, same
 from rayces_core.analysis.definition import LOCAL, Definition, metric
 from rayces_core.analysis.ledgers import nothing_of_appointments
 
@@ -100,6 +100,6 @@ def admission_wait(
         applications=applications(asked),
         key=", ".join(key),
         shown=", ".join(f"waited.{name}" for name in shown),
-        same=" AND ".join(f"median.{name} IS NOT DISTINCT FROM waited.{name}" for name in key),
+        same=" AND ".join(same(name, "median", "waited") for name in key),
     )
     return run(sql, asked.values, shown | {name: kind for name, (kind, _) in COLUMNS.items()})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rayces_core.analysis.asking import Asked, run
+from rayces_core.analysis.asking import Asked, run, same
 from rayces_core.analysis.definition import LOCAL, Definition, metric
 from rayces_core.errors import InvalidDataError
 
@@ -125,4 +125,4 @@ def _of_place(names: Iterable[str]) -> list[str]:
 
 
 def _same(table: str, names: Iterable[str]) -> str:
-    return " AND ".join(f"{table}.{name} IS NOT DISTINCT FROM place.{name}" for name in names)
+    return " AND ".join(same(name, table, "place") for name in names)
