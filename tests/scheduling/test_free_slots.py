@@ -17,7 +17,7 @@ from rayces_core import (
     User,
     clock,
 )
-from rayces_core.scheduling import Slot, availability, find_slots, free_slots
+from rayces_core.scheduling import Slot, calendars, find_slots, free_slots
 from tests.conftest import on_server
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
@@ -91,7 +91,7 @@ def test_times_are_read_exactly(db, here):
     at = DAY + 10 * HOUR + timedelta(minutes=1)
     take(db, professional.user_id, at)
 
-    (calendar,) = availability.read_calendars(DAY, DAY + 24 * HOUR, now=NOW)
+    (calendar,) = calendars.read_calendars(DAY, DAY + 24 * HOUR, now=NOW)
 
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert [(epoch + timedelta(microseconds=a), epoch + timedelta(microseconds=b)) for a, b in calendar.busy] == [
@@ -104,11 +104,11 @@ def test_an_appointment_that_is_to_be_moved_does_not_stand_in_its_own_way(db, he
     professional = make_one()
     moved = take(db, professional.user_id, DAY + 9 * HOUR)
     take(db, professional.user_id, DAY + 11 * HOUR)
-    values = availability.calendar_values(DAY, DAY + 24 * HOUR, NOW, moving=moved)
+    values = calendars.calendar_values(DAY, DAY + 24 * HOUR, NOW, moving=moved)
 
-    rows = db.execute_sql(availability.READ, values).fetchall()
+    rows = db.execute_sql(calendars.READ, values).fetchall()
 
-    (calendar,) = availability.calendars_of(rows, DAY, DAY + 24 * HOUR)
+    (calendar,) = calendars.calendars_of(rows, DAY, DAY + 24 * HOUR)
     assert len(calendar.busy) == 1
 
 
@@ -148,17 +148,17 @@ def test_appointments_and_hours_of_another_organization_never_matter(db):
 def test_the_statement_names_its_tenant_where_row_level_security_does_not_hold(db):
     ours, _, user_id = twins(db)
     with db.tenant(ours):
-        values = availability.calendar_values(DAY, DAY + 48 * HOUR, NOW) | {"ids": [user_id]}
+        values = calendars.calendar_values(DAY, DAY + 48 * HOUR, NOW) | {"ids": [user_id]}
 
     connection = psycopg2.connect(db.url)
     cursor = connection.cursor()
-    cursor.execute(availability.READ + availability.BY_ID, values)
+    cursor.execute(calendars.READ + calendars.BY_ID, values)
     rows = cursor.fetchall()
     connection.close()
 
-    (calendar,) = availability.calendars_of(rows, DAY, DAY + 48 * HOUR)
+    (calendar,) = calendars.calendars_of(rows, DAY, DAY + 48 * HOUR)
     assert [begins for begins, _ in calendar.busy] == [
-        availability.microseconds(moment) for moment in (DAY - 2 * HOUR, DAY + 34 * HOUR)
+        calendars.microseconds(moment) for moment in (DAY - 2 * HOUR, DAY + 34 * HOUR)
     ]
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from rayces_core.analysis.asking import rows_of
 from rayces_core.analysis.periods import Periods
-from rayces_core.scheduling.availability import hours_of
+from rayces_core.scheduling.calendars import hours_of
 from rayces_core.scheduling.wall_clock import DAY, EPOCH_ORDINAL, SECOND, LocalDays, Piece, Span, WorkingHours
 
 HOUR: Final = DAY // 24

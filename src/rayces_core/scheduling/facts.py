@@ -17,7 +17,8 @@ from rayces_core.errors import TenantNotSetError
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.models.appointment_states import PRE_CONFIRMED, AppointmentState
 from rayces_core.models.appointment_time import busy, holds_time, overdue_in_the_way
-from rayces_core.scheduling.availability import (
+from rayces_core.scheduling.calendar import NOTHING, Calendar, SetAside, check_duration
+from rayces_core.scheduling.calendars import (
     CALENDAR_COLUMNS,
     CALENDAR_SOURCE,
     COLUMN_COUNT,
@@ -25,7 +26,6 @@ from rayces_core.scheduling.availability import (
     calendars_of,
     policy_of,
 )
-from rayces_core.scheduling.calendar import NOTHING, Calendar, SetAside, check_duration
 
 LONGEST: Final = timedelta(minutes=480)
 

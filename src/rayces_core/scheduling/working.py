@@ -14,8 +14,9 @@ from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, ReferenceNotFoundError, TenantNotSetError
 from rayces_core.models.professional import Professional
 from rayces_core.models.user import User
-from rayces_core.scheduling.availability import hours_of, id_of
+from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.calendar import EARLIEST, LATEST
+from rayces_core.scheduling.calendars import hours_of
 from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, microseconds
 
 LONGEST: Final = timedelta(days=36_600)
