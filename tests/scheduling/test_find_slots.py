@@ -5,7 +5,7 @@ from datetime import date, timedelta, timezone
 import pytest
 
 from rayces_core import Database, InvalidDataError, NaiveDatetimeError
-from rayces_core.scheduling import availability, find_slots, free_slots
+from rayces_core.scheduling import calendars, find_slots, free_slots
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
 from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
@@ -73,9 +73,9 @@ def test_appointments_are_found_by_an_index_with_both_bounds(own_db):
         for n in range(300):
             take(own_db, professional.user_id, DAY + n * 24 * HOUR, student=student)
         on_server(own_db.url, "ANALYZE")
-        values = availability.calendar_values(DAY + 100 * 24 * HOUR, DAY + 110 * 24 * HOUR, NOW)
+        values = calendars.calendar_values(DAY + 100 * 24 * HOUR, DAY + 110 * 24 * HOUR, NOW)
 
-        plan = "\n".join(line for (line,) in own_db.execute_sql("EXPLAIN " + availability.READ, values))
+        plan = "\n".join(line for (line,) in own_db.execute_sql("EXPLAIN " + calendars.READ, values))
 
     taken = plan[plan.rindex(" on appointments taken") :]
     bounds = taken[taken.index("Index Cond") :].splitlines()[0]
