@@ -13,11 +13,11 @@ from psycopg2.extensions import (
     POLL_READ,
     STATUS_BEGIN,
     STATUS_READY,
-    get_wait_callback,
     parse_dsn,
-    set_wait_callback,
 )
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
+
+from rayces_core.database.waiting import waited_for_by
 
 CONNECT_SECONDS = 10
 
@@ -55,12 +55,11 @@ class Interruption:
 @contextmanager
 def interruptible_statements() -> Iterator[Interruption]:
     """For the block, Ctrl-C cancels the statement under way on the server; the block ends with KeyboardInterrupt."""
-    before, interruption = get_wait_callback(), Interruption()
-    set_wait_callback(interruption.wait)
+    interruption = Interruption()
     try:
-        yield interruption
+        with waited_for_by(interruption.wait):
+            yield interruption
     finally:
-        set_wait_callback(before)
         interruption.check()
 
 

@@ -16,8 +16,6 @@ from psycopg2.extensions import (
     TRANSACTION_STATUS_ACTIVE,
     TRANSACTION_STATUS_IDLE,
     encodings,
-    get_wait_callback,
-    set_wait_callback,
 )
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
@@ -28,6 +26,7 @@ from rayces_core.database.interrupting import is_on, run_interruptibly
 from rayces_core.database.messages import Message
 from rayces_core.database.outcomes import commits_within, may_write
 from rayces_core.database.sql_guard import check
+from rayces_core.database.waiting import waited_for_by
 from rayces_core.errors import RaycesError, TenantNotSetError, TenantSwitchError, UnsafeSQLError
 from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
@@ -185,17 +184,14 @@ class TenantCursor(PlainCursor):
 
     def _copied(self, act: Callable[..., Any], *given: Any) -> None:
         # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
-        waiting = get_wait_callback()
         try:
-            set_wait_callback(None)
-            self._driven(act, *given)
+            with waited_for_by(None):
+                self._driven(act, *given)
         except BaseException:
             # Where the file of a COPY TO fails, the server goes on sending, and nothing else can be said to it.
             if self.connection.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
                 self.connection.close()
             raise
-        finally:
-            set_wait_callback(waiting)
 
     def _check_copy(self, statement: Any) -> None:
         connection: TenantConnection = self.connection  # type: ignore[assignment]
