@@ -222,12 +222,14 @@ def test_a_file_of_another_ending_is_refused_and_what_was_there_stays(report, tm
     assert [(left.name, left.read_text()) for left in tmp_path.iterdir()] == [("report.xlsx", "before")]
 
 
-def test_the_paper_is_a_pdf_that_loads_nothing(report, tmp_path):
+def test_the_paper_is_a_pdf_that_loads_nothing_and_changes_no_page_after_it(report, page, tmp_path):
     Report(report.scope, report.sections[-3:]).save(tmp_path / "report.pdf")
     written = (tmp_path / "report.pdf").read_bytes()
     assert written.startswith(b"%PDF-")
     assert written.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type ?/Page\b", written)) >= 1 or b"/ObjStm" in written
+    assert report.html() == page
+    assert page.count("<svg") == page.count("<figure>")
 
 
 def test_namesakes_have_their_address_beside_them_so_that_none_is_taken_for_another(db):
