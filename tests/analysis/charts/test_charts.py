@@ -121,7 +121,7 @@ def test_an_interactive_page_brings_along_what_it_runs():
 
 @pytest.mark.parametrize("prefix", ["", "svg", "ns0"])
 def test_a_picture_is_read_by_browsers_whatever_prefix_another_library_has_registered(monkeypatch, prefix):
-    """WeasyPrint registers namespaces for the whole process when it is imported; the page then had no picture at all."""
+    """WeasyPrint registers namespaces for the whole process; a page made after it had no picture at all."""
     monkeypatch.setattr(ElementTree, "_namespace_map", {**ElementTree._namespace_map, SVG.strip("{}"): prefix})
     document = charts.occupancy(frames.OCCUPANCY).svg()
     assert document.startswith("<svg ")
