@@ -154,7 +154,13 @@ def _run_narrowed(sql: str, given: Mapping[str, Any], where: Any) -> Any:
         if error.sqlstate not in NO_CONDITION:
             raise
         advice = NO_CONDITION[error.sqlstate]
-        raise InvalidDataError("where", where, f"{advice} (the server says: {error.args[0]})") from error
+        raise InvalidDataError("where", where, f"{advice} (the server says: {_plainly(error)})") from error
+
+
+def _plainly(error: StatementError) -> str:
+    """What the server says, without the place: that is one in the metric's SQL, which nobody here has written."""
+    diag = getattr(error.__cause__, "diag", None)
+    return str(getattr(diag, "message_primary", None) or error)
 
 
 def source_of(table: str) -> str:

@@ -93,7 +93,7 @@ PERIODS: Final = "unnest(%(firsts)s::date[], %(lasts)s::date[]) AS span(period, 
 
 def _day(value: object, field: str) -> date:
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise InvalidDataError(field, value, f"needs a date, a local day, got {type(value).__name__}")
+        raise InvalidDataError(field, value, f"needs a date, a local day such as date(2026, 1, 31), not {value!r:.60}")
     if not FIRST_DAY <= value <= LAST_DAY:
         raise InvalidDataError(field, value, f"must lie from {FIRST_DAY} to {LAST_DAY}")
     return value
