@@ -196,8 +196,23 @@ def test_moments_in_the_workbook_are_those_of_the_centres_clock_and_texts_run_no
     assert told["professional_id"] == f"{centre.HOSTILE} Paz"
 
 
-def test_the_workbook_says_what_each_column_means(sheets):
+@pytest.mark.parametrize(
+    "sheet, column, name",
+    [
+        ("sessions_by_professional", "professional_id", f"{centre.HOSTILE} Paz"),
+        ("occupancy_by_professional", "professional_id", f"{centre.HOSTILE} Paz"),
+        ("lifetime_value", "client_id", "Ana =1+1"),
+    ],
+)
+def test_the_workbook_names_people(sheets, sheet, column, name):
+    head, *rows = sheets.get_sheet_by_name(sheet).to_python()
+    assert {row[head.index(column)] for row in rows} == {name}
+
+
+def test_the_workbook_says_what_each_column_means_and_what_is_counted_in_the_readers_language(sheets):
     rows = sheets.get_sheet_by_name("Definiciones").to_python()
+    (counted,) = [row[2] for row in rows if row[:2] == ["no_show_rate", ""]]
+    assert counted.startswith("Sesiones a las que el alumno no vino")
     assert ["occupancy", "working_minutes"] in [row[:2] for row in rows]
     assert all(row[2] for row in rows)
 

@@ -111,7 +111,7 @@ class _Sheets:
         return write
 
     def definitions(self, metrics: Sequence[str]) -> None:
-        """What each metric counts, in the reader's language, and what each of its columns is, as the library says it."""
+        """What each metric counts, in the reader's language, and what each column is, as the library says it."""
         word = self._scope.writing.word
         heads = [word("report.metric"), word("report.column"), word("report.meaning")]
         sheet = self._begin(word("report.definitions"), heads, [22, 22, 100])
