@@ -296,6 +296,9 @@ class Sessions(threading.local):
         return self._thread if runner is None else self._tasks.get(runner)
 
     def forget(self) -> None:
-        """After a fork: the connections are the parent's."""
+        """After a fork: the connections are the parent's; what it has written is to be seen here as well."""
+        before: Session | None = getattr(self, "_thread", None)
         self._thread, self._had_tasks = self._make(), False
+        if before is not None:
+            self._thread.trail = before.trail
         self._tasks: WeakKeyDictionary[Runner, Session] = WeakKeyDictionary()
