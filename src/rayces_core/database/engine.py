@@ -110,7 +110,7 @@ class Engine(Followed, peewee.PostgresqlDatabase):
         connection = open_connection(self.dsn)
         try:
             connection.open_for(self)
-            connection.notes_writes, connection.check = self.has_replicas, self.check
+            connection.notes_writes, connection.check = self.followers is not None, self.check
             self.server_version = connection.server_version
             if not self.checked:
                 self.is_cautious = self._first_look(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psycopg2
 
@@ -10,7 +11,7 @@ from rayces_core.database.binding import Binding, trails_here
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.pool import Pool
-from rayces_core.database.positions import FAR, POSITION
+from rayces_core.database.positions import FAR, POSITION, note
 from rayces_core.database.runners import loop_runs_here
 from rayces_core.database.session import Loops, Session
 from rayces_core.errors import EventLoopError
@@ -20,7 +21,7 @@ class Followed:
     """What an engine has to do with replicas.
 
     Attributes:
-        replica: what it is called, if it is one. has_replicas: whether what it writes is noted, for them.
+        replica: what it is called, if it is one. followers: for whom what it writes is noted; None without replicas.
         check: gives what goes ahead of each message, on a replica.
     """
 
@@ -29,7 +30,7 @@ class Followed:
     pool: Pool[TenantConnection]
     loops: Loops
     replica: str | None = None
-    has_replicas = False
+    followers: Any = None
     check: Callable[[str | None], str] | None = None
     _reading: dict[int, Binding]
 
@@ -42,7 +43,8 @@ class Followed:
 
     def note_write(self) -> None:
         """Something was written here, and is committed or may be: replicas must have it before they are read here."""
-        for trail in (self.session.trail, *trails_here()):
+        note(self.session.trail, self.followers)
+        for trail in trails_here():
             trail.note()
 
     def position(self) -> int:

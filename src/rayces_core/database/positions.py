@@ -7,7 +7,8 @@ the log's position is asked for later, so it lies behind whatever was noted befo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import psycopg2
@@ -104,6 +105,25 @@ class Trail:
     def is_open(self) -> bool:
         """Whether something was written since the position was asked for."""
         return self._noted != self._asked
+
+
+# What was written last in this context, by Database: tasks and threads that are begun in it read it as their own. What
+# they write themselves has a position behind all that was committed before.
+_written: ContextVar[Mapping[int, Trail]] = ContextVar("rayces_written", default={})  # noqa: B039 - never changed
+
+
+def note(trail: Trail, whose: object) -> None:
+    """Something of that Database was written in this thread or task, whose trail it is."""
+    trail.note()
+    known = _written.get()
+    if known.get(id(whose)) is not trail:
+        _written.set({**known, id(whose): trail})
+
+
+def written_before(whose: object) -> list[Trail]:
+    """The trail of what was written in this context before what runs here was begun, or by it."""
+    found = _written.get().get(id(whose))
+    return [] if found is None else [found]
 
 
 def position_of(trails: Iterable[Trail], ask: Callable[[], int]) -> int:

@@ -29,9 +29,9 @@ class Replicated:
     def causal_token(self) -> str | None:
         """What `tenant(…, read_only=True, after=…)` needs to see, elsewhere or later, what was written here so far.
 
-        For a cookie, the message of a job and the like. Written here means: by this thread or task, and within the
-        blocks that go on here. It asks the primary where something was written since it was asked last; a Database
-        without replicas does not know, and asks each time.
+        For a cookie, the message of a job and the like. Written here means: by this thread or task, in the context that
+        it was begun in before that, and within the blocks that go on here. It asks the primary where something was
+        written since it was asked last; a Database without replicas does not know, and asks each time.
 
         Returns: a short text, or None where nothing was written.
 
@@ -53,7 +53,7 @@ class Replicated:
             rest_seconds=float(given.replica_rest_seconds),
             lag_seconds=None if given.replica_lag_seconds is None else float(given.replica_lag_seconds),
         )
-        self._tenants.has_replicas = self._admins.has_replicas = True
+        self._tenants.followers = self._admins.followers = self._routing
         urls = [with_options(url, given.connect_options) for url in given.replicas]
         self._engines += tuple(self._replica(url, given, self._routing) for url in urls)
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 from rayces_core.database.binding import Binding, entered_here, trails_here
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.pool import ReplicaStatus
-from rayces_core.database.positions import Refusal, position_of, refusal_of
+from rayces_core.database.positions import Refusal, position_of, refusal_of, written_before
 from rayces_core.database.runners import loop_runs_here
 from rayces_core.database.session import Session
 from rayces_core.errors import (
@@ -114,7 +114,8 @@ class Routing:
         Raises:
             DatabaseUnreachableError: the primary does not answer, so nobody knows.
         """
-        return position_of([*(each.session.trail for each in self._writers), *trails_here()], self.primary.position)
+        mine = (each.session.trail for each in self._writers)
+        return position_of([*mine, *written_before(self), *trails_here()], self.primary.position)
 
     # -- where to read ----------------------------------------------------------------------------------------
 
@@ -193,8 +194,10 @@ class Routing:
             standing.behind += 1  # a migration has not come there yet; if it is none, the primary says the same
         elif refusal is not None or isinstance(error, _AWAY):
             standing.failures += 1
-            standing.rest(self._rest_seconds)
-            logger.warning("replica %s is left alone for %g s: %s", place.replica, self._rest_seconds, error)
+            # A connection may be lost to a DBA, or to what is replayed; a server that is gone takes no other.
+            if not isinstance(error, ConnectionLostError):
+                standing.rest(self._rest_seconds)
+            logger.warning("replica %s was left, %s: %s", place.replica, error.code, error)
         else:
             return False
         return True
