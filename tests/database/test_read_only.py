@@ -122,13 +122,22 @@ def test_no_message_is_added(own_pool):
             assert len(proxy.sent) == 3
 
 
-def test_nothing_of_it_stays_on_the_connection(reading):
-    north = reading.organization_id
-    reading.execute_sql("SELECT 1")
-    with reading.tenant(north, read_only=False):
-        make_student()
-        reading.execute_sql("UPDATE students SET grade_level = '3rd'")
-    assert reading.pool_status().free + reading.pool_status().in_use == 1
+def test_a_connection_is_cleansed_for_another_tenant_but_not_for_writing(own_pool, a):
+    organization = make_organization(own_pool)
+    with wire(own_pool.url) as proxy, Database.connect(proxy.url, max_connections=1) as database:
+        with database.tenant(a):
+            pass
+        with database.tenant(organization, read_only=True):
+            database.execute_sql("SELECT 1")
+            with database.tenant(organization, read_only=False):
+                make_student()
+        proxy.sent.clear()
+        with database.tenant(organization):
+            assert Student.select().count() == 1
+        assert len(proxy.sent) == 1
+        with database.tenant(a, read_only=True):
+            assert Student.select().count() == 0
+        assert "DISCARD ALL" in proxy.sent
 
 
 def test_as_a_decorator_it_only_reads_each_time(db, a):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ import psycopg2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from psycopg2.extensions import make_dsn
+from peewee import fn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core import (
     ConfigurationError,
@@ -672,6 +673,98 @@ def test_first_use_is_checked_there_as_well(pair, north):
             assert watched.status.failures == 1  # the login may not become the role
     finally:
         run(pair.primary.url, "DROP ROLE nobody_here")
+
+
+@pytest.mark.parametrize("in_unit", [None, "", "REPEATABLE READ"], ids=["alone", "in a unit", "one moment"])
+def test_behind_a_proxy_that_pools_transactions_it_is_the_same(pair, north, monkeypatch, in_unit):
+    monkeypatch.setattr("rayces_core.database.connection.TenantConnection.is_direct", lambda _: False)
+    with watching(pair, north) as watched:
+        for paused, sent in ((False, ["replica"]), (True, ["primary"])):
+            if paused:
+                pause(pair.replica)
+                write(watched.db, north)
+            watched.where()
+            with watched.db.tenant(north, read_only=True):
+                with nullcontext() if in_unit is None else watched.db.atomic(in_unit or None):
+                    assert Student.select().count() == int(paused)
+                    with pytest.raises(ReadOnlyError), watched.db.atomic() if in_unit is not None else nullcontext():
+                        make_student()
+            assert [each for each in watched.where() if each != "refused"][:1] == sent
+
+
+def test_a_default_isolation_level_of_the_database_makes_no_difference(pair, north):
+    run(pair.url, "ALTER DATABASE clinic SET default_transaction_isolation = 'repeatable read'")
+    try:
+        with watching(pair, north, replica_wait_seconds=10) as watched:
+            pause(pair.replica)
+            write(watched.db, north)
+            threading.Timer(0.2, resume, [pair.replica]).start()
+            watched.where()
+            with watched.db.tenant(north, read_only=True), watched.db.atomic():
+                assert Student.select().count() == 1
+                with Database.connect(pair.url) as other:
+                    write(other, north)
+                caught_up(pair.url, pair.replica)
+                assert Student.select().count() == 1
+                assert watched.db.execute_sql("SHOW transaction_isolation").fetchone() == ("repeatable read",)
+            assert "primary" not in watched.where()
+    finally:
+        run(pair.url, "ALTER DATABASE clinic RESET default_transaction_isolation")
+
+
+def test_one_connection_of_the_primary_is_enough(pair, north):
+    with Database.connect(pair.url, replicas=[pair.replica], max_connections=1, pool_timeout=1) as db:
+        with db.tenant(north):
+            make_student()
+            assert seen(db, north) == 1
+            with db.tenant(north, read_only=True), db.atomic():
+                assert Student.select().count() == 1
+
+
+def test_a_forked_child_sees_what_its_parent_wrote(pair, north):
+    with Database.connect(pair.url, replicas=[pair.replica]) as db:
+        pause(pair.replica)
+        write(db, north)
+        child = os.fork()
+        if not child:
+            os._exit(0 if seen(db, north) == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_a_host_s_functions_leave_behind_reaches_no_other_tenant_there(pair, north):
+    run(
+        pair.url,
+        "CREATE FUNCTION noted() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.set_config('my.note', "
+        "current_setting('rayces.organization_id'), false); RETURN 'x'; END $$; "
+        "CREATE TABLE holidays (name text DEFAULT noted()); COMMENT ON TABLE holidays IS 'rayces: shared'",
+    )
+    try:
+        caught_up(pair.url, pair.replica)
+        with Database.connect(pair.url, replicas=[pair.replica], max_connections=1) as db:
+            south = make_organization(db)
+            caught_up(pair.url, pair.replica)
+            with db.tenant(north, read_only=True):
+                assert db.engine.is_cautious
+                list(Student.select(fn.noted()))
+                db.execute_sql("SELECT noted()")
+            with db.tenant(south, read_only=True):
+                (left,) = db.execute_sql("SELECT current_setting('my.note', true)").fetchone()
+            assert left in (None, "")
+    finally:
+        run(pair.url, "DROP TABLE holidays; DROP FUNCTION noted()")
+
+
+def test_replicas_are_named_in_the_environment_too(pair, north, monkeypatch):
+    monkeypatch.setenv("RAYCES_DATABASE_URL", pair.url)
+    monkeypatch.setenv("RAYCES_REPLICA_DATABASE_URLS", f" {as_url(pair.replica)} {as_url(pair.url)}\n")
+    with Database.from_env() as db:
+        assert len(db.pool_status().replicas) == 2
+        assert seen(db, north) == 0
+
+
+def as_url(dsn: str) -> str:
+    given = parse_dsn(dsn)
+    return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}&port={given['port']}"
 
 
 # -- the document ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
+REPLICA_URLS_VARIABLE = "RAYCES_REPLICA_DATABASE_URLS"
 
 
 class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Org]):
@@ -184,7 +185,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
     def from_env(cls, **options: Any) -> Self:
         """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`.
 
-        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`.
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`; RAYCES_REPLICA_DATABASE_URLS, with blanks between
+        them, are `replicas`.
         """
         url = os.environ.get(URL_VARIABLE, "").strip()
         if not url:
@@ -192,7 +194,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
                 f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name"
             )
         admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip()
-        return cls.connect(url, **({"admin_url": admin_url} if admin_url else {}) | options)
+        found: dict[str, Any] = {"replicas": os.environ.get(REPLICA_URLS_VARIABLE, "").split()}
+        return cls.connect(url, **found | ({"admin_url": admin_url} if admin_url else {}) | options)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:

@@ -40,6 +40,16 @@ class Replica(Engine):
         home: Home = self.routing.primary.home
         return home
 
+    @property
+    def is_cautious(self) -> bool:
+        """Whether tables run functions of the host, as the primary's do: asked before a statement finds its server."""
+        primary = self.routing.primary
+        return bool(primary.home and primary.is_cautious)
+
+    @is_cautious.setter
+    def is_cautious(self, _: bool) -> None:
+        pass
+
     def _open(self) -> TenantConnection:
         connection = super()._open()
         try:
