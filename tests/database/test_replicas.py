@@ -508,9 +508,6 @@ def test_a_server_that_is_no_replica_of_the_primary_is_refused(pair, north):
     with EmbeddedServer() as stranger:
         run(stranger.url, "CREATE DATABASE clinic")
         url = make_dsn(stranger.url, dbname="clinic")
-        with Database.connect(url) as other:
-            other.migrate()
-            make_organization(other, subdomain=north.subdomain)
         with Database.connect(pair.url, replicas=[url]) as db:
             with pytest.raises(ConfigurationError, match="no replica of the primary"):
                 seen(db, north)

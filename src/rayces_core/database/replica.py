@@ -6,6 +6,7 @@ stands between, at the cost of no message. Isolation there is checked as on the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any
@@ -29,8 +30,21 @@ class Replica(Engine):
     Attributes: `routing`, which knows the others.
     """
 
-    def __init__(self, dsn: str, role: str, *, name: str, routing: Routing, **options: Any) -> None:
-        super().__init__(dsn, role, **options)
+    def __init__(
+        self,
+        dsn: str,
+        role: str,
+        *,
+        name: str,
+        routing: Routing,
+        first_look: Callable[[TenantConnection], bool],
+        **options: Any,
+    ) -> None:
+        def look(connection: TenantConnection) -> bool:
+            self._check_identity(connection)  # another server may have no schema at all
+            return first_look(connection)
+
+        super().__init__(dsn, role, first_look=look, **options)
         self.replica, self.routing = name, routing
         routing.add(self)
 
