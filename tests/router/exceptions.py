@@ -1,4 +1,4 @@
-"""What is sent although a router could not send it to one place, or it would be refused there; and why that is right."""
+"""What is sent although a router could not send it to one place, or would have it refused there; and why."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Holds every statement that the library sends during the rooms' tests to the router's rules, at the end of the run.
 
-A statement with a fault that is not in `exceptions` fails the run; so does an exception that no statement met, where the
-whole of the rooms was run.
+A statement with a fault that is not in `exceptions` fails the run; so does an exception that no statement met, where
+the whole of the rooms was run.
 """
 
 from __future__ import annotations
