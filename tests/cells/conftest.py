@@ -1,31 +1,48 @@
-"""Two databases of the run's server as two cells."""
+"""Databases of the run's server as cells."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from rayces_core.cells import Cells
+from rayces_core.models import Organization
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cells(create_database: Callable[..., str], template: str) -> Iterator[Cells]:
+    """Cells a and b, which tests share; each has tenants of its own."""
+    with Cells({name: create_database(template) for name in "ab"}, catalogue="a", trusted_seconds=0) as made:
+        made.migrate()
+        yield made
 
 
 @pytest.fixture
-def make_cells(make_database: Callable[..., str], template: str) -> Iterator[Callable[..., Cells]]:
-    """Cells of new databases, with the names that are given."""
-    made: list[Cells] = []
-
-    def make(*names: str, **options: object) -> Cells:
-        given = {"trusted_seconds": 0.0, "pool_timeout": 10.0} | options
-        cells = Cells({name: make_database(template) for name in names}, catalogue=names[0], **given)
-        made.append(cells)
-        return cells
-
-    yield make
-    for cells in made:
-        cells.close()
+def own_cells(make_database: Callable[..., str], template: str) -> Iterator[Cells]:
+    """Cells a and b of the test's own, set up."""
+    with Cells({name: make_database(template) for name in "ab"}, catalogue="a", trusted_seconds=0) as made:
+        made.migrate()
+        yield made
 
 
 @pytest.fixture
-def cells(make_cells: Callable[..., Cells]) -> Cells:
-    """Cells a and b, set up."""
-    made = make_cells("a", "b")
-    made.migrate()
-    return made
+def north(cells: Cells) -> Organization:
+    """A tenant of the test's own, in cell a."""
+    return make_tenant(cells)
+
+
+def make_tenant(cells: Cells, *, cell: str | None = "a", **columns: object) -> Organization:
+    number = next(_numbers)
+    return cells.create_organization(f"Centre {number}", subdomain=f"north-{number}", cell=cell, **columns)
+
+
+@pytest.fixture
+def cells_file(cells: Cells, tmp_path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The file that lists the shared cells, as the command line takes it."""
+    monkeypatch.setenv("CELL_B", cells["b"].url)
+    path = tmp_path / "cells.toml"
+    path.write_text(f'catalogue = "a"\n[cells]\na = "{cells["a"].url}"\nb = "$CELL_B"\n')
+    monkeypatch.setenv("RAYCES_CELLS", str(path))
+    return str(path)

@@ -22,10 +22,12 @@ from rayces_core.cells.schema import CATALOGUE, OPEN_TO_ROLES
 from rayces_core.cells.steps import ENDED, Move
 from rayces_core.database.constraints import translate
 from rayces_core.errors import CellError, ConnectionLostError, MoveError, UnknownTableError
+from rayces_core.errors.base import NOT_COMMITTED
 from rayces_core.migrations.session import quote_identifier
 
 KEPT_CONNECTIONS: Final = 8
 LOCK_SECONDS: Final = 15
+HIGHEST: Final = (1 << 63) - 1
 
 _PLACEMENT: Final = "subdomain, id, cell, state"
 _FIND: Final = f"""
@@ -60,6 +62,8 @@ class Catalogue:
 
     def find(self, key: str | int) -> tuple[Placement | None, float]:
         """Where the tenant of this subdomain or id lives, and for how many seconds that may be trusted."""
+        if not isinstance(key, str) and not 0 < key <= HIGHEST:
+            return None, 0.0
         column, setting = ("subdomain", "lookup") if isinstance(key, str) else ("id", "organization_id")
         sql = f"SET LOCAL rayces.{setting} TO %(text)s; {_FIND.format(column=column)}"
         try:
@@ -87,7 +91,7 @@ class Catalogue:
                 found = cursor.fetchone()
         except psycopg2.Error as error:
             connection.close()
-            raise translate(error) from error
+            raise translate(error, outcome=NOT_COMMITTED) from error
         except BaseException:
             connection.close()
             raise

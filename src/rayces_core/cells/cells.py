@@ -12,7 +12,7 @@ from rayces_core.cells.catalogue import Catalogue
 from rayces_core.cells.configured import read_file
 from rayces_core.cells.connecting import connected
 from rayces_core.cells.marking import set_up
-from rayces_core.cells.moving import GRACE, Mover, Progress, under_way
+from rayces_core.cells.moving import GRACE, Mover, Progress, check_both, under_way
 from rayces_core.cells.placements import Placement, Remembered
 from rayces_core.cells.results import CellFindings, CellMigrated
 from rayces_core.cells.steps import Move
@@ -270,6 +270,8 @@ class Cells:
         for name, database in self._databases.items():
             failed = next((result for result in results if result.error is not None), None)
             results.append(CellMigrated(name, "not tried") if failed else self._migrated(name, database, to))
+        # Its roles may be there only now.
+        self._catalogue.make(self._trusted_seconds, app_role=self._app_role, admin_role=self._admin_role)
         self._known.forget()
         if failed := next((result for result in results if result.error is not None), None):
             raise CellError(f"cell {failed.cell!r}: {failed.error}", results=results) from failed.error
@@ -325,6 +327,7 @@ class Cells:
                     raise UnknownTenantError(tenant)
                 if there.cell == to:
                     raise MoveError(f"{tenant} lives in cell {to!r} already")
+                check_both((there.cell, self[there.cell]), (to, target))
                 move = written.begin_move(there, to)
             elif move.target != to:
                 raise MoveError(f"{tenant} is being moved to {move.target!r}: let that end, or cancel it first")

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 
-from rayces_core.cells.connecting import unit
-from rayces_core.cells.freezing import as_mover
+from rayces_core.cells.connecting import rows, unit
+from rayces_core.cells.freezing import as_mover, open_for, patiently
 from rayces_core.cells.tables import Moved
 from rayces_core.database.waiting import waited_for_by
 from rayces_core.errors import MoveError
@@ -26,6 +26,13 @@ Progress = Callable[[str], None]
 # One snapshot of all tables.
 AS_OF_ONE_MOMENT: Final = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('rayces_cells ' || %s, 0))"
+# Tables of which the admin role's policies let nothing be deleted.
+_KEPT: Final = """
+SELECT c.oid::regclass::text FROM unnest(%(tables)s::regclass[]) AS c(oid)
+ WHERE NOT EXISTS (
+       SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('*', 'd')
+          AND (SELECT oid FROM pg_roles WHERE rolname = %(role)s) = ANY (p.polroles))
+"""
 _NEEDED: Final = """
 SELECT c.oid::regclass::text FROM unnest(%s::regclass[]) AS c(oid) WHERE NOT has_table_privilege(%s, c.oid, 'DELETE')
 """
@@ -152,12 +159,14 @@ def remove(
 ) -> int:
     """Delete the tenant's rows from a cell that is not its home; returns how many, 0 where there are none any more.
 
-    The ledger and the journal are kept for ever, so no role may delete from them: within this unit of work alone, of
-    which nobody else sees anything, the admin role may.
+    The ledger and the journal are kept for ever, so no role may delete from them. A policy opens the rows of this one
+    tenant alone, until it is let go; the right itself is given within the unit of work that deletes, and by its end
+    it is taken away, so that nobody else ever has it.
 
     Args:
         states: what the tenant's own row has to say of its move there.
     """
+    _open(connection, tables, organization_id, admin_role)
     with unit(connection, local=(f"SET LOCAL rayces.moving TO '{organization_id:d}'",)) as cursor:
         cursor.execute(_LOCK, (organization_id,))
         with _deleting(cursor, tables, admin_role):
@@ -174,6 +183,12 @@ def remove(
             counts = " + ".join(f"(SELECT count(*) FROM d{number})" for number in range(len(tables)))
             cursor.execute(f"WITH {gone} SELECT {counts}")
             return int(cursor.fetchone()[0])
+
+
+def _open(connection: Connection, tables: list[Moved], organization_id: int, admin_role: str) -> None:
+    for table in tables:
+        if rows(connection, _KEPT, {"tables": [table.sql], "role": admin_role}):
+            patiently(lambda table=table: open_for(connection, table, organization_id, admin_role), table)  # type: ignore[misc]
 
 
 @contextmanager

@@ -86,17 +86,33 @@ def _hold(connection: Connection, table: Moved, organization_id: int) -> None:
         )
 
 
+def open_for(connection: Connection, table: Moved, organization_id: int, role: str) -> None:
+    """Let a role delete the tenant's rows of a table, as far as policies go, until it is let go."""
+    with unit(connection, local=(f"SET LOCAL lock_timeout TO '{MOMENT_MS}ms'",)) as cursor:
+        cursor.execute(
+            f"DROP POLICY IF EXISTS rayces_moving_{organization_id:d} ON {table.sql}; "
+            f"CREATE POLICY rayces_moving_{organization_id:d} ON {table.sql} FOR DELETE TO {quote_identifier(role)} "
+            f"USING ({table.held_by} = {organization_id:d})"
+        )
+
+
 def _let_go(connection: Connection, table: Moved, organization_id: int) -> None:
     with unit(connection, local=(f"SET LOCAL lock_timeout TO '{MOMENT_MS}ms'",)) as cursor:
         for name in _names(organization_id):
             cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON {table.sql}")
+        cursor.execute(f"DROP POLICY IF EXISTS rayces_moving_{organization_id:d} ON {table.sql}")
 
 
 def _held(connection: Connection, table: Moved, organization_id: int) -> bool:
     found = one(
         connection,
-        "SELECT count(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = ANY (%s)",
-        (table.sql, list(_names(organization_id))),
+        "SELECT (SELECT count(*) FROM pg_trigger WHERE tgrelid = %(table)s::regclass AND tgname = ANY (%(names)s)) "
+        "     + (SELECT count(*) FROM pg_policy WHERE polrelid = %(table)s::regclass AND polname = %(policy)s)",
+        {
+            "table": table.sql,
+            "names": list(_names(organization_id)),
+            "policy": f"rayces_moving_{organization_id:d}",
+        },
     )
     return bool(found[0])
 

@@ -38,8 +38,8 @@ def set_up(connection: Connection, cell: str, written: Written, admin_role: str)
     ranges.keep_within(connection, numbers[cell])
 
 
-def check_cell(connection: Connection, cell: str, *, may_be_new: bool = False) -> None:
-    """Raise CellError where the database says that it is another cell, or none."""
+def check_cell(connection: Connection, cell: str, *, may_be_new: bool = False) -> int:
+    """Raise CellError where the database says that it is another cell, or none; gives its number, -1 of a new one."""
     marked = _marked(connection)
     if marked is None and not may_be_new:
         raise CellError(f"the database of cell {cell!r} is not set up as one; run `rayces cells migrate`")
@@ -48,6 +48,7 @@ def check_cell(connection: Connection, cell: str, *, may_be_new: bool = False) -
             f"the URL of cell {cell!r} leads to the database of cell {marked[0]!r}; put the URLs right. A copy of "
             "another cell's database is no cell"
         )
+    return -1 if marked is None else marked[1]
 
 
 def _marked(connection: Connection) -> tuple[str, int] | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 
-from rayces_core.cells import copying, freezing
+from rayces_core.cells import copying, freezing, ranges
 from rayces_core.cells.catalogue import Catalogue, Written
 from rayces_core.cells.connecting import connected
 from rayces_core.cells.marking import check_cell
@@ -22,7 +22,7 @@ from rayces_core.cells.steps import Move
 from rayces_core.cells.tables import Moved, alike, moved_tables
 from rayces_core.credits import verify
 from rayces_core.database.database import Database
-from rayces_core.errors import MoveError
+from rayces_core.errors import MoveError, RaycesError
 from rayces_core.models import Organization
 
 Progress = Callable[[str], None]
@@ -66,17 +66,29 @@ class Mover:
         }
         if self.move.step == "cancelling":
             raise MoveError(f"the move of {self.move.subdomain} is being cancelled: rayces move cancel, first")
-        with connected(self._source.admin_url, NAME) as source, connected(self._target.admin_url, NAME) as target:
-            check_cell(source, self.move.source)
-            check_cell(target, self.move.target)
-            while (step := steps.get(self.move.step)) is not None:
-                step(source, target)
+        try:
+            with connected(self._source.admin_url, NAME) as source, connected(self._target.admin_url, NAME) as target:
+                check_cell(source, self.move.source)
+                check_cell(target, self.move.target)
+                while (step := steps.get(self.move.step)) is not None:
+                    step(source, target)
+        except RaycesError as error:
+            raise self._stopped(error) from error
         self._forget()
         return self.move
 
+    def _stopped(self, error: RaycesError) -> MoveError:
+        """What is said of a move that cannot go on: how far it is, and who may write meanwhile."""
+        name = self.move.subdomain
+        way = f"rayces move tenant {name} --to {self.move.target} goes on from there"
+        back = f", rayces move cancel {name} leaves it in {self.move.source!r}" if self.move.may_be_cancelled else ""
+        return MoveError(
+            f"the move of {name} stands at {self.move.step!r}, and nobody writes {name} until it ends: {error}. "
+            f"{way}{back}"
+        )
+
     def _freeze(self, source: Connection, _: Connection) -> None:
-        tables, theirs = self._tables()
-        alike(tables, theirs, self.move.target)
+        tables = moved_tables(self._source)
         self._tell("holding its rows")
         freezing.say(source, self._source.admin_role, self._id, "leaving", self.move.target)
         freezing.drain(source, self._source.admin_role, self._id)
@@ -106,9 +118,9 @@ class Mover:
         unlike = [name for name, found in ours.items() if there[name] != found]
         if unlike or len(theirs) != len(tables):
             raise MoveError(
-                f"the copy of {self.move.subdomain} in cell {self.move.target!r} is not what it was copied from "
-                f"({', '.join(unlike)[:200]}); nothing is switched: rayces move cancel, and look for triggers that "
-                "change what is written"
+                f"the copy in cell {self.move.target!r} is not what it was copied from ({', '.join(unlike)[:200]}); "
+                "look for triggers that change what is written, have them do nothing while "
+                "current_setting('rayces.restoring', true) = 'on', cancel, and move again"
             )
         self._done("checked", checksums={name: digest for name, (digest, _) in ours.items()})
 
@@ -119,7 +131,7 @@ class Mover:
         with self._target.tenant(self._id):
             found = verify().discrepancies
         if found:
-            raise MoveError(f"the ledger of {self.move.subdomain} does not add up: {found[0]}; rayces move cancel")
+            raise MoveError(f"the ledger does not add up: {found[0]}; see `rayces credits verify`")
         self._done("opening")
 
     def _switch(self, _: Connection, __: Connection) -> None:
@@ -202,6 +214,19 @@ class Mover:
     def _forget(self) -> None:
         for database in (self._source, self._target):
             database.engine.forget_organizations()
+
+
+def check_both(source: tuple[str, Database[Organization]], target: tuple[str, Database[Organization]]) -> None:
+    """Raise MoveError or CellError where no tenant can be moved between two cells as they are."""
+    for name, database in (source, target):
+        with connected(database.admin_url, NAME) as connection:
+            number = check_cell(connection, name)
+            if astray := [each.name for each in ranges.beyond(connection, number)]:
+                raise MoveError(
+                    f"cell {name!r} may give other cells' ids to rows of {', '.join(astray)[:200]}; run `rayces cells "
+                    "migrate` first"
+                )
+    alike(moved_tables(source[1]), moved_tables(target[1]), target[0])
 
 
 @contextmanager

@@ -6,12 +6,14 @@ reservation, which the next one who asks for that name completes or takes over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rayces_core.cells.catalogue import Catalogue, Written
 from rayces_core.database.database import Database
-from rayces_core.errors import CellError, ConstraintError, DuplicateError, InvalidDataError, UnknownTenantError
+from rayces_core.errors import CellError, DuplicateError, RaycesError, UnknownTenantError
+from rayces_core.errors.base import UNKNOWN
 from rayces_core.models import Organization
 
 # Cell → how many tenants it has; gives the name of one.
@@ -35,14 +37,22 @@ def create(
         if cell not in databases:
             raise CellError(f"there is no cell {cell!r}; there are {', '.join(databases)}")
         written.reserve(subdomain, cell)
-        try:
+        with _released_if_refused(written, subdomain):
             made = databases[cell].create_organization(name, subdomain=subdomain, **columns)
-        except (ConstraintError, InvalidDataError):
-            written.release(subdomain)
-            raise
         written.check_lock()
         written.place(subdomain, made.id, cell)
         return made
+
+
+@contextmanager
+def _released_if_refused(written: Written, subdomain: str) -> Iterator[None]:
+    """Give a reserved name up where the block certainly came to nothing."""
+    try:
+        yield
+    except RaycesError as error:
+        if error.outcome != UNKNOWN:
+            written.release(subdomain)
+        raise
 
 
 def _complete(written: Written, databases: Databases, subdomain: str) -> None:
@@ -76,14 +86,11 @@ def rename(catalogue: Catalogue, databases: Databases, subdomain: str, new: str)
         _complete_but(written, databases, new, there.id)
         written.reserve(new, there.cell)
         database = databases[there.cell]
-        try:
-            with database.privileged(reason=f"organization {subdomain} becomes {new}"):
-                found = Organization.get_by_id(there.id)
-                found.subdomain = new
-                found.save()
-        except (ConstraintError, InvalidDataError):
-            written.release(new)
-            raise
+        why = f"organization {subdomain} becomes {new}"
+        with _released_if_refused(written, new), database.privileged(reason=why):
+            found = Organization.get_by_id(there.id)
+            found.subdomain = new
+            found.save()
         written.check_lock()
         written.rename(there.id, new)
         return found

@@ -55,8 +55,8 @@ COMMENT ON TABLE rayces_cells.settings IS 'rayces: shared'
 
 # For whoever looks one tenant up, and for whoever places and moves them.
 OPEN_TO_ROLES: Final = (
-    "GRANT USAGE ON SCHEMA rayces_cells TO {role}; "
-    "GRANT SELECT ON rayces_cells.tenants, rayces_cells.settings TO {role}",
+    """GRANT USAGE ON SCHEMA rayces_cells TO {role};
+    GRANT SELECT ON rayces_cells.tenants, rayces_cells.settings TO {role}""",
     """GRANT USAGE ON SCHEMA rayces_cells TO {role};
     GRANT SELECT, INSERT, UPDATE, DELETE ON rayces_cells.settings, rayces_cells.cells, rayces_cells.tenants,
         rayces_cells.moves TO {role};
