@@ -85,7 +85,7 @@ def _refuse_other(moving: str | None, cursor: Any, tables: list[Moved], organiza
 
 
 def _counted(cursor: Any, table: Moved, organization_id: int) -> int:
-    cursor.execute(f"SELECT count(*) FROM {table.sql} WHERE {table.held_by} = %s", (organization_id,))
+    cursor.execute(f"SELECT count(*) FROM {table.sql} WHERE {table.held_by} = {organization_id:d}")
     return int(cursor.fetchone()[0])
 
 
@@ -94,10 +94,11 @@ def _writing(tables: list[Moved]) -> str:
     made = []
     for number, table in enumerate(tables):
         root = table.held_by == "id"
-        into = f"{table.listed}{', moving, moving_cell' if root else ''}"
-        values = f"{table.listed}{', $$arriving$$, %(cell)s' if root else ''}"
+        listed, sql = (name.replace("%", "%%") for name in (table.listed, table.sql))
+        into = f"{listed}{', moving, moving_cell' if root else ''}"
+        values = f"{listed}{', $$arriving$$, %(cell)s' if root else ''}"
         made.append(
-            f"m{number} AS (INSERT INTO {table.sql} ({into}) OVERRIDING SYSTEM VALUE "
+            f"m{number} AS (INSERT INTO {sql} ({into}) OVERRIDING SYSTEM VALUE "
             f"SELECT {values} FROM pg_temp.rayces_moved_{number} RETURNING 1)"
         )
     counts = ", ".join(f"(SELECT count(*) FROM m{number})" for number in range(len(tables)))
