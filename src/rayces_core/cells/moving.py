@@ -27,7 +27,7 @@ from rayces_core.models import Organization
 
 Progress = Callable[[str], None]
 GRACE: Final = timedelta(hours=1)
-SLACK_SECONDS: Final = 0.5
+SLACK: Final = 1.05  # clocks of machines do not run alike
 NAME: Final = "rayces move"
 
 
@@ -49,6 +49,7 @@ class Mover:
         self.written, self.move = written, move
         self._source, self._target, self._progress = source, target, progress
         self._id = move.tenant_id
+        self._found: dict[int, list[Moved]] = {}
 
     def run(self) -> Move:
         """Go on until the tenant is written in the other cell; returns the move.
@@ -88,7 +89,7 @@ class Mover:
         )
 
     def _freeze(self, source: Connection, _: Connection) -> None:
-        tables = moved_tables(self._source)
+        tables = self._tables_of(self._source)
         self._tell("holding its rows")
         freezing.say(source, self._source.admin_role, self._id, "leaving", self.move.target)
         freezing.drain(source, self._source.admin_role, self._id)
@@ -141,10 +142,10 @@ class Mover:
 
     def _thaw(self, source: Connection, target: Connection) -> None:
         self._tell("waiting until no process believes the old place")
-        time.sleep(self.written.trusted_seconds() + SLACK_SECONDS)
+        time.sleep(self.written.trusted_seconds() * SLACK)
         freezing.say(source, self._source.admin_role, self._id, "left", self.move.target)
         freezing.say(target, self._target.admin_role, self._id, None, None)
-        freezing.thaw(target, moved_tables(self._target), self._id)
+        freezing.thaw(target, self._tables_of(self._target), self._id)
         self._done("opened")
 
     # -- after it, or instead of it ---------------------------------------------------------------------------
@@ -186,14 +187,14 @@ class Mover:
             check_cell(source, self.move.source)
             check_cell(target, self.move.target)
             self._clear(target, self._target, ("arriving", "opening"))
-            freezing.thaw(source, moved_tables(self._source), self._id)
+            freezing.thaw(source, self._tables_of(self._source), self._id)
             freezing.say(source, self._source.admin_role, self._id, None, None)
         self.move = self.written.end(self.move, "cancelled")
         self._forget()
         return self.move
 
     def _clear(self, connection: Connection, database: Database[Organization], states: tuple[str, ...]) -> None:
-        tables = moved_tables(database)
+        tables = self._tables_of(database)
         self._tell("deleting the copy that is not needed")
         copying.remove(connection, tables, self._id, admin_role=database.admin_role, states=states)
         freezing.thaw(connection, tables, self._id)
@@ -201,7 +202,13 @@ class Mover:
     # -- in all of them ---------------------------------------------------------------------------------------
 
     def _tables(self) -> tuple[list[Moved], list[Moved]]:
-        return moved_tables(self._source), moved_tables(self._target)
+        return self._tables_of(self._source), self._tables_of(self._target)
+
+    def _tables_of(self, database: Database[Organization]) -> list[Moved]:
+        """Looked up once: a move takes minutes, and where a table is changed meanwhile the checksums differ."""
+        if id(database) not in self._found:
+            self._found[id(database)] = moved_tables(database)
+        return self._found[id(database)]
 
     def _done(self, step: str, **facts: object) -> None:
         self.written.check_lock()
