@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from rayces_core.cells import Cells
 from rayces_core.models import Organization
@@ -12,18 +13,27 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def cells(create_database: Callable[..., str], template: str) -> Iterator[Cells]:
+def cells(create_database: Callable[..., str], set_up: dict[str, str]) -> Iterator[Cells]:
     """Cells a and b, which tests share; each has tenants of its own."""
-    with Cells({name: create_database(template) for name in "ab"}, catalogue="a", trusted_seconds=0) as made:
-        made.migrate()
+    urls = {name: create_database(cell) for name, cell in set_up.items()}
+    with Cells(urls, catalogue="a", trusted_seconds=0) as made:
         yield made
 
 
-@pytest.fixture
-def own_cells(make_database: Callable[..., str], template: str) -> Iterator[Cells]:
-    """Cells a and b of the test's own, set up."""
-    with Cells({name: make_database(template) for name in "ab"}, catalogue="a", trusted_seconds=0) as made:
+@pytest.fixture(scope="session")
+def set_up(create_database: Callable[..., str], template: str) -> dict[str, str]:
+    """Names of databases that are cells a and b, which nobody is connected to."""
+    urls = {name: create_database(template) for name in "ab"}
+    with Cells(urls, catalogue="a", trusted_seconds=0) as made:
         made.migrate()
+    return {name: parse_dsn(url)["dbname"] for name, url in urls.items()}
+
+
+@pytest.fixture
+def own_cells(make_database: Callable[..., str], set_up: dict[str, str]) -> Iterator[Cells]:
+    """Cells a and b of the test's own."""
+    urls = {name: make_database(cell) for name, cell in set_up.items()}
+    with Cells(urls, catalogue="a", trusted_seconds=0) as made:
         yield made
 
 
