@@ -1,5 +1,6 @@
 """Cells: a tenant is found in its cell, names are unique over all of them, and no unit of work spans two."""
 
+import asyncio
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from rayces_core.errors import (
     CheckFailedError,
     ConfigurationError,
     DuplicateError,
+    EventLoopError,
     InactiveTenantError,
     TenantNotCachedError,
     TenantSwitchError,
@@ -69,6 +71,17 @@ def test_an_event_loop_is_told_of_what_was_not_looked_up(cells, north, own_readi
         pass
     with own_reading.tenant(north.subdomain, cached_only=True) as bound:
         assert bound.id == north.id
+
+
+def test_an_event_loop_that_is_not_to_wait_is_refused_a_look_up(cells, north):
+    urls = {name: database.url for name, database in cells.items()}
+    with Cells(urls, catalogue="a", in_event_loop="refuse") as strict:
+
+        async def look() -> None:
+            strict.tenant(north.subdomain).__enter__()
+
+        with pytest.raises(EventLoopError):
+            asyncio.run(look())
 
 
 @pytest.fixture

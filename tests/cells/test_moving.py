@@ -11,7 +11,16 @@ from rayces_core.cells import Cells
 from rayces_core.cells.connecting import connected, rows
 from rayces_core.cells.freezing import held_tenants
 from rayces_core.cells.tables import moved_tables
-from rayces_core.errors import CellError, MoveError, TenantMovedError, TenantMovingError, UnknownTenantError
+from rayces_core.doctor.numbers import behind
+from rayces_core.errors import (
+    CellError,
+    InactiveTenantError,
+    MoveError,
+    TenantMovedError,
+    TenantMovingError,
+    UnknownTenantError,
+)
+from rayces_core.migrations.session import connected as connected_runner
 from rayces_core.models import TENANT_MODELS
 from tests.archive import hosting
 from tests.cells.conftest import make_tenant
@@ -243,6 +252,31 @@ def test_finishing_that_was_stopped_goes_on(cells, filled):
     with pytest.raises(Stopped):
         cells.finish_move(filled.subdomain, grace=NOW, progress=stopping_at("deleting"))
     assert cells.finish_move(filled.subdomain, grace=NOW).step == "finished"
+
+
+def test_a_tenant_that_is_switched_off_is_moved_and_stays_off(cells, filled):
+    with cells["a"].privileged(reason="test"):
+        Organization.update(active=False).where(Organization.id == filled.id).execute()
+    cells.move(filled.subdomain, to="b")
+    with pytest.raises(InactiveTenantError):
+        cells.tenant(filled.subdomain).__enter__()
+    assert cells.find_tenant(filled.subdomain).active is False
+    cells.finish_move(filled.subdomain, grace=NOW)
+
+
+def test_repairing_counts_no_rows_that_came_from_another_cell(cells, filled):
+    cells.move(filled.subdomain, to="b")
+    cells.finish_move(filled.subdomain, grace=NOW)
+    south = make_tenant(cells, cell="b")
+    with cells.tenant(south):
+        make_student()
+    cells.move(south.subdomain, to="a")
+    cells.finish_move(south.subdomain, grace=NOW)
+    with cells.tenant(south.subdomain):
+        assert Student.select().get().id > 2**40
+    runner = cells["a"]._runner()
+    with connected_runner(runner.database):
+        assert behind(runner.database) == []
 
 
 def test_a_copy_that_is_not_alike_is_not_switched_to(cells, filled):

@@ -19,11 +19,13 @@ from rayces_core.cells.steps import Move
 from rayces_core.database.binding import Binding
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.database import Database
+from rayces_core.database.runners import loop_runs_here
 from rayces_core.database.tenants import checked_key
 from rayces_core.errors import (
     CellError,
     CellSwitchError,
     ConfigurationError,
+    EventLoopError,
     MoveError,
     RaycesError,
     TenantMovedError,
@@ -34,6 +36,7 @@ from rayces_core.models import Organization
 
 CELLS_VARIABLE = "RAYCES_CELLS"
 TRUSTED_SECONDS = 5.0
+MIGRATING = "cells migrate"  # no tenant's name, as it has a blank
 
 
 class Cells:
@@ -190,6 +193,8 @@ class Cells:
         return known
 
     def _found(self, key: str | int) -> tuple[Placement | None, float]:
+        if loop_runs_here() and any(database.engine.loops.are_refused for database in self):
+            raise EventLoopError
         found, seconds = self._catalogue.find(key)
         return found, min(seconds, self._trusted_seconds)
 
@@ -281,9 +286,9 @@ class Cells:
         applied: list[str] = []
         try:
             applied = database.migrate(to)
+            with self._catalogue.held(MIGRATING) as written, connected(database.admin_url) as connection:
+                set_up(connection, name, written, database.admin_role)
             with self._catalogue.writing() as written:
-                with connected(database.admin_url) as connection:
-                    set_up(connection, name, written, database.admin_role)
                 placing.reconcile(written, name, database)
         except RaycesError as error:
             return CellMigrated(name, "failed", applied, error)

@@ -129,7 +129,8 @@ class Mover:
         # Both copies are held and alike, so whoever finds either reads the same.
         freezing.say(target, self._target.admin_role, self._id, "opening", self.move.source)
         self._target.engine.forget_organizations()
-        with self._target.tenant(self._id):
+        # Switched off or not, as far as it is moved it is bound.
+        with self._target._within(self._target._binding_of(self._id)):
             found = verify().discrepancies
         if found:
             raise MoveError(f"the ledger does not add up: {found[0]}; see `rayces credits verify`")
