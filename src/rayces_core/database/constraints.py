@@ -14,6 +14,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 
 from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
 from rayces_core.database.places import place_of
+from rayces_core.database.positions import refusal_of
 from rayces_core.database.privileges import not_written, refused
 from rayces_core.database.sqlstates import kind_of, quoted, said
 from rayces_core.errors import (
@@ -26,6 +27,7 @@ from rayces_core.errors import (
     OverlapError,
     RaycesError,
     ReferenceNotFoundError,
+    SerializationError,
     SlotTakenError,
     StatementCancelledError,
     StatementError,
@@ -192,6 +194,8 @@ def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesEr
     if state in MOVES:
         tenant, _, cell = (error.diag.message_detail or "").partition(" ")
         return MOVES[state](tenant, cell)
+    if (why := refusal_of(error)) is not None:
+        return SerializationError(f"the replica was not read: {why}; run the unit of work again")
     if state == code.INSUFFICIENT_PRIVILEGE:
         return refused(error, ahead)
     if state == code.READ_ONLY_SQL_TRANSACTION and (denied := not_written(error)) is not None:

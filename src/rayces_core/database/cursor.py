@@ -86,7 +86,23 @@ class TenantCursor(PlainCursor):
                 connection.bind_anew()
             if alone and not preamble and stains and isinstance(made, RaycesError) and commits_within(query):
                 made.outcome, made.retryable = UNKNOWN, False
+            if alone:
+                connection.undo_begun()
             raise made from error
+        finally:
+            if connection.notes_writes and (stains or may_write(meaning or query)):
+                self._note_write(connection, alone)
+
+    @staticmethod
+    def _note_write(connection: TenantConnection, alone: bool) -> None:
+        """Note it for replicas; in a unit of work it counts once that is committed."""
+        binding = bound_here() if alone else connection.holder
+        if binding is None or binding.read_only:
+            return
+        if alone:
+            connection.serves.note_write()
+        else:
+            connection.wrote = True
 
     def run_shape(self, query: str, values: tuple[Any, ...]) -> None:
         """Run SQL that was rendered once, by what is prepared on this connection where that may be."""
@@ -203,6 +219,8 @@ class TenantCursor(PlainCursor):
         self._check_holder(connection)
         if not isinstance(statement, OwnSQL):
             connection.stained_by = connection.holder
+        if connection.notes_writes:
+            self._note_write(connection, alone=False)
 
     def filled(self, text: str, values: Any) -> str:
         """The text with its values in place, as the server would get it."""
@@ -231,3 +249,18 @@ class TenantCursor(PlainCursor):
         if binding is None:
             raise TenantNotSetError
         raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")
+
+
+# What runs a statement with its values on a cursor.
+Send = Callable[[Any, Any, Any], None]
+
+
+def traced(send: Send) -> Send:
+    """The same through a cursor of a monitoring agent, which looks at `execute` alone."""
+    if send is TenantCursor.run_message:
+        return lambda cursor, message, values: cursor.execute(OwnSQL(message.plain), values)
+    if send is TenantCursor.run_shape or send is TenantCursor.execute:
+        return lambda cursor, sql, values: cursor.execute(
+            OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
+        )
+    return send

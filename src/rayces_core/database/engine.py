@@ -17,8 +17,9 @@ from rayces_core.database.connecting import find_footing, find_home, open_connec
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.copied_file import CopiedFile, is_ctrl_c
-from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
+from rayces_core.database.cursor import OwnSQL, Send, StainingSQL, TenantCursor, traced
 from rayces_core.database.finding_out import is_over
+from rayces_core.database.followed import Followed
 from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
@@ -33,10 +34,9 @@ from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
 _NOW: Final = Message("SELECT clock_timestamp()", types={})
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
-Send = Callable[[Any, Any, Any], None]
 
 
-class Engine(peewee.PostgresqlDatabase):
+class Engine(Followed, peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
     Attributes:
@@ -68,6 +68,7 @@ class Engine(peewee.PostgresqlDatabase):
         self.find_out_seconds = find_out_seconds
         self.writes_messages = writes_messages
         self._home: Home | None = None
+        self._reading: dict[int, Binding] = {}
         self._idle_limit_ms, self.settings = idle_limit_ms, dict(settings or {})
         self.checked = self.is_cautious = False
         self.organizations = organizations
@@ -109,6 +110,7 @@ class Engine(peewee.PostgresqlDatabase):
         connection = open_connection(self.dsn)
         try:
             connection.open_for(self)
+            connection.notes_writes, connection.check = self.followers is not None, self.check
             self.server_version = connection.server_version
             if not self.checked:
                 self.is_cautious = self._first_look(connection)
@@ -263,7 +265,7 @@ class Engine(peewee.PostgresqlDatabase):
         if connection.tracer is None:
             cursor: Any = TenantCursor(connection)
         else:
-            cursor, send = connection.tracer(), _traced(send)
+            cursor, send = connection.tracer(), traced(send)
         if self.observers or self.query_hooks:
             send = self._observed(send)
         try:
@@ -293,7 +295,7 @@ class Engine(peewee.PostgresqlDatabase):
                     self._notify_hooks(text, values, started, failure)
                 rows = cursor.rowcount if failure is None and cursor.rowcount >= 0 else None
                 operation, table = described(str(text))
-                query = Query(operation, table, seconds, binding.organization_id, rows, failure)
+                query = Query(operation, table, seconds, binding.organization_id, rows, failure, self.replica)
                 for observer in self.observers:
                     observer(query)
 
@@ -375,17 +377,6 @@ class Engine(peewee.PostgresqlDatabase):
         session = self._sessions.there()
         connection = None if session is None else session.conn
         return connection.holder if connection is not None and not connection.idle else None
-
-
-def _traced(send: Send) -> Send:
-    """The same through a cursor of a monitoring agent, which looks at `execute` alone."""
-    if send is TenantCursor.run_message:
-        return lambda cursor, message, values: cursor.execute(OwnSQL(message.plain), values)
-    if send is TenantCursor.run_shape or send is TenantCursor.execute:
-        return lambda cursor, sql, values: cursor.execute(
-            OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
-        )
-    return send
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

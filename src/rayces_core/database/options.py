@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -9,6 +10,7 @@ from rayces_core.errors import ConfigurationError
 from rayces_core.migrations.session import auditor_of, reader_of
 
 FIND_OUT_SECONDS: Final = 10.0
+MOST_SECONDS: Final = 2_147_483  # the server counts milliseconds in 32 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,28 +27,34 @@ class Options:
     idle_in_transaction_seconds: float | None = 300.0
     find_out_seconds: float = FIND_OUT_SECONDS
     outbox: bool = True
+    replicas: Iterable[str] = ()
+    replica_wait_seconds: float = 0.0
+    replica_rest_seconds: float = 10.0
+    replica_lag_seconds: float | None = 60.0
     connect_options: dict[str, Any] = field(default_factory=dict)
     # What `reader()` says, and no caller of connect().
     reads_only: bool = False
     statement_timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "replicas", _listed(self.replicas))
+        if not (self.replica_wait_seconds >= 0 and self.replica_rest_seconds >= 0):
+            raise ConfigurationError("replica_wait_seconds and replica_rest_seconds must be numbers of seconds from 0")
+        if self.replica_lag_seconds is not None and not self.replica_lag_seconds >= 0:
+            raise ConfigurationError("replica_lag_seconds must be a number of seconds from 0, or None for no limit")
         if self.in_event_loop not in ("allow", "refuse"):
             raise ConfigurationError(f'in_event_loop must be "allow" or "refuse", not {self.in_event_loop!r}')
         if self.idle_in_transaction_seconds is not None and not self.idle_in_transaction_seconds > 0:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
         if not self.find_out_seconds >= 0:
             raise ConfigurationError("find_out_seconds must be a number of seconds, 0 to ask only once")
-        if self.statement_timeout_seconds is not None and not self.statement_timeout_seconds >= 0.001:
-            raise ConfigurationError("statement_timeout must be seconds, 0.001 at least, or None for no limit")
+        timeout_setting(self.statement_timeout_seconds)
 
     @property
     def session_settings(self) -> dict[str, str]:
         """What each session begins with, as the server names and spells it."""
         settings = {"default_transaction_read_only": "on"} if self.reads_only else {}
-        if self.statement_timeout_seconds is not None:
-            settings["statement_timeout"] = str(round(self.statement_timeout_seconds * 1000))
-        return settings
+        return settings | timeout_setting(self.statement_timeout_seconds)
 
     def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
         """The same for who only reads: with the roles that do, and sessions that write nothing."""
@@ -58,8 +66,29 @@ class Options:
             admin_role=admin_role,
             admin_url=admin_url,
             reads_only=True,
+            replicas=(),
             statement_timeout_seconds=statement_timeout,
         )
+
+
+def _listed(urls: object) -> tuple[str, ...]:
+    if isinstance(urls, str) or not isinstance(urls, Iterable):
+        raise ConfigurationError("replicas must be a list of URLs")
+    return tuple(urls)
+
+
+def timeout_setting(seconds: object) -> dict[str, str]:
+    """The setting by which the server ends a statement after so many seconds; empty for None, no limit.
+
+    Raises:
+        ConfigurationError: it is no number of seconds that the server knows.
+    """
+    if seconds is None:
+        return {}
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= MOST_SECONDS:
+        reason = f"statement_timeout must be seconds, from 0.001 to {MOST_SECONDS}, or None for no limit"
+        raise ConfigurationError(f"{reason}, not {seconds!r:.40}")
+    return {"statement_timeout": str(round(seconds * 1000))}
 
 
 OWN = frozenset(Options.__dataclass_fields__) - {"connect_options", "reads_only", "statement_timeout_seconds"}
