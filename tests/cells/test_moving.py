@@ -142,6 +142,8 @@ class TestAWholeMove:
 
     def test_and_back_again(self, cells, moved):
         tenant = moved[0]
+        if any(move.subdomain == tenant.subdomain for move in cells.moves()):  # where no test before has finished it
+            cells.finish_move(tenant.subdomain, grace=NOW)
         with cells.tenant(tenant.subdomain):
             before = rows_of(*TENANT_MODELS)
         cells.move(tenant.subdomain, to="a")
