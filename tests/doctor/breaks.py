@@ -418,6 +418,14 @@ BREAKS = [
         "likes",
         "warning",
     ),
+    Break(
+        "tenant-held",
+        "CREATE SCHEMA rayces_cells; CREATE FUNCTION rayces_cells.refuse_moving() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NULL; END $$; CREATE TRIGGER rayces_moving_7_change BEFORE UPDATE OR DELETE ON users FOR EACH "
+        "ROW WHEN (OLD.organization_id = 7) EXECUTE FUNCTION rayces_cells.refuse_moving('7')",
+        "organization 7",
+        "warning",
+    ),
     Break("rule-as-owner", "CREATE RULE copied AS ON INSERT TO posts DO ALSO NOTIFY posts", "posts"),
     # what belongs to no organization
     Break(

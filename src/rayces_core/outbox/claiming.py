@@ -53,7 +53,7 @@ WITH RECURSIVE tenants (id) AS (
         SELECT organization_id, id, subject_type, subject_id, available_at FROM outbox_messages
          WHERE organization_id = tenants.id AND settled_at IS NULL AND available_at <= statement_timestamp()
            AND organization_id <> ALL (%(busy)s)
-           AND EXISTS (SELECT 1 FROM organizations WHERE organizations.id = tenants.id AND active)
+           AND EXISTS (SELECT 1 FROM organizations WHERE organizations.id = tenants.id AND active AND moving IS NULL)
          ORDER BY available_at, id LIMIT %(looks)s
     ) AS due LIMIT %(most)s
 ), headed AS MATERIALIZED (
