@@ -30,7 +30,9 @@ def test_the_readmes_example_runs_as_it_stands(capsys):
     assert "no tenant is bound here" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("document", ["scheduling.md", "credits.md", "outcomes.md", "outbox.md", "sign-in.md"])
+@pytest.mark.parametrize(
+    "document", ["scheduling.md", "credits.md", "outcomes.md", "outbox.md", "sign-in.md", "cells.md"]
+)
 def test_the_example_of_a_document_runs_as_it_stands(document, capsys, on_the_runs_server):
     example, *_ = code_blocks(ROOT / "docs" / document, "python")
 

@@ -19,7 +19,8 @@ from rayces_core._version import __version__
 from rayces_core.tenancy.framed import read_by
 
 if TYPE_CHECKING:
-    from rayces_core import analysis, credits, exporting, hosting, importing, outbox, scheduling, sign_in
+    from rayces_core import analysis, cells, credits, exporting, hosting, importing, outbox, scheduling, sign_in
+    from rayces_core.cells import Cells
     from rayces_core.database.database import Database as GenericDatabase
     from rayces_core.errors import (
         AddressRefusedError,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         BodyTooLargeError,
         BookingError,
         BookingWindowError,
+        CellError,
+        CellSwitchError,
         CheckFailedError,
         ClientBusyError,
         ClientLimitError,
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
         MigrationFileError,
         MissingExtraError,
         MissingRoleError,
+        MoveError,
         NaiveDatetimeError,
         NewClientsRefusedError,
         NothingToRefundError,
@@ -118,6 +122,8 @@ if TYPE_CHECKING:
         StudentNotAdmittedError,
         TenancyError,
         TenantImmutableError,
+        TenantMovedError,
+        TenantMovingError,
         TenantNotCachedError,
         TenantNotSetError,
         TenantSwitchError,
@@ -181,6 +187,9 @@ __all__ = [
     "BodyTooLargeError",
     "BookingError",
     "BookingWindowError",
+    "CellError",
+    "CellSwitchError",
+    "Cells",
     "CheckFailedError",
     "ClientBusyError",
     "ClientLimitError",
@@ -230,6 +239,7 @@ __all__ = [
     "MigrationFileError",
     "MissingExtraError",
     "MissingRoleError",
+    "MoveError",
     "NaiveDatetimeError",
     "NewClientsRefusedError",
     "NotPermittedError",
@@ -284,6 +294,8 @@ __all__ = [
     "TenantForeignKey",
     "TenantImmutableError",
     "TenantModel",
+    "TenantMovedError",
+    "TenantMovingError",
     "TenantNotCachedError",
     "TenantNotSetError",
     "TenantSwitchError",
@@ -314,6 +326,7 @@ __all__ = [
     "WrongCredentialsError",
     "__version__",
     "analysis",
+    "cells",
     "credits",
     "exporting",
     "hosting",
@@ -323,7 +336,7 @@ __all__ = [
     "sign_in",
 ]
 
-MODULES = ("analysis", "credits", "exporting", "hosting", "importing", "outbox", "scheduling", "sign_in")
+MODULES = ("analysis", "cells", "credits", "exporting", "hosting", "importing", "outbox", "scheduling", "sign_in")
 
 read_by(lambda: import_module("rayces_core.analysis.reading"))
 
@@ -334,6 +347,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in MODULES:
         return import_module(f"rayces_core.{name}")
+    if name == "Cells":
+        return import_module("rayces_core.cells").Cells
     from rayces_core import errors, models
     from rayces_core.database import database
     from rayces_core.tenancy import model

@@ -88,6 +88,7 @@ CHECKS = {
     "webhook_endpoints_topics_check": "topics = '{}'",
     "webhook_endpoints_url_check": "url = 'ftp://example.org'",
     "organizations_currency_check": "currency = 'ars'",
+    "organizations_moving_check": "moving = 'away', moving_cell = 'b'",
     "organizations_name_check": "name = ' '",
     "organizations_settings_check": "settings = '[]'",
     "organizations_subdomain_check": "subdomain = 'North'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TENANT = "organization_id = (SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+TENANT = "organization_id = nullif(current_setting('rayces.organization_id', true), '')::bigint"
 
 HELD_TABLE = f"""
     CREATE TABLE {{table}} (
@@ -416,6 +416,14 @@ BREAKS = [
         + TRIGGER.format(table="likes", body="RETURN NEW")
         + "ALTER FUNCTION noted() OWNER TO clerk",
         "likes",
+        "warning",
+    ),
+    Break(
+        "tenant-held",
+        "CREATE SCHEMA rayces_cells; CREATE FUNCTION rayces_cells.refuse_moving() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NULL; END $$; CREATE TRIGGER rayces_moving_7_change BEFORE UPDATE OR DELETE ON users FOR EACH "
+        "ROW WHEN (OLD.organization_id = 7) EXECUTE FUNCTION rayces_cells.refuse_moving('7')",
+        "organization 7",
         "warning",
     ),
     Break("rule-as-owner", "CREATE RULE copied AS ON INSERT TO posts DO ALSO NOTIFY posts", "posts"),

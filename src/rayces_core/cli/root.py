@@ -18,6 +18,8 @@ COMMANDS = {
     "import": "rayces_core.cli.importing:bring_in",
     "export": "rayces_core.cli.exporting:export",
     "doctor": "rayces_core.cli.doctor:doctor",
+    "cells": "rayces_core.cli.cells:cells",
+    "move": "rayces_core.cli.moving:move",
     "outbox": "rayces_core.cli.outbox:outbox",
     "report": "rayces_core.cli.report:report",
     "demo": "rayces_core.cli.demo:demo",

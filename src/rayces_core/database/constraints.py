@@ -33,11 +33,19 @@ from rayces_core.errors import (
     StatementError,
     StatementTimeoutError,
     StillReferencedError,
+    TenantMovedError,
+    TenantMovingError,
 )
 from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 from rayces_core.errors.connection import ConnectionLostError, caused_by, with_outcome
 
-__all__ = ["COLUMNS", "DRIVER_ERRORS", "KINDS", "SENTENCES", "columns_of", "translate"]
+__all__ = ["COLUMNS", "DRIVER_ERRORS", "KINDS", "MOVES", "SENTENCES", "columns_of", "translate"]
+
+# What the triggers say that hold a tenant on its way to another cell; the detail is its subdomain and that cell.
+MOVES: dict[str, type[TenantMovingError] | type[TenantMovedError]] = {
+    "RYMNG": TenantMovingError,
+    "RYMVD": TenantMovedError,
+}
 
 # What a rule says, where the name of its constraint alone would not help.
 SENTENCES = {
@@ -183,6 +191,9 @@ def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) ->
 def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesError:
     if state[:2] == "23":
         return _integrity(error, state)
+    if state in MOVES:
+        tenant, _, cell = (error.diag.message_detail or "").partition(" ")
+        return MOVES[state](tenant, cell)
     if (why := refusal_of(error)) is not None:
         return SerializationError(f"the replica was not read: {why}; run the unit of work again")
     if state == code.INSUFFICIENT_PRIVILEGE:

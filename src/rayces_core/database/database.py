@@ -25,6 +25,7 @@ from rayces_core.database.serving import Serving
 from rayces_core.database.tenants import (
     Remembered,
     Values,
+    check_at_home,
     check_saved,
     checked_key,
     instance_of,
@@ -81,6 +82,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         self._admin = Binding(self._admins, self.admin_role, None)
         self._nobody = Binding(self._tenants, self.app_role, None)
         self._bindings: dict[int, Binding] = {}
+        # Where this is one of several databases of an application: raises where a unit of work is open in another.
+        self.refuse_beside: Callable[[], None] | None = None
 
     def _engine(
         self, dsn: str, role: str, given: Options, kind: Callable[..., Engine] = Engine, **options: Any
@@ -273,6 +276,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
 
         def find() -> tuple[Binding, Callable[[], Org]]:
             values = self._looked_up(checked_key(tenant), cached_only=True)
+            check_at_home(values)
             if not values["active"]:
                 raise InactiveTenantError(values["subdomain"])
             return self._binding_of(values["id"]), partial(instance_of, self._tenants.home, values)
@@ -293,6 +297,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
 
     def _holder(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
+        if self.refuse_beside is not None:
+            self.refuse_beside()
         found = self._tenants.holder_of_transaction() or self._admins.holder_of_transaction()
         return found if found is not None or self._routing is None else self._routing.holder()
 
@@ -311,11 +317,12 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         if isinstance(tenant, organization_model()):
             organization: Any = tenant
             check_saved(organization, self._tenants.home)
-            is_active = cached_only or self._looked_up(organization.id)["active"]
+            values = {"active": True} if cached_only else self._looked_up(organization.id)
         else:
             values = self._looked_up(checked_key(tenant), cached_only)
-            is_active, organization = values["active"], instance_of(self._tenants.home, values)
-        if not is_active or not organization.active:
+            organization = instance_of(self._tenants.home, values)
+        check_at_home(values)
+        if not values["active"] or not organization.active:
             raise InactiveTenantError(organization.subdomain)
         found: Org = organization
         return found

@@ -61,7 +61,7 @@ SELECT array_agg(c.oid::regclass::text ORDER BY c.oid::regclass::text)
 
 
 # A function of the host that a trigger, rule, default, check or policy of a table runs may leave something on the
-# connection; those of extensions are not the host's.
+# connection; those of extensions are not the host's, nor is what holds a tenant during its move to another cell.
 _RUNS_FUNCTIONS = """
 SELECT EXISTS (
     SELECT FROM pg_depend d
@@ -69,6 +69,7 @@ SELECT EXISTS (
      WHERE d.classid IN ('pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
                          'pg_rewrite'::regclass, 'pg_policy'::regclass)
        AND p.oid >= 16384
+       AND p.pronamespace IS DISTINCT FROM to_regnamespace('rayces_cells')::oid
        AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
                                                  AND e.deptype = 'e'))
 """

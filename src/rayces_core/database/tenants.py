@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol
 
 from rayces_core.database.binding import NORMALISES_SET, current
-from rayces_core.errors import RaycesError, UnknownTenantError
+from rayces_core.errors import RaycesError, TenantMovedError, UnknownTenantError
 
 Values = dict[str, Any]
 
@@ -83,6 +83,12 @@ def check_saved(organization: Any, home: object) -> None:
         raise UnknownTenantError(organization, reason)
     if type(organization.id) is not int or "id" in organization.dirty_field_names:
         raise UnknownTenantError(organization, "the Organization is not saved yet; use db.create_organization(...)")
+
+
+def check_at_home(values: Values) -> None:
+    """Raise TenantMovedError where an organization lives in another database, of which this has a copy at most."""
+    if values.get("moving") in ("left", "arriving"):
+        raise TenantMovedError(values["subdomain"], values["moving_cell"])
 
 
 def instance_of(home: object, values: Values) -> Any:

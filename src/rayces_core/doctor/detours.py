@@ -65,6 +65,20 @@ CHECKS = (
         "trigger {name} runs {function} as {owner}, whatever tenant writes the row",
         "ALTER ROUTINE {function} SECURITY INVOKER;",
     ),
+    # Each tells which organization: nobody has to see its row for that.
+    Check(
+        "tenant-held",
+        "warning",
+        """SELECT 'organization ' || split_part(g.tgname, '_', 3) AS object, count(DISTINCT t.oid) AS tables,
+                  string_agg(format('DROP TRIGGER %%I ON %%s;', g.tgname, t.object), ' ' ORDER BY t.object, g.tgname)
+                      AS drops
+             FROM tenant t JOIN pg_trigger g ON g.tgrelid = t.oid JOIN pg_proc p ON p.oid = g.tgfoid
+            WHERE g.tgname ~ '^rayces_moving_[0-9]+_(insert|change)$' AND p.proname = 'refuse_moving'
+            GROUP BY 1""",
+        "triggers on {tables} tables keep it from being written, as they do while it is moved to another cell; where "
+        "`rayces move list` has no move of it, they were left behind",
+        "{drops} -- where it has no move; else: rayces move tenant, finish or cancel",
+    ),
     Check(
         "rule-as-owner",
         "error",

@@ -45,7 +45,10 @@ RaycesError                          error
 │   ├── CrossTenantError             cross_tenant
 │   │   └── OrganizationMissingError organization_missing
 │   ├── TenantImmutableError         tenant_immutable
+│   ├── TenantMovingError            tenant_moving
+│   ├── TenantMovedError             tenant_moved
 │   ├── TenantSwitchError            tenant_switch
+│   │   └── CellSwitchError          cell_switch
 │   └── UnsafeSQLError               unsafe_sql
 ├── InvalidDataError                 invalid_data             (ValueError)
 │   ├── NaiveDatetimeError           naive_datetime
@@ -119,6 +122,8 @@ RaycesError                          error
 ├── NotificationRefusedError         notification_refused
 ├── PaymentUnknownError              payment_unknown          (LookupError)
 ├── IdempotencyConflictError         idempotency_conflict
+├── CellError                        cell
+│   └── MoveError                    move
 └── MigrationError                   migration
     ├── MigrationFileError           migration_file
     └── IrreversibleMigrationError   irreversible_migration
@@ -154,6 +159,7 @@ from rayces_core.errors.base import (
     UnknownTenantError,
     UnsafeSQLError,
 )
+from rayces_core.errors.cells import CellError, CellSwitchError, MoveError, TenantMovedError, TenantMovingError
 from rayces_core.errors.connection import (
     ConnectionLostError,
     DatabaseMissingError,
@@ -268,6 +274,8 @@ __all__ = [
     "BodyTooLargeError",
     "BookingError",
     "BookingWindowError",
+    "CellError",
+    "CellSwitchError",
     "CheckFailedError",
     "ClientBusyError",
     "ClientLimitError",
@@ -310,6 +318,7 @@ __all__ = [
     "MigrationFileError",
     "MissingExtraError",
     "MissingRoleError",
+    "MoveError",
     "NaiveDatetimeError",
     "NewClientsRefusedError",
     "NotPermittedError",
@@ -355,6 +364,8 @@ __all__ = [
     "StudentNotAdmittedError",
     "TenancyError",
     "TenantImmutableError",
+    "TenantMovedError",
+    "TenantMovingError",
     "TenantNotCachedError",
     "TenantNotSetError",
     "TenantSwitchError",

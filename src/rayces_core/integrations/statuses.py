@@ -42,6 +42,7 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.ServerTooOldError, e.LoginRefusedError, e.DatabaseMissingError, e.UnknownTableError),
         *(e.IrreversibleMigrationError, e.MigrationError, e.MigrationFileError),
         *(e.OrganizationMissingError, e.TenancyError, e.TenantImmutableError, e.TenantNotCachedError),
+        *(e.CellError, e.CellSwitchError, e.MoveError),
         *(e.TenantNotSetError, e.TenantSwitchError, e.UnsafeSQLError, e.SettledFieldError, e.StateAssignmentError),
         *(e.TransactionAbortedError, e.TransactionFailedError, e.TransactionStateError),
         *(e.CursorError, e.FeatureNotSupportedError, e.ParametersError, e.PermissionDeniedError, e.SQLSyntaxError),
@@ -55,6 +56,7 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
         *(e.LockTimeoutError, e.StatementCancelledError, e.StatementTimeoutError, e.TimeLimitError),
         *(e.TransactionTimeoutError, e.DeadlockError, e.SerializationError, e.SnapshotTooOldError),
         *(e.ReadOnlyError, e.DiskFullError, e.OutOfMemoryError, e.ResourcesError),
+        *(e.TenantMovingError, e.TenantMovedError),
     ),
 }
 

@@ -18,6 +18,7 @@ from rayces_core.migrating.catalogue import Entry, entries
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.meaning import Meanings
 from rayces_core.migrating.myhub import TABLES
+from rayces_core.migrating.of_cells import is_holding, strike_out_ranges
 from rayces_core.migrating.rehearsal import applied_number, schema_of, scratch_database, stand_in
 from rayces_core.migrating.runner import Runner
 from rayces_core.migrations.session import connected, quote_identifier
@@ -38,6 +39,8 @@ class Difference:
     """One line of the catalogue: `missing` from the live database, or there and `unexpected`.
 
     Of an adopted MyHub `extra` is what it had before, `transitional` what its old application needs until `--finish`.
+    Of a cell the triggers that hold a tenant during its move are `transitional`: one that is there while `rayces move
+    list` has no move was left behind, and keeps that tenant from being written.
     """
 
     kind: Literal["missing", "unexpected", "extra", "transitional"]
@@ -125,13 +128,18 @@ def unlike(
     meanings = expected.meanings
     with meanings.among(unexpected):
         _strike_out_equals(missing, unexpected, meanings)
+        strike_out_ranges(missing, unexpected)
         both = [Difference("missing", entry.line) for entry in missing]
-        both += [Difference("unexpected", entry.line) for entry in unexpected]
+        both += [Difference(_kind_of(entry), entry.line) for entry in unexpected]
         if any(each.directory is None for each in (*beside, runner)):
             extras = extras_of(runner.database)
             had = {entry.line for entry in unexpected if _had_before(entry, extras, meanings)}
             both = [_explained(difference, extras, had) for difference in both]
     return sorted(both, key=lambda difference: (difference.line, difference.kind))
+
+
+def _kind_of(unexpected: Entry) -> Literal["unexpected", "transitional"]:
+    return "transitional" if is_holding(unexpected.line) else "unexpected"
 
 
 def _refuse_unnoted(runners: Sequence[Runner]) -> None:

@@ -50,7 +50,8 @@ class ServerTimeZoneField(TimeZoneField[str]):
 class Organization(ScopedModel):
     """A centre; its own id is what holds its rows together. Made by `Database.create_organization`.
 
-    In a tenant's block the only one there is is the tenant's own.
+    In a tenant's block the only one there is is the tenant's own. `moving` says how far it is on its way to another
+    database, `moving_cell` which one; only `cells.move` writes them.
     """
 
     id = IdField()
@@ -65,6 +66,8 @@ class Organization(ScopedModel):
     address = TextField(null=True)
     created_at = UTCDateTimeField(default=clock.now)
     updated_at = UTCDateTimeField(default=clock.now)
+    moving = StringField(null=True)
+    moving_cell = StringField(null=True)
 
     class Meta:
         """The table and its rules; the organization's own id is what holds it."""
@@ -82,6 +85,11 @@ class Organization(ScopedModel):
             Check("btrim(time_zone) <> ''", name="organizations_time_zone_check"),
             Check("currency ~ '^[A-Z]{3}$'", name="organizations_currency_check"),
             Check("jsonb_typeof(settings) = 'object'", name="organizations_settings_check"),
+            Check(
+                "CASE WHEN moving IS NULL THEN moving_cell IS NULL "
+                "ELSE moving IN ('leaving', 'arriving', 'opening', 'left') AND moving_cell IS NOT NULL END",
+                name="organizations_moving_check",
+            ),
         ]
 
     def save(self, force_insert: bool = False, only: Iterable[Any] | None = None) -> int | bool:

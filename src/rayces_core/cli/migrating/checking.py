@@ -45,7 +45,8 @@ def check(
 
     Reads the live database only; the migrations are run on a scratch database that is dropped afterwards.
 
-    Of an adopted MyHub what it had before is listed as extra, and what its old application needs as transitional.
+    Of an adopted MyHub what it had before is listed as extra, and what its old application needs as transitional; so
+    are the triggers that hold a tenant while it is moved to another cell (rayces move list).
 
     The exit code is 1 if they differ; extras count with --strict only.
     """

@@ -1,0 +1,49 @@
+"""Processes that are killed: a mover of one tenant, and writers of it and of its neighbours meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from rayces_core import Cells, Student, User, credits
+from rayces_core.errors import RaycesError, TenantMovedError, TenantMovingError
+
+
+def move(path: str, tenant: str, to: str) -> None:
+    """Move a tenant, as `rayces move tenant` does."""
+    with Cells.from_file(path) as cells:
+        cells.move(tenant, to=to)
+
+
+def write(path: str, tenant: str, held: bool) -> None:
+    """Write until stdin ends, and print what was certainly committed, and what failed otherwise than it may."""
+    with Cells.from_file(path) as cells:
+        print("ready", flush=True)
+        number = 0
+        while not Path(f"{path}.stop").exists():
+            number += 1
+            name = f"{os.getpid()}-{number}"
+            try:
+                with cells.tenant(tenant):
+                    Student.create(first_name=name, last_name="written")
+                    print(json.dumps(["wrote", name]), flush=True)
+                    credits.purchase(User.get(User.email == "payer@example.org"), 1)
+                    print(json.dumps(["bought", name]), flush=True)
+            except (TenantMovingError, TenantMovedError) as error:
+                if not held:
+                    print(json.dumps(["failed", repr(error)]), flush=True)
+                time.sleep(0.05)
+            except RaycesError as error:
+                print(json.dumps(["failed", repr(error)]), flush=True)
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    kind, *words = sys.argv[1:]
+    if kind == "move":
+        move(*words)
+    else:
+        write(words[0], words[1], words[2] == "held")
