@@ -34,6 +34,9 @@ from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
 
 
+Send = Callable[[Any, Any, Any], None]  # what sends SQL and values through a cursor
+
+
 class OwnSQL(str):
     """SQL that the library has rendered or looked at."""
 
@@ -231,3 +234,14 @@ class TenantCursor(PlainCursor):
         if binding is None:
             raise TenantNotSetError
         raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")
+
+
+def traced(send: Send) -> Send:
+    """The same through a cursor of a monitoring agent, which looks at `execute` alone."""
+    if send is TenantCursor.run_message:
+        return lambda cursor, message, values: cursor.execute(OwnSQL(message.plain), values)
+    if send is TenantCursor.run_shape or send is TenantCursor.execute:
+        return lambda cursor, sql, values: cursor.execute(
+            OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
+        )
+    return send

@@ -96,9 +96,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             find_out_seconds=float(given.find_out_seconds),
             writes_messages=given.outbox,
             settings=given.session_settings,
-            first_look=lambda connection: first_use.check(
-                connection, role, privileged=role == self.admin_role, reads_only=given.reads_only
-            ),
+            first_look=lambda connection: first_use.check(connection, role, given, privileged=role == self.admin_role),
         )
 
     @property
@@ -123,6 +121,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
         idle_in_transaction_seconds: float | None = 300.0,
         find_out_seconds: float = FIND_OUT_SECONDS,
         outbox: bool = True,
+        engine: Literal["postgresql", "citus"] = "postgresql",
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
@@ -143,6 +142,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
                 committed. In an event loop's thread it is asked once.
             outbox: False leaves out the messages that every event, booking and posting else writes for a relay; say
                 the same in each program that writes.
+            engine: "citus" where Citus distributes the tables (docs/citus.md); without it such a database is refused.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
@@ -160,6 +160,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             idle_in_transaction_seconds=idle_in_transaction_seconds,
             find_out_seconds=find_out_seconds,
             outbox=outbox,
+            engine=engine,
             connect_options=connect_options,
         )
         return cls(url, options=options)

@@ -17,12 +17,13 @@ from rayces_core.database.connecting import find_footing, find_home, open_connec
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.copied_file import CopiedFile, is_ctrl_c
-from rayces_core.database.cursor import OwnSQL, StainingSQL, TenantCursor
+from rayces_core.database.cursor import OwnSQL, Send, StainingSQL, TenantCursor, traced
 from rayces_core.database.finding_out import is_over
 from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
 from rayces_core.database.pool import Pool
+from rayces_core.database.reaching import prove
 from rayces_core.database.session import Loops, Session, Sessions
 from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
@@ -33,7 +34,6 @@ from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
 _NOW: Final = Message("SELECT clock_timestamp()", types={})
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
-Send = Callable[[Any, Any, Any], None]
 
 
 class Engine(peewee.PostgresqlDatabase):
@@ -110,12 +110,14 @@ class Engine(peewee.PostgresqlDatabase):
         try:
             connection.open_for(self)
             self.server_version = connection.server_version
-            if not self.checked:
+            if not (was_checked := self.checked):
                 self.is_cautious = self._first_look(connection)
                 self._home = find_home(connection)
                 self._footing = find_footing(connection, self.role, self._idle_limit_ms, self.settings)
-                self.checked = True
             connection.stand_on(self._footing)
+            if not was_checked:
+                prove(connection, Binding(self, self.role, 0))
+                self.checked = True
         except psycopg2.Error as error:
             connection.close()
             raise translate(error, outcome=NOT_COMMITTED) from error
@@ -263,7 +265,7 @@ class Engine(peewee.PostgresqlDatabase):
         if connection.tracer is None:
             cursor: Any = TenantCursor(connection)
         else:
-            cursor, send = connection.tracer(), _traced(send)
+            cursor, send = connection.tracer(), traced(send)
         if self.observers or self.query_hooks:
             send = self._observed(send)
         try:
@@ -375,17 +377,6 @@ class Engine(peewee.PostgresqlDatabase):
         session = self._sessions.there()
         connection = None if session is None else session.conn
         return connection.holder if connection is not None and not connection.idle else None
-
-
-def _traced(send: Send) -> Send:
-    """The same through a cursor of a monitoring agent, which looks at `execute` alone."""
-    if send is TenantCursor.run_message:
-        return lambda cursor, message, values: cursor.execute(OwnSQL(message.plain), values)
-    if send is TenantCursor.run_shape or send is TenantCursor.execute:
-        return lambda cursor, sql, values: cursor.execute(
-            OwnSQL(sql) if send is TenantCursor.run_shape else sql, values
-        )
-    return send
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

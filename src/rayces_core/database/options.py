@@ -9,6 +9,8 @@ from rayces_core.errors import ConfigurationError
 from rayces_core.migrations.session import auditor_of, reader_of
 
 FIND_OUT_SECONDS: Final = 10.0
+POSTGRESQL: Final = "postgresql"
+CITUS: Final = "citus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Options:
     idle_in_transaction_seconds: float | None = 300.0
     find_out_seconds: float = FIND_OUT_SECONDS
     outbox: bool = True
+    engine: Literal["postgresql", "citus"] = "postgresql"
     connect_options: dict[str, Any] = field(default_factory=dict)
     # What `reader()` says, and no caller of connect().
     reads_only: bool = False
@@ -33,6 +36,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.in_event_loop not in ("allow", "refuse"):
             raise ConfigurationError(f'in_event_loop must be "allow" or "refuse", not {self.in_event_loop!r}')
+        if self.engine not in (POSTGRESQL, CITUS):
+            raise ConfigurationError(f'engine must be "postgresql" or "citus", not {self.engine!r}')
         if self.idle_in_transaction_seconds is not None and not self.idle_in_transaction_seconds > 0:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
         if not self.find_out_seconds >= 0:
