@@ -27,6 +27,7 @@ SETTINGS = (
     "listen_addresses=127.0.0.1",
     "shared_preload_libraries=citus",
     "citus.enable_statistics_collection=off",
+    "citus.node_conninfo=sslmode=disable",
     "citus.shard_count=4",
     "citus.max_adaptive_executor_pool_size=4",
     "fsync=off",
@@ -92,9 +93,18 @@ class Node:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._binaries / program), *arguments]
+        # Between nodes a server is a client, and looks into the home of its account.
+        surroundings = os.environ | {"HOME": str(self._folder)}
         with tempfile.TemporaryFile() as said:
             done = subprocess.run(
-                command, check=False, user=self._user, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                command,
+                check=False,
+                user=self._user,
+                cwd="/",
+                env=surroundings,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
             )
             if done.returncode:
                 said.seek(0)
@@ -133,6 +143,24 @@ def join(urls: list[str]) -> None:
     for worker in where[1:]:
         run(urls[0], f"SELECT citus_add_node({worker})")
     run(urls[0], f"SELECT citus_set_node_property({where[0]}, 'shouldhaveshards', false)")
+
+
+def made_database(url: str, name: str) -> str:
+    """A database of this name on every node of the laboratory of that URL, joined; gives its URL."""
+    where = run(url, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
+    urls = [psycopg2.extensions.make_dsn(url, host=host, port=port) for host, port in where]
+    for each in urls:
+        run(each, f'CREATE DATABASE "{name}"')
+    own = [psycopg2.extensions.make_dsn(each, dbname=name) for each in urls]
+    join(own)
+    return own[0]
+
+
+def drop_database(url: str, name: str) -> None:
+    """Take it away again, on every node."""
+    for host, port in run(url, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid"):
+        node = psycopg2.extensions.make_dsn(url, host=host, port=port)
+        run(node, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def run(url: str, statement: str) -> list[tuple[object, ...]]:

@@ -31,14 +31,14 @@ SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_d
 _IDLE_LIMIT: Final = "SELECT setting = '0' FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 
 
-def open_connection(dsn: str) -> TenantConnection:
-    """Connect.
+def open_connection(dsn: str, kind: type[TenantConnection] = TenantConnection) -> TenantConnection:
+    """Connect, with a connection of this kind.
 
     Raises:
         DatabaseUnreachableError: there is no server, no such database, or it refuses the login.
     """
     try:
-        made = psycopg2.connect(dsn, connection_factory=TenantConnection, cursor_factory=TenantCursor)
+        made = psycopg2.connect(dsn, connection_factory=kind, cursor_factory=TenantCursor)
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     connection = _own(made)

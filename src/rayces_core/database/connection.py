@@ -14,7 +14,7 @@ import select
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import psycopg2
 from psycopg2.extensions import (
@@ -31,13 +31,13 @@ from rayces_core.database.messages import Prepared
 from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 
 # What a proxy's connection may have kept of whoever had it before; rows and locks, since settings are the proxy's.
-_TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
+TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
 
 # When the server began to count its statistics: anew after each crash, on each server, and nowhere at the same moment.
 INCARNATION = "SELECT pg_catalog.pg_stat_get_bgwriter_stat_reset_time()::text"
 # A standby gives its transactions no ids.
-_TRANSACTION = """
+TRANSACTION = """
 SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_xact_id()::text END"""
 
 
@@ -68,6 +68,7 @@ class Footing:
 class TenantConnection(PlainConnection):
     """A connection that knows whose bindings it serves and, while a transaction is open, which one's it is."""
 
+    binds_apart: ClassVar[bool] = False  # the tenant is a message of its own
     serves: object  # the engine of the bindings that may use it
     process_id: int  # of the server's process, or what a proxy says it is
     footing: Footing
@@ -206,7 +207,7 @@ class TenantConnection(PlainConnection):
             )
         # One SELECT of set_config, not SET LOCAL: pg_stat_statements keeps one line for all tenants.
         path = self.footing.search_path.replace("'", "''")
-        tidy = "" if self.footing.is_direct else _TIDY
+        tidy = "" if self.footing.is_direct else TIDY
         return (
             f"{tidy}SELECT pg_catalog.set_config('search_path', '{path}', true), "
             f"pg_catalog.set_config('role', '{binding.role}', true), "
@@ -256,19 +257,19 @@ class TenantConnection(PlainConnection):
         """Open a transaction that is `binding`'s, in one message; `findable` asks for its id in the same one."""
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
         preamble = self.preamble(binding)
-        before = _TIDY if preamble.startswith(_TIDY) else ""
+        before = TIDY if preamble.startswith(TIDY) else ""
         if before and mode:  # after a query it is too late for a level
             self.plain(before)
             before = ""
-        asking = _TRANSACTION if findable else ""
-        cursor = self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(_TIDY)}{asking}")
+        asking = TRANSACTION if findable else ""
+        cursor = self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(TIDY)}{asking}")
         self.transaction_id = cursor.fetchone()[0] if asking else None  # type: ignore[index]
         self.holder = binding
 
     def save(self, name: str, *, findable: bool = False) -> None:
         """Make a savepoint."""
         asking = findable and self.transaction_id is None
-        cursor = self.plain(f'SAVEPOINT "{name}"; {_TRANSACTION if asking else ""}')
+        cursor = self.plain(f'SAVEPOINT "{name}"; {TRANSACTION if asking else ""}')
         if asking:
             self.transaction_id = cursor.fetchone()[0]  # type: ignore[index]
 

@@ -111,6 +111,9 @@ COLUMNS = {
 # The server says itself that it does not know.
 OPEN_STATES = (code.STATEMENT_COMPLETION_UNKNOWN, code.TRANSACTION_RESOLUTION_UNKNOWN)
 
+# Citus' words, in no other language: the node that has the rows did not answer the COMMIT that it was sent.
+_NODE_LOST_AT_COMMIT = "could not commit transaction for shard"
+
 # "insert or update on table X violates Y", in the server's language; "update or delete" names the other table as well.
 _NAMES_OF_A_NEW_ROW = 2
 _SUFFIXES = ("_check", "_key", "_fkey", "_not_null")
@@ -162,7 +165,7 @@ def translate(
 
 def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | None, outcome: Outcome) -> RaycesError:
     """What the server answers on a connection that goes on, it has undone; what was never sent cannot be committed."""
-    if made.sqlstate in OPEN_STATES:
+    if made.sqlstate in OPEN_STATES or str(error).startswith(_NODE_LOST_AT_COMMIT):
         made.outcome, made.retryable = UNKNOWN, False
     elif _is_gone(made, error, cursor):
         with_outcome(made, outcome)

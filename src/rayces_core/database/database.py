@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 from psycopg2.extensions import make_dsn, parse_dsn
 from typing_extensions import TypeVar, Unpack
 
-from rayces_core.database import first_use
+from rayces_core.database import apart, first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.callbacks import refuse_deferred
@@ -96,6 +96,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             find_out_seconds=float(given.find_out_seconds),
             writes_messages=given.outbox,
             settings=given.session_settings,
+            kind=apart.KINDS[given.engine],
             first_look=lambda connection: first_use.check(connection, role, given, privileged=role == self.admin_role),
         )
 

@@ -41,7 +41,7 @@ class Engine(peewee.PostgresqlDatabase):
 
     Attributes:
         role: that its connections work as. home: the database, as its rows know it.
-        settings: of its sessions, beside the role.
+        settings: of its sessions, beside the role. kind: of its connections, by where the rows are.
         organizations: those looked up. observers: called with each query that was run.
         loops: whether statements in the thread of a running event loop are refused.
         checked: whether server, schema and role were looked at; done with the first connection made.
@@ -63,8 +63,9 @@ class Engine(peewee.PostgresqlDatabase):
         find_out_seconds: float = FIND_OUT_SECONDS,
         writes_messages: bool = True,
         settings: Mapping[str, str] | None = None,
+        kind: type[TenantConnection] = TenantConnection,
     ) -> None:
-        self.dsn, self.role, self._first_look = dsn, role, first_look
+        self.dsn, self.role, self._first_look, self.kind = dsn, role, first_look, kind
         self.find_out_seconds = find_out_seconds
         self.writes_messages = writes_messages
         self._home: Home | None = None
@@ -106,7 +107,7 @@ class Engine(peewee.PostgresqlDatabase):
         return self._sessions.current()
 
     def _open(self) -> TenantConnection:
-        connection = open_connection(self.dsn)
+        connection = open_connection(self.dsn, self.kind)
         try:
             connection.open_for(self)
             self.server_version = connection.server_version
