@@ -87,10 +87,10 @@ def distribute(
     with closing(_connect(url)) as connection, connection.cursor() as cursor:
         _check_cluster(connection, cursor)
         done = _units(cursor, told, rehearse=rehearse)
-        _let_in(cursor, (app_role, admin_role), told)
-        if rehearse:
+        if rehearse:  # the other connections of the nodes do not see what is not committed
             cursor.execute("ROLLBACK")
         else:
+            _let_in(cursor, (app_role, admin_role), told)
             _tidy(cursor, told)
         return done
 

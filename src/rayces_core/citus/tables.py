@@ -83,7 +83,9 @@ def _table(
         is_now = "reference"
     elif method == "h" and by_column == "organization_id":
         is_now = "distributed"
-    elif method is not None and not (method == "n" and model == "s"):  # 's' stays on the coordinator, for the time being
+    elif method is not None and not (
+        method == "n" and model == "s"
+    ):  # 's' stays on the coordinator, for the time being
         is_now = "reference" if way == "distributed" else "distributed"
     if is_now not in (None, way):
         raise ConfigurationError(

@@ -20,7 +20,7 @@ from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
 from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
-from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
+from rayces_core.database.options import FIND_OUT_SECONDS, Options, environment, options_of
 from rayces_core.database.reading import Reading
 from rayces_core.database.retrying import Retrying, RetryingOptions
 from rayces_core.database.serving import Serving
@@ -48,8 +48,6 @@ from rayces_core.errors import (
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
 
-URL_VARIABLE = "RAYCES_DATABASE_URL"
-ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
 Callback = TypeVar("Callback", bound=Callable[[], object])
 
 
@@ -170,15 +168,10 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
     def from_env(cls, **options: Any) -> Self:
         """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`.
 
-        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`.
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`, and RAYCES_DATABASE_ENGINE `engine`.
         """
-        url = os.environ.get(URL_VARIABLE, "").strip()
-        if not url:
-            raise ConfigurationError(
-                f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name"
-            )
-        admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip()
-        return cls.connect(url, **({"admin_url": admin_url} if admin_url else {}) | options)
+        url, given = environment()
+        return cls.connect(url, **given | options)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:

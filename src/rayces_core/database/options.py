@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -11,6 +12,9 @@ from rayces_core.migrations.session import auditor_of, reader_of
 FIND_OUT_SECONDS: Final = 10.0
 POSTGRESQL: Final = "postgresql"
 CITUS: Final = "citus"
+URL_VARIABLE: Final = "RAYCES_DATABASE_URL"
+# Variable → option of Database.connect.
+VARIABLES: Final = {"RAYCES_ADMIN_DATABASE_URL": "admin_url", "RAYCES_DATABASE_ENGINE": "engine"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +78,16 @@ def options_of(given: dict[str, Any]) -> Options:
     """The options named in `given`; what else is there goes to the driver."""
     mine = {name: value for name, value in given.items() if name in OWN}
     return Options(**mine, connect_options={name: value for name, value in given.items() if name not in OWN})
+
+
+def environment() -> tuple[str, dict[str, Any]]:
+    """The URL that the environment names, and the options.
+
+    Raises:
+        ConfigurationError: it names no URL.
+    """
+    url = os.environ.get(URL_VARIABLE, "").strip()
+    if not url:
+        raise ConfigurationError(f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name")
+    said = {option: os.environ.get(variable, "").strip() for variable, option in VARIABLES.items()}
+    return url, {option: value for option, value in said.items() if value}

@@ -20,6 +20,29 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
        EXISTS (SELECT FROM pg_class WHERE relname = 'pg_dist_partition' AND relkind IN ('r', 'p', 'v', 'm', 'f'))
 """
 
+# What is with Citus has to be with it whole: all by their organization, organizations itself on every node, and no
+# policy that Citus would hand on as another one.
+_IS_DISTRIBUTED: Final = """
+WITH root AS (SELECT oid, relnamespace FROM pg_class WHERE oid = to_regclass('organizations')),
+known AS (
+    SELECT c.oid, c.oid::regclass::text AS name, c.oid = root.oid AS is_root, p.colocationid,
+           p.logicalrelid IS NOT NULL AS is_there,
+           CASE WHEN c.oid = root.oid THEN p.partmethod = 'n' AND p.repmodel = 't'
+                ELSE p.partmethod = 'h' AND column_to_column_name(p.logicalrelid, p.partkey) = 'organization_id' END
+               AS is_right
+      FROM root, pg_class c LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid
+     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = root.relnamespace AND NOT c.relispartition
+       AND (c.oid = root.oid OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
+                                          AND a.attname = 'organization_id' AND NOT a.attisdropped))
+)
+SELECT bool_or(is_there),
+       array_agg(name ORDER BY name) FILTER (WHERE is_right IS NOT TRUE),
+       count(DISTINCT colocationid) FILTER (WHERE NOT is_root),
+       (SELECT array_agg(format('%s of %s', quote_ident(p.polname), p.polrelid::regclass) ORDER BY p.oid)
+          FROM pg_policy p JOIN known ON known.oid = p.polrelid WHERE NOT p.polpermissive)
+  FROM known
+"""
+
 # Those of PostgreSQL itself plan nothing; one without a library cannot.
 _OWN: Final = (
     "adminpack amcheck autoinc bloom btree_gin btree_gist citext cube dblink dict_int dict_xsyn earthdistance file_fdw "
@@ -65,6 +88,7 @@ def check_engine(connection: TenantConnection, role: str, engine: str) -> None:
     if engine == CITUS:
         if not installed:
             raise ConfigurationError('this database has no Citus, so leave engine="citus" out')
+        _check_distribution(connection, role)
         return
     if installed or has_table:
         raise IsolationInertError(
@@ -72,6 +96,22 @@ def check_engine(connection: TenantConnection, role: str, engine: str) -> None:
             'empty; ask for its engine, Database.connect(url, engine="citus") or --engine citus (docs/citus.md)'
         )
     _check_plans(connection, role)
+
+
+def _check_distribution(connection: TenantConnection, role: str) -> None:
+    is_any, wrong, groups, restrictive = _one(connection, f'SET LOCAL ROLE "{role}"; {_IS_DISTRIBUTED}')
+    if not is_any:
+        return
+    if wrong or groups > 1:
+        what = f"Citus has not got {', '.join(wrong)} as" if wrong else "Citus has the tables in several groups, not as"
+        raise IsolationInertError(
+            f"{what} the tenant reaches them; run `rayces citus distribute`, which says what it cannot mend"
+        )
+    if restrictive:
+        raise IsolationInertError(
+            f"Citus takes RESTRICTIVE from a policy, which then opens what it was to close: {', '.join(restrictive)}; "
+            "run `rayces migrate up`, write policies of your own as permissive ones, and run `rayces citus check`"
+        )
 
 
 def _check_plans(connection: TenantConnection, role: str) -> None:
