@@ -19,7 +19,7 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo example test test-all test-servers coverage mutants docs docs-links lint format bench bench-adopt soak clean stale
+.PHONY: demo example test test-all test-servers coverage mutants docs docs-links lint format bench bench-adopt bench-scale soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -88,6 +88,10 @@ bench: .venv/installed-bench
 	@$(PY) -m bench.web $(WEB_ARGS)
 	@$(PY) -m bench.outbox $(OUTBOX_ARGS)
 	@$(PY) -m bench.arrow $(ARROW_ARGS)
+
+# Ten thousand tenants with five million appointments beside ten, on one server; filling takes most of it.
+bench-scale: .venv/installed-bench
+	@$(PY) -m bench.scale $(BENCH_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded

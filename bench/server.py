@@ -17,25 +17,28 @@ from rayces_core.embedded.server import EmbeddedServer
 
 @contextmanager
 def migrated_database(url: str | None) -> Iterator[str]:
-    """URL of a fresh, migrated database on the server of `url`, or on an embedded one that lives as long.
-
-    The embedded one has a folder of its own, because then it keeps its commits safe, as a server in use does.
-    """
-    if url is None:
-        with (
-            TemporaryDirectory(prefix="rayces-bench-") as folder,
-            EmbeddedServer(Path(folder) / "data") as server,
-            _database_on(server.url) as own,
-        ):
-            yield own
-    else:
-        with _database_on(url) as own:
-            yield own
+    """URL of a fresh, migrated database on the server of `url`, or on an embedded one that lives as long."""
+    with server_of(url) as server, database_on(server) as own:
+        yield own
 
 
 @contextmanager
-def _database_on(url: str) -> Iterator[str]:
-    name = f"rayces_bench_{os.getpid()}"
+def server_of(url: str | None) -> Iterator[str]:
+    """`url` itself, or that of an embedded server which lives as long.
+
+    The embedded one has a folder of its own, because then it keeps its commits safe, as a server in use does.
+    """
+    if url is not None:
+        yield url
+        return
+    with TemporaryDirectory(prefix="rayces-bench-") as folder, EmbeddedServer(Path(folder) / "data") as server:
+        yield server.url
+
+
+@contextmanager
+def database_on(url: str, suffix: str = "") -> Iterator[str]:
+    """URL of a fresh, migrated database on this server, dropped after it; `suffix` tells several of a run apart."""
+    name = f"rayces_bench_{os.getpid()}{suffix}"
     _run(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
     try:
         own = make_dsn(url, dbname=name)

@@ -21,8 +21,8 @@ BEGIN
                  WHERE a.attname = 'organization_id' AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
                    AND NOT a.attisdropped LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format('CREATE POLICY rayces_tenant ON %s TO rayces_app USING (organization_id = (SELECT '
-                       'nullif(current_setting(''rayces.organization_id'', true), '''')::bigint))', name);
+        EXECUTE format('CREATE POLICY rayces_tenant ON %s TO rayces_app USING (organization_id = '
+                       'nullif(current_setting(''rayces.organization_id'', true), '''')::bigint)', name);
         EXECUTE format('CREATE POLICY rayces_admin ON %s TO rayces_admin USING (true)', name);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO rayces_app, rayces_admin', name);
     END LOOP;

@@ -62,7 +62,7 @@ def test_a_through_model_of_peewees_own_is_told_so(own_db):
             "CREATE TABLE notes_tags (organization_id bigint NOT NULL, note_id bigint, tag_id bigint);"
             "ALTER TABLE notes_tags ENABLE ROW LEVEL SECURITY; ALTER TABLE notes_tags FORCE ROW LEVEL SECURITY;"
             "CREATE POLICY by_tenant ON notes_tags TO rayces_app USING (organization_id = "
-            "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint));"
+            "nullif(current_setting('rayces.organization_id', true), '')::bigint);"
             "GRANT ALL ON notes_tags TO rayces_app"
         )
     organization = own_db.create_organization("North", subdomain="north")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TENANT = "organization_id = (SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+TENANT = "organization_id = nullif(current_setting('rayces.organization_id', true), '')::bigint"
 
 HELD_TABLE = f"""
     CREATE TABLE {{table}} (

@@ -18,8 +18,8 @@ LOOKUP = (
 SET = "current_setting('rayces.organization_id', true)"
 SPELLED = {
     "as a dump has it": TENANT.replace(SET, "current_setting('rayces.organization_id'::text, true)"),
-    "casts of SQL": TENANT.replace("::bigint", "").replace("SELECT ", "SELECT CAST(").replace("'')", "'') AS bigint)"),
-    "brackets and a name": f"((({TENANT.replace('::bigint)', '::bigint AS bound)')})))",
+    "casts of SQL": TENANT.replace("nullif", "CAST(nullif").replace("::bigint", " AS bigint)"),
+    "brackets": f"((({TENANT.replace('nullif', '(((nullif').replace('::bigint', ')))::bigint')})))",
     "the server's own names": TENANT.replace("current_setting", "pg_catalog.current_setting").replace(
         "organization_id =", "students.organization_id OPERATOR(pg_catalog.=)"
     ),
@@ -34,7 +34,7 @@ OTHERS = {
     "a smaller number": TENANT.replace("::bigint", "::bigint::integer"),
     "another column": TENANT.replace("organization_id =", "coalesce(organization_id, id) ="),
     "another operator": TENANT.replace("organization_id =", "organization_id >="),
-    "asked for each row": TENANT.replace("(SELECT nullif", "(nullif"),
+    "asked by a sub-select, as up to migration 038": TENANT.replace("nullif", "(SELECT nullif") + ")",
     "one more": f"{TENANT} OR id = 0",
     "not": f"NOT ({TENANT})",
     "all": "true",

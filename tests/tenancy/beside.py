@@ -24,7 +24,7 @@ from rayces_core import fields as ours
 from rayces_core.tenancy.model import TenantForeignKey
 from tests.factory import make_organization
 
-HELD = "organization_id = (SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+HELD = "organization_id = nullif(current_setting('rayces.organization_id', true), '')::bigint"
 
 
 class ListField(peewee.TextField):

@@ -15,7 +15,7 @@ import psycopg2
 
 from rayces_core.migrations import readers
 
-BOUND_TENANT: Final = "(SELECT nullif(current_setting('rayces.organization_id', true), '')::bigint)"
+BOUND_TENANT: Final = "nullif(current_setting('rayces.organization_id', true), '')::bigint"
 LOOKED_UP: Final = (
     "subdomain = nullif(current_setting('rayces.lookup', true), '') "
     "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"

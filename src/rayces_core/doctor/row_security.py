@@ -65,7 +65,7 @@ CHECKS = (
              FROM app_policy p JOIN tenant t ON t.oid = p.polrelid
              JOIN proper s ON s.oid = p.polrelid AND s.command = p.polcmd AND NOT s.is_admin
             WHERE p.is_the_one AND NOT p.is_right""",
-        "the condition of policy {name} is not that {column} is the bound organization",
+        "the condition of policy {name} is not that {column} is the bound organization, as the migrations word it",
         "{mend}",
     ),
     Check(
