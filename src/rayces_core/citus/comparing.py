@@ -88,7 +88,9 @@ class Difference:
     found: str
 
 
-def compare(connection: Connection, *, app_role: str = "rayces_app", admin_role: str = "rayces_admin") -> list[Difference]:
+def compare(
+    connection: Connection, *, app_role: str = "rayces_app", admin_role: str = "rayces_admin"
+) -> list[Difference]:
     """Say what of the tables, on any node, is not as the coordinator has it; an empty list when all is well.
 
     The connection is to the coordinator, as a superuser or an owner of the tables who is let in on every node.
@@ -126,7 +128,9 @@ def _differences(cursor: Any, roles: tuple[str, ...]) -> Iterator[tuple[tuple[st
 
 def _read(text: str) -> dict[str, Any]:
     """Facts as they compare: without the shards' numbers, and lists of words as they are on shards."""
-    one_by_one = _LIST.sub(lambda found: "(ARRAY[" + _WORD.sub(r"(\g<0>)::text", found[1]) + "])", _NUMBER.sub("", text))
+    one_by_one = _LIST.sub(
+        lambda found: "(ARRAY[" + _WORD.sub(r"(\g<0>)::text", found[1]) + "])", _NUMBER.sub("", text)
+    )
     return dict(json.loads(one_by_one))
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "import": "rayces_core.cli.importing:bring_in",
     "export": "rayces_core.cli.exporting:export",
     "doctor": "rayces_core.cli.doctor:doctor",
+    "citus": "rayces_core.cli.citus:citus",
     "outbox": "rayces_core.cli.outbox:outbox",
     "report": "rayces_core.cli.report:report",
     "demo": "rayces_core.cli.demo:demo",
