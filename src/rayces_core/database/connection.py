@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import secrets
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, Self
 
 import psycopg2
@@ -46,7 +46,8 @@ class Footing:
     """How connections of an engine stand: found out with the first one.
 
     Attributes: `role` that they work as; `is_direct`, whether no proxy stands between; `search_path`, without
-    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle; `settings` of the session besides.
+    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle; `settings` of the session besides;
+    `tables_of_constraints`, where errors do not tell: the table of each by its name.
     """
 
     role: str
@@ -54,6 +55,7 @@ class Footing:
     search_path: str
     idle_limit_ms: int | None
     settings: dict[str, str]
+    tables_of_constraints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings_of_transactions(self) -> str:

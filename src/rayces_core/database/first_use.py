@@ -112,7 +112,7 @@ def check(connection: TenantConnection, role: str, given: Options | None = None,
             "`rayces migrate repair`"
         )
     _check_tables(connection, role)
-    check_engine(connection, role, given.engine)
+    check_engine(connection, role, given, privileged=privileged)
     (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
     return bool(runs_functions)
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from rayces_core.database.binding import Binding
 from rayces_core.database.connection import TenantConnection
-from rayces_core.database.options import CITUS
-from rayces_core.errors import ConfigurationError, IsolationInertError
+from rayces_core.database.options import CITUS, Options
+from rayces_core.errors import ConfigurationError, IsolationInertError, RoleNotHeldError
 
 _HAS_CITUS: Final = """
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
@@ -41,6 +41,14 @@ SELECT bool_or(is_there),
        (SELECT array_agg(format('%s of %s', quote_ident(p.polname), p.polrelid::regclass) ORDER BY p.oid)
           FROM pg_policy p JOIN known ON known.oid = p.polrelid WHERE NOT p.polpermissive)
   FROM known
+"""
+
+# Whether this node has shards, and whether the other nodes are reached as the role, and as whom COPY reads.
+_HOW_IT_STANDS: Final = """
+SELECT coalesce((SELECT n.shouldhaveshards FROM pg_dist_node n JOIN pg_dist_local_group g USING (groupid)
+                  WHERE n.noderole = 'primary'), true),
+       r.rolcanlogin, session_user::text
+  FROM pg_roles r WHERE r.rolname = %s
 """
 
 # Those of PostgreSQL itself plan nothing; one without a library cannot.
@@ -77,18 +85,21 @@ _FOREIGN_NODES: Final = ("Custom Scan", "Foreign Scan")
 _ASKED_HERE: Final = ("Filter", "Index Cond", "Recheck Cond", "One-Time Filter")
 
 
-def check_engine(connection: TenantConnection, role: str, engine: str) -> None:
-    """Raise unless the rows are where this engine tells the tenant.
+def check_engine(connection: TenantConnection, role: str, given: Options, *, privileged: bool) -> None:
+    """Raise unless the rows are where the engine of a Database tells the tenant.
 
     Raises:
         IsolationInertError: the database is Citus' and another engine was asked for, or an extension reads the rows in
             a way of its own. ConfigurationError: there is no Citus, but its engine was asked for.
     """
     installed, has_table = _one(connection, _HAS_CITUS)
-    if engine == CITUS:
+    if given.engine == CITUS:
         if not installed:
             raise ConfigurationError('this database has no Citus, so leave engine="citus" out')
-        _check_distribution(connection, role)
+        if given.reads_only:
+            raise ConfigurationError("with Citus there is no reader: its other nodes do not know who has logged in")
+        if _check_distribution(connection, role):
+            _check_standing(connection, role, privileged=privileged)
         return
     if installed or has_table:
         raise IsolationInertError(
@@ -98,10 +109,11 @@ def check_engine(connection: TenantConnection, role: str, engine: str) -> None:
     _check_plans(connection, role)
 
 
-def _check_distribution(connection: TenantConnection, role: str) -> None:
+def _check_distribution(connection: TenantConnection, role: str) -> bool:
+    """Whether the tables are distributed; raises where some are, and not as they must be."""
     is_any, wrong, groups, restrictive = _one(connection, f'SET LOCAL ROLE "{role}"; {_IS_DISTRIBUTED}')
     if not is_any:
-        return
+        return False
     if wrong or groups > 1:
         what = f"Citus has not got {', '.join(wrong)} as" if wrong else "Citus has the tables in several groups, not as"
         raise IsolationInertError(
@@ -111,6 +123,26 @@ def _check_distribution(connection: TenantConnection, role: str) -> None:
         raise IsolationInertError(
             f"Citus takes RESTRICTIVE from a policy, which then opens what it was to close: {', '.join(restrictive)}; "
             "run `rayces migrate up`, write policies of your own as permissive ones, and run `rayces citus check`"
+        )
+    return True
+
+
+def _check_standing(connection: TenantConnection, role: str, *, privileged: bool) -> None:
+    has_shards, logs_in, login = _one(connection, _HOW_IT_STANDS, (role,))
+    if has_shards:
+        raise ConfigurationError(
+            "this node of Citus holds shards, and an import would crash it; connect to a coordinator that holds none "
+            "(citus_set_node_property(…, 'shouldhaveshards', false))"
+        )
+    if not logs_in:
+        raise RoleNotHeldError(
+            f'Citus comes to its other nodes as {role}, which may not log in; a DBA can allow it: ALTER ROLE "{role}" '
+            "LOGIN; or run `rayces citus distribute`"
+        )
+    if not privileged and login != role:
+        raise IsolationInertError(
+            f"Citus copies a table as the login, {login}, so that COPY … TO would give no rows to {role}; let the URL "
+            f"log in as {role} itself, and admin_url say who does privileged work"
         )
 
 
