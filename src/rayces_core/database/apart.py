@@ -18,8 +18,8 @@ from rayces_core.database.binding import Binding
 from rayces_core.database.connection import TIDY, TRANSACTION, Footing, TenantConnection
 from rayces_core.database.options import CITUS, POSTGRESQL
 
-_HANDS_ON: Final = "SET citus.propagate_set_commands TO 'local'"
-_HANDS_ON_ONCE: Final = ", pg_catalog.set_config('citus.propagate_set_commands', 'local', true)"
+_FOR_SESSIONS: Final = "SET citus.propagate_set_commands TO 'local'"
+_FOR_ONCE: Final = ", pg_catalog.set_config('citus.propagate_set_commands', 'local', true)"
 _SETS: Final = re.compile(r"\s*(SET\s+LOCAL\s+[^;]*)(?:;\s*|$)", re.IGNORECASE)
 
 
@@ -32,7 +32,7 @@ class CitusConnection(TenantConnection):
         """Take up the role and the rest of the session, and have settings of transactions handed on to other nodes."""
         super().stand_on(footing)
         if footing.is_direct:
-            self.plain(_HANDS_ON)
+            self.plain(_FOR_SESSIONS)
 
     def begin(self, binding: Binding, isolation: str | None = None, *, findable: bool = False) -> None:
         """Open a transaction that is `binding`'s, in two messages; in one where that is privileged work."""
@@ -57,7 +57,7 @@ class CitusConnection(TenantConnection):
         path = self.footing.search_path.replace("'", "''")
         return (
             f"SELECT pg_catalog.set_config('search_path', '{path}', true), "
-            f"pg_catalog.set_config('role', '{binding.role}', true){_HANDS_ON_ONCE}"
+            f"pg_catalog.set_config('role', '{binding.role}', true){_FOR_ONCE}"
             f"{'' if self.footing.is_direct else self.footing.settings_of_transactions}; "
         )
 
