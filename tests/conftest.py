@@ -45,6 +45,13 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Each statement of the library is looked at: could a router send it to the one place of its tenant?"""
+    from tests.router.plugin import Judge
+
+    config.pluginmanager.register(Judge(config), "router")
+
+
 # What collecting makes stays to the end of the run, so no garbage collection has to walk it, then or later.
 gc.disable()
 

@@ -64,4 +64,4 @@ def test_the_balances_are_locked_in_one_order_whoever_gives(db, ana, bruno, desk
         assert locks
         assert "ANY(%(users)s)" in locks[0]
         assert "ORDER BY user_id FOR NO KEY UPDATE" in locks[0]
-        assert sent.index(locks[0]) < min(n for n, sql in enumerate(sent) if "UPDATE credit_balances SET" in sql)
+        assert sent.index(locks[0]) < min(n for n, sql in enumerate(sent) if "UPDATE credit_balances" in sql)

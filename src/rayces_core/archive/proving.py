@@ -23,15 +23,17 @@ SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger
  ORDER BY 1, 2
 """
 
-# The first row whose state is not the last one of its journal. A row without a journal was made in its state.
+# The first row whose state is not the last one of its journal, by ids or by moments: the ids of a tenant that was moved
+# between servers tell nothing of time, and a moment may have been told. A row without a journal was made in its state.
 _ASTRAY: Final = f"""
 SELECT t.id, t.{{state}}, last.to_state
   FROM {{table}} AS t
   JOIN (
-    SELECT DISTINCT ON (subject_id) subject_id, to_state FROM {JOURNAL}
-     WHERE organization_id = %(tenant)s AND subject_type = %(kind)s ORDER BY subject_id, id DESC
+    SELECT DISTINCT ON (subject_id) subject_id, to_state,
+           first_value(to_state) OVER (PARTITION BY subject_id ORDER BY occurred_at DESC, id DESC) AS latest
+      FROM {JOURNAL} WHERE organization_id = %(tenant)s AND subject_type = %(kind)s ORDER BY subject_id, id DESC
   ) AS last ON last.subject_id = t.id
- WHERE t.organization_id = %(tenant)s AND t.{{state}} <> last.to_state
+ WHERE t.organization_id = %(tenant)s AND t.{{state}} <> last.to_state AND t.{{state}} <> last.latest
  ORDER BY t.id LIMIT 1
 """
 _LEDGER: Final = "see `rayces credits verify` where it comes from, and export again once that finds nothing"

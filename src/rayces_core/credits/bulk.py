@@ -117,7 +117,9 @@ WITH present AS MATERIALIZED (
     ) AS last
     WHERE held.organization_id = %(tenant)s AND held.id = last.credit_balance_id
 )/* told */
-SELECT id, balance_after FROM entries ORDER BY id"""
+SELECT entries.id, entries.balance_after
+  FROM entries JOIN placed ON placed.held_id = entries.credit_balance_id AND placed.place = entries.sequence
+ ORDER BY placed.n"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ ACCOUNT: Final = Message(
            coalesce(sum(entry.amount) FILTER (WHERE entry.transaction_type = 'cancellation_refund'), 0)::bigint,
            coalesce(-sum(entry.amount) FILTER (WHERE entry.transaction_type = 'admin_adjustment'), 0)::bigint
       FROM credit_transactions AS debit
-      JOIN credit_transactions AS entry ON entry.organization_id = debit.organization_id
+      JOIN credit_transactions AS entry ON entry.organization_id = %(tenant)s
            AND entry.appointment_id = debit.appointment_id AND entry.status = 'completed'
      WHERE debit.organization_id = %(tenant)s AND debit.appointment_id = %(appointment)s
        AND debit.transaction_type = 'appointment_debit' AND debit.status = 'completed'

@@ -69,13 +69,17 @@ OPENED: Final = Message(
     "SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s", types=TYPES
 )
 
-MOVE: Final = """
-    UPDATE credit_balances SET
-        balance = balance + %(amount)s, last_sequence = coalesce(last_sequence, 0) + 1,
-        updated_at = greatest(updated_at, {moment}){figures}
+# The balance as its last entry left it. The new entry is written first and the balance moves to it: so the keys between
+# the two hold after each part, also where a server runs the parts one by one.
+TAKE: Final = """
+    SELECT id, balance, last_sequence, greatest(updated_at, {moment}) AS updated_at FROM credit_balances
     WHERE organization_id = %(tenant)s AND user_id = %(user)s
-      AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647{conditions}
-    RETURNING id, balance, last_sequence, updated_at"""
+      AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647{conditions} FOR NO KEY UPDATE"""
+MOVE: Final = """, moved AS (
+    UPDATE credit_balances AS mine SET balance = entry.balance_after, last_sequence = entry.sequence,
+        updated_at = entry.created_at{figures}
+      FROM entry WHERE mine.organization_id = %(tenant)s AND mine.id = entry.credit_balance_id
+)"""
 # Locked again, since the balance may have been opened after LOCK looked for it.
 HOLD: Final = """
     SELECT id, {moment} AS updated_at FROM credit_balances
@@ -110,7 +114,7 @@ REFUNDED: Final = ("appointment",)  # an appointment may have several refunds
 COLUMNS: Final = ", ".join(f'"{column.column_name}"' for column in CreditTransaction._meta.sorted_fields)
 FIND: Final = Message(
     f"SELECT {COLUMNS} FROM credit_transactions WHERE organization_id = %(tenant)s AND ({' OR '.join(ONLY.values())}) "
-    "ORDER BY id LIMIT 1",
+    "ORDER BY created_at, id LIMIT 1",
     types=TYPES,
 )
 
@@ -136,8 +140,10 @@ def posting(kind: TransactionType, status: TransactionStatus, given: Set[str], t
     conditions = UNLESS_REPEATED.format(repeated=" OR ".join(only)) if only else ""
     if "appointment" in given:
         conditions += IF_LEFT if is_refund else IF_BOOKED
-    completed = status is TransactionStatus.COMPLETED
-    held = _move(kind, conditions, moment) if completed else HOLD.format(conditions=conditions, moment=moment)
+    if status is TransactionStatus.COMPLETED:
+        held = TAKE.format(conditions=_within(kind) + conditions, moment=moment)
+    else:
+        held = HOLD.format(conditions=conditions, moment=moment)
     entry = f"WITH held AS ({held})" + _entry(kind, status, given, tells)
     return Message(*([LOCK] if only or is_refund else []), entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
 
@@ -155,13 +161,21 @@ def _is_of_appointment(kind: TransactionType, given: Set[str]) -> bool:
     return "appointment" in given and kind in SPENDING
 
 
-def _move(kind: TransactionType, conditions: str, moment: str) -> str:
-    figure, sign = ("lifetime_used", "-") if kind in SPENDING else ("lifetime_purchased", "+")
+def _figure(kind: TransactionType) -> tuple[str, str] | None:
+    """Which figure of a balance such an entry counts in, and how."""
     if kind is TransactionType.ADMIN_ADJUSTMENT:
-        return MOVE.format(figures="", conditions=conditions, moment=moment)
-    within = f"\n      AND {figure}::bigint {sign} %(amount)s <= {MOST_CREDITS}"
-    figures = f", {figure} = {figure} {sign} %(amount)s"
-    return MOVE.format(figures=figures, conditions=within + conditions, moment=moment)
+        return None
+    return ("lifetime_used", "-") if kind in SPENDING else ("lifetime_purchased", "+")
+
+
+def _within(kind: TransactionType) -> str:
+    counted = _figure(kind)
+    return f"\n      AND {counted[0]}::bigint {counted[1]} %(amount)s <= {MOST_CREDITS}" if counted else ""
+
+
+def _moved(kind: TransactionType) -> str:
+    counted = _figure(kind)
+    return MOVE.format(figures=f", {counted[0]} = mine.{counted[0]} {counted[1]} %(amount)s" if counted else "")
 
 
 def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], tells: bool) -> str:
@@ -180,10 +194,10 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], te
     if status is TransactionStatus.COMPLETED:
         values |= {
             "processed_at": "updated_at",
-            "balance_before": "balance - %(amount)s",
-            "balance_after": "balance",
-            "sequence": "last_sequence",
-            "previous_sequence": "nullif(last_sequence - 1, 0)",
+            "balance_before": "balance",
+            "balance_after": "balance + %(amount)s",
+            "sequence": "coalesce(last_sequence, 0) + 1",
+            "previous_sequence": "last_sequence",
         }
     source = "held"
     if "payment_reference" in given:
@@ -195,10 +209,13 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], te
         values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
     insert = f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source}"
     wanted = _given(kind, given, "pg_current_xact_id()")
-    if not tells:
+    completed = status is TransactionStatus.COMPLETED
+    if not tells and not completed:
         return f" {insert} RETURNING {wanted}"
-    actor, reason = ("%(by)s::bigint" if "by" in given else "NULL::bigint"), '"reason"'
-    return f""", entry AS ({insert} RETURNING *){told_of("entry", actor, reason)} SELECT {wanted} FROM entry"""
+    moved = _moved(kind) if completed else ""
+    actor = "%(by)s::bigint" if "by" in given else "NULL::bigint"
+    told = told_of("entry", actor, '"reason"') if tells else ""
+    return f", entry AS ({insert} RETURNING *){moved}{told} SELECT {wanted} FROM entry"
 
 
 def told_of(source: str, actor: str, reason: str) -> str:
@@ -216,7 +233,7 @@ def told_of(source: str, actor: str, reason: str) -> str:
         facts,
         columns_of(CreditTransaction, CreditTransaction.lifecycle.tells or ()),
         source=source,
-        organization='"organization_id"',
+        organization="%(tenant)s",
         at='"created_at"',
         order=' ORDER BY "id"',
     )

@@ -30,7 +30,7 @@ WITH held AS (
            lag(entry.processed_at) OVER chain AS previous_moment
       FROM credit_transactions AS entry
       JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
-     WHERE entry.status = 'completed'
+     WHERE {entry}entry.status = 'completed'
     WINDOW chain AS (PARTITION BY entry.organization_id, entry.credit_balance_id ORDER BY entry.sequence, entry.id)
 ), sums AS (
     SELECT organization_id, credit_balance_id, sum(amount) AS total, max(sequence) AS last,
@@ -69,9 +69,9 @@ UNION ALL
 SELECT 'payment_attempt', entry.organization_id, credit_balance_id, entry.id, NULL, '1', payment_attempt::text
   FROM credit_transactions AS entry
   JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
- WHERE payment_attempt > 1 AND NOT EXISTS (
+ WHERE {entry}payment_attempt > 1 AND NOT EXISTS (
        SELECT FROM credit_transactions AS failed
-        WHERE failed.organization_id = entry.organization_id AND failed.payment_method = entry.payment_method
+        WHERE {failed}failed.organization_id = entry.organization_id AND failed.payment_method = entry.payment_method
           AND failed.payment_reference = entry.payment_reference AND failed.status = 'failed'
           AND failed.payment_attempt = entry.payment_attempt - 1)
 UNION ALL
@@ -91,7 +91,7 @@ WITH booked AS (
            count(DISTINCT user_id) AS users
       FROM credit_transactions AS entry
       JOIN booked ON booked.organization_id = entry.organization_id AND booked.id = entry.appointment_id
-     WHERE entry.status = 'completed'
+     WHERE {entry}entry.status = 'completed'
      GROUP BY entry.organization_id, entry.appointment_id
 ), linked AS (
     SELECT booked.organization_id, booked.id, booked.state, booked.uses_credit, booked.credits_used,
@@ -106,7 +106,7 @@ WITH booked AS (
            ) AS left_over
       FROM credit_transactions AS entry
       JOIN linked ON linked.organization_id = entry.organization_id AND linked.id = entry.appointment_id
-     WHERE entry.status = 'completed' AND linked.debits = 1
+     WHERE {entry}entry.status = 'completed' AND linked.debits = 1
        AND entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
 )
 SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NULL::bigint AS entry_id,
@@ -123,7 +123,7 @@ SELECT 'not_given_back', organization_id, NULL, NULL, id, debited::text, refunde
   FROM linked
  WHERE uses_credit AND state = 'cancelled' AND refunded < debited AND paid_at <= cancelled_at AND NOT EXISTS (
        SELECT FROM state_transitions AS change
-        WHERE change.organization_id = linked.organization_id AND change.subject_type = 'Appointment'
+        WHERE {change}change.organization_id = linked.organization_id AND change.subject_type = 'Appointment'
           AND change.subject_id = linked.id AND change.event = 'cancel')
 UNION ALL
 SELECT 'refund_too_large', organization_id, NULL, NULL, id, debited::text, refunded::text
@@ -226,10 +226,12 @@ def _go_through(
 ) -> int:
     own = "" if tenant is None else "organization_id = %(tenant)s AND "
     run = current().engine.run_prepared
+    # Each table's own, beside what joins it: a router sends by that.
+    named = {name: own and f"{name}.{own}" for name in ("entry", "failed", "change")}
     total = run(f"SELECT count(*) FROM {table} WHERE {own}true", {"tenant": tenant}).fetchone()[0] if progress else 0
     done = 0
     for stretch, size in _stretches(table, own, tenant):
-        found += [Discrepancy(*row) for row in run(sql.format(range=own + WITHIN), stretch).fetchall()]
+        found += [Discrepancy(*row) for row in run(sql.format(range=own + WITHIN, **named), stretch).fetchall()]
         done += size
         if progress is not None:
             progress(table, done, max(total, done))

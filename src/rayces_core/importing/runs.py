@@ -14,7 +14,8 @@ SHORT: Final = 255
 def begun_before(record_type: str, fingerprint: str) -> ImportRun | None:
     """The last run of the same rows, read by the same columns, that was not finished; None if there is none."""
     same = (ImportRun.record_type == record_type) & (ImportRun.fingerprint == fingerprint)
-    found: ImportRun | None = ImportRun.select().where(same).order_by(ImportRun.id.desc()).first()
+    newest = ImportRun.created_at.desc(), ImportRun.id.desc()  # ids of several servers tell nothing of time
+    found: ImportRun | None = ImportRun.select().where(same).order_by(*newest).first()
     return None if found is None or found.is_finished else found
 
 

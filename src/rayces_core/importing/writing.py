@@ -130,7 +130,9 @@ class Writer:
         if created and record.writer is not None:
             record.writer(staging.parameters)
         elif created:
-            staging.run(record.inserting)
+            staging.run(
+                f"{record.inserting} RETURNING 1"
+            )  # else it could not be run everywhere under row-level security
         return self._gone() if updated and self._update() < updated else []
 
     def _update(self) -> int:

@@ -112,7 +112,7 @@ def change_price(
     return {"price_cents": price_cents, "currency": CURRENCY if currency is None else currency}
 
 
-CURRENCY: Final = SQL("""coalesce(currency, (
-    SELECT professional.currency FROM professionals AS professional
+CURRENCY: Final = SQL("""(SELECT coalesce(currency, asked) FROM (
+    SELECT professional.currency AS asked FROM professionals AS professional
      WHERE professional.organization_id = %(organization_id)s AND professional.user_id = professional_id
-))""")
+) AS professional)""")

@@ -139,7 +139,7 @@ _BUSY: Final = {
         start="appointments.scheduled_at",
         until=_UNTIL,
         own="appointments.id",
-        tenant="appointments.organization_id",
+        tenant="%(organization_id)s",
     )
     for person in ("student", "client")
 }
@@ -158,13 +158,13 @@ TIME_IS_FREE: Final = DatabaseGuard(
     # Those that occupy time never overlap, so only the last one begun before the end can reach in. Ranges would not
     # do: row-level security keeps what is not leakproof, as && is not, from the index. An overdue hold counts here, as
     # it does for the exclusion constraint: it is cleared away, and then this is asked again.
-    sql=f"""coalesce((
+    sql=f"""NOT EXISTS (SELECT 1 FROM (
         SELECT other.occupied_until FROM appointments AS other
-        WHERE other.organization_id = appointments.organization_id
+        WHERE other.organization_id = %(organization_id)s
           AND other.professional_id = appointments.professional_id AND other.id <> appointments.id
           AND other.state IN ({OCCUPYING_SQL}) AND other.scheduled_at < appointments.occupied_until
         ORDER BY other.scheduled_at DESC LIMIT 1
-    ), '-infinity') <= appointments.scheduled_at
+    ) AS latest WHERE latest.occupied_until > appointments.scheduled_at)
     AND (appointments.allows_overlap OR ({_BUSY["student"]} IS NULL AND {_BUSY["client"]} IS NULL))""",
     clear=_clear,
     refusal=lambda draft, now: _not_free(draft, now),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, Check, ModelSelect
 
-from rayces_core.errors import BalanceTooLargeError
+from rayces_core.errors import BalanceTooLargeError, CheckFailedError
 from rayces_core.fields import (
     BigIntegerField,
     CurrencyField,
@@ -56,27 +56,39 @@ class TransactionStatus(StrEnum):
 
 
 PENDING, COMPLETED, FAILED = TransactionStatus
-# The balance moves with the entry, once: who finds the entry pending has both locked until both are written.
-SETTLE = """entry AS (
-    SELECT credit_balance_id AS balance_id, amount, transaction_type AS type FROM credit_transactions
-    WHERE organization_id = %(organization_id)s AND id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
-), settled AS (
-    UPDATE credit_balances SET
-        balance = balance + amount,
-        lifetime_purchased = lifetime_purchased + CASE type WHEN 'purchase' THEN amount ELSE 0 END,
-        lifetime_used = lifetime_used
-            - CASE WHEN type IN ('appointment_debit', 'cancellation_refund') THEN amount ELSE 0 END,
-        last_sequence = coalesce(last_sequence, 0) + 1,
-        updated_at = greatest(updated_at, CASE WHEN %(is_set)s THEN %(now)s ELSE clock_timestamp() END)
-    FROM entry WHERE organization_id = %(organization_id)s AND id = balance_id
-      AND greatest(balance, CASE type WHEN 'purchase' THEN lifetime_purchased END)::bigint + amount <= 2147483647
-    RETURNING balance, last_sequence, updated_at AS moment
+# The balance moves with the entry, once: who finds the entry pending has both locked until both are written. The entry
+# is written before its balance, as it is posted; "back" is what can still be given back of the appointment's debit, as
+# each refund leaves less.
+HELD = """held AS (
+    SELECT mine.id AS balance_id, mine.balance AS before, mine.last_sequence, entry.amount,
+           CASE WHEN entry.transaction_type = 'purchase' THEN entry.amount ELSE 0 END AS bought,
+           CASE WHEN entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
+                THEN -entry.amount ELSE 0 END AS used,
+           greatest(mine.updated_at, CASE WHEN %(is_set)s THEN %(now)s ELSE clock_timestamp() END) AS moment,
+           CASE WHEN entry.transaction_type = 'cancellation_refund' THEN (
+               SELECT min(other.refundable_after) FROM credit_transactions AS other
+                WHERE other.organization_id = %(organization_id)s
+                  AND other.credit_balance_id = entry.credit_balance_id AND other.appointment_id = entry.appointment_id
+           ) END AS back,
+           CASE WHEN entry.transaction_type = 'appointment_debit' AND entry.appointment_id IS NOT NULL
+                THEN 0 END AS nothing_back
+      FROM credit_transactions AS entry
+      JOIN credit_balances AS mine ON mine.organization_id = %(organization_id)s AND mine.id = entry.credit_balance_id
+     WHERE entry.organization_id = %(organization_id)s AND entry.id = %(id)s AND entry.status = 'pending'
+       AND mine.balance::bigint + entry.amount >= 0
+       AND greatest(mine.balance, CASE WHEN entry.transaction_type = 'purchase' THEN mine.lifetime_purchased END)::bigint
+           + entry.amount <= 2147483647
+       FOR NO KEY UPDATE OF mine, entry
 )"""
-# What can still be given back of the appointment's debit: each refund leaves less.
-LEFT = """SELECT min(other.refundable_after) FROM credit_transactions AS other
-    WHERE other.organization_id = credit_transactions.organization_id
-      AND other.credit_balance_id = credit_transactions.credit_balance_id
-      AND other.appointment_id = credit_transactions.appointment_id"""
+SETTLE = """settled AS (
+    UPDATE credit_balances AS mine SET
+        balance = held.before + held.amount,
+        lifetime_purchased = mine.lifetime_purchased + held.bought,
+        lifetime_used = mine.lifetime_used + held.used,
+        last_sequence = coalesce(held.last_sequence, 0) + 1,
+        updated_at = held.moment
+    FROM held, moved WHERE mine.organization_id = %(organization_id)s AND mine.id = held.balance_id
+)"""
 # Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
 IS_SETTLED = DatabaseGuard(
     "the balance can hold it",
@@ -86,21 +98,25 @@ IS_SETTLED = DatabaseGuard(
         SELECT credit_balance_id FROM credit_transactions WHERE organization_id = %(organization_id)s AND id = %(id)s
     ) FOR NO KEY UPDATE""",
     ),
-    sql="EXISTS (SELECT 1 FROM settled)",
-    refusal=lambda entry, _: BalanceTooLargeError(entry.amount, None),
+    sql="EXISTS (SELECT 1 FROM held)",
+    refusal=lambda entry, _: _refusal(entry),
 )
 SETTLED = {
-    "balance_before": SQL("(SELECT balance FROM settled) - amount"),
-    "balance_after": SQL("(SELECT balance FROM settled)"),
-    "sequence": SQL("(SELECT last_sequence FROM settled)"),
-    "previous_sequence": SQL("nullif((SELECT last_sequence FROM settled) - 1, 0)"),
-    "processed_at": SQL("(SELECT moment FROM settled)"),
-    "refundable_before": SQL(f"CASE transaction_type WHEN 'cancellation_refund' THEN ({LEFT}) END"),
-    "refundable_after": SQL(
-        f"CASE WHEN appointment_id IS NULL THEN NULL WHEN transaction_type = 'appointment_debit' THEN -amount "
-        f"WHEN transaction_type = 'cancellation_refund' THEN ({LEFT}) - amount END"
-    ),
+    "balance_before": SQL("(SELECT before FROM held)"),
+    "balance_after": SQL("(SELECT before + amount FROM held)"),
+    "sequence": SQL("(SELECT coalesce(last_sequence, 0) + 1 FROM held)"),
+    "previous_sequence": SQL("(SELECT last_sequence FROM held)"),
+    "processed_at": SQL("(SELECT moment FROM held)"),
+    "refundable_before": SQL("(SELECT back FROM held)"),
+    "refundable_after": SQL("(SELECT coalesce(back, nothing_back) - amount FROM held)"),
 }
+
+
+def _refusal(entry: CreditTransaction) -> Exception:
+    if entry.amount > 0:
+        return BalanceTooLargeError(entry.amount, None)
+    sentence, rule = "a credit balance never goes below zero", "credit_balances_balance_check"
+    return CheckFailedError(sentence, constraint=rule, table="credit_balances", fields=("balance",))
 
 
 # What a message about an entry has besides.
@@ -278,7 +294,8 @@ class CreditTransaction(TimestampedTenantModel):
         stamp="processed_at",
         permitted=(STAFF,),
         database_guard=IS_SETTLED,
-        steps=SETTLE,
+        steps=HELD,
+        afterwards=SETTLE,
     )
     def complete(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
         """Let the entry count: the balance moves by `amount` in the same statement.

@@ -42,7 +42,7 @@ CANCEL, KEEP = "cancel", "keep"
 LEAVE_IS_AHEAD = DatabaseGuard(
     "`until` has not passed",
     locks=(),
-    sql=f"coalesce(%(set_on_leave_until)s >= {TODAY.sql}, true)",
+    sql=f"(%(set_on_leave_until)s IS NULL OR %(set_on_leave_until)s >= {TODAY.sql})",
     refusal=lambda *_: TransitionRefusedError(
         "suspend", "over", "the leave would be over already; give until= a day from today on, or none"
     ),

@@ -100,8 +100,8 @@ _SETTLE: Final = Sent(
 UPDATE outbox_messages SET
     dead = said.state = 'dead', delivered_to = said.delivered_to::jsonb, last_error = said.error,
     attempts = outbox_messages.attempts - said.untried,
-    settled_at = CASE said.state WHEN 'pending' THEN NULL ELSE clock_timestamp() END,
-    available_at = CASE said.state WHEN 'pending' THEN clock_timestamp() + said.pause * interval '1 second'
+    settled_at = CASE WHEN said.state = 'pending' THEN NULL ELSE clock_timestamp() END,
+    available_at = CASE WHEN said.state = 'pending' THEN clock_timestamp() + said.pause * interval '1 second'
                    ELSE available_at END
   FROM unnest(%(organizations)s, %(ids)s, %(attempts)s, %(states)s, %(delivered_to)s, %(errors)s, %(pauses)s,
               %(untried)s)

@@ -109,14 +109,16 @@ def _facts_sql(student: str, client: str, minutes: str, joined: str, condition: 
     return Message(sql, types=TYPES)
 
 
+# A key that is not given is compared as one that no request has, since a row of nobody could be sent to no shard.
+EARLIER: Final = "CASE WHEN %(key)s IS NOT NULL THEN earlier_request.id END"
 TO_BOOK: Final = _facts_sql(
     "%(student)s",
     "%(client)s",
     "professional.session_duration_minutes",
     """LEFT JOIN appointments AS earlier_request ON earlier_request.organization_id = %(tenant)s
-            AND earlier_request.idempotency_key = %(key)s""",
+            AND earlier_request.idempotency_key = coalesce(%(key)s, '')""",
     "AND professional.user_id = %(professional)s",
-    f"""earlier_request.id, earlier_request.request_fingerprint,
+    f"""{EARLIER}, earlier_request.request_fingerprint,
            {_if_set("open_holds_per_client", OPEN_HOLDS)}, {_if_set("future_sessions_per_client", FUTURE_SESSIONS)}""",
 )
 TO_MOVE: Final = _facts_sql(
@@ -126,10 +128,10 @@ TO_MOVE: Final = _facts_sql(
     """JOIN appointments AS moved ON moved.organization_id = %(tenant)s AND moved.id = %(moving)s
             AND professional.user_id = coalesce(%(professional)s, moved.professional_id)
       LEFT JOIN state_transitions AS earlier_request ON earlier_request.organization_id = %(tenant)s
-            AND earlier_request.idempotency_key = %(key)s""",
+            AND earlier_request.idempotency_key = coalesce(%(key)s, '')""",
     "",
-    """moved.state, moved.scheduled_at, moved.expires_at, moved.professional_id, moved.duration_minutes,
-           earlier_request.id, earlier_request.request_fingerprint""",
+    f"""moved.state, moved.scheduled_at, moved.expires_at, moved.professional_id, moved.duration_minutes,
+           {EARLIER}, earlier_request.request_fingerprint""",
 )
 
 

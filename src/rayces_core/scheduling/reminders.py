@@ -45,13 +45,13 @@ WITH due AS (
        AND booked.pre_confirmed_at <= latest.moment
        AND NOT EXISTS (
            SELECT 1 FROM state_transitions AS moved
-            WHERE moved.organization_id = booked.organization_id AND moved.subject_type = 'Appointment'
+            WHERE {{moved}} moved.organization_id = booked.organization_id AND moved.subject_type = 'Appointment'
               AND moved.subject_id = booked.id AND moved.event = 'reschedule' AND moved.occurred_at > latest.moment
        )
      ORDER BY booked.scheduled_at, booked.id LIMIT %(limit)s FOR NO KEY UPDATE OF booked SKIP LOCKED
 ), reminded AS (
     UPDATE appointments AS booked SET reminder_minutes = due.minutes FROM due
-     WHERE booked.organization_id = due.organization_id AND booked.id = due.id
+     WHERE {{own}} booked.organization_id = due.organization_id AND booked.id = due.id
     RETURNING {", ".join(f"booked.{name}" for name in _NAMES)}
 ){{told}}
 SELECT {", ".join(_NAMES)} FROM reminded"""
@@ -110,7 +110,8 @@ def due_reminders(
         "stages": minutes,
         "limit": most,
     }
-    sql = REMIND.format(own=own, told=TOLD if tell and is_told() else "")
+    moved = "" if tenant is None else "moved.organization_id = %(tenant)s AND"
+    sql = REMIND.format(own=own, moved=moved, told=TOLD if tell and is_told() else "")
     cursor = current().engine.run_prepared(sql, values)
     reminded = Appointment._from_rows(cursor.description, cursor.fetchall())
     if tell and reminded:

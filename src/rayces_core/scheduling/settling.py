@@ -42,13 +42,13 @@ EXISTS (
 ) AND EXISTS (
     SELECT 1 FROM students
      WHERE organization_id = %(tenant)s AND id = %(student)s AND xmin::text = %(student_version)s
-) AND coalesce((
+) AND NOT EXISTS (SELECT 1 FROM (
     SELECT other.occupied_until FROM appointments AS other
      WHERE other.organization_id = %(tenant)s AND other.professional_id = %(professional)s
        AND other.state IN ({OCCUPYING_SQL}) AND other.id IS DISTINCT FROM %(moving)s
        AND other.scheduled_at < %(occupied_until)s
      ORDER BY other.scheduled_at DESC LIMIT 1
-), '-infinity') <= %(start)s"""
+) AS latest WHERE latest.occupied_until > %(start)s)"""
 PLACE: Final = {"start": "%(start)s", "until": "%(until)s", "own": "%(moving)s", "tenant": "%(tenant)s"}
 NOBODY_BUSY: Final = f"""
 AND {busy("student_id", "%(student)s", **PLACE)} IS NULL
@@ -91,7 +91,7 @@ NOTED: Final = """
     INSERT INTO state_transitions
         (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at,
          idempotency_key, request_fingerprint, details)
-    SELECT organization_id, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
+    SELECT %(tenant)s, 'Appointment', id, %(event)s, %(from_state)s, state, %(actor)s::bigint, %(reason)s::varchar,
            %(now)s, %(noted_key)s::varchar, %(noted_fingerprint)s::varchar, {details}
 """
 NOTHING: Final = "'{{}}'"  # the braces of a template
@@ -119,22 +119,22 @@ WITH booked AS (
     WHERE {{conditions}}
     ON CONFLICT (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {COLUMNS}
-), noted AS ({NOTED.format(details=NOTHING)} FROM booked WHERE state <> 'draft'){{told}}
+), noted AS ({NOTED.format(details=NOTHING)} FROM booked WHERE state <> 'draft' RETURNING 1){{told}}
 SELECT *, pg_current_xact_id() FROM booked"""
 UPDATE: Final = f"""
 WITH moved AS (
     UPDATE appointments SET scheduled_at = %(start)s, duration_minutes = %(minutes)s, buffer_minutes = %(buffer)s,
         professional_id = %(professional)s, allows_overlap = %(allow_overlap)s, reminder_minutes = NULL,
-        expires_at = CASE state
-            WHEN 'draft' THEN NULL
-            WHEN 'pre_confirmed' THEN greatest(pre_confirmed_at, %(held_until)s)
+        expires_at = CASE
+            WHEN state = 'draft' THEN NULL
+            WHEN state = 'pre_confirmed' THEN greatest(pre_confirmed_at, %(held_until)s)
             ELSE greatest(pre_confirmed_at, least(expires_at, %(start)s)) END,
         updated_at = %(now)s
      WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
        AND professional_id = %(was_professional)s AND duration_minutes = %(was_minutes)s
        AND student_id = %(student)s AND client_id = %(client)s AND {{conditions}}
     RETURNING {COLUMNS}
-), noted AS ({NOTED.format(details=WAS)} FROM moved){{told}}
+), noted AS ({NOTED.format(details=WAS)} FROM moved RETURNING 1){{told}}
 SELECT *, pg_current_xact_id() FROM moved"""
 _ACTED: Final = {
     "to_state": '"state"',
@@ -151,7 +151,7 @@ TOLD: Final = {
         {"from_state": "NULL", **_ACTED},
         _COLUMNS,
         source="booked",
-        organization="organization_id",
+        organization="%(tenant)s",
         at="%(now)s",
     ),
     UPDATE: told(
@@ -166,7 +166,7 @@ TOLD: Final = {
         },
         _COLUMNS,
         source="moved",
-        organization="organization_id",
+        organization="%(tenant)s",
         at="%(now)s",
     ),
 }

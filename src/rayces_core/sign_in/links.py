@@ -136,7 +136,8 @@ def _request(user: User, purpose: Purpose) -> None:
         known = lock(user.id)  # who asks twice at once waits here for the first one
         if known is None:
             return
-        latest = SingleUseToken.select().where(mine).order_by(SingleUseToken.id.desc()).first()
+        newest = SingleUseToken.created_at.desc(), SingleUseToken.id.desc()
+        latest = SingleUseToken.select().where(mine).order_by(*newest).first()
         if latest is not None and _is_of_use(latest, known) and latest.created_at > now - SAME:
             return
         request = SingleUseToken.create(

@@ -103,6 +103,7 @@ class Transition:
     guards: tuple[Guard, ...]
     database_guard: DatabaseGuard | None
     steps: str
+    afterwards: str
     body: Callable[..., Writes]
     defaults: Mapping[str, Any]
     corrects: bool = False

@@ -107,6 +107,7 @@ class StateMachine:
         guards: Iterable[Guard] = (),
         database_guard: DatabaseGuard | None = None,
         steps: str = "",
+        afterwards: str = "",
         corrects: bool = False,
         remembers: Iterable[str] = (),
     ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
@@ -120,7 +121,8 @@ class StateMachine:
             stamp: field that gets the moment of the transition.
             permitted: who may act, where `by` is given; empty lets everybody.
             guards: conditions on the row. database_guard: a condition on other rows.
-            steps: common table expressions that run within the statement, before the row moves.
+            steps: common table expressions that run within the statement, before the row moves. afterwards: those that
+                run once it has, as they read `moved`, which has that row.
             corrects: puts a mistake right, so a state that only such events leave is final all the same.
             remembers: fields that are overwritten, whose values before go into the journal's `details`.
         """
@@ -142,6 +144,7 @@ class StateMachine:
                 tuple(guards),
                 database_guard,
                 steps,
+                afterwards,
                 body,
                 defaults,
                 corrects,

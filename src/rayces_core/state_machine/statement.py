@@ -149,10 +149,11 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     ), """
         source = "FROM picked"
         conditions += ['"organization_id" = "of_organization"', '"id" = "of_id"']
+    afterwards = f", {move.transition.afterwards}" if move.transition.afterwards else ""
     sql = f"""WITH {steps}moved AS (
         UPDATE "{table}" SET {_assignments(move, written)} {source}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
-    ){_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))}{
+    ){afterwards}{_noted(move, "%(organization_id)s", "%(from_state)s", _details(move, ""))}{
         _told(move, "%(organization_id)s", "%(from_state)s")
     }
     SELECT {asked}, pg_current_xact_id() FROM moved"""
@@ -197,16 +198,18 @@ def _rows_sql(
     sources = ", ".join(f"'{source}'" for source in move.transition.sources)
     columns = ", ".join(f'"row"."{field.column_name}"' for field in meta.sorted_fields)
     of_this = 'WHERE picked."organization_id" = moved."organization_id" AND picked."id" = moved."id"'
+    row_own = "" if tenant is None else '"row"."organization_id" = %(organization_id)s AND '
+    organization = '"organization_id"' if tenant is None else "%(organization_id)s"
     return f"""WITH picked AS (
         SELECT "organization_id", "id", "{state}" AS "from_state"{_remembered(move)} FROM "{meta.table_name}"
         WHERE {own}"{state}" IN ({sources}) AND ({where}) ORDER BY "organization_id", "id"
         {"" if limit is None else "LIMIT %(limit)s"} FOR NO KEY UPDATE {"SKIP LOCKED" if skip_locked else ""}
     ), moved AS (
         UPDATE "{meta.table_name}" AS "row" SET {_assignments(move, written)} FROM picked
-        WHERE "row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
+        WHERE {row_own}"row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
         RETURNING {columns}, picked."from_state"
-    ){_noted(move, '"organization_id"', '"from_state"', _details(move, of_this))}{
-        _told(move, '"organization_id"', '"from_state"')
+    ){_noted(move, organization, '"from_state"', _details(move, of_this))}{
+        _told(move, organization, '"from_state"')
     } SELECT * FROM moved"""
 
 
@@ -263,5 +266,5 @@ def _noted(move: Move, organization: str, from_state: str, details: str) -> str:
         SELECT {organization}, '{move.subject_type}', "id", '{move.transition.event}', {from_state},
             {from_state if target is None else f"'{target}'"}, %(actor_id)s::bigint, %(reason)s::varchar,
             %(now)s{value}
-        FROM moved
+        FROM moved RETURNING 1
     )"""

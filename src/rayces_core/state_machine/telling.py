@@ -56,7 +56,7 @@ def told(
         INSERT INTO outbox_messages (organization_id, topic, version, subject_type, subject_id, payload, occurred_at)
         SELECT {organization}, '{topic_of(subject_type, event)}', {VERSION}, '{subject_type}', "id",
             jsonb_build_object({payload}), {at}
-        FROM {source}{order}
+        FROM {source}{order} RETURNING 1
     )"""
 
 

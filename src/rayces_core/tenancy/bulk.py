@@ -35,8 +35,8 @@ def _update_each(model: Any, rows: list[Any], columns: list[Any]) -> TenantUpdat
         if any(column.name not in row.__data__ for row in rows):
             raise InvalidDataError(f"{model.__name__}.{column.name}", None, "was not read with every row")
         given = [(key.to_value(row._pk), getattr(row, column.safe_name)) for row in rows]
-        cases = [(pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
-        values[column] = _typed(column, [value for _, value in given], peewee.Case(key, cases))
+        cases = [(key == pk, v if isinstance(v, peewee.Node) else column.case_value(v)) for pk, v in given]
+        values[column] = _typed(column, [value for _, value in given], peewee.Case(None, cases))
     update: TenantUpdate = model.update(values).where(key.in_([row._pk for row in rows]))
     return update
 
