@@ -63,6 +63,17 @@ SELECT quote_ident(r.rolname),
    AND NOT a.attisdropped
  GROUP BY r.rolname ORDER BY r.rolname
 """
+# Citus writes every column that has a default when it sends a row on, so the right to the others alone is not enough.
+_DEFAULTED: Final = """
+SELECT quote_ident(r.rolname), a.attrelid::regclass::text,
+       string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+  FROM pg_roles r, pg_attribute a
+ WHERE r.rolname = ANY (%(roles)s) AND a.attrelid = ANY (%(tables)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+   AND (a.atthasdef OR a.attidentity <> '') AND a.attgenerated = ''
+   AND has_any_column_privilege(r.oid, a.attrelid, 'INSERT')
+   AND NOT has_column_privilege(r.oid, a.attrelid, a.attnum, 'INSERT')
+ GROUP BY r.rolname, a.attrelid ORDER BY a.attrelid
+"""
 
 
 def has_citus(connection: Connection) -> bool:
@@ -216,7 +227,11 @@ def _first_distributed(cursor: Any) -> str:
 def _let_in(cursor: Any, roles: tuple[str, ...], told: Told) -> None:
     """Let the roles connect to the other nodes, and take ids there: Citus hands on neither by itself."""
     told("letting the roles in on every node")
-    cursor.execute(_SEQUENCES, {"roles": list(roles), "tables": [table.oid for table in tables_of(cursor)]})
+    which = {"roles": list(roles), "tables": [table.oid for table in tables_of(cursor)]}
+    cursor.execute(_DEFAULTED, which)
+    for role, table, columns in cursor.fetchall():
+        cursor.execute(f"GRANT INSERT ({columns}) ON {table} TO {role}")
+    cursor.execute(_SEQUENCES, which)
     for role, sequences in cursor.fetchall():
         cursor.execute(f"ALTER ROLE {role} LOGIN")
         if sequences:
