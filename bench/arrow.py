@@ -1,7 +1,8 @@
 """`python -m bench.arrow`: a tenant's appointments as Arrow, beside COPY into nothing, ADBC and connectorx.
 
 Each reads the same rows, by the SQL that the library compiles, held by row-level security as the library is: in a
-process of its own, imports and the first connection outside the clock, all of a round one after the other.
+process of its own, imports and the first connection outside the clock, all of a round one after the other. Besides,
+what the metrics of working time take on some sessions (`--sessions`): occupancy and its heat map, over a year.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from psycopg2.extensions import parse_dsn
 from rich.console import Console
 from rich.table import Table
 
+from bench.asking import asked
 from bench.filling import APPOINTMENTS, APPOINTMENTS_A_PROFESSIONAL, FIRST_DAY, ORGANIZATION, PEOPLE
 from bench.server import described, migrated_database
 from rayces_core import Appointment, Database
@@ -192,32 +194,56 @@ def _target(name: str, found: dict[str, dict[str, float]], rows: int) -> str:
     return ""
 
 
+def _show(title: str, lines: dict[str, list[str]], *headings: str) -> None:
+    shown = Table(title=title)
+    for heading in ("", *headings):
+        shown.add_column(heading)
+    for name, cells in lines.items():
+        shown.add_row(name, *cells)
+    Console().print(shown)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rows", type=click.IntRange(min=100), multiple=True, default=(100_000, 1_000_000), show_default=True)
+@click.option("--sessions", type=click.IntRange(min=0), default=50_000, show_default=True, help="Of metrics; 0: none.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each is measured.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there too.")
 @click.option("--database-url", help="Measure on this server instead of an embedded one.")
 @click.option("--child", nargs=3, hidden=True)
 def main(
-    rows: tuple[int, ...], rounds: int, file: Path | None, database_url: str | None, child: tuple[str, str, str] | None
+    rows: tuple[int, ...],
+    sessions: int,
+    rounds: int,
+    file: Path | None,
+    database_url: str | None,
+    child: tuple[str, str, str] | None,
 ) -> None:
-    """Measure reading a tenant's appointments into Arrow, beside COPY, ADBC and connectorx, all in one run."""
+    """Measure metrics of working time, and appointments read into Arrow beside COPY, ADBC and connectorx."""
     if child:
         click.echo(json.dumps(measured(*child)))
         return
-    figures = {}
+    figures: dict[str, Any] = {}
     with migrated_database(database_url) as url:
         about = described(url)
+        if sessions:
+            _fill(url, f"asked-{sessions}", sessions)
+            figures["metrics"] = asked(url, f"asked-{sessions}", rounds)
+            title = f"Metrics of {sessions:,} sessions, a year, {rounds} rounds, {about}"
+            _show(title, {name: [f"{each['seconds']:.2f}"] for name, each in figures["metrics"].items()}, "seconds")
         for number in rows:
             _fill(url, f"rows-{number}", number)
-            found = figures[number] = _compared(url, f"rows-{number}", rounds)
-            shown = Table(title=f"{number:,} appointments of one tenant, {rounds} rounds, {about}")
-            for heading in ("", "seconds", "ratio to COPY", "peak MiB", "target"):
-                shown.add_column(heading)
-            for name, each in found.items():
-                cells = (f"{each['seconds']:.2f}", f"{each['ratio']:.2f}", f"{each['mib']:.0f}")
-                shown.add_row(name, *cells, _target(name, found, number))
-            Console().print(shown)
+            found = figures[str(number)] = _compared(url, f"rows-{number}", rounds)
+            cells = {
+                name: [
+                    f"{each['seconds']:.2f}",
+                    f"{each['ratio']:.2f}",
+                    f"{each['mib']:.0f}",
+                    _target(name, found, number),
+                ]
+                for name, each in found.items()
+            }
+            title = f"{number:,} appointments of one tenant, {rounds} rounds, {about}"
+            _show(title, cells, "seconds", "ratio to COPY", "peak MiB", "target")
     if file is not None:
         file.write_text(json.dumps({"about": about, "rounds": rounds, "figures": figures}, indent=2) + "\n")
 

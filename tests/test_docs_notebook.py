@@ -1,4 +1,4 @@
-"""The cells of docs/analysis.md, "In a notebook", run in a kernel, and give what stands beside them."""
+"""docs/analysis.md is typed into a kernel from its first cell on, and gives what stands beside its lines."""
 
 import re
 from pathlib import Path
@@ -6,20 +6,23 @@ from pathlib import Path
 from tests.kernel import Kernel
 
 PAGE = Path(__file__).parents[1] / "docs" / "analysis.md"
+SAID = re.compile(r"\)   # (\S+)$|print\(.*\)  # (.*)$", re.MULTILINE)
 
 
 def cells() -> list[str]:
-    section = PAGE.read_text().split("\n## In a notebook\n")[1].split("\n## ")[0]
-    return re.findall(r"```i?python\n(.*?)```", section, re.DOTALL)
+    text = PAGE.read_text().split("\n## Other programs\n")[0]
+    return re.findall(r"```i?python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_cells_run_and_give_what_stands_beside_them(kernel: Kernel):
-    kernel.cell("second = other = another = closing = locking = None")
+def test_the_cells_run_from_the_top_and_give_what_stands_beside_them(kernel: Kernel, make_database, template):
+    kernel.cell("second = other = another = closing = locking = None; before = db, Database.embedded")
+    kernel.cell(f"Database.embedded = lambda: Database.connect({make_database(template)!r})")
     checked = 0
     for cell in cells():
         ran = kernel.cell(cell)
-        if said := re.findall(r"\)   # (\S+)$", cell, re.MULTILINE):
-            assert (ran.value or ran.printed).splitlines()[-1] == said[-1], cell
-            checked += 1
-    assert (checked, len(cells())) == (5, 10)
+        if said := [beside or printed for beside, printed in SAID.findall(cell)]:
+            assert (ran.printed or ran.value).splitlines()[-len(said) :] == said, cell
+            checked += len(said)
+    assert (checked, len(cells())) == (10, 11)
     assert kernel.try_cell("Student.select().count()").error == "TenantNotSetError"
+    kernel.cell("db.close(); db, Database.embedded = before")

@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime
 import pytest
 from peewee import SQL, fn
 
-from rayces_core import Appointment, InvalidDataError, MissingExtraError, RaycesError, Student, UnsafeSQLError, analysis
+from rayces_core import (
+    Appointment,
+    InvalidDataError,
+    MissingExtraError,
+    Organization,
+    Professional,
+    RaycesError,
+    Student,
+    UnsafeSQLError,
+    analysis,
+)
+from rayces_core.analysis import asking
 from rayces_core.analysis.asking import run
 from tests.analysis.test_sessions import session
 from tests.factory import make_professional, make_student
@@ -57,10 +68,13 @@ def test_where_may_ask_other_models_and_what_it_holds_is_a_value_and_no_sql(db, 
 @pytest.mark.parametrize(
     "where, said",
     [
-        (Student.last_name == "Sosa", "in a subquery"),
-        (fn.count(Appointment.id) > 1, "aggregate"),
-        (Appointment.state, "boolean"),
-        (SQL("colour = 'red'"), "colour"),
+        (Student.last_name == "Sosa", "^where: put columns of other models into a subquery"),
+        (Professional.active == True, "^where: put columns of other models into a subquery"),  # noqa: E712
+        (Organization.id == 1, "^where: put columns of other models into a subquery"),
+        (fn.count(Appointment.id) > 1, "^where: give what is true or false of one appointment; .*aggregate"),
+        (Appointment.state, "^where: give what is true or false of an appointment.*boolean"),
+        (SQL("colour = 'red'"), "^where: name columns of Appointment.*colour"),
+        (SQL("state = 3"), "^where: compare a column of Appointment with a value of its type"),
         (Appointment.select(), "an expression over Appointment"),
         (Appointment, "an expression over Appointment"),
     ],
@@ -108,7 +122,27 @@ def test_a_schedule_that_is_none_is_named(db, a):
 
 def test_what_a_metric_cannot_tell_apart_is_refused_with_what_it_can(db, a):
     with db.tenant(a):
-        with pytest.raises(InvalidDataError, match=r"none of professional, specialization, weekday, hour$"):
+        with pytest.raises(InvalidDataError, match=r"use 'professional' or 'specialization' or 'weekday' or 'hour'$"):
             analysis.occupancy(*MARCH, by="student")
-        with pytest.raises(InvalidDataError, match=r"none of professional, specialization$"):
+        with pytest.raises(InvalidDataError, match=r"use 'professional' or 'specialization'$"):
             analysis.heat_map(*MARCH, by=("hour",))
+
+
+def test_the_weeks_of_a_century_are_given_and_its_days_are_not(db, a):
+    century = date(1930, 1, 1), date(2030, 1, 1)
+    with db.tenant(a):
+        assert analysis.sessions(*century, every="1w").height == 5219
+        for metric in (analysis.sessions, analysis.occupancy, analysis.credit_liability):
+            with pytest.raises(InvalidDataError, match="'1d' makes 36,525 periods"):
+                metric(*century, every="1d")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_frame_that_nobody_could_read_is_refused_and_says_what_to_ask_for(db, a, monkeypatch, metric):
+    with db.tenant(a):
+        for hour in (9, 10):
+            session("executed", NOON.replace(hour=hour))
+            make_student().apply(now=NOON)
+        monkeypatch.setattr(asking, "MOST_ROWS", 1)
+        with pytest.raises(InvalidDataError, match="gives more than 1 rows; ask for longer periods"):
+            getattr(analysis, metric)(date(2026, 3, 1), date(2026, 5, 1), every="1mo")

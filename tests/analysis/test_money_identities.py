@@ -117,9 +117,9 @@ def test_without_a_tenant_nothing_is_told(db, metric):
 @pytest.mark.parametrize(
     "metric, wrong, said",
     [
-        ("credit_liability", {"by": "professional"}, "none of client"),
+        ("credit_liability", {"by": "professional"}, "cannot be told apart by 'professional'; use 'client'$"),
         ("credit_liability", {"where": analysis.Definition}, "entries of the ledger are none"),
-        ("admission_wait", {"by": "client"}, "none of grade"),
+        ("admission_wait", {"by": "client"}, "cannot be told apart by 'client'; use 'grade'$"),
         ("admission_wait", {"where": 1}, "applications are none"),
         ("admission_funnel", {"window": 0}, "whole days, 1 to"),
         ("admission_funnel", {"window": True}, "whole days, 1 to"),
@@ -128,8 +128,8 @@ def test_without_a_tenant_nothing_is_told(db, metric):
         ("admission_funnel", {"where": 0}, "applications are none"),
         ("retention", {"every": "1w"}, "use '1mo', or None"),
         ("retention", {"every": "1y"}, "use '1mo', or None"),
-        ("lifetime_value", {"by": "client"}, "none of professional"),
-        ("revenue", {"by": "currency"}, "none of professional"),
+        ("lifetime_value", {"by": "client"}, "cannot be told apart by 'client'; use 'professional'"),
+        ("revenue", {"by": "currency"}, "there is no 'currency'; use 'professional'"),
         ("lead_time", {"every": "1h"}, "'1mo', '1w', '1d' or None"),
     ],
 )

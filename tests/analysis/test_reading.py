@@ -20,6 +20,7 @@ from rayces_core import (
     MissingExtraError,
     Organization,
     RaycesError,
+    StatementError,
     Student,
     TenantNotSetError,
     UnsafeSQLError,
@@ -274,3 +275,20 @@ def test_loading_the_models_loads_no_library_of_frames() -> None:
 def test_sql_of_ones_own_within_a_query_is_looked_at_too(db: Database, a: Organization, hostile: str) -> None:
     with db.tenant(a), pytest.raises(UnsafeSQLError):
         analysis.to_arrow(Student.select(SQL(hostile)))
+
+
+@pytest.mark.parametrize(
+    "sql, place",
+    [
+        ("SELECT nosuch FROM students", (1, 8, "SELECT nosuch FROM students")),
+        ("SELECT id,\n       nosuch\n  FROM students -- all", (2, 8, "nosuch")),
+        (
+            "WITH s AS (SELECT * FROM studnts) SELECT * FROM s",
+            (1, 26, "WITH s AS (SELECT * FROM studnts) SELECT * FROM s"),
+        ),
+    ],
+)
+def test_an_error_names_the_place_in_the_text_that_was_given(db, a, sql, place):
+    with db.tenant(a), pytest.raises(StatementError) as refused:
+        analysis.to_arrow(sql)
+    assert (refused.value.line, refused.value.column, refused.value.excerpt) == place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from typing import Any
 from urllib.parse import unquote
@@ -117,8 +118,14 @@ def test_a_statement_is_ended_in_time_and_none_is_no_limit(db: Database, two: li
         _psycopg2(analysis.url_of(db, two[0], statement_timeout=0.2), "SELECT pg_sleep(5)")
     url = analysis.url_of(db, two[0], statement_timeout=None)
     assert "statement_timeout" not in unquote(url)
-    with pytest.raises(ConfigurationError, match="statement_timeout must be seconds"):
-        analysis.url_of(db, two[0], statement_timeout=0)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 2_147_484, "30", True])
+def test_a_time_out_that_the_server_does_not_know_is_refused_here(db: Database, two: list[Any], seconds: Any) -> None:
+    for ask in (partial(analysis.url_of, db, two[0]), db.reader):
+        with pytest.raises(ConfigurationError, match="statement_timeout must be seconds"):
+            ask(statement_timeout=seconds)
+    assert _psycopg2(analysis.url_of(db, two[0], statement_timeout=2_147_483), NAMES) == [two[0].subdomain]
 
 
 def test_a_url_that_writes_is_the_tenants_own(db: Database, two: list[Any]) -> None:
@@ -186,3 +193,20 @@ def test_every_kind_of_address_is_written_as_a_url_that_means_the_same(dsn: str)
     assert read.pop("options").endswith("-c role=r")
     given.pop("options", None)
     assert {**read, "port": None} == {**given, "port": None} or dsn.startswith("host=a,b port=1 ")
+
+
+@pytest.mark.parametrize("name", ["j d", "50%25 & more?", 'it\'s "hers"', "a/b@c:d#e", "Ñandú", "back\\slash"])
+def test_a_login_of_any_name_and_password_opens_in_each_program(db: Database, two: list[Any], name: str) -> None:
+    quoted = name.replace('"', '""')
+    on_server(db.url, f"""CREATE ROLE "{quoted}" LOGIN NOINHERIT""")
+    on_server(db.url, f"""GRANT rayces_app TO "{quoted}"; GRANT rayces_reader TO "{quoted}" """)
+    try:
+        reader = db.reader(url=make_dsn(db.url, user=name, password=name))
+        url = analysis.url_of(reader, two[0])
+        assert parse_dsn(url)["user"] == parse_dsn(url)["password"] == name
+        assert {ask.__name__: ask(url, NAMES) for ask in CLIENTS} == {
+            ask.__name__: [two[0].subdomain] for ask in CLIENTS
+        }
+        reader.close()
+    finally:
+        on_server(db.url, f"""DROP ROLE "{quoted}" """)

@@ -1,5 +1,6 @@
 """`db.use`: what the cells of an interactive session find bound, and everything that must not."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -411,4 +412,6 @@ def test_in_a_terminal_the_prompt_says_it_and_ctrl_c_ends_a_statement(kernel):
         shell.sendline("6 * 7")
         shell.expect(r"(?<!south )Out\[\d+\]: 42")
     finally:
-        shell.close(force=True)
+        shell.kill(signal.SIGKILL)
+        shell.wait()  # by itself close() gives a process a tenth of a second to go
+        shell.close()

@@ -22,6 +22,7 @@ from rayces_core.migrating import Runner
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
 from tests.sizes import exhaustive
+from tests.walking import walked
 
 SEEN = "SELECT count(*) FROM students"
 
@@ -66,6 +67,14 @@ class Ward:
             return "denied"
         finally:
             connection.close()
+
+    def inherited(self) -> dict[str, str]:
+        """The remedy for each role that inherits one of the library's."""
+        with Database.connect(self.url) as database:
+            return {each.object: each.remedy for each in audit(database) if each.check == "role-inherited"}
+
+    def becomes(self, login: str, role: str) -> bool:
+        return self.sees(login, f"SET ROLE {role}") != "denied"
 
     def works(self, login: str) -> None:
         with Database.connect(self.of(login)) as database, database.tenant(self.subdomain):
@@ -271,3 +280,68 @@ def _plain(url: str) -> Any:
             return cursor
 
     return Asking()
+
+
+OURS = ("rayces_app", "rayces_admin", "rayces_reader", "rayces_auditor")
+# What a login was given to inherit, and what it can become once that is mended: the same, or the admin role and all.
+INHERITED = (
+    ("rayces_reader",),
+    ("rayces_auditor",),
+    ("rayces_app", "rayces_reader"),
+    ("rayces_admin", "rayces_reader", "rayces_auditor"),
+    OURS,
+)
+
+
+@walked("of_others", [False, True], ids=["of the library's roles alone", "of others too"])
+def test_each_role_that_a_login_inherits_it_can_become_afterwards_and_no_other(ward: Ward, of_others: bool) -> None:
+    """The roles that read are no other memberships, and reading becomes no writing by what is printed."""
+    logins = {f"legacy_{number}": roles for number, roles in enumerate(INHERITED)}
+    ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")
+    try:
+        for login, roles in logins.items():
+            ward.run(f"CREATE ROLE {login} LOGIN; GRANT {', '.join(roles)} TO {login}")
+            if of_others:
+                ward.run(f"GRANT readers TO {login}")
+        remedies = ward.inherited()
+        assert set(remedies) == set(logins)
+        if not ward.modern and not of_others:
+            assert remedies == {login: f'ALTER ROLE "{login}" NOINHERIT;' for login in logins}
+        for remedy in remedies.values():
+            ward.run(remedy)
+        assert ward.inherited() == {}
+        for login, roles in logins.items():
+            becomes = {role for role in OURS if ward.becomes(login, role)}
+            more = becomes - set(roles)
+            assert becomes >= set(roles), login
+            assert more == set() or "rayces_admin" in roles, login
+            assert ward.sees(login) == "denied"
+            if of_others:
+                assert ward.sees(login, "SELECT * FROM reports", f"SET ROLE {roles[0]}") != "denied"
+    finally:
+        ward.run("DROP TABLE reports")
+        for login in logins:
+            ward.run(f"DROP OWNED BY {login}; DROP ROLE {login}")
+        ward.run("DROP ROLE readers")
+
+
+def test_a_login_of_other_roles_keeps_them_when_it_is_let_in_as_is_printed(ward: Ward) -> None:
+    """By the doctor and at first use: before PostgreSQL 16 NOINHERIT would have taken them."""
+    ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")
+    try:
+        for login in ("by_doctor", "at_first_use"):
+            ward.run(f"CREATE ROLE {login} LOGIN; GRANT readers, rayces_reader TO {login}")
+            ward.run(ward.inherited()[login])
+        ward.mend("by_doctor")
+        for role, privileged in (("rayces_app", False), ("rayces_admin", True)):
+            with pytest.raises(RoleNotHeldError) as caught:
+                first_use.check(_plain(ward.of("at_first_use")), role, privileged=privileged)
+            ward.run(str(caught.value).partition("a DBA can allow it: ")[2].partition(" Or give")[0])
+            first_use.check(_plain(ward.of("at_first_use")), role, privileged=privileged)
+        assert not ward.becomes("by_doctor", "rayces_admin")
+        for login in ("by_doctor", "at_first_use"):
+            assert ward.sees(login) == "denied"
+            assert ward.sees(login, "SELECT * FROM reports", "SET ROLE rayces_app") == 0
+        assert ward.inherited() == {}
+    finally:
+        ward.run("DROP TABLE reports")

@@ -128,6 +128,32 @@ def test_a_function_that_ends_the_transaction_is_stopped_before_it_is_sent(
     assert tables(connect(url)) == ["rayces_migrations"]
 
 
+@pytest.mark.parametrize("atomic", ["", "ATOMIC = False"])
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("database.execute_sql('COMMIT')", "COMMIT would begin or end"),
+        ("database.command('SET search_path TO pg_catalog')", "SET search_path would change"),
+        ("database.rollback()", "ROLLBACK would begin or end"),
+        ("database.server.cursor().execute('COMMIT')", "its body has ended the transaction"),
+    ],
+)
+def test_a_body_that_does_so_itself_is_told_before_anything_runs(
+    make_database: Any, directory: Any, connect: Any, server_url: str, call: str, said: str, atomic: str
+) -> None:
+    """What a body sends at once is no step, and asking it for its steps must write nothing."""
+    url = make_database()
+    source = BOTH.format(atomic=atomic, step="sql('SELECT 1')").replace(
+        'fake=False):\n    migrator.sql("CREATE', f'fake=False):\n    {call}\n    migrator.sql("CREATE', 1
+    )
+    runner = Runner(url, directory(m001_fine="CREATE TABLE fine (id int)", m002_body=source))
+    for what in (runner.up, runner.refuse_unsafe, lambda: rehearse(runner, server_url)):
+        with pytest.raises(MigrationError, match=f"002_body: {said}"):
+            what()
+    assert runner.done == []
+    assert tables(connect(url)) == []
+
+
 @pytest.mark.parametrize("sql", ["DO $$ BEGIN COMMIT; END $$", "DO $$ BEGIN ROLLBACK; END $$", "CALL ended()"])
 @pytest.mark.parametrize("atomic", ["", "ATOMIC = False"])
 def test_a_block_or_procedure_that_ends_the_transaction_is_told_whose_it_is(

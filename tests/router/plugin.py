@@ -1,7 +1,7 @@
 """Holds every statement that the library sends during the rooms' tests to the router's rules, at the end of the run.
 
-A statement with a fault that is not in `exceptions` fails the run; so does an exception that no statement met, where the
-whole of the rooms was run.
+A statement with a fault that is not in `exceptions` fails the run; so does an exception that no statement met, where
+the whole of the rooms was run.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ def tables() -> set[str]:
 def judged(sent: Sent) -> tuple[list[str], set[int]]:
     """A sentence for each fault that is not intended, and the numbers of the exceptions that were met."""
     wrong, met, known = [], set(), tables()
-    for (sql, _), (values, tenant, test) in sent.items():
+    for (sql, privileged), (values, tenant, test) in sent.items():
         for fault in sorted(faults(sql, values, tenant, known)):
-            covering = {number for number, each in enumerate(INTENDED) if each.covers(fault, sql)}
+            covering = {
+                number for number, each in enumerate(INTENDED) if each.covers(fault, sql, privileged=privileged)
+            }
             met |= covering
             if not covering:
                 wrong.append(f"{fault}, in {test}: {' '.join(sql.split())[:SHOWN]}")

@@ -1,4 +1,4 @@
-"""Reads a statement as a router in front of many PostgreSQLs does: are all rows it touches of one tenant, said in words?
+"""Reads a statement as a router in front of many servers does: are all rows it touches of one tenant, in so many words?
 
 A router sees the text, not the setting. So each tenants' table, wherever it stands, has to be held beside
 `organization_id = <the tenant>` in the same part of the statement, and not only beside another table's column. What
@@ -118,9 +118,8 @@ class _Reader:
         if isinstance(node, _QUERIES):
             self.query(node, known)
         elif isinstance(node, ast.Node):
-            if isinstance(node, ast.A_Expr) and _operator(node) in ("=", "<>"):
-                if any(isinstance(side, ast.A_Const) and side.isnull for side in (node.lexpr, node.rexpr)):
-                    self.found.add(NULL_COMPARED)
+            if isinstance(node, ast.A_Expr) and _operator(node) in ("=", "<>") and _compares_null(node):
+                self.found.add(NULL_COMPARED)
             for child in _children(node):
                 self._inside(child, known)
         elif isinstance(node, tuple):
@@ -251,6 +250,10 @@ def _conjuncts(node: Any) -> Iterator[Any]:
 
 def _operator(node: Any) -> str | None:
     return node.name[-1].sval if node.kind == enums.A_Expr_Kind.AEXPR_OP else None
+
+
+def _compares_null(node: Any) -> bool:
+    return any(isinstance(side, ast.A_Const) and side.isnull for side in (node.lexpr, node.rexpr))
 
 
 def _column(node: Any) -> tuple[str, ...]:

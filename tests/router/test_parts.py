@@ -86,7 +86,7 @@ def debited_for(user: Any) -> None:
 
 
 def adjusted(user: Any) -> None:
-    credits.adjust(user, -1, reason="counted anew", by=make_user(role="admin"))
+    credits.adjust(user, -1, reason="counted anew", by=make_user())
 
 
 def many(user: Any) -> None:

@@ -95,7 +95,10 @@ OTHERS = {
     ),
     "rows of another": ("INSERT INTO users (organization_id, email) VALUES (7, 'a'), (8, 'b')", None, reading.INSERTED),
     "rows of whom they are": (
-        "INSERT INTO students (organization_id) SELECT organization_id FROM users WHERE organization_id = 7 RETURNING 1",
+        (
+            "INSERT INTO students (organization_id) "
+            "SELECT organization_id FROM users WHERE organization_id = 7 RETURNING id"
+        ),
         None,
         reading.INSERTED,
     ),

@@ -8,6 +8,7 @@ from playhouse.shortcuts import dict_to_model, model_to_dict, update_model_from_
 
 from rayces_core import (
     CrossTenantError,
+    InvalidDataError,
     Like,
     Organization,
     PermissionDeniedError,
@@ -262,3 +263,28 @@ def test_deleting_recursively_what_the_grants_keep_deletes_nothing(pair, library
         with pair.in_a(), pytest.raises(PermissionDeniedError):
             model.get_by_id(pair.base).delete_instance(recursive=True)
     assert pair.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "model, name, said",
+    [
+        (Organization, "country", "told by other fields"),
+        (Organization, "zone", "told by other fields"),
+        (User, "full_name", "told by other fields"),
+        (Student, "save", "is a method"),
+        (Student, "select", "is a method"),
+        (Student, "history", "is a method"),
+        (Student, "first_nam", "there is no such field"),
+    ],
+)
+def test_a_name_that_is_no_fields_takes_no_value(db, a, model, name, said):
+    """Peewee sets whatever attribute there is: a method was overwritten, a property raised AttributeError."""
+    with db.tenant(a), pytest.raises(InvalidDataError, match=f"{model.__name__}.{name}: .*{said}"):
+        model(**{name: "x"})
+
+
+def test_an_organization_is_made_with_what_it_is_told_and_nothing_else(db):
+    with pytest.raises(InvalidDataError, match=r"Organization\.country: is told by other fields"):
+        db.create_organization("Nowhere", subdomain="nowhere", country="CL")
+    with db.privileged(reason="test"):
+        assert not Organization.select().where(Organization.subdomain == "nowhere").exists()

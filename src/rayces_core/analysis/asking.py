@@ -26,14 +26,17 @@ from rayces_core.models.appointment import Appointment
 if TYPE_CHECKING:
     import polars as pl
 
-# What the server says of a condition that it cannot understand where appointments are all there is.
-NO_CONDITION: Final = (
-    code.UNDEFINED_TABLE,
-    code.UNDEFINED_COLUMN,
-    code.UNDEFINED_FUNCTION,
-    code.DATATYPE_MISMATCH,
-    code.GROUPING_ERROR,
-)
+# More rows than this are no figures that anybody looks at, and may not fit into memory.
+MOST_ROWS: Final = 1_000_000
+# What the server refuses of a condition where appointments are all there is, and what it has to be instead.
+NO_CONDITION: Final = {
+    code.UNDEFINED_TABLE: "put columns of other models into a subquery, as in "
+    "Appointment.student.in_(Student.select().where(...))",
+    code.UNDEFINED_COLUMN: "name columns of Appointment, and those of other models in a subquery",
+    code.UNDEFINED_FUNCTION: "compare a column of Appointment with a value of its type",
+    code.DATATYPE_MISMATCH: "give what is true or false of an appointment, such as Appointment.uses_credit == True",
+    code.GROUPING_ERROR: "give what is true or false of one appointment; an aggregate is of many",
+}
 _PLACE: Final = re.compile(r"%[s%]")
 # A name in braces is a table, {appointments} those that `where` leaves; with "!" behind it, all of them.
 _TABLE: Final = re.compile(r"\{(\w+)(!?)\}")
@@ -120,8 +123,13 @@ def run(sql: str, values: Mapping[str, Any], schema: Mapping[str, str], *, where
 
     Raises:
         TenantNotSetError: nothing is bound. MissingExtraError: polars is not installed.
+        InvalidDataError: there are more than MOST_ROWS.
     """
-    return typed(rows_of(sql, values, where=where), schema)
+    rows = rows_of(f"{sql}\nLIMIT {MOST_ROWS + 1}", values, where=where)
+    if len(rows) > MOST_ROWS:
+        reason = f"gives more than {MOST_ROWS:,} rows; ask for longer periods, for fewer days, or with less in by="
+        raise InvalidDataError("rows", len(rows), reason)
+    return typed(rows, schema)
 
 
 def rows_of(sql: str, values: Mapping[str, Any], *, where: Any = None) -> list[tuple[Any, ...]]:
@@ -145,8 +153,14 @@ def _run_narrowed(sql: str, given: Mapping[str, Any], where: Any) -> Any:
     except StatementError as error:
         if error.sqlstate not in NO_CONDITION:
             raise
-        advice = "name columns of Appointment, and those of other models in a subquery: Appointment.student.in_(...)"
-        raise InvalidDataError("where", where, f"is no condition on appointments: {error.args[0]}; {advice}") from error
+        advice = NO_CONDITION[error.sqlstate]
+        raise InvalidDataError("where", where, f"{advice} (the server says: {_plainly(error)})") from error
+
+
+def _plainly(error: StatementError) -> str:
+    """What the server says, without the place: that is one in the metric's SQL, which nobody here has written."""
+    diag = getattr(error.__cause__, "diag", None)
+    return str(getattr(diag, "message_primary", None) or error)
 
 
 def source_of(table: str) -> str:

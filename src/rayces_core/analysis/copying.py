@@ -20,6 +20,7 @@ from rayces_core.analysis.sources import Params, Source, source_of
 from rayces_core.database.binding import current
 from rayces_core.database.copied_file import CopiedFile
 from rayces_core.database.cursor import OwnSQL
+from rayces_core.database.places import AROUND
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields import EnumField
 
@@ -88,7 +89,7 @@ def described(source: Source, documents: Documents) -> list[Column]:
     Raises:
         InvalidDataError: there is none, or `documents` names what is no column of JSON.
     """
-    sql = f"SELECT * FROM ({source.sql}\n) AS q LIMIT 0"
+    sql = f"{AROUND}{source.sql}\n) AS q LIMIT 0"
     found = current().engine.execute_sql(sql if source.stains else OwnSQL(sql)).description or ()
     if not found:
         raise InvalidDataError("source", source.sql, "selects no column")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from rayces_core.errors import InvalidDataError
@@ -67,12 +68,25 @@ def dimensions(by: object, allowed: Iterable[str] | None = None) -> tuple[Dimens
     known = tuple(DIMENSIONS if allowed is None else allowed)
     names = [by] if isinstance(by, str) else by
     if not isinstance(names, Iterable):
-        raise InvalidDataError("by", by, f"needs a name or several of {', '.join(known)}")
+        raise InvalidDataError("by", by, _unknown(by, known))
     chosen: list[Dimension] = []
     for name in names:
         if not isinstance(name, str) or name not in known:
-            raise InvalidDataError("by", name, f"{name!r} is none of {', '.join(known) or 'no names at all'}")
+            raise InvalidDataError("by", name, _unknown(name, known))
         if DIMENSIONS[name] in chosen:
             raise InvalidDataError("by", name, f"{name!r} is named twice")
         chosen.append(DIMENSIONS[name])
     return tuple(chosen)
+
+
+def _unknown(name: object, known: Sequence[str]) -> str:
+    """Why the metric does not know the name, and what it does know."""
+    if not isinstance(name, str):
+        reason = f"needs a name or several, and {name!r:.60} is none"
+    elif name in DIMENSIONS:
+        reason = f"this metric cannot be told apart by {name!r}"
+    elif not (near := get_close_matches(name.removesuffix("_id"), known, 1)):
+        reason = f"there is no {name!r:.60}"
+    else:
+        return f"there is no {name!r:.60}; did you mean {near[0]!r}?"
+    return f"{reason}; use {' or '.join(map(repr, known))}"

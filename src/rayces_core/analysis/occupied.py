@@ -38,25 +38,26 @@ FIGURES: Final = {
 COLUMNS: Final = ("state", "working", "whole", "within", "occupied")
 
 # Seconds since 1970. Pieces meet the cells of their days of UTC, since days can be hashed and spans cannot; of their
-# hours where cells are hours, or each would be held against the 24 of its day.
+# hours where cells are hours, or each would be held against the 24 of its day. `booked` is worked out first: joined
+# with the cells beside its series, every session was held against every cell of the year.
 BOOKED_PIECES: Final = f"""
-booked AS (
+booked AS MATERIALIZED (
     SELECT a.organization_id, a.professional_id, a.state, zoned.zone, span.starts,
            span.starts + a.duration_minutes * 60 AS ends,
-           span.starts + (a.duration_minutes + a.buffer_minutes) * 60 AS freed
+           span.starts + (a.duration_minutes + a.buffer_minutes) * 60 AS freed, bucket.utc
       FROM {{appointments}} AS a
       JOIN zoned ON zoned.organization_id = a.organization_id
       CROSS JOIN LATERAL (SELECT extract(epoch FROM a.scheduled_at)::bigint AS starts) AS span
+      CROSS JOIN LATERAL generate_series(
+               floor(span.starts / %(bucket)s::numeric)::bigint,
+               floor((span.starts + (a.duration_minutes + a.buffer_minutes) * 60 - 1) / %(bucket)s::numeric)::bigint
+           ) AS bucket(utc)
      WHERE a.scheduled_at >= %(reaching)s AND a.scheduled_at < %(until)s AND {holds_time("a")}
 ),
 piece AS (
     SELECT booked.*, cell.no, least(booked.ends, cell.ends) - greatest(booked.starts, cell.starts) AS lasts
       FROM booked
-      CROSS JOIN LATERAL generate_series(
-               floor(booked.starts / %(bucket)s::numeric)::bigint,
-               floor((booked.freed - 1) / %(bucket)s::numeric)::bigint
-           ) AS bucket(utc)
-      JOIN cell ON cell.zone = booked.zone AND cell.utc = bucket.utc
+      JOIN cell ON cell.zone = booked.zone AND cell.utc = booked.utc
                AND cell.starts < booked.freed AND cell.ends > booked.starts
 ),
 minutes AS (

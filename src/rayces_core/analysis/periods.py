@@ -14,6 +14,7 @@ from rayces_core.errors import InvalidDataError
 
 EVERY: Final = {"1mo": "month", "1w": "week", "1d": "day"}
 MOST_DAYS: Final = 36_600
+MOST_PERIODS: Final = 5_300  # the weeks of MOST_DAYS, or the days of fourteen years
 FIRST_DAY: Final = date(2, 1, 1)
 LAST_DAY: Final = date(9998, 12, 31)
 # No wall clock has been further from UTC than this.
@@ -33,15 +34,20 @@ class Periods:
         """Check what is asked for.
 
         Raises:
-            InvalidDataError: a bound is no date, they are not in order or too far apart, or `every` is not known.
+            InvalidDataError: a bound is no date, they are not in order or too far apart, `every` is not known, or there
+            are more than MOST_PERIODS of it.
         """
         first, last = _day(start, "start"), _day(end, "end")
         if last <= first:
             raise InvalidDataError("end", end, f"{end} must be after start ({start}); it is the first day outside")
         if (last - first).days > MOST_DAYS:
-            raise InvalidDataError("end", end, f"must be at most {MOST_DAYS} days after start")
+            reason = f"must be at most {MOST_DAYS:,} days after start, and is {(last - first).days:,}; ask in parts"
+            raise InvalidDataError("end", end, reason)
         if every is not None and (not isinstance(every, str) or every not in EVERY):
             raise InvalidDataError("every", every, f"{every!r} is no period; use '1mo', '1w', '1d' or None for one")
+        if every == "1d" and (days := (last - first).days) > MOST_PERIODS:
+            reason = f"'1d' makes {days:,} periods of these days, and {MOST_PERIODS:,} are the most; use '1w' or '1mo'"
+            raise InvalidDataError("every", every, f"{reason}, or ask for fewer days")
         return cls(first, last, every)
 
     @property
@@ -87,7 +93,7 @@ PERIODS: Final = "unnest(%(firsts)s::date[], %(lasts)s::date[]) AS span(period, 
 
 def _day(value: object, field: str) -> date:
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise InvalidDataError(field, value, f"needs a date, a local day, got {type(value).__name__}")
+        raise InvalidDataError(field, value, f"needs a date, a local day such as date(2026, 1, 31), not {value!r:.60}")
     if not FIRST_DAY <= value <= LAST_DAY:
         raise InvalidDataError(field, value, f"must lie from {FIRST_DAY} to {LAST_DAY}")
     return value

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from psycopg2.extensions import parse_dsn
 
+from rayces_core.database.options import timeout_setting
 from rayces_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,10 +45,11 @@ def url_of(
         UnknownTenantError, InactiveTenantError: there is no such organization, or it is switched off.
         RoleNotHeldError: the login cannot become the role.
         ConfigurationError: a reader was asked for a URL that writes; or a pooling proxy stands before the server, whose
-            sessions are everybody's.
+            sessions are everybody's; or the time-out is no number of seconds.
     """
     if db.reads_only and not read_only:
         raise ConfigurationError("a reader gives no URL that writes; ask the Database that it was made of")
+    limit = timeout_setting(statement_timeout)
     source = db.reader() if read_only and not db.reads_only else db
     with source.tenant(tenant) as organization:
         if not source.engine.connection().footing.is_direct:
@@ -59,11 +61,7 @@ def url_of(
     settings = {"role": source.app_role, "rayces.organization_id": str(organization_id), "timezone": "UTC"}
     if read_only:
         settings["default_transaction_read_only"] = "on"
-    if statement_timeout is not None:
-        if not statement_timeout >= 0.001:
-            raise ConfigurationError("statement_timeout must be seconds, 0.001 at least, or None for no limit")
-        settings["statement_timeout"] = str(round(statement_timeout * 1000))
-    return _written(source.url, settings)
+    return _written(source.url, settings | limit)
 
 
 def _written(dsn: str, settings: dict[str, str]) -> str:

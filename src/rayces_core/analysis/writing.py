@@ -66,6 +66,11 @@ class Writing:
             return NOTHING
         return f"{self.number(ratio * 100, digits)}{self.percent_sign}"
 
+    def days(self, value: float) -> str:
+        """A number of whole days: "34 days", "1 day"."""
+        number = self.number(value)
+        return self.word("unit.day" if number == "1" else "unit.days", n=number)
+
     @property
     def percent_sign(self) -> str:
         """The sign, with the gap before it that Spanish has."""

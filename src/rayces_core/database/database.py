@@ -337,6 +337,9 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
     def create_organization(self, name: str, *, subdomain: str, **columns: Any) -> Org:
         """Insert an organization and return it; `tenant()` accepts it at once.
 
+        Args:
+            columns: further ones, such as time_zone="America/Santiago", currency="CLP", settings={"country": "CL"}.
+
         Raises:
             DuplicateError: the subdomain is taken. CheckFailedError, InvalidDataError: a value is malformed.
         """

@@ -15,6 +15,7 @@ from rayces_core.errors import (
     ServerTooOldError,
 )
 from rayces_core.migrations.fitness import ENCODING, wrong_encoding
+from rayces_core.migrations.memberships import Standing, letting_in, standing_of
 
 OLDEST_SERVER = 15
 
@@ -24,8 +25,17 @@ SELECT to_regclass('organizations') IS NOT NULL, current_setting('server_encodin
 """
 
 _ROLE = """
-SELECT r.rolsuper, r.rolbypassrls, pg_has_role(l.oid, r.oid, %s), l.rolname::text, l.rolinherit
+SELECT r.rolsuper, r.rolbypassrls, pg_has_role(l.oid, r.oid, %s), l.rolname::text
   FROM pg_roles r, pg_roles l WHERE r.rolname = %s AND l.rolname = session_user
+"""
+
+# The library's roles are those that organizations have policies for.
+_STANDING = f"""
+SELECT {standing_of("ours.names")}
+  FROM pg_roles m, (SELECT array_agg(DISTINCT r.rolname::text) || %s::text AS names
+                      FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles)
+                     WHERE p.polrelid = to_regclass('organizations')) AS ours
+ WHERE m.rolname = session_user
 """
 
 # The role that every row of organizations is open to is the admin role, whatever its name.
@@ -145,18 +155,16 @@ def _check_role(connection: TenantConnection, role: str, *, bypass_allowed: bool
     facts = _one(connection, _ROLE, (_may_set(connection), role))
     if not facts:
         raise RoleNotHeldError(f"the role {role} does not exist on this server; run `rayces migrate up` to create it")
-    superuser, bypasses, held, login, inherits = facts
+    superuser, bypasses, held, login = facts
     if not held:
-        modern = connection.server_version >= 160000
-        # Inheriting nothing, the login reads no row unless it has become the role. Before 16 that is its own attribute.
-        first = "" if modern or not inherits else f'ALTER ROLE "{login}" NOINHERIT; '
-        options = " WITH INHERIT FALSE, SET TRUE" if modern else ""
+        (standing,) = _one(connection, _STANDING, (role,))
+        admin = role if bypass_allowed and not reads_only else ""
+        statements = letting_in(login, role, Standing(**standing), admin)
         argument = "admin_url" if bypass_allowed else "url" if reads_only else ""
         place = f"reader({argument}=…)" if reads_only else f"Database.connect(url, {argument}=…)"
         other = f" Or give {place} a login that can." if argument else ""
         raise RoleNotHeldError(
-            f'the login {login} cannot become {role}; a DBA can allow it: {first}GRANT "{role}" TO "{login}"{options};'
-            + other
+            f"the login {login} cannot become {role}; a DBA can allow it: {'; '.join(statements)};{other}"
         )
     if (superuser or bypasses) and not bypass_allowed:
         raise IsolationInertError(

@@ -104,8 +104,8 @@ class Interactive(Generic[Org]):
 
         It is shown above each result. It counts in the main thread, for code that a cell calls itself, with `await` as
         well; a block (`with db.tenant(…)`, `with db.privileged(…)`) goes first, and ends in it again. Tasks that a cell
-        begins, threads, other processes, scripts (`%run` as well), servers and tests do not find it: there nothing is
-        bound, as ever. One is used at a time, whatever the Database.
+        begins, threads, other processes, scripts (`%run` as well), servers, tests, callbacks, handlers of signals and
+        finalizers do not find it: there nothing is bound, as ever. One is used at a time, whatever the Database.
 
         Args:
             tenant: subdomain, id, or a saved Organization; or None.
@@ -151,8 +151,10 @@ class Interactive(Generic[Org]):
         """For the block, Ctrl-C cancels the statement that the server is working on, and KeyboardInterrupt is raised.
 
         On by itself in IPython and Jupyter. For the main thread, which alone is told of signals; all of a process's
-        Databases are meant. COMMIT is waited for, so that its outcome is known. A server that does not answer is left
-        after 5 s, or by a second Ctrl-C after 1 s; what was begun on that connection is undone.
+        Databases are meant. Of all signals SIGINT alone cancels: a SIGTERM is heard when the statement is over.
+        COMMIT is waited for, so that its outcome is known. A server that does not answer is left after 5 s, or by a
+        second Ctrl-C after 1 s; what was begun on that connection is undone, and the connection is lost. Where the
+        process has given psycopg2 a wait callback (gevent, psycogreen), that waits, and this changes nothing.
 
         Raises:
             ConfigurationError: this is not the main thread.

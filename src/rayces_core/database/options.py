@@ -15,6 +15,7 @@ CITUS: Final = "citus"
 URL_VARIABLE: Final = "RAYCES_DATABASE_URL"
 # Variable → option of Database.connect.
 VARIABLES: Final = {"RAYCES_ADMIN_DATABASE_URL": "admin_url", "RAYCES_DATABASE_ENGINE": "engine"}
+MOST_SECONDS: Final = 2_147_483  # the server counts milliseconds in 32 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +47,13 @@ class Options:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
         if not self.find_out_seconds >= 0:
             raise ConfigurationError("find_out_seconds must be a number of seconds, 0 to ask only once")
-        if self.statement_timeout_seconds is not None and not self.statement_timeout_seconds >= 0.001:
-            raise ConfigurationError("statement_timeout must be seconds, 0.001 at least, or None for no limit")
+        timeout_setting(self.statement_timeout_seconds)
 
     @property
     def session_settings(self) -> dict[str, str]:
         """What each session begins with, as the server names and spells it."""
         settings = {"default_transaction_read_only": "on"} if self.reads_only else {}
-        if self.statement_timeout_seconds is not None:
-            settings["statement_timeout"] = str(round(self.statement_timeout_seconds * 1000))
-        return settings
+        return settings | timeout_setting(self.statement_timeout_seconds)
 
     def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
         """The same for who only reads: with the roles that do, and sessions that write nothing."""
@@ -69,6 +67,20 @@ class Options:
             reads_only=True,
             statement_timeout_seconds=statement_timeout,
         )
+
+
+def timeout_setting(seconds: object) -> dict[str, str]:
+    """The setting by which the server ends a statement after so many seconds; empty for None, no limit.
+
+    Raises:
+        ConfigurationError: it is no number of seconds that the server knows.
+    """
+    if seconds is None:
+        return {}
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= MOST_SECONDS:
+        reason = f"statement_timeout must be seconds, from 0.001 to {MOST_SECONDS}, or None for no limit"
+        raise ConfigurationError(f"{reason}, not {seconds!r:.40}")
+    return {"statement_timeout": str(round(seconds * 1000))}
 
 
 OWN = frozenset(Options.__dataclass_fields__) - {"connect_options", "reads_only", "statement_timeout_seconds"}

@@ -14,6 +14,8 @@ _AHEAD: Final = re.compile(
     r"(?:(?:SET LOCAL rayces\.[^;]*|SELECT (?:pg_catalog\.)?set_config\('(?:search_path|role|rayces\.)[^;]*"
     r"|EXECUTE rayces_[^;]*|CLOSE ALL|UNLISTEN \*|DISCARD TEMP|SELECT pg_advisory_unlock_all\(\)); )+"
 )
+# What stands before a query of the caller's that is asked for its columns; he has written no comment like this.
+AROUND: Final = "SELECT * FROM (/* columns of */"
 _LITERAL: Final = re.compile(r"\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 _WIDTH: Final = 100
 
@@ -65,7 +67,7 @@ def _sent(error: psycopg2.Error) -> str:
 
 
 def _ahead(sent: str, ahead: int | None) -> int:
-    if ahead is not None:
-        return ahead
-    found = _AHEAD.match(sent)
-    return found.end() if found else 0
+    if ahead is None:
+        found = _AHEAD.match(sent)
+        ahead = found.end() if found else 0
+    return ahead + (len(AROUND) if sent.startswith(AROUND, ahead) else 0)

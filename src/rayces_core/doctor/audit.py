@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg2
@@ -20,6 +21,7 @@ from rayces_core.doctor.finding import Check, Finding
 from rayces_core.doctor.nodes import with_nodes
 from rayces_core.errors import ConfigurationError, SchemaMissingError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.memberships import said_once
 from rayces_core.migrations.session import auditor_of, reader_of
 from rayces_core.migrations.settings import pinned
 
@@ -121,7 +123,19 @@ def audit_connection(
         cursor.execute(_EVERYTHING, {**values, **proper, "meanings": meanings(cursor, known)})
         checks = {check.code: check for check in CHECKS}
         found = [checks[each["code"]].finding(each["facts"], names) for each in cursor.fetchall()]
-    return sorted(found, key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+    found.sort(key=lambda finding: (finding.severity, finding.object, finding.check, finding.message))
+    return _made_once(found)
+
+
+def _made_once(findings: list[Finding]) -> list[Finding]:
+    """Let a role that several remedies need be made by the first of them, so that all can be run in their order."""
+    said: list[str] = []
+    once = []
+    for finding in findings:
+        parts = finding.remedy.split("; ")
+        once.append(replace(finding, remedy="; ".join(said_once(parts, said))))
+        said += parts
+    return once
 
 
 def _first_the_servers_own(cursor: Any) -> None:

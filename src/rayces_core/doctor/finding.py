@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 
@@ -37,18 +37,23 @@ class Check:
         code: what findings call it.
         severity: of its findings, unless the query gives a column `severity`.
         query: has a column `object`; it may name what `catalogue.FACTS` gathers.
-        message, remedy: templates over the query's columns, and `app_role` and `admin_role`.
+        message, remedy: templates over the query's columns, and `app_role` and `admin_role`; or a function of them that
+            gives the statements of the remedy.
     """
 
     code: str
     severity: Severity
     query: str
     message: str
-    remedy: str
+    remedy: str | Callable[[Mapping[str, Any]], list[str]]
 
     def finding(self, row: Mapping[str, object], names: Mapping[str, str]) -> Finding:
         """The finding that a row of the query stands for."""
         facts = {**names, **row}
         severity: Severity = "warning" if facts.get("severity", self.severity) == "warning" else "error"
         spoken = self.message.format_map(facts)
-        return Finding(severity, self.code, str(facts["object"]), spoken, self.remedy.format_map(facts))
+        if isinstance(self.remedy, str):
+            remedy = self.remedy.format_map(facts)
+        else:
+            remedy = " ".join(f"{statement};" for statement in self.remedy(facts))
+        return Finding(severity, self.code, str(facts["object"]), spoken, remedy)

@@ -80,12 +80,18 @@ SELECT t.object,
  WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)
 """
 
-# Of an adopted MyHub the old application still refers to its keys. A key that other tables refer to can go once their
+# Of an adopted MyHub the old application still refers to its keys, and writes by what is unique in it, until the end of
+# the adoption puts others in their place. Until then the organization begins no primary key.
+_ADOPTED: Final = """
+(t.is_home AND t.relname IN ('users', 'posts', 'likes') AND to_regclass('rayces_adoption') IS NOT NULL
+ AND EXISTS (SELECT FROM pg_index p WHERE p.indrelid = t.oid AND p.indisprimary AND p.indkey[0] <> t.tenant_column))
+"""
+
+# A key that other tables refer to can go once their
 # foreign keys have been made anew, which is another finding: then this remedy is right the next time.
 PRIMARY_KEY_ANEW: Final = f"""
 SELECT t.object,
-       CASE WHEN t.is_home AND t.relname IN ('users', 'posts', 'likes') AND to_regclass('rayces_adoption') IS NOT NULL
-            THEN '-- rayces migrate adopt --finish'
+       CASE WHEN {_ADOPTED} THEN '-- rayces migrate adopt --finish'
             ELSE CASE WHEN t.attnotnull THEN ''
                       ELSE {not_null("t.object", "'organization_id'")} || ' ' END
                  || {built(named("t.relname", "_rayces_key"), "t.oid", _WIDER_KEY)}
@@ -98,9 +104,11 @@ SELECT t.object,
 
 UNIQUE: Final = f"""
 SELECT t.object, i.indexrelid::regclass::text AS index,
-       {built(named("c.relname", "_rayces_held"), "t.oid", _HELD)}
-       || CASE WHEN k.conname IS NULL THEN format('DROP INDEX CONCURRENTLY %%s;', c.oid::regclass)
-               ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I;', t.object, k.conname) END AS mend
+       CASE WHEN {_ADOPTED} THEN '-- rayces migrate adopt --finish'
+            ELSE {built(named("c.relname", "_rayces_held"), "t.oid", _HELD)}
+                 || CASE WHEN k.conname IS NULL THEN format('DROP INDEX CONCURRENTLY %%s;', c.oid::regclass)
+                         ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I;', t.object, k.conname) END
+       END AS mend
   FROM tenant t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
   LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype = 'u'
  WHERE NOT t.is_root AND i.indisunique AND NOT i.indisprimary

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rayces_core.doctor.finding import Check, Severity
+from rayces_core.migrations.memberships import Standing, disinheriting, letting_in, standing_of
 
 # Where nobody may create roles the library runs as the login itself; it can then log in and may own the tables.
 _UNLESS_LOGIN = "CASE WHEN app.rolname = session_user THEN 'warning' ELSE 'error' END AS severity"
@@ -22,34 +26,17 @@ def _attribute(code: str, column: str, severity: Severity, message: str, option:
     return Check(code, severity, query, message, f"ALTER ROLE {{object}} {option};")
 
 
-# Before PostgreSQL 16 whether a role inherits is its own attribute, not the membership's. Taken from one that owns a
-# database or is a member of others, it would lose more than this; such a one holds the two through a third role, or
-# the application's alone, where it has no more, through one of its own.
-_INHERITED = """
-WITH edge AS (
-    SELECT m.oid, m.rolname, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor,
-           bool_or(r.is_admin) OVER (PARTITION BY m.oid) AS has_admin,
-           EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
-           OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
-                       WHERE b.member = m.oid AND o.rolname NOT IN (
-                             %(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)) AS has_others
-      FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
-      JOIN (SELECT oid, rolname, false AS is_admin FROM app_role UNION ALL SELECT oid, rolname, true FROM admin
-            UNION ALL SELECT oid, rolname, is_auditor FROM reader) r
-           ON r.oid = a.roleid
-     WHERE coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit) AND NOT m.rolsuper
-       AND m.rolname NOT IN (%(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s)
-),
-through AS (
-    SELECT *, left(CASE WHEN has_admin THEN regexp_replace(%(admin_role)s, '_admin$', '') ELSE %(app_role)s END, 55)
-              || '_holders' AS holders
-      FROM edge
-),
-inherited AS (
-    SELECT *, dense_rank() OVER (PARTITION BY has_others, holders ORDER BY rolname) = 1
-              AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = holders) AS is_first
-      FROM through
-)"""
+_OURS = "ARRAY[%(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s]::text[]"
+_STANDING = standing_of(_OURS)
+
+
+def _let_in(facts: Mapping[str, Any]) -> list[str]:
+    return letting_in(facts["login"], facts["role"], Standing(**facts["standing"]), facts["admin"])
+
+
+def _disinherit(facts: Mapping[str, Any]) -> list[str]:
+    return disinheriting(facts["member"], facts["edges"], Standing(**facts["standing"]), facts["admin"])
+
 
 CHECKS = (
     Check(
@@ -84,41 +71,40 @@ CHECKS = (
     Check(
         "role-not-held",
         "error",
-        """SELECT quote_ident(app_role.rolname) AS object, quote_ident(login.rolname) AS login,
-                  CASE WHEN NOT modern AND login.rolinherit
-                       THEN format('ALTER ROLE %%I NOINHERIT; ', login.rolname) ELSE '' END AS first
-             FROM server, login, app_role WHERE NOT pg_has_role(login.oid, app_role.oid, %(may_set)s)""",
-        "the login {login} cannot become this role, so nothing can be done for a tenant with this URL",
-        "{first}GRANT {object} TO {login}{without_inheriting};",
+        f"""SELECT quote_ident(app_role.rolname) AS object, quote_ident(m.rolname) AS spoken, m.rolname AS login,
+                   app_role.rolname AS role, %(admin_role)s::text AS admin, {_STANDING} AS standing
+              FROM login m, app_role WHERE NOT pg_has_role(m.oid, app_role.oid, %(may_set)s)""",
+        "the login {spoken} cannot become this role, so nothing can be done for a tenant with this URL",
+        _let_in,
     ),
     # What a role inherits it has without becoming the other one: outside any tenant, and after a RESET ROLE.
     Check(
         "role-inherited",
         "error",
-        f"""{_INHERITED}
-           SELECT quote_ident(i.rolname) AS object, string_agg(quote_ident(i.role), ' and ' ORDER BY i.role) AS roles,
-                  CASE WHEN bool_or(is_admin) THEN 'error' ELSE 'warning' END AS severity,
-                  CASE WHEN bool_or(is_admin) THEN 'the rows of every organization'
+        f"""WITH edge AS (
+               SELECT m.*, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor
+                 FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+                 JOIN (SELECT oid, rolname, false AS is_admin FROM app_role
+                       UNION ALL SELECT oid, rolname, true FROM admin
+                       UNION ALL SELECT oid, rolname, is_auditor FROM reader) r ON r.oid = a.roleid
+                WHERE coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, m.rolinherit) AND NOT m.rolsuper
+                  AND m.rolname <> ALL ({_OURS})),
+             inheriting AS (
+               SELECT oid, rolname, rolinherit, bool_or(is_admin) AS sees_all,
+                      string_agg(quote_ident(role), ' and ' ORDER BY role) AS roles,
+                      jsonb_agg(jsonb_build_array(role, grantor) ORDER BY role, grantor) AS edges
+                 FROM edge GROUP BY oid, rolname, rolinherit)
+           SELECT quote_ident(m.rolname) AS object, m.rolname AS member, m.roles, m.edges,
+                  %(admin_role)s::text AS admin, {_STANDING} AS standing,
+                  CASE WHEN m.sees_all THEN 'error' ELSE 'warning' END AS severity,
+                  CASE WHEN m.sees_all THEN 'the rows of every organization'
                        ELSE 'the rows of any organization that it names' END AS reach,
                   coalesce((SELECT ' (and with it ' || string_agg(quote_ident(l.rolname), ', ') || ')'
-                              FROM pg_roles l WHERE l.oid <> i.oid AND l.rolcanlogin AND NOT l.rolsuper
-                               AND pg_has_role(l.oid, i.oid, 'USAGE')), '') AS others,
-                  CASE WHEN (SELECT modern FROM server) THEN
-                            string_agg(format('GRANT %%I TO %%I WITH INHERIT FALSE, SET TRUE GRANTED BY %%I;',
-                                              i.role, i.rolname, i.grantor), ' ' ORDER BY i.role)
-                       WHEN NOT i.has_others THEN format('ALTER ROLE %%I NOINHERIT;', i.rolname)
-                       ELSE CASE WHEN i.is_first
-                                 THEN format('CREATE ROLE %%1$I NOLOGIN NOINHERIT; GRANT %%2$I TO %%1$I; ',
-                                             i.holders, %(app_role)s::text)
-                                      || CASE WHEN i.has_admin THEN format('GRANT %%I TO %%I; ', %(admin_role)s::text,
-                                                                           i.holders) ELSE '' END
-                                 ELSE '' END
-                            || string_agg(format('REVOKE %%I FROM %%I; ', i.role, i.rolname), '' ORDER BY i.role)
-                            || format('GRANT %%I TO %%I;', i.holders, i.rolname) END AS mend
-             FROM inherited i
-            GROUP BY i.oid, i.rolname, i.has_others, i.has_admin, i.is_first, i.holders""",
+                              FROM pg_roles l WHERE l.oid <> m.oid AND l.rolcanlogin AND NOT l.rolsuper
+                               AND pg_has_role(l.oid, m.oid, 'USAGE')), '') AS others
+             FROM inheriting m""",
         "the role{others} inherits {roles}, so without becoming it, it reads {reach}",
-        "{mend}",
+        _disinherit,
     ),
     # RESET ROLE in raw SQL would give such a login back what the role took away; only the library refuses it then.
     Check(

@@ -1,7 +1,7 @@
 """Which rows of a table came since the check, by their ids: what each batch has to be compared with once more.
 
 Rule it guards: what others write while an import runs is seen by every batch after it, and the import's own rows, which
-are many, are not looked at again and again. Ids grow, unless the tenant has rows of another server, with higher ones: as
+are many, are not looked at again and again. Ids grow, unless the tenant has rows of another server with higher ones: as
 soon as a batch of its own shows that, all is compared. One that was given out before the check and is committed after
 the batch that would meet it is left to the constraints of the table.
 """

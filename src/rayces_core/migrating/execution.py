@@ -19,7 +19,7 @@ from rayces_core.errors import MigrationError
 from rayces_core.migrating.blockers import Lookout
 from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History
-from rayces_core.migrating.unsafe import Kept, kept_session, refuse_unsafe, refuse_unsafe_sql
+from rayces_core.migrating.unsafe import Kept, inspected, kept_session, refuse_unsafe
 from rayces_core.migrations.retry import RETRYABLE, retrying, sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 from rayces_core.migrations.steps import Migrator, Step
@@ -100,28 +100,21 @@ class Execution:
 
     def _safe_steps(self, file: MigrationFile, module: ModuleType, back: bool) -> list[Step]:
         """The steps, none of which ends a transaction of the runner's: that is found before the first one runs."""
-        steps = self._steps(file, module, back)
+        with inspected(self.database):
+            steps = self._steps(file, module, back)
         refuse_unsafe(steps)
         return steps
-
-    @contextmanager
-    def _inspected(self) -> Iterator[None]:
-        # What a Python function sends is known only now.
-        self.database.inspect = refuse_unsafe_sql
-        try:
-            yield
-        finally:
-            self.database.inspect = None
 
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
             with self.lookout.watching(file.name), self.database.atomic():
                 self._limit(*self._limits(module), local=True)
-                steps = self._safe_steps(file, module, back)
                 kept = Kept(self.database)
+                steps = self._safe_steps(file, module, back)
+                kept.check_transaction()
                 for position, step in enumerate(steps, start=1):
                     self._observer(file.name, position, len(steps))
-                    with self._inspected():
+                    with inspected(self.database):
                         self._perform(file, position, step)
                     kept.check_transaction()
                 kept.check_session()
@@ -163,7 +156,7 @@ class Execution:
             with self.database.atomic():
                 self._limit(*limits, local=True)
                 kept = Kept(self.database)
-                with self._inspected():
+                with inspected(self.database):
                     perform()
                 kept.check_transaction()
                 kept.check_session()

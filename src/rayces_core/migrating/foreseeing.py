@@ -10,24 +10,49 @@ from collections.abc import Iterable
 
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.files import MigrationFile
-from rayces_core.migrating.unsafe import refuse_unsafe
+from rayces_core.migrating.unsafe import inspected, refuse_unsafe, refuse_unsafe_sql
 from rayces_core.migrations.session import MigrationDatabase
 from rayces_core.migrations.steps import Migrator, Step
 
+# Another transaction has another time.
+_BEGAN = "SELECT transaction_timestamp()"
+_ENDED = (
+    "its body has ended the transaction in which it is asked what it would do, so what it did behind that stays; undo "
+    "that by hand, and take the COMMIT or ROLLBACK out of it"
+)
+
 
 def foreseen(database: MigrationDatabase, file: MigrationFile, *, back: bool) -> list[Step] | None:
-    """The steps of a migration, or of its way back (none where there is none); None if they cannot be told yet."""
+    """The steps of a migration, or of its way back (none where there is none); None if they cannot be told yet.
+
+    Raises MigrationError where the body itself would begin or end a transaction, or change the session.
+    """
     module = file.load()
     body = getattr(module, "rollback" if back else "migrate", None)
     if body is None:
         return []
-    migrator = Migrator(database)
+    migrator, told = Migrator(database), list[str]()
+
+    def refuse(sql: str) -> None:
+        try:
+            refuse_unsafe_sql(sql)
+        except MigrationError as error:
+            told.append(f"{file.name}: {error}; nothing was run")
+            raise
+
     try:
         with database.atomic():
             database.command("SET TRANSACTION READ ONLY")
-            body(migrator, database, fake=False)
+            began = database.one(_BEGAN)
+            with inspected(database, refuse):
+                body(migrator, database, fake=False)
+            if database.one(_BEGAN) != began:
+                told.append(f"{file.name}: {_ENDED}")
     except Exception:  # a body is anybody's Python; the run will tell what is wrong with it
-        return None
+        if not told:
+            return None
+    if told:
+        raise MigrationError(told[0])
     return migrator.steps
 
 

@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rayces_core.migrating.roles import holders_of, is_modern
+from rayces_core.migrations.memberships import Standing, disinheriting, said_once, standing_of
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
 logger = logging.getLogger("rayces_core.migrations")
 
 # Through whom each login inherits, one row for each membership. Before PostgreSQL 16 the member says whether it does.
-_MEMBERSHIPS = """
-SELECT l.rolname::text, m.rolname::text, r.rolname::text, pg_get_userbyid(a.grantor)::text,
-       EXISTS (SELECT FROM pg_database d WHERE d.datdba = m.oid)
-       OR EXISTS (SELECT FROM pg_auth_members b JOIN pg_roles o ON o.oid = b.roleid
-                   WHERE b.member = m.oid AND o.rolname <> ALL (%(ours)s))
+_MEMBERSHIPS = f"""
+SELECT l.rolname::text, m.rolname::text, r.rolname::text, pg_get_userbyid(a.grantor)::text, {standing_of("%(ours)s")}
   FROM pg_roles l
   JOIN pg_roles m ON pg_has_role(l.oid, m.oid, 'USAGE') AND m.rolname <> ALL (%(ours)s)
   JOIN pg_auth_members a ON a.member = m.oid
@@ -52,17 +49,18 @@ class Inheriting:
 
 def inheriting(database: MigrationDatabase, logins: Sequence[str]) -> list[Inheriting]:
     """Those of the logins that inherit the admin role, directly or through others; superusers are left out."""
-    ours = [database.app_role, database.admin_role]
-    values = {"logins": list(logins), "ours": ours, "admin": database.admin_role}
+    values = {"logins": list(logins), "ours": database.roles, "admin": database.admin_role}
     rows = database.execute_sql(_MEMBERSHIPS, values).fetchall()
     found = []
     for login, of_login in groupby(rows, key=lambda row: row[0]):
         remedies: list[str] = []
         through: list[str] = []
         for member, memberships in groupby(of_login, key=lambda row: row[1]):
-            edges = [(role, grantor, others) for _, _, role, grantor, others in memberships]
+            _, _, roles, grantors, standings = zip(*memberships, strict=True)
+            edges = list(zip(roles, grantors, strict=True))
             through.append(member)
-            remedies += _mending(database, member, edges, remedies)
+            mending = disinheriting(member, edges, Standing(**standings[0]), database.admin_role)
+            remedies += said_once(mending, remedies)
         found.append(Inheriting(login, tuple(through), tuple(remedies)))
     return found
 
@@ -76,28 +74,3 @@ def warn_inheriting(database: MigrationDatabase) -> None:
             quote_identifier(database.admin_role),
             "; ".join(each.remedies),
         )
-
-
-def _mending(
-    database: MigrationDatabase, member: str, edges: Sequence[tuple[str, str, bool]], before: Sequence[str]
-) -> list[str]:
-    name = quote_identifier(member)
-    if is_modern(database):
-        return [
-            f"GRANT {quote_identifier(role)} TO {name} WITH INHERIT FALSE, SET TRUE GRANTED BY {quote_identifier(by)}"
-            for role, by, _ in edges
-        ]
-    # NOINHERIT counts for all its memberships; where there are others, or the owner's own, another role says it.
-    if not any(others for _, _, others in edges):
-        return [f"ALTER ROLE {name} NOINHERIT"]
-    holders = holders_of(database.admin_role)
-    roles = sorted({role for role, _, _ in edges})
-    made = f"CREATE ROLE {quote_identifier(holders)} NOLOGIN NOINHERIT NOBYPASSRLS"
-    there = made in before or database.one("SELECT true FROM pg_roles WHERE rolname = %s", holders)
-    named = ", ".join(map(quote_identifier, roles))
-    return [
-        *(() if there else (made,)),
-        f"GRANT {named} TO {quote_identifier(holders)}",
-        f"REVOKE {named} FROM {name}",
-        f"GRANT {quote_identifier(holders)} TO {name}",
-    ]

@@ -12,6 +12,8 @@ import time
 import peewee
 
 from rayces_core.errors import ConfigurationError, IsolationInertError, MigrationError, MissingRoleError
+from rayces_core.migrations import memberships
+from rayces_core.migrations.memberships import Standing, held_by, holders_of, standing_of
 from rayces_core.migrations.retry import sqlstate
 from rayces_core.migrations.session import MigrationDatabase, quote_identifier
 
@@ -27,17 +29,7 @@ SELECT pg_has_role(%s, 'MEMBER WITH ADMIN OPTION')
        OR rolcreaterole AND current_setting('server_version_num')::int < 160000
   FROM pg_roles WHERE rolname = current_user
 """
-_IS_MEMBER = """
-SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
-                WHERE r.rolname = %s AND l.rolname = %s)
-"""
-
-# What a login would have no more by itself if it inherited nothing: other roles' rights, or those of an owner.
-_HAS_OTHERS = """
-SELECT EXISTS (SELECT FROM pg_roles l JOIN pg_database d ON d.datdba = l.oid WHERE l.rolname = %(login)s)
-       OR EXISTS (SELECT FROM pg_roles l JOIN pg_auth_members m ON m.member = l.oid JOIN pg_roles o ON o.oid = m.roleid
-                   WHERE l.rolname = %(login)s AND o.rolname <> ALL (%(ours)s))
-"""
+_STANDING = f"SELECT {standing_of('%(ours)s')} FROM pg_roles m WHERE m.rolname = %(login)s"
 
 
 def ensure_roles(database: MigrationDatabase) -> None:
@@ -84,52 +76,19 @@ def missing_statements(database: MigrationDatabase, login: str | None = None) ->
             options = " WITH INHERIT FALSE, SET TRUE" if is_modern(database) else ""
             statements.append(f"GRANT {quote_identifier(role)} TO {quote_identifier(login)}{options}")
     if wanted and not is_modern(database) and database.one(_INHERITS, login):
-        statements += _through_holders(database, wanted, login)
+        holders = holders_of(database.admin_role, database.admin_role)
+        statements += held_by(login, wanted, holders, _standing(database, login))
     return statements
 
 
-def holders_of(admin_role: str) -> str:
-    """Name of the role through which logins of PostgreSQL 15 hold the others without inheriting them."""
-    return f"{admin_role.removesuffix('_admin')[:55]}_holders"
-
-
 def letting_in(database: MigrationDatabase, login: str, role: str) -> list[str]:
-    """The statements after which that login can become this role and does not inherit it; it holds it in no way yet.
-
-    Before PostgreSQL 16 a login that is of no other role and owns no database is made NOINHERIT; any other one would
-    lose what it has by that, and is let in through a role that inherits nothing.
-    """
-    name, wanted = quote_identifier(login), quote_identifier(role)
-    if is_modern(database):
-        return [f"GRANT {wanted} TO {name} WITH INHERIT FALSE, SET TRUE"]
-    if not database.one(_INHERITS, login):
-        return [f"GRANT {wanted} TO {name}"]
-    if not _has_others(database, login):
-        return [f"ALTER ROLE {name} NOINHERIT", f"GRANT {wanted} TO {name}"]
-    if role == database.admin_role:
-        return _through_holders(database, [role], login)
-    # Through the one of both roles it could become the admin role too.
-    return _through_holders(database, [role], login, f"{role[:55]}_holders")
+    """The statements after which that login can become this role and does not inherit it; it holds it in no way yet."""
+    return memberships.letting_in(login, role, _standing(database, login), database.admin_role)
 
 
-def _through_holders(
-    database: MigrationDatabase, wanted: list[str], login: str, holders: str | None = None
-) -> list[str]:
-    holders = holders or holders_of(database.admin_role)
-    there = database.one("SELECT true FROM pg_roles WHERE rolname = %s", holders)
-    steps = [] if there else [f"CREATE ROLE {quote_identifier(holders)} NOLOGIN NOINHERIT NOBYPASSRLS"]
-    pairs = [*((role, holders) for role in wanted), (holders, login)]
-    return steps + [
-        f"GRANT {quote_identifier(role)} TO {quote_identifier(member)}"
-        for role, member in pairs
-        if not database.one(_IS_MEMBER, role, member)
-    ]
-
-
-def _has_others(database: MigrationDatabase, login: str) -> bool:
-    values = {"login": login, "ours": [database.app_role, database.admin_role]}
-    (has_others,) = database.execute_sql(_HAS_OTHERS, values).fetchone()
-    return bool(has_others)
+def _standing(database: MigrationDatabase, login: str) -> Standing:
+    (facts,) = database.execute_sql(_STANDING, {"ours": database.roles, "login": login}).fetchone()
+    return Standing(**facts)
 
 
 def is_modern(database: MigrationDatabase) -> bool:

@@ -18,7 +18,7 @@ from rayces_core.migrating.files import MigrationFile, is_atomic
 from rayces_core.migrating.history import REVERTING, RUNNING, History, HistoryRow
 from rayces_core.migrating.roles import missing_statements
 from rayces_core.migrating.squashing import TakenOver, originals
-from rayces_core.migrating.unsafe import refuse_unsafe
+from rayces_core.migrating.unsafe import inspected, refuse_unsafe
 from rayces_core.migrations.session import MigrationDatabase, lock_key, quote_identifier
 from rayces_core.migrations.settings import pinning
 from rayces_core.migrations.steps import Migrator, Step, backfill, backfill_sql
@@ -153,7 +153,8 @@ class Script:
         migrator = Migrator(self.database)
         body = module.rollback if back else module.migrate
         try:
-            body(migrator, self.database, fake=False)
+            with inspected(self.database):
+                body(migrator, self.database, fake=False)
             refuse_unsafe(migrator.steps)
         except Exception as error:
             raise MigrationError(f"{file.name} cannot be written as a script: {error}") from error

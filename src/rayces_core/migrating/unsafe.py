@@ -8,7 +8,7 @@ be half done where the history says it is not, and wait for its locks as long as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -70,6 +70,16 @@ def refuse_unsafe_sql(sql: str) -> None:
         reason = _reason(statement)
         if reason:
             raise MigrationError(reason)
+
+
+@contextmanager
+def inspected(database: MigrationDatabase, refuse: Callable[[str], None] = refuse_unsafe_sql) -> Iterator[None]:
+    """Refuse such SQL while the block, which is Python, sends it by itself."""
+    database.inspect = refuse
+    try:
+        yield
+    finally:
+        database.inspect = None
 
 
 class Kept:

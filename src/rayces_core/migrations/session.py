@@ -62,6 +62,11 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
         """The role that reads every organization, and writes nothing."""
         return auditor_of(self.admin_role)
 
+    @property
+    def roles(self) -> list[str]:
+        """All four: those that write, then those that read."""
+        return [self.app_role, self.admin_role, self.reader_role, self.auditor_role]
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
         if self.inspect is not None:

@@ -76,8 +76,8 @@ HELD = """held AS (
       JOIN credit_balances AS mine ON mine.organization_id = %(organization_id)s AND mine.id = entry.credit_balance_id
      WHERE entry.organization_id = %(organization_id)s AND entry.id = %(id)s AND entry.status = 'pending'
        AND mine.balance::bigint + entry.amount >= 0
-       AND greatest(mine.balance, CASE WHEN entry.transaction_type = 'purchase' THEN mine.lifetime_purchased END)::bigint
-           + entry.amount <= 2147483647
+       AND greatest(mine.balance, CASE WHEN entry.transaction_type = 'purchase' THEN mine.lifetime_purchased
+               END)::bigint + entry.amount <= 2147483647
        FOR NO KEY UPDATE OF mine, entry
 )"""
 SETTLE = """settled AS (

@@ -55,23 +55,30 @@ WITH due AS (
     RETURNING {", ".join(f"booked.{name}" for name in _NAMES)}
 ){{told}}
 SELECT {", ".join(_NAMES)} FROM reminded"""
-TOLD: Final = told(
-    "Appointment",
-    "remind",
-    {
-        "from_state": '"state"',
-        "to_state": '"state"',
-        "actor_id": "NULL::bigint",
-        "reason": "NULL::varchar",
-        "occurred_at": "%(now)s::timestamptz",
-        "minutes_ahead": '"reminder_minutes"',
-    },
-    columns_of(Appointment, Appointment.lifecycle.tells or ()),
-    source="reminded",
-    organization="organization_id",
-    at="%(now)s",
-    order=" ORDER BY scheduled_at, id",
-)
+
+
+def _told(organization: str) -> str:
+    return told(
+        "Appointment",
+        "remind",
+        {
+            "from_state": '"state"',
+            "to_state": '"state"',
+            "actor_id": "NULL::bigint",
+            "reason": "NULL::varchar",
+            "occurred_at": "%(now)s::timestamptz",
+            "minutes_ahead": '"reminder_minutes"',
+        },
+        columns_of(Appointment, Appointment.lifecycle.tells or ()),
+        source="reminded",
+        organization=organization,
+        at="%(now)s",
+        order=" ORDER BY scheduled_at, id",
+    )
+
+
+# Of the bound tenant, and of every organization.
+TOLD: Final = {True: _told("%(tenant)s"), False: _told("organization_id")}
 
 
 def due_reminders(
@@ -111,7 +118,7 @@ def due_reminders(
         "limit": most,
     }
     moved = "" if tenant is None else "moved.organization_id = %(tenant)s AND"
-    sql = REMIND.format(own=own, moved=moved, told=TOLD if tell and is_told() else "")
+    sql = REMIND.format(own=own, moved=moved, told=TOLD[tenant is not None] if tell and is_told() else "")
     cursor = current().engine.run_prepared(sql, values)
     reminded = Appointment._from_rows(cursor.description, cursor.fetchall())
     if tell and reminded:

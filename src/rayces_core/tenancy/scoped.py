@@ -6,6 +6,7 @@ Rule it guards: reads are scoped at the SQL source, writes are stamped and check
 from __future__ import annotations
 
 from collections.abc import Iterable
+from inspect import getattr_static
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -57,8 +58,8 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
     def __init__(self, *args: Any, **values: Any) -> None:
         built_from_row = "__no_default__" in values
         for name in () if built_from_row else values:
-            if not hasattr(type(self), name):
-                raise InvalidDataError(f"{type(self).__name__}.{name}", values[name], "there is no such field")
+            if name not in self._meta.combined and (fault := _not_given(type(self), name)):
+                raise InvalidDataError(f"{type(self).__name__}.{name}", values[name], fault)
         super().__init__(*args, **values)
         if built_from_row and (binding := bound_here()) is not None:
             self._home = home_of(binding)
@@ -320,3 +321,13 @@ class ScopedModel(Writable, peewee.Model, metaclass=ScopedType):
         if found is None:
             raise cls.DoesNotExist(f"there is no {cls.__name__} with {field.name} {value!r}")
         return found
+
+
+def _not_given(model: type, name: str) -> str:
+    """Why no new row can be given a value by a name that is none of a field's; empty where it can."""
+    found = getattr_static(model, name, None)
+    if isinstance(found, property) and found.fset is None:
+        return "is told by other fields, and takes no value"
+    if callable(found) or isinstance(found, classmethod | staticmethod):
+        return "is a method, no field"
+    return "" if hasattr(model, name) else "there is no such field"

@@ -119,6 +119,16 @@ def test_an_interactive_page_brings_along_what_it_runs():
     assert "Minutes of working time that sessions take" in page
 
 
+@pytest.mark.parametrize("prefix", ["", "svg", "ns0"])
+def test_a_picture_is_read_by_browsers_whatever_prefix_another_library_has_registered(monkeypatch, prefix):
+    """WeasyPrint registers namespaces for the whole process; a page made after it had no picture at all."""
+    monkeypatch.setattr(ElementTree, "_namespace_map", {**ElementTree._namespace_map, SVG.strip("{}"): prefix})
+    document = charts.occupancy(frames.OCCUPANCY).svg()
+    assert document.startswith("<svg ")
+    assert document.count(SVG.strip("{}")) == 1
+    assert re.findall(r"</?\w+:", document) == []
+
+
 def test_a_notebook_gets_an_svg_which_needs_no_network():
     bundle = drawn("occupancy")._repr_mimebundle_()
     assert set(bundle) == {"image/svg+xml", "text/plain"}

@@ -196,8 +196,23 @@ def test_moments_in_the_workbook_are_those_of_the_centres_clock_and_texts_run_no
     assert told["professional_id"] == f"{centre.HOSTILE} Paz"
 
 
-def test_the_workbook_says_what_each_column_means(sheets):
+@pytest.mark.parametrize(
+    "sheet, column, name",
+    [
+        ("sessions_by_professional", "professional_id", f"{centre.HOSTILE} Paz"),
+        ("occupancy_by_professional", "professional_id", f"{centre.HOSTILE} Paz"),
+        ("lifetime_value", "client_id", "Ana =1+1"),
+    ],
+)
+def test_the_workbook_names_people(sheets, sheet, column, name):
+    head, *rows = sheets.get_sheet_by_name(sheet).to_python()
+    assert {row[head.index(column)] for row in rows} == {name}
+
+
+def test_the_workbook_says_what_each_column_means_and_what_is_counted_in_the_readers_language(sheets):
     rows = sheets.get_sheet_by_name("Definiciones").to_python()
+    (counted,) = [row[2] for row in rows if row[:2] == ["no_show_rate", ""]]
+    assert counted.startswith("Sesiones a las que el alumno no vino")
     assert ["occupancy", "working_minutes"] in [row[:2] for row in rows]
     assert all(row[2] for row in rows)
 
@@ -222,12 +237,14 @@ def test_a_file_of_another_ending_is_refused_and_what_was_there_stays(report, tm
     assert [(left.name, left.read_text()) for left in tmp_path.iterdir()] == [("report.xlsx", "before")]
 
 
-def test_the_paper_is_a_pdf_that_loads_nothing(report, tmp_path):
+def test_the_paper_is_a_pdf_that_loads_nothing_and_changes_no_page_after_it(report, page, tmp_path):
     Report(report.scope, report.sections[-3:]).save(tmp_path / "report.pdf")
     written = (tmp_path / "report.pdf").read_bytes()
     assert written.startswith(b"%PDF-")
     assert written.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type ?/Page\b", written)) >= 1 or b"/ObjStm" in written
+    assert report.html() == page
+    assert page.count("<svg") == page.count("<figure>")
 
 
 def test_namesakes_have_their_address_beside_them_so_that_none_is_taken_for_another(db):

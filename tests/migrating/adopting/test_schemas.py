@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rayces_core import Database
+from rayces_core.cli.migrating.checking import of_models
 from rayces_core.doctor import audit
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
@@ -85,7 +86,13 @@ def rows(myhub: MyHub) -> dict[str, Any]:
 def drift(migrated: str, server_url: str) -> Iterator[Callable[[MyHub], list[str]]]:
     """Where one differs from what migrations make, but for what it had before and what goes with `--finish`."""
     with what_they_make([Runner(migrated)], server_url) as made:
-        yield lambda myhub: [f"{each.kind} {each.line}" for each in unlike(Runner(myhub.url), made) if each.is_drift]
+
+        def found(myhub: MyHub) -> list[str]:
+            runner = Runner(myhub.url)
+            both = [*unlike(runner, made), *of_models(runner)]
+            return [f"{each.kind} {each.line}" for each in both if each.is_drift]
+
+        yield found
 
 
 def forget_writes(myhub: MyHub) -> None:

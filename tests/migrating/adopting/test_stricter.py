@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rayces_core import Database, DuplicateError, Post, RaycesError, User
+from rayces_core.doctor import audit
 from rayces_core.errors import MigrationError
 from rayces_core.migrating.catalogue import fingerprint
 
@@ -128,10 +129,16 @@ def test_going_back_takes_old_rows_as_they_are_under_a_rule_that_was_never_valid
     assert myhub.again().undo().differences == ()
 
 
+KEYS = ("unique-without-tenant", "primary-key-not-tenant-first", "primary-key-missing", "foreign-key-not-composite")
 UPSERT = (
     "INSERT INTO users (email, created_at, updated_at) VALUES ('user3@example.com', now(), now()) "
     "ON CONFLICT (email) DO UPDATE SET name = 'again' RETURNING id"
 )
+
+
+def key_remedies(database: Database) -> set[str]:
+    """What the doctor advises about keys; it must not take an index that the old application writes by."""
+    return {each.remedy for each in audit(database) if each.check in KEYS}
 
 
 def test_a_unique_index_is_the_old_applications_until_the_end_where_that_was_chosen(myhub: MyHub) -> None:
@@ -142,7 +149,9 @@ def test_a_unique_index_is_the_old_applications_until_the_end_where_that_was_cho
         south = database.create_organization("South", subdomain="south")
         with database.tenant(south), pytest.raises(DuplicateError), database.atomic():
             User.create(email="user3@example.com")
+        assert key_remedies(database) == {"-- rayces migrate adopt --finish"}
         myhub.again().finish()
+        assert key_remedies(database) == set()
         with database.tenant(south):
             assert User.create(email="user3@example.com").id
     assert myhub.sql("SELECT pg_get_indexdef('by_email'::regclass)") == [

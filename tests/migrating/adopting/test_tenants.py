@@ -80,8 +80,8 @@ def test_an_old_role_that_inherits_the_privileged_one_is_held_all_the_same(share
         # A table that a later migration makes is narrowed like the rest.
         assert shared.sql(OPEN_TO_OLD_ROLES) == []
     finally:  # the owner is that of other tests too, and the doctor's would find it
-        if is_said:
-            shared.sql(f"GRANT rayces_admin TO {shared.owner} WITH INHERIT FALSE")
+        again = "GRANT rayces_admin TO {} WITH INHERIT FALSE" if is_said else "REVOKE rayces_admin FROM {}"
+        shared.sql(again.format(shared.owner))
 
 
 def test_what_everybody_could_do_the_old_role_still_can(myhub: MyHub, login: Any) -> None:

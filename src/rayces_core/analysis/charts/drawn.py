@@ -25,7 +25,6 @@ WIDTH: Final = 400  # pixels in all: on a phone nothing shrinks below 10 px
 FONT: Final = "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 MARK: Final = "graphics-symbol"
 GUIDES: Final = ("axis", "header", "legend", "subtitle", "title")
-ElementTree.register_namespace("", SVG)
 
 
 class Picture:
@@ -161,11 +160,14 @@ def _told(document: str, title: str, definition: str) -> str:
     """The SVG with what it says where browsers look for it, and with a width that may shrink."""
     root = ElementTree.fromstring(document)  # noqa: S314 - made here
     for element in root.iter():
+        # Written without a prefix, which pages would not read; of the registered ones other libraries have a say too.
+        element.tag = element.tag.removeprefix(f"{{{SVG}}}")
         said = element.attrib.pop("aria-label", None)  # of axes and titles Vega has some as well, in English
-        if element.tag == f"{{{SVG}}}text":
+        if element.tag == "text":
             element.set("pointer-events", "none")  # what lies beneath is pointed at
         elif said and element.get("role") == MARK and element.get("aria-roledescription") not in GUIDES:
             _first(element, "title", said)
+    root.set("xmlns", SVG)
     _first(root, "title", f"{title}. {definition}" if definition else title)
     root.set("role", "img")
     root.set("aria-label", f"{title}. {definition}" if definition else title)
@@ -174,6 +176,6 @@ def _told(document: str, title: str, definition: str) -> str:
 
 
 def _first(element: ElementTree.Element, tag: str, text: str) -> None:
-    child = ElementTree.Element(f"{{{SVG}}}{tag}")
+    child = ElementTree.Element(tag)
     child.text = text
     element.insert(0, child)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.writing import Writing
@@ -70,6 +71,21 @@ def labels(frame: polars.DataFrame, columns: Sequence[str], writing: Writing) ->
     ]
 
 
+def shortened(names: Sequence[str], most: int) -> list[str]:
+    """The names in so many letters, and still told apart: cut in the middle, as namesakes differ at an end."""
+    short = {name: name for name in names if len(name) <= most}
+    for name in dict.fromkeys(names):
+        if name not in short:
+            cuts = (_cut(name, most, f" {number}" if number else "") for number in count())
+            short[name] = next(cut for cut in cuts if cut not in short.values())
+    return [short[name] for name in names]
+
+
+def _cut(name: str, most: int, tail: str) -> str:
+    room = most - len(tail) - 1
+    return f"{name[: room - room // 2].rstrip()}\u2026{name[len(name) - room // 2 :].lstrip()}{tail}"
+
+
 def _label(column: str, value: Any, writing: Writing) -> str:
     if value is None:
         return writing.word("by.none")
@@ -77,6 +93,8 @@ def _label(column: str, value: Any, writing: Writing) -> str:
         return writing.weekday(value)
     if column == "hour" and isinstance(value, int):
         return f"{value:02}:00"
+    if column == "lead" and writing.knows(f"lead.{value}"):
+        return writing.word(f"lead.{value}")
     return str(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import altair
 
+from rayces_core.analysis.charts.axes import Axis, amounts, time_axis, whole_numbers
 from rayces_core.analysis.charts.drawn import WIDTH, Layered
 from rayces_core.analysis.charts.palette import CELL_INK, INK, MAIN, PAPER, SHADES
 
@@ -20,7 +21,8 @@ BAR: Final = 24
 WIDEST: Final = 44
 ROW: Final = 22
 DARK: Final = 0.72  # from this part of the scale on a cell's number is white; both can be read there, 4.5:1
-LONGEST_LABEL: Final = 130
+LONGEST_LABEL: Final = 130  # pixels; in letters:
+LONGEST_NAME, LONGEST_LINE, LONGEST_PART = 21, 17, 17  # of a list, a grid's line, a legend
 # Shown over a mark where a chart is interactive; `finished` adds the definition.
 TIPS: Final = [altair.Tooltip("said:N", title=" "), altair.Tooltip("definition:N", title=" ")]
 
@@ -30,16 +32,7 @@ def data(rows: Rows) -> altair.Chart:
     return altair.Chart(altair.InlineData(values=list(rows)))
 
 
-def time_axis(order: Sequence[str]) -> altair.X:
-    """The axis of periods: a place for each, names that do not run into each other."""
-    turned = -45 if len(order) > 7 else 0
-    names = {"labelAngle": turned, "labelOverlap": "parity", "labelPadding": 5}
-    axis = altair.Axis.from_dict({"title": None, "ticks": False, "grid": False, "zindex": 1, **names})
-    places = altair.Scale(domain=list(order), paddingInner=0.25, paddingOuter=0.15)
-    return altair.X("at:N", sort=list(order), axis=axis, scale=places)
-
-
-def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: str) -> Layered:
+def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], upwards: Axis) -> Layered:
     """Bars over time, each in parts: rows have `at`, `part`, `place`, `value`. `parts` is the colour of each."""
     legend = None if len(parts) == 1 else altair.Legend(columns=4 if len(parts) <= 4 else 3)
     colour = altair.Color("part:N", scale=altair.Scale(domain=list(parts), range=list(parts.values())), legend=legend)
@@ -48,7 +41,7 @@ def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: s
         .mark_bar(stroke=PAPER, strokeWidth=1, size=WIDEST if len(order) < 6 else altair.Undefined)
         .encode(
             x=time_axis(order),
-            y=altair.Y("sum(value):Q", axis=_amounts(number)),
+            y=altair.Y("sum(value):Q", **upwards),
             color=colour,
             order=altair.Order("place:Q"),
             description="said:N",
@@ -58,18 +51,19 @@ def stacks(rows: Rows, order: Sequence[str], parts: Mapping[str, str], number: s
     return _sized(Layered(layer=[bars]))
 
 
-def lines(rows: Rows, order: Sequence[str], number: str, *, whole: float | None = None) -> Layered:
+def lines(rows: Rows, order: Sequence[str], number: str, *, top: float) -> Layered:
     """A line over time with a mark at each period: rows have `at`, `value`; a null value is a gap in it."""
-    domain = altair.Scale(domain=[0, whole]) if whole else altair.Scale(zero=True)
-    base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", axis=_amounts(number), scale=domain))
+    upwards = {**amounts(number, [top]), "scale": altair.Scale(domain=[0, top])}
+    base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", **upwards))
     line = base.mark_line(color=MAIN, strokeWidth=2.5)
     points = base.mark_point(color=MAIN, filled=True, size=46, opacity=1).encode(description="said:N", tooltip=TIPS)
     return _sized(Layered(layer=[line, points]))
 
 
-def areas(rows: Rows, order: Sequence[str], number: str) -> Layered:
-    """A filled line over time with a mark at each period: rows have `at`, `value`."""
-    base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", axis=_amounts(number)))
+def areas(rows: Rows, order: Sequence[str]) -> Layered:
+    """A filled line over time with a mark at each period: rows have `at`, `value`, whole numbers."""
+    upwards = whole_numbers(row["value"] for row in rows)
+    base = data(rows).encode(x=time_axis(order), y=altair.Y("value:Q", **upwards))
     area = base.mark_area(color=MAIN, opacity=0.18, line={"color": MAIN, "strokeWidth": 2.5})
     points = base.mark_point(color=MAIN, filled=True, size=46, opacity=1).encode(description="said:N", tooltip=TIPS)
     return _sized(Layered(layer=[area, points]))
@@ -78,8 +72,9 @@ def areas(rows: Rows, order: Sequence[str], number: str) -> Layered:
 def spans(rows: Rows, order: Sequence[str], number: str) -> Layered:
     """From a low to a high value at each period, with a mark between: rows have `at`, `low`, `value`, `high`."""
     base = data(rows).encode(x=time_axis(order))
+    upwards = amounts(number, (row["high"] for row in rows))
     span = base.mark_rule(color=MAIN, strokeWidth=5, opacity=0.3, strokeCap="round").encode(
-        y=altair.Y("low:Q", axis=_amounts(number)), y2="high:Q"
+        y=altair.Y("low:Q", **upwards), y2="high:Q"
     )
     points = base.mark_point(color=MAIN, filled=True, size=60, opacity=1).encode(
         y="value:Q", description="said:N", tooltip=TIPS
@@ -93,7 +88,7 @@ def listed(rows: Rows, order: Sequence[str], *, whole: float | None = None) -> L
     """
     inside = WIDTH - LONGEST_LABEL - 24
     names = altair.Axis(title=None, labelLimit=LONGEST_LABEL, ticks=False, domain=False, labelPadding=6, labelColor=INK)
-    longest = whole or max((row["value"] or 0 for row in rows), default=0) or 1
+    longest = max(whole or 0, *(row["value"] or 0 for row in rows)) or 1
     room = 1 + max((len(row["written"]) for row in rows), default=0) * 6.6 / inside * 1.15
     scale = altair.Scale(domain=[0, longest * room], nice=False)
     base = data(rows).encode(
@@ -140,9 +135,3 @@ def grid(rows: Rows, columns: Sequence[str], lines: Sequence[str], **options: An
 
 def _sized(chart: Layered) -> Layered:
     return chart.properties(width=INSIDE, height=HEIGHT)
-
-
-def _amounts(number: str) -> altair.Axis:
-    # Prefixes are the axis', so that its 0 would be "0M".
-    label = "datum.value == 0 ? replace(datum.label, /[a-zA-Z]/, '') : datum.label"
-    return altair.Axis(title=None, format=number, labelExpr=label, tickCount=5, ticks=False, domain=False)

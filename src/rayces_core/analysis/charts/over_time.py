@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rayces_core.analysis.charts.axes import NUMBER, PERCENT, money, whole_numbers
 from rayces_core.analysis.charts.drawing import Drawing
 from rayces_core.analysis.charts.drawn import Layered, Stacked
-from rayces_core.analysis.charts.frames import PERIOD, Frame, labels, period_labels
-from rayces_core.analysis.charts.marks import areas, grid, lines, listed, spans, stacks
+from rayces_core.analysis.charts.frames import PERIOD, Frame, labels, period_labels, shortened
+from rayces_core.analysis.charts.marks import (
+    LONGEST_LINE,
+    LONGEST_NAME,
+    LONGEST_PART,
+    areas,
+    grid,
+    lines,
+    listed,
+    spans,
+    stacks,
+)
 from rayces_core.analysis.charts.palette import MAIN, SERIES, STATES
 
 if TYPE_CHECKING:
     import polars
 
 Row = dict[str, Any]
-PERCENT: Final = ".0%"
-WHOLE: Final = ",d"
-SHORT: Final = "~s"
 HOURS: Final = 24
 # A share that is nearly always small is shown up to here at least, so that 2 % does not look like all of it.
 LEAST_TOP: Final = 0.2
@@ -51,7 +59,8 @@ def _ended(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
         for order, (state, part) in enumerate(zip(STATES, parts, strict=True))
         if row[state]
     ]
-    return stacks(made, names, parts, WHOLE) if made else None
+    ended = [sum(row[state] or 0 for state in STATES) for row in rows.iter_rows(named=True)]
+    return stacks(made, names, parts, whole_numbers(ended)) if made else None
 
 
 def occupancy(frame: Frame, **told: Any) -> Layered | Stacked:
@@ -111,36 +120,36 @@ def _ratio(
     ]
     highest = rows[ratio].max()
     top = max(whole or LEAST_TOP, float(highest) if isinstance(highest, float) else 0)
-    return lines(made, names, PERCENT, whole=top)
+    return lines(made, names, PERCENT, top=top)
 
 
 def _divided(drawing: Drawing, rows: polars.DataFrame, figure: str, whole: float | None, said: Any) -> Layered | None:
     """What is divided by something: a list where there is one period, a grid over the periods else."""
     names, writing = labels(rows, drawing.by, drawing.writing), drawing.writing
-    order = list(dict.fromkeys(names))
     told = [(row, *said(drawing, row)) for row in rows.iter_rows(named=True)]
     if PERIOD not in rows.columns or rows[PERIOD].n_unique() == 1:
+        short_names = shortened(names, LONGEST_NAME)
         made = [
-            {"name": name, "value": row[figure] or 0, "written": short, "said": f"{name}: {text}"}
-            for name, (row, short, text) in zip(names, told, strict=True)
+            {"name": short_name, "value": row[figure] or 0, "written": short, "said": f"{name}: {text}"}
+            for name, short_name, (row, short, text) in zip(names, short_names, told, strict=True)
         ]
         if not any(row[figure] for row, *_ in told) and figure == "executed":
             return None
-        return listed(made, order, whole=whole)
-    periods = period_labels(rows[PERIOD].to_list(), writing)
+        return listed(made, list(dict.fromkeys(short_names)), whole=whole)
+    periods, short_names = period_labels(rows[PERIOD].to_list(), writing), shortened(names, LONGEST_LINE)
     cells = [
         {
             "column": periods[row[PERIOD]],
-            "line": name,
+            "line": short_name,
             "value": row[figure],
             "written": short.partition(" (")[0].removesuffix("%").rstrip("\u202f")
             if len(periods) > 6
             else short.partition(" (")[0],
             "said": f"{name}, {periods[row[PERIOD]]}: {text}",
         }
-        for name, (row, short, text) in zip(names, told, strict=True)
+        for name, short_name, (row, short, text) in zip(names, short_names, told, strict=True)
     ]
-    return grid(cells, list(periods.values()), order, left=110, whole=whole)
+    return grid(cells, list(periods.values()), list(dict.fromkeys(short_names)), left=110, whole=whole)
 
 
 def revenue(frame: Frame, **told: Any) -> Layered | Stacked:
@@ -160,16 +169,17 @@ def _earned_by(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
     if PERIOD in rows.columns and rows[PERIOD].n_unique() > 1:
         return _earned(drawing, rows, *_few(names, order, writing.word("by.other")))
     currency = str(rows["currency"][0])
+    short_names = shortened(order, LONGEST_NAME)
     made = [
         {
-            "name": name,
+            "name": short_name,
             "value": sums[name] / 100,
             "written": writing.money(sums[name], currency),
             "said": f"{name}: {writing.money(sums[name], currency)}",
         }
-        for name in order
+        for name, short_name in zip(order, short_names, strict=True)
     ]
-    return listed(made, order) if any(sums.values()) else None
+    return listed(made, short_names) if any(sums.values()) else None
 
 
 def _few(names: Sequence[str], order: Sequence[str], other: str) -> tuple[list[str], dict[str, str]]:
@@ -182,6 +192,7 @@ def _few(names: Sequence[str], order: Sequence[str], other: str) -> tuple[list[s
 
 def _earned(drawing: Drawing, rows: polars.DataFrame, names: Sequence[str], parts: Mapping[str, str]) -> Layered | None:
     writing, periods, order = drawing.writing, _periods(drawing, rows), list(parts)
+    short_names = dict(zip(order, shortened(order, LONGEST_PART), strict=True))
     currency = str(rows["currency"][0])
     sums: dict[tuple[str, str], int] = {}
     for at, name, cents in zip(periods, names, rows["revenue_cents"], strict=True):
@@ -191,14 +202,16 @@ def _earned(drawing: Drawing, rows: polars.DataFrame, names: Sequence[str], part
     made = [
         {
             "at": at,
-            "part": name,
+            "part": short_names[name],
             "place": order.index(name),
             "value": cents / 100,
             "said": f"{at}{' · ' if name else ''}{name}: {writing.money(cents, currency)}",
         }
         for (at, name), cents in sums.items()
     ]
-    return stacks(made, list(dict.fromkeys(periods)), parts, SHORT)
+    colours = {short_names[name]: colour for name, colour in parts.items()}
+    largest = max(sum(cents for (at, _), cents in sums.items() if at == period) for period in periods) / 100
+    return stacks(made, list(dict.fromkeys(periods)), colours, money(largest))
 
 
 def liability(frame: Frame, **told: Any) -> Layered | Stacked:
@@ -218,7 +231,7 @@ def liability(frame: Frame, **told: Any) -> Layered | Stacked:
             }
             for name, value in zip(names, rows["outstanding"], strict=True)
         ]
-        return areas(made, names, WHOLE)
+        return areas(made, names)
 
     return drawing.chart("liability", panel)
 
@@ -231,7 +244,7 @@ def lead_time(frame: Frame, **told: Any) -> Layered | Stacked:
         names = labels(rows, drawing.by, drawing.writing) if drawing.by else _periods(drawing, rows)
         kept = [(name, row) for name, row in zip(names, rows.iter_rows(named=True), strict=True) if row["n"]]
         made = [_span(drawing, name, row) for name, row in kept]
-        return spans(made, list(dict.fromkeys(names)), ",~f") if made else None
+        return spans(made, list(dict.fromkeys(names)), NUMBER) if made else None
 
     return drawing.chart("lead_time", panel)
 

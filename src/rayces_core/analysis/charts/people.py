@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import altair
 
+from rayces_core.analysis.charts.axes import unit_of, whole_numbers
 from rayces_core.analysis.charts.drawing import Drawing
 from rayces_core.analysis.charts.drawn import Layered, Stacked
 from rayces_core.analysis.charts.frames import Frame
@@ -61,38 +62,38 @@ def waiting(frame: Frame, **told: Any) -> Layered | Stacked:
     drawing.by = []
 
     def panel(rows: polars.DataFrame) -> Layered | None:
-        steps = still_waiting(rows["wait_days"].to_list(), rows["censored"].to_list())
-        return _curve(drawing, steps) if steps else None
+        seen = still_waiting(rows["wait_days"].to_list(), rows["censored"].to_list())
+        return _curve(drawing, seen) if seen else None
 
     return drawing.chart("waiting", panel)
 
 
-def _curve(drawing: Drawing, steps: list[tuple[float, float]]) -> Layered:
+def _curve(drawing: Drawing, seen: list[tuple[float, float]]) -> Layered:
     writing = drawing.writing
     points = [
         {
             "days": days,
             "share": share,
-            "said": writing.word("chart.waiting_said", share=writing.percent(share, 0), days=writing.number(days)),
+            "said": writing.word("chart.waiting_said", share=writing.percent(share, 0), days=writing.days(days)),
         }
-        for days, share in [(0.0, 1.0), *steps]
+        for days, share in [(0.0, 1.0), *seen]
     ]
-    axis = altair.Axis(title=writing.word("chart.waiting_days"), grid=False, tickCount=6, format=",d")
+    across = whole_numbers([seen[-1][0]], title=writing.word("chart.waiting_days"), grid=False, ticks=True, domain=True)
     shares = altair.Axis(title=None, format=".0%", tickCount=5, ticks=False, domain=False, labelPadding=9)
     base = data(points).encode(
-        x=altair.X("days:Q", axis=axis), y=altair.Y("share:Q", axis=shares, scale=altair.Scale(domain=[0, 1]))
+        x=altair.X("days:Q", **across), y=altair.Y("share:Q", axis=shares, scale=altair.Scale(domain=[0, 1]))
     )
     line = base.mark_line(color=MAIN, strokeWidth=2.5, interpolate="step-after")
     marks = base.mark_point(color=MAIN, filled=True, size=26, opacity=1).encode(description="said:N", tooltip=TIPS)
     layers: list[Any] = [line, marks]
-    if (median := median_of(steps)) is not None:
-        layers += _half(writing, median, late=median > steps[-1][0] * 0.45)
+    if (median := median_of(seen)) is not None:
+        layers += _half(writing, median, late=median > seen[-1][0] * 0.45)
     return Layered(layer=[*layers]).properties(width=INSIDE, height=HEIGHT)
 
 
 def _half(writing: Writing, median: float, *, late: bool) -> list[altair.Chart]:
     """A line at the median and what it means, where no curve goes: above it on the right, below it on the left."""
-    said = writing.word("chart.waiting_median", days=writing.number(median))
+    said = writing.word("chart.waiting_median", days=writing.days(median))
     here = data([{"days": median, "at": 0.06 if late else 0.94, "said": said}])
     rule = here.mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="days:Q")
     text = here.mark_text(align="right" if late else "left", dx=-6 if late else 6, fontSize=11, color=INK)
@@ -110,11 +111,12 @@ def lifetime(frame: Frame, **told: Any) -> Layered | Stacked:
         if "client_id" in rows.columns:  # once, in however many periods and parts
             rows = rows.select("currency", "client_id", "revenue_cents").group_by("currency", "client_id").sum()
         bars = bars_of([cents or 0 for cents in rows["revenue_cents"]])
-        if not bars:
+        if not bars or not any(rows["revenue_cents"]):
             return None
+        unit, sign = unit_of((bars[0][1] - bars[0][0]) / 100)
         made, order = [], []
         for low, high, count in bars:
-            name = f"{writing.number(low / 100)}{DASH}{writing.number(high / 100)}"
+            name = f"{writing.number(low / 100 / unit)}{DASH}{writing.number(high / 100 / unit)}{sign}"
             written = {"low": writing.money(low, currency), "high": writing.money(high, currency)}
             said = writing.word("chart.lifetime_said", n=writing.number(count), **written)
             order.append(name)
@@ -145,6 +147,6 @@ def holds(frame: Frame, **told: Any) -> Layered | Stacked:
             order.append(f"{since}{DASH}{hours}")
             made.append({"at": order[-1], "part": "", "place": 0, "value": count, "said": said})
             since = hours
-        return stacks(made, order, {"": MAIN}, ",d")
+        return stacks(made, order, {"": MAIN}, whole_numbers(row["value"] for row in made))
 
     return drawing.chart("holds", panel)

@@ -29,7 +29,8 @@ def _week(drawing: Drawing, rows: polars.DataFrame) -> Layered | None:
 
     writing = drawing.writing
     minutes = ["working_minutes", "booked_minutes"]
-    hours = rows.group_by("weekday", "hour").agg(pl.col(minutes).sum()).filter(pl.any_horizontal(pl.col(minutes) > 0))
+    hours = rows.group_by("weekday", "hour").agg(pl.col(minutes).sum()).sort("weekday", "hour")
+    hours = hours.filter(pl.any_horizontal(pl.col(minutes) > 0))
     if hours.is_empty():
         return None
     days = [writing.weekday(day) for day in range(1, 8) if day <= 5 or day in hours["weekday"].to_list()]

@@ -74,7 +74,8 @@ def expiring_holds(within: timedelta = SOON, *, where: Any = None, now: datetime
         MissingExtraError: polars is not installed.
     """
     if not isinstance(within, timedelta) or not timedelta() < within <= LONGEST:
-        raise InvalidDataError("within", within, f"needs a timedelta of more than nothing, at most {LONGEST.days} days")
+        reason = f"needs a timedelta of more than nothing and at most {LONGEST.days} days, such as timedelta(hours=48)"
+        raise InvalidDataError("within", within, f"{reason}, not {within!r:.60}")
     return _listed(EXPIRING, "a.expires_at", where, now, within)
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from rayces_core.analysis.charts.definitions import definition_of
 from rayces_core.analysis.needed import wanted
 from rayces_core.analysis.report.parts import Figure, Scope, Section
 
@@ -110,14 +111,14 @@ class _Sheets:
         return write
 
     def definitions(self, metrics: Sequence[str]) -> None:
-        """What each metric counts, and what each of its columns is, as the library says it."""
+        """What each metric counts, in the reader's language, and what each column is, as the library says it."""
         word = self._scope.writing.word
         heads = [word("report.metric"), word("report.column"), word("report.meaning")]
         sheet = self._begin(word("report.definitions"), heads, [22, 22, 100])
         analysis, row = import_module("rayces_core.analysis"), 1
         for metric in dict.fromkeys(metrics):
             definition = getattr(analysis, metric).definition
-            for column, text in [("", definition.text), *definition.columns.items()]:
+            for column, text in [("", definition_of(metric, self._scope.writing)), *definition.columns.items()]:
                 for place, value in enumerate((metric, column.removesuffix(CENTS), text)):
                     sheet.write_string(row, place, value, self._wrapped)
                 row += 1

@@ -90,7 +90,7 @@ def clients_kept(scope: Scope) -> Section:
             partial(charts.lifetime, worth, **scope.drawn, span=until),
         ],
         ["retention", "lifetime_value"],
-        {"retention": cohorts, "lifetime_value": worth},
+        {"retention": cohorts, "lifetime_value": scope.named(worth, "client_id")},
     )
 
 

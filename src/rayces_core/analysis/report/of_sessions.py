@@ -25,6 +25,7 @@ def sessions_held(scope: Scope) -> Section:
     """How many sessions did we hold?"""
     months = sessions(scope.since, scope.end, every=MONTHLY, now=scope.now)
     weeks = sessions(scope.month, scope.end, every="1w", by="professional", now=scope.now)
+    weeks = scope.named(weeks, "professional_id")
     word = scope.writing.word
     minutes = scope.pair(months, "held_minutes")
     hours = [None if value is None else value / MINUTES for value in minutes]
@@ -39,7 +40,7 @@ def sessions_held(scope: Scope) -> Section:
         ],
         [
             partial(charts.sessions, months, **scope.drawn, span=scope.year),
-            partial(charts.sessions, scope.named(weeks, "professional_id"), **scope.drawn, span=scope.written_month),
+            partial(charts.sessions, weeks, **scope.drawn, span=scope.written_month),
         ],
         ["sessions"],
         {"sessions": months, "sessions_by_professional": weeks},
@@ -50,6 +51,7 @@ def hours_filled(scope: Scope) -> Section:
     """How full were the professionals' hours?"""
     months = occupancy(scope.since, scope.end, every=MONTHLY, now=scope.now)
     each = occupancy(scope.month, scope.end, by="professional", now=scope.now)
+    each = scope.named(each, "professional_id")
     word = scope.writing.word
     outside = [None if value is None else value / MINUTES for value in scope.pair(months, "outside_minutes")]
     return Section(
@@ -61,7 +63,7 @@ def hours_filled(scope: Scope) -> Section:
         ],
         [
             partial(charts.occupancy, months, **scope.drawn, span=scope.year),
-            partial(charts.occupancy, scope.named(each, "professional_id"), **scope.drawn, span=scope.written_month),
+            partial(charts.occupancy, each, **scope.drawn, span=scope.written_month),
         ],
         ["occupancy"],
         {"occupancy": months, "occupancy_by_professional": each},

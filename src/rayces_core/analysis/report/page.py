@@ -19,7 +19,7 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_ROWS: Final = 20
 # Only the box that is seen tells how high it is; WeasyPrint would keep the height where the width shrinks.
 _SIZE: Final = re.compile(r'(<svg\b[^>]*?) width="[\d.]+" height="[\d.]+"')
-_IDENTITY: Final = re.compile(r'(\bid="|url\(#|href="#)(?=[^"]*)')
+_IDENTITY: Final = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 def page(scope: Scope, sections: Sequence[Section]) -> str:

@@ -57,7 +57,7 @@ def check(
         found = differences(line.chosen[-1], server, beside=line.beside, strict=strict)
         for runner in line.chosen:
             if runner.directory is None and all(state.state == "applied" for state in runner.status()):
-                found += _of_models(runner)
+                found += of_models(runner)
         found += _of_hosts(line.chosen[-1], hosts)
     if as_json:
         from rayces_core.cli.output import print_json
@@ -68,21 +68,29 @@ def check(
     return FINDINGS if _failing(found, strict=strict) else 0
 
 
-def _of_models(runner: Runner) -> Iterator[Difference]:
-    """Columns of the models that the live tables lack, or that are nullable on one side only."""
+def of_models(runner: Runner) -> Iterator[Difference]:
+    """Columns of the models that the live tables lack, or that are nullable on one side only.
+
+    A column that an adopted MyHub has in a form of its own, as was chosen, is extra here as well.
+    """
+    from rayces_core.migrating.adopting.extras import extras_of
     from rayces_core.migrating.checking import Difference
     from rayces_core.migrations.session import connected
     from rayces_core.models import TENANT_MODELS, Organization
 
     with connected(runner.database):
+        own = extras_of(runner.database).own_columns
         models: tuple[Any, ...] = (Organization, *TENANT_MODELS)
         for model in models:
             table = model._meta.table_name
             live = dict(runner.database.execute_sql(_COLUMNS, (table,)).fetchall())
             for field in model._meta.sorted_fields:
-                if live.get(field.column_name) != (not field.null):
+                column = field.column_name
+                if live.get(column) != (not field.null):
                     rule = "" if field.null else " not null"
-                    yield Difference("missing", f"model {model.__name__}: column {table}.{field.column_name}{rule}")
+                    of_myhub = column in live and (table, column) in own
+                    line = f"model {model.__name__}: column {table}.{column}{rule}"
+                    yield Difference("extra" if of_myhub else "missing", line)
 
 
 def _of_hosts(runner: Runner, models: list[Any]) -> Iterator[Difference]:
@@ -108,5 +116,6 @@ def _show(found: list[Difference], *, strict: bool) -> None:
     if found:
         screen.print(shown)
     failing = _failing(found, strict=strict)
-    summary = f"{len(failing)} differences" if failing else "the schema is what its migrations make"
+    count = f"{len(failing)} {'difference' if len(failing) == 1 else 'differences'}"
+    summary = count if failing else "the schema is what its migrations make"
     screen.print(styled(summary, RED if failing else GREEN))
