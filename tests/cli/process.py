@@ -34,13 +34,21 @@ class Ran:
 
 
 class Terminal:
-    """Runs commands with the words given, in this process; `url` is their database unless they name one."""
+    """Runs commands with the words given, in this process; `url` is their database unless they name one.
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], url: str | None = None) -> None:
-        self._capsys, self.url = capsys, url
+    `migrate check` makes its scratch database on the server of `scratch_url`, where there is one, instead of starting a
+    server.
+    """
+
+    def __init__(
+        self, capsys: pytest.CaptureFixture[str], url: str | None = None, scratch_url: str | None = None
+    ) -> None:
+        self._capsys, self.url, self.scratch_url = capsys, url, scratch_url
 
     def __call__(self, *words: str) -> Ran:
         self._capsys.readouterr()
+        if self.scratch_url and words[:2] == ("migrate", "check"):
+            words = (*words, "--scratch-url", self.scratch_url)
         code = run([*(["--database-url", self.url] if self.url else []), *words])
         printed = self._capsys.readouterr()
         return Ran(code, printed.out, printed.err)

@@ -60,8 +60,9 @@ def test_a_report_lists_findings_choices_and_statements_and_changes_nothing(
     assert [kind for kind, each in by_kind.items() if each["open"]] == ["emails", "repeated-likes", "email-spelling"]
 
 
-def test_an_address_is_a_choice_where_one_is_asked_for(unchanged: Terminal) -> None:
-    ran = unchanged("migrate", "adopt", "--report", "--fix", "missing-author=archive@example.org", "--json")
+def test_an_address_is_a_choice_where_one_is_asked_for(unchanged: Terminal, server_url: str) -> None:
+    report = ("migrate", "adopt", "--report", "--scratch-url", server_url)
+    ran = unchanged(*report, "--fix", "missing-author=archive@example.org", "--json")
     assert (ran.code, json.loads(ran.out)["stage"]) == (1, None)
     ran = unchanged("migrate", "adopt", "--report", "--fix", "emails=archive@example.org")
     assert (ran.code, "missing-author=<e-mail>|nullable|set-aside" in ran.err.replace("\n", "")) == (2, True)

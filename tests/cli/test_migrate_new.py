@@ -93,20 +93,20 @@ def run(terminal: Terminal, sql: str) -> None:
         connection.close()
 
 
-def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal, host: str) -> None:
-    before = migrated("migrate", "check", "--models", host)
+def test_models_become_tables_that_hold_and_every_write_works(with_host: Terminal, host: str) -> None:
+    before = with_host("migrate", "check", "--models", host)
     assert before.code == 1
     for model, table in (("Code", "codes"), ("Room", "rooms"), ("Stay", "stays")):
         assert f"model {model}: table {host}_{table}" in " ".join(before.out.split())
-    written = migrated("migrate", "new", "add_rooms", "--from-models", host)
+    written = with_host("migrate", "new", "add_rooms", "--from-models", host)
     assert (written.code, written.err) == (0, "")
     path = Path("app/migrations/001_add_rooms.py").resolve()
     assert f"written {path}" in written.out.replace("\n", "")
-    assert migrated("migrate", "up").out == "applied app: 001_add_rooms\n"
-    assert migrated("migrate", "check", "--models", host).code == 0
-    assert "0 errors" in migrated("doctor").out
+    assert with_host("migrate", "up").out == "applied app: 001_add_rooms\n"
+    assert with_host("migrate", "check", "--models", host).code == 0
+    assert "0 errors" in with_host("doctor").out
     module = sys.modules[host]
-    with Database.connect(migrated.url) as db:
+    with Database.connect(with_host.url) as db:
         north = make_organization(db)
         with db.tenant(north):
             room = module.Room.create(name="A")
@@ -126,40 +126,40 @@ def test_models_become_tables_that_hold_and_every_write_works(migrated: Terminal
             raw = f"INSERT INTO {host}_rooms {given}"
             row = db.execute_sql(f"{raw} RETURNING beds, share, rate, since, opens", (north.id,)).fetchone()
             assert row == (1, math.inf, Decimal("1.50"), date(2026, 1, 2), time(8, 30))
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
-    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
 
 
-def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Terminal, host: str) -> None:
-    migrated("migrate", "new", "add_rooms", "--from-models", host)
-    assert migrated("migrate", "up").code == 0
+def test_a_column_that_a_model_gains_is_written_found_and_filled_in(with_host: Terminal, host: str) -> None:
+    with_host("migrate", "new", "add_rooms", "--from-models", host)
+    assert with_host("migrate", "up").code == 0
     module = sys.modules[host]
-    with Database.connect(migrated.url) as db, db.tenant(make_organization(db)):
+    with Database.connect(with_host.url) as db, db.tenant(make_organization(db)):
         module.Room.create(name="A")
     edited(host, "    beds =", "    floor = peewee.IntegerField()\n    kind = TextField(default='plain')\n    beds =")
     edited_code = "    text = TextField()\n    room = TenantForeignKey(Room, backref='codes', null=True)"
     path = Path(f"{host}.py")
     path.write_text(path.read_text().replace("    text = TextField()", edited_code))
-    found = migrated("migrate", "check", "--models", host)
+    found = with_host("migrate", "check", "--models", host)
     assert found.code == 1
     for line in (f"{host}_rooms.floor integer not null", f"{host}_rooms.kind text not null", f"{host}_codes.room_id"):
         assert line in " ".join(found.out.lower().split())
-    assert migrated("migrate", "new", "more", "--from-models", host).code == 0
+    assert with_host("migrate", "new", "more", "--from-models", host).code == 0
     path = Path("app/migrations/002_more.py")
-    refused = migrated("migrate", "up")
+    refused = with_host("migrate", "up")
     assert refused.code == 3
     assert f"say below what rows have in {host}_rooms.floor" in refused.err
     text = path.read_text()
     filled = [line.replace("...", "0") for line in text.splitlines() if "raise MigrationError" not in line]
     path.write_text("\n".join(filled) + "\n")
-    again = migrated("migrate", "up")
+    again = with_host("migrate", "up")
     assert (again.code, again.err) == (0, "")
-    assert migrated("migrate", "check", "--models", host).code == 0
-    assert "0 errors" in migrated("doctor").out
+    assert with_host("migrate", "check", "--models", host).code == 0
+    assert "0 errors" in with_host("doctor").out
     module = sys.modules[host]
-    with Database.connect(migrated.url) as db, db.privileged(reason="test"):
+    with Database.connect(with_host.url) as db, db.privileged(reason="test"):
         assert [(room.floor, room.kind) for room in module.Room.select()] == [(0, "plain")]
-    assert migrated("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
+    assert with_host("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_a_column_that_a_model_gains_is_written_found_and_filled_in(migrated: Te
         ("DROP CONSTRAINT {0}_rooms_organization_id_name_key", "unique (organization_id, name)"),
     ],
 )
-def test_drift_of_a_hosts_table_is_found(migrated: Terminal, host: str, change: str, line: str) -> None:
-    migrated("migrate", "new", "add_rooms", "--from-models", host)
-    assert migrated("migrate", "up").code == 0
-    run(migrated, f"ALTER TABLE {host}_rooms {change.format(host)}")
-    found = migrated("migrate", "check", "--models", host)
+def test_drift_of_a_hosts_table_is_found(with_host: Terminal, host: str, change: str, line: str) -> None:
+    with_host("migrate", "new", "add_rooms", "--from-models", host)
+    assert with_host("migrate", "up").code == 0
+    run(with_host, f"ALTER TABLE {host}_rooms {change.format(host)}")
+    found = with_host("migrate", "check", "--models", host)
     assert found.code == 1
     assert line in " ".join(found.out.lower().split())
 
@@ -190,39 +190,39 @@ def test_drift_of_a_hosts_table_is_found(migrated: Terminal, host: str, change: 
         (("check", "--models", "json"), "json has no TenantModel with a table"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(migrated: Terminal, host: str, words: tuple[str, ...], sentence: str) -> None:
-    refused = migrated("migrate", *words)
+def test_what_cannot_be_is_one_sentence(with_host: Terminal, host: str, words: tuple[str, ...], sentence: str) -> None:
+    refused = with_host("migrate", *words)
     assert refused.code in (2, 3)
     assert is_one_sentence(refused.err)
     assert sentence in refused.err
     assert not list(Path("app/migrations").iterdir())
 
 
-def test_a_model_of_no_organization_is_told_of(migrated: Terminal, host: str) -> None:
+def test_a_model_of_no_organization_is_told_of(with_host: Terminal, host: str) -> None:
     path = Path(f"{host}.py")
     plain = "\n\nclass Base(peewee.Model):\n    pass\n\n\nclass Country(Base):\n    name = peewee.CharField()\n"
     path.write_text(path.read_text() + plain)
-    written = migrated("migrate", "new", "add_rooms", "--from-models", host)
+    written = with_host("migrate", "new", "add_rooms", "--from-models", host)
     said = f"{host}.Country is no TenantModel: its table is yours to write and check\n"
     assert (written.code, written.err) == (0, said)
-    refused = migrated("migrate", "new", "again", "--from-models", f"{host}:Country")
+    refused = with_host("migrate", "new", "again", "--from-models", f"{host}:Country")
     assert "Country is no TenantModel" in refused.err
 
 
-def test_a_module_of_pyproject_that_only_registers_has_nothing_to_be_compared(migrated: Terminal, host: str) -> None:
+def test_a_module_of_pyproject_that_only_registers_has_nothing_to_be_compared(with_host: Terminal, host: str) -> None:
     Path(f"{host}_records.py").write_text("RECORDS = ()\n")
     with Path("pyproject.toml").open("a") as file:
         file.write(f'models = ["{host}_records"]\n')
-    migrated("migrate", "up")
-    assert migrated("migrate", "check").code == 0
-    refused = migrated("migrate", "check", "--models", f"{host}_records")
+    with_host("migrate", "up")
+    assert with_host("migrate", "check").code == 0
+    refused = with_host("migrate", "check", "--models", f"{host}_records")
     assert "has no TenantModel with a table" in refused.err
 
 
-def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str) -> None:
-    assert migrated("migrate", "new", "first step", "--directory", "other").code == 0
-    assert migrated("migrate", "up", "--directory", "other").out == "applied other: 001_first_step\n"
-    assert migrated("migrate", "down", "--directory", "other").code == 0
+def test_a_new_empty_migration_is_applied_as_it_is(with_host: Terminal, host: str) -> None:
+    assert with_host("migrate", "new", "first step", "--directory", "other").code == 0
+    assert with_host("migrate", "up", "--directory", "other").out == "applied other: 001_first_step\n"
+    assert with_host("migrate", "down", "--directory", "other").code == 0
 
 
 @pytest.mark.parametrize(
@@ -239,40 +239,40 @@ def test_a_new_empty_migration_is_applied_as_it_is(migrated: Terminal, host: str
     ],
 )
 def test_a_lost_index_and_another_on_delete_are_found_and_written(
-    migrated: Terminal, host: str, change: str, line: str
+    with_host: Terminal, host: str, change: str, line: str
 ) -> None:
-    migrated("migrate", "new", "add_rooms", "--from-models", host)
-    assert migrated("migrate", "up").code == 0
-    run(migrated, change.format(host))
-    found = migrated("migrate", "check", "--models", host)
+    with_host("migrate", "new", "add_rooms", "--from-models", host)
+    assert with_host("migrate", "up").code == 0
+    run(with_host, change.format(host))
+    found = with_host("migrate", "check", "--models", host)
     assert (found.code, line in " ".join(found.out.lower().split())) == (1, True), found.out
-    assert migrated("migrate", "new", "mend", "--from-models", host).code == 0
-    assert migrated("migrate", "up").code == 0
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
-    assert migrated("migrate", "down", "--only", "app", "--yes").out == "undone app: 002_mend\n"
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("written")
+    assert with_host("migrate", "new", "mend", "--from-models", host).code == 0
+    assert with_host("migrate", "up").code == 0
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert with_host("migrate", "down", "--only", "app", "--yes").out == "undone app: 002_mend\n"
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("written")
 
 
-def test_an_index_that_begins_with_the_columns_serves(migrated: Terminal, host: str) -> None:
-    migrated("migrate", "new", "add_rooms", "--from-models", host)
-    assert migrated("migrate", "up").code == 0
-    run(migrated, f"DROP INDEX {host}_stays_organization_id_day_idx; CREATE INDEX ON {host}_stays (day, id)")
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+def test_an_index_that_begins_with_the_columns_serves(with_host: Terminal, host: str) -> None:
+    with_host("migrate", "new", "add_rooms", "--from-models", host)
+    assert with_host("migrate", "up").code == 0
+    run(with_host, f"DROP INDEX {host}_stays_organization_id_day_idx; CREATE INDEX ON {host}_stays (day, id)")
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
 
 
-def test_a_column_that_is_gained_comes_with_its_keys_and_indexes(migrated: Terminal, host: str) -> None:
-    migrated("migrate", "new", "add_rooms", "--from-models", host)
-    assert migrated("migrate", "up").code == 0
+def test_a_column_that_is_gained_comes_with_its_keys_and_indexes(with_host: Terminal, host: str) -> None:
+    with_host("migrate", "new", "add_rooms", "--from-models", host)
+    assert with_host("migrate", "up").code == 0
     edited(
         host,
         "    beds =",
         "    badge = peewee.CharField(null=True, unique=True)\n    wing = peewee.IntegerField(null=True, index=True)\n"
         "    keeper = TenantForeignKey(Student, null=True, unique=True, backref='+')\n    beds =",
     )
-    assert migrated("migrate", "new", "more", "--from-models", host).code == 0
-    assert migrated("migrate", "up").code == 0
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
-    assert migrated("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
+    assert with_host("migrate", "new", "more", "--from-models", host).code == 0
+    assert with_host("migrate", "up").code == 0
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert with_host("migrate", "down", "--only", "app", "--count", "2", "--yes").code == 0
 
 
 CIRCLE = """
@@ -303,10 +303,10 @@ Player._meta.indexes = (*Player._meta.indexes, (("rival", "number"), True))
 """
 
 
-def test_keys_and_indexes_that_name_a_column_of_a_circle_come_behind_it(migrated: Terminal, host: str) -> None:
+def test_keys_and_indexes_that_name_a_column_of_a_circle_come_behind_it(with_host: Terminal, host: str) -> None:
     Path(f"{host}.py").write_text(CIRCLE.replace("{0}", host))
-    assert migrated("migrate", "new", "teams", "--from-models", host).code == 0
-    applied = migrated("migrate", "up")
+    assert with_host("migrate", "new", "teams", "--from-models", host).code == 0
+    applied = with_host("migrate", "up")
     assert (applied.code, applied.err) == (0, "")
-    assert migrated("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
-    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
+    assert with_host("migrate", "new", "again", "--from-models", host).out.startswith("nothing is written")
+    assert with_host("migrate", "down", "--only", "app", "--yes").code == 0

@@ -102,12 +102,12 @@ def made(terminal: Terminal, school: str) -> None:
     assert (ran.code, ran.err) == (0, "")
 
 
-def test_links_schemas_circles_checks_and_indexes_of_arrays_are_written(migrated: Terminal, school: str) -> None:
-    made(migrated, school)
-    assert migrated("migrate", "check", "--models", school).code == 0
-    assert "0 errors" in migrated("doctor").out
+def test_links_schemas_circles_checks_and_indexes_of_arrays_are_written(with_host: Terminal, school: str) -> None:
+    made(with_host, school)
+    assert with_host("migrate", "check", "--models", school).code == 0
+    assert "0 errors" in with_host("doctor").out
     module = sys.modules[school]
-    with Database.connect(migrated.url) as db:
+    with Database.connect(with_host.url) as db:
         with db.tenant(make_organization(db)):
             viola = module.Instrument.create(name="viola", tags=["old"])
             module.Repair.create(instrument=viola, cost="2.50")
@@ -127,20 +127,20 @@ def test_links_schemas_circles_checks_and_indexes_of_arrays_are_written(migrated
             assert len(methods) == 1
         with db.tenant(make_organization(db)):
             assert module.Teacher.instruments.get_through_model().select().count() == 0
-    undone = migrated("migrate", "down", "--only", "app", "--yes")
+    undone = with_host("migrate", "down", "--only", "app", "--yes")
     assert (undone.code, undone.err) == (0, "")
 
 
-def test_a_link_table_that_is_missing_is_found_by_check(migrated: Terminal, school: str) -> None:
-    found = migrated("migrate", "check", "--models", f"{school}:Teacher")
+def test_a_link_table_that_is_missing_is_found_by_check(with_host: Terminal, school: str) -> None:
+    found = with_host("migrate", "check", "--models", f"{school}:Teacher")
     assert "teachers_instruments_through" in " ".join(found.out.split())
     assert found.code == 1
 
 
 def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
-    migrated: Terminal, school: str
+    with_host: Terminal, school: str
 ) -> None:
-    made(migrated, school)
+    made(with_host, school)
     edited(school, "name = peewee.CharField(max_length=40)", "name = peewee.CharField(max_length=60, unique=True)")
     edited(
         school,
@@ -149,11 +149,11 @@ def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
         "    hours = peewee.IntegerField(default=1, constraints=[peewee.Check('hours > 0')])\n"
         "    day = peewee.DateField(constraints=[peewee.SQL('DEFAULT current_date')])",
     )
-    made(migrated, school)
-    assert migrated("migrate", "check", "--models", school).code == 0
-    assert "0 errors" in migrated("doctor").out
+    made(with_host, school)
+    assert with_host("migrate", "check", "--models", school).code == 0
+    assert "0 errors" in with_host("doctor").out
     module = sys.modules[school]
-    with Database.connect(migrated.url) as db:
+    with Database.connect(with_host.url) as db:
         with db.tenant(make_organization(db)):
             viola = module.Instrument.create(name="viola")
             with pytest.raises(CheckFailedError):
@@ -167,30 +167,30 @@ def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
                 module.Instrument.create(name="v" * 60)
                 with pytest.raises(DuplicateError):
                     module.Instrument.create(name="v" * 60)
-    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
-    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
+    assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
+    assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
 
 
-def test_what_is_not_written_refuses_to_be_applied_in_one_sentence(migrated: Terminal, school: str) -> None:
-    made(migrated, school)
+def test_what_is_not_written_refuses_to_be_applied_in_one_sentence(with_host: Terminal, school: str) -> None:
+    made(with_host, school)
     edited(school, "cost = peewee.DecimalField(8, 2)", "cost = peewee.DecimalField(8, 4)")
-    found = migrated("migrate", "check", "--models", school)
+    found = with_host("migrate", "check", "--models", school)
     assert "is numeric(8,2), the model says numeric(8, 4)" in " ".join(found.out.split())
-    assert migrated("migrate", "new", "more", "--from-models", school).code == 0
-    refused = migrated("migrate", "up")
+    assert with_host("migrate", "new", "more", "--from-models", school).code == 0
+    refused = with_host("migrate", "up")
     assert refused.code == 3
     assert "write below what is not written for you" in refused.err
     Path("app/migrations/002_more.py").unlink()
-    assert migrated("migrate", "down", "--only", "app", "--yes").code == 0
+    assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
 
 
 def test_an_index_that_is_no_list_of_columns_is_shown_as_sql_and_stops_the_file(
-    migrated: Terminal, school: str
+    with_host: Terminal, school: str
 ) -> None:
     path = Path(school, "instruments.py")
     path.write_text(path.read_text() + "\nInstrument.add_index(Instrument.name, where=Instrument.place > 3)\n")
-    assert migrated("migrate", "new", "add", "--from-models", school).code == 0
+    assert with_host("migrate", "new", "add", "--from-models", school).code == 0
     assert "# not written for you: CREATE INDEX" in Path("app/migrations/001_add.py").read_text()
-    refused = migrated("migrate", "up")
+    refused = with_host("migrate", "up")
     assert refused.code == 3
     assert "write below what is not written for you" in refused.err

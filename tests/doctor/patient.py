@@ -27,14 +27,14 @@ class Patient:
         self.run("RESET SESSION AUTHORIZATION")
         return found
 
-    def mend(self) -> None:
+    def mend(self, found: list[Finding]) -> None:
         """Run what the doctor prints until it prints nothing: what hides behind a fault is told once that is mended."""
         for _ in range(3):
-            for finding in (found := self.audit()):
+            for finding in found:
                 self.run(finding.remedy)
-            if not found:
+            if not (found := self.audit()):
                 return
-        assert self.audit() == []
+        assert found == []
 
     def codes(self) -> set[str]:
         return {finding.check for finding in self.audit()}

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from rayces_core.migrating import Runner
+from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import auditor_of, reader_of
-from tests.conftest import COPIED, maintain
+from tests.conftest import COPIED, cloned, maintain
 from tests.servers.binaries import found
 from tests.servers.running import running
 
@@ -80,6 +82,29 @@ def _emptied(url: str) -> bool:
         if few:
             cursor.execute(EMPTY)
         return few
+
+
+@pytest.fixture(scope="session")
+def stages(server_url: str, template: str) -> Iterator[Callable[[int], str]]:
+    """Give the name of a database that is migrated up to and including this number; each is made once, from another."""
+    made = {0: "template0", len(read_directory(None)): template}
+    with ExitStack() as kept:
+
+        def stage(number: int) -> str:
+            if number not in made:
+                url = kept.enter_context(cloned(server_url, made[max(each for each in made if each < number)]))
+                Runner(url).up(number)
+                made[number] = parse_dsn(url)["dbname"]
+            return made[number]
+
+        yield stage
+
+
+@pytest.fixture
+def at(server_url: str, stages: Callable[[int], str]) -> Iterator[Callable[[int], str]]:
+    """Make a database that is migrated up to and including this number, a tenth of the work of migrating one."""
+    with ExitStack() as copies:
+        yield lambda number: copies.enter_context(cloned(server_url, stages(number)))
 
 
 @pytest.fixture

@@ -92,9 +92,8 @@ def test_a_migrated_database_is_what_its_migrations_make(migrated: str, made: Ex
 
 
 @pytest.mark.parametrize("number", [7, *exhaustive(1, 15)])
-def test_so_is_one_at_an_earlier_state(make_database: Any, server_url: str, number: int) -> None:
-    url = make_database()
-    Runner(url).up(number)
+def test_so_is_one_at_an_earlier_state(at: Any, server_url: str, number: int) -> None:
+    url = at(number)
     assert differences(Runner(url), server_url, strict=True) == []
 
 

@@ -16,7 +16,7 @@ from rayces_core.migrating.checking import Expected, unlike, what_they_make
 from rayces_core.migrations.session import connected, dedicated
 from rayces_core.migrations.settings import PINNED, PINNED_SINCE, pinned
 from tests.conftest import cloned, named_database, on_server
-from tests.sizes import exhaustive
+from tests.sizes import exhaustive, quick_or_whole
 from tests.walking import walked
 
 ODD = {
@@ -105,13 +105,19 @@ def test_a_time_out_of_the_login_does_not_stop_the_last_line_of_doctor(
         assert not is_hardened(database)
 
 
-def test_a_database_with_all_of_them_is_migrated_there_and_back_and_green(server_url: str, expected: Expected) -> None:
-    with cloned(server_url, "template0") as url:
+# Where it begins and goes back to; from the very beginning `make test` goes in the next test, on the oldest server.
+BEGUN, BACK = quick_or_whole((30, 36), (0, 24))
+
+
+def test_a_database_with_all_of_them_is_migrated_there_and_back_and_green(
+    server_url: str, stages: Callable[[int], str], expected: Expected
+) -> None:
+    with cloned(server_url, stages(BEGUN)) as url:
         _given(url, ODD)
         Runner(url).up()
         assert unlike(Runner(url), expected, strict=True) == []
         assert _errors(url) == ["setting-default ALL"]  # that of row_security, which the application does not pin
-        Runner(url).down(24)
+        Runner(url).down(BACK)
         Runner(url).up()
         assert unlike(Runner(url), expected, strict=True) == []
 

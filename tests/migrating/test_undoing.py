@@ -71,9 +71,8 @@ def hindrances(runner: Runner) -> list[str]:
 # -- the packaged migrations ------------------------------------------------------------------------------------------
 
 
-def test_an_empty_database_goes_back_without_being_asked(make_database: Any) -> None:
-    runner = Runner(make_database())
-    runner.up()
+def test_an_empty_database_goes_back_without_being_asked(at: Any) -> None:
+    runner = Runner(at(len(FILES)))
     for target in TARGETS:
         found = runner.undoing(target)
         assert (found.hindrances, found.mixed, found.needs_yes) == ((), (), False), (target, list(found.lines()))
@@ -81,12 +80,9 @@ def test_an_empty_database_goes_back_without_being_asked(make_database: Any) -> 
     assert len(runner.down(0)) == len(FILES)
 
 
-def test_a_full_database_goes_back_when_it_is_told_to_and_nothing_is_in_the_way(
-    make_database: Any, connect: Any
-) -> None:
-    url = make_database()
+def test_a_full_database_goes_back_when_it_is_told_to_and_nothing_is_in_the_way(at: Any, connect: Any) -> None:
+    url = at(len(FILES))
     runner = Runner(url)
-    runner.up()
     fill(connect(url), len(FILES))
     for target in TARGETS:
         found = runner.undoing(target)
@@ -106,10 +102,8 @@ def test_a_full_database_goes_back_when_it_is_told_to_and_nothing_is_in_the_way(
     assert len(runner.down(0, yes=True)) == SIGN_IN - 2
 
 
-def test_the_organizations_of_one_database_never_become_one(make_database: Any) -> None:
-    url = make_database()
-    with Database.connect(url) as database:
-        database.migrate()
+def test_the_organizations_of_one_database_never_become_one(at: Any) -> None:
+    with Database.connect(at(len(FILES))) as database:
         for name in ("north", "south"):
             with database.tenant(database.create_organization(name, subdomain=name)):
                 Post.create(user=User.create(email=f"{name}@example.com"), content=f"secret of {name}")
@@ -127,10 +121,9 @@ def test_the_organizations_of_one_database_never_become_one(make_database: Any) 
             assert [post.content for post in Post.select()] == ["secret of north"]
 
 
-def test_two_organizations_in_two_tables_do_not_become_one_either(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_two_organizations_in_two_tables_do_not_become_one_either(at: Any, connect: Any) -> None:
+    url = at(len(FILES))
     with Database.connect(url) as database:
-        database.migrate()
         with database.tenant(database.create_organization("north", subdomain="north")):
             User.create(email="ana@example.com")
         database.create_organization("south", subdomain="south")
@@ -144,11 +137,10 @@ def test_two_organizations_in_two_tables_do_not_become_one_either(make_database:
 
 
 def test_a_hosts_table_that_refers_to_one_of_ours_is_in_the_way_before_anything_is_dropped(
-    make_database: Any, connect: Any
+    at: Any, connect: Any
 ) -> None:
-    url = make_database()
+    url = at(len(FILES))
     runner = Runner(url)
-    runner.up()
     cursor = connect(url).cursor()
     cursor.execute(
         "CREATE TABLE notes (organization_id bigint, id bigint, student_id bigint, PRIMARY KEY (organization_id, id), "

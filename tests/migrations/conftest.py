@@ -1,6 +1,7 @@
 """The databases of tests/migrating, for the packaged migrations too."""
 
 from tests.migrating.conftest import (  # noqa: F401 - fixtures
+    at,
     connect,
     cursor,
     directory,
@@ -11,5 +12,6 @@ from tests.migrating.conftest import (  # noqa: F401 - fixtures
     make_database,
     migrated,
     oldest_server_url,
+    stages,
     tenant,
 )

@@ -20,12 +20,9 @@ UNFIT = {
 }
 
 
-def test_rows_that_break_a_rule_are_named_and_once_mended_the_migration_goes_on(
-    make_database: Any, connect: Any
-) -> None:
-    url = make_database()
+def test_rows_that_break_a_rule_are_named_and_once_mended_the_migration_goes_on(at: Any, connect: Any) -> None:
+    url = at(27)
     runner, connection = Runner(url), connect(url)
-    runner.up(27)
     fill(connection, 27)
     cursor = connection.cursor()
     cursor.execute(

@@ -91,10 +91,9 @@ def test_myhub_rows_survive_the_whole_way_there_and_back_in_tables_that_are_neve
     assert fingerprint(connection) == empty
 
 
-def test_an_older_ledger_gets_its_chain_and_goes_on(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_an_older_ledger_gets_its_chain_and_goes_on(at: Any, connect: Any) -> None:
+    url = at(21)
     runner, connection = Runner(url), connect(url)
-    runner.up(21)
     fill(connection, 21)
     cursor = connection.cursor()
     cursor.execute(OLDER_LEDGER)
@@ -117,12 +116,9 @@ def test_an_older_ledger_gets_its_chain_and_goes_on(make_database: Any, connect:
         assert credits.verify().is_clean
 
 
-def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(
-    make_database: Any, connect: Any
-) -> None:
-    url = make_database()
+def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(at: Any, connect: Any) -> None:
+    url = at(REFUNDS - 1)
     runner, connection = Runner(url), connect(url)
-    runner.up(REFUNDS - 1)
     fill(connection, REFUNDS - 1)
     cursor = connection.cursor()
     cursor.execute("UPDATE credit_transactions SET processed_at = '2025-12-31 00:00+00' WHERE sequence = 3")
@@ -205,11 +201,10 @@ KEPT = {
 }
 
 
-def test_the_dates_of_a_stay_before_go_into_the_journal(make_database: Any, connect: Any) -> None:
+def test_the_dates_of_a_stay_before_go_into_the_journal(at: Any, connect: Any) -> None:
     (rules,) = [file.number for file in FILES if file.name.endswith("ending_and_price_rules")]
-    url = make_database()
+    url = at(rules - 1)
     runner, connection = Runner(url), connect(url)
-    runner.up(rules - 1)
     filler = Filler(connection)
     here = {"organization_id": filler.insert("organizations", name="North", subdomain="north")}
     for name, (state, admission, discharge) in STAYS.items():
@@ -248,13 +243,12 @@ END $$
 
 @pytest.mark.parametrize("is_owned", [False, True], ids=["superuser", "owner"])
 def test_what_imports_made_up_before_is_marked_and_nothing_else(
-    fresh_roles: Any, make_database: Any, connect: Any, is_owned: bool
+    fresh_roles: Any, at: Any, connect: Any, is_owned: bool
 ) -> None:
     (mark,) = [file.number for file in FILES if file.name.endswith("made_up_facts")]
     owner = fresh_roles()
-    url = make_database()
+    url = at(mark - 1)
     runner, connection = Runner(url), connect(url)
-    runner.up(mark - 1)
     filler = Filler(connection)
     here = {"organization_id": filler.insert("organizations", name="North", subdomain="north")}
     ana = filler.insert("users", **here, email="ana@example.org")
@@ -333,10 +327,9 @@ def test_rows_of_myhub_go_into_a_new_organization_called_myhub(assigned: Any) ->
         )
 
 
-def test_rows_of_myhub_go_into_the_only_organization_there_is(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_rows_of_myhub_go_into_the_only_organization_there_is(at: Any, connect: Any) -> None:
+    url = at(5)
     connection = connect(url)
-    Runner(url).up(5)
     fill(connection, 5)
     only = Filler(connection).insert("organizations", name="North Clinic", subdomain="north")
     Runner(url).up(6)
@@ -360,10 +353,9 @@ def test_timestamps_of_rails_are_read_as_utc(assigned: Any) -> None:
     assert [str(when) for (when,) in found] == ["2026-01-01 12:00:00.123456"]
 
 
-def test_ids_go_on_where_the_serial_column_stood(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_ids_go_on_where_the_serial_column_stood(at: Any, connect: Any) -> None:
+    url = at(4)
     connection = connect(url)
-    Runner(url).up(4)
     connection.cursor().execute("SELECT setval('users_id_seq', 41)")
     Runner(url).up(5)
     fill(connection, 5)
@@ -374,10 +366,9 @@ def test_ids_go_on_where_the_serial_column_stood(make_database: Any, connect: An
     assert _all(connection, "SELECT max(id) FROM users") == [(45,)]
 
 
-def test_rows_written_while_the_migrations_run_are_assigned_as_well(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_rows_written_while_the_migrations_run_are_assigned_as_well(at: Any, connect: Any) -> None:
+    url = at(5)
     connection = connect(url)
-    Runner(url).up(5)
     fill(connection, 5)
     Runner(url).up(6)
     fill(connection, 5, "late")
@@ -415,20 +406,18 @@ def test_rows_that_do_not_fit_are_reported_before_anything_changes(at_five: Any,
 
 
 @pytest.fixture(scope="module")
-def at_five(create_database: Any) -> Iterator[Any]:
+def at_five(create_database: Any, stages: Any) -> Iterator[Any]:
     """A runner and a connection of a database before MyHub's rows get their organization."""
-    url = create_database()
+    url = create_database(stages(5))
     runner = Runner(url)
-    runner.up(5)
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         yield runner, connection
 
 
-def test_repeated_likes_are_reported_before_a_unique_key_is_built(make_database: Any, connect: Any) -> None:
-    url = make_database()
+def test_repeated_likes_are_reported_before_a_unique_key_is_built(at: Any, connect: Any) -> None:
+    url = at(1)
     connection = connect(url)
-    Runner(url).up(1)
     fill(connection, 1)
     connection.cursor().execute("INSERT INTO likes SELECT 9, user_id, post_id, created_at, updated_at FROM likes")
     with pytest.raises(MigrationError, match=r"1 posts are liked more than once by the same user \(likes 1 and 9,"):
@@ -437,12 +426,9 @@ def test_repeated_likes_are_reported_before_a_unique_key_is_built(make_database:
     assert Runner(url).up(8) == ["008_myhub_unique_keys"]
 
 
-def test_an_extension_that_was_there_before_or_that_somebody_came_to_need_stays(
-    make_database: Any, connect: Any
-) -> None:
-    url = make_database()
+def test_an_extension_that_was_there_before_or_that_somebody_came_to_need_stays(at: Any, connect: Any) -> None:
+    url = at(13)
     runner, connection = Runner(url), connect(url)
-    runner.up(13)
     connection.cursor().execute("CREATE EXTENSION btree_gist")
     before = without_history(connection)
     runner.up(14)
@@ -468,6 +454,7 @@ def test_another_schema_of_the_search_path_takes_the_tables(make_database: Any, 
     assert [line for line in fingerprint(connection) if not line.startswith("extension")] == []
 
 
+@pytest.mark.exhaustive  # as test_versions.py does, which has no rows of MyHub
 def test_the_schema_is_the_same_on_postgresql_15_made_by_a_login_that_is_no_superuser(
     oldest_server_url: str, migrated: str, connect: Any
 ) -> None:

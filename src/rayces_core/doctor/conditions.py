@@ -66,16 +66,17 @@ def meanings(cursor: Any, known: dict[str, str]) -> str:
     """
     cursor.execute(_POLICIES)
     policies, words = cursor.fetchall(), _Words(cursor, known)
-    return json.dumps(
-        [
-            {
-                "policy": policy["oid"],
-                "using_": words.word(policy["using_"], policy),
-                "check_": words.word(policy["check_"], policy),
-            }
-            for policy in policies
-        ]
-    )
+    cursor.execute("SAVEPOINT rayces_condition")
+    found = [
+        {
+            "policy": policy["oid"],
+            "using_": words.word(policy["using_"], policy),
+            "check_": words.word(policy["check_"], policy),
+        }
+        for policy in policies
+    ]
+    cursor.execute("ROLLBACK TO SAVEPOINT rayces_condition; RELEASE SAVEPOINT rayces_condition")
+    return json.dumps(found)
 
 
 class _Words:
@@ -102,11 +103,12 @@ class _Words:
         return self._plans[condition, row]
 
     def _explained(self, condition: str, row: str) -> Any:
-        self._cursor.execute("SAVEPOINT rayces_condition")
         try:
-            self._cursor.execute(f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({condition}) AS held FROM {row}")
+            # Back to the savepoint first, so that each condition takes one message, whatever became of the last.
+            self._cursor.execute(
+                "ROLLBACK TO SAVEPOINT rayces_condition; "
+                f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({condition}) AS held FROM {row}"
+            )
             return next(iter(self._cursor.fetchone().values()))[0]["Plan"]
         except psycopg2.Error:
             return None
-        finally:
-            self._cursor.execute("ROLLBACK TO SAVEPOINT rayces_condition; RELEASE SAVEPOINT rayces_condition")

@@ -108,16 +108,16 @@ class Execution:
     def _in_one_transaction(self, file: MigrationFile, module: ModuleType, back: bool, started: float) -> None:
         def attempt(number: int) -> None:
             with self.lookout.watching(file.name), self.database.atomic():
-                self._limit(*self._limits(module), local=True)
-                kept = Kept(self.database)
+                kept = Kept(self.database, _limiting(*self._limits(module)))
                 steps = self._safe_steps(file, module, back)
                 kept.check_transaction()
                 for position, step in enumerate(steps, start=1):
                     self._observer(file.name, position, len(steps))
                     with inspected(self.database):
                         self._perform(file, position, step)
-                    kept.check_transaction()
-                kept.check_session()
+                    if step.is_call:  # SQL that could end it was refused
+                        kept.check_transaction()
+                kept.check()
                 self._finish(file, back, number, started)
 
         retrying(attempt, file.name, self.database.retry_seconds)
@@ -154,15 +154,13 @@ class Execution:
             limits = (HARMLESS_LOCK_TIMEOUT_MS, UNLIMITED)
         if step.in_transaction:
             with self.database.atomic():
-                self._limit(*limits, local=True)
-                kept = Kept(self.database)
+                kept = Kept(self.database, _limiting(*limits))
                 with inspected(self.database):
                     perform()
-                kept.check_transaction()
-                kept.check_session()
+                kept.check()
                 note()
             return
-        self._limit(limits[0], UNLIMITED, local=False)
+        self.database.command(_limiting(limits[0], UNLIMITED, scope="SESSION"))
         try:
             self._outside_transaction(step, perform)
         finally:
@@ -218,12 +216,6 @@ class Execution:
         else:
             self.history.applied(file, attempts=attempts, duration_ms=round((time.monotonic() - started) * 1000))
 
-    def _limit(self, lock_ms: int, statement_ms: int, *, local: bool) -> None:
-        scope = "LOCAL" if local else "SESSION"
-        self.database.command(
-            f"SET {scope} lock_timeout = {lock_ms:d}; SET {scope} statement_timeout = {statement_ms:d}"
-        )
-
 
 def _unobserved(_name: str, _step: int, _steps: int) -> None:
     """Observe nothing."""
@@ -236,6 +228,10 @@ def _let_interruption_through(error: BaseException) -> None:
         if isinstance(cause, KeyboardInterrupt):
             raise cause
         cause = cause.__context__
+
+
+def _limiting(lock_ms: int, statement_ms: int, scope: str = "LOCAL") -> str:
+    return f"SET {scope} lock_timeout = {lock_ms:d}; SET {scope} statement_timeout = {statement_ms:d}; "
 
 
 def limits_of(module: ModuleType | None) -> tuple[int, int]:

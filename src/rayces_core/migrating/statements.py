@@ -36,9 +36,12 @@ class Statement:
 
 def statements_of(step: Step) -> list[Statement]:
     """The statements of a step as the driver gets them, `%` doubled; none of a Python call."""
-    if step.is_call:
-        return []
-    return statements(step.text if step.params else step.text.replace("%", "%%"))
+    return [] if step.is_call else statements(as_sent(step))
+
+
+def as_sent(step: Step) -> str:
+    """The SQL of a step as the driver gets it, `%` doubled."""
+    return step.text if step.params else step.text.replace("%", "%%")
 
 
 def statements(sql: str) -> list[Statement]:

@@ -16,7 +16,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from rayces_core import sql_lexer
 from rayces_core.errors import MigrationError
-from rayces_core.migrating.statements import Statement, closing, statements, statements_of
+from rayces_core.migrating.statements import Statement, as_sent, closing, statements
 from rayces_core.migrations.session import MigrationDatabase
 from rayces_core.migrations.steps import Step
 
@@ -48,6 +48,8 @@ _SETTINGS = {
 _PERHAPS = re.compile(
     r"\b(?:begin|start|commit|end|abort|rollback|prepare|set|reset|discard|set_config)\b", re.IGNORECASE
 )
+_TRANSACTION_ID = "pg_current_xact_id_if_assigned()::text"
+_SESSION = "current_user || ' ' || current_setting('search_path')"
 _BEGINS_OR_ENDS = {"begin", "start", "commit", "end", "abort"}
 _TRUE = {"true", "'t'", "'true'", "'on'", "'yes'", "'1'"}
 
@@ -55,10 +57,14 @@ _TRUE = {"true", "'t'", "'true'", "'on'", "'yes'", "'1'"}
 def refuse_unsafe(steps: Iterable[Step]) -> None:
     """Raise MigrationError if a step's SQL begins or ends a transaction, or changes the session; nothing is run."""
     for number, step in enumerate(steps, start=1):
-        for statement in statements_of(step):
-            reason = _reason(statement)
-            if reason:
-                raise MigrationError(f"step {number}: {reason}")
+        reason = "" if step.is_call else _reason_in(as_sent(step))
+        if reason:
+            raise MigrationError(f"step {number}: {reason}")
+
+
+@lru_cache(maxsize=2048)  # every step is asked about before the first runs, and again before its own migration does
+def _reason_in(sql: str) -> str:
+    return next((reason for statement in statements(sql) if (reason := _reason(statement))), "")
 
 
 @lru_cache(maxsize=512)
@@ -66,10 +72,9 @@ def refuse_unsafe_sql(sql: str) -> None:
     """Raise MigrationError if one of these statements begins or ends a transaction, or changes the session."""
     if not _PERHAPS.search(sql):
         return
-    for statement in statements(sql):
-        reason = _reason(statement)
-        if reason:
-            raise MigrationError(reason)
+    reason = _reason_in(sql)
+    if reason:
+        raise MigrationError(reason)
 
 
 @contextmanager
@@ -83,28 +88,39 @@ def inspected(database: MigrationDatabase, refuse: Callable[[str], None] = refus
 
 
 class Kept:
-    """The transaction and the session as they are; `check` says whether they still are."""
+    """The transaction and the session as they are after `opening`; `check` says whether they still are.
 
-    def __init__(self, database: MigrationDatabase) -> None:
+    The SQL of `opening` is sent with the question: each step asks, and a message costs as much as a small statement.
+    """
+
+    def __init__(self, database: MigrationDatabase, opening: str = "") -> None:
         self._database = database
-        self._transaction = database.one("SELECT pg_current_xact_id()::text")
-        self._session = _session(database)
+        self._transaction, self._session = self._ask(f"{opening}SELECT pg_current_xact_id()::text, {_SESSION}")
 
     def check_transaction(self) -> None:
         """Raise MigrationError unless the transaction goes on."""
-        if self._database.one("SELECT pg_current_xact_id_if_assigned()::text") != self._transaction:
+        self._goes_on(str(self._database.one(f"SELECT {_TRANSACTION_ID}")))
+
+    def check(self) -> None:
+        """Raise MigrationError unless it does, and names are looked up as before, by the same role."""
+        transaction, session = self._ask(f"SELECT {_TRANSACTION_ID}, {_SESSION}")
+        self._goes_on(transaction)
+        if session != self._session:
+            raise MigrationError(
+                "it has changed search_path or role and not put them back, so the history would be looked for "
+                "elsewhere; write the schema before the names, or put both back before its end; nothing of it is kept"
+            )
+
+    def _goes_on(self, transaction: str) -> None:
+        if transaction != self._transaction:
             raise MigrationError(
                 "it has ended the transaction that the runner holds around it, so what it did before stays although it "
                 "is not noted; undo that by hand, and take the COMMIT or ROLLBACK out of its Python functions"
             )
 
-    def check_session(self) -> None:
-        """Raise MigrationError unless names are looked up as before, and by the same role."""
-        if _session(self._database) != self._session:
-            raise MigrationError(
-                "it has changed search_path or role and not put them back, so the history would be looked for "
-                "elsewhere; write the schema before the names, or put both back before its end; nothing of it is kept"
-            )
+    def _ask(self, sql: str) -> tuple[str, str]:
+        transaction, session = self._database.execute_sql(sql).fetchone()
+        return transaction, session
 
 
 @contextmanager
@@ -126,7 +142,7 @@ def kept_session(database: MigrationDatabase) -> Iterator[None]:
 
 
 def _session(database: MigrationDatabase) -> str:
-    return str(database.one("SELECT current_user || ' ' || current_setting('search_path')"))
+    return str(database.one(f"SELECT {_SESSION}"))
 
 
 def _reason(statement: Statement) -> str:

@@ -129,6 +129,20 @@ def small(small_template: str, copy_of_rails: Callable[[str], Rails]) -> Rails:
     return copy_of_rails(small_template)
 
 
+@pytest.fixture(scope="session")
+def small_adopted_template(rails_template: Callable[..., str]) -> str:
+    """The same, adopted by the login that owns the tables."""
+    from .dirt import FEW
+
+    return rails_template(SCHEMA + FEW, lambda rails: rails.adoption(url=rails.owner_url).run())
+
+
+@pytest.fixture
+def small_adopted(small_adopted_template: str, copy_of_rails: Callable[[str], Rails]) -> Rails:
+    """Two organizations with a handful of rows each, adopted."""
+    return copy_of_rails(small_adopted_template)
+
+
 class Stopped(Exception):
     """An adoption is stopped here."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from rayces_core.errors import MigrationError
 from tests.migrating.adopting.test_inherited import DIRECTLY, WITH_THE_OTHER, follow, inherit, inherits
+from tests.sizes import exhaustive
 
 from .conftest import Rails
 from .test_old_application import session
@@ -24,7 +25,7 @@ def owned(small: Rails) -> Iterator[Rails]:
         small.sql(f"GRANT rayces_app, rayces_admin TO {small.owner} WITH INHERIT FALSE, SET TRUE")
 
 
-@pytest.mark.parametrize("how", [DIRECTLY, WITH_THE_OTHER], ids=["directly", "with the other"])
+@pytest.mark.parametrize("how", [WITH_THE_OTHER, *exhaustive(DIRECTLY)], ids=["with the other", "directly"])
 def test_it_is_refused_with_what_mends_it_and_held_then(owned: Rails, how: str) -> None:
     inherit(owned, how, owned.owner)
     choices = {"roles": "rails"}

@@ -10,6 +10,7 @@ import pytest
 from rayces_core.migrating.adopting import Planned
 from rayces_core.migrating.adopting.rails.planning import EXCHANGE, plan_of_rails
 from rayces_core.migrating.catalogue import fingerprint
+from tests.sizes import exhaustive
 from tests.wire import Wire
 
 from .conftest import Rails
@@ -48,7 +49,7 @@ def sent(rails: Rails) -> Iterator[str]:
         yield text
 
 
-@pytest.mark.parametrize("besides", ["", BESIDES])
+@pytest.mark.parametrize("besides", [BESIDES, *exhaustive("")], ids=["with more", "alone"])
 def test_what_is_listed_is_what_the_server_is_sent(small: Rails, server_url: str, besides: str) -> None:
     small.sql(f"SET ROLE {small.owner}; {besides} RESET ROLE")
     catalogue = fingerprint(small.connection)
@@ -71,12 +72,14 @@ def test_the_list_says_what_waits_and_for_how_long(small: Rails, server_url: str
     assert first.sql.startswith("SET LOCAL lock_timeout")
 
 
-def test_a_choice_that_is_open_is_planned_as_its_first_and_a_refusal_leaves_no_plan(
-    small: Rails, server_url: str
-) -> None:
+@pytest.mark.exhaustive  # that of a MyHub is in ../test_planning.py
+def test_a_choice_that_is_open_is_planned_as_its_first(small: Rails, server_url: str) -> None:
     first = planned(small, server_url, choices={})
     assert [each.sql for each in first] == [each.sql for each in planned(small, server_url, choices={"roles": "rails"})]
     other = {each.sql for each in planned(small, server_url, choices={"roles": "same"})}
     assert other != {each.sql for each in first}
+
+
+def test_a_refusal_leaves_no_plan(small: Rails, server_url: str) -> None:
     small.sql("ALTER TABLE posts ENABLE ROW LEVEL SECURITY")
     assert planned(small, server_url) == ()
