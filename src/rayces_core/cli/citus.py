@@ -46,7 +46,7 @@ def distribute(settings: Settings, rehearse: bool, quiet: bool) -> int:
     return 0
 
 
-@citus.command(epilog="\b\nExample:\n  rayces citus check")
+@citus.command(epilog="\b\nExamples:\n  rayces citus check")
 @database_options
 @click.pass_obj
 def check(settings: Settings) -> int:
