@@ -14,7 +14,7 @@ import psycopg2.extras
 import pytest
 from pglast.stream import RawStream
 
-from rayces_core import Appointment, CreditBalance, CreditTransaction, Database, credits
+from rayces_core import Appointment, CreditBalance, CreditTransaction, Database, Role, credits
 from rayces_core.models.credit import TransactionStatus
 from tests.factory import make_appointment, make_organization, make_transaction, make_user
 from tests.router.collecting import Collector
@@ -86,7 +86,7 @@ def debited_for(user: Any) -> None:
 
 
 def adjusted(user: Any) -> None:
-    credits.adjust(user, -1, reason="counted anew", by=make_user())
+    credits.adjust(user, -1, reason="counted anew", by=make_user(role=Role.ADMIN))
 
 
 def many(user: Any) -> None:

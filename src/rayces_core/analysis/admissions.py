@@ -16,12 +16,12 @@ SOURCE: Final = "state_transitions (subject_type Student, made_up); students (gr
 STATES: Final = ("waitlisted", "admitted", "enrolled", "rejected", "discharged")
 
 # What comes after an application and before the next one, up to now, belongs to it. Rows of the journal follow each
-# other by their moments, and by their ids where those are the same: ids of several servers tell nothing of time.
+# other by their ids, whatever moments were told for them.
 _APPLICATIONS: Final = """
 step AS (
     SELECT t.organization_id, t.subject_id AS student_id, t.to_state, t.occurred_at, t.made_up,
            count(*) FILTER (WHERE t.to_state = 'applied') OVER (
-               PARTITION BY t.organization_id, t.subject_id ORDER BY t.occurred_at, t.id
+               PARTITION BY t.organization_id, t.subject_id ORDER BY t.id
            ) AS attempt
       FROM {{state_transitions}} AS t
      WHERE t.subject_type = 'Student' AND t.from_state <> t.to_state AND t.occurred_at <= %(now)s

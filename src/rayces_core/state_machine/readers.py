@@ -39,7 +39,7 @@ def history(journal: Any, subject_type: str) -> Callable[..., Any]:
         place = place_of(row)
         of_this = (journal.subject_type == subject_type) & (journal.subject_id == place["id"])
         of_this &= journal.organization == place["organization_id"]
-        return journal.select().where(of_this).order_by(journal.occurred_at, journal.id)
+        return journal.select().where(of_this).order_by(journal.id)
 
     return history
 

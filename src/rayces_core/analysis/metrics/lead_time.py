@@ -17,7 +17,7 @@ FIRST_START: Final = """coalesce((
     SELECT (step.details ->> 'scheduled_at')::timestamptz FROM {state_transitions} AS step
      WHERE step.organization_id = a.organization_id AND step.subject_type = 'Appointment' AND step.subject_id = a.id
        AND step.event = 'reschedule' AND step.details ? 'scheduled_at'
-     ORDER BY step.occurred_at, step.id LIMIT 1), a.scheduled_at)"""
+     ORDER BY step.id LIMIT 1), a.scheduled_at)"""
 # Drafts are no bookings, nor is what was cancelled as one.
 KNOWN: Final = """NOT a.created_at_made_up AND a.state <> 'draft'
     AND (a.state <> 'cancelled' OR a.pre_confirmed_at IS NOT NULL)"""
