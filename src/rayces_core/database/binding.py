@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
 import peewee
 
+from rayces_core.database.positions import Trail
 from rayces_core.database.runners import runner_here
 from rayces_core.errors import TenantNotSetError
 
@@ -25,9 +27,14 @@ class Home:
     """Which database a row is of, within this process: one object for each, whatever engines and logins it has.
 
     A copy of a row keeps it; a row that was pickled knows no database any more.
+
+    Attributes: `mark`, the same in every process that knows the database by the same number of the cluster's.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "mark")
+
+    def __init__(self, mark: str = "") -> None:
+        self.mark = mark
 
     def __copy__(self) -> Home:
         return self
@@ -48,7 +55,7 @@ _homes: WeakValueDictionary[tuple[Any, ...], Home] = WeakValueDictionary()
 
 def home_known_as(*identity: Any) -> Home:
     """The Home of the database that the server knows so; several Database objects may lead to one, by any address."""
-    return _homes.setdefault(identity, Home())
+    return _homes.setdefault(identity, Home(blake2b(repr(identity).encode(), digest_size=4).hexdigest()))
 
 
 # pg_stat_statements tells one SET from another by its value on older servers, and would fill up.
@@ -61,11 +68,13 @@ class Binding:
 
     `engine` is the Peewee database that it is a binding of; here it is only handed on.
     `tenant` is the organization's id as the database's setting has it, empty in privileged work.
+    `read_only` has the server refuse what writes.
     """
 
     engine: Any
     role: str
     organization_id: int | None
+    read_only: bool = False
     tenant: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,14 +85,27 @@ class Binding:
         """Whether this is work over all organizations."""
         return self.organization_id is None
 
+    def sees_as(self, other: object) -> bool:
+        """Whether it is of the same rows, by the same engine, whether one of them only reads or not."""
+        same = self is other
+        return same or (
+            isinstance(other, Binding) and self.engine is other.engine and self.organization_id == other.organization_id
+        )
+
 
 class Block:
-    """One time that a block is entered; what was read in one is not served in another."""
+    """One time that a block is entered; what was read in one is not served in another.
 
-    __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer", "was_unbound")
+    Attributes: `trail`, of what was written within it, and `route`, where it reads; None where no replica is about.
+    """
 
-    def __init__(self, binding: Binding, outer: Block | None, hold: object) -> None:
+    __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer", "route", "trail", "was_unbound")
+
+    def __init__(
+        self, binding: Binding, outer: Block | None, hold: object, trail: Trail | None = None, route: Any = None
+    ) -> None:
         self.binding, self.outer, self._hold = binding, outer, ref(hold)
+        self.trail, self.route = trail, route
         self._thread, self._entered_by = threading.get_ident(), runner_here()
         self.was_unbound = False
 
@@ -111,11 +133,12 @@ def bind_otherwise(find: Callable[[], Block | None] | None) -> None:
 
 def block_here() -> Block | None:
     """The innermost block of this context that goes on, if any; else what the cell of a session uses."""
-    block = _entered_here()
+    block = entered_here()
     return block if block is not None or _otherwise is None else _otherwise()
 
 
-def _entered_here() -> Block | None:
+def entered_here() -> Block | None:
+    """The innermost block of this context that goes on, if any."""
     block = _blocks.get()
     while block is not None and block._hold() is None and block.is_left:
         block = block.outer
@@ -126,6 +149,16 @@ def bound_here() -> Binding | None:
     """The binding of this context, if any."""
     block = block_here()
     return None if block is None else block.binding
+
+
+def trails_here() -> list[Trail]:
+    """Of the blocks that go on here: what was written in one by any thread or task is read in it by all of them."""
+    found, block = [], _blocks.get()
+    while block is not None:
+        if block.trail is not None:
+            found.append(block.trail)
+        block = block.outer
+    return found
 
 
 def current() -> Binding:
@@ -139,9 +172,11 @@ def current() -> Binding:
     return binding
 
 
-def bind(binding: Binding, hold: object) -> tuple[Block, Token[Block | None]]:
+def bind(
+    binding: Binding, hold: object, trail: Trail | None = None, route: Any = None
+) -> tuple[Block, Token[Block | None]]:
     """Bind until `unbind` is called with what this returns, or until nobody has the object `hold` any more."""
-    block = Block(binding, _entered_here(), hold)
+    block = Block(binding, entered_here(), hold, trail, route)
     return block, _blocks.set(block)
 
 

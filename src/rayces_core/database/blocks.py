@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from rayces_core.database.binding import Binding, Block, bind, unbind
+from rayces_core.database.positions import Trail
 from rayces_core.database.session import Lease, Session
 from rayces_core.database.transaction import undo_all
 from rayces_core.errors import TenantSwitchError, TransactionFailedError
@@ -64,6 +65,8 @@ class _Partial(partial[None]):
 class TenantBlock(ContextDecorator, Generic[Given]):
     """Binds for the block what `find()` gives: the binding, and what `as` names. Usable as a decorator as well.
 
+    `way` says where the work of that binding goes: the binding to take for it, the trail of what it writes, its route.
+
     Raises:
         TenantSwitchError: a transaction of another tenant is open here, or the block is left out of order, or in
             another task or thread.
@@ -73,14 +76,18 @@ class TenantBlock(ContextDecorator, Generic[Given]):
     __exit__ = _End()
 
     def __init__(
-        self, find: Callable[[], tuple[Binding, Given]], holder: Callable[[], Binding | None], reason: str | None = None
+        self,
+        find: Callable[[], tuple[Binding, Given]],
+        holder: Callable[[], Binding | None],
+        reason: str | None = None,
+        way: Callable[[Binding], tuple[Binding, Trail | None, Any]] | None = None,
     ) -> None:
-        self._find, self._holder, self._reason = find, holder, reason
+        self._find, self._holder, self._reason, self._way = find, holder, reason, way
         self.end = _Partial(_leave, entered := _Slot())
         self._entered = entered
 
     def _recreate_cm(self) -> TenantBlock[Given]:
-        return TenantBlock(self._find, self._holder, self._reason)
+        return TenantBlock(self._find, self._holder, self._reason, self._way)
 
     def found(self) -> Self:
         """Find what to bind now, and not only when it is entered: whatever is wrong with the tenant is raised here."""
@@ -109,16 +116,30 @@ class TenantBlock(ContextDecorator, Generic[Given]):
             del self.end  # with it the lease
 
     def _bind(self, binding: Binding) -> None:
+        trail, route = None, None
+        if self._way is not None:
+            binding, trail, route = self._way(binding)
         holder = self._holder()
         if holder is not None and holder is not binding:
-            raise TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
+            raise _switched(holder, binding)
         session: Session = binding.engine.session
         lease, is_outermost = session.begin_block()
         self.end.lease = lease
-        block, token = bind(binding, self.end)
+        block, token = bind(binding, self.end, trail, route)
         self._entered.entered = _Entered(session, block, token, is_outermost, len(lease.transactions))
         if self._reason is not None:
             self._entered.log(self._reason)
+
+
+def _switched(holder: Binding, binding: Binding) -> TenantSwitchError:
+    if holder.organization_id != binding.organization_id or holder.read_only == binding.read_only:
+        return TenantSwitchError("a transaction of another tenant is open; leave its `with db.atomic():` first")
+    if binding.read_only:
+        return TenantSwitchError(
+            "a unit of work is open, whose rows a block that only reads would not see; read in the unit itself, or "
+            "leave its `with db.atomic():` first"
+        )
+    return TenantSwitchError("a unit of work that only reads is open; leave its `with db.atomic():` first")
 
 
 class _Slot:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import select
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Protocol, Self
 
 import psycopg2
 from psycopg2.extensions import (
@@ -28,6 +28,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812
 from rayces_core.database.binding import NORMALISES_SET, Binding
 from rayces_core.database.casts import read_fast
 from rayces_core.database.messages import Prepared
+from rayces_core.database.positions import preparing
 from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 
 # What a proxy's connection may have kept of whoever had it before; rows and locks, since settings are the proxy's.
@@ -67,21 +68,36 @@ class Footing:
         )
 
 
+class Serves(Protocol):
+    """What a connection knows of the engine that it works for."""
+
+    def note_write(self) -> None:
+        """Something was written, and is committed or may be."""
+
+
+# Once there was a query, no statement of the transaction can have it write again.
+_READ_ONLY = "SET LOCAL transaction_read_only TO on; SELECT; "
+
+
 class TenantConnection(PlainConnection):
     """A connection that knows whose bindings it serves and, while a transaction is open, which one's it is."""
 
     binds_apart: ClassVar[bool] = False  # the tenant is a message of its own
-    serves: object  # the engine of the bindings that may use it
+    serves: Serves  # the engine of the bindings that may use it
     process_id: int  # of the server's process, or what a proxy says it is
     footing: Footing
     tracer: Callable[[], Any] | None = None  # makes cursors that a monitoring agent looks at
     holder: Binding | None = None
     stained_by: Binding | None = None  # whose SQL, not the library's own, may have left something on it
     has_cursors = False  # named cursors, to be closed with the transaction
+    notes_writes = False  # for replicas, which must have them before they are read here
+    wrote = False  # in the open unit of work, as far as that is noted
+    check: Callable[[str | None], str] | None = None  # gives what goes ahead of whatever is read on a replica
+    check_name: str | None = None  # of what is prepared for it
     transaction_id: str | None = None  # of the open unit of work, where it is known; for asking what became of it
     incarnation: object = None  # of the server: one that has recovered from a crash may give an id anew
 
-    def open_for(self, serves: object) -> None:
+    def open_for(self, serves: Serves) -> None:
         """Prepare a fresh connection: each statement commits by itself."""
         self.serves, self._process, self.prepared = serves, os.getpid(), Prepared()
         self.process_id = self.get_backend_pid()
@@ -107,14 +123,17 @@ class TenantConnection(PlainConnection):
             settings += (
                 f"PREPARE {self._carrier} (text) AS SELECT pg_catalog.set_config('rayces.organization_id', $1, true); "
             )
+        if footing.is_direct and self.check is not None:
+            self.check_name = f"rayces_{secrets.token_hex(8)}"
+            settings += f"{preparing(self.check_name)}; "
         try:
             (self.incarnation,) = self.plain(settings + INCARNATION).fetchone() or (None,)
         except psycopg2.errors.InsufficientPrivilege:  # a host may have taken the function from PUBLIC
             self.plain(f"DEALLOCATE ALL; {settings}")
 
     def bind_anew(self) -> None:
-        """Prepare again what binds tenants before 18, which somebody has deallocated; the connection is idle."""
-        if self.footing.is_direct and not self._sets and self.idle:
+        """Prepare again what messages begin with, which somebody has deallocated; the connection is idle."""
+        if self.footing.is_direct and self.idle and (not self._sets or self.check is not None):
             with suppress(psycopg2.Error):  # the next statement says what is wrong with it
                 self.stand_on(self.footing)
 
@@ -127,7 +146,7 @@ class TenantConnection(PlainConnection):
 
     def suits(self, whom: object) -> bool:
         """Whether this binding may have it without its being cleansed."""
-        return self.stained_by is None or self.stained_by is whom
+        return self.stained_by is None or self.stained_by.sees_as(whom)
 
     def dropped(self) -> bool:
         """Whether the server has left; asks the socket, and the server only if the socket has something to say."""
@@ -191,8 +210,21 @@ class TenantConnection(PlainConnection):
 
     def preamble(self, binding: Binding) -> str:
         """What makes the rest of a message the work of `binding`; the connection is idle."""
+        self._check_clean(binding)
+        return self._check_first() + self._preamble(binding)
+
+    def _check_clean(self, binding: Binding) -> None:
         if not self.is_clean_for(binding):  # a cursor that was kept from another tenant's block comes this way
             raise psycopg2.InterfaceError("connection already closed")
+
+    def _check_first(self) -> str:
+        # A transaction of its own, as a snapshot may be taken for all of the message with the first query in it.
+        return "" if self.check is None else f"BEGIN; {self.check(self.check_name)}COMMIT; "
+
+    def _preamble(self, binding: Binding) -> str:
+        return self._binding_of(binding) + (_READ_ONLY if binding.read_only else "")
+
+    def _binding_of(self, binding: Binding) -> str:
         if not self.footing.is_direct or self.stained_by is not None:
             return self._whole_preamble(binding)
         if not binding.tenant:
@@ -219,7 +251,7 @@ class TenantConnection(PlainConnection):
 
     def is_clean_for(self, binding: Binding | None) -> bool:
         """Whether nothing of another tenant is on it, now that it was cleansed if need be; closed where that failed."""
-        if self.stained_by is not None and self.stained_by is not binding:
+        if self.stained_by is not None and not self.stained_by.sees_as(binding):
             self._cleanse()
         return not self.closed
 
@@ -258,15 +290,30 @@ class TenantConnection(PlainConnection):
     def begin(self, binding: Binding, isolation: str | None = None, *, findable: bool = False) -> None:
         """Open a transaction that is `binding`'s, in one message; `findable` asks for its id in the same one."""
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
-        preamble = self.preamble(binding)
+        self._check_clean(binding)
+        preamble, check = self._preamble(binding), self._check_first()
         before = TIDY if preamble.startswith(TIDY) else ""
-        if before and mode:  # after a query it is too late for a level
+        if before and mode and not check:  # after a query it is too late for a level
             self.plain(before)
             before = ""
-        asking = TRANSACTION if findable else ""
-        cursor = self.plain(f"{before}BEGIN{mode}; {preamble.removeprefix(TIDY)}{asking}")
+        asking = TRANSACTION if findable and not binding.read_only else ""
+        with self._undone_where_it_fails():
+            cursor = self.plain(f"{before}{check}BEGIN{mode}; {preamble.removeprefix(TIDY)}{asking}")
         self.transaction_id = cursor.fetchone()[0] if asking else None  # type: ignore[index]
         self.holder = binding
+
+    @contextmanager
+    def _undone_where_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error:
+            self.undo_begun()
+            raise
+
+    def undo_begun(self) -> None:
+        """End a transaction that a message has begun and not brought to where somebody holds it."""
+        if not self.closed and self.holder is None and self.in_transaction:
+            self.plain("ROLLBACK")
 
     def save(self, name: str, *, findable: bool = False) -> None:
         """Make a savepoint."""
@@ -289,6 +336,9 @@ class TenantConnection(PlainConnection):
             self.plain(f"CLOSE ALL; {verb}" if self.has_cursors and verb == "COMMIT" else verb)
         finally:
             self.holder, self.has_cursors, self.transaction_id = None, False, None
+            wrote, self.wrote = self.wrote, False
+            if wrote and verb == "COMMIT":
+                self.serves.note_write()
         if failed:
             raise TransactionFailedError(
                 "a statement of this unit of work had failed, so nothing of it was kept; "

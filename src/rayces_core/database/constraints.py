@@ -15,6 +15,7 @@ from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 n
 from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
 from rayces_core.database.named import Names, names_of
 from rayces_core.database.places import place_of
+from rayces_core.database.positions import refusal_of
 from rayces_core.database.privileges import not_written, refused
 from rayces_core.database.sqlstates import kind_of, quoted, said
 from rayces_core.errors import (
@@ -27,6 +28,7 @@ from rayces_core.errors import (
     OverlapError,
     RaycesError,
     ReferenceNotFoundError,
+    SerializationError,
     SlotTakenError,
     StatementCancelledError,
     StatementError,
@@ -185,6 +187,8 @@ def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) ->
 def _of_server(error: psycopg2.Error, state: str, ahead: int | None, cursor: PlainCursor | None) -> RaycesError:
     if state[:2] == "23":
         return _integrity(error, state, names_of(error, state, cursor))
+    if (why := refusal_of(error)) is not None:
+        return SerializationError(f"the replica was not read: {why}; run the unit of work again")
     if state == code.INSUFFICIENT_PRIVILEGE:
         return refused(error, ahead)
     if state == code.READ_ONLY_SQL_TRANSACTION and (denied := not_written(error)) is not None:

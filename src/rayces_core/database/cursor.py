@@ -93,7 +93,23 @@ class TenantCursor(PlainCursor):
                 connection.bind_anew()
             if alone and not preamble and stains and isinstance(made, RaycesError) and commits_within(query):
                 made.outcome, made.retryable = UNKNOWN, False
+            if alone:
+                connection.undo_begun()
             raise made from error
+        finally:
+            if connection.notes_writes and (stains or may_write(meaning or query)):
+                self._note_write(connection, alone)
+
+    @staticmethod
+    def _note_write(connection: TenantConnection, alone: bool) -> None:
+        """Note it for replicas; in a unit of work it counts once that is committed."""
+        binding = bound_here() if alone else connection.holder
+        if binding is None or binding.read_only:
+            return
+        if alone:
+            connection.serves.note_write()
+        else:
+            connection.wrote = True
 
     def _run_apart(self, connection: CitusConnection, query: str, values: Any, *, stains: bool, writes: bool) -> None:
         """As `run` where the tenant is a message of its own; a lone statement has a transaction opened for it."""
@@ -238,6 +254,8 @@ class TenantCursor(PlainCursor):
         self._check_holder(connection)
         if not isinstance(statement, OwnSQL):
             connection.stained_by = connection.holder
+        if connection.notes_writes:
+            self._note_write(connection, alone=False)
 
     def filled(self, text: str, values: Any) -> str:
         """The text with its values in place, as the server would get it."""

@@ -6,23 +6,21 @@ Rule it guards: nothing runs without a tenant, and the tenant cannot change whil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from psycopg2.extensions import make_dsn, parse_dsn
-from typing_extensions import TypeVar, Unpack
 
 from rayces_core.database import apart, first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
-from rayces_core.database.callbacks import refuse_deferred
 from rayces_core.database.engine import Engine
 from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, environment, options_of
 from rayces_core.database.reading import Reading
-from rayces_core.database.retrying import Retrying, RetryingOptions
+from rayces_core.database.replicated import Replicated
 from rayces_core.database.serving import Serving
 from rayces_core.database.tenants import (
     Remembered,
@@ -34,7 +32,7 @@ from rayces_core.database.tenants import (
     read_bound,
     read_by_subdomain,
 )
-from rayces_core.database.transaction import Atomic
+from rayces_core.database.units import Units
 from rayces_core.database.urls import role_name, with_defaults, with_options
 from rayces_core.database.watched import Watched
 from rayces_core.errors import (
@@ -48,10 +46,8 @@ from rayces_core.errors import (
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
 
-Callback = TypeVar("Callback", bound=Callable[[], object])
 
-
-class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Org]):
+class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Org]):
     """A tenant-safe PostgreSQL database.
 
     Made by `connect`, `from_env` or `embedded`; connects when first used. One object serves all threads and
@@ -75,16 +71,19 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
         self._server, self._others = server, []
         self.admin_url = with_options(given.admin_url, given.connect_options) if given.admin_url else self.url
         self._organizations = Remembered(float(given.tenant_cache_seconds))
-        self._tenants = self._engine(self.url, self.app_role, given)
-        self._admins = self._engine(self.admin_url, self.admin_role, given)
+        self._tenants = self._engine(with_defaults(self.url), self.app_role, given)
+        self._admins = self._engine(with_defaults(self.admin_url), self.admin_role, given)
+        self._connect_replicas(given)
         self._admin = Binding(self._admins, self.admin_role, None)
         self._nobody = Binding(self._tenants, self.app_role, None)
         self._bindings: dict[int, Binding] = {}
 
-    def _engine(self, url: str, role: str, given: Options) -> Engine:
+    def _engine(
+        self, dsn: str, role: str, given: Options, kind: Callable[..., Engine] = Engine, **options: Any
+    ) -> Engine:
         idle = given.idle_in_transaction_seconds
-        return Engine(
-            with_defaults(url),
+        return kind(
+            dsn,
             role,
             max_connections=int(given.max_connections),
             pool_timeout=float(given.pool_timeout),
@@ -94,14 +93,16 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             find_out_seconds=float(given.find_out_seconds),
             writes_messages=given.outbox,
             settings=given.session_settings,
-            kind=apart.KINDS[given.engine],
             first_look=lambda connection: first_use.check(connection, role, given, privileged=role == self.admin_role),
+            **({"kind": apart.KINDS[given.engine]} | options),
         )
 
     @property
     def engine(self) -> Engine:
         """The Peewee database of what is bound here; that of tenants' work where nothing of this Database is."""
-        return self._admins if (bound := bound_here()) is not None and bound.engine is self._admins else self._tenants
+        bound = bound_here()
+        mine: Engine = bound.engine if bound is not None and bound.engine in self._engines else self._tenants
+        return mine
 
     # -- making one -------------------------------------------------------------------------------------------
 
@@ -121,6 +122,10 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
         find_out_seconds: float = FIND_OUT_SECONDS,
         outbox: bool = True,
         engine: Literal["postgresql", "citus"] = "postgresql",
+        replicas: Iterable[str] = (),
+        replica_wait_seconds: float = 0.0,
+        replica_rest_seconds: float = 10.0,
+        replica_lag_seconds: float | None = 60.0,
         **connect_options: Any,
     ) -> Self:
         """A Database on the server that `url` names (postgresql://user:password@host:port/name); nothing is sent yet.
@@ -142,6 +147,11 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             outbox: False leaves out the messages that every event, booking and posting else writes for a relay; say
                 the same in each program that writes.
             engine: "citus" where Citus distributes the tables (docs/citus.md); without it such a database is refused.
+            replicas: URLs of streaming replicas, which `tenant(…, read_only=True)` reads from.
+            replica_wait_seconds: how long to wait for one that has not all that was written here, before the primary
+                is read instead; in an event loop's thread not at all.
+            replica_rest_seconds: for how long one that failed is left alone.
+            replica_lag_seconds: how old what a replica has may be; None for no limit.
             connect_options: passed to psycopg2.connect (connect_timeout, sslmode, application_name, …).
 
         Raises:
@@ -160,6 +170,10 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
             find_out_seconds=find_out_seconds,
             outbox=outbox,
             engine=engine,
+            replicas=replicas,
+            replica_wait_seconds=replica_wait_seconds,
+            replica_rest_seconds=replica_rest_seconds,
+            replica_lag_seconds=replica_lag_seconds,
             connect_options=connect_options,
         )
         return cls(url, options=options)
@@ -168,7 +182,8 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
     def from_env(cls, **options: Any) -> Self:
         """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`.
 
-        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`, and RAYCES_DATABASE_ENGINE `engine`.
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`, RAYCES_DATABASE_ENGINE `engine`;
+        RAYCES_REPLICA_DATABASE_URLS, with blanks between them, are `replicas`.
         """
         url, given = environment()
         return cls.connect(url, **given | options)
@@ -217,21 +232,34 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
 
     # -- tenants ----------------------------------------------------------------------------------------------
 
-    def tenant(self, tenant: str | int | Org, *, cached_only: bool = False) -> TenantBlock[Org]:
+    def tenant(
+        self,
+        tenant: str | int | Org,
+        *,
+        cached_only: bool = False,
+        read_only: bool | None = None,
+        after: str | None = None,
+    ) -> TenantBlock[Org]:
         """Bind an organization for the `with` block; `as` names it. Nests, and restores what was bound before.
 
         Args:
             tenant: subdomain, id, or a saved Organization.
             cached_only: never ask the database, for an event loop's thread; an Organization is taken as it was read.
+            read_only: the server refuses what writes (ReadOnlyError), and a replica is read that has all that was
+                written here, where there is one. None: as the block around it, which is not read-only if there is none.
+            after: of a block that reads from a replica, the token of what it must have besides; see `causal_token`.
 
         Raises:
             UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
             TenantNotCachedError: `cached_only`, and it has not been looked up here lately.
             TenantSwitchError: a transaction of another tenant is open here.
         """
-        return TenantBlock(lambda: self._tenant(tenant, cached_only), self._holder)
+        way = partial(self._way, read_only, after)
+        return TenantBlock(lambda: self._tenant(tenant, cached_only), self._holder, way=way)
 
-    def known_tenant(self, tenant: str | int) -> TenantBlock[Callable[[], Org]]:
+    def known_tenant(
+        self, tenant: str | int, *, read_only: bool | None = None, after: str | None = None
+    ) -> TenantBlock[Callable[[], Org]]:
         """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
 
         def find() -> tuple[Binding, Callable[[], Org]]:
@@ -240,7 +268,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
                 raise InactiveTenantError(values["subdomain"])
             return self._binding_of(values["id"]), partial(instance_of, self._tenants.home, values)
 
-        return TenantBlock(find, self._holder)
+        return TenantBlock(find, self._holder, way=partial(self._way, read_only, after))
 
     def privileged(self, *, reason: str) -> TenantBlock[None]:
         """Work over all organizations for the block, as another role; the reason is logged.
@@ -256,7 +284,8 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
 
     def _holder(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
-        return self._tenants.holder_of_transaction() or self._admins.holder_of_transaction()
+        found = self._tenants.holder_of_transaction() or self._admins.holder_of_transaction()
+        return found if found is not None or self._routing is None else self._routing.holder()
 
     def _tenant(self, tenant: str | int | Org, cached_only: bool) -> tuple[Binding, Org]:
         organization = self._organization(tenant, cached_only)
@@ -329,7 +358,7 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
     def current_tenant(self) -> Org | None:
         """The organization that is bound here, for log lines and the like; None in privileged work and outside."""
         binding = bound_here()
-        if binding is None or binding.engine is not self._tenants or binding.organization_id is None:
+        if binding is None or binding.engine not in self._engines or binding.organization_id is None:
             return None
         found: Org = instance_of(self._tenants.home, self._looked_up(binding.organization_id))
         return found
@@ -347,50 +376,3 @@ class Database(Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Or
         with self._within(self._admin):
             made: Org = kind.create(name=name, subdomain=subdomain, **columns)
             return made
-
-    # -- transactions and raw SQL -----------------------------------------------------------------------------
-
-    def atomic(self, isolation_level: str | None = None, *, findable: bool = False) -> Atomic:
-        """A unit of work, as `with` block or decorator; outside one each statement commits by itself.
-
-        Args:
-            findable: have its outcome found out, should the answer of COMMIT be lost, whatever it writes. Units that
-                post, book or make transitions are findable anyway.
-        """
-        return self.engine.atomic(isolation_level, findable=findable)
-
-    def retrying(self, attempts: int = 3, **options: Unpack[RetryingOptions]) -> Retrying:
-        """A decorator that makes a function a unit of work, run again where that is safe; `.run(function)` at once.
-
-        Again after an error that is `retryable` and of which nothing was committed. Whether a COMMIT whose answer was
-        lost was kept is found out first; where it was, the call succeeds.
-
-        Args:
-            attempts: how often it is run at most.
-            options: idempotent, isolation_level, pause_seconds; see `RetryingOptions`.
-
-        Raises:
-            ConfigurationError: an argument is malformed, or the function is a coroutine or a generator.
-            TransactionFailedError: when called within a unit of work.
-        """
-        return Retrying(lambda: self.engine, attempts, **options)
-
-    def on_commit(self, callback: Callback) -> Callback:
-        """Run `callback()` after the outermost commit, never after a rollback; at once outside a transaction.
-
-        A callback that fails is logged, since what was committed stands. Usable as a decorator.
-
-        Raises:
-            ConfigurationError: it is a coroutine or generator function, which calling does not run.
-        """
-        refuse_deferred(callback, "callback after the commit")
-        self.engine.after_commit(callback)
-        return callback
-
-    def execute_sql(self, sql: str, params: Sequence[Any] | dict[str, Any] | None = None) -> Any:
-        """Run raw SQL as the bound tenant and return the psycopg2 cursor; row-level security holds it.
-
-        Raises:
-            UnsafeSQLError: the SQL would end the transaction or change the role or tenant.
-        """
-        return self.engine.execute_sql(sql, params)

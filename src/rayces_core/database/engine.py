@@ -19,6 +19,7 @@ from rayces_core.database.constraints import translate
 from rayces_core.database.copied_file import CopiedFile, is_ctrl_c
 from rayces_core.database.cursor import OwnSQL, Send, StainingSQL, TenantCursor, traced
 from rayces_core.database.finding_out import is_over
+from rayces_core.database.followed import Followed
 from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
@@ -36,7 +37,7 @@ _NOW: Final = Message("SELECT clock_timestamp()", types={})
 COPY_BYTES: Final = 1 << 16  # read from or written to the file at a time
 
 
-class Engine(peewee.PostgresqlDatabase):
+class Engine(Followed, peewee.PostgresqlDatabase):
     """A Peewee database without a way round the tenant.
 
     Attributes:
@@ -69,6 +70,7 @@ class Engine(peewee.PostgresqlDatabase):
         self.find_out_seconds = find_out_seconds
         self.writes_messages = writes_messages
         self._home: Home | None = None
+        self._reading: dict[int, Binding] = {}
         self._idle_limit_ms, self.settings = idle_limit_ms, dict(settings or {})
         self.checked = self.is_cautious = False
         self.organizations = organizations
@@ -110,6 +112,7 @@ class Engine(peewee.PostgresqlDatabase):
         connection = open_connection(self.dsn, self.kind)
         try:
             connection.open_for(self)
+            connection.notes_writes, connection.check = self.followers is not None, self.check
             self.server_version = connection.server_version
             if not (was_checked := self.checked):
                 self.is_cautious = self._first_look(connection)
@@ -296,7 +299,7 @@ class Engine(peewee.PostgresqlDatabase):
                     self._notify_hooks(text, values, started, failure)
                 rows = cursor.rowcount if failure is None and cursor.rowcount >= 0 else None
                 operation, table = described(str(text))
-                query = Query(operation, table, seconds, binding.organization_id, rows, failure)
+                query = Query(operation, table, seconds, binding.organization_id, rows, failure, self.replica)
                 for observer in self.observers:
                     observer(query)
 

@@ -25,6 +25,7 @@ class Migrated:
     _server: EmbeddedServer | None
     _tenants: Engine
     _admins: Engine
+    _engines: tuple[Engine, ...]
     _organizations: Remembered
 
     def migrate(self, to: int | str | None = None) -> list[str]:
@@ -45,7 +46,8 @@ class Migrated:
         return self._runner().down(to, count=count, yes=yes)
 
     def _look_again(self) -> None:
-        self._tenants.checked = self._admins.checked = False
+        for engine in self._engines:
+            engine.checked = False
         self._organizations.forget()
 
     def migration_status(self) -> list[MigrationStatus]:

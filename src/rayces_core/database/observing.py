@@ -23,6 +23,7 @@ class Query:
         operation: "select", "insert", "update", "delete", "copy" …, or "other". table: the first table that it names.
         seconds: until its answer was there. organization_id: of the bound tenant; None in privileged work.
         rows: written or returned; None where it failed or tells none. error: what it raised.
+        replica: host, port and name of the replica that it was sent to; None for the primary.
     """
 
     operation: str
@@ -31,6 +32,7 @@ class Query:
     organization_id: int | None
     rows: int | None
     error: Exception | None
+    replica: str | None = None
 
 
 Observer = Callable[[Query], object]

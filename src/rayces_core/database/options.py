@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -33,14 +34,25 @@ class Options:
     find_out_seconds: float = FIND_OUT_SECONDS
     outbox: bool = True
     engine: Literal["postgresql", "citus"] = "postgresql"
+    replicas: Iterable[str] = ()
+    replica_wait_seconds: float = 0.0
+    replica_rest_seconds: float = 10.0
+    replica_lag_seconds: float | None = 60.0
     connect_options: dict[str, Any] = field(default_factory=dict)
     # What `reader()` says, and no caller of connect().
     reads_only: bool = False
     statement_timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "replicas", _listed(self.replicas))
+        if not (self.replica_wait_seconds >= 0 and self.replica_rest_seconds >= 0):
+            raise ConfigurationError("replica_wait_seconds and replica_rest_seconds must be numbers of seconds from 0")
+        if self.replica_lag_seconds is not None and not self.replica_lag_seconds >= 0:
+            raise ConfigurationError("replica_lag_seconds must be a number of seconds from 0, or None for no limit")
         if self.in_event_loop not in ("allow", "refuse"):
             raise ConfigurationError(f'in_event_loop must be "allow" or "refuse", not {self.in_event_loop!r}')
+        if self.engine == CITUS and tuple(self.replicas):
+            raise ConfigurationError("with Citus there are no replicas=; it has its own for each node")
         if self.engine not in (POSTGRESQL, CITUS):
             raise ConfigurationError(f'engine must be "postgresql" or "citus", not {self.engine!r}')
         if self.idle_in_transaction_seconds is not None and not self.idle_in_transaction_seconds > 0:
@@ -65,8 +77,15 @@ class Options:
             admin_role=admin_role,
             admin_url=admin_url,
             reads_only=True,
+            replicas=(),
             statement_timeout_seconds=statement_timeout,
         )
+
+
+def _listed(urls: object) -> tuple[str, ...]:
+    if isinstance(urls, str) or not isinstance(urls, Iterable):
+        raise ConfigurationError("replicas must be a list of URLs")
+    return tuple(urls)
 
 
 def timeout_setting(seconds: object) -> dict[str, str]:
@@ -101,5 +120,6 @@ def environment() -> tuple[str, dict[str, Any]]:
     url = os.environ.get(URL_VARIABLE, "").strip()
     if not url:
         raise ConfigurationError(f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name")
-    said = {option: os.environ.get(variable, "").strip() for variable, option in VARIABLES.items()}
+    said: dict[str, Any] = {option: os.environ.get(variable, "").strip() for variable, option in VARIABLES.items()}
+    said["replicas"] = os.environ.get("RAYCES_REPLICA_DATABASE_URLS", "").split()
     return url, {option: value for option, value in said.items() if value}

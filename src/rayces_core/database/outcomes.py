@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _QUOTED: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
@@ -15,7 +16,14 @@ _OWN_TRANSACTIONS: Final = re.compile(r"\s*(?:/\*.*?\*/|--[^\n]*\n|\s)*(?:call|d
 
 def may_write(sql: str) -> bool:
     """Whether the library's own SQL writes anything; of a host's functions and raw SQL nobody can say."""
+    return _cached(str(sql)) if len(sql) < 4000 else _writes(sql)
+
+
+def _writes(sql: str) -> bool:
     return _WRITING.search(_LOCKING.sub("", _QUOTED.sub("", sql))) is not None
+
+
+_cached = lru_cache(maxsize=1024)(_writes)
 
 
 def commits_within(sql: str) -> bool:

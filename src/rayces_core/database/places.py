@@ -11,8 +11,9 @@ from psycopg2.extensions import encodings
 
 # What carries the tenant begins each message; no text of a caller's is in it.
 _AHEAD: Final = re.compile(
-    r"(?:(?:SET LOCAL rayces\.[^;]*|SELECT (?:pg_catalog\.)?set_config\('(?:search_path|role|rayces\.)[^;]*"
-    r"|EXECUTE rayces_[^;]*|CLOSE ALL|UNLISTEN \*|DISCARD TEMP|SELECT pg_advisory_unlock_all\(\)); )+"
+    r"(?:(?:SET LOCAL (?:rayces\.|transaction_read_only )[^;]*|SELECT"
+    r"|SELECT (?:pg_catalog\.)?set_config\('(?:search_path|role|rayces\.)[^;]*"
+    r"|BEGIN|COMMIT|EXECUTE rayces_[^;]*|CLOSE ALL|UNLISTEN \*|DISCARD TEMP|SELECT pg_advisory_unlock_all\(\)); )+"
 )
 # What stands before a query of the caller's that is asked for its columns; he has written no comment like this.
 AROUND: Final = "SELECT * FROM (/* columns of */"

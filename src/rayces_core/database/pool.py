@@ -54,13 +54,39 @@ L = TypeVar("L", bound=Lendable)
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """A pool at one moment: connections in use and free, threads that wait, the limit, and time-outs so far."""
+    """A pool at one moment: connections in use and free, threads that wait, the limit, and time-outs so far.
+
+    `replicas` tells of those that a Database reads from.
+    """
 
     in_use: int
     free: int
     waiting: int
     max_connections: int
     timeouts: int
+    replicas: tuple[ReplicaStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """A replica at one moment, as far as this process knows.
+
+    Attributes:
+        name: its host, port and database. blocks: that began to read there.
+        behind: how often it had not all that was written here; lagging: how often it lagged more than it may.
+        conflicts: statements that its server cancelled for what came from the primary. failures: how often it was away,
+            or no replica any more.
+        resting_seconds: for how long it is left alone yet. pool: of its connections.
+    """
+
+    name: str
+    blocks: int
+    behind: int
+    lagging: int
+    conflicts: int
+    failures: int
+    resting_seconds: float
+    pool: PoolStatus
 
 
 class _Place:

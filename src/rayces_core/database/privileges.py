@@ -53,7 +53,12 @@ def refused(error: psycopg2.Error, ahead: int | None) -> RaycesError:
 
 
 def not_written(error: psycopg2.Error) -> ReadOnlyError | None:
-    """The error for what a reader wanted to write; None where it is no reader."""
+    """The error for what a reader, or a block that only reads, wanted to write; None where it is neither."""
+    binding = bound_here()
+    if binding is not None and binding.read_only:
+        return ReadOnlyError(
+            f"{said(error)}; this block only reads: write in one of its own, `with db.tenant(…, read_only=False):`"
+        )
     if not is_reader_here():
         return None
     return ReadOnlyError(f"{said(error)}; a reader writes nothing: write with the Database that it was made of")

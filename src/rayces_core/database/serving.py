@@ -17,6 +17,7 @@ class Serving:
     _options: Options
     _tenants: Engine
     _admins: Engine
+    _engines: tuple[Engine, ...]
     _organizations: Remembered
     _others: list[Serving]
 
@@ -25,17 +26,19 @@ class Serving:
 
         As `in_event_loop="refuse"` of `connect`, for one that is connected already.
         """
-        for engine in (self._tenants, self._admins):
+        for engine in self._engines:
             engine.loops.are_refused = True
 
     def beside(self, max_connections: int) -> Self:
         """The same database with a pool of its own, of at most so many connections; what is known of tenants is shared.
 
-        For work that must not wait behind all other, such as looking a tenant up. Closed with this one.
+        For work that must not wait behind all other, such as looking a tenant up. It has no replicas, and is closed
+        with this one.
         """
-        other = type(self)(self.url, options=replace(self._options, max_connections=max_connections))  # type: ignore[call-arg]
+        given = replace(self._options, max_connections=max_connections, replicas=())
+        other = type(self)(self.url, options=given)  # type: ignore[call-arg]
         other._organizations = self._organizations
-        for engine in (other._tenants, other._admins):
+        for engine in other._engines:
             engine.organizations = self._organizations
             engine.loops.are_refused = self._tenants.loops.are_refused
         self._others.append(other)
@@ -43,7 +46,7 @@ class Serving:
 
     def disconnect(self) -> None:
         """Close every connection, those in use as well; the next statement opens a new one, and the server goes on."""
-        for engine in (self._tenants, self._admins):
+        for engine in self._engines:
             engine.pool.close()
         for other in self._others:
             other.disconnect()

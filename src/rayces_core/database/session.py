@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary, ref
 from rayces_core.database.binding import bound_here
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.pool import Pool
+from rayces_core.database.positions import Trail
 from rayces_core.database.runners import Runner, loop_runs_here, runner_here
 from rayces_core.errors import ConcurrentUnitError, EventLoopError
 
@@ -86,11 +87,12 @@ class Loops:
 class Session:
     """The lease that one thread or task has now. Has the attributes that Peewee expects of a connection state.
 
-    Attributes: `serves`, the engine whose bindings it works for.
+    Attributes: `serves`, the engine whose bindings it works for; `trail`, of what it has written.
     """
 
     def __init__(self, pool: Pool[TenantConnection], serves: object, loops: Loops) -> None:
         self._pool, self.serves, self._loops = pool, serves, loops
+        self.trail = Trail()
         self.commits = 0  # so far, to tell whether a unit of work has committed a part of itself
         self._known: ref[Lease] | None = None
         self._own: Lease | None = None  # of statements outside every block of this thread or task
@@ -294,6 +296,9 @@ class Sessions(threading.local):
         return self._thread if runner is None else self._tasks.get(runner)
 
     def forget(self) -> None:
-        """After a fork: the connections are the parent's."""
+        """After a fork: the connections are the parent's; what it has written is to be seen here as well."""
+        before: Session | None = getattr(self, "_thread", None)
         self._thread, self._had_tasks = self._make(), False
+        if before is not None:
+            self._thread.trail = before.trail
         self._tasks: WeakKeyDictionary[Runner, Session] = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg2
@@ -11,6 +12,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core.errors import ConfigurationError
 
 CONNECT_DEFAULTS: Final = {"connect_timeout": "10", "application_name": "rayces-core"}
+# There is another server to ask where one does not answer.
+REPLICA_DEFAULTS: Final = CONNECT_DEFAULTS | {"connect_timeout": "3", "tcp_user_timeout": "10000"}
 _ROLE_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
@@ -38,7 +41,14 @@ def with_options(url: str, options: dict[str, Any]) -> str:
         raise ConfigurationError(f"unknown option: {str(error).strip()}") from error
 
 
-def with_defaults(url: str) -> str:
+def with_defaults(url: str, defaults: Mapping[str, str] = CONNECT_DEFAULTS) -> str:
     """The URL with the connect options that it does not name."""
     given = parse_dsn(url)
-    return make_dsn(url, **{name: value for name, value in CONNECT_DEFAULTS.items() if name not in given})
+    return make_dsn(url, **{name: value for name, value in defaults.items() if name not in given})
+
+
+def place_of(url: str) -> str:
+    """Host, port and database that a URL names, for log lines."""
+    given = parse_dsn(url)
+    host, port = given.get("host") or given.get("hostaddr") or "localhost", given.get("port") or "5432"
+    return f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"

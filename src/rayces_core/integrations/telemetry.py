@@ -49,6 +49,8 @@ def _attributes(query: Query) -> dict[str, str]:
     known = {"db.system.name": "postgresql", "db.operation.name": query.operation}
     if query.table is not None:
         known["db.collection.name"] = query.table
+    if query.replica is not None:
+        known["rayces.replica"] = query.replica
     if query.error is not None:
         known["error.type"] = type(query.error).__name__
     return known

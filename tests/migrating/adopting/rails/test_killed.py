@@ -31,10 +31,10 @@ choices = dict(pair.split("=") for pair in sys.argv[3:])
 adoption = RailsAdoption(sys.argv[1], choices=choices)
 adoption.run() if sys.argv[2] == "run" else adoption.undo()
 """
-KILLS = quick_or_whole(2, 60)
+KILLS = quick_or_whole(2, 20)
 # Statements of a whole run, and of the look and the one transaction at its end; of a way back. A process that sends
 # fewer is done before it is killed, and the next one is killed on the way back.
-WHOLE, ENDING, BACK = 1500, 700, 120
+WHOLE, ENDING, BACK = 1000, 500, 120
 BUSY = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
