@@ -69,6 +69,8 @@ class Options:
 
     def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
         """The same for who only reads: with the roles that do, and sessions that write nothing."""
+        if self.engine == CITUS:
+            raise ConfigurationError("with Citus there is no reader: its other nodes do not know who has logged in")
         given = (self.app_role, self.admin_role)
         app_role, admin_role = given if self.reads_only else (reader_of(given[1]), auditor_of(given[1]))
         return replace(

@@ -96,8 +96,6 @@ def check_engine(connection: TenantConnection, role: str, given: Options, *, pri
     if given.engine == CITUS:
         if not installed:
             raise ConfigurationError('this database has no Citus, so leave engine="citus" out')
-        if given.reads_only:
-            raise ConfigurationError("with Citus there is no reader: its other nodes do not know who has logged in")
         if _check_distribution(connection, role):
             _check_standing(connection, role, privileged=privileged)
         return
