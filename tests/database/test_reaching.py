@@ -46,7 +46,7 @@ def test_a_table_of_that_name_in_any_schema_is_enough_for_the_refusal(own_db):
 def test_the_engine_of_citus_is_refused_where_there_is_none(own_db):
     with Database.connect(own_db.url, engine="citus") as database:
         for use in first_uses(database):
-            with pytest.raises(ConfigurationError, match="has no Citus|no reader"):
+            with pytest.raises(ConfigurationError, match=r"has no Citus|no reader"):
                 use()
 
 
