@@ -38,6 +38,11 @@ INTENDED: tuple[Intended, ...] = (
         "an archive that is brought in asks for the types of columns and reads no row",
     ),
     Intended(
+        reading.CONFLICT,
+        r"INSERT INTO sign_in_attempts",
+        "a try is counted and judged at once, by the limits of each key; where that is refused, sign-in stays off",
+    ),
+    Intended(
         reading.VOLATILE,
         r"(UPDATE|DELETE FROM) outbox_messages",
         "a relay serves every tenant in one statement, and its leases are by the server's clock",

@@ -14,7 +14,7 @@ import psycopg2.extras
 import pytest
 from pglast.stream import RawStream
 
-from rayces_core import Appointment, CreditBalance, CreditTransaction, Database, Role, credits
+from rayces_core import Appointment, CreditBalance, CreditTransaction, Database, Role, User, credits
 from rayces_core.models.credit import TransactionStatus
 from tests.factory import make_appointment, make_organization, make_transaction, make_user
 from tests.router.collecting import Collector
@@ -86,7 +86,7 @@ def debited_for(user: Any) -> None:
 
 
 def adjusted(user: Any) -> None:
-    credits.adjust(user, -1, reason="counted anew", by=make_user(role=Role.ADMIN))
+    credits.adjust(user, -1, reason="counted anew", by=User.get(User.role == Role.ADMIN))
 
 
 def many(user: Any) -> None:
@@ -107,6 +107,7 @@ def test_each_part_of_a_posting_leaves_every_key_satisfied(
         user = make_user()
         credits.purchase(user, 10)
         make_appointment(client=user)
+        make_user(role=Role.ADMIN)
         if post is completed:
             make_transaction(user=user, credit_balance=_balance(user), amount=4, transaction_type="purchase")
         with pytest.raises(UndoneError), db.atomic():
