@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
+ENGINE_VARIABLE = "RAYCES_DATABASE_ENGINE"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -26,6 +27,7 @@ class Settings:
     database_url: str | None = None
     app_role: str = "rayces_app"
     admin_role: str = "rayces_admin"
+    engine: str | None = None
     debug: bool = False
     interruption: Interruption | None = None
 
@@ -33,7 +35,8 @@ class Settings:
     def database(self) -> Iterator[Database]:
         """The database that --database-url or RAYCES_DATABASE_URL names; connects when first used, closed at the end.
 
-        RAYCES_ADMIN_DATABASE_URL, where it is set, is the URL of privileged work and of migrations.
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is the URL of privileged work and of migrations;
+        RAYCES_DATABASE_ENGINE is what --engine says else.
 
         Within the block Ctrl-C ends a statement that the server is still working on.
 
@@ -53,7 +56,10 @@ class Settings:
         admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip() or None
         if self.database_url:
             admin_url = None  # it belongs to the other variable
-        database = Database.connect(url, admin_url=admin_url, app_role=self.app_role, admin_role=self.admin_role)
+        engine: Any = self.engine or os.environ.get(ENGINE_VARIABLE, "").strip() or "postgresql"
+        database = Database.connect(
+            url, admin_url=admin_url, app_role=self.app_role, admin_role=self.admin_role, engine=engine
+        )
         with interruptible_statements() as interruption, database:
             self.interruption = interruption
             yield database
@@ -73,12 +79,13 @@ _DATABASE_URL = _option(
 )
 _APP_ROLE = _option("--app-role", metavar="ROLE", help="Role of tenant work; default: rayces_app.")
 _ADMIN_ROLE = _option("--admin-role", metavar="ROLE", help="Role of privileged work; default: rayces_admin.")
+_ENGINE = _option("--engine", metavar="NAME", help=f"postgresql or citus; default: {ENGINE_VARIABLE} or postgresql.")
 _DEBUG = _option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
 def database_options(command: Command) -> Command:
     """Let a command take what it needs to reach its database."""
-    return _DATABASE_URL(_APP_ROLE(_ADMIN_ROLE(_DEBUG(command))))
+    return _DATABASE_URL(_APP_ROLE(_ADMIN_ROLE(_ENGINE(_DEBUG(command)))))
 
 
 def debug_option(command: Command) -> Command:

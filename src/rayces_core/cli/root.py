@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "rayces_core.cli.doctor:doctor",
     "cells": "rayces_core.cli.cells:cells",
     "move": "rayces_core.cli.moving:move",
+    "citus": "rayces_core.cli.citus:citus",
     "outbox": "rayces_core.cli.outbox:outbox",
     "report": "rayces_core.cli.report:report",
     "demo": "rayces_core.cli.demo:demo",

@@ -93,6 +93,10 @@ IF_BOOKED: Final = """
 # What can still be given back of an appointment's debit, by the balance that paid: each refund leaves less.
 LEFT: Final = """SELECT min(refundable_after) AS back FROM credit_transactions
     WHERE organization_id = %(tenant)s AND credit_balance_id = {balance} AND appointment_id = %(appointment)s"""
+# The same for every balance, as Citus takes no LATERAL that adds up.
+LEFT_BY_BALANCE: Final = """SELECT credit_balance_id, min(refundable_after) AS back FROM credit_transactions
+    WHERE organization_id = %(tenant)s AND appointment_id = %(appointment)s
+    GROUP BY organization_id, credit_balance_id"""
 IF_LEFT: Final = f"""
       AND ({LEFT.format(balance="credit_balances.id")}) >= %(amount)s"""
 # Which entry of a payment it is, as those before have failed.
@@ -205,7 +209,7 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], te
     if "appointment" in given and kind is TransactionType.APPOINTMENT_DEBIT:
         values["refundable_after"] = "-%(amount)s"
     elif _is_of_appointment(kind, given):
-        source = f"{source}, LATERAL ({LEFT.format(balance='held.id')}) AS left_over"
+        source = f"{source}, ({LEFT_BY_BALANCE}) AS left_over WHERE left_over.credit_balance_id = held.id"
         values |= {"refundable_before": "back", "refundable_after": "back - %(amount)s"}
     insert = f"INSERT INTO credit_transactions ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source}"
     wanted = _given(kind, given, "pg_current_xact_id()")

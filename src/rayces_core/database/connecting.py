@@ -29,16 +29,25 @@ _IDENTITY: Final = """
 SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()
 """
 _IDLE_LIMIT: Final = "SELECT setting = '0' FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+# Of two that are called alike, that of the library's own schema.
+_CONSTRAINTS: Final = """
+SELECT name::text, relname::text
+  FROM (SELECT conname AS name, conrelid AS oid FROM pg_constraint
+         UNION SELECT i.relname, x.indrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indisunique
+       ) AS named JOIN pg_class c USING (oid)
+ WHERE c.relnamespace <> 'pg_catalog'::regnamespace
+ ORDER BY c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('organizations')), name
+"""
 
 
-def open_connection(dsn: str) -> TenantConnection:
-    """Connect.
+def open_connection(dsn: str, kind: type[TenantConnection] = TenantConnection) -> TenantConnection:
+    """Connect, with a connection of this kind.
 
     Raises:
         DatabaseUnreachableError: there is no server, no such database, or it refuses the login.
     """
     try:
-        made = psycopg2.connect(dsn, connection_factory=TenantConnection, cursor_factory=TenantCursor)
+        made = psycopg2.connect(dsn, connection_factory=kind, cursor_factory=TenantCursor)
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     connection = _own(made)
@@ -85,4 +94,5 @@ def find_footing(
         search_path=f"{found}, pg_temp" if found else "pg_temp",
         idle_limit_ms=idle_limit_ms if has_no_limit else None,
         settings=settings,
+        tables_of_constraints=dict(connection.plain(_CONSTRAINTS).fetchall()) if connection.binds_apart else {},
     )

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn, Protocol, Self
 
 import psycopg2
 from psycopg2.extensions import (
@@ -32,13 +32,13 @@ from rayces_core.database.positions import preparing
 from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 
 # What a proxy's connection may have kept of whoever had it before; rows and locks, since settings are the proxy's.
-_TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
+TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
 
 # When the server began to count its statistics: anew after each crash, on each server, and nowhere at the same moment.
 INCARNATION = "SELECT pg_catalog.pg_stat_get_bgwriter_stat_reset_time()::text"
 # A standby gives its transactions no ids.
-_TRANSACTION = """
+TRANSACTION = """
 SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_xact_id()::text END"""
 
 
@@ -47,7 +47,8 @@ class Footing:
     """How connections of an engine stand: found out with the first one.
 
     Attributes: `role` that they work as; `is_direct`, whether no proxy stands between; `search_path`, without
-    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle; `settings` of the session besides.
+    temporary objects, as SQL; `idle_limit_ms`, how long a transaction may idle; `settings` of the session besides;
+    `tables_of_constraints`, where errors do not tell: the table of each by its name.
     """
 
     role: str
@@ -55,6 +56,7 @@ class Footing:
     search_path: str
     idle_limit_ms: int | None
     settings: dict[str, str]
+    tables_of_constraints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings_of_transactions(self) -> str:
@@ -80,6 +82,7 @@ _READ_ONLY = "SET LOCAL transaction_read_only TO on; SELECT; "
 class TenantConnection(PlainConnection):
     """A connection that knows whose bindings it serves and, while a transaction is open, which one's it is."""
 
+    binds_apart: ClassVar[bool] = False  # the tenant is a message of its own
     serves: Serves  # the engine of the bindings that may use it
     process_id: int  # of the server's process, or what a proxy says it is
     footing: Footing
@@ -238,7 +241,7 @@ class TenantConnection(PlainConnection):
             )
         # One SELECT of set_config, not SET LOCAL: pg_stat_statements keeps one line for all tenants.
         path = self.footing.search_path.replace("'", "''")
-        tidy = "" if self.footing.is_direct else _TIDY
+        tidy = "" if self.footing.is_direct else TIDY
         return (
             f"{tidy}SELECT pg_catalog.set_config('search_path', '{path}', true), "
             f"pg_catalog.set_config('role', '{binding.role}', true), "
@@ -289,13 +292,13 @@ class TenantConnection(PlainConnection):
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
         self._check_clean(binding)
         preamble, check = self._preamble(binding), self._check_first()
-        before = _TIDY if preamble.startswith(_TIDY) else ""
+        before = TIDY if preamble.startswith(TIDY) else ""
         if before and mode and not check:  # after a query it is too late for a level
             self.plain(before)
             before = ""
-        asking = _TRANSACTION if findable and not binding.read_only else ""
+        asking = TRANSACTION if findable and not binding.read_only else ""
         with self._undone_where_it_fails():
-            cursor = self.plain(f"{before}{check}BEGIN{mode}; {preamble.removeprefix(_TIDY)}{asking}")
+            cursor = self.plain(f"{before}{check}BEGIN{mode}; {preamble.removeprefix(TIDY)}{asking}")
         self.transaction_id = cursor.fetchone()[0] if asking else None  # type: ignore[index]
         self.holder = binding
 
@@ -315,7 +318,7 @@ class TenantConnection(PlainConnection):
     def save(self, name: str, *, findable: bool = False) -> None:
         """Make a savepoint."""
         asking = findable and self.transaction_id is None
-        cursor = self.plain(f'SAVEPOINT "{name}"; {_TRANSACTION if asking else ""}')
+        cursor = self.plain(f'SAVEPOINT "{name}"; {TRANSACTION if asking else ""}')
         if asking:
             self.transaction_id = cursor.fetchone()[0]  # type: ignore[index]
 

@@ -13,6 +13,7 @@ from psycopg2 import errorcodes as code
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.database.driver_errors import DRIVER_ERRORS, of_pythons_own, without_state
+from rayces_core.database.named import Names, names_of
 from rayces_core.database.places import place_of
 from rayces_core.database.positions import refusal_of
 from rayces_core.database.privileges import not_written, refused
@@ -121,6 +122,9 @@ COLUMNS = {
 # The server says itself that it does not know.
 OPEN_STATES = (code.STATEMENT_COMPLETION_UNKNOWN, code.TRANSACTION_RESOLUTION_UNKNOWN)
 
+# Citus' words, in no other language: the node that has the rows did not answer the COMMIT that it was sent.
+_NODE_LOST_AT_COMMIT = "could not commit transaction for shard"
+
 # "insert or update on table X violates Y", in the server's language; "update or delete" names the other table as well.
 _NAMES_OF_A_NEW_ROW = 2
 _SUFFIXES = ("_check", "_key", "_fkey", "_not_null")
@@ -163,7 +167,7 @@ def translate(
     elif error.pgcode is None:
         made = without_state(error, cursor)
     else:
-        made = _of_server(error, error.pgcode, ahead)
+        made = _of_server(error, error.pgcode, ahead, cursor or error.cursor)
     if made is error:
         return made
     was_sent = answered or not isinstance(error, psycopg2.InterfaceError)
@@ -172,7 +176,7 @@ def translate(
 
 def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | None, outcome: Outcome) -> RaycesError:
     """What the server answers on a connection that goes on, it has undone; what was never sent cannot be committed."""
-    if made.sqlstate in OPEN_STATES:
+    if made.sqlstate in OPEN_STATES or str(error).startswith(_NODE_LOST_AT_COMMIT):
         made.outcome, made.retryable = UNKNOWN, False
     elif _is_gone(made, error, cursor):
         with_outcome(made, outcome)
@@ -188,9 +192,9 @@ def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) ->
     return isinstance(made, ConnectionLostError) if told_by is None else bool(told_by.connection.closed)
 
 
-def _of_server(error: psycopg2.Error, state: str, ahead: int | None) -> RaycesError:
+def _of_server(error: psycopg2.Error, state: str, ahead: int | None, cursor: PlainCursor | None) -> RaycesError:
     if state[:2] == "23":
-        return _integrity(error, state)
+        return _integrity(error, state, names_of(error, state, cursor))
     if state in MOVES:
         tenant, _, cell = (error.diag.message_detail or "").partition(" ")
         return MOVES[state](tenant, cell)
@@ -226,15 +230,16 @@ def _by_state(error: psycopg2.Error, ahead: int | None) -> RaycesError:
     return kind("; ".join(filter(None, (where, advice))), **facts)
 
 
-def _integrity(error: psycopg2.Error, state: str) -> ConstraintError:
-    constraint, table = error.diag.constraint_name or "", error.diag.table_name or ""
-    fields = (error.diag.column_name,) if error.diag.column_name else columns_of(constraint, table)
-    kind, sentence = _kind(state, table, ", ".join(fields), error)
+def _integrity(error: psycopg2.Error, state: str, names: Names) -> ConstraintError:
+    constraint, table = names.constraint, names.table
+    fields = (names.column,) if names.column else columns_of(constraint, table)
+    kind, sentence = _kind(state, names, ", ".join(fields), error)
     kind, message = KINDS.get(constraint, kind), SENTENCES.get(constraint, sentence)
     return kind(message, constraint=constraint, table=table, fields=fields)
 
 
-def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[type[ConstraintError], str]:
+def _kind(state: str, names: Names, named: str, error: psycopg2.Error) -> tuple[type[ConstraintError], str]:
+    table = names.table
     if state == code.UNIQUE_VIOLATION:
         return DuplicateError, f"{table} already has a row with this {named or 'value'}"
     if state == code.EXCLUSION_VIOLATION:
@@ -255,7 +260,7 @@ def _kind(state: str, table: str, named: str, error: psycopg2.Error) -> tuple[ty
     if state == code.NOT_NULL_VIOLATION:
         return CheckFailedError, f"{table}.{named} must not be empty"
     if state == code.CHECK_VIOLATION:
-        return CheckFailedError, f"{table} refuses the row: {error.diag.constraint_name or named} does not hold"
+        return CheckFailedError, f"{table} refuses the row: {names.constraint or named} does not hold"
     return ConstraintError, error.diag.message_primary or str(error)
 
 

@@ -19,6 +19,7 @@ from psycopg2.extensions import (
 )
 from psycopg2.extensions import cursor as PlainCursor  # noqa: N812 - psycopg2 names its classes in lower case
 
+from rayces_core.database.apart import CitusConnection, messages_of
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import DRIVER_ERRORS, translate
@@ -32,6 +33,9 @@ from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
 # Somebody has deallocated it, or the tables have changed under it.
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
+
+
+Send = Callable[[Any, Any, Any], None]  # what sends SQL and values through a cursor
 
 
 class OwnSQL(str):
@@ -66,6 +70,9 @@ class TenantCursor(PlainCursor):
         `meaning` is what it executes, where the text does not say.
         """
         connection: TenantConnection = self.connection  # type: ignore[assignment]
+        if isinstance(connection, CitusConnection):
+            self._run_apart(connection, query, values, stains=stains, writes=stains or may_write(meaning or query))
+            return
         alone = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
         if not alone:
             self._check_holder(connection)
@@ -103,6 +110,34 @@ class TenantCursor(PlainCursor):
             connection.serves.note_write()
         else:
             connection.wrote = True
+
+    def _run_apart(self, connection: CitusConnection, query: str, values: Any, *, stains: bool, writes: bool) -> None:
+        """As `run` where the tenant is a message of its own; a lone statement has a transaction opened for it."""
+        alone = connection.idle
+        if not alone:
+            self._check_holder(connection)
+        elif self.name is not None:
+            raise UnsafeSQLError("a server-side cursor needs a transaction; use `with db.atomic():`")
+        binding = self._binding(connection) if alone else None
+        outcome: Outcome = NOT_COMMITTED
+        try:
+            if binding is not None:
+                connection.begin(binding)
+            if stains:
+                connection.stained_by = bound_here()
+            for message in messages_of(query, values):
+                self._waited_for(super().execute, message, values or None)
+            if alone:
+                outcome = UNKNOWN if writes else NOT_COMMITTED
+                connection.end("COMMIT")
+        except DRIVER_ERRORS as error:
+            if alone:
+                connection.give_up()
+            raise translate(error, cursor=self, ahead=0, outcome=outcome) from error
+        except BaseException:
+            if alone:
+                connection.close()
+            raise
 
     def run_shape(self, query: str, values: tuple[Any, ...]) -> None:
         """Run SQL that was rendered once, by what is prepared on this connection where that may be."""
@@ -249,10 +284,6 @@ class TenantCursor(PlainCursor):
         if binding is None:
             raise TenantNotSetError
         raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")
-
-
-# What runs a statement with its values on a cursor.
-Send = Callable[[Any, Any, Any], None]
 
 
 def traced(send: Send) -> Send:

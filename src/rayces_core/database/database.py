@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from rayces_core.database import first_use
+from rayces_core.database import apart, first_use
 from rayces_core.database.binding import Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
-from rayces_core.database.options import FIND_OUT_SECONDS, Options, options_of
+from rayces_core.database.options import FIND_OUT_SECONDS, Options, environment, options_of
 from rayces_core.database.reading import Reading
 from rayces_core.database.replicated import Replicated
 from rayces_core.database.serving import Serving
@@ -46,10 +46,6 @@ from rayces_core.errors import (
 
 if TYPE_CHECKING:
     from rayces_core.embedded.server import EmbeddedServer
-
-URL_VARIABLE = "RAYCES_DATABASE_URL"
-ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
-REPLICA_URLS_VARIABLE = "RAYCES_REPLICA_DATABASE_URLS"
 
 
 class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interactive[Org], Generic[Org]):
@@ -100,10 +96,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
             find_out_seconds=float(given.find_out_seconds),
             writes_messages=given.outbox,
             settings=given.session_settings,
-            first_look=lambda connection: first_use.check(
-                connection, role, privileged=role == self.admin_role, reads_only=given.reads_only
-            ),
-            **options,
+            first_look=lambda connection: first_use.check(connection, role, given, privileged=role == self.admin_role),
+            **({"kind": apart.KINDS[given.engine]} | options),
         )
 
     @property
@@ -130,6 +124,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         idle_in_transaction_seconds: float | None = 300.0,
         find_out_seconds: float = FIND_OUT_SECONDS,
         outbox: bool = True,
+        engine: Literal["postgresql", "citus"] = "postgresql",
         replicas: Iterable[str] = (),
         replica_wait_seconds: float = 0.0,
         replica_rest_seconds: float = 10.0,
@@ -154,6 +149,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
                 committed. In an event loop's thread it is asked once.
             outbox: False leaves out the messages that every event, booking and posting else writes for a relay; say
                 the same in each program that writes.
+            engine: "citus" where Citus distributes the tables (docs/citus.md); without it such a database is refused.
             replicas: URLs of streaming replicas, which `tenant(…, read_only=True)` reads from.
             replica_wait_seconds: how long to wait for one that has not all that was written here, before the primary
                 is read instead; in an event loop's thread not at all.
@@ -176,6 +172,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
             idle_in_transaction_seconds=idle_in_transaction_seconds,
             find_out_seconds=find_out_seconds,
             outbox=outbox,
+            engine=engine,
             replicas=replicas,
             replica_wait_seconds=replica_wait_seconds,
             replica_rest_seconds=replica_rest_seconds,
@@ -188,17 +185,11 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
     def from_env(cls, **options: Any) -> Self:
         """A Database on the URL in RAYCES_DATABASE_URL; options as for `connect`.
 
-        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`; RAYCES_REPLICA_DATABASE_URLS, with blanks between
-        them, are `replicas`.
+        RAYCES_ADMIN_DATABASE_URL, where it is set, is `admin_url`, RAYCES_DATABASE_ENGINE `engine`;
+        RAYCES_REPLICA_DATABASE_URLS, with blanks between them, are `replicas`.
         """
-        url = os.environ.get(URL_VARIABLE, "").strip()
-        if not url:
-            raise ConfigurationError(
-                f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name"
-            )
-        admin_url = os.environ.get(ADMIN_URL_VARIABLE, "").strip()
-        found: dict[str, Any] = {"replicas": os.environ.get(REPLICA_URLS_VARIABLE, "").split()}
-        return cls.connect(url, **found | ({"admin_url": admin_url} if admin_url else {}) | options)
+        url, given = environment()
+        return cls.connect(url, **given | options)
 
     @classmethod
     def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:

@@ -24,6 +24,7 @@ from rayces_core.database.messages import Message
 from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
 from rayces_core.database.pool import Pool
+from rayces_core.database.reaching import prove
 from rayces_core.database.session import Loops, Session, Sessions
 from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
@@ -41,7 +42,7 @@ class Engine(Followed, peewee.PostgresqlDatabase):
 
     Attributes:
         role: that its connections work as. home: the database, as its rows know it.
-        settings: of its sessions, beside the role.
+        settings: of its sessions, beside the role. kind: of its connections, by where the rows are.
         organizations: those looked up. observers: called with each query that was run.
         loops: whether statements in the thread of a running event loop are refused.
         checked: whether server, schema and role were looked at; done with the first connection made.
@@ -63,8 +64,9 @@ class Engine(Followed, peewee.PostgresqlDatabase):
         find_out_seconds: float = FIND_OUT_SECONDS,
         writes_messages: bool = True,
         settings: Mapping[str, str] | None = None,
+        kind: type[TenantConnection] = TenantConnection,
     ) -> None:
-        self.dsn, self.role, self._first_look = dsn, role, first_look
+        self.dsn, self.role, self._first_look, self.kind = dsn, role, first_look, kind
         self.find_out_seconds = find_out_seconds
         self.writes_messages = writes_messages
         self._home: Home | None = None
@@ -107,17 +109,19 @@ class Engine(Followed, peewee.PostgresqlDatabase):
         return self._sessions.current()
 
     def _open(self) -> TenantConnection:
-        connection = open_connection(self.dsn)
+        connection = open_connection(self.dsn, self.kind)
         try:
             connection.open_for(self)
             connection.notes_writes, connection.check = self.followers is not None, self.check
             self.server_version = connection.server_version
-            if not self.checked:
+            if not (was_checked := self.checked):
                 self.is_cautious = self._first_look(connection)
                 self._home = find_home(connection)
                 self._footing = find_footing(connection, self.role, self._idle_limit_ms, self.settings)
-                self.checked = True
             connection.stand_on(self._footing)
+            if not was_checked:
+                prove(connection, Binding(self, self.role, 0))
+                self.checked = True
         except psycopg2.Error as error:
             connection.close()
             raise translate(error, outcome=NOT_COMMITTED) from error

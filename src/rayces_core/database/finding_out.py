@@ -2,7 +2,8 @@
 
 Rule it guards: "committed" is said only of what the server knows to be committed. It knows a transaction by its id, but
 one that has recovered from a crash gives the ids of lost transactions anew, and another server has other ids; so an id
-counts on the very incarnation of the server that gave it. A lone statement has no id that could be known before; there
+counts on the very incarnation of the server that gave it. Citus' coordinator commits after the node that has the rows:
+there "not committed" is never said. A lone statement has no id that could be known before; there
 it is made sure that the server process which it was sent to is gone, so that what is not there will not come any more.
 """
 
@@ -67,7 +68,7 @@ def outcome_of(lost: TenantConnection, transaction_id: str | None) -> Outcome:
         if status == "committed":
             return COMMITTED if same else UNKNOWN
         # Of an earlier incarnation whatever is not committed now is another's, and ours is lost.
-        return UNKNOWN if status is None else NOT_COMMITTED
+        return UNKNOWN if status is None or lost.binds_apart else NOT_COMMITTED
 
     return _until_answered(lost, ask)
 
@@ -108,7 +109,7 @@ def is_over(lost: TenantConnection) -> bool:
 
 
 def _process_of(lost: TenantConnection) -> int | None:
-    return lost.process_id if lost.footing.is_direct else None
+    return lost.process_id if lost.footing.is_direct and not lost.binds_apart else None
 
 
 def _lives(cursor: Any, process: dict[str, Any]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rayces_core.database.connection import TenantConnection
+from rayces_core.database.options import Options
+from rayces_core.database.reaching import check_engine
 from rayces_core.errors import (
     ConfigurationError,
     IsolationInertError,
@@ -82,18 +84,19 @@ SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polrole
 """
 
 
-def check(connection: TenantConnection, role: str, *, privileged: bool = False, reads_only: bool = False) -> bool:
+def check(connection: TenantConnection, role: str, given: Options | None = None, *, privileged: bool = False) -> bool:
     """Return when a connection can work as `role`; raise the ConfigurationError that says what is wrong.
 
     Args:
         connection: logged in as whoever the URL names, who need not be able to become any other role.
         role: the one that is worked as.
+        given: how the Database works; of it the engine, and whether `role` only reads, as a later migration makes it.
         privileged: `role` is that of privileged work, which no policy needs to hold.
-        reads_only: `role` is one of those that only read, which a later migration makes.
 
     Returns:
         Whether tables run functions of the host, which may leave something on a connection.
     """
+    given = given or Options()
     if connection.server_version < OLDEST_SERVER * 10000:
         raise ServerTooOldError(
             f"the server is PostgreSQL {connection.server_version // 10000}; version {OLDEST_SERVER} or newer is needed"
@@ -111,15 +114,16 @@ def check(connection: TenantConnection, role: str, *, privileged: bool = False, 
         raise SchemaMissingError(
             "the database has no rayces schema yet; run `rayces migrate up` (or db.migrate()) first"
         )
-    _check_role(connection, role, bypass_allowed=privileged, reads_only=reads_only)
+    _check_role(connection, role, bypass_allowed=privileged, reads_only=given.reads_only)
     if not privileged:
         _check_inheritance(connection, role)
-    if reads_only and not _one(connection, f'SET LOCAL ROLE "{role}"; {_IS_LET_IN}', (role,))[0]:
+    if given.reads_only and not _one(connection, f'SET LOCAL ROLE "{role}"; {_IS_LET_IN}', (role,))[0]:
         raise SchemaMissingError(
             f"nothing in the database lets {role} read; run `rayces migrate up`, or, where that has nothing to do, "
             "`rayces migrate repair`"
         )
     _check_tables(connection, role)
+    check_engine(connection, role, given, privileged=privileged)
     (runs_functions,) = _one(connection, _RUNS_FUNCTIONS)
     return bool(runs_functions)
 

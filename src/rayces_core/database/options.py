@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -10,6 +11,11 @@ from rayces_core.errors import ConfigurationError
 from rayces_core.migrations.session import auditor_of, reader_of
 
 FIND_OUT_SECONDS: Final = 10.0
+POSTGRESQL: Final = "postgresql"
+CITUS: Final = "citus"
+URL_VARIABLE: Final = "RAYCES_DATABASE_URL"
+# Variable → option of Database.connect.
+VARIABLES: Final = {"RAYCES_ADMIN_DATABASE_URL": "admin_url", "RAYCES_DATABASE_ENGINE": "engine"}
 MOST_SECONDS: Final = 2_147_483  # the server counts milliseconds in 32 bits
 
 
@@ -27,6 +33,7 @@ class Options:
     idle_in_transaction_seconds: float | None = 300.0
     find_out_seconds: float = FIND_OUT_SECONDS
     outbox: bool = True
+    engine: Literal["postgresql", "citus"] = "postgresql"
     replicas: Iterable[str] = ()
     replica_wait_seconds: float = 0.0
     replica_rest_seconds: float = 10.0
@@ -44,6 +51,10 @@ class Options:
             raise ConfigurationError("replica_lag_seconds must be a number of seconds from 0, or None for no limit")
         if self.in_event_loop not in ("allow", "refuse"):
             raise ConfigurationError(f'in_event_loop must be "allow" or "refuse", not {self.in_event_loop!r}')
+        if self.engine == CITUS and tuple(self.replicas):
+            raise ConfigurationError("with Citus there are no replicas=; it has its own for each node")
+        if self.engine not in (POSTGRESQL, CITUS):
+            raise ConfigurationError(f'engine must be "postgresql" or "citus", not {self.engine!r}')
         if self.idle_in_transaction_seconds is not None and not self.idle_in_transaction_seconds > 0:
             raise ConfigurationError("idle_in_transaction_seconds must be above zero, or None for no limit")
         if not self.find_out_seconds >= 0:
@@ -58,6 +69,8 @@ class Options:
 
     def for_reading(self, admin_url: str | None, statement_timeout: float | None) -> Options:
         """The same for who only reads: with the roles that do, and sessions that write nothing."""
+        if self.engine == CITUS:
+            raise ConfigurationError("with Citus there is no reader: its other nodes do not know who has logged in")
         given = (self.app_role, self.admin_role)
         app_role, admin_role = given if self.reads_only else (reader_of(given[1]), auditor_of(given[1]))
         return replace(
@@ -98,3 +111,17 @@ def options_of(given: dict[str, Any]) -> Options:
     """The options named in `given`; what else is there goes to the driver."""
     mine = {name: value for name, value in given.items() if name in OWN}
     return Options(**mine, connect_options={name: value for name, value in given.items() if name not in OWN})
+
+
+def environment() -> tuple[str, dict[str, Any]]:
+    """The URL that the environment names, and the options.
+
+    Raises:
+        ConfigurationError: it names no URL.
+    """
+    url = os.environ.get(URL_VARIABLE, "").strip()
+    if not url:
+        raise ConfigurationError(f"set {URL_VARIABLE}, for example {URL_VARIABLE}=postgresql://user:password@host/name")
+    said: dict[str, Any] = {option: os.environ.get(variable, "").strip() for variable, option in VARIABLES.items()}
+    said["replicas"] = os.environ.get("RAYCES_REPLICA_DATABASE_URLS", "").split()
+    return url, {option: value for option, value in said.items() if value}

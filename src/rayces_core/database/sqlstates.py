@@ -105,7 +105,18 @@ def kind_of(error: psycopg2.Error) -> tuple[type[errors.RaycesError], str]:
 
 def said(error: psycopg2.Error) -> str:
     """The server's own sentence, without the details: they repeat what the row holds."""
-    return error.diag.message_primary or str(error).strip()
+    sentence = error.diag.message_primary or str(error).strip()
+    return _NUMBER.sub("", sentence) if is_of_a_node(error) else sentence
+
+
+# Citus hands on what another node has said, which calls its tables by numbers; in no other language.
+_OF_A_NODE: Final = "while executing command on "
+_NUMBER: Final = re.compile(r'_\d{6,}(?=["»“”:;,]|\s|$)')
+
+
+def is_of_a_node(error: psycopg2.Error) -> bool:
+    """Whether another node of Citus has said it."""
+    return _OF_A_NODE in (error.diag.context or "")
 
 
 def quoted(sentence: str) -> list[str]:

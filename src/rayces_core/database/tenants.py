@@ -61,7 +61,8 @@ def read_by_subdomain(subdomain: str) -> Values | None:
     """The organization of this subdomain, with nobody bound: a policy shows the one row that is asked for."""
     engine = current().engine
     engine.connection()  # its first one tells the server's version
-    naming = _NAMING if engine.server_version >= NORMALISES_SET else _NAMING_BY_FUNCTION
+    by_setting = engine.server_version >= NORMALISES_SET and not engine.kind.binds_apart
+    naming = _NAMING if by_setting else _NAMING_BY_FUNCTION
     return _row(engine.run_prepared(f"{naming}; {_BY_SUBDOMAIN}", {"subdomain": subdomain}))
 
 

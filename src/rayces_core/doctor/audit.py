@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,12 +11,14 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from psycopg2.extensions import parse_dsn
 from psycopg2.extras import RealDictCursor
 
+from rayces_core.citus import has_citus
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
 from rayces_core.doctor import detours, grants, hardening, keys, lacking, readers, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.conditions import conditions, meanings
 from rayces_core.doctor.finding import Check, Finding
+from rayces_core.doctor.nodes import with_nodes
 from rayces_core.errors import ConfigurationError, SchemaMissingError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
 from rayces_core.migrations.memberships import said_once
@@ -54,7 +57,8 @@ _EVERYTHING: Final = FACTS + " UNION ALL ".join(
 def audit(database: Database) -> list[Finding]:
     """Say what in a live database does not hold its tenants; an empty list when all is well.
 
-    Connects as the login of the URL, outside any tenant, and writes nothing.
+    Connects as the login of the URL, outside any tenant, and writes nothing; with Citus also as that of `admin_url`, to
+    compare every shard of every node with the coordinator's tables.
 
     Returns:
         The findings, errors first, then by object.
@@ -69,9 +73,16 @@ def audit(database: Database) -> list[Finding]:
     connection = _connect(database.url)
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        return audit_connection(connection, app_role=database.app_role, admin_role=database.admin_role)
+        roles = {"app_role": database.app_role, "admin_role": database.admin_role}
+        found = audit_connection(connection, **roles)
+        distributed = has_citus(connection)
     finally:
         connection.close()
+    if distributed:
+        with closing(_connect(database.admin_url)) as other:
+            other.autocommit = True
+            found = with_nodes(found, other, **roles)
+    return found
 
 
 def is_hardened(database: Database) -> bool:

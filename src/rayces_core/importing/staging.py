@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from rayces_core.database.binding import Binding
+from rayces_core.importing.bringing import brought
 from rayces_core.importing.knowing import GIVEN, Knowing
 from rayces_core.importing.record import Record
 from rayces_core.importing.report import Problem
@@ -41,6 +42,8 @@ class Staging:
 
     def run(self, sql: str, **more: Any) -> Any:
         """Run a statement of a record type; returns the cursor."""
+        if self.engine.kind.binds_apart:
+            sql = brought(sql)
         return self.engine.run_prepared(sql, {**self.parameters, **more})
 
     # -- filling ----------------------------------------------------------------------------------------------

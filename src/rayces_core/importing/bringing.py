@@ -1,0 +1,44 @@
+"""Where the tenant's tables are on other nodes, a statement brings their rows to the temporary tables that it joins.
+
+Citus refuses some joins of a temporary table with one that is elsewhere, and crashes on others. So each tenant's table
+that a statement reads stands before it as a part of its own, under the same name, which is worked out by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Of the tables that statements of imports read; what they write, or lock, is named there as it is.
+TABLES: Final = (
+    "users",
+    "posts",
+    "likes",
+    "professionals",
+    "students",
+    "appointments",
+    "credit_balances",
+    "credit_transactions",
+)
+_READ: Final = re.compile(rf"\b(?:FROM|JOIN)\s+({'|'.join(TABLES)})\b(?!\s*\()", re.IGNORECASE)
+_TEMPORARY: Final = re.compile(r"\b(?:staged|resolved|faults)\b")
+_LOCKS: Final = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY)\b", re.IGNORECASE)
+_HEADS: Final = re.compile(r"\s*(?:SET\s+LOCAL\s+[^;]*;\s*)*", re.IGNORECASE)
+_WITH: Final = re.compile(r"WITH\s+(RECURSIVE\s+)?", re.IGNORECASE)
+
+
+def brought(sql: str) -> str:
+    """The statement with the rows of each tenant's table that it reads beside a temporary one as a part of its own."""
+    read = list(dict.fromkeys(name.lower() for name in _READ.findall(sql)))
+    if not read or not _TEMPORARY.search(sql) or _LOCKS.search(sql):
+        return sql
+    head = _HEADS.match(sql)
+    start = 0 if head is None else head.end()
+    parts = ", ".join(
+        f'{name} AS MATERIALIZED (SELECT * FROM "{name}" WHERE organization_id = %(tenant)s)' for name in read
+    )
+    rest = sql[start:]
+    found = _WITH.match(rest)
+    if found is None:
+        return f"{sql[:start]}WITH {parts} {rest}"
+    return f"{sql[:start]}WITH {found[1] or ''}{parts}, {rest[found.end() :]}"
