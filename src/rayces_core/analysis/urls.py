@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from psycopg2.extensions import parse_dsn
 
-from rayces_core.database.options import timeout_setting
+from rayces_core.database.timeouts import timeout_setting
 from rayces_core.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -42,6 +42,7 @@ class CitusConnection(TenantConnection):
         if not self.footing.is_direct:
             self.plain(TIDY)
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
+        mode += " READ ONLY; SELECT" if binding.read_only else ""  # after a query nothing can turn writing on
         taking_up = "" if by_itself else self._taking_up(binding)
         cursor = self.plain(f"BEGIN{mode}; {taking_up}{TRANSACTION if findable else ''}")
         self.transaction_id = cursor.fetchone()[0] if findable else None  # type: ignore[index]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from rayces_core.database.timeouts import timeout_setting
 from rayces_core.errors import ConfigurationError
 from rayces_core.migrations.session import auditor_of, reader_of
 
@@ -16,7 +17,6 @@ CITUS: Final = "citus"
 URL_VARIABLE: Final = "RAYCES_DATABASE_URL"
 # Variable → option of Database.connect.
 VARIABLES: Final = {"RAYCES_ADMIN_DATABASE_URL": "admin_url", "RAYCES_DATABASE_ENGINE": "engine"}
-MOST_SECONDS: Final = 2_147_483  # the server counts milliseconds in 32 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,20 +88,6 @@ def _listed(urls: object) -> tuple[str, ...]:
     if isinstance(urls, str) or not isinstance(urls, Iterable):
         raise ConfigurationError("replicas must be a list of URLs")
     return tuple(urls)
-
-
-def timeout_setting(seconds: object) -> dict[str, str]:
-    """The setting by which the server ends a statement after so many seconds; empty for None, no limit.
-
-    Raises:
-        ConfigurationError: it is no number of seconds that the server knows.
-    """
-    if seconds is None:
-        return {}
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= MOST_SECONDS:
-        reason = f"statement_timeout must be seconds, from 0.001 to {MOST_SECONDS}, or None for no limit"
-        raise ConfigurationError(f"{reason}, not {seconds!r:.40}")
-    return {"statement_timeout": str(round(seconds * 1000))}
 
 
 OWN = frozenset(Options.__dataclass_fields__) - {"connect_options", "reads_only", "statement_timeout_seconds"}

@@ -15,10 +15,8 @@ RULE = (
 def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:
     # No row has one yet, so the rule is of no row.
     migrator.sql(
-        "ALTER TABLE organizations ADD COLUMN IF NOT EXISTS moving character varying, "
-        "ADD COLUMN IF NOT EXISTS moving_cell character varying"
+        "ALTER TABLE organizations ADD COLUMN moving character varying, ADD COLUMN moving_cell character varying"
     )
-    migrator.sql("ALTER TABLE organizations DROP CONSTRAINT IF EXISTS organizations_moving_check")
     migrator.sql(f"ALTER TABLE organizations ADD CONSTRAINT organizations_moving_check CHECK ({RULE}) NOT VALID")
     migrator.sql("ALTER TABLE organizations VALIDATE CONSTRAINT organizations_moving_check")
 
