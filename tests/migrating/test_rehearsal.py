@@ -343,7 +343,7 @@ LOCKS = {
     **dict.fromkeys((6, 9, 11, 18), "SHARE UPDATE EXCLUSIVE"),
     **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34, 35), "SHARE ROW EXCLUSIVE"),
     **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24, 26, 27, 28), "ACCESS EXCLUSIVE"),
-    **dict.fromkeys((29, 30, 31, 32, 36, 37, 38), "ACCESS EXCLUSIVE"),
+    **dict.fromkeys((29, 30, 31, 32, 36, 37, 38, 39, 40), "ACCESS EXCLUSIVE"),
 }
 ORDER = (None, "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE")
 
