@@ -67,7 +67,7 @@ def test_permissive_policies_with_using_and_check_hold_the_application_role_for_
     for _, using, check, permissive in found:
         assert permissive == "PERMISSIVE"
         for condition in (using, check):
-            assert condition.lstrip("(").startswith(f"{column} = ( SELECT")
+            assert condition.lstrip("(").startswith(f"{column} = (NULLIF(current_setting(")
             assert "OR" not in condition.split()
 
 

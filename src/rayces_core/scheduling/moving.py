@@ -41,7 +41,7 @@ KEPT: Final = Message(
     INSERT INTO state_transitions
         (organization_id, subject_type, subject_id, event, from_state, to_state, actor_id, reason, occurred_at,
          idempotency_key, request_fingerprint)
-    SELECT organization_id, 'Appointment', id, 'keep_time', state, state, %(actor)s::bigint, %(reason)s::varchar,
+    SELECT %(tenant)s, 'Appointment', id, 'keep_time', state, state, %(actor)s::bigint, %(reason)s::varchar,
            %(now)s, %(noted_key)s, %(noted_fingerprint)s
       FROM appointments
      WHERE organization_id = %(tenant)s AND id = %(moving)s AND state = %(state)s AND scheduled_at = %(was_start)s
