@@ -13,6 +13,8 @@ from rayces_core import (
     DuplicateError,
     IsolationInertError,
     Post,
+    RaycesError,
+    ReadOnlyError,
     SlotTakenError,
     Student,
     User,
@@ -56,6 +58,22 @@ def test_a_settled_entry_and_another_tenants_pending_one_stay_as_they_are_on_the
         assert changed.rowcount == 0
     with distributed.privileged(reason="test"):
         assert CreditTransaction.select().where(CreditTransaction.metadata == {"forged": True}).count() == 0
+
+
+def test_a_block_that_only_reads_writes_nothing(distributed, centre):
+    with distributed.tenant(centre):
+        make_student()
+    with distributed.tenant(centre, read_only=True):
+        assert Student.select().count() == 1
+        for write in (
+            lambda: Student.update(grade_level="x").execute(),
+            lambda: distributed.execute_sql("SET TRANSACTION READ WRITE; UPDATE students SET grade_level = 'x'"),
+        ):
+            with pytest.raises(RaycesError):
+                write()
+            with pytest.raises(ReadOnlyError), distributed.atomic():
+                Student.update(grade_level="x").execute()
+        assert Student.select().where(Student.grade_level == "x").count() == 0
 
 
 def test_a_refused_row_has_the_error_that_it_has_on_postgresql(distributed, centre):
