@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,13 +16,13 @@ from rayces_core.database.transaction import Atomic
 Callback = TypeVar("Callback", bound=Callable[[], object])
 
 
-class Units:
+class Units(ABC):
     """What a Database does for what is bound here."""
 
     @property
+    @abstractmethod
     def engine(self) -> Engine:
         """The Peewee database of what is bound here; that of tenants' work where nothing of this Database is."""
-        raise NotImplementedError
 
     def atomic(self, isolation_level: str | None = None, *, findable: bool = False) -> Atomic:
         """A unit of work, as `with` block or decorator; outside one each statement commits by itself.

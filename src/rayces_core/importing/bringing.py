@@ -7,29 +7,32 @@ that a statement reads stands before it as a part of its own, under the same nam
 from __future__ import annotations
 
 import re
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-# Of the tables that statements of imports read; what they write, or lock, is named there as it is.
-TABLES: Final = (
-    "users",
-    "posts",
-    "likes",
-    "professionals",
-    "students",
-    "appointments",
-    "credit_balances",
-    "credit_transactions",
-)
-_READ: Final = re.compile(rf"\b(?:FROM|JOIN)\s+({'|'.join(TABLES)})\b(?!\s*\()", re.IGNORECASE)
+from rayces_core.tenancy.model import TenantModel
+
 _TEMPORARY: Final = re.compile(r"\b(?:staged|resolved|faults)\b")
 _LOCKS: Final = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY)\b", re.IGNORECASE)
 _HEADS: Final = re.compile(r"\s*(?:SET\s+LOCAL\s+[^;]*;\s*)*", re.IGNORECASE)
 _WITH: Final = re.compile(r"WITH\s+(RECURSIVE\s+)?", re.IGNORECASE)
 
 
+@cache
+def _read(tables: frozenset[str]) -> re.Pattern[str]:
+    """Finds the tables that a statement reads; what it writes, or locks, is named there as it is."""
+    return re.compile(rf"\b(?:FROM|JOIN)\s+({'|'.join(map(re.escape, sorted(tables)))})\b(?!\s*\()", re.IGNORECASE)
+
+
+def tenant_tables(root: Any = TenantModel) -> frozenset[str]:
+    """The table of every tenant model, those of the host included."""
+    below = (tenant_tables(child) | {child._meta.table_name} for child in root.__subclasses__())
+    return frozenset().union(*below)
+
+
 def brought(sql: str) -> str:
     """The statement with the rows of each tenant's table that it reads beside a temporary one as a part of its own."""
-    read = list(dict.fromkeys(name.lower() for name in _READ.findall(sql)))
+    read = list(dict.fromkeys(name.lower() for name in _read(tenant_tables()).findall(sql)))
     if not read or not _TEMPORARY.search(sql) or _LOCKS.search(sql):
         return sql
     head = _HEADS.match(sql)
