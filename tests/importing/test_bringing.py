@@ -46,6 +46,8 @@ def test_an_import_ends_the_same(imports: Any, db: Database, a: Any, b: Any, mon
         ),
         ("SET LOCAL a = 1; SELECT 1 FROM users, staged", f"SET LOCAL a = 1; {KEPT} SELECT 1 FROM users, staged"),
         ("SELECT 1 FROM users", None),
+        ("WITH users AS (SELECT 1) SELECT 1 FROM users, resolved", None),
+        ("WITH x AS (SELECT 1), users (id) AS MATERIALIZED (SELECT 1) SELECT 1 FROM users, resolved", None),
         ("SELECT 1 FROM users JOIN resolved USING (id) FOR UPDATE", None),
         ("SELECT 1 FROM resolved", None),
     ],

@@ -15,6 +15,7 @@ from rayces_core.tenancy.model import TenantModel
 _TEMPORARY: Final = re.compile(r"\b(?:staged|resolved|faults)\b")
 _LOCKS: Final = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY)\b", re.IGNORECASE)
 _HEADS: Final = re.compile(r"\s*(?:SET\s+LOCAL\s+[^;]*;\s*)*", re.IGNORECASE)
+_PART: Final = re.compile(r"\b(\w+)\s*(?:\([^()]*\)\s*)?\bAS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(", re.IGNORECASE)
 _WITH: Final = re.compile(r"WITH\s+(RECURSIVE\s+)?", re.IGNORECASE)
 
 
@@ -32,16 +33,17 @@ def tenant_tables(root: Any = TenantModel) -> frozenset[str]:
 
 def brought(sql: str) -> str:
     """The statement with the rows of each tenant's table that it reads beside a temporary one as a part of its own."""
-    read = list(dict.fromkeys(name.lower() for name in _read(tenant_tables()).findall(sql)))
+    parts = {name.lower() for name in _PART.findall(sql)}  # a part of the statement's own may be named like a table
+    read = [name for name in dict.fromkeys(map(str.lower, _read(tenant_tables()).findall(sql))) if name not in parts]
     if not read or not _TEMPORARY.search(sql) or _LOCKS.search(sql):
         return sql
     head = _HEADS.match(sql)
     start = 0 if head is None else head.end()
-    parts = ", ".join(
+    before = ", ".join(
         f'{name} AS MATERIALIZED (SELECT * FROM "{name}" WHERE organization_id = %(tenant)s)' for name in read
     )
     rest = sql[start:]
     found = _WITH.match(rest)
     if found is None:
-        return f"{sql[:start]}WITH {parts} {rest}"
-    return f"{sql[:start]}WITH {found[1] or ''}{parts}, {rest[found.end() :]}"
+        return f"{sql[:start]}WITH {before} {rest}"
+    return f"{sql[:start]}WITH {found[1] or ''}{before}, {rest[found.end() :]}"
