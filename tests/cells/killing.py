@@ -19,8 +19,11 @@ def move(path: str, tenant: str, to: str) -> None:
 
 
 def write(path: str, tenant: str, held: bool) -> None:
-    """Write until stdin ends, and print what was certainly committed, and what failed otherwise than it may."""
-    with Cells.from_file(path) as cells:
+    """Write until a file is there, and tell what was certainly committed, and what failed otherwise than it may.
+
+    It is told in a file: a pipe that nobody reads would be full after some hundred lines, and stop the writer.
+    """
+    with Cells.from_file(path) as cells, Path(f"{path}.{tenant}").open("w", buffering=1) as told:
         print("ready", flush=True)
         number = 0
         while not Path(f"{path}.stop").exists():
@@ -29,15 +32,15 @@ def write(path: str, tenant: str, held: bool) -> None:
             try:
                 with cells.tenant(tenant):
                     Student.create(first_name=name, last_name="written")
-                    print(json.dumps(["wrote", name]), flush=True)
+                    print(json.dumps(["wrote", name]), file=told)
                     credits.purchase(User.get(User.email == "payer@example.org"), 1)
-                    print(json.dumps(["bought", name]), flush=True)
+                    print(json.dumps(["bought", name]), file=told)
             except (TenantMovingError, TenantMovedError) as error:
                 if not held:
-                    print(json.dumps(["failed", repr(error)]), flush=True)
+                    print(json.dumps(["failed", repr(error)]), file=told)
                 time.sleep(0.05)
             except RaycesError as error:
-                print(json.dumps(["failed", repr(error)]), flush=True)
+                print(json.dumps(["failed", repr(error)]), file=told)
             time.sleep(0.01)
 
 

@@ -65,6 +65,39 @@ def filled(cells: Cells, north: Organization) -> Organization:
     return north
 
 
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_a_block_that_outlives_the_move_reads_no_old_copy(cells, filled, is_finished):
+    with cells.tenant(filled):
+        assert Student.select().count() == 1
+        move_meanwhile(cells, filled, finish=is_finished)
+        for read in (Student.get, lambda: list(User.select()), cells["a"].atomic().__enter__):
+            with pytest.raises(TenantMovedError) as refused:
+                read()
+            assert refused.value.cell == "b"
+    with cells.tenant(filled):
+        assert Student.select().count() == 1
+
+
+def test_what_a_unit_of_work_has_begun_it_goes_on_reading(cells, filled):
+    with cells.tenant(filled), cells["a"].atomic():
+        assert Student.select().count() == 1
+        move_meanwhile(cells, filled, finish=False)
+        assert Student.select().count() == 1
+
+
+def move_meanwhile(cells: Cells, tenant: Organization, *, finish: bool) -> None:
+    """A whole move by somebody else."""
+
+    def move() -> None:
+        cells.move(tenant.subdomain, to="b")
+        if finish:
+            cells.finish_move(tenant.subdomain, grace=NOW)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    mover.join()
+
+
 class TestAWholeMove:
     @pytest.fixture(scope="class")
     @classmethod

@@ -16,7 +16,7 @@ from rayces_core.cells.moving import GRACE, Mover, Progress, check_both, under_w
 from rayces_core.cells.placements import Placement, Remembered
 from rayces_core.cells.results import CellFindings, CellMigrated
 from rayces_core.cells.steps import Move
-from rayces_core.database.binding import Binding
+from rayces_core.database.binding import Binding, entered_here
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.database import Database
 from rayces_core.database.runners import loop_runs_here
@@ -75,11 +75,13 @@ class Cells:
         self._databases = {_name(name): _database(given, options) for name, given in databases.items()}
         self._place, self._trusted_seconds = place, float(trusted_seconds)
         self._known = Remembered()
+        self._found_here = object()  # the route of blocks whose tenant was looked up in the catalogue
         first = next(iter(self._databases.values()))
         self._app_role, self._admin_role = first.app_role, first.admin_role
         self._catalogue = self._catalogue_at(catalogue, catalogue_admin_url)
         for name, database in self._databases.items():
             database.refuse_beside = self._refusing(name)
+            database.engine.refuse_moved = self._refusing_moved(name)
 
     def _catalogue_at(self, given: str, admin_url: str | None) -> Catalogue:
         if given in self._databases:
@@ -159,8 +161,12 @@ class Cells:
             UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
             TenantNotCachedError: `cached_only`, and it has not been looked up here lately.
             CellSwitchError: a unit of work is open in another cell. TenantSwitchError: one of another tenant is.
+            TenantMovedError: within a block that goes on longer than a move: it lives elsewhere by now.
         """
-        return TenantBlock(lambda: self._bound(tenant, cached_only), self._holder)
+        return TenantBlock(lambda: self._bound(tenant, cached_only), self._holder, way=self._way)
+
+    def _way(self, binding: Binding) -> tuple[Binding, None, object]:
+        return binding, None, self._found_here
 
     def _bound(self, tenant: object, cached_only: bool) -> tuple[Binding, Organization]:
         key = tenant.id if isinstance(tenant, Organization) else checked_key(tenant)
@@ -226,6 +232,19 @@ class Cells:
         for other, database in self._databases.items():
             if other != name and _holder_in(database) is not None:
                 raise CellSwitchError(other, name)
+
+    def _refusing_moved(self, name: str) -> Callable[[], None]:
+        def refuse_moved() -> None:
+            """Raise TenantMovedError where the block here was entered before a move: this cell has an old copy."""
+            block = entered_here()
+            if block is None or block.route is not self._found_here:
+                return
+            organization_id = block.binding.organization_id
+            placement = None if organization_id is None else self._placed(organization_id)
+            if placement is not None and placement.cell != name:
+                raise TenantMovedError(placement.subdomain, placement.cell)
+
+        return refuse_moved
 
     def create_organization(
         self, name: str, *, subdomain: str, cell: str | None = None, **columns: Any

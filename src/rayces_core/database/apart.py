@@ -36,8 +36,7 @@ class CitusConnection(TenantConnection):
 
     def begin(self, binding: Binding, isolation: str | None = None, *, findable: bool = False) -> None:
         """Open a transaction that is `binding`'s, in two messages; in one where that is privileged work."""
-        if not self.is_clean_for(binding):
-            raise psycopg2.InterfaceError("connection already closed")
+        self._check_clean(binding)
         by_itself = self.footing.is_direct and self.stained_by is None
         if not self.footing.is_direct:
             self.plain(TIDY)

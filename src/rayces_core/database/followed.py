@@ -23,6 +23,8 @@ class Followed:
     Attributes:
         replica: what it is called, if it is one. followers: for whom what it writes is noted; None without replicas.
         check: gives what goes ahead of each message, on a replica.
+        refuse_moved: where this is one of several databases of an application: asked before each unit of work and each
+            statement alone, and raises where the block here is of a tenant that lives in another one by now.
     """
 
     role: str
@@ -32,6 +34,7 @@ class Followed:
     replica: str | None = None
     followers: Any = None
     check: Callable[[str | None], str] | None = None
+    refuse_moved: Callable[[], None] | None = None
     _reading: dict[int, Binding]
 
     def reading(self, organization_id: int) -> Binding:
