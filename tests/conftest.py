@@ -208,12 +208,23 @@ def on_the_runs_server(make_database: Callable[..., str], template: str, monkeyp
     monkeypatch.setattr(Database, "embedded", lambda: Database.connect(make_database(template)))
 
 
-@pytest.fixture(scope="session")
-def kernel(create_database: Callable[..., str], template: str) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def kernel(a_kernel: Any) -> Any:
     """A kernel of Jupyter with `db`, whose organizations north and south have one and two students; see tests.kernel.
 
-    Tests share it: each leaves no tenant used, and calls what it defines by names of its own.
+    Its process is the run's, its variables are the module's. Each test leaves no tenant used.
     """
+    running_kernel, opening = a_kernel
+    running_kernel.cell(
+        "import builtins\nbuiltins.__dict__.pop('_', None)  # left by Python's own displayhook\n%reset -f"
+    )
+    running_kernel.cell(opening)
+    return running_kernel
+
+
+@pytest.fixture(scope="session")
+def a_kernel(create_database: Callable[..., str], template: str) -> Iterator[Any]:
+    """A running kernel, and what makes `db` in it."""
     from tests.factory import make_organization, make_student
     from tests.kernel import kernel_running
 
@@ -226,10 +237,10 @@ def kernel(create_database: Callable[..., str], template: str) -> Iterator[Any]:
                 for number in range(students):
                     make_student(first_name=f"{subdomain}{number}")
     with kernel_running() as running_kernel:
-        running_kernel.cell(
+        opening = (
             f"from rayces_core import *\nfrom rayces_core import credits, scheduling\ndb = Database.connect({url!r})"
         )
-        yield running_kernel
+        yield running_kernel, opening
 
 
 # -- processes that race: all of them are forked from one that has loaded what any of them needs ----------------------

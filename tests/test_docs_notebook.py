@@ -15,7 +15,7 @@ def cells() -> list[str]:
 
 
 def test_the_cells_run_from_the_top_and_give_what_stands_beside_them(kernel: Kernel, make_database, template):
-    kernel.cell("second = other = another = closing = locking = None; before = db, Database.embedded")
+    kernel.cell("before = db, Database.embedded")
     kernel.cell(f"Database.embedded = lambda: Database.connect({make_database(template)!r})")
     checked = 0
     for cell in cells():

@@ -18,7 +18,7 @@ from tests.exporting.worlds import fill
 from tests.factory import make_user
 from tests.sizes import EVERYTHING
 
-ROUNDS = 6 if EVERYTHING else 3
+ROUNDS = 6 if EVERYTHING else 1
 KILLS = 6
 GRACE = timedelta(seconds=1)
 

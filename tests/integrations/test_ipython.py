@@ -11,7 +11,7 @@ from tests.kernel import Kernel
 @pytest.fixture(scope="module")
 def sql(kernel: Kernel) -> Iterator[Kernel]:
     """The kernel with the extension; the session's only Database is `db`."""
-    kernel.cell("%load_ext rayces_core\nother = second = closing = locking = None")
+    kernel.cell("%load_ext rayces_core")
     yield kernel
     kernel.cell("%unload_ext rayces_core")
 
