@@ -329,3 +329,12 @@ class TestArguments:
         monkeypatch.delenv("RAYCES_CELLS", raising=False)
         with pytest.raises(ConfigurationError, match="set RAYCES_CELLS"):
             Cells.from_env()
+
+
+def test_a_cell_is_connected_to_for_the_first_time_within_a_block_of_another(own_cells):
+    north, south = make_tenant(own_cells), make_tenant(own_cells, cell="b")
+    own_cells["b"].disconnect()
+    with Cells({name: each.url for name, each in own_cells.items()}, catalogue="a") as fresh, fresh.tenant(north):
+        assert Student.select().count() == 0
+        with fresh.tenant(south):
+            assert Student.select().count() == 0

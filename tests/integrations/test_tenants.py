@@ -124,6 +124,7 @@ def test_a_tenant_is_looked_up_though_every_connection_is_taken_and_binding_it_a
         finally:
             go_on.set()
             thread.join()
-        assert resolver._beside.pool_status().max_connections == LOOK_UPS_AT_ONCE
+        (beside,) = database._others
+        assert beside.max_connections == LOOK_UPS_AT_ONCE
         database.disconnect()
-        assert resolver._beside.pool_status().free == 0
+        assert beside.pool_status().free == 0

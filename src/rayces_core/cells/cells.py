@@ -15,6 +15,7 @@ from rayces_core.cells.marking import set_up
 from rayces_core.cells.moving import GRACE, Mover, Progress, check_both, under_way
 from rayces_core.cells.placements import Placement, Remembered
 from rayces_core.cells.results import CellFindings, CellMigrated
+from rayces_core.cells.serving import Serving
 from rayces_core.cells.steps import Move
 from rayces_core.database.binding import Binding, entered_here
 from rayces_core.database.blocks import TenantBlock
@@ -39,7 +40,7 @@ TRUSTED_SECONDS = 5.0
 MIGRATING = "cells migrate"  # no tenant's name, as it has a blank
 
 
-class Cells:
+class Cells(Serving):
     """Several databases, each with tenants of its own, and the catalogue that says which has whom.
 
     One object serves all threads and tasks of a process. `for database in cells` gives each cell's Database, for
@@ -169,6 +170,8 @@ class Cells:
         return binding, None, self._found_here
 
     def _bound(self, tenant: object, cached_only: bool) -> tuple[Binding, Organization]:
+        if cached_only and isinstance(tenant, Organization):
+            return self._where_read(tenant)
         key = tenant.id if isinstance(tenant, Organization) else checked_key(tenant)
         try:
             return self._in_cell(key, cached_only)
@@ -176,10 +179,17 @@ class Cells:
             if cached_only or self._known.find(key) is None:
                 raise
         # What was remembered is old: asked anew, once.
-        self._known.forget()
-        for database in self:
-            database.engine.forget_organizations()
+        self.forget_tenants()
         return self._in_cell(key, cached_only)
+
+    def _where_read(self, organization: Organization) -> tuple[Binding, Organization]:
+        """What binds an Organization in the cell it was read from; its first statement asks whether that is right."""
+        home = organization._home
+        for name, database in self._databases.items():
+            if home is not None and home is database.engine._home:
+                self._refuse(name)
+                return database._tenant(organization, cached_only=True)
+        raise UnknownTenantError(organization, "this Organization was read from none of these cells")
 
     def _in_cell(self, key: str | int, cached_only: bool) -> tuple[Binding, Organization]:
         placement = self._placed(key, cached_only)
@@ -233,13 +243,13 @@ class Cells:
             if other != name and _holder_in(database) is not None:
                 raise CellSwitchError(other, name)
 
-    def _refusing_moved(self, name: str) -> Callable[[], None]:
-        def refuse_moved() -> None:
+    def _refusing_moved(self, name: str) -> Callable[[Binding], None]:
+        def refuse_moved(binding: Binding) -> None:
             """Raise TenantMovedError where the block here was entered before a move: this cell has an old copy."""
             block = entered_here()
-            if block is None or block.route is not self._found_here:
+            if block is None or block.route is not self._found_here or block.binding is not binding:
                 return
-            organization_id = block.binding.organization_id
+            organization_id = binding.organization_id
             placement = None if organization_id is None else self._placed(organization_id)
             if placement is not None and placement.cell != name:
                 raise TenantMovedError(placement.subdomain, placement.cell)
@@ -273,9 +283,7 @@ class Cells:
             CellError: it is being moved. CheckFailedError: the name is malformed.
         """
         made = placing.rename(self._catalogue, self._databases, subdomain, new)
-        self._known.forget()
-        for database in self:
-            database.engine.forget_organizations()
+        self.forget_tenants()
         return made
 
     # -- all cells --------------------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ class Footing:
 class Serves(Protocol):
     """What a connection knows of the engine that it works for."""
 
-    refuse_moved: Callable[[], None] | None  # raises where the block here is of a tenant that lives elsewhere by now
+    # Raises where the block here, of this binding, is of a tenant that lives elsewhere by now.
+    refuse_moved: Callable[[Binding], None] | None
 
     def note_write(self) -> None:
         """Something was written, and is committed or may be."""
@@ -219,7 +220,7 @@ class TenantConnection(PlainConnection):
         if not self.is_clean_for(binding):  # a cursor that was kept from another tenant's block comes this way
             raise psycopg2.InterfaceError("connection already closed")
         if self.serves.refuse_moved is not None:
-            self.serves.refuse_moved()
+            self.serves.refuse_moved(binding)
 
     def _check_first(self) -> str:
         # A transaction of its own, as a snapshot may be taken for all of the message with the first query in it.

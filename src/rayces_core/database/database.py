@@ -264,15 +264,15 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         self, tenant: str | int, *, read_only: bool | None = None, after: str | None = None
     ) -> TenantBlock[Callable[[], Org]]:
         """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
+        way = partial(self._way, read_only, after)
+        return TenantBlock(lambda: self._known_tenant(tenant), self._holder, way=way)
 
-        def find() -> tuple[Binding, Callable[[], Org]]:
-            values = self._looked_up(checked_key(tenant), cached_only=True)
-            check_at_home(values)
-            if not values["active"]:
-                raise InactiveTenantError(values["subdomain"])
-            return self._binding_of(values["id"]), partial(instance_of, self._tenants.home, values)
-
-        return TenantBlock(find, self._holder, way=partial(self._way, read_only, after))
+    def _known_tenant(self, tenant: str | int) -> tuple[Binding, Callable[[], Org]]:
+        values = self._looked_up(checked_key(tenant), cached_only=True)
+        check_at_home(values)
+        if not values["active"]:
+            raise InactiveTenantError(values["subdomain"])
+        return self._binding_of(values["id"]), partial(instance_of, self._tenants.home, values)
 
     def privileged(self, *, reason: str) -> TenantBlock[None]:
         """Work over all organizations for the block, as another role; the reason is logged.

@@ -34,7 +34,7 @@ class Followed:
     replica: str | None = None
     followers: Any = None
     check: Callable[[str | None], str] | None = None
-    refuse_moved: Callable[[], None] | None = None
+    refuse_moved: Callable[[Binding], None] | None = None
     _reading: dict[int, Binding]
 
     def reading(self, organization_id: int) -> Binding:

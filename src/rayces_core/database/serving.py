@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from rayces_core.database.engine import Engine
 from rayces_core.database.options import Options
@@ -20,6 +21,7 @@ class Serving:
     _engines: tuple[Engine, ...]
     _organizations: Remembered
     _others: list[Serving]
+    find_tenant: Callable[..., Any]
 
     def refuse_event_loops(self) -> None:
         """From now on raise EventLoopError for every statement in the thread of a running event loop.
@@ -43,6 +45,24 @@ class Serving:
             engine.loops.are_refused = self._tenants.loops.are_refused
         self._others.append(other)
         return other
+
+    def looking_up(self, connections: int) -> Callable[[str | int], Any]:
+        """`find_tenant` on connections of its own, at most so many, which wait behind no other work.
+
+        Binding what it has found asks nothing of the server.
+        """
+        other = self.beside(connections)
+
+        def look_up(tenant: str | int) -> Any:
+            _ = self._tenants.home
+            return other.find_tenant(tenant)
+
+        return look_up
+
+    @property
+    def max_connections(self) -> int:
+        """How many units of work go on at once, at most."""
+        return self._tenants.pool.max_connections
 
     def disconnect(self) -> None:
         """Close every connection, those in use as well; the next statement opens a new one, and the server goes on."""

@@ -189,7 +189,7 @@ class Rayces(Host):
 
         @asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
-            size = self.db.engine.pool.max_connections
+            size = self.db.max_connections
             anyio.to_thread.current_default_thread_limiter().total_tokens = size
             try:
                 async with inner(app) as state:

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from rayces_core import clock
-from rayces_core.database.database import Database
 from rayces_core.errors import (
     ConfigurationError,
     InvalidDataError,
@@ -20,7 +19,7 @@ from rayces_core.errors import (
 from rayces_core.integrations.languages import LANGUAGES, preferred
 from rayces_core.integrations.needed import missing
 from rayces_core.integrations.problems import Problem, problem
-from rayces_core.integrations.tenants import Resolver
+from rayces_core.integrations.tenants import Resolver, Served
 from rayces_core.models.user import Role, User
 from rayces_core.sign_in import Claims, Tokens
 
@@ -45,7 +44,7 @@ class Host:
     """What the `Rayces` of each framework shares; the arguments are those of both.
 
     Args:
-        db: the database. It refuses statements in the thread of a running event loop from now on.
+        db: the Database, or Cells. It refuses statements in the thread of a running event loop from now on.
         domain, header, path_prefix: which tenant a request is for; see `tenants.Resolver`.
         tenant_from_token: where nothing else names the tenant, the token does.
         secret: what access tokens are signed with, 32 characters at least; the first of a list signs, all are accepted.
@@ -61,7 +60,7 @@ class Host:
 
     def __init__(
         self,
-        db: Database[Any],
+        db: Served,
         *,
         domain: str | list[str] | None = None,
         header: str | None = None,

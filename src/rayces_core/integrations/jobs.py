@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rayces_core.database.binding import current
-from rayces_core.database.database import Database
 from rayces_core.errors import InvalidDataError, TenantNotSetError
 from rayces_core.integrations.logs import acting
+from rayces_core.integrations.tenants import Served
 from rayces_core.models.user import User
 from rayces_core.state_machine.actors import check_actor
 
@@ -39,10 +39,11 @@ def carry(by: User | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def carried(db: Database[Any], headers: Mapping[str, Any] | None) -> Iterator[User | None]:
+def carried(db: Served, headers: Mapping[str, Any] | None) -> Iterator[User | None]:
     """Work as the tenant that the job carries; gives the user it is done for, as the database has it now, or None.
 
     Args:
+        db: the Database, or Cells.
         headers: `self.request.headers` of Celery, `get_current_job().meta` of RQ, or a task's argument.
 
     Raises:

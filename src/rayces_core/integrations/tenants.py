@@ -9,11 +9,11 @@ tokens are of one tenant, and whoever comes to another one is not signed in ther
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from rayces_core.database.database import Database
+from rayces_core.database.blocks import TenantBlock
 from rayces_core.errors import ConfigurationError, InactiveTenantError, TenantNotSetError, UnknownTenantError
 from rayces_core.tenancy.organization import Organization
 
@@ -28,12 +28,41 @@ TENANT: Final = "rayces.tenant"
 LOOK_UPS_AT_ONCE: Final = 2
 
 
+class Served(Protocol):
+    """What web applications need of where their tenants are: a Database, or Cells."""
+
+    @property
+    def max_connections(self) -> int:
+        """How many units of work go on at once, at most."""
+
+    def tenant(self, tenant: Any, *, cached_only: bool = False) -> TenantBlock[Any]:
+        """The block of a tenant."""
+
+    def known_tenant(self, tenant: str | int) -> TenantBlock[Callable[[], Any]]:
+        """The block of one that was looked up lately."""
+
+    def find_tenant(self, name: str | int, *, cached_only: bool = False) -> Any:
+        """The organization of that name, or None."""
+
+    def looking_up(self, connections: int) -> Callable[[str | int], Any]:
+        """`find_tenant` on connections of its own."""
+
+    def refuse_event_loops(self) -> None:
+        """Refuse statements in the thread of a running event loop."""
+
+    def ping(self, timeout: float = 5.0) -> float:
+        """Have the server answer."""
+
+    def disconnect(self) -> None:
+        """Close every connection."""
+
+
 class Resolver:
     """Names and finds the tenant of a request.
 
     Args:
-        db: where organizations are. What is found, unknown and switched off ones included, is remembered by it, for
-            `tenant_cache_seconds` at most, and bounded.
+        db: where organizations are: a Database, or Cells. What is found, unknown and switched off ones included, is
+            remembered by it, for `tenant_cache_seconds` at most, and bounded.
         domain: hosts one label below it are tenants: "north.example.org" of "example.org". Several are possible.
         header: a header that names the tenant where the host is not below a domain, such as "X-Tenant".
         path_prefix: what stands before the tenant in the path, such as "/t/" of "/t/north/appointments".
@@ -41,7 +70,7 @@ class Resolver:
 
     def __init__(
         self,
-        db: Database[Any],
+        db: Served,
         *,
         domain: str | list[str] | None = None,
         header: str | None = None,
@@ -89,12 +118,11 @@ class Resolver:
         Raises:
             UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
         """
-        _ = self.db.engine.home  # asked once, so that binding what is found asks nothing
-        return _usable(name, self._beside.find_tenant(name))
+        return _usable(name, self._look_up(name))
 
     @cached_property
-    def _beside(self) -> Database[Any]:
-        return self.db.beside(LOOK_UPS_AT_ONCE)
+    def _look_up(self) -> Callable[[str | int], Any]:
+        return self.db.looking_up(LOOK_UPS_AT_ONCE)
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,95 @@
+"""The part of `Cells` that a server of many requests asks for: what it asks of one Database, over several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rayces_core.cells.catalogue import Catalogue
+from rayces_core.cells.placements import Placement, Remembered
+from rayces_core.database.binding import Binding
+from rayces_core.database.blocks import TenantBlock
+from rayces_core.database.database import Database
+from rayces_core.database.tenants import checked_key
+from rayces_core.errors import DatabaseUnreachableError, TenantMovedError, TenantNotCachedError, UnknownTenantError
+from rayces_core.models import Organization
+
+LookUp = Callable[[str | int], Organization | None]
+
+
+class Serving:
+    """What web servers need of cells besides their work; the same names as of a Database."""
+
+    _databases: dict[str, Database[Organization]]
+    _catalogue: Catalogue
+    _known: Remembered
+    _placed: Callable[[str | int, bool], Placement | None]
+    _holder: Callable[[], Binding | None]
+    _way: Callable[[Binding], tuple[Binding, None, object]]
+    _refuse: Callable[[str], None]
+
+    @property
+    def max_connections(self) -> int:
+        """How many units of work go on at once in one cell, at most: so many threads never wait for a connection."""
+        return max(database.max_connections for database in self._databases.values())
+
+    def refuse_event_loops(self) -> None:
+        """From now on raise EventLoopError for every statement in the thread of a running event loop."""
+        for database in self._databases.values():
+            database.refuse_event_loops()
+
+    def known_tenant(self, tenant: str | int) -> TenantBlock[Callable[[], Organization]]:
+        """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
+
+        def find() -> tuple[Binding, Callable[[], Organization]]:
+            placement = self._placed(checked_key(tenant), True)
+            if placement is None or placement.id is None:
+                raise UnknownTenantError(tenant)
+            self._refuse(placement.cell)
+            try:
+                return self._databases[placement.cell]._known_tenant(placement.id)
+            except TenantMovedError:
+                # What is remembered of it is older than its last move.
+                self.forget_tenants()
+                raise TenantNotCachedError(tenant) from None
+
+        return TenantBlock(find, self._holder, way=self._way)
+
+    def looking_up(self, connections: int) -> LookUp:
+        """`find_tenant` on connections of its own, at most so many in each cell, which wait behind no other work."""
+        in_cells = {name: database.looking_up(connections) for name, database in self._databases.items()}
+
+        def look_up(tenant: str | int) -> Organization | None:
+            placement = self._placed(checked_key(tenant), False)
+            if placement is None or placement.id is None:
+                return None
+            found: Organization | None = in_cells[placement.cell](placement.id)
+            return found
+
+        return look_up
+
+    def forget_tenants(self) -> None:
+        """Look up anew where each tenant lives, and what it is."""
+        self._known.forget()
+        for database in self._databases.values():
+            database.engine.forget_organizations()
+
+    def ping(self, timeout: float = 5.0) -> float:
+        """Have one cell answer, whichever: the tenants of those that do are served. Returns after how many seconds.
+
+        Raises:
+            DatabaseUnreachableError: none answers, each within `timeout` seconds. `doctor()` looks at all of them.
+        """
+        failure: DatabaseUnreachableError | None = None
+        for database in self._databases.values():
+            try:
+                return database.ping(timeout)
+            except DatabaseUnreachableError as error:
+                failure = error
+        assert failure is not None  # noqa: S101 - there is one cell at least
+        raise failure
+
+    def disconnect(self) -> None:
+        """Close every connection, those in use as well; the next statement opens a new one, and the server goes on."""
+        self._catalogue.close()
+        for database in self._databases.values():
+            database.disconnect()
