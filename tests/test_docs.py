@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.parsing import parsed
 from tests.walking import walked
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +78,7 @@ def test_the_wheel_holds_the_migrations_and_the_type_marker(tmp_path):
 def test_inside_the_package_only_submodules_are_imported():
     package = ROOT / "src" / "rayces_core"
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module == "rayces_core":
                 for alias in node.names:
                     assert (package / alias.name).is_dir() or (package / f"{alias.name}.py").exists(), (

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import rayces_core
+from tests.parsing import parsed
 
 SOURCE = Path(rayces_core.__file__).parent
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
@@ -30,7 +31,7 @@ def imported() -> dict[str, set[str]]:
         if room in NOT_ROOMS:
             continue
         arrows.setdefault(room, set())
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             for name in named(node):
                 arrows[room] |= {name.split(".")[1]} - {room} - NOT_ROOMS
     return arrows

@@ -18,6 +18,7 @@ from rayces_core.integrations.languages import LANGUAGES, LOCALE, preferred, tex
 from rayces_core.integrations.problems import HTTP_CODES, encoded, http_problem, problem
 from rayces_core.integrations.statuses import FACTS, SAME_AS, STATUS
 from tests.errors.tree import every_error
+from tests.parsing import parsed
 from tests.test_docs import ROOT
 from tests.walking import walked
 
@@ -102,7 +103,7 @@ def test_a_class_without_a_status_or_a_text_would_be_seen():
 def test_reasons_of_refused_values_name_no_row():
     """`reason` of InvalidDataError is told: nothing in the library writes an id of a row, or a row, into one."""
     for path in (Path(errors.__file__).parent.parent).rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text())):
+        for call in ast.walk(parsed(path)):
             if not (isinstance(call, ast.Call) and ast.unparse(call.func).endswith("InvalidDataError")):
                 continue
             written = [
