@@ -11,7 +11,7 @@ from flask import Flask
 
 from rayces_core import Database, DatabaseUnreachableError, EventLoopError, Student
 from rayces_core.cells import Cells
-from rayces_core.errors import TenantNotCachedError, TenantNotSetError, UnknownTenantError
+from rayces_core.errors import CellError, TenantNotCachedError, TenantNotSetError, UnknownTenantError
 from rayces_core.integrations import fastapi, flask, jobs
 from tests.cells.conftest import make_tenant
 from tests.factory import make_student, make_user
@@ -185,3 +185,13 @@ def test_a_job_is_done_in_the_cell_of_its_tenant(cells, web_cells, south):
         assert web_cells["b"].organization_id == south.id
     with pytest.raises(TenantNotSetError), jobs.carried(web_cells, {}):
         pass
+
+
+def test_a_tenant_of_a_cell_that_the_process_was_not_given_is_told_so(cells, south):
+    with Cells({"a": cells["a"].url}, catalogue="a") as some:
+        for find in (some.looking_up(1), some.find_tenant, lambda name: some.tenant(name).found()):
+            with pytest.raises(CellError, match="no cell 'b'"):
+                find(south.subdomain)
+        some._known.look_up(south.subdomain, lambda: (cells.placement(south.subdomain), 30.0))
+        with pytest.raises(CellError, match="no cell 'b'"):
+            some.known_tenant(south.subdomain).found()

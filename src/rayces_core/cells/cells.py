@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Self
 
@@ -17,20 +17,14 @@ from rayces_core.cells.placements import Placement, Remembered
 from rayces_core.cells.results import CellFindings, CellMigrated
 from rayces_core.cells.serving import Serving
 from rayces_core.cells.steps import Move
-from rayces_core.database.binding import Binding, entered_here
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.database import Database
-from rayces_core.database.runners import loop_runs_here
 from rayces_core.database.tenants import checked_key
 from rayces_core.errors import (
     CellError,
-    CellSwitchError,
     ConfigurationError,
-    EventLoopError,
     MoveError,
     RaycesError,
-    TenantMovedError,
-    TenantNotCachedError,
     UnknownTenantError,
 )
 from rayces_core.models import Organization
@@ -125,11 +119,6 @@ class Cells(Serving):
     def __contains__(self, name: object) -> bool:
         return name in self._databases
 
-    def __getitem__(self, name: str) -> Database[Organization]:
-        if name not in self._databases:
-            raise CellError(f"there is no cell {name!r}; there are {', '.join(self._databases)}")
-        return self._databases[name]
-
     def items(self) -> Iterator[tuple[str, Database[Organization]]]:
         """Each cell's name and Database."""
         return iter(self._databases.items())
@@ -166,95 +155,9 @@ class Cells(Serving):
         """
         return TenantBlock(lambda: self._bound(tenant, cached_only), self._holder, way=self._way)
 
-    def _way(self, binding: Binding) -> tuple[Binding, None, object]:
-        return binding, None, self._found_here
-
-    def _bound(self, tenant: object, cached_only: bool) -> tuple[Binding, Organization]:
-        if cached_only and isinstance(tenant, Organization):
-            return self._where_read(tenant)
-        key = tenant.id if isinstance(tenant, Organization) else checked_key(tenant)
-        try:
-            return self._in_cell(key, cached_only)
-        except (TenantMovedError, UnknownTenantError):
-            if cached_only or self._known.find(key) is None:
-                raise
-        # What was remembered is old: asked anew, once.
-        self.forget_tenants()
-        return self._in_cell(key, cached_only)
-
-    def _where_read(self, organization: Organization) -> tuple[Binding, Organization]:
-        """What binds an Organization in the cell it was read from; its first statement asks whether that is right."""
-        home = organization._home
-        for name, database in self._databases.items():
-            if home is not None and home is database.engine._home:
-                self._refuse(name)
-                return database._tenant(organization, cached_only=True)
-        raise UnknownTenantError(organization, "this Organization was read from none of these cells")
-
-    def _in_cell(self, key: str | int, cached_only: bool) -> tuple[Binding, Organization]:
-        placement = self._placed(key, cached_only)
-        if placement is None or placement.id is None:
-            raise UnknownTenantError(key)
-        database = self[placement.cell]
-        self._refuse(placement.cell)
-        # By its id, which stays when it is renamed.
-        return database._tenant(placement.id, cached_only)
-
-    def _placed(self, key: str | int, cached_only: bool = False) -> Placement | None:
-        known = self._known.find(key)
-        if known is False:
-            if cached_only:
-                raise TenantNotCachedError(key)
-            return self._known.look_up(key, lambda: self._found(key))
-        return known
-
-    def _found(self, key: str | int) -> tuple[Placement | None, float]:
-        if loop_runs_here() and any(database.engine.loops.are_refused for database in self):
-            raise EventLoopError
-        found, seconds = self._catalogue.find(key)
-        return found, min(seconds, self._trusted_seconds)
-
     def placement(self, tenant: str | int) -> Placement | None:
         """Where a tenant lives, as the catalogue has it now; None where there is none."""
         return self._catalogue.find(checked_key(tenant))[0]
-
-    def find_tenant(self, name: str | int, *, cached_only: bool = False) -> Organization | None:
-        """The organization of this subdomain or id, switched off or not; None where there is none.
-
-        Raises:
-            TenantNotCachedError: `cached_only`, and it has not been looked up here lately.
-        """
-        placement = self._placed(checked_key(name), cached_only)
-        if placement is None or placement.id is None:
-            return None
-        return self[placement.cell].find_tenant(placement.id, cached_only=cached_only)
-
-    def _holder(self) -> Binding | None:
-        """Whose unit of work is open in this thread or task, in whichever cell."""
-        holders = (_holder_in(database) for database in self)
-        return next((holder for holder in holders if holder is not None), None)
-
-    def _refusing(self, name: str) -> Callable[[], None]:
-        return lambda: self._refuse(name)
-
-    def _refuse(self, name: str) -> None:
-        """Raise CellSwitchError where a unit of work is open in another cell than this one."""
-        for other, database in self._databases.items():
-            if other != name and _holder_in(database) is not None:
-                raise CellSwitchError(other, name)
-
-    def _refusing_moved(self, name: str) -> Callable[[Binding], None]:
-        def refuse_moved(binding: Binding) -> None:
-            """Raise TenantMovedError where the block here was entered before a move: this cell has an old copy."""
-            block = entered_here()
-            if block is None or block.route is not self._found_here or block.binding is not binding:
-                return
-            organization_id = binding.organization_id
-            placement = None if organization_id is None else self._placed(organization_id)
-            if placement is not None and placement.cell != name:
-                raise TenantMovedError(placement.subdomain, placement.cell)
-
-        return refuse_moved
 
     def create_organization(
         self, name: str, *, subdomain: str, cell: str | None = None, **columns: Any
@@ -396,10 +299,6 @@ class Cells(Serving):
         """Where every tenant lives, by subdomain."""
         with self._catalogue.writing() as written:
             return written.placements()
-
-
-def _holder_in(database: Database[Organization]) -> Binding | None:
-    return database._tenants.holder_of_transaction() or database._admins.holder_of_transaction()
 
 
 def _database(given: str | Database[Organization], options: dict[str, Any]) -> Database[Organization]:

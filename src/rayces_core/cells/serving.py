@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rayces_core.cells.catalogue import Catalogue
-from rayces_core.cells.placements import Placement, Remembered
+from rayces_core.cells.finding import Finding
 from rayces_core.database.binding import Binding
 from rayces_core.database.blocks import TenantBlock
-from rayces_core.database.database import Database
 from rayces_core.database.tenants import checked_key
 from rayces_core.errors import DatabaseUnreachableError, TenantMovedError, TenantNotCachedError, UnknownTenantError
 from rayces_core.models import Organization
@@ -16,16 +14,8 @@ from rayces_core.models import Organization
 LookUp = Callable[[str | int], Organization | None]
 
 
-class Serving:
+class Serving(Finding):
     """What web servers need of cells besides their work; the same names as of a Database."""
-
-    _databases: dict[str, Database[Organization]]
-    _catalogue: Catalogue
-    _known: Remembered
-    _placed: Callable[[str | int, bool], Placement | None]
-    _holder: Callable[[], Binding | None]
-    _way: Callable[[Binding], tuple[Binding, None, object]]
-    _refuse: Callable[[str], None]
 
     @property
     def max_connections(self) -> int:
@@ -41,12 +31,13 @@ class Serving:
         """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
 
         def find() -> tuple[Binding, Callable[[], Organization]]:
-            placement = self._placed(checked_key(tenant), True)
+            placement = self._placed(checked_key(tenant), cached_only=True)
             if placement is None or placement.id is None:
                 raise UnknownTenantError(tenant)
+            database = self[placement.cell]
             self._refuse(placement.cell)
             try:
-                return self._databases[placement.cell]._known_tenant(placement.id)
+                return database._known_tenant(placement.id)
             except TenantMovedError:
                 # What is remembered of it is older than its last move.
                 self.forget_tenants()
@@ -59,19 +50,14 @@ class Serving:
         in_cells = {name: database.looking_up(connections) for name, database in self._databases.items()}
 
         def look_up(tenant: str | int) -> Organization | None:
-            placement = self._placed(checked_key(tenant), False)
+            placement = self._placed(checked_key(tenant))
             if placement is None or placement.id is None:
                 return None
+            _ = self[placement.cell]  # CellError where the catalogue names one that is not among these
             found: Organization | None = in_cells[placement.cell](placement.id)
             return found
 
         return look_up
-
-    def forget_tenants(self) -> None:
-        """Look up anew where each tenant lives, and what it is."""
-        self._known.forget()
-        for database in self._databases.values():
-            database.engine.forget_organizations()
 
     def ping(self, timeout: float = 5.0) -> float:
         """Have one cell answer, whichever: the tenants of those that do are served. Returns after how many seconds.
