@@ -19,7 +19,7 @@ ifneq "$(shell cat .venv/checkout 2>/dev/null)" "$(CURDIR)"
 STALE := stale
 endif
 
-.PHONY: demo example test test-all test-servers coverage mutants docs docs-links lint format bench bench-adopt bench-scale soak clean stale
+.PHONY: demo example test test-all test-servers coverage mutants docs docs-links lint format bench bench-adopt bench-scale bench-cells bench-trees soak clean stale
 
 demo: .venv/installed-embedded
 	@$(PY) -m rayces_core demo $(DEMO_ARGS)
@@ -33,7 +33,7 @@ examples/centre/centre/static/htmx.min.js: examples/centre/package.json
 
 # Half of what a test takes is the server's work, so more workers than processors gain nothing.
 test: .venv/installed-dev
-	$(PY) -m pytest -n 2 --dist worksteal -m "not exhaustive" $(TEST_ARGS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not exhaustive and not slow" $(TEST_ARGS)
 
 # Every walk whole, with new random examples: what CI runs.
 test-all: .venv/installed-dev
@@ -90,8 +90,17 @@ bench: .venv/installed-bench
 	@$(PY) -m bench.arrow $(ARROW_ARGS)
 
 # Ten thousand tenants with five million appointments beside ten, on one server; filling takes most of it.
+# BENCH_ARGS="--folder scale --shared-buffers 128MB --shared-buffers 2GB" keeps what was filled, and measures with both.
 bench-scale: .venv/installed-bench
 	@$(PY) -m bench.scale $(BENCH_ARGS)
+
+# This tree beside another commit, in turns: make bench-trees BENCH_ARGS="main~20 --rounds 5".
+bench-trees: .venv/installed-bench
+	@$(PY) -m bench.trees $(BENCH_ARGS)
+
+# Two embedded servers with half of the tenants each beside one with all of them, under the same load.
+bench-cells: .venv/installed-bench
+	@$(PY) -m bench.cells $(BENCH_ARGS)
 
 # A live MyHub of 4,200,000 rows is adopted while its old application goes on, and the command is killed 20 times.
 bench-adopt: .venv/installed-embedded

@@ -32,7 +32,6 @@ COLUMNS = (
     "metadata",
     "idempotency_key",
     "request_fingerprint",
-    "reminder_minutes",
     "created_at",
     "updated_at",
 )

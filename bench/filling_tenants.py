@@ -20,7 +20,7 @@ BATCH_SLOTS = 5  # of every professional, in a transaction
 ORGANIZATIONS = """
 INSERT INTO organizations (name, subdomain, settings)
 SELECT 'Centre ' || n, 'centre-' || n, '{"booking_window_days": 730, "minimum_notice_minutes": 120}'
-  FROM generate_series(1, %(tenants)s) AS n
+  FROM generate_series(%(first_tenant)s, %(first_tenant)s + %(tenants)s - 1) AS n
 """
 
 PEOPLE = """
@@ -110,19 +110,22 @@ SELECT organization_id, 'Appointment', id,
 """
 
 
-def fill_tenants(url: str, tenants: int, appointments: int, told: Callable[[int], object] = lambda _: None) -> int:
+def fill_tenants(
+    url: str, tenants: int, appointments: int, told: Callable[[int], object] = lambda _: None, *, first: int = 1
+) -> int:
     """Insert so many centres with about so many appointments each, and a row of the journal for each of them.
 
     Args:
         told: called with the number of appointments that are there, after each stretch.
+        first: the number of the first one, which its subdomain has.
 
     Returns:
         How many appointments there are.
     """
     connection, made = psycopg2.connect(url), 0
     values = {
-        "tenants": tenants, "professionals": PROFESSIONALS, "families": FAMILIES, "balance": BALANCE,
-        "entries": ENTRIES, "first_day": FIRST_DAY, "a_day": SESSIONS_A_DAY,
+        "tenants": tenants, "first_tenant": first, "professionals": PROFESSIONALS, "families": FAMILIES,
+        "balance": BALANCE, "entries": ENTRIES, "first_day": FIRST_DAY, "a_day": SESSIONS_A_DAY,
     }  # fmt: skip
     try:
         cursor = connection.cursor()

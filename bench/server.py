@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,17 +36,32 @@ def server_of(url: str | None) -> Iterator[str]:
 
 
 @contextmanager
+def server_with(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """URL of the embedded server of this folder, with these settings, as long as the block goes on."""
+    with EmbeddedServer(folder) as server:
+        for name, value in settings.items():
+            _run(server.url, f"ALTER SYSTEM SET {name} = '{value}'")
+    with EmbeddedServer(folder) as server:
+        yield server.url
+
+
+@contextmanager
 def database_on(url: str, suffix: str = "") -> Iterator[str]:
     """URL of a fresh, migrated database on this server, dropped after it; `suffix` tells several of a run apart."""
     name = f"rayces_bench_{os.getpid()}{suffix}"
-    _run(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
     try:
-        own = make_dsn(url, dbname=name)
-        with Database.connect(own) as database:
-            database.migrate()
-        yield own
+        yield made_database(url, name)
     finally:
-        _run(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+        _run(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def made_database(url: str, name: str) -> str:
+    """URL of a fresh, migrated database of this name on this server."""
+    _run(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    own = make_dsn(url, dbname=name)
+    with Database.connect(own) as database:
+        database.migrate()
+    return own
 
 
 def set_flush(url: str, *, flushed: bool) -> None:

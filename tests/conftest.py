@@ -9,11 +9,12 @@ import gc
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,25 @@ from psycopg2.extensions import make_dsn
 
 from rayces_core.database.binding import bound_here
 from rayces_core.database.database import Database
+from tests.citus import suite
+from tests.nodes import past_rules
 from tests.servers.binaries import WHEEL
 from tests.servers.running import running
-from tests.sizes import EVERYTHING
+from tests.sizes import BY_CHANCE, EVERYTHING
 
 # Rewriting the assertions of the suite takes 10 s, and every process of a race would compile the library anew; what is
 # compiled lies in __pycache__, which the checkout ignores.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What a shell starts in the background ignores Ctrl-C, and so would every process that a test presses it in.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Without a size of its own a property is tried with few examples, always the same; with all and new ones by test-all.
-if not EVERYTHING:
-    settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
-    settings.load_profile("quick")
+settings.register_profile("quick", max_examples=12, derandomize=True, deadline=None, suppress_health_check=BY_CHANCE)
+settings.register_profile("whole", deadline=None, suppress_health_check=BY_CHANCE)
+settings.load_profile("whole" if EVERYTHING else "quick")
 
 # A database is 300 files and a cluster 1,000: a disk may take 0.3 s to make the former, memory takes 0.02 s. So all
 # that is temporary lies there, also that of the processes that tests start, unless TMPDIR says where.
@@ -47,9 +54,15 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Each statement of the library is looked at: could a router send it to the one place of its tenant?"""
+    from tests.router.collecting import Collector
     from tests.router.plugin import Judge
 
-    config.pluginmanager.register(Judge(config), "router")
+    collector = Collector()
+    if suite.LABORATORY:
+        from tests.citus.tasks import Tasks
+
+        config.pluginmanager.register(Tasks(config, collector), "tasks")
+    config.pluginmanager.register(Judge(config, collector), "router")
 
 
 # What collecting makes stays to the end of the run, so no garbage collection has to walk it, then or later.
@@ -72,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """URL of a superuser on a running server, maintenance database."""
-    named = os.environ.get("RAYCES_TEST_DATABASE_URL")
+    named = suite.LABORATORY or os.environ.get("RAYCES_TEST_DATABASE_URL")
     if named:
         yield named
         return
@@ -128,6 +141,10 @@ def maintain(url: str, statement: str) -> None:
 @contextmanager
 def cloned(url: str, template: str) -> Iterator[str]:
     """A database of its own for the block, made from `template`; gives its URL."""
+    if template.startswith(suite.DISTRIBUTED):
+        with suite.cloned(url, template) as made:
+            yield made
+        return
     name = f"rayces_test_{uuid.uuid4().hex[:12]}"
     maintain(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
     try:
@@ -151,28 +168,56 @@ def make_database(server_url: str) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture(scope="session")
-def template(create_database: Callable[..., str]) -> str:
+def template(server_url: str, create_database: Callable[..., str]) -> Iterator[str]:
     """Name of a database that is migrated and empty; nobody is connected to it."""
+    if suite.LABORATORY:
+        with suite.template(server_url) as distributed:
+            yield distributed
+        return
     named = os.environ.get("RAYCES_TEST_TEMPLATE")
     if named:
-        return named
+        yield named
+        return
     url = create_database()
     with Database.connect(url) as database:
         database.migrate()
-    return psycopg2.extensions.parse_dsn(url)["dbname"]
+    yield psycopg2.extensions.parse_dsn(url)["dbname"]
 
 
 @pytest.fixture(scope="session")
 def db(create_database: Callable[..., str], template: str) -> Iterator[Database]:
     """The migrated database that tests share."""
-    with Database.connect(create_database(template), max_connections=20, pool_timeout=10) as database:
+    with Database.connect(create_database(template), max_connections=20, pool_timeout=60) as database:
         yield database
+
+
+@contextmanager
+def scratch_copied_from(template: str) -> Iterator[None]:
+    """For the block a scratch database begins as a copy of `template`, so that only what is not applied there is run.
+
+    Running all migrations takes ten times as long; some tests of `rayces migrate check` let it run all.
+    """
+    from rayces_core.migrating import rehearsal
+
+    def create(session: Any, name: str) -> None:
+        session.cursor().execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rehearsal, "_create", create)
+        yield
+
+
+@pytest.fixture
+def scratch_is_migrated(template: str) -> Iterator[None]:
+    """Where every packaged migration is applied, a scratch database begins with all of them."""
+    with scratch_copied_from(template):
+        yield
 
 
 @pytest.fixture
 def own_db(make_database: Callable[..., str], template: str) -> Iterator[Database]:
     """A migrated database of the test's own."""
-    with Database.connect(make_database(template), pool_timeout=10) as database:
+    with Database.connect(make_database(template), pool_timeout=60) as database:
         yield database
 
 
@@ -195,7 +240,7 @@ def b(db: Database) -> object:
 @pytest.fixture
 def own_pool(db: Database) -> Iterator[Database]:
     """The shared database with a pool of the test's own, which it may count, observe, exhaust and close."""
-    with Database.connect(db.url, pool_timeout=10) as database:
+    with Database.connect(db.url, pool_timeout=60) as database:
         yield database
 
 
@@ -220,6 +265,25 @@ def kernel(a_kernel: Any) -> Any:
     )
     running_kernel.cell(opening)
     return running_kernel
+
+
+@pytest.fixture
+def activity(kernel: Any) -> Iterator[Callable[[str], Callable[[], int]]]:
+    """How many statements that began later wait for such an event of the server's, in the kernel's database."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = %s"
+    with closing(psycopg2.connect(kernel.cell("print(db.url)").printed.strip())) as connection:
+        connection.autocommit = True
+
+        def one(statement: str, *values: Any) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchone()[0]
+
+        def waiting(event: str) -> Callable[[], int]:
+            since = one("SELECT clock_timestamp()")
+            return lambda: int(one(f"{asked} AND query_start > %s", event, since))
+
+        yield waiting
 
 
 @pytest.fixture(scope="session")
@@ -253,11 +317,13 @@ RACING = (
     "rayces_core.models",
     "rayces_core.credits",
     "rayces_core.scheduling",
+    "tests.cells.killing",
     "tests.cli.forked",
     "tests.credits.jack_worker",
     "tests.credits.racers",
     "tests.scheduling.racing",
     "tests.sign_in.racing",
+    "tests.migrating.adopting.killing",
     "tests.outbox.relaying",
     "tests.state_machine.racers",
 )
@@ -280,11 +346,10 @@ def pytest_collection_finish() -> None:
 
 HISTORY = "rayces_migrations"
 EMPTYING = """
-SELECT 'SET session_replication_role = replica; '
-    || (SELECT string_agg(format('DELETE FROM %%I', tablename), '; ') FROM pg_tables
-        WHERE schemaname = current_schema() AND tablename <> %s)
-    || '; ' || (SELECT string_agg(format('ALTER SEQUENCE %%I RESTART', sequencename), '; ') FROM pg_sequences
-        WHERE schemaname = current_schema())
+SELECT (SELECT string_agg(format('DELETE FROM %%I', tablename), '; ') FROM pg_tables
+         WHERE schemaname = current_schema() AND tablename <> %s),
+       (SELECT string_agg(format('ALTER SEQUENCE %%I RESTART', sequencename), '; ') FROM pg_sequences
+         WHERE schemaname = current_schema())
 """
 
 
@@ -306,10 +371,15 @@ class Emptying:
         self.connection.autocommit = True
         with self.connection.cursor() as cursor:
             cursor.execute(EMPTYING, (HISTORY,))
-            (self.statements,) = cursor.fetchone()
+            self.deleting, restarting = cursor.fetchone()
+        self.statements = f"SET session_replication_role = replica; {self.deleting}; {restarting}"
 
     def __call__(self) -> None:
         """Delete them, over another connection if this one was cut, as tests cut everybody's."""
+        if suite.LABORATORY:  # where ids go on
+            with past_rules(self.url) as cursor:
+                cursor.execute(self.deleting)
+            return
         try:
             self.connection.cursor().execute(self.statements)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -334,5 +404,5 @@ def bare_db(bare_url: str, empty_it: Emptying) -> Iterator[Database]:
     Whoever changes the schema, or holds connections beyond the test, takes `own_db`.
     """
     empty_it()
-    with Database.connect(bare_url, pool_timeout=10) as database:
+    with Database.connect(bare_url, pool_timeout=60) as database:
         yield database

@@ -61,7 +61,7 @@ class Cutter(Wire):
 
     def wait_for_the_late(self) -> None:
         """Return once a message that was to come late has been sent on, and the server has had time for it."""
-        assert self._late.wait(10)
+        assert self._late.wait(60)
         time.sleep(0.1)
 
     def _accept(self) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 
 from rayces_core import (
     Appointment,
+    AppointmentSeries,
     CreditBalance,
+    CreditKind,
+    CreditLot,
+    CreditLotMovement,
+    CreditPackage,
     CreditTransaction,
     Database,
     Like,
@@ -22,12 +27,26 @@ from rayces_core import (
 )
 from rayces_core.database.binding import current
 from rayces_core.models import (
+    CalendarFeed,
+    ClosedDay,
     Credential,
     Device,
+    GroupSession,
     ImportRun,
+    Invoice,
+    InvoiceCounter,
+    InvoiceLine,
+    Notice,
     OutboxMessage,
+    OutsideBusy,
+    OutsideCalendar,
+    ProfessionalService,
+    Resource,
+    Service,
     SignInAttempt,
     SingleUseToken,
+    SlotRequest,
+    TimeOffRequest,
     WebhookEndpoint,
 )
 
@@ -36,16 +55,21 @@ START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
 NUMBERS = 600  # of hours, so that dates stay in March and April however many tests one process runs
 
 
+def _name(what: str) -> str:
+    """A new name of that, which sorts behind all that were given before."""
+    return f"{what} {next(_numbers):06}"
+
+
 def make_organization(db: Database, **columns: Any) -> Organization:
     """A new organization with a subdomain that no other test has."""
     number = next(_numbers)
-    defaults = {"name": f"Centre {number}", "subdomain": f"centre-{number}-{id(db) % 10_000}"}
+    defaults = {"name": f"Centre {number:06}", "subdomain": f"centre-{number:06}-{id(db) % 10_000}"}
     return db.create_organization(**(defaults | columns))
 
 
 def make_user(**columns: Any) -> User:
-    number = next(_numbers)
-    return User.create(**({"email": f"person{number}@example.org", "first_name": "Ana", "last_name": "Paz"} | columns))
+    email = f"person{next(_numbers):06}@example.org"
+    return User.create(**({"email": email, "first_name": "Ana", "last_name": "Paz"} | columns))
 
 
 def make_professional(**columns: Any) -> Professional:
@@ -53,8 +77,48 @@ def make_professional(**columns: Any) -> Professional:
     return Professional.create(**({"title": "Lic.", "specialization": "speech therapy"} | columns))
 
 
+def make_kind(**columns: Any) -> CreditKind:
+    return CreditKind.create(**({"name": _name("speech")} | columns))
+
+
+def make_package(**columns: Any) -> CreditPackage:
+    return CreditPackage.create(**({"name": _name("ten sessions"), "credits": 10} | columns))
+
+
+def make_lot(**columns: Any) -> CreditLot:
+    """What was bought, with nothing left of it, as a row that no entry of the ledger explains."""
+    if "credit_transaction" not in columns:
+        columns["credit_transaction"] = make_transaction()
+    columns.setdefault("credit_balance", columns["credit_transaction"].credit_balance)
+    return CreditLot.create(**({"credits": 5, "remaining": 0, "expires_at": START} | columns))
+
+
+def make_lot_movement(**columns: Any) -> CreditLotMovement:
+    if "credit_lot" not in columns:
+        columns["credit_lot"] = make_lot()
+    columns.setdefault("credit_transaction", columns["credit_lot"].credit_transaction)
+    return CreditLotMovement.create(**({"amount": 1} | columns))
+
+
+def make_service(**columns: Any) -> Service:
+    return Service.create(**({"name": _name("speech therapy"), "duration_minutes": 45} | columns))
+
+
+def make_giving(**columns: Any) -> ProfessionalService:
+    """A professional gives a service."""
+    if "professional" not in columns:
+        columns["professional"] = make_professional()
+    if "service" not in columns:
+        columns["service"] = make_service()
+    return ProfessionalService.create(**columns)
+
+
+def make_resource(**columns: Any) -> Resource:
+    return Resource.create(**({"kind": "room", "name": _name("room")} | columns))
+
+
 def make_student(**columns: Any) -> Student:
-    return Student.create(**({"first_name": "Luz", "last_name": f"Sosa {next(_numbers)}"} | columns))
+    return Student.create(**({"first_name": "Luz", "last_name": _name("Sosa")} | columns))
 
 
 def make_appointment(**columns: Any) -> Appointment:
@@ -66,6 +130,14 @@ def make_appointment(**columns: Any) -> Appointment:
         columns["client"] = make_user()
     columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
     return Appointment.create(**columns)
+
+
+def make_group(**columns: Any) -> GroupSession:
+    if "professional" not in columns:
+        columns["professional"] = make_professional()
+    columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
+    columns.setdefault("capacity", 4)
+    return GroupSession.create(**({"open_seats": columns["capacity"]} | columns))
 
 
 def make_post(**columns: Any) -> Post:
@@ -134,6 +206,77 @@ def make_import_run(**columns: Any) -> ImportRun:
     return ImportRun.create(**(values | columns))
 
 
+def make_series(**columns: Any) -> AppointmentSeries:
+    values = {"rule": "FREQ=DAILY;COUNT=2", "starts_at": START, "time_zone": "UTC"}
+    return AppointmentSeries.create(**(values | columns))
+
+
+def make_closed_day(**columns: Any) -> ClosedDay:
+    values = {"day": START.date() + timedelta(days=1000 + next(_numbers)), "name": "Holiday"}
+    return ClosedDay.create(**(values | columns))
+
+
+def make_closed(case: Any) -> None:
+    """Closed days of a case of `tests.scheduling.oracle`."""
+    for day in case.closed:
+        make_closed_day(day=day)
+
+
+def make_elsewhere(professional: Professional, case: Any) -> None:
+    """What calendars elsewhere have in a case of `tests.scheduling.oracle`."""
+    for begins_at, ends_at in case.elsewhere:
+        calendar = make_outside_calendar(professional=professional)
+        make_outside_busy(calendar=calendar, begins_at=begins_at, ends_at=ends_at)
+
+
+def make_invoice(**columns: Any) -> Invoice:
+    """A draft."""
+    if "user" not in columns:
+        columns["user"] = make_user()
+    days = {} if columns.get("kind") == "credit_note" else {"starts_on": START.date(), "ends_on": START.date()}
+    return Invoice.create(**({"currency": "ARS"} | days | columns))
+
+
+def make_issued(**columns: Any) -> Invoice:
+    """The first of a series of its own, over 1000 cents without tax, as a row without its line."""
+    at = {"issued_at": START, "issued_on": START.date(), "due_on": START.date()}
+    sums = {"line_count": 1, "net_cents": 1000, "tax_cents": 0, "total_cents": 1000, "biller": {}}
+    return make_invoice(**({"state": "issued", "series": f"S{next(_numbers):06}-", "number": 1} | at | sums | columns))
+
+
+def make_invoice_line(**columns: Any) -> InvoiceLine:
+    if "invoice" not in columns:
+        columns["invoice"] = make_issued()
+    if "appointment" not in columns:
+        columns["appointment"] = make_appointment()
+    amounts = {"quantity": 1, "unit_cents": 1000, "tax_basis_points": 0, "total_cents": 1000, "tax_cents": 0}
+    place = {"position": 1, "line_count": 1, "turn": 1, "net_before": 0, "tax_before": 0}
+    place |= {"rate_position": 1, "rate_before": 0}
+    of_invoice = {"kind": "invoice", "invoice_net_cents": 1000, "invoice_tax_cents": 0}
+    said = {"description": "Session", "happened_on": START.date()}
+    return InvoiceLine.create(**(amounts | place | of_invoice | said | columns))
+
+
+def make_invoice_counter(**columns: Any) -> InvoiceCounter:
+    return InvoiceCounter.create(**({"kind": "invoice", "series": f"C{next(_numbers):06}-"} | columns))
+
+
+def make_time_off(**columns: Any) -> TimeOffRequest:
+    values = {"starts_on": START.date(), "ends_on": START.date()}
+    professional = columns.pop("professional", None) or make_professional()
+    return TimeOffRequest.create(**({"professional": professional} | values | columns))
+
+
+def make_slot_request(**columns: Any) -> SlotRequest:
+    """A family waits for a time; what comes of it is up to the test."""
+    if "student" not in columns:
+        columns["student"] = make_student()
+    if "client" not in columns:
+        columns["client"] = make_user()
+    days = {"from_day": START.date(), "until_day": START.date() + timedelta(days=30)}
+    return SlotRequest.create(**({"place_at": START - timedelta(days=60)} | days | columns))
+
+
 def make_message(**columns: Any) -> OutboxMessage:
     values = {"topic": "host.noticed", "subject_type": "Post", "subject_id": 1, "payload": {"content": "x"}}
     return OutboxMessage.create(**(values | columns))
@@ -142,6 +285,16 @@ def make_message(**columns: Any) -> OutboxMessage:
 def make_endpoint(**columns: Any) -> WebhookEndpoint:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     return WebhookEndpoint.create(**({"url": "https://hooks.example.org/rayces", "secrets": [secret]} | columns))
+
+
+def make_notice(**columns: Any) -> Notice:
+    """A notice that waits."""
+    if "appointment" not in columns:
+        columns["appointment"] = make_appointment()
+    columns.setdefault("recipient", columns["appointment"].client_id)
+    due = columns.setdefault("due_at", START)
+    values = {"event": "booked", "channel": "email", "occurs_at": START + timedelta(days=1), "retry_at": due}
+    return Notice.create(**(values | columns))
 
 
 def make_credential(**columns: Any) -> Credential:
@@ -162,12 +315,48 @@ def make_sign_in_attempt(**columns: Any) -> SignInAttempt:
     return SignInAttempt.create(**({"key": f"{next(_numbers):064x}"} | columns))
 
 
+def make_feed(**columns: Any) -> CalendarFeed:
+    values = {"secret_hash": f"{next(_numbers):064x}"}
+    return CalendarFeed.create(**({"user": columns.pop("user", None) or make_user()} | values | columns))
+
+
+def make_outside_calendar(**columns: Any) -> OutsideCalendar:
+    values = {"name": "mine", "url": f"https://calendars.example.org/{next(_numbers):06}.ics"}
+    professional = columns.pop("professional", None) or make_professional()
+    return OutsideCalendar.create(**({"professional": professional} | values | columns))
+
+
+def make_outside_busy(**columns: Any) -> OutsideBusy:
+    calendar = columns.pop("calendar", None) or make_outside_calendar()
+    begins_at = columns.pop("begins_at", START + timedelta(days=2000 + next(_numbers)))
+    values = {"begins_at": begins_at, "ends_at": begins_at + timedelta(hours=1)}
+    return OutsideBusy.create(calendar=calendar, professional=calendar.professional_id, **(values | columns))
+
+
 MAKERS = {
     User: make_user,
     Post: make_post,
     Like: make_like,
     Professional: make_professional,
+    CreditKind: make_kind,
+    CreditPackage: make_package,
+    CreditLot: make_lot,
+    CreditLotMovement: make_lot_movement,
+    Service: make_service,
+    ProfessionalService: make_giving,
+    Resource: make_resource,
+    ClosedDay: make_closed_day,
+    TimeOffRequest: make_time_off,
+    SlotRequest: make_slot_request,
+    CalendarFeed: make_feed,
+    OutsideCalendar: make_outside_calendar,
+    OutsideBusy: make_outside_busy,
+    Invoice: make_invoice,
+    InvoiceLine: make_invoice_line,
+    InvoiceCounter: make_invoice_counter,
     Student: make_student,
+    AppointmentSeries: make_series,
+    GroupSession: make_group,
     Appointment: make_appointment,
     CreditBalance: make_balance,
     CreditTransaction: make_transaction,
@@ -179,6 +368,7 @@ MAKERS = {
     Device: make_device,
     SingleUseToken: make_single_use_token,
     SignInAttempt: make_sign_in_attempt,
+    Notice: make_notice,
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_client.manager import KernelManager
+
+from tests.patience import SECONDS, wait_until
 
 
 @dataclass
@@ -36,15 +38,27 @@ class Kernel:
     def __init__(self, manager: Any, client: Any) -> None:
         self.manager, self.client = manager, client
 
-    def try_cell(self, code: str, *, interrupt_after: float | None = None, timeout: float = 60) -> Ran:
-        """Run a cell; `interrupt_after` so many seconds it is interrupted."""
-        ran, began = Ran(), time.perf_counter()
-        timer = threading.Timer(interrupt_after or 0, self.manager.interrupt_kernel)
-        if interrupt_after is not None:
-            timer.start()
-        self.client.execute_interactive(code, timeout=timeout, output_hook=lambda message: _take(ran, message))
-        ran.seconds = time.perf_counter() - began
-        timer.cancel()
+    def try_cell(self, code: str) -> Ran:
+        """Run a cell."""
+        ran = Ran()
+        self.client.execute_interactive(code, timeout=SECONDS, output_hook=lambda message: _take(ran, message))
+        return ran
+
+    def interrupted(self, code: str, *, once: Callable[[], object]) -> Ran:
+        """Run a cell that is interrupted once the condition holds; `seconds` are those until its end from then on."""
+        pressed: list[float] = []
+
+        def press() -> None:
+            wait_until(once)
+            pressed.append(time.monotonic())
+            self.manager.interrupt_kernel()
+
+        pressing = threading.Thread(target=press)
+        pressing.start()
+        ran = self.try_cell(code)
+        ended = time.monotonic()
+        pressing.join()
+        ran.seconds = ended - pressed[0]
         return ran
 
     def cell(self, code: str) -> Ran:
@@ -55,7 +69,7 @@ class Kernel:
 
     def completions(self, code: str) -> list[str]:
         """What Tab offers at the end of `code`."""
-        reply = self.client.complete(code, len(code), reply=True, timeout=30)
+        reply = self.client.complete(code, len(code), reply=True, timeout=SECONDS)
         return [match.rpartition(".")[2] for match in reply["content"]["matches"]]
 
 
@@ -80,7 +94,7 @@ def kernel_running() -> Iterator[Kernel]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=SECONDS)
         yield Kernel(manager, client)
     finally:
         client.stop_channels()

@@ -32,7 +32,10 @@ TEMPLATE = "rayces_mutants"
 # Room → its modules where a promise is kept, and the quick tests that have to notice: no races, no kills, no walks.
 ROOMS = {
     "credits": (
-        ["credits/statements.py", "credits/ledger.py", "credits/posting.py", "credits/paid.py"],
+        [
+            f"credits/{module}.py"
+            for module in ("statements", "ledger", "posting", "paid", "lot_statements", "handing_over")
+        ],
         [
             "credits/test_operations.py",
             "credits/test_refusals.py",
@@ -40,6 +43,10 @@ ROOMS = {
             "credits/test_guarantees.py",
             "credits/test_transfer.py",
             "credits/test_payments.py",
+            "credits/test_packages.py",
+            "credits/test_holds.py",
+            "people/test_merging.py",
+            "people/test_erasing.py",
         ],
     ),
     "state_machine": (
@@ -54,16 +61,21 @@ ROOMS = {
         ],
     ),
     "scheduling": (
-        ["scheduling/settling.py"],
+        [f"scheduling/{module}.py" for module in ("settling", "holdings", "attending", "slot_offers", "slot_requests")],
         [
             "scheduling/test_booking.py",
             "scheduling/test_booking_refusals.py",
             "scheduling/test_idempotency.py",
             "scheduling/test_series.py",
             "scheduling/test_overdue_holds.py",
+            "scheduling/test_rooms.py",
+            "scheduling/test_groups.py",
+            "scheduling/test_slot_offers.py",
             "database/test_outcomes.py",
         ],
     ),
+    "invoicing": ([f"invoicing/{module}.py" for module in ("drafting", "due", "verification")], ["invoicing"]),
+    "people": ([f"people/{module}.py" for module in ("merging", "erasing")], ["people"]),
     "tenancy": ([f"tenancy/{module}.py" for module in ("scoping", "inserting", "queries", "writing")], ["tenancy"]),
     "database": (
         [f"database/{module}.py" for module in ("connection", "cursor", "binding", "session", "blocks", "sql_rules")]

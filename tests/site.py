@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -25,6 +24,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core import Database
 from rayces_core.embedded.folder import find_binaries
 from rayces_core.migrating import Runner
+from tests.patience import wait_until
 from tests.servers.binaries import POSTGRESQL_15
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
@@ -38,7 +38,6 @@ SETTINGS = [
 ]
 # What starts a server or writes its files does it as the server's account; PostgreSQL does not run as root.
 AS_SERVER = ("pg_ctl", "pg_basebackup")
-PATIENCE_SECONDS = 60
 
 Block = tuple[str, str]
 
@@ -57,9 +56,10 @@ def sections() -> dict[str, list[Block]]:
 class Site:
     """Runs blocks of the page; `folder` is where its commands are run."""
 
-    def __init__(self, folder: Path, new_url: str) -> None:
+    def __init__(self, folder: Path, new_url: str, programs: Path | None = None) -> None:
         self.folder = folder
         self.new = parse_dsn(new_url)
+        self.programs = programs or find_binaries()
         self.hosts = {
             "db.example.org": str(folder / "db"),
             "new.example.org": self.new["host"],
@@ -82,10 +82,7 @@ class Site:
 
     def until(self, host: str, question: str, name: str = "clinic") -> None:
         """Wait until a question is answered with true."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.sql(host, question, name) != [(True,)]:
-            assert time.monotonic() < deadline, question
-            time.sleep(0.1)
+        wait_until(lambda: self.sql(host, question, name) == [(True,)])
 
     def run(self, block: Block) -> str:
         """Run a block as it stands; gives what it printed."""
@@ -116,7 +113,7 @@ class Site:
         return self._checked(words, given=text)
 
     def _checked(self, words: list[str], given: str | None = None) -> str:
-        path = os.pathsep.join([str(self.folder / "bin"), str(find_binaries()), os.environ["PATH"]])
+        path = os.pathsep.join([str(self.folder / "bin"), str(self.programs), os.environ["PATH"]])
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RAYCES_"))}
         done = subprocess.run(
             words,
@@ -130,6 +127,23 @@ class Site:
         )
         assert done.returncode == 0, f"{words[-1]}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    @contextmanager
+    def same_version(self) -> Iterator[Site]:
+        """The same where the new server is an empty one of the first one's version, with that version's programs."""
+        socket = self.folder / "spare"
+        socket.mkdir()
+        socket.chmod(0o777)
+        self.bash(
+            [
+                "initdb -D copy -U postgres -A trust --no-sync -E UTF8 --locale=C.UTF-8 > initdb.txt",
+                f'pg_ctl -D copy -w -l copy.log -o "-k {socket} -c fsync=off -c listen_addresses=" start > started.txt',
+            ]
+        )
+        try:
+            yield Site(self.folder, make_dsn(host=str(socket), user="postgres"), POSTGRESQL_15)
+        finally:
+            self.stop("copy")
 
     def stop(self, data: str) -> None:
         if (self.folder / data / "postmaster.pid").exists():

@@ -30,10 +30,14 @@ from psycopg2.extensions import parse_dsn
 from rayces_core import Database, credits, scheduling
 from tests.sizes import EVERYTHING, exhaustive, quick_or_whole
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[1]
 CONTENDERS = ("psycopg2", "rayces_core")
-# What is run; in `make test`, an operation of each kind, a crowd among them.
-SOME = [o for o in chosen(("point", "book", "find", "debit", "open")) if o.processes == 1 or o.title == HOT]
+# What is run; in `make test`, an operation of each kind. A crowd has tests of its own.
+SOME = [
+    o for o in chosen(("point", "book", "find", "debit", "open")) if o.processes == 1 and (o.flushed or o.on_ledger)
+]
 RUN = quick_or_whole(SOME, list(OPERATIONS))
 
 
@@ -57,6 +61,7 @@ def as_command(server_url, file):
     return done.stdout, json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_every_operation_has_a_figure_of_both_contenders(quick_run):
     _, figures = quick_run
 
@@ -65,6 +70,7 @@ def test_every_operation_has_a_figure_of_both_contenders(quick_run):
     assert all(r["operations_per_second"] > 0 and r["client_cpu_microseconds"] > 0 for r in found.values())
 
 
+@pytest.mark.slow
 def test_the_table_shows_every_operation_and_its_target(quick_run):
     printed, _ = quick_run
 
@@ -165,6 +171,7 @@ def own_db(make_database, filled):
         yield database
 
 
+@pytest.mark.slow
 def test_slots_are_counted_and_there_are_some_but_not_all(own_db, filled):
     facts = filled.facts
     with own_db.tenant(facts.agenda.subdomain):
@@ -177,6 +184,7 @@ def test_slots_are_counted_and_there_are_some_but_not_all(own_db, filled):
     assert 0 < facts.agenda.slots < len(undisturbed)
 
 
+@pytest.mark.slow
 def test_both_contenders_return_and_write_the_same_rows(own_db, filled):
     check_equal([ByHand, Rayces], list(OPERATIONS), own_db.url, filled.sample)
 
@@ -273,6 +281,7 @@ def test_an_entry_that_no_caller_was_told_of_and_a_balance_that_is_no_sum_are_fo
             books.audit(1, "one debit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ByHand, Rayces])
 def test_a_crowd_works_at_once_and_what_it_says_it_did_is_in_the_ledger(own_db, filled, kind):
     facts = filled.facts

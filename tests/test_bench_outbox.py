@@ -1,10 +1,12 @@
 """The benchmark of messages runs, and only one of its two sides writes any."""
 
+import pytest
 from bench.outbox import compared
 
 from rayces_core import OutboxMessage
 
 
+@pytest.mark.slow
 def test_one_side_writes_messages_and_both_are_measured(own_db):
     results = compared(own_db.url, 1, 2)
     assert set(results) == {"confirm", "book", "debit"}

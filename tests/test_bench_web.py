@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from bench.web import CASES, bare, caller, compared, ours
 from fastapi.testclient import TestClient
 
@@ -9,6 +10,7 @@ from rayces_core import Database
 from tests.factory import make_user
 
 
+@pytest.mark.slow
 def test_both_applications_answer_alike_and_are_measured(own_db):
     north = own_db.create_organization("North", subdomain="north")
     with Database.connect(own_db.url, max_connections=2) as db:

@@ -22,6 +22,7 @@ def code_blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_readmes_example_runs_as_it_stands(capsys):
     example, *_ = code_blocks(ROOT / "README.md", "python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 22
@@ -31,8 +32,10 @@ def test_the_readmes_example_runs_as_it_stands(capsys):
     assert "no tenant is bound here" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "document", ["scheduling.md", "credits.md", "outcomes.md", "outbox.md", "sign-in.md", "cells.md"]
+    "document",
+    ["scheduling.md", "credits.md", "invoices.md", "outcomes.md", "outbox.md", "sign-in.md", "cells.md", "people.md"],
 )
 def test_the_example_of_a_document_runs_as_it_stands(document, capsys, on_the_runs_server):
     example, *_ = code_blocks(ROOT / "docs" / document, "python")
@@ -61,6 +64,7 @@ def test_the_two_commands_of_the_readme_are_in_the_makefile():
         assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_migrations_and_the_type_marker(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -75,6 +79,7 @@ def test_the_wheel_holds_the_migrations_and_the_type_marker(tmp_path):
     assert catalogues <= inside
 
 
+@pytest.mark.slow
 def test_inside_the_package_only_submodules_are_imported():
     package = ROOT / "src" / "rayces_core"
     for path in package.rglob("*.py"):

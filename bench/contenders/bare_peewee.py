@@ -50,7 +50,6 @@ class Appointment(peewee.Model):
     metadata = BinaryJSONField(default=dict)
     idempotency_key = peewee.CharField(null=True)
     request_fingerprint = peewee.CharField(null=True)
-    reminder_minutes = peewee.IntegerField(null=True)
     created_at = DateTimeTZField(default=now)
     updated_at = DateTimeTZField(default=now)
 

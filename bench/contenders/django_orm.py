@@ -48,7 +48,6 @@ class Appointment(models.Model):
     metadata = models.JSONField(default=dict)
     idempotency_key = models.CharField(null=True)
     request_fingerprint = models.CharField(null=True)
-    reminder_minutes = models.IntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 

@@ -56,7 +56,6 @@ class Appointment(Base):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
     idempotency_key: Mapped[str | None]
     request_fingerprint: Mapped[str | None]
-    reminder_minutes: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 

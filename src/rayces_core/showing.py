@@ -18,6 +18,11 @@ HIDDEN: Final = "…"
 LONGEST: Final = 80  # characters of a cell
 
 
+def counted(number: int, things: str) -> str:
+    """A number with what it counts, whose plural ends in s: "1 user", "1,200 users"."""
+    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+
+
 def told(name: str, value: Any) -> str:
     """A value as a short text; a secret is only said to be there."""
     if value is None:

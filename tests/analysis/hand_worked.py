@@ -104,6 +104,8 @@ def _make_happen(centre: Centre, made: dict[int, Any], number: int, event: str, 
         made[number].happen(event, given)
     elif event == "draft":
         people = {kind: centre.person(kind, given.get(kind, "x")) for kind in ("professional", "student", "client")}
+        if "second" in given:
+            people["second_professional"] = centre.person("professional", given["second"])
         made[number] = Appointment.create(
             **people,
             scheduled_at=centre.moment(given["start"]),

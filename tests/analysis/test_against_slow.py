@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,8 @@ def as_rows(rows):
 METRICS = ("sessions", "no_show_rate", "cancellation_rate", "rebooked", "occupancy", "heat_map")
 
 
-@examples(15, 200)
+@pytest.mark.slow
+@examples(6, 100)
 @given(world=worlds(), every=EVERY, by=st.fixed_dictionaries({metric: told_apart(metric) for metric in METRICS}))
 def test_every_metric_counts_what_loops_over_rows_and_minutes_count(db, world, every, by):
     with db.tenant(world.insert(db)):

@@ -21,7 +21,8 @@ from rayces_core import (
 from rayces_core.analysis import asking
 from rayces_core.analysis.asking import run
 from tests.analysis.test_sessions import session
-from tests.factory import make_professional, make_student
+from tests.factory import make_professional, make_student, make_user
+from tests.invoicing.world import purchase
 from tests.scheduling.worlds import NINE_TO_FIVE
 
 MARCH = date(2026, 3, 1), date(2026, 4, 1)
@@ -143,6 +144,7 @@ def test_a_frame_that_nobody_could_read_is_refused_and_says_what_to_ask_for(db, 
         for hour in (9, 10):
             session("executed", NOON.replace(hour=hour))
             make_student().apply(now=NOON)
+        purchase(make_user(), at=NOON)
         monkeypatch.setattr(asking, "MOST_ROWS", 1)
         with pytest.raises(InvalidDataError, match="gives more than 1 rows; ask for longer periods"):
             getattr(analysis, metric)(date(2026, 3, 1), date(2026, 5, 1), every="1mo")

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rayces_core import analysis
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -45,6 +47,7 @@ def test_the_definitions_are_those_of_the_functions():
     assert written == regenerated(written), "run python -m tests.analysis.test_docs --write"
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_it_stands(capsys, on_the_runs_server):
     example, *_ = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
 

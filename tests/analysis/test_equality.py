@@ -71,6 +71,7 @@ def comparable(value: Any) -> Any:
     return value
 
 
+@pytest.mark.slow
 @given(rows=ROWS)
 def test_every_type_is_read_as_rows_are(db: Database, some: Organization, rows: list[dict[str, Any]]) -> None:
     query = Student.raw(SQL, json.dumps(rows))
@@ -78,6 +79,7 @@ def test_every_type_is_read_as_rows_are(db: Database, some: Organization, rows: 
         same(query.to_arrow(), list(query.dicts()))
 
 
+@pytest.mark.slow
 @given(rows=ROWS, piece=st.integers(1, 4))
 def test_so_it_is_in_pieces_of_a_few_rows(
     db: Database, some: Organization, rows: list[dict[str, Any]], piece: int

@@ -29,7 +29,8 @@ def ask(metric, world, **options):
     return getattr(analysis, metric)(world.first, world.last, now=world.now, **options)
 
 
-@examples(6, 60)
+@pytest.mark.slow
+@examples(3, 30)
 @given(world=worlds())
 def test_what_is_told_apart_and_cut_into_periods_adds_up_to_the_whole(db, world):
     with db.tenant(world.insert(db)):
@@ -41,7 +42,8 @@ def test_what_is_told_apart_and_cut_into_periods_adds_up_to_the_whole(db, world)
                 assert sums(ask(metric, world, every=every), metric) == whole, (metric, every)
 
 
-@examples(6, 60)
+@pytest.mark.slow
+@examples(3, 30)
 @given(world=worlds())
 def test_minutes_within_and_outside_are_those_of_the_sessions_and_of_the_heat_map(db, world):
     world.first -= 10 * DAY  # all of every session lies within
@@ -56,7 +58,8 @@ def test_minutes_within_and_outside_are_those_of_the_sessions_and_of_the_heat_ma
     assert by_hour.height == 168
 
 
-@examples(6, 60)
+@pytest.mark.slow
+@examples(3, 30)
 @given(world=worlds(), other=worlds())
 def test_a_tenant_counts_its_own_rows_only_and_privileged_work_counts_every_tenants(db, world, other):
     other.first, other.last, other.now = world.first, world.last, world.now

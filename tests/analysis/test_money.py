@@ -18,7 +18,15 @@ from rayces_core import (
 )
 from rayces_core.clock import frozen
 from tests.analysis.test_docs import DOCUMENT
-from tests.factory import make_organization, make_professional, make_student, make_user
+from tests.factory import (
+    make_kind,
+    make_organization,
+    make_package,
+    make_professional,
+    make_service,
+    make_student,
+    make_user,
+)
 from tests.importing.world import make_centre, session
 from tests.scheduling.worlds import NINE_TO_FIVE
 
@@ -134,6 +142,7 @@ def test_a_cancellation_that_was_imported_is_late_only_where_the_file_says_when_
         assert found.rows() == [(3, 3, 1)]
 
 
+@pytest.mark.slow
 def test_an_archive_and_an_export_keep_what_was_made_up(own_db, tmp_path):
     north = make_organization(own_db)
     with own_db.tenant(north), frozen(NOON):
@@ -167,10 +176,42 @@ def test_what_is_owed_is_what_the_ledger_verifies(db, a, booked):
         with frozen(NOON + DAY):
             credits.adjust(eva, -3, reason="counted anew", by=staff)
         owed = analysis.credit_liability(*YEAR, by="client")
-        assert owed.rows() == [(a.id, eva.id, 10, 0, 0, -3, 7)]
+        assert owed.rows() == [(a.id, eva.id, 10, 0, 0, -3, 0, 7)]
         assert credits.verify().is_clean
 
 
+def test_what_is_owed_is_told_apart_by_kind_and_what_expired_is_owed_no_more(db, a):
+    with db.tenant(a):
+        eva, speech = make_user(), make_kind()
+        with frozen(NOON):
+            credits.purchase(eva, 10)
+            credits.purchase_package(eva, make_package(credits=8, credit_kind=speech, valid_days=5))
+            credits.debit(eva, 2, kind=speech)
+        with frozen(NOON + 9 * DAY):
+            assert credits.expire_lots() == 1
+        flows = {None: (10, 0, 0, 0, 0, 10), speech.id: (8, 2, 0, 0, 6, 0)}
+        owed = analysis.credit_liability(*YEAR, by="credit_kind")
+        assert sorted(owed.rows(), key=str) == sorted([(a.id, kind, *told) for kind, told in flows.items()], key=str)
+        both = analysis.credit_liability(*YEAR, by=("client", "credit_kind"))
+        assert sorted(both.rows(), key=str) == sorted(
+            [(a.id, eva.id, kind, *told) for kind, told in flows.items()], key=str
+        )
+        assert analysis.credit_liability(*YEAR, by="client").rows() == [(a.id, eva.id, 18, 2, 0, 0, 6, 10)]
+        assert analysis.credit_liability(*YEAR).rows() == [(a.id, 18, 2, 0, 0, 6, 10)]
+
+
+def test_sessions_are_told_apart_by_service(db, a, booked):
+    made, _, staff = booked
+    with db.tenant(a), frozen(NOON + 8 * DAY):
+        service = make_service()
+        with db.privileged(reason="test"):
+            db.execute_sql("UPDATE appointments SET service_id = %s WHERE id = %s", [service.id, made.id])
+    with db.tenant(a), frozen(NOON + 8 * DAY):
+        Appointment.get_by_id(made.id).execute(by=staff)
+        assert analysis.revenue(*MARCH, by="service").rows() == [(a.id, service.id, "ARS", 1, 0, 100_000)]
+
+
+@pytest.mark.slow
 def test_the_examples_of_the_documents_run_one_after_the_other(capsys, on_the_runs_server):
     examples, names = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL), {}
     assert len(examples) > 1

@@ -1,5 +1,6 @@
 """Money, clients, credits and admissions against loops over rows, on random centres near changes of the clock."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,8 @@ def some_of(names):
     return st.lists(st.sampled_from(tuple(names)), max_size=2, unique=True).map(tuple)
 
 
-@examples(15, 200)
+@pytest.mark.slow
+@examples(6, 100)
 @given(
     priced=money.priced() | money.priced(of=money.long_worlds),
     every=EVERY,
@@ -34,7 +36,8 @@ def test_money_and_lead_times_are_what_loops_over_sessions_give(db, priced, ever
         assert as_rows(found[name].to_dicts()) == as_rows(getattr(money, name)(priced, every, by[name])), name
 
 
-@examples(15, 200)
+@pytest.mark.slow
+@examples(6, 100)
 @given(
     world=money.long_worlds(),
     every=st.sampled_from([None, "1mo"]),
@@ -46,7 +49,8 @@ def test_who_comes_back_is_what_loops_over_clients_give(db, world, every, by):
     assert as_rows(found.to_dicts()) == as_rows(money.retention(world, every, by))
 
 
-@examples(15, 200)
+@pytest.mark.slow
+@examples(6, 100)
 @given(books=ledgers.books(), every=EVERY, by=st.booleans(), window=st.sampled_from([1, 10, 180, None]))
 def test_credits_and_admissions_are_what_loops_over_ledger_and_journal_give(db, books, every, by, window):
     client, grade = (("client",), ("grade",)) if by else ((), ())

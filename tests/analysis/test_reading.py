@@ -265,6 +265,7 @@ def test_a_frame_that_cannot_be_made_names_what_to_install(db: Database, monkeyp
         analysis.to_pandas(Student)
 
 
+@pytest.mark.slow
 def test_loading_the_models_loads_no_library_of_frames() -> None:
     code = "import sys, rayces_core.analysis; print([m for m in ('pyarrow', 'polars', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

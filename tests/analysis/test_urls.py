@@ -19,6 +19,7 @@ from rayces_core.errors import ConfigurationError, InactiveTenantError, RoleNotH
 from rayces_core.migrations.readers import pin
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
+from tests.sizes import first
 
 NAMES = "SELECT last_name FROM students"
 
@@ -92,6 +93,7 @@ def _duckdb(url: str, sql: str) -> list[Any]:
 CLIENTS = [_psycopg2, _psycopg, _sqlalchemy, _connectorx, _adbc, _duckdb]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", CLIENTS, ids=lambda ask: ask.__name__.removeprefix("_"))
 def test_a_program_with_the_url_reads_one_organization(
     db: Database, two: list[Any], ask: Callable[[str, str], list[Any]]
@@ -113,6 +115,7 @@ def test_its_sessions_write_nothing(db: Database, two: list[Any]) -> None:
         _psycopg2(url, "SELECT password_hash FROM credentials")
 
 
+@pytest.mark.slow
 def test_a_statement_is_ended_in_time_and_none_is_no_limit(db: Database, two: list[Any]) -> None:
     with pytest.raises(refusals.QueryCanceled):
         _psycopg2(analysis.url_of(db, two[0], statement_timeout=0.2), "SELECT pg_sleep(5)")
@@ -195,7 +198,10 @@ def test_every_kind_of_address_is_written_as_a_url_that_means_the_same(dsn: str)
     assert {**read, "port": None} == {**given, "port": None} or dsn.startswith("host=a,b port=1 ")
 
 
-@pytest.mark.parametrize("name", ["j d", "50%25 & more?", 'it\'s "hers"', "a/b@c:d#e", "Ñandú", "back\\slash"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", first(2, ["j d", "50%25 & more?", 'it\'s "hers"', "a/b@c:d#e", "Ñandú", "back\\slash"])
+)
 def test_a_login_of_any_name_and_password_opens_in_each_program(db: Database, two: list[Any], name: str) -> None:
     quoted = name.replace('"', '""')
     on_server(db.url, f"""CREATE ROLE "{quoted}" LOGIN NOINHERIT""")

@@ -62,16 +62,16 @@ SHAPES: dict[str, tuple[str, str, dict[str, int]]] = {
         {"places": 5},
     ),
     "a circle": (
-        f"""CREATE TABLE invoices ({NUMBERED}, last_line_id bigint);
-            CREATE TABLE invoice_lines ({NUMBERED}, invoice_id bigint NOT NULL, cents bigint,
-                FOREIGN KEY (organization_id, invoice_id) REFERENCES invoices (organization_id, id));
-            ALTER TABLE invoices ADD FOREIGN KEY (organization_id, last_line_id)
-                REFERENCES invoice_lines (organization_id, id)""",
-        """INSERT INTO invoices (organization_id) VALUES ({tenant}), ({tenant}), ({tenant});
-           INSERT INTO invoice_lines (organization_id, invoice_id, cents) SELECT organization_id, id, id FROM invoices;
-           UPDATE invoices SET last_line_id = (SELECT max(id) FROM invoice_lines WHERE invoice_id = invoices.id)
-            WHERE id > (SELECT min(id) FROM invoices)""",
-        {"invoices": 3, "invoice_lines": 3},
+        f"""CREATE TABLE bills ({NUMBERED}, last_line_id bigint);
+            CREATE TABLE bill_lines ({NUMBERED}, bill_id bigint NOT NULL, cents bigint,
+                FOREIGN KEY (organization_id, bill_id) REFERENCES bills (organization_id, id));
+            ALTER TABLE bills ADD FOREIGN KEY (organization_id, last_line_id)
+                REFERENCES bill_lines (organization_id, id)""",
+        """INSERT INTO bills (organization_id) VALUES ({tenant}), ({tenant}), ({tenant});
+           INSERT INTO bill_lines (organization_id, bill_id, cents) SELECT organization_id, id, id FROM bills;
+           UPDATE bills SET last_line_id = (SELECT max(id) FROM bill_lines WHERE bill_id = bills.id)
+            WHERE id > (SELECT min(id) FROM bills)""",
+        {"bills": 3, "bill_lines": 3},
     ),
     "a circle through a table of ours": (
         f"""CREATE TABLE dens ({NUMBERED}, child_id bigint,

@@ -20,6 +20,7 @@ def hosted(own_db: Database) -> Database:
     return own_db
 
 
+@pytest.mark.slow
 def test_entries_of_a_host_s_rows_stay_with_them(hosted: Database, tmp_path: Path) -> None:
     organization = make_organization(hosted)
     with hosted.tenant(organization):
@@ -40,6 +41,7 @@ def test_entries_of_a_host_s_rows_stay_with_them(hosted: Database, tmp_path: Pat
         assert len(list(free.history())) == 1
 
 
+@pytest.mark.slow
 def test_a_lifecycle_that_is_not_loaded_is_no_row_without_a_home(
     hosted: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_lifecycle_that_is_not_loaded_is_no_row_without_a_home(
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
+@pytest.mark.slow
 def test_a_lifecycle_whose_table_stays_behind_is_known(hosted: Database, tmp_path: Path) -> None:
     host(hosted.url, "COMMENT ON TABLE hosted_rooms IS 'rayces: not archived'")
     with hosted.tenant(make_organization(hosted)):

@@ -25,18 +25,18 @@ def set_first(table: str, **values: Any) -> Callable[[Files], object]:
 
 MADE_UP = {
     "a place that is nobody's": (
-        set_first("invoice_lines", invoice_id=99),
-        "row 1: invoice_id names a row that is not",
+        set_first("bill_lines", bill_id=99),
+        "row 1: bill_id names a row that is not",
     ),
-    "an id of a neighbour": (set_first("invoice_lines", invoice_id=-1), "invoice_id names a row that is not"),
-    "a later place that is nobody's": (set_first("invoices", last_line_id=99), "last_line_id names a row"),
+    "an id of a neighbour": (set_first("bill_lines", bill_id=-1), "bill_id names a row that is not"),
+    "a later place that is nobody's": (set_first("bills", last_line_id=99), "last_line_id names a row"),
     "a place in its own table": (set_first("places", within_id=99), "within_id names a row"),
     "a document that is not there": (
         set_first("documents", copied_from="00000000-0000-0000-0000-000000000000"),
         "the database refuses its rows",
     ),
-    "a value of another type": (set_first("invoice_lines", cents="many"), "the database refuses its rows"),
-    "a number that is no place": (set_first("invoice_lines", id=7), "are not numbered from 1"),
+    "a value of another type": (set_first("bill_lines", cents="many"), "the database refuses its rows"),
+    "a number that is no place": (set_first("bill_lines", id=7), "are not numbered from 1"),
     "one row twice": (rows("documents", lambda found: found.append(found[0])), "the database refuses its rows"),
     "a day of no calendar": (set_first("closings", day="0044-03-15 BC"), "is no day of the calendar"),
 }
@@ -58,6 +58,7 @@ def kept(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactor
         yield db, path
 
 
+@pytest.mark.slow
 @walked("fault", MADE_UP)
 def test_rows_that_were_made_up_are_refused_whole(kept: tuple[Database, Path], tmp_path: Path, fault: str) -> None:
     db, path = kept
@@ -71,4 +72,4 @@ def test_rows_that_were_made_up_are_refused_whole(kept: tuple[Database, Path], t
     with pytest.raises(ArchiveError, match=said):
         archive.restore(db, tmp_path / "made-up.zip", subdomain="made-up")
     with db.privileged(reason="test"):
-        assert db.execute_sql("SELECT count(DISTINCT organization_id) FROM invoices").fetchone() == (1,)
+        assert db.execute_sql("SELECT count(DISTINCT organization_id) FROM bills").fetchone() == (1,)

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rayces_core import Cells, Student, User, credits
 from rayces_core.errors import RaycesError, TenantMovedError, TenantMovingError
 
 
-def move(path: str, tenant: str, to: str) -> None:
+def move(urls: dict[str, str], tenant: str, to: str) -> None:
     """Move a tenant, as `rayces move tenant` does."""
-    with Cells.from_file(path) as cells:
+    with Cells(urls, catalogue="a") as cells:
         cells.move(tenant, to=to)
 
 
-def write(path: str, tenant: str, held: bool) -> None:
-    """Write until a file is there, and tell what was certainly committed, and what failed otherwise than it may.
+def finish(urls: dict[str, str], tenant: str) -> None:
+    """Finish a move, as `rayces move finish` does."""
+    with Cells(urls, catalogue="a") as cells:
+        cells.finish_move(tenant, grace=timedelta(0))
 
-    It is told in a file: a pipe that nobody reads would be full after some hundred lines, and stop the writer.
+
+def cancel(urls: dict[str, str], tenant: str) -> None:
+    """Cancel a move, as `rayces move cancel` does."""
+    with Cells(urls, catalogue="a") as cells:
+        cells.cancel_move(tenant)
+
+
+def write(urls: dict[str, str], tenant: str, path: str, held: bool, ready: Any, stop: Any) -> None:
+    """Write until told to stop, and note what was certainly committed, and what failed otherwise than it may.
+
+    Args:
+        path: of the file where it is noted: a pipe that nobody reads would be full after some hundred lines.
+        held: whether the tenant is moved. ready, stop: Events.
     """
-    with Cells.from_file(path) as cells, Path(f"{path}.{tenant}").open("w", buffering=1) as told:
-        print("ready", flush=True)
+    with Cells(urls, catalogue="a") as cells, Path(path).open("w", buffering=1) as told:
+        ready.set()
         number = 0
-        while not Path(f"{path}.stop").exists():
+        while not stop.is_set():
             number += 1
             name = f"{os.getpid()}-{number}"
             try:
@@ -42,11 +57,3 @@ def write(path: str, tenant: str, held: bool) -> None:
             except RaycesError as error:
                 print(json.dumps(["failed", repr(error)]), file=told)
             time.sleep(0.01)
-
-
-if __name__ == "__main__":
-    kind, *words = sys.argv[1:]
-    if kind == "move":
-        move(*words)
-    else:
-        write(words[0], words[1], words[2] == "held")

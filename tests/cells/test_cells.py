@@ -15,6 +15,7 @@ from rayces_core.errors import (
     EventLoopError,
     InactiveTenantError,
     TenantNotCachedError,
+    TenantNotSetError,
     TenantSwitchError,
     UnknownTenantError,
 )
@@ -43,7 +44,7 @@ def test_a_tenant_is_found_by_whatever_names_it(cells, north, key):
     assert cells.find_tenant(given.get(key, north.id)).id == north.id
 
 
-@pytest.mark.parametrize("key", ["nowhere", 7_777_777, "no'where\"; --", -1, 2**70])
+@pytest.mark.parametrize("key", ["nowhere", 7_777_777, "no'where\"; --", "a\0", "\ud800", -1, 2**70])
 def test_who_is_nowhere_is_unknown(cells, key):
     with pytest.raises(UnknownTenantError):
         cells.tenant(key).__enter__()
@@ -117,6 +118,29 @@ def test_a_block_is_a_decorator_and_serves_threads(cells, north):
     assert found == [0, 0, 0]
 
 
+def test_statements_of_every_cell_are_told(own_cells):
+    seen = []
+    own_cells.on_query(lambda query: seen.append((query.table, query.organization_id)))
+    made = [make_tenant(own_cells, cell=cell) for cell in ("a", "b")]
+    for tenant in made:
+        with own_cells.tenant(tenant):
+            Student.select().count()
+    assert {("students", tenant.id) for tenant in made} <= set(seen)
+
+
+# What only one database has, and where it is asked for with cells.
+OF_ONE_DATABASE = {
+    "connect": "Cells(...)", "embedded": "Cells(...)", "beside": "cells[name]", "reader": "cells[name]",
+    "reads_only": "cells[name]", "privileged": "each of the cells", "migration_status": "each of the cells",
+    "pool_status": "each of the cells", "interruptible": "cells[name]", "use": "cells[name]", "rollback": "cells[name]",
+}  # fmt: skip
+
+
+def test_cells_have_every_name_that_a_database_has_but_those_of_one_alone():
+    names = {name for name in dir(Database) if not name.startswith("_")}
+    assert names - set(dir(Cells)) == OF_ONE_DATABASE.keys()
+
+
 class TestUnitsOfWork:
     @pytest.fixture
     def south(self, cells):
@@ -130,6 +154,51 @@ class TestUnitsOfWork:
             assert (refused.value.open_cell, refused.value.cell) == ("a", "b")
         with cells.tenant(north):
             assert User.select().count() == 1
+
+    def test_the_unit_is_that_of_the_cell_of_whatever_is_bound(self, cells, north, south):
+        for tenant in (north, south):
+            told = []
+            with cells.tenant(tenant):
+                with pytest.raises(ZeroDivisionError), cells.atomic():
+                    make_user(email="undone@example.org")
+                    cells.on_commit(lambda told=told: told.append("undone"))
+                    raise ZeroDivisionError
+                with cells.atomic():
+                    make_user(email="kept@example.org")
+                    cells.on_commit(lambda told=told: told.append("kept"))
+                    assert told == []
+                assert [user.email for user in User.select()] == ["kept@example.org"]
+                assert cells.execute_sql("SELECT email FROM users").fetchall() == [("kept@example.org",)]
+                assert (told, cells.organization_id) == (["kept"], tenant.id)
+                assert cells.current_tenant.subdomain == tenant.subdomain
+
+    def test_what_is_run_again_is_so_in_the_cell_it_is_called_for(self, cells, north, south):
+        attempts = []
+
+        @cells.retrying(pause_seconds=0)
+        def save() -> int:
+            make_user()
+            attempts.append(cells.organization_id)
+            if len(attempts) % 2:
+                cells.execute_sql("DO $$ BEGIN RAISE deadlock_detected; END $$")
+            return User.select().count()
+
+        for tenant in (north, south):
+            with cells.tenant(tenant):
+                assert save() == 1
+        assert attempts == [north.id, north.id, south.id, south.id]
+
+    def test_there_is_none_without_a_cell(self, cells, db, a):
+        assert cells.current_tenant is None
+        for begin in (cells.atomic, lambda: cells.execute_sql("SELECT 1"), lambda: cells.on_commit(print)):
+            with pytest.raises(TenantNotSetError):
+                begin()
+            with db.tenant(a), pytest.raises(TenantSwitchError, match="none of these cells"):
+                begin()
+        with db.tenant(a):
+            assert cells.current_tenant is None
+        with cells["a"].privileged(reason="test"):
+            assert cells.current_tenant is cells.organization_id is None
 
     def test_so_it_is_by_the_other_cells_database(self, cells, north, south):
         with cells.tenant(south), cells["b"].atomic():
@@ -163,6 +232,7 @@ class TestUnitsOfWork:
 
 
 class TestPlacing:
+    @pytest.mark.slow
     def test_a_new_tenant_goes_where_the_fewest_are(self, own_cells):
         placed = [own_cells.placement(make_tenant(own_cells, cell=None).subdomain).cell for _ in range(4)]
         assert placed == ["a", "b", "a", "b"]
@@ -173,6 +243,13 @@ class TestPlacing:
         ) as hosts:
             made = make_tenant(hosts, cell=None)
             assert hosts.placement(made.id).cell == "b"
+
+    @pytest.mark.parametrize("nonsense", [None, "", 7, ["a"], object()])
+    def test_a_rule_that_gives_no_cell_is_refused_and_the_name_free(self, cells, nonsense):
+        urls = {name: database.url for name, database in cells.items()}
+        with Cells(urls, catalogue="a", place=lambda _: nonsense) as hosts, pytest.raises(CellError, match="no cell"):
+            hosts.create_organization("Nowhere", subdomain="nowhere")
+        assert cells.placement("nowhere") is None
 
     @pytest.mark.parametrize("cell", ["a", "b"])
     def test_a_subdomain_is_one_tenants_in_all_cells(self, cells, north, cell):
@@ -290,12 +367,22 @@ class TestArguments:
             ({"1a": URL}, "1a", "no name of a cell"),
             ({"a b": URL}, "a b", "no name of a cell"),
             ({"a": "mysql://x"}, "a", "only postgresql://"),
+            ({"a": {"admin_url": URL}}, "a", "cell 'a' needs a URL"),
+            ({"a": 5}, "a", "cell 'a' needs a URL"),
+            ({"a": {"url": URL, "engine": "oracle"}}, "a", "engine must be"),
         ],
     )
     def test_malformed_ones_are_refused_at_once(self, databases, catalogue, words):
         with pytest.raises(ConfigurationError, match=words):
             Cells(databases, catalogue=catalogue)
 
+    def test_what_a_cell_says_of_itself_goes_before_what_is_said_of_all(self):
+        own = {"url": self.URL, "engine": "citus", "max_connections": 2}
+        with Cells({"a": self.URL, "b": own}, catalogue="a", max_connections=5) as made:
+            assert [database.max_connections for database in made] == [5, 2]
+            assert [database.engine.kind.binds_apart for database in made] == [False, True]
+
+    @pytest.mark.slow
     def test_a_database_that_was_made_is_a_cell(self, make_database, template):
         made = Database.connect(make_database(template), max_connections=3)
         with Cells({"only": made}, catalogue="only") as one:
@@ -331,6 +418,7 @@ class TestArguments:
             Cells.from_env()
 
 
+@pytest.mark.slow
 def test_a_cell_is_connected_to_for_the_first_time_within_a_block_of_another(own_cells):
     north, south = make_tenant(own_cells), make_tenant(own_cells, cell="b")
     own_cells["b"].disconnect()

@@ -1,14 +1,22 @@
 """Each cell gives ids of its own range, below 2^53; what is no cell's to take is refused with what to do."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
-from rayces_core import Cells, Student, User
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+
+from rayces_core import Appointment, Cells, Role, Student, User, analysis, clock
 from rayces_core.cells import ranges
 from rayces_core.cells.connecting import connected
 from rayces_core.errors import CellError
 from tests.cells.conftest import make_tenant
+from tests.cells.test_moving import Stopped, stopping_at
 from tests.conftest import on_server
-from tests.factory import make_student, make_user
+from tests.factory import make_appointment, make_student, make_transition, make_user, write_past
+from tests.sizes import examples
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_the_ranges_lie_beside_each_other_and_end_where_numbers_are_exact():
@@ -35,6 +43,78 @@ def test_ids_of_two_cells_never_meet(cells, north):
     assert north.id <= 2**40 < south.id
 
 
+@pytest.mark.slow
+@examples(4, 20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(["write", "move", "stop"]), min_size=3, max_size=6).filter(lambda s: "move" in s))
+def test_however_a_tenant_goes_to_and_fro_no_id_is_given_twice(cells, steps):
+    """Neither to it nor to a neighbour in the cell it is in, and a row keeps the id that it got."""
+    tenant, neighbours = make_tenant(cells), {name: make_tenant(cells, cell=name) for name in "ab"}
+    made: list[int] = []
+    for step in ("write", *steps, "write"):
+        here = cells.placement(tenant.id).cell
+        there = "b" if here == "a" else "a"
+        if step == "move":
+            cells.move(tenant.subdomain, to=there)
+            cells.finish_move(tenant.subdomain, grace=timedelta(0))
+        elif step == "stop":
+            with pytest.raises(Stopped):
+                cells.move(tenant.subdomain, to=there, progress=stopping_at("comparing"))
+            cells.cancel_move(tenant.subdomain)
+        else:
+            for each in (tenant, neighbours[here]):
+                with cells.tenant(each):
+                    made.append(make_student().id)
+    found = []
+    for each in (tenant, *neighbours.values()):
+        with cells.tenant(each):
+            found += [student.id for student in Student.select()]
+    assert len(set(made)) == len(made)
+    assert sorted(found) == sorted(made)
+
+
+def happens(day, events):
+    """Events of the tenant's student by an actor of their own, and a move of the session; gives the actor."""
+    student, booked = Student.get_or_none() or make_student(), Appointment.get_or_none() or make_session()
+    with clock.frozen(NOW + timedelta(days=day)):
+        actor = make_user(role=Role.ADMIN)
+        for event in events:
+            getattr(student, event)(by=actor)
+        was = (NOW + timedelta(days=20 + day)).isoformat()
+        make_transition(
+            subject_type="Appointment", subject_id=booked.id, event="reschedule", details={"scheduled_at": was}
+        )
+    return actor
+
+
+def make_session():
+    booked = make_appointment(student=Student.get(), scheduled_at=NOW + timedelta(days=30))
+    write_past(booked, state="confirmed", created_at=NOW, pre_confirmed_at=NOW, expires_at=NOW, confirmed_at=NOW)
+    return booked
+
+
+@pytest.mark.slow
+def test_what_happened_is_told_in_its_order_whichever_cell_it_happened_in(cells):
+    """Of a tenant that went to a cell with lower ids as of one that was always there."""
+    told = []
+    for moves in (True, False):
+        tenant = make_tenant(cells, cell="b" if moves else "a")
+        with cells.tenant(tenant):
+            happens(0, ["apply", "reject"])
+            happens(1, ["reapply"])
+        if moves:
+            cells.move(tenant.subdomain, to="a")
+        with cells.tenant(tenant.subdomain):
+            actor = happens(2, ["admit"])
+            assert [change.event for change in Student.get().history()] == ["apply", "reject", "reapply", "admit"]
+            assert Student.get().actor_of("reapply", "admit") == actor
+            measures = analysis.admission_funnel, analysis.admission_wait, analysis.lead_time
+            until = NOW + timedelta(days=60)
+            frames = [measure(NOW.date(), until.date(), now=until) for measure in measures]
+            told.append([frame.drop("organization_id", "student_id", strict=False).to_dicts() for frame in frames])
+    assert told[0] == told[1]
+
+
+@pytest.mark.slow
 def test_migrating_again_changes_no_number(own_cells):
     tenant = make_tenant(own_cells, cell="b")
     with own_cells.tenant(tenant):
@@ -53,6 +133,7 @@ class TestADatabaseInUse:
                 make_user()
         return own_db
 
+    @pytest.mark.slow
     def test_it_becomes_a_cell_with_its_tenants_whatever_its_place(self, used, make_database, template):
         with Cells({"new": make_database(template), "old": used.url}, catalogue="old", trusted_seconds=0) as cells:
             with pytest.raises(CellError, match=r"cell 'old': .*export tenant.*import tenant"):
@@ -70,6 +151,7 @@ class TestADatabaseInUse:
             with cells.tenant("old-north"):
                 assert User.select().count() == 1
 
+    @pytest.mark.slow
     def test_two_that_both_began_at_one_are_not(self, used, make_database, template):
         with Cells({"x": make_database(template)}, catalogue="x") as first:
             first.migrate()
@@ -80,6 +162,7 @@ class TestADatabaseInUse:
         assert [result.state for result in refused.value.results] == ["migrated", "failed"]
         assert "Give this cell a new database" in str(refused.value)
 
+    @pytest.mark.slow
     def test_names_that_two_cells_have_are_told(self, own_cells):
         make_tenant(own_cells, cell="a", active=True)
         taken = make_tenant(own_cells, cell="a")
@@ -96,6 +179,7 @@ def test_two_names_of_one_database_are_refused(own_cells):
         twins.migrate()
 
 
+@pytest.mark.slow
 def test_urls_that_were_exchanged_are_noticed(own_cells):
     tenant = make_tenant(own_cells)
     swapped = {"a": own_cells["b"].url, "b": own_cells["a"].url}
@@ -107,11 +191,13 @@ def test_urls_that_were_exchanged_are_noticed(own_cells):
         assert all("leads to the database of cell" in str(each.error) for each in wrong.doctor())
 
 
+@pytest.mark.slow
 def test_before_there_is_a_catalogue_it_is_said_how_to_make_one(make_database, template):
     with Cells({"a": make_database(template)}, catalogue="a") as bare, pytest.raises(CellError, match="cells migrate"):
         bare.tenant("north").__enter__()
 
 
+@pytest.mark.slow
 def test_a_sequence_that_was_set_back_is_told_by_the_doctor_and_mended(own_cells):
     on_server(own_cells["b"].url, "ALTER TABLE users ALTER COLUMN id SET MINVALUE 1 SET MAXVALUE 9007199254740992")
     found = own_cells.doctor()[1].findings
@@ -120,8 +206,30 @@ def test_a_sequence_that_was_set_back_is_told_by_the_doctor_and_mended(own_cells
     assert own_cells.doctor()[1].is_well
 
 
+AWAY = "postgresql://nobody@127.0.0.1:1/none"
+
+
+@pytest.mark.slow
+def test_migrating_goes_as_far_as_the_first_cell_that_is_away_and_tells_of_each(own_cells):
+    with Cells({"a": own_cells["a"].url, "b": AWAY, "c": own_cells["b"].url}, catalogue="a") as some:
+        with pytest.raises(CellError, match="cell 'b'") as refused:
+            some.migrate()
+    assert [each.state for each in refused.value.results] == ["migrated", "failed", "not tried"]
+
+
+@pytest.mark.slow
+def test_the_doctor_looks_at_each_cell_while_the_catalogue_is_away(own_cells):
+    on_server(own_cells["b"].url, "ALTER TABLE students DISABLE ROW LEVEL SECURITY")
+    with Cells({"a": AWAY, "b": own_cells["b"].url}, catalogue="a") as some:
+        gone, here = some.doctor()
+    assert (gone.is_well, here.is_well) == (False, False)
+    assert "students" in {finding.object.split(".")[-1].strip('"') for finding in here.findings}
+    assert "the catalogue is away" in str(here.error)
+
+
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_reached_keeps_nobody_from_looking_at_the_others(own_cells):
-    urls = {"a": own_cells["a"].url, "b": "postgresql://nobody@127.0.0.1:1/none"}
+    urls = {"a": own_cells["a"].url, "b": AWAY}
     with Cells(urls, catalogue="a") as half:
         here, gone = half.doctor()
         assert (here.is_well, gone.is_well) == (True, False)

@@ -74,6 +74,7 @@ def named(tenant) -> dict[str, str]:
     return {"X-Tenant": tenant.subdomain}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trusting", ["hasty_cells", "web_cells"])
 @pytest.mark.parametrize("make", [on_fastapi, on_flask])
 def test_a_request_is_served_in_the_cell_of_its_tenant(make, trusting, cells, north, south, request):
@@ -114,6 +115,7 @@ def test_unknown_names_are_remembered_too(web_cells):
         web_cells.known_tenant("nobody").found()
 
 
+@pytest.mark.slow
 def test_a_tenant_that_was_moved_meanwhile_is_served_where_it_lives(cells, web_cells, north):
     with cells.tenant(north):
         make_student(first_name="Luz")
@@ -127,6 +129,7 @@ def test_a_tenant_that_was_moved_meanwhile_is_served_where_it_lives(cells, web_c
             assert len(client.get("/students", headers=named(north)).json()) == (2 if to == "b" else 3)
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_being_moved_is_read_and_told_to_write_later(cells, web_cells, north):
     client = on_fastapi(web_cells)
 
@@ -142,6 +145,7 @@ def test_a_tenant_that_is_being_moved_is_read_and_told_to_write_later(cells, web
     assert told
 
 
+@pytest.mark.slow
 def test_no_cell_is_asked_on_an_event_loop(web_cells, north):
     client = on_fastapi(web_cells)
     answer = client.get("/loop", headers=named(north))

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from psycopg2.extensions import make_dsn
@@ -13,20 +14,27 @@ from rayces_core.migrating.runner import Runner
 from tests.citus.lab import drop_database, made_database
 
 
-@pytest.fixture(scope="session")
-def superuser() -> Iterator[str]:
-    """URL of the superuser on a coordinator's database, migrated and distributed."""
+@contextmanager
+def distributed_database() -> Iterator[str]:
+    """URL of the superuser on a coordinator's database of its own, migrated and distributed; taken away afterwards."""
     laboratory = os.environ.get("RAYCES_TEST_CITUS_URL")
     if not laboratory:
         pytest.skip("RAYCES_TEST_CITUS_URL names no laboratory; python -m tests.citus.lab starts one")
     name = f"rayces_test_{uuid.uuid4().hex[:12]}"
-    url = made_database(laboratory, name)
     try:
+        url = made_database(laboratory, name)
         Runner(url, app_role="rayces_app", admin_role="rayces_admin").up()
         distribute(url)
         yield url
     finally:
         drop_database(laboratory, name)
+
+
+@pytest.fixture(scope="session")
+def superuser() -> Iterator[str]:
+    """The one that tests share."""
+    with distributed_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

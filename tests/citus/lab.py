@@ -9,7 +9,6 @@ of this folder run against a laboratory whose URL RAYCES_TEST_CITUS_URL says.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import psycopg2
 
+from tests.ports import free_port
 from tests.servers.running import _account
 
 NODES = ("coordinator", "worker1", "worker2")
@@ -36,6 +36,7 @@ SETTINGS = (
     "jit=off",
     "autovacuum=off",
     "max_connections=300",
+    "max_worker_processes=64",
     "max_prepared_transactions=100",
     "wal_level=logical",
     "timezone=UTC",
@@ -46,8 +47,8 @@ SECONDS = 60
 class Node:
     """One server of the laboratory, on a port of its own."""
 
-    def __init__(self, binaries: Path, folder: Path, port: int) -> None:
-        self._binaries, self._folder, self.port = binaries, folder, port
+    def __init__(self, binaries: Path, folder: Path, port: int, settings: tuple[str, ...] = ()) -> None:
+        self._binaries, self._folder, self.port, self._settings = binaries, folder, port, settings
         self._user = _account() if os.geteuid() == 0 else None
         folder.mkdir()
         if self._user:
@@ -63,7 +64,7 @@ class Node:
         data = str(self._folder / "data")
         self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
         with (self._folder / "data" / "postgresql.conf").open("a") as file:
-            options = (*SETTINGS, f"port={self.port}", f"unix_socket_directories={self._folder}")
+            options = (*SETTINGS, *self._settings, f"port={self.port}", f"unix_socket_directories={self._folder}")
             file.writelines("{} = '{}'\n".format(*each.split("=", 1)) for each in options)
         self.start()
 
@@ -111,21 +112,15 @@ class Node:
                 raise RuntimeError(f"{program} failed: {said.read().decode('utf-8', 'replace').strip()}")
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
-def laboratory(binaries: Path) -> Iterator[list[Node]]:
-    """A running laboratory for the block: the coordinator first."""
+def laboratory(binaries: Path, *settings: str) -> Iterator[list[Node]]:
+    """A running laboratory for the block, with further settings if any: the coordinator first."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rayces-citus-")))
         folder.chmod(0o755)
         nodes = []
         for name in NODES:
-            node = Node(binaries, folder / name, free_port())
+            node = Node(binaries, folder / name, free_port(), settings)
             stack.callback(node.stop)
             node.make()
             nodes.append(node)
@@ -147,13 +142,18 @@ def join(urls: list[str]) -> None:
 
 def made_database(url: str, name: str) -> str:
     """A database of this name on every node of the laboratory of that URL, joined; gives its URL."""
+    made = made_databases(url, name)
+    join(made)
+    return made[0]
+
+
+def made_databases(url: str, name: str) -> list[str]:
+    """The same and not joined, so none of them has Citus; gives the URLs, the coordinator's first."""
     where = run(url, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
     urls = [psycopg2.extensions.make_dsn(url, host=host, port=port) for host, port in where]
     for each in urls:
         run(each, f'CREATE DATABASE "{name}"')
-    own = [psycopg2.extensions.make_dsn(each, dbname=name) for each in urls]
-    join(own)
-    return own[0]
+    return [psycopg2.extensions.make_dsn(each, dbname=name) for each in urls]
 
 
 def drop_database(url: str, name: str) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from rayces_core.database.database import Database
-from rayces_core.migrating import rehearsal
 from tests.cli.process import Terminal
-from tests.conftest import COPIED
 
 
 @pytest.fixture(autouse=True)
@@ -42,19 +39,12 @@ def with_host(
     capsys: pytest.CaptureFixture[str],
     own_db: Database,
     server_url: str,
-    template: str,
-    monkeypatch: pytest.MonkeyPatch,
+    scratch_is_migrated: None,
 ) -> Terminal:
     """A command line on a migrated database, for what a host's migrations add to it.
 
-    `migrate check` runs those alone: its scratch database is a copy of the template, where the packaged ones are
-    applied. test_migrate_check.py lets it start a server and run all.
+    `migrate check` runs those alone; test_migrate_check.py lets it start a server and run all.
     """
-
-    def create(session: Any, name: str) -> None:
-        session.cursor().execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {COPIED}')
-
-    monkeypatch.setattr(rehearsal, "_create", create)
     return Terminal(capsys, own_db.url, server_url)
 
 

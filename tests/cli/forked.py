@@ -50,7 +50,7 @@ class Forked:
     def __exit__(self, *_: object) -> None:
         if self.poll() is None:
             self._process.kill()
-        self.communicate(timeout=30)
+        self.communicate(timeout=60)
 
     @property
     def returncode(self) -> int | None:

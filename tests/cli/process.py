@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -70,16 +71,27 @@ def start(*words: str, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "rayces_core", *words], **(defaults | options))
 
 
-def on_terminal(*words: str, streams: tuple[str, ...] = ("stderr",), **variables: str) -> tuple[str, str, int]:
-    """Run a command whose `streams` are a terminal of 80 columns; gives what that showed, other stdout and the code."""
+def on_terminal(
+    *words: str,
+    streams: tuple[str, ...] = ("stderr",),
+    watch: Callable[[str], object] = lambda _: None,
+    **variables: str,
+) -> tuple[str, str, int]:
+    """Run a command whose `streams` are a terminal of 80 columns; gives what that showed, other stdout and the code.
+
+    Whenever it shows more, `watch` is given all that it has shown.
+    """
     master, slave = pty.openpty()
     screen = environment(**{"TERM": "xterm-256color", "COLUMNS": "80"} | variables)
     process = Forked(*words, env=screen, **dict.fromkeys(streams, slave))
     os.close(slave)
     with os.fdopen(master, "rb") as terminal:
-        shown = b"".join(iter(lambda: _read(terminal.fileno()), b"")).decode()
+        shown = b""
+        while part := _read(terminal.fileno()):
+            shown += part
+            watch(shown.decode(errors="replace"))
     out, _ = process.communicate(timeout=120)
-    return shown, out, int(process.returncode or 0)
+    return shown.decode(), out, int(process.returncode or 0)
 
 
 def answered(*words: str, answer: str | None, **variables: str) -> tuple[str, int]:

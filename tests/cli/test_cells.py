@@ -16,6 +16,7 @@ def terminal(capsys: pytest.CaptureFixture[str], cells_file: str) -> Terminal:  
     return Terminal(capsys)
 
 
+@pytest.mark.slow
 def test_migrate_shows_a_line_for_each_cell(terminal):
     ran = terminal("cells", "migrate")
     assert ran.code == 0
@@ -23,6 +24,7 @@ def test_migrate_shows_a_line_for_each_cell(terminal):
     assert lines == [["a", "migrated"], ["b", "migrated"]]
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_shown_and_the_exit_code_is_3(terminal, cells, tmp_path):  # noqa: F811
     path = tmp_path / "half.toml"
     path.write_text(f'catalogue = "a"\n[cells]\na = "{cells["a"].url}"\nc = "postgresql://nobody@127.0.0.1:1/none"\n')
@@ -33,6 +35,7 @@ def test_a_cell_that_fails_is_shown_and_the_exit_code_is_3(terminal, cells, tmp_
     assert "127.0.0.1" in ran.out
 
 
+@pytest.mark.slow
 def test_doctor_gives_json(terminal):
     ran = terminal("cells", "doctor", "--json")
     assert ran.code == 0
@@ -41,6 +44,7 @@ def test_doctor_gives_json(terminal):
     assert terminal("cells", "doctor", "--strict").code == 1  # the suite's login is a superuser
 
 
+@pytest.mark.slow
 def test_a_tenant_is_made_listed_renamed_and_moved(terminal, cells):  # noqa: F811
     made = terminal("cells", "create", "Cli Clinic", "--subdomain", "cli-clinic", "--cell", "a", "--currency", "USD")
     assert made.code == 0
@@ -62,6 +66,7 @@ def test_a_tenant_is_made_listed_renamed_and_moved(terminal, cells):  # noqa: F8
     assert (ended["subdomain"], ended["step"], len(ended["checksums"]["users"])) == ("clinic-cli", "finished", 64)
 
 
+@pytest.mark.slow
 def test_a_move_is_cancelled(terminal, cells, north):  # noqa: F811
     stopped_at(cells, north, "comparing")
     assert terminal("move", "cancel", north.subdomain).out == f"{north.subdomain} stays in cell a\n"

@@ -7,10 +7,13 @@ import re
 
 import pytest
 
+from rayces_core import ClosedDay
+from rayces_core.database.database import Database
 from tests.cli.process import Terminal, is_one_sentence
 from tests.conftest import on_server
 
 
+@pytest.mark.slow
 def test_migrations_go_up_and_down_and_show_where_they_are(empty: Terminal) -> None:
     assert empty("migrate", "status").code == 1
     up = empty("migrate", "up", "--to", "2")
@@ -28,6 +31,7 @@ def test_migrations_go_up_and_down_and_show_where_they_are(empty: Terminal) -> N
     assert empty("migrate", "down").out == "nothing to undo\n"
 
 
+@pytest.mark.slow
 def test_down_says_what_would_be_gone_and_asks(migrated: Terminal) -> None:
     assert migrated("organizations", "create", "North", "--subdomain", "north").code == 0
     asked = migrated("migrate", "down", "--to", "1")
@@ -51,6 +55,7 @@ def test_down_says_what_would_be_gone_and_asks(migrated: Terminal) -> None:
     assert migrated("migrate", "down", "--to", "1", "--yes").out.endswith("undone 002_organizations\n")
 
 
+@pytest.mark.slow
 def test_down_is_refused_where_something_is_in_the_way(migrated: Terminal) -> None:
     on_server(str(migrated.url), "CREATE VIEW names AS SELECT first_name FROM students")
     ran = migrated("migrate", "down", "--to", "1", "--yes")
@@ -77,6 +82,7 @@ def test_a_migration_that_is_not_there_is_the_database_s_refusal(empty: Terminal
     assert is_one_sentence(ran.err)
 
 
+@pytest.mark.slow
 def test_an_edited_migration_is_a_finding_with_advice(migrated: Terminal) -> None:
     on_server(str(migrated.url), "UPDATE rayces_migrations SET checksum = 'other' WHERE id = 1")
     ran = migrated("migrate", "status")
@@ -85,6 +91,7 @@ def test_an_edited_migration_is_a_finding_with_advice(migrated: Terminal) -> Non
     assert migrated("migrate", "down").code == 3
 
 
+@pytest.mark.slow
 def test_other_role_names_are_used_throughout(empty: Terminal) -> None:
     roles = ("--app-role", "cli_app", "--admin-role", "cli_admin")
     try:
@@ -96,6 +103,7 @@ def test_other_role_names_are_used_throughout(empty: Terminal) -> None:
         on_server(str(empty.url), "DROP OWNED BY cli_app, cli_admin; DROP ROLE cli_app, cli_admin")
 
 
+@pytest.mark.slow
 def test_an_organization_is_made_with_its_columns_and_listed(bare: Terminal) -> None:
     assert "no organizations yet" in bare("organizations", "list").out
     made = bare(
@@ -152,6 +160,7 @@ def test_a_database_without_schema_says_what_to_run(empty: Terminal) -> None:
         assert "rayces migrate up" in ran.err
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_errors_and_gives_the_remedy(migrated: Terminal) -> None:
     on_server(str(migrated.url), "ALTER TABLE students NO FORCE ROW LEVEL SECURITY")
     ran = migrated("doctor")
@@ -164,8 +173,26 @@ def test_the_doctor_finds_errors_and_gives_the_remedy(migrated: Terminal) -> Non
     assert migrated("doctor").code == 0
 
 
+@pytest.mark.slow
 def test_warnings_alone_are_well_unless_the_doctor_is_strict(bare: Terminal) -> None:
     ran = bare("doctor")
     assert ran.code == 0
     assert "login-unrestricted" in ran.out
     assert bare("doctor", "--strict").code == 1
+
+
+@pytest.mark.slow
+def test_public_holidays_become_closed_days_and_twice_changes_nothing(bare: Terminal, bare_db: Database) -> None:
+    assert bare("organizations", "create", "North", "--subdomain", "north").code == 0
+    ran = bare("organizations", "holidays", "north")
+    assert (ran.code, "--country AR" in ran.err) == (2, True)
+    line = ("organizations", "holidays", "north", "--country", "AR", "--year", "2031")
+    ran = bare(*line)
+    assert (ran.code, ran.err) == (0, "")
+    assert "2031-05-25" in ran.out
+    assert ran.out.endswith("closed days are new or changed\n")
+    assert bare(*line).out == "0 closed days are new or changed\n"
+    with bare_db.tenant("north") as north:
+        assert north.settings["holiday_country"] == "AR"
+        assert ClosedDay.select().where(ClosedDay.region == "AR").count() == ran.out.count("2031-")
+    assert bare(*line[:4], "XX").code == 2

@@ -1,4 +1,4 @@
-"""`rayces credits verify`: exit codes, what it prints, for whom."""
+"""`rayces credits verify` and `expire`: exit codes, what they print, for whom."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from rayces_core import CreditBalance, credits
 from rayces_core.database.database import Database
 from tests.cli.process import SHOWN, Terminal, is_one_sentence, on_terminal
 from tests.conftest import on_server
 from tests.credits.corruption import corrupt, make_ledger
-from tests.factory import make_organization
+from tests.credits.ledger import held_appointment, without_reserving
+from tests.factory import make_organization, make_package, make_user
 
 WRONG = "UPDATE credit_balances SET balance = 1000 WHERE id = {balance}"
 
@@ -26,6 +28,7 @@ def ledger(bare_db: Database) -> SimpleNamespace:
         return make_ledger()
 
 
+@pytest.mark.slow
 def test_a_clean_ledger_is_0(bare: Terminal, ledger: SimpleNamespace) -> None:
     ran = bare("credits", "verify")
     assert (ran.code, ran.err) == (0, "")
@@ -43,6 +46,7 @@ def test_a_finding_is_1_and_shown_with_its_place(bare: Terminal, bare_db: Databa
     assert ran.out.endswith("4 balances and 4 appointments: 1 discrepancies\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", [[], ["--quiet"], ["-q"]])
 def test_findings_are_json_for_programs(
     bare: Terminal, bare_db: Database, ledger: SimpleNamespace, quiet: list[str]
@@ -57,6 +61,7 @@ def test_findings_are_json_for_programs(
     ]
 
 
+@pytest.mark.slow
 def test_one_organization_is_asked_for_by_subdomain_or_id(
     bare: Terminal, bare_db: Database, ledger: SimpleNamespace
 ) -> None:
@@ -65,6 +70,7 @@ def test_one_organization_is_asked_for_by_subdomain_or_id(
         assert bare("credits", "verify", "--organization", name).code == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nowhere", "999"])
 def test_an_organization_that_is_not_there_is_3(bare: Terminal, ledger: SimpleNamespace, name: str) -> None:
     ran = bare("credits", "verify", "--organization", name)
@@ -79,6 +85,7 @@ def test_a_database_without_schema_is_3(empty: Terminal) -> None:
     assert "rayces migrate up" in ran.err
 
 
+@pytest.mark.slow
 def test_it_changes_nothing(migrated: Terminal, own_db: Database) -> None:
     with own_db.tenant(make_organization(own_db)):
         corrupt(own_db.url, WRONG, make_ledger())
@@ -87,6 +94,7 @@ def test_it_changes_nothing(migrated: Terminal, own_db: Database) -> None:
     assert migrated("credits", "verify").code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "shown"), SHOWN)
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     bare_db: Database, ledger: SimpleNamespace, options: list[str], shown: bool
@@ -96,3 +104,51 @@ def test_progress_is_for_terminals_and_not_for_the_quiet(
     assert ("credit_balances" in bar) is shown
     assert ("appointments" in bar) is shown
     assert "credit_balances" not in out
+
+
+@pytest.mark.slow
+def test_what_nobody_used_in_time_is_posted_everywhere_or_in_one_organization(
+    bare: Terminal, bare_db: Database
+) -> None:
+    for subdomain in ("north", "south"):
+        with bare_db.tenant(make_organization(bare_db, subdomain=subdomain)):
+            credits.purchase_package(make_user(), make_package(credits=3, valid_days=1))
+    assert bare("credits", "expire").out == "Entries posted: 0\n"
+    with bare_db.privileged(reason="test"):
+        bare_db.execute_sql("UPDATE credit_lots SET expires_at = now() - interval '1 hour'")
+    for options, lots in (((), 2), (("--organization", "north"), 1)):
+        shown = bare("credits", "expire", "--dry-run", *options).out
+        assert shown.endswith(f"Entries that would be posted: {lots}, credits: {3 * lots}\n")
+    assert bare("credits", "expire", "--organization", "north").out == "Entries posted: 1\n"
+    assert bare("credits", "expire").out == "Entries posted: 1\n"
+    assert bare("credits", "expire").out == "Entries posted: 0\n"
+    with bare_db.privileged(reason="test"):
+        assert [held.balance for held in CreditBalance.select()] == [0, 0]
+        assert credits.verify().is_clean
+
+
+def test_holds_that_reserve_nothing_are_named_and_reserve_once_the_credits_are_there(
+    bare: Terminal, bare_db: Database
+) -> None:
+    organization = make_organization(bare_db, subdomain="north")
+    with bare_db.tenant(organization):
+        without_reserving(organization)
+        ana = make_user()
+        hold = held_appointment(ana, 2)
+        organization.settings = {}
+        organization.save()
+    for options in (("--dry-run",), ("--organization", "north")):
+        ran = bare("credits", "reserve", *options)
+        assert (ran.code, ran.err) == (1, "")
+        assert re.search(rf"\b{hold.id} +{ana.id} +2\b", ran.out)
+        assert "Holds that reserve nothing: 1\n" in ran.out
+    with bare_db.tenant(organization):
+        credits.purchase(ana, 2)
+    assert bare("credits", "reserve", "--dry-run").code == 1
+    ran = bare("credits", "reserve")
+    assert (ran.code, ran.out) == (
+        0,
+        "Holds that reserve nothing: 0\nHolds that reserve now: 1, balances put right: 0\n",
+    )
+    with bare_db.privileged(reason="test"):
+        assert credits.verify().is_clean

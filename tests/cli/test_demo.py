@@ -18,14 +18,17 @@ from rayces_core.demo import CENTRES, load_centres
 from rayces_core.models import (
     AdmissionState,
     Appointment,
+    AppointmentSeries,
     AppointmentState,
     CreditBalance,
     CreditTransaction,
     ImportRun,
     Organization,
     Professional,
+    Resource,
     StateTransition,
     Student,
+    TimeOffRequest,
     TransactionStatus,
 )
 from tests.cli.process import Terminal
@@ -35,7 +38,7 @@ from tests.sizes import quick_or_whole
 DAYS = [datetime(2026, 3, day, 2 + 21 * (day % 2), 5, tzinfo=UTC) for day in quick_or_whole((2, 5, 7), range(2, 9))]
 
 
-# The demonstration imports nothing, sends nothing, and nobody signs in.
+# Nobody imports into the demonstration.
 SHOWN = [model for model in ARCHIVED if model is not ImportRun]
 
 
@@ -44,6 +47,7 @@ def count_all(database: Database, organization: Organization) -> list[int]:
         return [model.select().count() for model in SHOWN]
 
 
+@pytest.mark.slow
 def test_loading_twice_doubles_nothing(bare_db: Database) -> None:
     first = load_centres(bare_db)
     before = [count_all(bare_db, organization) for organization in first]
@@ -52,6 +56,7 @@ def test_loading_twice_doubles_nothing(bare_db: Database) -> None:
     assert all(all(counts) for counts in before)
 
 
+@pytest.mark.slow
 def test_a_centre_half_made_is_filled(bare_db: Database) -> None:
     bare_db.create_organization(CENTRES[0].name, subdomain=CENTRES[0].subdomain)
     organization, _ = load_centres(bare_db)
@@ -69,6 +74,7 @@ def at_any_hour(create_database: Callable[..., str], template: str) -> Iterator[
         yield loaded
 
 
+@pytest.mark.slow
 def test_every_balance_is_the_sum_of_its_completed_entries_at_any_hour(at_any_hour: list) -> None:
     for database, organization, _ in at_any_hour:
         with database.tenant(organization):
@@ -79,6 +85,7 @@ def test_every_balance_is_the_sum_of_its_completed_entries_at_any_hour(at_any_ho
                 assert entries == [] or entries[-1].balance_after == balance.balance
 
 
+@pytest.mark.slow
 def test_sessions_lie_within_the_professional_s_hours_at_any_hour(at_any_hour: list) -> None:
     for database, organization, _ in at_any_hour:
         with database.tenant(organization):
@@ -92,7 +99,7 @@ def test_sessions_lie_within_the_professional_s_hours_at_any_hour(at_any_hour: l
 
 
 def test_what_is_over_is_past_and_what_is_booked_is_ahead_at_any_hour(at_any_hour: list) -> None:
-    ahead = {AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED, AppointmentState.CONFIRMED}
+    ahead = {AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED}
     for database, organization, now in at_any_hour:
         with database.tenant(organization):
             for appointment in Appointment.select():
@@ -106,6 +113,39 @@ def test_what_is_over_is_past_and_what_is_booked_is_ahead_at_any_hour(at_any_hou
                     assert appointment.scheduled_at > now
                 if appointment.state == AppointmentState.PRE_CONFIRMED:
                     assert now < appointment.expires_at <= appointment.scheduled_at
+
+
+@pytest.mark.slow
+def test_one_session_of_each_centre_is_over_and_nobody_has_marked_it(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            confirmed = list(Appointment.select().where(Appointment.state == AppointmentState.CONFIRMED))
+            unmarked = [session for session in confirmed if session.scheduled_at <= now]
+            assert [session.ends_at < now for session in unmarked] == [True]
+
+
+@pytest.mark.slow
+def test_each_centre_has_a_weekly_series_that_is_ahead(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            series = AppointmentSeries.get()
+            sessions = list(Appointment.select().where(Appointment.series == series))
+            assert series.rule.startswith("FREQ=WEEKLY;BYDAY=")
+            assert len(sessions) == 6
+            assert all(session.scheduled_at > now for session in sessions)
+
+
+@pytest.mark.slow
+def test_each_centre_has_a_blocked_room_and_time_off_that_was_taken_back(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            (room,) = [each for each in Resource.select() if each.blocked_periods]
+            (period,) = room.blocked_periods
+            assert period.start > now.date()
+            assert not any(room.hits(now=now))
+            (back,) = TimeOffRequest.filter(state="withdrawn")
+            assert [step.event for step in back.history()] == ["approve", "revoke"]
+            assert Professional.get(user=back.professional_id).blocked_dates == []
 
 
 def test_the_journal_leads_to_every_state(at_any_hour: list) -> None:
@@ -145,6 +185,7 @@ def own_db(make_database: Callable[..., str], loaded: str) -> Iterator[Database]
         yield database
 
 
+@pytest.mark.slow
 def test_every_attempt_is_refused_and_changes_nothing(own_db: Database) -> None:
     ours, theirs = load_centres(own_db)
     before = fingerprint(own_db, ours), fingerprint(own_db, theirs)
@@ -154,6 +195,7 @@ def test_every_attempt_is_refused_and_changes_nothing(own_db: Database) -> None:
     assert (fingerprint(own_db, ours), fingerprint(own_db, theirs)) == before
 
 
+@pytest.mark.slow
 def test_the_fingerprint_sees_a_changed_row(own_db: Database) -> None:
     ours, _ = load_centres(own_db)
     before = fingerprint(own_db, ours)
@@ -170,6 +212,7 @@ def test_an_open_policy_is_not_called_refused(own_db: Database) -> None:
     assert "SELECT * FROM students" in missed[0].attempt.code
 
 
+@pytest.mark.slow
 def test_a_dropped_foreign_key_is_not_called_refused_and_the_row_is_undone(own_db: Database) -> None:
     ours, theirs = load_centres(own_db)
     on_server(own_db.url, "ALTER TABLE students DROP CONSTRAINT students_organization_id_primary_contact_id_fkey")
@@ -202,6 +245,7 @@ def test_the_demo_leaves_nothing_unless_told_and_says_how_to_keep_it(capsys: pyt
         assert ran.out.count(f" {model.__name__} ") >= 2
 
 
+@pytest.mark.slow
 def test_the_demo_runs_twice_in_one_folder_and_admits_a_broken_wall(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

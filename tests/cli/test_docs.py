@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 
 from rayces_core import __version__
 from rayces_core.cli.root import rayces
@@ -68,6 +69,7 @@ def test_every_check_of_the_doctor_is_documented() -> None:
     assert [check.code for check in CHECKS if f"`{check.code}`" not in text] == []
 
 
+@pytest.mark.slow
 @walked(("path", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else "")
 def test_every_help_has_an_example_and_fits_the_terminal(path: str, command: click.Command, nowhere: Terminal) -> None:
     ran = nowhere(*path.split()[1:], "--help")
@@ -77,6 +79,7 @@ def test_every_help_has_an_example_and_fits_the_terminal(path: str, command: cli
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_that_only_commands_need() -> None:
     code = (
         "import sys; from rayces_core.cli import run; assert run(['migrate', 'up', '--help']) == 0; "

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from rayces_core.cli.options import Settings
 from rayces_core.cli.tenant_archive import tenant_import
 from tests.cli.forked import Forked
 from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal
-from tests.factory import make_appointment, make_organization, make_post, make_user
+from tests.factory import START, make_appointment, make_organization, make_post, make_user
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def test_rows_go_to_a_file(bare: Terminal, north: Database, tmp_path: Path) -> N
     assert bare("export", "records", "posts", str(path), "--tenant", "north").code == 0
 
 
+@pytest.mark.slow
 def test_rows_go_to_stdout_and_the_summary_does_not(bare: Terminal, north: Database) -> None:
     words = ("export", "users", "-", "--tenant", "north", "--columns", "email", "--user", "ana@example.org")
     process = Forked(*words, "--database-url", north.url, env=environment())
@@ -48,10 +50,11 @@ def test_rows_go_to_stdout_and_the_summary_does_not(bare: Terminal, north: Datab
     assert (quiet.out.splitlines(), quiet.err) == (["email", "ana@example.org"], "")
 
 
+@pytest.mark.slow
 def test_filters(bare: Terminal, north: Database, tmp_path: Path) -> None:
     with north.tenant("north"):
-        ids = [make_appointment().id, make_appointment().id]
-        day = make_appointment().scheduled_at.date().isoformat()
+        ids = [make_appointment(scheduled_at=START + timedelta(days=day)).id for day in range(3)]
+        day = (START + timedelta(days=2)).date().isoformat()
 
     def rows(*words: str) -> int:
         ran = bare("export", "appointments", str(tmp_path / "x.jsonl"), "--tenant", "north", "--json", *words)
@@ -109,6 +112,7 @@ def test_what_cannot_be_reached_is_3(bare: Terminal, north: Database, tmp_path: 
         assert is_one_sentence(ran.err)
 
 
+@pytest.mark.slow
 def test_a_binary_format_is_not_for_a_terminal(north: Database) -> None:
     master, slave = pty.openpty()
     words = ("export", "users", "-", "--format", "parquet", "--tenant", "north", "--database-url", north.url)
@@ -127,6 +131,7 @@ def import_archive(db: Database, *words: str) -> str:
     return ran.output
 
 
+@pytest.mark.slow
 def test_a_tenant_goes_out_and_in(bare: Terminal, north: Database, tmp_path: Path) -> None:
     path = tmp_path / "north.zip"
     ran = bare("export", "tenant", str(path), "--tenant", "north")
@@ -144,6 +149,7 @@ def test_a_tenant_goes_out_and_in(bare: Terminal, north: Database, tmp_path: Pat
     assert json.loads(bare("export", "tenant", str(path), "--tenant", "north", "--json").out)["rows"]["posts"] == 2
 
 
+@pytest.mark.slow
 def test_a_person_goes_out(bare: Terminal, north: Database, tmp_path: Path) -> None:
     path = tmp_path / "ana.json"
     ran = bare("export", "person", "ana@example.org", str(path), "--tenant", "north")
@@ -153,6 +159,7 @@ def test_a_person_goes_out(bare: Terminal, north: Database, tmp_path: Path) -> N
     assert json.loads(ran.out)["rows"]["posts"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "shown"), SHOWN)
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     north: Database, tmp_path: Path, options: list[str], shown: bool

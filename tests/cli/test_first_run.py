@@ -10,6 +10,7 @@ import pytest
 
 from rayces_core import Database, Organization, Student, User
 from tests.cli.process import answered, as_seen, on_terminal
+from tests.sizes import exhaustive
 
 DOCS = Path(__file__).parents[2] / "docs" / "importing.md"
 ROWS = """\
@@ -43,6 +44,7 @@ def names() -> list[str]:
     return [student.first_name for student in Student.select().order_by(Student.id)]
 
 
+@pytest.mark.slow
 def test_it_shows_what_it_understood_asks_once_and_remembers(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -62,7 +64,10 @@ def test_it_shows_what_it_understood_asks_once_and_remembers(
     assert told[1].rstrip() in screen.replace(f"{tmp_path}/", "")
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "^C"], ids=["no", "nothing", "end of input", "Ctrl-C"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answer", ["n\n", *exhaustive("\n", "\x04"), "^C"], ids=["no", "nothing", "end of input", "Ctrl-C"]
+)
 def test_anything_but_yes_writes_nothing(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path, answer: str
 ) -> None:
@@ -74,8 +79,11 @@ def test_anything_but_yes_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["alumnos.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "given", [("--yes",), ("-y", "--update"), ("--quiet",), ("--check",), ("--json",)], ids=lambda given: given[0]
+    "given",
+    [("--yes",), *exhaustive(("-y", "--update"), ("--quiet",)), ("--check",), *exhaustive(("--json",))],
+    ids=lambda given: given[0],
 )
 def test_nothing_is_asked_where_that_was_said(
     north: Organization, words: tuple[str, ...], tmp_path: Path, given: tuple[str, ...]
@@ -85,12 +93,14 @@ def test_nothing_is_asked_where_that_was_said(
     assert [path.name for path in tmp_path.iterdir()] == ["alumnos.csv"]
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_where_nobody_can_answer(north: Organization, words: tuple[str, ...], tmp_path: Path) -> None:
     shown, _, _ = on_terminal(*words, streams=("stdout", "stderr"))  # stdin is no terminal
     assert "Is read as" not in shown
     assert [path.name for path in tmp_path.iterdir()] == ["alumnos.csv"]
 
 
+@pytest.mark.slow
 def test_a_file_without_anything_to_do_is_no_question(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -100,6 +110,7 @@ def test_a_file_without_anything_to_do_is_no_question(
     assert code == 0
 
 
+@pytest.mark.slow
 def test_nothing_of_a_file_steers_the_terminal(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -112,6 +123,7 @@ def test_nothing_of_a_file_steers_the_terminal(
     assert as_seen(screen) == screen
 
 
+@pytest.mark.slow
 def test_a_mapping_that_cannot_be_saved_is_no_reason_to_stop(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -122,6 +134,7 @@ def test_a_mapping_that_cannot_be_saved_is_no_reason_to_stop(
         assert names() == ["Eva", "Luz", "Teo"]
 
 
+@pytest.mark.slow
 def test_what_was_read_as_an_option_said_is_never_read_otherwise_unasked(
     bare_db: Database, north: Organization, words: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import STATUS_BEGIN, STATUS_READY
 
@@ -17,6 +19,7 @@ from rayces_core.importing.records import RECORDS
 from tests.cli.forked import Forked
 from tests.cli.process import SHOWN, Terminal, environment, is_one_sentence, on_terminal
 from tests.factory import make_organization
+from tests.nodes import WAITING
 from tests.sizes import exhaustive, quick_or_whole
 
 GOOD = "Nombre;Apellido;Fecha de nacimiento;Nota\nLuz;Sosa;31/12/2019;a\nTeo;Río;01/02/2020;b\n"
@@ -52,6 +55,7 @@ def names(db: Database, organization: Organization) -> list[str]:
         return sorted(student.full_name for student in Student.select())
 
 
+@pytest.mark.slow
 def test_a_check_writes_nothing_and_an_import_does(
     bare: Terminal, bare_db: Database, north: Organization, good: str
 ) -> None:
@@ -66,6 +70,7 @@ def test_a_check_writes_nothing_and_an_import_does(
     assert "0 created, 0 updated, 2 unchanged" in bare("import", "students", good, "--tenant", str(north.id)).out
 
 
+@pytest.mark.slow
 def test_problems_are_shown_with_row_and_advice_and_nothing_is_written(
     bare: Terminal, bare_db: Database, north: Organization, bad: str, tmp_path: Path
 ) -> None:
@@ -87,6 +92,7 @@ def test_problems_are_shown_with_row_and_advice_and_nothing_is_written(
     assert names(bare_db, north) == ["Luz Sosa", "Teo Río"]
 
 
+@pytest.mark.slow
 def test_a_mapping_is_given_saved_and_used_again(
     bare: Terminal, bare_db: Database, north: Organization, good: str, tmp_path: Path
 ) -> None:
@@ -102,6 +108,7 @@ def test_a_mapping_is_given_saved_and_used_again(
     assert bare(*words, "--map", "Nota").code == 2
 
 
+@pytest.mark.slow
 def test_rows_that_are_there_are_changed_by_update_alone(
     bare: Terminal, bare_db: Database, north: Organization, good: str
 ) -> None:
@@ -113,6 +120,7 @@ def test_rows_that_are_there_are_changed_by_update_alone(
     assert "2 updated" in bare(*words, "--map", "Nota=grade_level", "--update").out
 
 
+@pytest.mark.slow
 def test_how_a_file_is_read_may_be_said(bare: Terminal, north: Organization, good: str) -> None:
     words = ("import", "students", good, "--tenant", "north", "--check", "--delimiter", ";", "--encoding", "cp1252")
     assert bare(*words, "--quiet").code == 0
@@ -156,6 +164,7 @@ def test_a_template_is_recognised_as_it_is(
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
     bare: Terminal, bare_db: Database, north: Organization, tmp_path: Path
 ) -> None:
@@ -164,10 +173,16 @@ def test_ctrl_c_leaves_what_was_committed_and_resume_goes_on(
     path.write_text("email,first_name\n" + "".join(f"p{number}@example.org,Ana\n" for number in range(rows)))
     words = ("import", "users", str(path), "--tenant", "north")
     process = Forked(*words, "--database-url", bare_db.url, env=environment())
-    with bare_db.tenant(north):
-        _wait_for(process, lambda: User.select().exists())
+    # Somebody else is about to write one of the rows, and the import waits for that one.
+    with bare_db.tenant(north), closing(psycopg2.connect(bare_db.url)) as other:
+        other.cursor().execute(
+            "INSERT INTO users (organization_id, email, role) VALUES (%s, %s, 0)",
+            (north.id, f"p{rows - 1}@example.org"),
+        )
+        _wait_for(process, lambda: bare_db.execute_sql(WAITING).fetchone() != (0,))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+        other.rollback()
         assert (process.returncode, out) == (130, ""), err
         assert "are committed; the same command with --resume goes on" in err
         assert err.endswith("rayces: interrupted\n")
@@ -202,6 +217,7 @@ def _wait_for(process: Any, condition: Any) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "shown"), [*SHOWN, (["-q"], False)])
 def test_progress_is_for_terminals_and_not_for_the_quiet(
     bare_db: Database, north: Organization, good: str, options: list[str], shown: bool
@@ -217,11 +233,22 @@ def test_a_template_without_a_file_goes_to_stdout(nowhere: Terminal) -> None:
     assert ran.out.lstrip("\ufeff").startswith("email,first_name,")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["es", *exhaustive("en")])
 def test_the_templates_go_in_one_after_the_other(
     bare: Terminal, bare_db: Database, north: Organization, tmp_path: Path, language: str
 ) -> None:
-    order = ("users", "professionals", "students", "appointments", "credits", "organizations", "posts", "likes")
+    order = (
+        "users",
+        "professionals",
+        "credit_kinds",
+        "credit_packages",
+        "services",
+        "professional_services",
+        "resources",
+    )
+    order += ("closed_days", "students", "slot_requests", "group_sessions", "appointments", "credits")
+    order += ("organizations", "posts", "likes")
     assert set(order) == set(RECORDS)
     for kind in order:
         path = tmp_path / f"{kind}.csv"
@@ -234,6 +261,7 @@ def test_the_templates_go_in_one_after_the_other(
         assert sorted(user.role.name for user in User.select()) == ["GUARDIAN", "GUARDIAN", "PROFESSIONAL"]
 
 
+@pytest.mark.slow
 def test_problems_are_told_under_the_file_s_own_headers(
     bare: Terminal, north: Organization, bad: str, tmp_path: Path
 ) -> None:
@@ -247,6 +275,7 @@ def test_problems_are_told_under_the_file_s_own_headers(
     assert [line.split(",")[1] for line in lines[1:]] == ["Fecha de nacimiento", "Apellido"]
 
 
+@pytest.mark.slow
 def test_what_is_no_import_of_records_is_a_usage_error(
     bare: Terminal, north: Organization, good: str, tmp_path: Path
 ) -> None:

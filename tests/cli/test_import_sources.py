@@ -19,6 +19,7 @@ def north(bare_db: Database) -> Organization:
     return make_organization(bare_db, subdomain="north", name="North")
 
 
+@pytest.mark.slow
 def test_several_sheets_are_named_until_somebody_says_which(
     bare: Terminal, bare_db: Database, north: Organization, tmp_path: Path
 ) -> None:
@@ -39,6 +40,7 @@ def test_several_sheets_are_named_until_somebody_says_which(
         assert {student.grade_level for student in Student.select()} == {"Sala 4", "Sala 5"}
 
 
+@pytest.mark.slow
 def test_what_was_found_out_about_a_file_is_told(bare: Terminal, north: Organization, tmp_path: Path) -> None:
     path = tmp_path / "alumnos.csv"
     path.write_bytes("x\nNombre;Apellido;Sala\nTOMÁS;GARCÍA;s/d\nTotal;;1\n".encode("cp1252"))

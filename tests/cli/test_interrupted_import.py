@@ -7,6 +7,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from rayces_core import Database, User
 from rayces_core.cli import interrupt
 from rayces_core.database import copied_file, cursor, engine
@@ -44,6 +46,7 @@ class Pressed:
         return self
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_place_is_an_interruption(bare: Terminal, bare_db: Database, tmp_path: Path) -> None:
     north = make_organization(bare_db, subdomain="north")
     path = tmp_path / "users.csv"

@@ -52,6 +52,7 @@ def shown(bare: Terminal, command: str) -> str:
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
+@pytest.mark.slow
 def test_the_workbook_of_the_docs_is_imported_as_they_show(
     bare: Terminal, bare_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def _name(terminal: Terminal) -> str:
     return parse_dsn(str(terminal.url))["dbname"]
 
 
+@pytest.mark.slow
 def test_a_missing_database_is_created_and_migrated_as_often_as_one_likes(missing: Terminal) -> None:
     assert missing("migrate", "up").code == 3
     first = missing("migrate", "up", "--create-database", "--to", "1")
@@ -33,12 +34,14 @@ def test_a_missing_database_is_created_and_migrated_as_often_as_one_likes(missin
     assert (again.code, again.out) == (0, "nothing to apply: the schema is up to date\n")
 
 
+@pytest.mark.slow
 def test_programs_still_read_an_array_of_migrations(missing: Terminal) -> None:
     ran = missing("migrate", "up", "--create-database", "--to", "1", "--json")
     assert [state["name"] for state in json.loads(ran.out)] == ["001_myhub"]
     assert ran.err == f"created database {_name(missing)}\n"
 
 
+@pytest.mark.slow
 def test_a_script_creates_nothing(missing: Terminal, server_url: str) -> None:
     first = missing("migrate", "up", "--create-database", "--sql")
     assert first.code == 0
@@ -51,6 +54,7 @@ def test_a_script_creates_nothing(missing: Terminal, server_url: str) -> None:
     assert "CREATE TABLE users" in then.out
 
 
+@pytest.mark.slow
 def test_the_other_database_is_named_with_the_creation_only(missing: Terminal) -> None:
     ran = missing("migrate", "up", "--maintenance-db", "template1")
     assert (ran.code, is_one_sentence(ran.err)) == (2, True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pglast
 import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
 
 from tests.cli.process import Terminal
 
@@ -27,6 +30,7 @@ def test_without_yes_it_says_what_it_would_do_and_what_breaks(migrated: Terminal
     assert is_open(migrated)
 
 
+@pytest.mark.slow
 def test_there_and_back(migrated: Terminal) -> None:
     assert "Not hardened" in migrated("doctor").out
     assert migrated("migrate", "harden", "--yes").out.startswith("hardened, in ")
@@ -40,10 +44,32 @@ def test_there_and_back(migrated: Terminal) -> None:
     assert "nothing to undo" in ran.err
 
 
+@pytest.mark.slow
+def test_what_a_login_that_is_no_superuser_leaves_out_is_told(migrated: Terminal) -> None:
+    superuser = migrated.url
+    connection = psycopg2.connect(superuser)
+    connection.autocommit = True
+    connection.cursor().execute("CREATE ROLE harden_dba LOGIN; DO $$ BEGIN EXECUTE format('GRANT %I TO harden_dba', "
+                                "current_user); END $$")  # fmt: skip
+    migrated.url = make_dsn(superuser, user="harden_dba")
+    said, again = (migrated("migrate", "harden", "--yes").out.splitlines() for _ in range(2))
+    migrated.url = superuser
+    assert said[0].startswith("hardened, in ")
+    assert again[0] == "nothing to do: the database is hardened"
+    assert said[1:] == again[1:]
+    assert "were left out, as only a superuser makes them" in said[1]
+    assert not is_open(migrated)
+    assert migrated("migrate", "harden", "--undo", "--yes").code == 0
+    connection.cursor().execute("DROP ROLE harden_dba")
+    connection.close()
+
+
 def test_the_script_is_nothing_but_sql(migrated: Terminal) -> None:
-    lines = migrated("migrate", "harden", "--sql").out.splitlines()
-    assert (lines[0], lines[-1]) == ("BEGIN;", "COMMIT;")
-    assert {line.split()[0] for line in lines[1:-1]} <= {"REVOKE", "GRANT", "COMMENT"}
+    script = migrated("migrate", "harden", "--sql").out
+    first, *between, last = pglast.split(script)
+    assert (first, last) == ("BEGIN", "COMMIT")
+    words = {statement.split()[0] for statement in between}
+    assert words - {"GRANT"} == {"REVOKE", "DROP", "CREATE", "ALTER", "COMMENT"}  # where a login is to be let in
     assert is_open(migrated)
 
 

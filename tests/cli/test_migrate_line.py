@@ -34,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_command_applies_one_shows_and_one_undoes(migrated: Terminal, project: Path) -> None:
     assert migrated("migrate", "status").code == 1
     assert migrated("migrate", "up").out == "applied myapp: 001_rooms\napplied bills: 001_lines\n"
@@ -43,7 +44,7 @@ def test_one_command_applies_one_shows_and_one_undoes(migrated: Terminal, projec
         ["myapp", "001_rooms"],
         ["bills", "001_lines"],
     ]
-    assert "0 errors, 1 warnings\n" in migrated("doctor").out
+    assert "0 errors, 1 warning\n" in migrated("doctor").out
     assert migrated("migrate", "up").out == "nothing to apply: the schema is up to date\n"
     assert migrated("migrate", "down").out == "undone bills: 001_lines\n"
     states = json.loads(migrated("migrate", "status", "--json", "--only", "bills").out)
@@ -55,6 +56,8 @@ def test_one_command_applies_one_shows_and_one_undoes(migrated: Terminal, projec
     assert f"001_rooms of myapp is applied and needs migration {NEWEST} of rayces" in refused.err
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_directories_of_the_command_line_stand_for_those_of_the_file(
     migrated: Terminal, project: Path, server_url: str
 ) -> None:

@@ -38,6 +38,7 @@ def test_packaged_migrations_pass_a_rehearsal_on_an_embedded_server(empty: Termi
     assert empty("migrate", "status").code == 1
 
 
+@pytest.mark.slow
 def test_a_statement_that_blocks_is_a_finding(begun: Terminal, server_url: str, host: tuple[str, ...]) -> None:
     ran = begun("migrate", "rehearse", "--scratch-url", server_url, *host)
     assert ran.code == 1
@@ -60,6 +61,7 @@ def test_a_statement_that_blocks_is_a_finding(begun: Terminal, server_url: str, 
     assert begun("migrate", "rehearse", "--scratch-url", server_url, "--to", "1", *host).code == 0
 
 
+@pytest.mark.slow
 def test_the_plan_shows_the_sizes_and_finds_nothing_wrong(
     begun: Terminal, server_url: str, host: tuple[str, ...]
 ) -> None:
@@ -74,6 +76,7 @@ def test_the_plan_shows_the_sizes_and_finds_nothing_wrong(
 NOTHING = {(): "nothing is pending\n", ("--json",): "[]\n"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", NOTHING, ids=str)
 @pytest.mark.parametrize("command", ["plan", "rehearse"])
 def test_nothing_pending_is_said(begun: Terminal, server_url: str, command: str, options: tuple[str, ...]) -> None:
@@ -81,6 +84,7 @@ def test_nothing_pending_is_said(begun: Terminal, server_url: str, command: str,
     assert begun(*words).out == NOTHING[options]
 
 
+@pytest.mark.slow
 def test_a_hosts_migrations_have_a_history_of_their_own(migrated: Terminal, host: tuple[str, ...]) -> None:
     assert migrated("migrate", "up", *host).out == "applied host: 001_rooms\napplied host: 002_index\n"
     states = json.loads(migrated("migrate", "status", "--json", *host).out)
@@ -88,6 +92,7 @@ def test_a_hosts_migrations_have_a_history_of_their_own(migrated: Terminal, host
     assert migrated("migrate", "up").out == "nothing to apply: the schema is up to date\n"
 
 
+@pytest.mark.slow
 def test_up_and_down_tell_programs_what_they_did(empty: Terminal) -> None:
     def told(*words: str) -> list[Any]:
         return [(state["name"], state["state"]) for state in json.loads(empty("migrate", *words, "--json").out)]
@@ -105,6 +110,7 @@ def test_a_scratch_server_that_is_not_there_is_one_sentence(migrated: Terminal, 
     assert is_one_sentence(ran.err)
 
 
+@pytest.mark.slow
 def test_a_script_is_printed_and_nothing_is_run(empty: Terminal) -> None:
     ran = empty("migrate", "up", "--sql", "--to", "2")
     assert (ran.code, ran.err) == (0, "")
@@ -121,6 +127,7 @@ def test_a_script_is_no_json(command: str, empty: Terminal) -> None:
     assert empty("migrate", command, "--sql", "--json").code == 2
 
 
+@pytest.mark.slow
 def test_rows_are_made_up_when_asked_for(begun: Terminal, server_url: str, tmp_path: Path) -> None:
     (tmp_path / "001_phone.py").write_text(MIGRATION.format("UPDATE users SET role = 1 / (id - id)"))
     words = ("--scratch-url", server_url, "--directory", str(tmp_path), "--history-table", "own", "--only", "own")

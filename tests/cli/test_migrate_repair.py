@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rayces_core.database.database import Database
 from rayces_core.doctor import audit
 from tests.cli.process import Terminal, is_one_sentence
 from tests.conftest import on_server
 
 
+@pytest.mark.slow
 def test_a_repair_prints_what_it_has_run_and_the_next_one_has_nothing_to_do(migrated: Terminal) -> None:
     on_server(str(migrated.url), "REVOKE INSERT ON users FROM rayces_app")
     assert migrated("doctor").code == 1
@@ -17,6 +20,7 @@ def test_a_repair_prints_what_it_has_run_and_the_next_one_has_nothing_to_do(migr
     assert migrated("migrate", "repair").out == "nothing to repair\n"
 
 
+@pytest.mark.slow
 def test_a_script_is_printed_and_nothing_is_kept(migrated: Terminal) -> None:
     on_server(str(migrated.url), "DROP POLICY rayces_tenant ON posts")
     printed = migrated("migrate", "repair", "--sql")
@@ -28,6 +32,7 @@ def test_a_script_is_printed_and_nothing_is_kept(migrated: Terminal) -> None:
     assert migrated("migrate", "repair", "--sql").out == "-- nothing to do\n"
 
 
+@pytest.mark.slow
 def test_what_somebody_may_have_meant_is_left_and_told(migrated: Terminal) -> None:
     on_server(
         str(migrated.url), "CREATE VIEW names AS SELECT first_name FROM students; GRANT SELECT ON names TO rayces_app"

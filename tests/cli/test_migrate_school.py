@@ -102,6 +102,7 @@ def made(terminal: Terminal, school: str) -> None:
     assert (ran.code, ran.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_links_schemas_circles_checks_and_indexes_of_arrays_are_written(with_host: Terminal, school: str) -> None:
     made(with_host, school)
     assert with_host("migrate", "check", "--models", school).code == 0
@@ -131,12 +132,14 @@ def test_links_schemas_circles_checks_and_indexes_of_arrays_are_written(with_hos
     assert (undone.code, undone.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_link_table_that_is_missing_is_found_by_check(with_host: Terminal, school: str) -> None:
     found = with_host("migrate", "check", "--models", f"{school}:Teacher")
     assert "teachers_instruments_through" in " ".join(found.out.split())
     assert found.code == 1
 
 
+@pytest.mark.slow
 def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
     with_host: Terminal, school: str
 ) -> None:
@@ -171,6 +174,7 @@ def test_longer_texts_new_unique_keys_and_columns_that_may_be_empty_are_written(
     assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_written_refuses_to_be_applied_in_one_sentence(with_host: Terminal, school: str) -> None:
     made(with_host, school)
     edited(school, "cost = peewee.DecimalField(8, 2)", "cost = peewee.DecimalField(8, 4)")
@@ -184,6 +188,7 @@ def test_what_is_not_written_refuses_to_be_applied_in_one_sentence(with_host: Te
     assert with_host("migrate", "down", "--only", "app", "--yes").code == 0
 
 
+@pytest.mark.slow
 def test_an_index_that_is_no_list_of_columns_is_shown_as_sql_and_stops_the_file(
     with_host: Terminal, school: str
 ) -> None:

@@ -43,6 +43,7 @@ def test_it_says_what_it_did_and_what_is_to_be_read(nowhere: Terminal, folder: P
     assert sorted(path.name for path in folder.glob("*.py")) == ["002_squashed_001_to_002.py", "003_c.py"]
 
 
+@pytest.mark.slow
 def test_a_partly_applied_database_is_told_so_by_status_and_up(migrated: Terminal, folder: Path) -> None:
     here = ("--directory", "host")
     assert migrated("migrate", "up", *here, "--only", "host", "--to", "1").out == "applied host: 001_a\n"

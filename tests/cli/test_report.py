@@ -10,6 +10,7 @@ from rayces_core import Database
 from rayces_core.clock import frozen
 from tests.analysis.report import centre
 from tests.cli.process import Terminal, is_one_sentence
+from tests.walking import walked
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def today():
         yield
 
 
+@pytest.mark.slow
 def test_a_report_goes_to_a_file_of_the_format_of_its_ending(bare: Terminal, north: Database, tmp_path: Path) -> None:
     page, book = tmp_path / "report.html", tmp_path / "report.xlsx"
     page.write_text("of last month")
@@ -36,6 +38,7 @@ def test_a_report_goes_to_a_file_of_the_format_of_its_ending(bare: Terminal, nor
     assert zipfile.is_zipfile(book)
 
 
+@pytest.mark.slow
 def test_the_month_is_the_last_one_that_is_over_and_what_is_empty_is_told_to_be(
     bare: Terminal, north: Database, tmp_path: Path
 ) -> None:
@@ -52,7 +55,7 @@ def test_the_month_is_the_last_one_that_is_over_and_what_is_empty_is_told_to_be(
     assert bare("report", str(identity), "--out", path).code == 0
 
 
-@pytest.mark.parametrize(
+@walked(
     "words",
     [
         ["report"],
@@ -76,6 +79,7 @@ def test_wrong_usage_is_2_and_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reached_is_3_and_leaves_no_file(bare: Terminal, north: Database, tmp_path: Path) -> None:
     for tenant, file in (("nowhere", tmp_path / "r.xlsx"), ("north", tmp_path / "none" / "r.xlsx")):
         ran = bare("report", tenant, "--out", str(file))

@@ -22,7 +22,6 @@ from rayces_core.cli.interrupt import interruptible_statements
 from rayces_core.database.database import Database
 from tests.cli.forked import Forked
 from tests.cli.process import Terminal, environment, on_terminal, start
-from tests.conftest import on_server
 from tests.sizes import exhaustive, quick_or_whole
 
 WAIT = re.compile(
@@ -33,7 +32,7 @@ from rayces_core.migrations import backfill
 ATOMIC = False
 def migrate(migrator, database, *, fake=False):
     migrator.run(backfill, database, "t", "c = slow(id)", "c IS NULL", batch_rows=20)
-    migrator.sql("CREATE INDEX CONCURRENTLY t_slow ON t (slow(id))")
+    migrator.sql("CREATE INDEX CONCURRENTLY t_slow ON t (slow(-id))")
 """
 
 
@@ -44,6 +43,7 @@ def test_piped_output_has_no_colours_and_whole_words(bare: Terminal) -> None:
 
 
 # That colours can be refused, `make test` tries in the test of the bar.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "coloured"), [({}, True), pytest.param({"NO_COLOR": "1"}, False, marks=pytest.mark.exhaustive)]
 )
@@ -55,28 +55,40 @@ def test_colours_are_for_terminals_that_want_them(variables: dict[str, str], col
     assert "018_booking_indexes" in shown
 
 
+@pytest.mark.slow
 def test_a_bar_grows_with_a_backfill_and_an_index_build_and_is_gone_at_the_end(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = make_database()
-    on_server(
-        url,
-        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_sleep(0.003); RETURN $1; END';"
+    holder = psycopg2.connect(url)
+    holder.autocommit = True
+    holder.cursor().execute(
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN "
+        "IF abs($1) = 90 THEN PERFORM pg_advisory_lock($1), pg_advisory_unlock($1); END IF; RETURN $1; END';"
+        "SELECT pg_advisory_lock(90), pg_advisory_lock(-90);"
         "CREATE TABLE t AS SELECT n AS id, NULL::int AS c, repeat('x', 700) AS f FROM generate_series(1, 100) AS n",
     )
     (tmp_path / "001_fill.py").write_text(BACKFILL_AND_INDEX)
     words = ("--directory", str(tmp_path), "--history-table", "own", "--only", "own", "--database-url", url)
-    shown, _, code = on_terminal("migrate", "up", *words, streams=("stdout", "stderr"), NO_COLOR="1")
+    filled = re.compile(r"(\d+)% [^%]*filling in t \(001_fill, 1 of 2\)")
+
+    def go_on(shown: str) -> None:
+        """Both stop near their ends until they are shown."""
+        let_go = [90] * any(int(part) >= 60 for part in filled.findall(shown)) + [-90] * ("building t_slow" in shown)
+        holder.cursor().execute("SELECT pg_advisory_unlock(key) FROM unnest(%s::int[]) AS key", (let_go,))
+
+    shown, _, code = on_terminal("migrate", "up", *words, streams=("stdout", "stderr"), watch=go_on, NO_COLOR="1")
+    holder.close()
     assert code == 0
     assert not re.search(r"\x1b\[[\d;]*m", shown)
-    assert [int(part) for part in re.findall(r"(\d+)% [^%]*filling in t \(001_fill, 1 of 2\)", shown)][-1] >= 60
+    assert int(filled.findall(shown)[-1]) >= 60
     assert "applying 001_fill, step 2 of 2" in shown
     assert re.search(r"\d+% [^%]*building t_slow: building index: scanning", shown)
     # The line of the bar is erased, the cursor is back, and only the result stays.
     assert shown.partition("\x1b[?25h")[2].rpartition("\x1b[2K")[2] == "applied own: 001_fill\r\n"
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(bare_db: Database) -> None:
     bare_db.create_organization("Espacio Ñandú", subdomain="nandu")
     ascii_only = environment(PYTHONIOENCODING="ascii")
@@ -85,6 +97,7 @@ def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(bare_db: Data
     assert "Espacio ?and?" in out
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_early_sees_no_error(bare_db: Database) -> None:
     process = start("migrate", "status", "--json", "--database-url", bare_db.url)
     assert process.stdout is not None
@@ -94,6 +107,7 @@ def test_a_reader_who_leaves_early_sees_no_error(bare_db: Database) -> None:
     assert process.wait() == 141
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, *exhaustive(signal.SIGTERM)])
 def test_ctrl_c_is_one_line_and_130(signal_sent: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -102,7 +116,7 @@ def test_ctrl_c_is_one_line_and_130(signal_sent: signal.Signals) -> None:
         with caller:
             caller.recv(1)  # it is connected and waits for an answer
             process.send_signal(signal_sent)
-            assert process.communicate(timeout=30) == ("", "rayces: interrupted\n")
+            assert process.communicate(timeout=60) == ("", "rayces: interrupted\n")
     assert process.returncode == 130
 
 
@@ -138,6 +152,7 @@ def test_ctrl_c_ends_the_statement_on_the_server_too(make_database: Callable[...
     watcher.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_sent", [signal.SIGTERM, *exhaustive(signal.SIGINT)])
 def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal, signal_sent: signal.Signals) -> None:
     assert empty("migrate", "up", "--to", "2").code == 0
@@ -151,7 +166,7 @@ def test_ctrl_c_in_a_migration_leaves_it_to_be_run_again(empty: Terminal, signal
             break
         time.sleep(0.02)
     process.send_signal(signal_sent)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     # How long the signal takes to arrive decides whether, and how often, the wait is spoken of before.
     *waits, last = err.splitlines()
     assert (out, last, process.returncode) == ("", "rayces: interrupted", 130)

@@ -60,6 +60,7 @@ def test_a_password_is_not_in_the_sentence(nowhere: Terminal) -> None:
     assert "tell-nobody" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_server_that_accepts_and_says_nothing_is_given_up(nowhere: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/none?connect_timeout=1"
@@ -82,6 +83,7 @@ def test_an_option_may_stand_before_or_after_the_command_and_the_last_counts(emp
     assert empty("migrate", "status", "--database-url", empty_url).code == 1
 
 
+@pytest.mark.slow
 def test_the_environment_names_the_database(empty: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAYCES_DATABASE_URL", str(empty.url))
     empty.url = None

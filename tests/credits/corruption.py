@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg2
-
 from rayces_core import CreditBalance, credits
 from tests.credits.ledger import early, entries, held_appointment
 from tests.factory import make_user
+from tests.nodes import past_rules
 
 ENTRY = """
 INSERT INTO credit_transactions (
@@ -59,6 +57,19 @@ class Corruption:
     findings: tuple[tuple[str, str, str | None, str | None], ...]
 
 
+# A lot of ana's purchase, and what its entries are said to have moved.
+LOT = """
+INSERT INTO credit_lots (organization_id, credit_balance_id, credit_transaction_id, credits, remaining, expires_at)
+SELECT organization_id, credit_balance_id, id, {credits}, {remaining}, now()
+  FROM credit_transactions WHERE id = {{bought}};
+INSERT INTO credit_lot_movements (organization_id, credit_lot_id, credit_transaction_id, amount)
+SELECT lot.organization_id, lot.id, moved.entry, moved.amount FROM credit_lots AS lot,
+       (VALUES ({{bought}}, {credits}), ({by}, {amount})) AS moved (entry, amount)
+ WHERE lot.credit_transaction_id = {{bought}};
+UPDATE credit_balances SET in_lots = {remaining} WHERE id = {{balance}}"""
+NO_CHECK_OF_TAKING_BACK = (
+    "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_takes_back_sequence_check"
+)
 BALANCE = "UPDATE credit_balances SET {} WHERE id = {{balance}}"
 CORRUPTIONS = [
     Corruption("balance", BALANCE.format("balance = 1000"), (("balance", "balance", "8", "1000"),)),
@@ -66,6 +77,40 @@ CORRUPTIONS = [
         "lifetime_purchased", BALANCE.format("lifetime_purchased = 9"), (("lifetime_purchased", "balance", "10", "9"),)
     ),
     Corruption("lifetime_used", BALANCE.format("lifetime_used = 5"), (("lifetime_used", "balance", "2", "5"),)),
+    Corruption("in_lots", BALANCE.format("in_lots = 3"), (("in_lots", "balance", "0", "3"),)),
+    Corruption("reserved", BALANCE.format("reserved = 3"), (("reserved", "balance", "0", "3"),)),
+    Corruption(
+        "lot_remaining",
+        LOT.format(credits=10, remaining=8, by="{debit}", amount=-3),
+        (("lot_remaining", "bought", "7", "8"),),
+    ),
+    Corruption(
+        "lot_credits",
+        LOT.format(credits=11, remaining=8, by="{debit}", amount=-3),
+        (("lot_credits", "bought", "10", "11"),),
+    ),
+    Corruption(
+        "lot_elsewhere",
+        LOT.format(
+            credits=10,
+            remaining=8,
+            by="(SELECT min(id) FROM credit_transactions WHERE credit_balance_id = {other})",
+            amount=-2,
+        ),
+        (("lot_elsewhere", "bought", "0", "1"),),
+    ),
+    Corruption(
+        "a purchase that is taken back from elsewhere than its lot",
+        LOT.format(credits=10, remaining=8, by="{debit}", amount=-2) + f"; {NO_CHECK_OF_TAKING_BACK}; "
+        "UPDATE credit_transactions SET takes_back_balance_id = {balance}, takes_back_sequence = 1 WHERE id = {last}",
+        (("lot_passed_over", "last", "2", "0"),),
+    ),
+    Corruption(
+        "more taken back than was bought",
+        f"{NO_CHECK_OF_TAKING_BACK}; UPDATE credit_transactions "
+        "SET takes_back_balance_id = {balance}, takes_back_sequence = 3 WHERE id = {last}",
+        (("taken_back", "refund", "0", "2"),),
+    ),
     Corruption("last_sequence", BALANCE.format("last_sequence = 3"), (("last_sequence", "balance", "4", "3"),)),
     Corruption(
         "last_sequence of a balance without entries",
@@ -186,9 +231,7 @@ CORRUPTIONS = [
 
 def corrupt(url: str, sql: str, ledger: SimpleNamespace) -> None:
     """Write past grants, policies and foreign keys."""
-    with contextlib.closing(psycopg2.connect(url)) as connection, connection:
-        cursor = connection.cursor()
-        cursor.execute("SET session_replication_role = replica")
+    with past_rules(url) as cursor:
         cursor.execute(sql.format(**vars(ledger)))
 
 

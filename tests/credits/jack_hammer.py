@@ -23,6 +23,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,11 @@ from rayces_core import (
 )
 from rayces_core.embedded.server import EmbeddedServer
 from tests.credits.jack_worker import HOT, Diary, Site, work_alone
-from tests.factory import START, make_professional, make_student, make_user
+from tests.factory import START, make_package, make_professional, make_student, make_user
+from tests.patience import wait_until
 
 SPREAD = 60
+HOUR = timedelta(hours=1)
 SPAWNING = multiprocessing.get_context("forkserver")
 SPAWNING.set_forkserver_preload(["rayces_core.models", "rayces_core.credits", "tests.credits.jack_worker"])
 
@@ -99,10 +102,21 @@ def build_site(database: Database, folder: str, appointments: int = 1000) -> Sit
     with database.tenant(organization):
         desk = make_user(role=Role.STAFF)
         users = tuple(make_user().id for _ in range(HOT + SPREAD))
+        make_package(name="ten sessions", credits=3, valid_days=30)
         people = {"professional": make_professional(), "student": make_student(), "client": users[0]}
         drafts = [people | {"scheduled_at": START}] * appointments
         booked = tuple(key for (key,) in Appointment.insert_many(drafts).execute())
-    return Site(database.url, organization.id, desk.id, users, booked, folder)
+        sessions = tuple(key for (key,) in Appointment.insert_many(_sessions(people, users, appointments)).execute())
+    return Site(database.url, organization.id, desk.id, users, booked, folder, sessions=sessions)
+
+
+def _sessions(people: dict[str, Any], users: tuple[int, ...], number: int) -> list[dict[str, Any]]:
+    """Drafts of those whom everybody wants, one after the other."""
+    costs = {"uses_credit": True, "allows_overlap": True}
+    return [
+        people | costs | {"client": users[i % HOT], "credits_used": 1 + i % 3, "scheduled_at": START + i * HOUR}
+        for i in range(number)
+    ]
 
 
 def run_workers(
@@ -166,11 +180,8 @@ OTHERS = """pg_stat_activity WHERE datname = current_database() AND pid <> pg_ba
 def wait_for_the_dead(url: str) -> None:
     """Until no connection of a worker is in the middle of anything."""
     with _superuser(url) as cursor:
-        for _ in range(300):
-            cursor.execute(f"SELECT count(*) FROM {OTHERS} AND state <> 'idle'")
-            if cursor.fetchone() == (0,):
-                return
-            time.sleep(0.1)
+        busy = f"SELECT count(*) FROM {OTHERS} AND state <> 'idle'"
+        wait_until(lambda: cursor.execute(busy) or cursor.fetchone() == (0,))
 
 
 @contextlib.contextmanager

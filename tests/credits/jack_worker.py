@@ -10,16 +10,21 @@ import signal
 import time
 import traceback
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from rayces_core import (
     AlreadyDebitedError,
     AlreadyRefundedError,
+    Appointment,
     ConnectionLostError,
+    CreditPackage,
+    CreditTransaction,
     Database,
     DatabaseUnreachableError,
     InsufficientCreditsError,
+    InvalidTransitionError,
     NothingToRefundError,
     TransactionFailedError,
     User,
@@ -43,6 +48,11 @@ KINDS = {
     "undone": 1,
     "debit_many": 1,
     "purchase_many": 1,
+    "package": 4,
+    "hold": 8,
+    "confirm": 4,
+    "cancel": 2,
+    "expire": 2,
 }
 # What a caller is told when it may go on; anything else that is raised is a failure of the run.
 REFUSALS = (InsufficientCreditsError, AlreadyRefundedError, AlreadyDebitedError, NothingToRefundError)
@@ -51,7 +61,10 @@ UNANSWERED = (ConnectionLostError, DatabaseUnreachableError, TransactionFailedEr
 
 @dataclass(frozen=True)
 class Site:
-    """What the workers work on."""
+    """What the workers work on; `pause` is how many seconds they wait before they ask again.
+
+    `sessions` are drafts that cost credits, each at a time of its own.
+    """
 
     url: str
     organization: int
@@ -59,6 +72,8 @@ class Site:
     users: tuple[int, ...]
     appointments: tuple[int, ...]
     folder: str
+    pause: float = 0.0
+    sessions: tuple[int, ...] = ()
 
     def pick(self, dice: random.Random) -> int:
         """A user: every other time one of the few whom everybody wants."""
@@ -75,6 +90,7 @@ def choose(site: Site, dice: random.Random, key: str) -> dict[str, Any]:
     asked["other"] = dice.choice([user for user in site.users if user != asked["user"]])
     asked["appointment"] = dice.choice(site.appointments)
     asked["payment"] = dice.randrange(PAYMENTS)
+    asked["session"] = dice.choice(site.sessions)
     return asked
 
 
@@ -84,6 +100,9 @@ def act(site: Site, desk: User, asked: dict[str, Any]) -> list[int]:
     match asked["kind"]:
         case "purchase":
             return [credits.purchase(user, amount, idempotency_key=key).id]
+        case "package":
+            package = CreditPackage.get()
+            return [credits.purchase_package(user, package, idempotency_key=key).id]
         case "debit":
             return [credits.debit(user, amount, idempotency_key=key).id]
         case "booked":
@@ -106,6 +125,8 @@ def act(site: Site, desk: User, asked: dict[str, Any]) -> list[int]:
             return [row.transaction_id for row in getattr(credits, name)(rows)]
         case "unit":
             return _unit(sorted((user, other)), amount, key)
+        case "hold" | "confirm" | "cancel" | "expire" as event:
+            return _session(asked["session"], event)
         case "undone":
             _undone(sorted((user, other)), amount)
             return []
@@ -119,6 +140,18 @@ def _webhook(site: Site, payment: int) -> int:
     paid = {"payment_method": "mp", "payment_reference": f"payment {payment}"}
     entry = credits.purchase(user, 1 + payment % 5, pending=True, **paid)
     return credits.complete(entry).id
+
+
+def _session(session: int, event: str) -> list[int]:
+    """An event of an appointment that costs credits; whoever comes later is told of the same entries."""
+    booked = Appointment.get_by_id(session)
+    given: dict[str, Any] = {"reason": "ill", "refund": True} if event == "cancel" else {}
+    if event == "expire":
+        given["now"] = booked.scheduled_at + timedelta(days=1)
+    with contextlib.suppress(InvalidTransitionError):
+        getattr(booked, "pre_confirm" if event == "hold" else event)(**given)
+    mine = (CreditTransaction.appointment == session) & (CreditTransaction.status == "completed")
+    return [entry.id for entry in CreditTransaction.select().where(mine)]
 
 
 def _declined_first(user: int, amount: int, key: str) -> int:
@@ -187,6 +220,7 @@ def answer(site: Site, diary: Diary, asked: dict[str, Any] | None) -> None:
             told = act(site, _desk(site), asked)
         except UNANSWERED as error:
             diary.note({"again": type(error).__name__})
+            time.sleep(site.pause)
             continue
         except REFUSALS as error:
             return diary.note({"told": [], "outcome": type(error).__name__})

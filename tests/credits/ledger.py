@@ -93,3 +93,9 @@ def confirmed(client: Any, cost: int = 1, **columns: Any) -> Appointment:
 def as_stored(row: Any) -> dict[str, Any]:
     """All columns of a row as the database has them."""
     return dict(type(row).get_by_id(row.id).__data__)
+
+
+def without_reserving(organization: Any) -> None:
+    """Have what waits for its confirmation reserve nothing from now on."""
+    organization.settings = dict(organization.settings or {}) | {"reserve_credits": False}
+    organization.save()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
+
+from tests.nodes import WAITING
+from tests.patience import wait_until
 
 
 class Meanwhile:
@@ -29,16 +31,10 @@ class Meanwhile:
 
     def ended(self) -> Any:
         """What the call gave or raised."""
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self.outcome
 
 
 def until_somebody_waits(db: Any) -> None:
-    ours = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-    sql = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN ({ours})"
-    for _ in range(400):
-        if db.execute_sql(sql).fetchone() != (0,):
-            return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
+    wait_until(lambda: db.execute_sql(WAITING).fetchone() != (0,))

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rayces_core import CreditTransaction, TransactionFailedError, User, credits
+from rayces_core import (
+    CreditKind,
+    CreditPackage,
+    CreditTransaction,
+    Professional,
+    Student,
+    TransactionFailedError,
+    User,
+    clock,
+    credits,
+    scheduling,
+)
 
 
 def complete(entry: CreditTransaction) -> None:
@@ -48,6 +59,26 @@ def cancel_with_refund(appointment: Any) -> None:
 
 def take_one(user: User) -> None:
     credits.debit(user, 1)
+
+
+def expire_lots(_: User) -> None:
+    credits.expire_lots()
+
+
+def reserve_holds(_: Any) -> None:
+    credits.reserve_holds()
+
+
+def take_one_back(entry: CreditTransaction) -> None:
+    credits.take_back(entry, credits=1, reason="the payment went back")
+
+
+def buy_a_package(user: User) -> None:
+    credits.purchase_package(user, CreditPackage.get(), idempotency_key=f"package of {user.id}")
+
+
+def take_one_of_a_kind(user: User) -> None:
+    credits.debit(user, 1, kind=CreditKind.get())
 
 
 def take_one_of_many(user: User) -> None:
@@ -99,3 +130,26 @@ class Buying:
 
     def __call__(self, user: User) -> None:
         credits.purchase(self.user, 5, idempotency_key=f"shared key {user.id}")
+
+
+def click(number: int, user: User) -> None:
+    """A booking with the professional and the student of that number, on a day of its own."""
+    professional = Professional.select().order_by(Professional.id)[number]
+    start = clock.now().replace(hour=4, minute=0, second=0, microsecond=0) + timedelta(days=2 + number)
+    student = Student.select().order_by(Student.id)[number]
+    # Several rows are raced for one after the other, at hours of their own.
+    start += timedelta(hours=3 * (user.id % 7))
+    people = {"student": student, "professional": professional, "client": user}
+    scheduling.book(scheduled_at=start, uses_credit=True, **people)
+
+
+def take_from_its_client(appointment: Any) -> None:
+    credits.debit(appointment.client_id, 1)
+
+
+def pay_by_hand(appointment: Any) -> None:
+    credits.debit(appointment.client_id, 1, appointment=appointment)
+
+
+def sweep_late(_: User) -> None:
+    scheduling.expire_overdue(clock.now() + timedelta(days=3660))

@@ -27,6 +27,7 @@ def paid(rich):
     return confirmed(rich, 3)
 
 
+@pytest.mark.slow
 @walked("way", WAYS)
 @walked("role", Role)
 def test_f06_the_table_of_the_docs_holds_for_every_way_and_role(rich, paid, role, way):
@@ -95,6 +96,7 @@ EVERYWHERE = {
 }
 
 
+@pytest.mark.slow
 @walked("way", EVERYWHERE)
 @walked("claim", [promoted_by_a_form, made_up, with_another_id])
 def test_f06_what_is_assigned_and_not_saved_convinces_nobody(rich, paid, way, claim):

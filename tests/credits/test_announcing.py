@@ -133,6 +133,7 @@ def test_where_nobody_listens_nothing_more_is_sent(db, rich):
     confirmed(rich, 1)
 
 
+@pytest.mark.slow
 def test_a_repeated_booking_says_so(bound, rich, desk):
     from datetime import timedelta
 

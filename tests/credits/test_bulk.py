@@ -140,6 +140,7 @@ def bad_rows(ana):
     ]
 
 
+@pytest.mark.slow
 def test_one_row_that_is_refused_refuses_all_and_is_named(db, bound, ana):
     credits.purchase(ana, 10)
     for post, bad, error in bad_rows(ana):
@@ -220,6 +221,7 @@ def is_kept(db, run):
     return True
 
 
+@pytest.mark.slow
 @examples(4, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=st.lists(st.integers(0, 12), min_size=3, max_size=3), earlier=ROWS, rows=ROWS, takes=st.booleans())
 def test_many_at_once_leave_what_one_by_one_leaves(db, starts, earlier, rows, takes):
@@ -279,6 +281,7 @@ def given_key(entry):
 LONG = quick_or_whole(1_000, 10_000)
 
 
+@pytest.mark.slow
 def test_thousands_of_rows(bound):
     users = [make_user().id for _ in range(40)]
     rows = [{"user": users[n * 7 % 40], "credits": 1 + n % 5, "idempotency_key": f"row {n}"} for n in range(LONG)]
@@ -295,6 +298,7 @@ def test_thousands_of_rows(bound):
     assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 @walked("keyed", [False, True])
 def test_the_number_of_messages_does_not_grow_with_the_rows(bare_db, keyed):
     organization = make_organization(bare_db)

@@ -72,6 +72,7 @@ def test_the_callers_unit_of_work_goes_on_after_such_a_conflict(bare_db, organiz
     assert many.ended() == 11
 
 
+@pytest.mark.slow
 def test_an_appointment_that_is_debited_meanwhile_names_the_row(bare_db, organization, two):
     one, other = two
     appointment = make_appointment()
@@ -96,6 +97,7 @@ def test_one_that_is_undone_meanwhile_leaves_the_key_to_the_rows(bare_db, organi
     assert [row.balance_after for row in many.ended()] == [11]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["transfer", "purchase_many"])
 def test_a_balance_that_is_opened_out_of_order_ends_in_no_deadlock(bare_db, organization, two, what):
     """Who opens the balance waits for the lock of another user, who wants to open it too."""

@@ -193,6 +193,7 @@ def test_what_a_policy_answers_is_checked(rich, use_policy, answer):
     assert appointment.state == "confirmed"
 
 
+@pytest.mark.slow
 @walked("told, cost", [({}, 2), ({"refund": True}, 0), ({"refund": False}, 2)])
 def test_what_was_taken_again_comes_back_with_the_cancellation(rich, desk, told, cost):
     """Late, by the organization's notice: so only where the caller says so."""
@@ -270,6 +271,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @walks
 @given(back=st.integers(0, 3), cost=st.integers(1, 3), walk=steps)
 def test_after_every_correction_it_costs_what_its_state_costs(db, a, back, cost, walk):

@@ -1,10 +1,8 @@
 """However long a ledger is, a statement reads what it shows and some twenty rows to find where that begins and ends."""
 
-import contextlib
 import json
 from datetime import timedelta
 
-import psycopg2
 import pytest
 
 from rayces_core import CreditBalance, credits
@@ -12,6 +10,7 @@ from rayces_core.credits.lines import AT_ONCE
 from rayces_core.credits.places import BEFORE, UNTIL
 from tests.credits.ledger import NOW, statements
 from tests.factory import make_organization, make_user
+from tests.nodes import past_rules
 from tests.walking import walked
 
 ENTRIES, SECOND = 20_000, timedelta(seconds=1)
@@ -34,10 +33,10 @@ def filled(db):
         user = make_user()
         CreditBalance.create(user=user)
     values = {"user": user.id, "start": NOW, "entries": ENTRIES}
-    with contextlib.closing(psycopg2.connect(db.url)) as connection, connection:
-        # Without foreign keys, which a table that has no statistics yet would be read through for, entry by entry.
-        connection.cursor().execute(f"SET session_replication_role = replica; {FILL}; {STAND}", values)
-        connection.cursor().execute("ANALYZE credit_transactions, credit_balances")
+    # Without foreign keys, which a table that has no statistics yet would be read through for, entry by entry.
+    with past_rules(db.url) as cursor:
+        cursor.execute(f"{FILL}; {STAND}", values)
+        cursor.execute("ANALYZE credit_transactions, credit_balances")
     return organization, user
 
 
@@ -61,7 +60,7 @@ def scans(plan):
 @walked("after", [-1, 0, 1, 777, ENTRIES // 2, ENTRIES, ENTRIES + 1])
 def test_a_place_is_found_by_looking_at_some_twenty_entries(db, user, sql, after):
     organization = CreditBalance.get(CreditBalance.user == user).organization_id
-    values = {"tenant": organization, "user": user.id, "moment": NOW + after * SECOND}
+    values = {"tenant": organization, "user": user.id, "credit_kind": 0, "moment": NOW + after * SECOND}
     ((plan,),) = db.execute_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values).fetchall()
     found = list(scans((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
     read = [(how, rows) for table, how, rows in found if table == "credit_transactions"]

@@ -3,6 +3,8 @@
 import contextlib
 import multiprocessing
 
+import pytest
+
 from rayces_core import Appointment, ConnectionLostError, Database, credits
 from rayces_core.credits.ledger import own_key
 from tests.cutting import cutter
@@ -26,6 +28,7 @@ def as_told(act):
         raise
 
 
+@pytest.mark.slow
 def test_f02_a_purchase_whose_answer_was_lost_is_made_once(own_db):
     with swallowing(own_db) as (_, proxy):
         eva = make_user()
@@ -40,6 +43,7 @@ def test_f02_a_purchase_whose_answer_was_lost_is_made_once(own_db):
         assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 def test_f02_a_unit_whose_commits_answer_was_lost_debits_once(own_db):
     with swallowing(own_db) as (database, proxy):
         eva = make_user()
@@ -56,6 +60,7 @@ def test_f02_a_unit_whose_commits_answer_was_lost_debits_once(own_db):
         assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 def test_f02_an_event_whose_answer_was_lost_is_in_memory_and_told_once(own_db):
     told = []
 
@@ -80,6 +85,7 @@ def keys_into(pipe, many):
     pipe.send([own_key() for _ in range(many)])
 
 
+@pytest.mark.slow
 def test_keys_of_the_librarys_own_are_never_the_same_nor_in_a_fork():
     fork, many = multiprocessing.get_context("fork"), 200
     pipes = [fork.Pipe(duplex=False) for _ in range(3)]

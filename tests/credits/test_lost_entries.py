@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 
+import pytest
+
 from rayces_core import Role, clock, credits
 from rayces_core.credits import statements
 from rayces_core.credits.ledger import own_key
@@ -73,6 +75,7 @@ def of(status: TransactionStatus, posting: Posting, sent_at):
     return [made[:5] + made[6:]], [row[:5] + row[6:] for row in found]
 
 
+@pytest.mark.slow
 @walked("held", [False, True])
 @walked("kind, status, may, always", WALKED)
 def test_what_a_posting_has_made_is_found_whatever_was_given(db, a, kind, status, may, always, held):

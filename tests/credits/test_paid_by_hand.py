@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from rayces_core import AlreadyDebitedError, AlreadyRefundedError, Appointment, credits, scheduling
-from tests.credits.ledger import amounts, as_stored, early, figures, held_appointment, nothing_written
+from tests.credits.ledger import (
+    amounts,
+    as_stored,
+    early,
+    figures,
+    held_appointment,
+    nothing_written,
+    without_reserving,
+)
 from tests.factory import make_appointment, make_professional, make_student, make_transaction, make_user
 from tests.state_machine.rules import columns, in_memory
 from tests.walking import walked
@@ -29,7 +37,8 @@ def test_confirming_takes_nothing_more_and_cancelling_gives_back_what_was_paid(r
     assert figures(rich) == (10, 10, 0)
 
 
-def test_another_user_may_have_paid_and_gets_it_back(rich):
+def test_another_user_may_have_paid_and_gets_it_back(bound, rich):
+    without_reserving(bound)
     client = make_user()
     appointment = held_appointment(client, 3)
     credits.debit(rich, 3, appointment=appointment, idempotency_key="grandmother")

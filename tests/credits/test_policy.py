@@ -106,6 +106,7 @@ def test_f04_what_a_policy_gives_back_is_checked_before_anything_is_written(db, 
     assert appointment.state == "confirmed"
 
 
+@pytest.mark.slow
 @walked("answer", [*(wrong for wrong in WRONG if wrong not in (4, 1.0, True)), 1.5, True])
 def test_f04_what_a_policy_costs_is_checked_too(rich, use_policy, answer):
     class Wrong(credits.Policy):

@@ -3,7 +3,7 @@
 import pytest
 
 from rayces_core import Appointment, CreditTransaction, InsufficientCreditsError, Student, User, credits
-from tests.credits.ledger import amounts, early, figures, nothing_written
+from tests.credits.ledger import amounts, early, figures, held_appointment, nothing_written, without_reserving
 from tests.factory import make_appointment, make_student, make_user, write_past
 
 COSTS = (3, 5)
@@ -77,8 +77,12 @@ def test_a_discharge_refunds_there(db, twins, of):
     assert [of(row, lambda row=row: figures(row.client_id)[0]) for row in twins] == [10, 5]
 
 
-def test_without_credits_it_stays_as_it_was(db, twins, of):
+def test_without_credits_it_stays_as_it_was(db, a, twins, of):
     poor = twins[0]
+    of(poor, lambda: without_reserving(a))
+    of(poor, lambda: poor.cancel(reason="anew", now=early(poor)))
+    poor = of(poor, lambda: held_appointment(poor.client_id, 3, student=poor.student_id))
+    twins = [poor, twins[1]]
     of(poor, lambda: credits.debit(poor.client_id, 8))
     with db.privileged(reason="test"), pytest.raises(InsufficientCreditsError) as caught:
         reread(Appointment, poor).confirm(now=early(poor))

@@ -128,6 +128,7 @@ def test_a_confirm_and_a_cancel_at_once_leave_nothing_owed(db, bound, ana):
     assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 @walked("take", [racers.take_one, racers.take_one_of_many])
 def test_a_balance_is_never_overdrawn(db, bound, take):
     """Twenty debits on a balance of ten were all accepted once."""
@@ -149,6 +150,7 @@ BUYERS = [
 ]
 
 
+@pytest.mark.slow
 @walked("work", BUYERS)
 def test_one_request_that_comes_several_times_at_once_counts_once(db, bound, work):
     users = [make_user() for _ in range(ROUNDS)]  # the first one opens the balance too
@@ -164,6 +166,7 @@ def test_one_key_for_two_users_at_once_is_one_purchase_and_one_error(db, bound):
     assert credits.balance(one) + credits.balance(other) == 5 * ROUNDS
 
 
+@pytest.mark.slow
 def test_opposite_transfers_at_once_do_not_wait_for_each_other(db, bound):
     desk, one, other = make_user(role=Role.STAFF), make_user(), make_user()
     credits.purchase(one, 200)

@@ -81,6 +81,7 @@ def test_others_are_not_counted(db, bound, b, ana):
     assert credits.statement(other, NOW, NOW + HOUR).closing_balance == 5
 
 
+@pytest.mark.slow
 @examples(8, 40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     posted=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["buy", "spend", "wait", "complete"])), max_size=15),

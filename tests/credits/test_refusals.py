@@ -179,6 +179,7 @@ def test_a_guardian_settles_and_adjusts_nothing(db, bound, ana):
 NOBODY = 10**15
 
 
+@pytest.mark.slow
 @walked("inside", [False, True])
 @walked("other", ["of another tenant", "nobody's"])
 def test_a_user_or_appointment_that_is_not_there_is_refused(db, bound, b, ana, desk, inside, other):

@@ -12,6 +12,7 @@ FETCHED = """SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tab
 ENTRIES = 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("post", [lambda user: credits.debit(user, 1), lambda user: credits.purchase(user, 1)])
 def test_what_a_posting_reads_does_not_grow_with_the_balance(own_db: Database, post: Callable[..., object]) -> None:
     with own_db.tenant(make_organization(own_db)):

@@ -20,6 +20,7 @@ from rayces_core import (
     credits,
     scheduling,
 )
+from tests.credits.ledger import without_reserving
 from tests.factory import make_appointment, make_professional, make_student, make_user, write_past
 from tests.sizes import examples, quick_or_whole
 
@@ -77,6 +78,7 @@ class Walk(RuleBasedStateMachine):
         organization = self.db.create_organization("A walk", subdomain=f"walk-{next_number()}")
         self.tenant = self.db.tenant(organization)
         self.tenant.__enter__()
+        without_reserving(organization)  # holds have a model of their own
         self.desk = make_user(role=Role.STAFF)
         self.users = [make_user() for _ in range(USERS)]
         self.people = {"professional": make_professional(), "student": make_student(), "client": self.users[0]}

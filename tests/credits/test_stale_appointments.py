@@ -17,6 +17,7 @@ from tests.credits.ledger import (
     confirmed,
     early,
     held_appointment,
+    without_reserving,
 )
 from tests.factory import have_unsaved, make_appointment, make_user, write_past
 from tests.sizes import exhaustive
@@ -25,6 +26,7 @@ from tests.state_machine.rules import columns
 # -- objects that fell behind ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_stale_object_is_charged_as_the_database_says(rich):
     became, ceased, dearer = held_appointment(rich, 2), held_appointment(rich, 2), held_appointment(rich, 2)
     Appointment.update(uses_credit=False).where(Appointment.id == became.id).execute()
@@ -40,7 +42,8 @@ def test_a_stale_object_is_charged_as_the_database_says(rich):
     assert amounts(rich) == [10, -2, -5]
 
 
-def test_a_stale_object_pays_from_the_client_that_the_database_says(rich):
+def test_a_stale_object_pays_from_the_client_that_the_database_says(bound, rich):
+    without_reserving(bound)
     other, appointment = make_user(), held_appointment(rich, 2)
     credits.purchase(other, 2)
     write_past(appointment, client_id=other.id)
@@ -107,6 +110,7 @@ import sys
 {imports}
 from datetime import timedelta
 from rayces_core.database.database import Database
+import tests  # which has the engine of Citus taken in a laboratory
 assert "rayces_core.credits" not in sys.modules
 with Database.connect(sys.argv[1]) as db, db.tenant(int(sys.argv[2])):
     appointment = Appointment.get_by_id(int(sys.argv[3]))
@@ -114,6 +118,7 @@ with Database.connect(sys.argv[1]) as db, db.tenant(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     ["from rayces_core.models import Appointment", *exhaustive("from rayces_core import Appointment")],

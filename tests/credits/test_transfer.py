@@ -63,5 +63,5 @@ def test_the_balances_are_locked_in_one_order_whoever_gives(db, ana, bruno, desk
         locks = [sql for sql in sent if "FOR NO KEY UPDATE" in sql]
         assert locks
         assert "ANY(%(users)s)" in locks[0]
-        assert "ORDER BY user_id FOR NO KEY UPDATE" in locks[0]
+        assert "ORDER BY user_id, credit_kind_key FOR NO KEY UPDATE" in locks[0]
         assert sent.index(locks[0]) < min(n for n, sql in enumerate(sent) if "UPDATE credit_balances" in sql)

@@ -14,6 +14,7 @@ from rayces_core.demo import load_centres
 from tests.credits.corruption import CORRUPTIONS, Corruption, corrupt, expected, facts, make_ledger
 from tests.credits.ledger import NOW, picture
 from tests.factory import make_organization, make_user
+from tests.nodes import past_rules
 from tests.walking import walked
 
 every_corruption = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
@@ -80,6 +81,7 @@ def test_it_is_found_in_its_organization_and_in_short_stretches(corrupted, corru
     assert (here.balances, here.appointments) == (2, 2)
 
 
+@pytest.mark.slow
 @walked("stretch", [1, 5, verification.STRETCH])
 def test_all_are_found_among_all_organizations_and_nothing_else_is(corrupted, monkeypatch, stretch):
     monkeypatch.setattr(verification, "STRETCH", stretch)
@@ -91,6 +93,7 @@ def test_all_are_found_among_all_organizations_and_nothing_else_is(corrupted, mo
     assert (everywhere.balances, everywhere.appointments) == (rows, rows)
 
 
+@pytest.mark.slow
 def test_neighbours_are_clean(corrupted):
     for other in corrupted.clean:
         with corrupted.db.privileged(reason="test"):
@@ -110,6 +113,7 @@ def test_what_is_found_says_where_and_what(corrupted):
     )
 
 
+@pytest.mark.slow
 def test_a_real_ledger_is_clean(bare_db):
     for organization in load_centres(bare_db):
         with bare_db.tenant(organization):
@@ -127,6 +131,7 @@ def test_nothing_at_all_is_clean(db):
     assert (report.balances, report.appointments, report.is_clean) == (0, 0, True)
 
 
+@pytest.mark.slow
 @walked("stretch", [1, 2, 3, 7, 100])
 def test_each_row_is_looked_at_once_whatever_the_stretch(bare_db, monkeypatch, stretch):
     monkeypatch.setattr(verification, "STRETCH", stretch)
@@ -136,8 +141,8 @@ def test_each_row_is_looked_at_once_whatever_the_stretch(bare_db, monkeypatch, s
         users = [make_user() for _ in range(7)]
         credits.purchase_many([{"user": user, "credits": 2} for user in users])
         wrong = "UPDATE credit_balances SET balance = 5"
-        with contextlib.closing(psycopg2.connect(bare_db.url)) as connection, connection:
-            connection.cursor().execute(f"SET session_replication_role = replica; {wrong}")
+        with past_rules(bare_db.url) as cursor:
+            cursor.execute(wrong)
         report = credits.verify(progress=lambda *facts: told.append(facts))
     assert len(report.discrepancies) == len({each.balance_id for each in report.discrepancies}) == report.balances == 7
     steps = [min(done, 7) for done in range(stretch, 7 + stretch, stretch)]
@@ -169,3 +174,32 @@ def test_the_organization_may_be_named_and_no_other_one(db, bound, b, ana):
 def test_without_a_tenant_it_is_privileged_work(db):
     with pytest.raises(TenantNotSetError):
         credits.verify()
+
+
+SQL = {"balances": verification.OF_BALANCES, "lots": verification.OF_LOTS, "appointments": verification.OF_APPOINTMENTS}
+
+
+@pytest.mark.parametrize(("sql", "scans"), [("balances", 3), ("lots", 5), ("appointments", 1)])
+def test_entries_are_read_once_and_beside_them_only_failed_payments_and_what_was_taken_back(own_db, sql, scans):
+    own = "organization_id = 1 AND "
+    asked = SQL[sql].format(
+        range=own + verification.WITHIN,
+        paying=own + verification.PAYING,
+        **{name: f"{name}.{own}" for name in verification.NAMED},
+    )
+    with contextlib.closing(psycopg2.connect(own_db.url)) as connection, connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + asked, {"from_org": 0, "from_id": 0, "to_org": 1, "to_id": 9, "tenant": 1})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert plan.count(" on credit_transactions") == scans
+
+
+def test_a_stretch_that_is_not_full_is_the_last_one(db, bound, ana):
+    credits.purchase(ana, 5)
+    asked = []
+    db.engine.observers.append(asked.append)
+    try:
+        credits.verify()
+    finally:
+        db.engine.observers.remove(asked.append)
+    # A stretch of balances and what is found in it; no lots, no appointments.
+    assert len(asked) == 4

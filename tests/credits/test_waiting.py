@@ -26,6 +26,7 @@ REQUESTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "opened"),
     [("purchase", True), ("purchase", False), ("pending purchase", True), ("pending purchase", False), ("debit", True)],
@@ -45,6 +46,7 @@ def test_who_waits_for_the_same_request_gets_its_result(bare_db, what, opened):
         assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 def test_who_waits_for_one_that_is_undone_makes_it(bare_db):
     organization = bare_db.create_organization("Waiting", subdomain="waiting")
     with bare_db.tenant(organization):
@@ -59,6 +61,7 @@ def test_who_waits_for_one_that_is_undone_makes_it(bare_db):
         assert amounts(user) == [9, -5]
 
 
+@pytest.mark.slow
 def test_who_waits_for_the_last_credits_is_told_that_they_are_gone(bare_db):
     organization = bare_db.create_organization("Waiting", subdomain="waiting")
     with bare_db.tenant(organization):
@@ -74,6 +77,7 @@ def test_who_waits_for_the_last_credits_is_told_that_they_are_gone(bare_db):
         assert figures(user) == (1, 5, 4)
 
 
+@pytest.mark.slow
 def test_a_balance_that_is_opened_after_the_look_for_its_lock_is_locked_all_the_same(bare_db):
     """Else two that note and complete the same payment would wait for each other."""
     organization = bare_db.create_organization("Waiting", subdomain="waiting")
@@ -91,6 +95,7 @@ def test_a_balance_that_is_opened_after_the_look_for_its_lock_is_locked_all_the_
         assert other.ended().balance_after == 1
 
 
+@pytest.mark.slow
 def test_two_units_of_work_with_one_key_for_two_users(bare_db):
     organization = bare_db.create_organization("Waiting", subdomain="waiting")
     with bare_db.tenant(organization):

@@ -13,7 +13,8 @@ FUNCTIONS = {
 ALWAYS = (
     ast.TransactionStmt, ast.DiscardStmt, ast.ListenStmt, ast.UnlistenStmt, ast.LoadStmt, ast.PrepareStmt,
     ast.DeallocateStmt, ast.ExecuteStmt, ast.LockStmt, ast.SecLabelStmt, ast.AlterRoleStmt, ast.AlterRoleSetStmt,
-    ast.AlterSystemStmt, ast.AlterDatabaseSetStmt,
+    ast.AlterSystemStmt, ast.AlterDatabaseSetStmt, ast.DropOwnedStmt, ast.ReassignOwnedStmt,
+    ast.AlterDefaultPrivilegesStmt,
 )  # fmt: skip
 HELD = {
     "role", "session_authorization", "row_security", "search_path", "seed", "standard_conforming_strings",

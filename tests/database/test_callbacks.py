@@ -2,6 +2,7 @@
 
 import pytest
 
+from rayces_core import ConfigurationError
 from rayces_core.database.callbacks import run_callbacks
 from tests.walking import walked
 
@@ -68,3 +69,29 @@ def test_what_is_no_exception_is_raised_once_the_rest_has_run_and_the_next_round
     assert heard == ["rest", "waited"]
     run_callbacks([Waiting(lambda: heard.append("next"))])
     assert heard[2:] == ["next"]
+
+
+async def awaited():
+    pass
+
+
+def yielding():
+    yield
+
+
+async def streaming():
+    yield
+
+
+BLOCKS = {
+    "tenant": lambda db: db.tenant("north"),
+    "privileged": lambda db: db.privileged(reason="test"),
+    "atomic": lambda db: db.atomic(),
+}
+
+
+@pytest.mark.parametrize("function", [awaited, yielding, streaming])
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_no_block_is_put_around_what_runs_after_it(db, block, function):
+    with pytest.raises(ConfigurationError, match="returns before it has run"):
+        block(db)(function)

@@ -28,6 +28,7 @@ from rayces_core.database.first_use import check
 from rayces_core.doctor import audit
 from tests.conftest import on_server
 from tests.factory import make_organization, make_student
+from tests.patience import wait_until
 from tests.walking import walked
 
 
@@ -167,6 +168,7 @@ def test_an_application_role_that_inherits_the_admin_role_is_refused(own_pool, r
         first_use(own_pool.url, app_role=role)
 
 
+@pytest.mark.slow
 def test_the_login_itself_can_be_the_application_role(make_database, server_url, role):
     on_server(server_url, f"ALTER ROLE {role} NOINHERIT; GRANT rayces_admin TO {role}")
     url = make_database()
@@ -195,6 +197,7 @@ def test_a_table_on_which_row_level_security_is_off_is_named(own_db, change):
         first_use(own_db.url)
 
 
+@pytest.mark.slow
 def test_the_first_use_is_checked_again_after_it_failed(own_db):
     on_server(own_db.url, "ALTER TABLE students NO FORCE ROW LEVEL SECURITY")
     with Database.connect(own_db.url) as database:
@@ -206,6 +209,7 @@ def test_the_first_use_is_checked_again_after_it_failed(own_db):
             assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_an_unmigrated_database_works_once_it_is_migrated(make_database):
     with Database.connect(make_database()) as database:
         with pytest.raises(SchemaMissingError):
@@ -231,17 +235,18 @@ def backend(database: Database) -> int:
 def hold(database, organization, taken, leave):
     with database.tenant(organization):
         Student.select().count()
-        taken.wait(10)
-        leave.wait(10)
+        taken.wait(60)
+        leave.wait(60)
 
 
+@pytest.mark.slow
 def test_an_exhausted_pool_waits_and_then_says_so(small):
     database, organization = small
     taken, leave = threading.Barrier(3), threading.Event()
     threads = [threading.Thread(target=hold, args=(database, organization, taken, leave)) for _ in range(2)]
     for thread in threads:
         thread.start()
-    taken.wait(10)
+    taken.wait(60)
     try:
         with database.tenant(organization), pytest.raises(PoolTimeoutError) as caught:
             Student.select().count()
@@ -255,6 +260,7 @@ def test_an_exhausted_pool_waits_and_then_says_so(small):
         assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_a_waiting_thread_gets_the_connection_that_becomes_free(own_pool):
     organization = make_organization(own_pool)
     with Database.connect(own_pool.url, max_connections=1, pool_timeout=30) as database:
@@ -312,6 +318,7 @@ def test_a_block_of_peewees_holds_one_connection_for_the_tenants_blocks_within(o
         assert own_pool.pool_status().in_use == 0
 
 
+@pytest.mark.slow
 def test_a_block_of_peewees_ends_though_its_connection_was_lost_or_never_came(own_pool, a):
     with own_pool.tenant(a):
         own_pool.execute_sql("select 1")
@@ -331,6 +338,7 @@ def terminate(database: Database, pid: int) -> None:
     on_server(database.url, f"SELECT pg_terminate_backend({pid}, 5000)")
 
 
+@pytest.mark.slow
 def test_a_pooled_connection_that_the_server_dropped_is_replaced(small):
     database, organization = small
     with database.tenant(organization):
@@ -341,6 +349,7 @@ def test_a_pooled_connection_that_the_server_dropped_is_replaced(small):
         assert backend(database) != old
 
 
+@pytest.mark.slow
 def test_a_connection_dropped_between_two_statements_of_a_block_is_replaced(small):
     database, organization = small
     with database.tenant(organization):
@@ -351,6 +360,7 @@ def test_a_connection_dropped_between_two_statements_of_a_block_is_replaced(smal
         assert backend(database) != old
 
 
+@pytest.mark.slow
 def test_a_connection_dropped_within_a_transaction_loses_the_whole_of_it(small):
     database, organization = small
     with database.tenant(organization):
@@ -361,6 +371,7 @@ def test_a_connection_dropped_within_a_transaction_loses_the_whole_of_it(small):
         assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_a_connection_lost_at_commit_says_so(small):
     database, organization = small
     with database.tenant(organization):
@@ -379,10 +390,7 @@ def test_closing_a_database_closes_its_connections(own_pool):
 
     left = "select count(*) from pg_stat_activity where application_name = 'closing-test'"
     with own_pool.privileged(reason="test"):
-        for _ in range(200):
-            if own_pool.execute_sql(left).fetchone()[0] == 0:
-                return
-    pytest.fail("the connection stays open")
+        wait_until(lambda: own_pool.execute_sql(left).fetchone() == (0,))
 
 
 def test_a_database_closed_within_a_block_opens_a_connection_anew(own_pool):
@@ -392,6 +400,7 @@ def test_a_database_closed_within_a_block_opens_a_connection_anew(own_pool):
         assert Student.select().count() == 1
 
 
+@pytest.mark.slow
 def test_a_broken_transaction_stays_broken_until_its_end(small):
     database, organization = small
     with database.tenant(organization):
@@ -410,6 +419,7 @@ def test_a_closed_database_may_be_used_again(own_pool):
         assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_connections_of_its_own(small):
     database, organization = small
     with database.tenant(organization):

@@ -118,6 +118,7 @@ def test_a_cursor_whose_connection_is_gone_tells_of_the_connection(db):
     assert type(translated(connection.cursor)) is errors.ConnectionLostError
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_cut_is_a_lost_connection(db, tmp_path):
     connection = psycopg2.connect(db.url)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 
+import psutil
 import psycopg2
 import pytest
 
@@ -19,7 +20,11 @@ from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors.base import COMMITTED, NOT_COMMITTED, UNKNOWN
 from tests.cutting import cutter
 from tests.factory import make_organization, make_user
+from tests.patience import wait_until
+from tests.sizes import exhaustive
 from tests.walking import walked
+
+pytestmark = pytest.mark.slow
 
 
 @contextlib.contextmanager
@@ -48,15 +53,14 @@ def crash(url):
 
 
 def wait_for(url):
-    deadline = time.monotonic() + 20
-    while True:
+    def is_there():
         try:
             psycopg2.connect(url).close()
         except psycopg2.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    wait_until(is_there)
 
 
 def a_transaction(database, *, ends_with):
@@ -87,7 +91,7 @@ def test_of_a_server_that_does_not_answer_in_time_the_outcome_is_unknown(create_
             proxy.lead_to("postgresql://nobody@localhost:1/none")
             began = time.monotonic()
             assert outcome_of(connection, transaction_id) == UNKNOWN
-            assert 0.05 < time.monotonic() - began < 10
+            assert time.monotonic() - began > 0.05
 
 
 def test_a_pool_of_one_connection_is_no_obstacle(create_database, template):
@@ -105,7 +109,9 @@ def test_a_pool_of_one_connection_is_no_obstacle(create_database, template):
                 assert credits.balance(user) == 6
 
 
-def test_in_an_event_loop_it_is_asked_once(db):
+def test_in_an_event_loop_it_is_asked_once(db, monkeypatch):
+    monkeypatch.setattr(db.engine, "find_out_seconds", 300)
+
     async def ask():
         connection, transaction_id = a_transaction(db, ends_with="COMMIT")
         kept = outcome_of(connection, transaction_id)
@@ -117,7 +123,7 @@ def test_in_an_event_loop_it_is_asked_once(db):
 
     began = time.monotonic()
     assert asyncio.run(ask()) == (COMMITTED, UNKNOWN)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_a_process_is_over_once_it_is_gone_and_one_that_stays_is_ended(db):
@@ -131,6 +137,7 @@ def test_behind_a_proxy_that_pools_transactions_nobody_knows_which_process_it_wa
     assert not is_over(connection)
 
 
+@pytest.mark.slow
 def test_ids_that_a_crash_gives_anew_are_not_believed(crashing):
     _, url = crashing
     with Database.connect(url) as database:
@@ -160,6 +167,7 @@ def hurt(crashing):
             yield database, proxy, user, path, url
 
 
+@pytest.mark.slow
 def test_a_server_that_crashes_before_the_commit_came_debits_once(hurt):
     database, proxy, user, _, url = hurt
     proxy.cut("COMMIT", sent=0, then=lambda: crash(url))
@@ -191,7 +199,7 @@ def test_a_posting_that_was_kept_before_a_crash_is_found_by_its_key(hurt):
     assert credits.balance(user) == 15
 
 
-@pytest.mark.parametrize("where", [{"sent": 0}, {}], ids=["before", "after"])
+@pytest.mark.parametrize("where", [{}, *exhaustive({"sent": 0})], ids=["after", "before"])
 def test_a_server_that_is_stopped_at_once_and_started_again_debits_once(hurt, where):
     database, proxy, user, path, url = hurt
     again = []
@@ -199,18 +207,19 @@ def test_a_server_that_is_stopped_at_once_and_started_again_debits_once(hurt, wh
     def stop_and_start():
         with owner(url) as cursor:
             cursor.execute("SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int")
-            os.kill(cursor.fetchone()[0], signal.SIGQUIT)
+            (postmaster,) = cursor.fetchone()
+        os.kill(postmaster, signal.SIGQUIT)
 
         def start():
             again.append(EmbeddedServer(path))
             proxy.lead_to(again[0].url)
 
-        time.sleep(0.3)
+        wait_until(lambda: not psutil.pid_exists(postmaster))
         threading.Thread(target=start).start()
 
     proxy.cut("COMMIT", **where, then=stop_and_start)
     with contextlib.nullcontext() if where else pytest.raises(ConnectionLostError, match="is unknown"):
-        database.retrying(attempts=8, pause_seconds=0.3).run(credits.debit, user, 1)
+        database.retrying(attempts=50, pause_seconds=0.3).run(credits.debit, user, 1)
     wait_for(proxy.url)
     assert credits.balance(user) == 9
     again[0].stop()

@@ -32,6 +32,7 @@ class Cutting(Wire):
 FIRST_MESSAGES = ("to_regclass('organizations') IS NOT NULL", "FROM pg_roles", "relforcerowsecurity", "pg_backend_pid")
 
 
+@pytest.mark.slow
 @walked("cut_at", FIRST_MESSAGES)
 def test_a_connection_cut_during_the_first_check(own_db, cut_at):
     proxy = Cutting(own_db.url)

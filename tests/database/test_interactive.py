@@ -11,6 +11,9 @@ import pytest
 
 from rayces_core import Database, Student, TenancyError
 from tests.kernel import Kernel
+from tests.sizes import exhaustive
+
+pytestmark = pytest.mark.slow
 
 COUNT = "Student.select().count()"
 
@@ -32,6 +35,7 @@ def outcome(kernel: Kernel, code: str) -> str:
 # -- where it holds ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_holds_from_cell_to_cell_until_another_is_used(north):
     assert outcome(north, COUNT) == "1"
     assert outcome(north, f"1/0\n{COUNT}") == "ZeroDivisionError"
@@ -42,6 +46,7 @@ def test_it_holds_from_cell_to_cell_until_another_is_used(north):
     assert outcome(north, COUNT) == "TenantNotSetError"
 
 
+@pytest.mark.slow
 def test_it_holds_in_cells_with_await_and_after_them(north):
     assert outcome(north, f"import asyncio\nawait asyncio.sleep(0.01)\n{COUNT}") == "1"
     assert outcome(north, COUNT) == "1"
@@ -264,6 +269,7 @@ UNBOUND = {
 }
 
 
+@pytest.mark.slow
 def test_nothing_else_than_the_cells_own_code_finds_it(north):
     found = {name: outcome(north, code) for name, code in UNBOUND.items()}
     assert found == dict.fromkeys(UNBOUND, "unbound")
@@ -314,8 +320,10 @@ except TenancyError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "how", ["python", "python -m", "ipython", "ipython -c", "a piped ipython", "a shell in-process"]
+    "how",
+    ["python", "ipython", "a shell in-process", *exhaustive("python -m", "ipython -c", "a piped ipython")],
 )
 def test_a_script_may_not_whatever_runs_it(how, db, tmp_path):
     script = tmp_path / "program.py"
@@ -368,7 +376,10 @@ def test_the_library_alone_finds_nothing_otherwise():
     assert isinstance(Database, type)
 
 
-@pytest.mark.parametrize("kind", ["embed.InteractiveShellEmbed", "interactiveshell.TerminalInteractiveShell"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["embed.InteractiveShellEmbed", *exhaustive("interactiveshell.TerminalInteractiveShell")]
+)
 def test_a_program_with_a_shell_of_its_own_may_not_even_at_a_terminal(kind, db):
     pexpect = pytest.importorskip("pexpect")
     module, name = kind.split(".")
@@ -385,11 +396,12 @@ def test_a_program_with_a_shell_of_its_own_may_not_even_at_a_terminal(kind, db):
 # -- in a terminal ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_a_terminal_the_prompt_says_it_and_ctrl_c_ends_a_statement(kernel):
     pexpect = pytest.importorskip("pexpect")
     url = kernel.cell("print(db.url)").printed.strip()
     options = ["-m", "IPython", "--simple-prompt", "--no-banner", "--HistoryManager.enabled=False", "--colors=NoColor"]
-    shell = pexpect.spawn(sys.executable, options, encoding="utf-8", timeout=30, echo=False)
+    shell = pexpect.spawn(sys.executable, options, encoding="utf-8", timeout=60, echo=False)
     try:
         shell.expect_exact("In [1]: ")
         shell.sendline(f"from rayces_core import *; db = Database.connect({url!r}); db.use('south').subdomain")
@@ -401,13 +413,11 @@ def test_in_a_terminal_the_prompt_says_it_and_ctrl_c_ends_a_statement(kernel):
         shell.sendline("async def counted(): return Student.select().count()")
         shell.sendline("asyncio.run(counted())")  # a task
         shell.expect_exact("TenantNotSetError: no tenant is bound")
-        shell.sendline("print('be' + 'gun'); db.execute_sql('SELECT pg_sleep(30)')")
+        shell.sendline("print('be' + 'gun'); db.execute_sql('SELECT pg_sleep(600)')")
         shell.expect_exact("begun")
         time.sleep(0.3)
-        began = time.monotonic()
         shell.sendintr()
         shell.expect_exact("KeyboardInterrupt")
-        assert time.monotonic() - began < 5  # with the time that its traceback takes
         shell.sendline("db.use(None)")
         shell.sendline("6 * 7")
         shell.expect(r"(?<!south )Out\[\d+\]: 42")

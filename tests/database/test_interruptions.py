@@ -134,6 +134,7 @@ def began_with(error: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(error, kind)
 
 
+@pytest.mark.slow
 def test_an_interruption_at_any_place_leaves_nothing(small):
     database, organizations = small
     with database.tenant(organizations[0]), database.tenant(organizations[1]):
@@ -146,6 +147,7 @@ def test_an_interruption_at_any_place_leaves_nothing(small):
     assert at > 300
 
 
+@pytest.mark.slow
 def test_an_interruption_of_a_unit_that_goes_on_is_what_is_raised(small):
     database, organizations = small
     work_that_goes_on(database, organizations[0], "known")
@@ -189,22 +191,24 @@ def test_a_session_that_is_collected_while_the_pool_is_at_work_gives_its_connect
 
     thread = threading.Thread(target=collected, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert_nothing_is_left(database, organizations)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")
 def test_thousands_of_signals_leave_nothing(small):
     database, organizations = small
     chance, interruptions, until = random.Random(5), 0, time.monotonic() + 5
+    least = MOST / 10
 
     def interrupt(*_: object) -> None:
         raise Interruption
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        while interruptions < MOST and time.monotonic() < until:
+        while interruptions < least or (interruptions < MOST and time.monotonic() < until):
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.00002 + chance.random() * 0.003)
                 work(database, organizations[interruptions % 2], "signalled")
@@ -217,5 +221,4 @@ def test_thousands_of_signals_leave_nothing(small):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert interruptions > MOST / 10
     assert_nothing_is_left(database, organizations)

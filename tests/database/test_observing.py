@@ -23,6 +23,7 @@ from rayces_core import (
     UnknownTenantError,
     credits,
 )
+from rayces_core.database.observing import described
 from tests.factory import make_organization, make_student, make_user
 from tests.sizes import exhaustive
 from tests.walking import walked
@@ -61,6 +62,43 @@ def test_each_statement_is_told_with_operation_table_rows_and_tenant_never_with_
     assert {query.organization_id for query in seen} == {organization.id}
     assert all(0 < query.seconds < 60 for query in seen)
     assert "Secret" not in repr(seen)
+
+
+DESCRIBED = {
+    "insert into posts (content) values (%s)": ("insert", "posts"),
+    'INSERT INTO "students" ("a") VALUES (%s)': ("insert", "students"),
+    "select * from public.students": ("select", "students"),
+    'select * from only "public" . "our students" s': ("select", "our students"),
+    'SELECT "t1"."id" FROM (SELECT * FROM "students" WHERE "organization_id" = 1) AS "t1"': ("select", "students"),
+    "select 'a letter from maria'": ("select", None),
+    "select E'it\\'s from maria', $$ from luz $$ from students": ("select", "students"),
+    "select 'from luz' as \"from\", a from users": ("select", "users"),
+    "/* delete from luz */ update students set a = 1": ("update", "students"),
+    "-- from luz\nselect 1 from users": ("select", "users"),
+    "with x as (select 1 from users) insert into posts (a) select * from x": ("insert", "users"),
+    "(select 1 from users)": ("select", "users"),
+    "select extract(year from created_at) from students": ("select", "students"),
+    "select a is distinct from b from students": ("select", "students"),
+    "select * from generate_series(1, 2) g join users on true": ("select", "users"),
+    "select * from students for update": ("select", "students"),
+    "merge into students s using users u on true when matched then delete": ("merge", "students"),
+    "copy students (a) from stdin": ("copy", "students"),
+    "copy (select * from students) to stdout": ("copy", "students"),
+    "explain select 1 from users": ("select", "users"),
+    "do 'begin delete from users; end'": ("other", None),
+    "select 'never closed from luz": ("select", None),
+    ") select 1 from users": ("select", "users"),
+    "": ("other", None),
+}
+
+
+@walked("sql", DESCRIBED)
+def test_a_statement_is_described_by_its_words_and_never_by_what_is_written_in_it(sql):
+    assert described(sql) == DESCRIBED[sql]
+
+
+def test_a_long_statement_is_described_by_its_beginning():
+    assert described("insert into posts (content) values " + ", ".join(["('from luz')"] * 900)) == ("insert", "posts")
 
 
 def test_messages_of_the_library_and_privileged_work_are_told_too(observed):
@@ -130,6 +168,7 @@ def test_a_ping_says_what_the_server_said_as_every_other_connection_does(own_poo
         Database.connect(make_dsn(own_pool.url, user="no_such_login")).ping(timeout=10)
 
 
+@pytest.mark.slow
 def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_library(own_pool):
     with own_pool.tenant(make_organization(own_pool)):
         engine = Student._meta.database
@@ -141,6 +180,7 @@ def test_connecting_twice_and_closing_in_a_transaction_are_errors_of_this_librar
         assert engine.close()
 
 
+@pytest.mark.slow
 def test_a_transaction_that_idles_is_ended_by_the_server(own_pool):
     organization = make_organization(own_pool)
     with Database.connect(own_pool.url, idle_in_transaction_seconds=0.2) as database:
@@ -304,8 +344,10 @@ ddtrace.patch(psycopg=True)
 }
 
 
+@pytest.mark.exhaustive
 @walked("agent", ["OpenTelemetry", *exhaustive("Elastic APM", "ddtrace")])
 def test_a_monitoring_agent_sees_the_librarys_statements_and_they_work(own_pool, agent):
+    """`make test` keeps what `on_query` is told."""
     organization = make_organization(own_pool)
     before, after = AGENTS[agent]
     work = WORK.format(url=own_pool.url, subdomain=organization.subdomain)

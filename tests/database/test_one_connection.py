@@ -6,6 +6,9 @@ from typing import Any
 
 import psycopg2
 import pytest
+from peewee import SQL, Column
+from psycopg2.extensions import connection as PlainConnection
+from psycopg2.extensions import cursor as PlainCursor
 
 from rayces_core import Database, PermissionDeniedError, RaycesError, Student, UnknownTableError, UnsafeSQLError
 from rayces_core import credits as ledger
@@ -29,7 +32,7 @@ def own(create_database: Callable[..., str], template: str) -> Iterator[Any]:
     """A database whose tenants share one connection, and two of them, each with a student of its name."""
     url = create_database(template)
     on_server(url, REPORT)
-    with Database.connect(url, max_connections=1, pool_timeout=5) as database:
+    with Database.connect(url, max_connections=1, pool_timeout=60) as database:
         north, south = make_organization(database), make_organization(database)
         for organization, name in ((north, "North"), (south, "South")):
             with database.tenant(organization):
@@ -65,7 +68,6 @@ LEFT_BEHIND = {
     "a lock of the session": "SELECT pg_advisory_lock(4711)",
     "a channel": "LISTEN north",
     "a prepared statement": "PREPARE north AS SELECT 1",
-    "a value of a sequence": "SELECT setseed(0.5)",
 }
 
 
@@ -86,6 +88,7 @@ def state(database: Database) -> dict[str, Any]:
     return dict(enumerate(row))
 
 
+@pytest.mark.slow
 @walked("what", LEFT_BEHIND)
 def test_what_one_tenant_leaves_does_not_reach_the_next(own, what):
     database, north, south = own
@@ -113,6 +116,95 @@ def test_a_held_cursor_does_not_reach_the_next(own):
         database.execute_sql("FETCH ALL FROM c")
 
 
+def test_the_last_value_of_a_sequence_is_not_the_next_tenants(own):
+    database, north, south = own
+    with database.tenant(north):
+        unguarded(database, "CREATE TEMP SEQUENCE counted")
+        unguarded(database, "SELECT nextval('counted')")
+        assert database.execute_sql("SELECT lastval()").fetchone() == (1,)
+    with database.tenant(south), pytest.raises(RaycesError, match="lastval is not yet defined"):
+        database.execute_sql("SELECT lastval()")
+
+
+def test_numbers_that_look_random_do_not_go_on_as_one_tenant_has_begun_them(own):
+    database, north, south = own
+    with database.tenant(north):
+        unguarded(database, "SELECT setseed(0.5)")
+        [foreseen] = database.execute_sql("SELECT random()").fetchone()
+        unguarded(database, "SELECT setseed(0.5)")
+    with database.tenant(south):
+        assert database.execute_sql("SELECT random()").fetchone() != (foreseen,)
+
+
+def test_what_the_server_said_to_one_tenant_is_not_told_the_next(own):
+    database, north, south = own
+    with database.tenant(north):
+        unguarded(database, "LISTEN north")
+        database.execute_sql("DO $$ BEGIN RAISE NOTICE 'of north'; PERFORM pg_notify('north', 'of north'); END $$")
+        connection = database.engine.connection()
+        assert "of north" in str(connection.notices)
+        assert "of north" in str(connection.notifies)
+    with database.tenant(south):
+        assert Student.select().count() == 1
+        connection = database.engine.connection()
+        assert connection.notices == connection.notifies == []
+
+
+# -- the driver's own ways to change a session -----------------------------------------------------------------------
+
+REFUSED: dict[str, Callable[[Any], object]] = {
+    "set_session": lambda connection: connection.set_session(readonly=True),
+    "set_isolation_level": lambda connection: connection.set_isolation_level(3),
+    "set_client_encoding": lambda connection: connection.set_client_encoding("LATIN1"),
+    "reset": lambda connection: connection.reset(),
+    "tpc_begin": lambda connection: connection.tpc_begin("north"),
+    "lobject": lambda connection: connection.lobject(),
+    "__enter__": lambda connection: connection.__enter__(),
+    "autocommit": lambda connection: setattr(connection, "autocommit", False),
+    "isolation_level": lambda connection: setattr(connection, "isolation_level", "SERIALIZABLE"),
+    "readonly": lambda connection: setattr(connection, "readonly", True),
+    "deferrable": lambda connection: setattr(connection, "deferrable", True),
+    "cursor_factory": lambda connection: setattr(connection, "cursor_factory", PlainCursor),
+}
+# They tell something, end something, or have a transaction of the driver's to act on, which is refused.
+OTHERS = """
+    DataError DatabaseError Error IntegrityError InterfaceError InternalError NotSupportedError OperationalError
+    ProgrammingError Warning async async_ binary_types cancel close closed commit cursor dsn encoding fileno
+    get_backend_pid get_dsn_parameters get_native_connection get_parameter_status get_transaction_status info
+    isexecuting notices notifies pgconn_ptr poll protocol_version rollback server_version status string_types
+    tpc_commit tpc_prepare tpc_recover tpc_rollback xid
+    """
+
+
+def test_each_way_of_the_driver_is_known():
+    names = {name for name in dir(PlainConnection) if not name.startswith("_")} | {"__enter__"}
+    assert names == REFUSED.keys() | set(OTHERS.split())
+
+
+@walked("name", REFUSED)
+def test_the_drivers_own_ways_to_change_a_session_are_refused(own, name):
+    database, north, south = own
+    with database.tenant(south):
+        before, kind = state(database), database.engine.connection().cursor_factory
+    with database.tenant(north), pytest.raises(UnsafeSQLError):
+        REFUSED[name](database.engine.connection())
+    with database.tenant(south):
+        assert state(database) == before
+        assert database.engine.connection().cursor_factory is kind
+
+
+@pytest.mark.parametrize("name", ["commit", "rollback", "tpc_recover"])
+def test_the_drivers_commit_and_rollback_end_no_unit_of_work(own, name):
+    database, north, _ = own
+    with database.tenant(north):
+        with database.atomic() as unit:
+            make_student(last_name="Undone")
+            getattr(database.engine.connection(), name)()
+            assert database.engine.connection().in_transaction
+            unit.rollback()
+        assert Student.select().where(Student.last_name == "Undone").count() == 0
+
+
 def test_a_function_that_makes_a_temporary_table_serves_each_tenant_its_own_rows(own):
     database, north, south = own
     from peewee import fn
@@ -125,6 +217,7 @@ def test_a_function_that_makes_a_temporary_table_serves_each_tenant_its_own_rows
             assert Student.select(fn.report()).limit(1).scalar() == name
 
 
+@pytest.mark.slow
 def test_a_trigger_that_makes_a_temporary_table_serves_each_tenant_its_own_rows(make_database, template):
     url = make_database(template)
     on_server(
@@ -144,6 +237,78 @@ def test_a_trigger_that_makes_a_temporary_table_serves_each_tenant_its_own_rows(
         for organization, name in ((make_organization(database), "North"), (make_organization(database), "South")):
             with database.tenant(organization):
                 assert Student.get_by_id(make_student(last_name=name).id).grade_level == name
+
+
+LEAVING = """
+CREATE FUNCTION leave(text) RETURNS {gives} LANGUAGE plpgsql AS $$
+BEGIN CREATE TEMP TABLE IF NOT EXISTS kept AS SELECT last_name FROM students; RETURN {given}; END $$;
+"""
+# What calls a host's function without its name in a query: the SQL that makes it, and a query that calls it.
+UNNAMED: dict[str, tuple[str, Callable[[], Any]]] = {
+    "the default of a domain": (
+        LEAVING.format(gives="text", given="$1")
+        + "CREATE DOMAIN grade AS text DEFAULT leave('3'); ALTER TABLE students ADD COLUMN grade grade",
+        lambda: make_student(last_name="Other"),
+    ),
+    "an operator of a check": (
+        LEAVING.format(gives="boolean", given="true")
+        + "CREATE OPERATOR !!! (FUNCTION = leave, RIGHTARG = text);"
+        + "ALTER TABLE students ADD CHECK (!!! last_name::text) NOT VALID",
+        lambda: make_student(last_name="Other"),
+    ),
+    "an operator": (
+        LEAVING.format(gives="boolean", given="true") + "CREATE OPERATOR !!! (FUNCTION = leave, RIGHTARG = text)",
+        lambda: Student.select().where(SQL("!!! last_name::text")).count(),
+    ),
+    "a cast": (
+        "CREATE TYPE whole AS (name text);"
+        + LEAVING.format(gives="whole", given="row($1)::whole")
+        + "CREATE CAST (text AS whole) WITH FUNCTION leave(text)",
+        lambda: list(Student.select(Student.last_name.cast("text").cast("whole").alias("whole")).tuples()),
+    ),
+    "a function in the place of a column": (
+        LEAVING.format(gives="text", given="$1")
+        + "CREATE FUNCTION whole(students) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT leave($1.last_name)'",
+        lambda: list(Student.select(Column(Student._meta.table, "whole")).tuples()),
+    ),
+}
+
+
+@pytest.mark.slow
+@walked("what", UNNAMED)
+def test_a_function_that_is_called_without_its_name_leaves_nothing_for_the_next(make_database, template, what):
+    url = make_database(template)
+    with Database.connect(url) as database:
+        north, south = make_organization(database), make_organization(database)
+        with database.tenant(north):
+            make_student(last_name="North")
+    made, call = UNNAMED[what]
+    on_server(url, made)
+    with Database.connect(url, max_connections=1) as database:
+        with database.tenant(north):
+            call()
+        with database.tenant(south):
+            assert Student.select().count() == 0
+            with pytest.raises(UnknownTableError):
+                database.execute_sql("SELECT * FROM kept")
+
+
+@pytest.mark.slow
+def test_functions_of_a_host_that_cannot_write_cost_the_library_nothing(make_database, template):
+    url = make_database(template)
+    on_server(
+        url,
+        """
+        CREATE FUNCTION whole(students) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1.last_name';
+        CREATE FUNCTION plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+        CREATE FUNCTION report() RETURNS text LANGUAGE sql VOLATILE AS 'SELECT version()';
+        CREATE INDEX ON students (plain(last_name::text));
+        CREATE OPERATOR !!! (FUNCTION = plain, RIGHTARG = text);
+        """,
+    )
+    with Database.connect(url) as database, database.tenant(make_organization(database)):
+        assert Student.select().count() == 0
+        assert not database.engine.is_cautious
 
 
 def test_the_librarys_own_tables_are_found_before_temporary_ones_of_the_same_tenant(own):
@@ -213,6 +378,7 @@ def test_a_cursor_kept_from_another_tenants_block_is_cleansed_too(own):
         cursor.execute("SELECT * FROM kept_by_cursor")
 
 
+@pytest.mark.slow
 def test_a_connection_that_another_tenant_has_left_something_on_is_taken_last(make_database, template):
     with Database.connect(make_database(template), max_connections=2) as database:
         north, south = make_organization(database), make_organization(database)
@@ -222,13 +388,13 @@ def test_a_connection_that_another_tenant_has_left_something_on_is_taken_last(ma
             with database.tenant(south):
                 assert Student.select().count() == 0
                 entered.set()
-                leave.wait(10)
+                leave.wait(60)
 
         thread = threading.Thread(target=meanwhile)
         with database.tenant(north):
             raw = database.execute_sql("SELECT pg_backend_pid()").fetchone()
             thread.start()
-            entered.wait(10)
+            entered.wait(60)
             leave.set()
             thread.join()
         with database.tenant(south):  # the one given back last is north's
@@ -243,6 +409,7 @@ def test_large_objects_are_refused(own):
         database.engine.connection().lobject()
 
 
+@pytest.mark.slow
 @walked("role", ["rayces_admin", "NONE"])
 def test_a_login_that_holds_the_app_role_alone_has_nothing_to_fall_back_on(own, role, server_url):
     database, north, _ = own
@@ -276,6 +443,7 @@ def test_a_login_that_may_not_ask_for_the_clusters_number_works_all_the_same(own
         on_server(server_url, f"DROP ROLE {login}")
 
 
+@pytest.mark.slow
 def test_the_embedded_servers_url_is_that_of_a_login_without_rights(tmp_path):
     with Database.embedded() as database:
         database.migrate()

@@ -78,6 +78,7 @@ def test_a_through_model_of_peewees_own_is_told_so(own_db):
     assert caught.value.table == "notes_tags"
 
 
+@pytest.mark.slow
 def test_a_dataset_of_peewees_is_told_so(db, a):
     with db.tenant(a), pytest.raises(OrganizationMissingError, match="the row of posts names no organization"):
         DataSet(db.engine)["posts"].insert(user_id=1, content="x")

@@ -27,6 +27,7 @@ def first_uses(database):
     yield lambda: database.reader().find_tenant("nowhere")
 
 
+@pytest.mark.slow
 @walked("sign", SIGNS)
 def test_citus_is_refused_to_who_did_not_ask_for_it_and_named_in_the_refusal(own_db, sign):
     on_server(own_db.url, sign)
@@ -69,6 +70,7 @@ def test_a_refused_database_is_looked_at_again(own_db):
 # -- extensions that nobody knows ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_unknown_extension_is_let_be_where_postgresql_reads_the_rows(own_db):
     on_server(own_db.url, "UPDATE pg_extension SET extname = 'nobody_knows' WHERE extname = 'btree_gist'")
     with Database.connect(own_db.url) as database, database.tenant(make_organization(database)):
@@ -164,6 +166,7 @@ PARTING = {
 }
 
 
+@pytest.mark.slow
 @walked("parts", PARTING)
 def test_a_proxy_that_parts_a_transaction_is_refused(own_db, parts):
     make_organization(own_db)

@@ -32,16 +32,30 @@ from rayces_core import (
     ReadOnlyError,
     SerializationError,
     Student,
+    UnknownTableError,
     User,
     credits,
 )
 from rayces_core.database.observing import Query
 from rayces_core.embedded.server import EmbeddedServer
 from tests.factory import make_organization, make_student, make_user
-from tests.replication import beside, caught_up, following, pause, primary_server, resume, run, wait_for
+from tests.patience import wait_until
+from tests.replication import (
+    beside,
+    caught_up,
+    following,
+    pause,
+    primary_server,
+    resume,
+    run,
+    server_of_version,
+    wait_for,
+)
 from tests.sizes import EVERYTHING
 from tests.test_docs import ROOT, code_blocks
 from tests.wire import wire
+
+pytestmark = pytest.mark.slow
 
 DOCUMENT = ROOT / "docs" / "replicas.md"
 
@@ -91,6 +105,11 @@ class Watching:
         server = "primary" if query.replica is None else "replica"
         self.went.append("refused" if query.replica is not None and query.error is not None else server)
 
+    def let_it_be_tried(self) -> None:
+        """As if the replica had been left alone for long enough."""
+        for standing in self.db._routing.standings.values():
+            standing.rest(0)
+
     def where(self) -> list[str]:
         """Where they went since it was asked last."""
         went, self.went[:] = list(self.went), []
@@ -132,6 +151,7 @@ def write(db: Any, north: Any) -> None:
 # -- where it is read --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_block_that_only_reads_goes_to_the_replica_and_others_to_the_primary(watched, north):
     assert seen(watched.db, north) == 0
     assert watched.where() == ["replica"]
@@ -147,6 +167,7 @@ def test_a_block_that_only_reads_goes_to_the_replica_and_others_to_the_primary(w
     assert watched.where() == ["replica"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_unit", [False, True], ids=["alone", "in a unit"])
 def test_what_the_replica_has_not_yet_is_read_from_the_primary(watched, pair, north, in_unit):
     pause(pair.replica)
@@ -225,6 +246,7 @@ def test_ordinary_blocks_send_what_they_sent_without_replicas(pair, north):
     assert sent(replicas=[pair.replica]) == sent()
 
 
+@pytest.mark.slow
 def test_another_replica_is_read_where_one_lags(pair, north):
     with following(pair.primary) as other:
         with watching(pair, north, pair.replica, beside(pair.url, other)) as watched:
@@ -281,6 +303,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_whatever_writes_is_waited_for(watched, pair, north, way):
     with watched.db.tenant(north):
@@ -378,7 +401,7 @@ def test_a_token_of_another_database_is_read_at_the_primary(watched, north):
 
 
 def test_a_replica_may_be_waited_for(pair, north):
-    with watching(pair, north, replica_wait_seconds=10) as watched:
+    with watching(pair, north, replica_wait_seconds=120) as watched:
         pause(pair.replica)
         write(watched.db, north)
         threading.Timer(0.2, resume, [pair.replica]).start()
@@ -393,7 +416,7 @@ def test_a_replica_may_be_waited_for(pair, north):
 
         began = time.monotonic()
         assert asyncio.run(in_loop()) == 2  # a loop is not made to wait
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
 
 def test_a_replica_that_lags_more_than_it_may_is_not_read(pair, north):
@@ -407,9 +430,13 @@ def test_a_replica_that_lags_more_than_it_may_is_not_read(pair, north):
         assert (watched.status.lagging, watched.status.behind) == (1, 0)
         resume(pair.replica)
         caught_up(pair.url, pair.replica)
-        time.sleep(0.1)  # nothing is written meanwhile, and it has all
-        assert seen(watched.db, north) == 1
-        assert watched.where() == ["replica"]
+        time.sleep(0.1)
+
+        def is_read() -> bool:
+            assert seen(watched.db, north) == 1
+            return watched.where() == ["replica"]
+
+        wait_until(is_read)  # it has all, but what the server itself writes into its log now and then
 
 
 # -- replicas that fail ------------------------------------------------------------------------------------------------
@@ -419,10 +446,12 @@ def postmaster(server: EmbeddedServer) -> int:
     return int((server.path / "postmaster.pid").read_text().splitlines()[0])
 
 
+@pytest.mark.exhaustive
 def test_a_replica_that_is_killed_is_left_alone_for_a_while_and_read_again(pair, north):
+    """`make test` keeps the replica that cannot be reached."""
     with following(pair.primary) as server:
         url = beside(pair.url, server)
-        with watching(pair, north, url, replica_rest_seconds=0.3) as watched:
+        with watching(pair, north, url, replica_rest_seconds=600) as watched:
             with watched.db.tenant(north, read_only=True):
                 assert Student.select().count() == 0
                 os.kill(postmaster(server), signal.SIGQUIT)
@@ -438,11 +467,11 @@ def test_a_replica_that_is_killed_is_left_alone_for_a_while_and_read_again(pair,
             assert seen(watched.db, north) == 0
             assert watched.where() == ["primary"]
             assert watched.status.failures == tried  # nobody has tried
-            time.sleep(0.35)
+            watched.let_it_be_tried()
             assert seen(watched.db, north) == 0
             assert watched.status.failures == tried + 1
-            with EmbeddedServer(server.path):
-                time.sleep(0.35)
+            with server_of_version(server.path):
+                watched.let_it_be_tried()
                 caught_up(pair.url, url)
                 watched.where()
                 assert seen(watched.db, north) == 0
@@ -478,7 +507,9 @@ def test_an_unreachable_replica_is_none_to_read_from(pair, north):
         assert watched.status.name == "127.0.0.1:1/clinic"
 
 
+@pytest.mark.exhaustive
 def test_a_promoted_replica_is_none_any_more(pair, north):
+    """`make test` keeps the server that is no replica, and the promoted one that is named as a primary."""
     with following(pair.primary) as server:
         url = beside(pair.url, server)
         with watching(pair, north, url) as watched:
@@ -493,6 +524,7 @@ def test_a_promoted_replica_is_none_any_more(pair, north):
             assert watched.status.failures == 1
 
 
+@pytest.mark.slow
 def test_a_promoted_replica_is_a_primary_for_who_names_it_so(pair, north):
     with following(pair.primary) as server:
         url = beside(pair.url, server)
@@ -504,8 +536,9 @@ def test_a_promoted_replica_is_a_primary_for_who_names_it_so(pair, north):
             assert seen(db, north) == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_is_no_replica_of_the_primary_is_refused(pair, north):
-    with EmbeddedServer() as stranger:
+    with server_of_version() as stranger:
         run(stranger.url, "CREATE DATABASE clinic")
         url = make_dsn(stranger.url, dbname="clinic")
         with Database.connect(pair.url, replicas=[url]) as db:
@@ -550,6 +583,10 @@ def impatient(pair: Pair) -> Iterator[None]:
     finally:
         run(pair.replica, "ALTER SYSTEM RESET max_standby_streaming_delay")
         run(pair.replica, "SELECT pg_reload_conf()")
+        wait_for(pair.replica, "SELECT current_setting('max_standby_streaming_delay') <> '0'")
+
+
+SLEEPING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 
 
 def conflict(pair: Pair) -> None:
@@ -557,27 +594,43 @@ def conflict(pair: Pair) -> None:
     run(pair.url, "ALTER TABLE posts FORCE ROW LEVEL SECURITY")
 
 
+@contextmanager
+def conflict_while_it_sleeps(pair: Pair) -> Iterator[None]:
+    """It comes once a statement sleeps at the replica."""
+
+    def come() -> None:
+        wait_for(pair.replica, SLEEPING)
+        conflict(pair)
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    yield
+    coming.join()
+
+
+@pytest.mark.slow
 def test_a_statement_that_is_cancelled_for_what_is_replayed_is_read_from_the_primary(watched, pair, north):
     with impatient(pair), watched.db.tenant(north, read_only=True):
         Post.select().count()
-        threading.Timer(0.3, conflict, [pair]).start()
-        assert watched.db.execute_sql("SELECT count(*), pg_sleep(1)::text FROM posts").fetchone() == (0, "")
+        with conflict_while_it_sleeps(pair):
+            sleeps = "pg_sleep(CASE WHEN pg_is_in_recovery() THEN 600 ELSE 0 END)"
+            assert watched.db.execute_sql(f"SELECT count(*), {sleeps}::text FROM posts").fetchone() == (0, "")
     assert watched.where() == ["replica", "refused", "primary"]
     assert watched.status.conflicts == 1
     assert watched.status.failures == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_busy", [True, False], ids=["busy", "idle"])
 def test_a_unit_that_is_cancelled_so_says_to_run_it_again(watched, pair, north, is_busy):
     with impatient(pair), watched.db.tenant(north, read_only=True):
-        with pytest.raises((SerializationError, ConnectionLostError)) as told, watched.db.atomic():
+        meanwhile = conflict_while_it_sleeps(pair) if is_busy else nullcontext()
+        with meanwhile, pytest.raises((SerializationError, ConnectionLostError)) as told, watched.db.atomic():
             Post.select().count()
-            if is_busy:
-                threading.Timer(0.3, conflict, [pair]).start()
-            else:  # who is idle in a transaction loses the connection
+            if not is_busy:  # who is idle in a transaction loses the connection
                 conflict(pair)
                 caught_up(pair.url, pair.replica)
-            watched.db.execute_sql("SELECT pg_sleep(10)")
+            watched.db.execute_sql("SELECT pg_sleep(600)")
         assert (told.value.retryable, told.value.outcome) == (True, "not committed")
         watched.where()
         assert Post.select().count() == 0
@@ -586,6 +639,15 @@ def test_a_unit_that_is_cancelled_so_says_to_run_it_again(watched, pair, north, 
     assert (watched.status.conflicts, watched.status.failures) == ((1, 0) if is_busy else (0, 1))
     assert seen(watched.db, north) == 0
     assert watched.where() == ["replica"]  # it is well
+
+
+def test_a_table_that_nobody_has_is_no_fault_of_the_replica(watched, north):
+    with watched.db.tenant(north, read_only=True), pytest.raises(UnknownTableError):
+        watched.db.execute_sql("SELECT 1 FROM no_such_table")
+    assert watched.where() == ["refused", "primary"]
+    assert (watched.status.failures, watched.status.resting_seconds) == (0, 0)
+    assert seen(watched.db, north) == 0
+    assert watched.where() == ["replica"]
 
 
 def test_a_column_that_has_not_come_yet_is_read_from_the_primary(watched, pair, north):
@@ -692,7 +754,7 @@ def test_behind_a_proxy_that_pools_transactions_it_is_the_same(pair, north, monk
 def test_a_default_isolation_level_of_the_database_makes_no_difference(pair, north):
     run(pair.url, "ALTER DATABASE clinic SET default_transaction_isolation = 'repeatable read'")
     try:
-        with watching(pair, north, replica_wait_seconds=10) as watched:
+        with watching(pair, north, replica_wait_seconds=120) as watched:
             pause(pair.replica)
             write(watched.db, north)
             threading.Timer(0.2, resume, [pair.replica]).start()
@@ -801,7 +863,8 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200 if EVERYTHING else 15, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200 if EVERYTHING else 15)
 @given(steps=STEPS)
 def test_a_read_never_misses_an_own_committed_write(servers: Pair, steps: list[str]) -> None:
     resume(servers.replica)
@@ -840,13 +903,15 @@ def write_as(db: Any, north: Any, step: str) -> None:
                 raise ZeroDivisionError
 
 
+@pytest.mark.exhaustive
 def test_while_many_write_and_read_and_the_replica_stops_and_goes_on_nobody_misses_an_own_write(pair, north):
+    """`make test` keeps the property, of one that writes and reads."""
     ends = time.monotonic() + (10 if EVERYTHING else 2)
     with Database.connect(pair.url, replicas=[pair.replica], max_connections=10) as db:
 
         def work() -> int:
             mine = 0
-            while time.monotonic() < ends:
+            while mine < 4 or time.monotonic() < ends:
                 with db.tenant(north):
                     user = make_user()
                 mine += 1
@@ -865,5 +930,5 @@ def test_while_many_write_and_read_and_the_replica_stops_and_goes_on_nobody_miss
 
         with ThreadPoolExecutor(4) as pool:
             jobs = [pool.submit(each) for each in (work, work, work, stop_and_go)]
-            assert sum(job.result() for job in jobs) > 10
+            assert sum(job.result() for job in jobs) >= 12
         assert db.pool_status().replicas[0].failures == 0

@@ -247,12 +247,14 @@ def test_sql_that_stays_within_the_tenant_passes(sql):
     check(sql)
 
 
+@pytest.mark.slow
 @walked("sql", STEPS_OUT)
 def test_a_long_text_is_looked_at_as_closely(sql):
     with pytest.raises(UnsafeSQLError):
         check(sql + "\n; select " + ", ".join(["1"] * 2000))
 
 
+@pytest.mark.slow
 @walked("sql", [sql for sql in STAYS if "copy" not in sql.lower() and "--" not in sql])
 def test_a_harmless_long_text_passes_as_well(sql):
     check(sql + "\n; select " + ", ".join(["'; commit; %', set_config"] * quick_or_whole(200, 2000)))

@@ -45,7 +45,9 @@ DANGEROUS = [
     "declare <c> no scroll cursor with hold for select ?", "copy <t> to 'x'", "copy <t> ( <a> ) from program 'x'",
     "copy ( select ? ) to program 'x'", "alter role <x> set <y> = 1", "alter system set <x> = 1",
     "alter database <x> set <y> = 1", "security label on table <t> is 'x'", "comment on large object 1 is 'x'",
-    "grant select on large object 1 to <x>", "alter large object 1 owner to <x>",
+    "grant select on large object 1 to <x>", "alter large object 1 owner to <x>", "drop owned by <x>",
+    "drop owned by current_user , <x> cascade", "reassign owned by <x> to <y>",
+    "alter default privileges grant select on tables to <x>",
 ]  # fmt: skip
 HARMLESS = [
     "select ? , ? from <t>", "select ? as <commit>", "insert into <t> ( <a> ) values ( ? ) , ( ? )",
@@ -56,7 +58,8 @@ HARMLESS = [
     "create temp table <t> on commit drop as select ?", "insert into <temp> values ( ? )", "fetch 1 from <c>",
     "select <temp> as <lock> , <prepare>", "set constraints all deferred", "notify <x> , '; commit'", "show <role>",
     "delete from <t> where <a> = ? and <b> in ( ? , ? )", "select <pg_advisory_xact_lock> ( 1 )", "close all",
-    "select * from <t> for update of <pg_settings>",
+    "select * from <t> for update of <pg_settings>", "select <drop> , <owned> , <by> from <t>",
+    "alter table <t> drop owned", "drop table <owned>",
 ]  # fmt: skip
 
 
@@ -208,6 +211,17 @@ def test_what_would_stay_on_the_connection_is_refused_in_a_unit_and_alone(db, a,
             db.execute_sql(sql)
         with db.atomic(), pytest.raises(UnsafeSQLError):
             db.execute_sql("select 1; " + sql)
+
+
+@walked(
+    "sql", ["drop owned by current_user", "do 'begin drop owned by rayces_app; end'", "/**/DROP\nOWNED BY rayces_app"]
+)
+def test_no_tenant_takes_the_policies_of_all_away(db, a, sql):
+    with db.tenant(a):
+        make_student(last_name="Kept")
+        with pytest.raises(UnsafeSQLError, match="policies of all tenants"):
+            db.execute_sql(sql)
+        assert ("Kept",) in db.execute_sql(ROWS).fetchall()
 
 
 PEOPLE_WRITE = [

@@ -12,6 +12,7 @@ from psycopg2 import errorcodes
 from rayces_core import Database, Student, errors
 from rayces_core.database.constraints import translate
 from tests.factory import make_student
+from tests.patience import wait_until
 from tests.walking import walked
 
 # All but the one that says that all went well.
@@ -187,6 +188,7 @@ def test_a_lock_that_is_not_waited_for(db, a, held):
     assert caught.value.table == "students"
 
 
+@pytest.mark.slow
 def test_a_statement_that_lasts_too_long_is_told_from_one_that_was_cancelled(db, a, held):
     with limited(db, a, "-c statement_timeout=30"), pytest.raises(errors.StatementTimeoutError) as caught:
         renamed(held)
@@ -198,11 +200,27 @@ def test_a_statement_that_lasts_too_long_is_told_from_one_that_was_cancelled(db,
 
     with db.tenant(a), pytest.raises(errors.StatementCancelledError) as cancelled, db.atomic():
         connection = db.engine.connection()
-        timer = threading.Timer(0.05, connection.cancel)
-        timer.start()
-        db.execute_sql("SELECT pg_sleep(5)")
+        cancelling = threading.Thread(target=cancel_once_asleep, args=(db.url, connection))
+        cancelling.start()
+        db.execute_sql("SELECT pg_sleep(600)")
+    cancelling.join()
     assert type(cancelled.value) is errors.StatementCancelledError
     assert "user request" in str(cancelled.value)
+
+
+def cancel_once_asleep(url, connection):
+    with contextlib.closing(psycopg2.connect(url)) as other:
+        cursor = other.cursor()
+
+        def sleeps():
+            cursor.execute(
+                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s", (connection.get_backend_pid(),)
+            )
+            other.commit()
+            return cursor.fetchone() == (True,)
+
+        wait_until(sleeps)
+    connection.cancel()
 
 
 def test_a_deadlock(db, a):
@@ -215,7 +233,7 @@ def test_a_deadlock(db, a):
             try:
                 with database.atomic():
                     renamed(first)
-                    met.wait(5)
+                    met.wait(60)
                     renamed(second)
             except errors.RaycesError as error:
                 failures.append(error)
@@ -264,6 +282,7 @@ def test_a_statement_after_a_failed_one_in_the_same_unit(db, a):
             db.execute_sql("SELECT 1")
 
 
+@pytest.mark.slow
 def test_a_connection_that_a_dba_ends_and_the_one_after_it(db, a):
     with limited(db, a, "-c search_path=public") as database:
         with pytest.raises(errors.ConnectionLostError) as caught, database.atomic():
@@ -281,6 +300,7 @@ def ended(db, pid):
         assert cursor.fetchone() == (True,)
 
 
+@pytest.mark.slow
 def test_a_unit_that_idles_longer_than_the_server_allows(db, a):
     # The server says why as it leaves, but psycopg2 does not hand it on: it is a lost connection like others.
     with limited(db, a, "-c idle_in_transaction_session_timeout=20") as database:
@@ -322,3 +342,18 @@ def test_what_raw_sql_is_refused_for(db, a, sql):
     assert caught.value.sqlstate == caught.value.orig.pgcode
     assert "set_config" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@walked(
+    "said, outcome, retryable",
+    [
+        ("failure on connection marked as essential: 10.0.0.2:5432", "not committed", True),
+        ("could not commit transaction for shard 102008 on at least one worker node", "unknown", False),
+    ],
+)
+def test_a_node_of_citus_that_does_not_answer_is_a_lost_connection(db, said, outcome, retryable):
+    with contextlib.closing(psycopg2.connect(db.url)) as connection:
+        with pytest.raises(psycopg2.Error) as caught:
+            connection.cursor().execute(f"DO $$BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = 'XX000'; END$$")
+        made = translate(caught.value)
+    assert (type(made), made.outcome, made.retryable) == (errors.ConnectionLostError, outcome, retryable)

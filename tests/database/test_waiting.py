@@ -62,7 +62,7 @@ def test_a_copy_that_outlives_a_command_of_another_thread_leaves_nothing_of_it(d
     class Slow:
         def write(self, _):
             copying.set()
-            assert over.wait(20)
+            assert over.wait(60)
 
     def copy():
         with db.tenant(a), db.atomic():
@@ -71,7 +71,7 @@ def test_a_copy_that_outlives_a_command_of_another_thread_leaves_nothing_of_it(d
     thread = threading.Thread(target=copy)
     with interruptible_statements():
         thread.start()
-        assert copying.wait(20)
+        assert copying.wait(60)
     over.set()
     thread.join()
     assert get_wait_callback() is before

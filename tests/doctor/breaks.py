@@ -77,9 +77,36 @@ BREAKS = [
         "CREATE ROLE reports LOGIN; GRANT rayces_admin TO reports GRANTED BY clerk",
         "reports",
     ),
+    Break("role-grantable", "GRANT rayces_admin TO {login} WITH ADMIN OPTION", "{login}"),
+    Break("role-grantable", "GRANT rayces_app TO {login} WITH ADMIN OPTION", "{login}", "warning"),
+    Break("role-grantable", "GRANT rayces_reader TO {login} WITH ADMIN OPTION, INHERIT FALSE", "{login}", "warning"),
+    Break(
+        "role-grantable", "ALTER ROLE {login} CREATEROLE; GRANT rayces_admin TO {login} WITH ADMIN OPTION", "{login}"
+    ),
+    Break(
+        "role-grantable",
+        "CREATE ROLE head; GRANT rayces_admin TO head WITH ADMIN TRUE, INHERIT FALSE; CREATE ROLE reports LOGIN; "
+        "GRANT rayces_admin TO reports WITH INHERIT FALSE GRANTED BY head; GRANT head TO {login} WITH INHERIT FALSE",
+        "head",
+    ),
     Break("login-unrestricted", "ALTER ROLE {login} SUPERUSER", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER ROLE {login} BYPASSRLS", "{login}", "warning", mends=False),
     Break("login-unrestricted", "ALTER TABLE posts OWNER TO {login}", "{login}", "warning", mends=False),
+    Break("login-unrestricted", "GRANT pg_execute_server_program TO {login}", "{login}", "warning", mends=False),
+    Break(
+        "login-unrestricted",
+        "CREATE ROLE staff; GRANT pg_monitor TO staff; GRANT staff TO {login}",
+        "{login}",
+        "warning",
+        mends=False,
+    ),
+    Break(
+        "login-unrestricted",
+        "GRANT SELECT (content) ON posts TO {login}; CREATE POLICY mine ON posts FOR SELECT TO {login} USING (true)",
+        "{login}",
+        "warning",
+        mends=False,
+    ),
     # the roles that read
     Break("reader-missing", "ALTER ROLE rayces_auditor RENAME TO elsewhere", "rayces_auditor", "warning", mends=False),
     Break("reader-attribute", "ALTER ROLE rayces_reader BYPASSRLS CREATEROLE", "rayces_reader"),
@@ -204,10 +231,18 @@ BREAKS = [
     ),
     Break("policy-lookup", "DROP POLICY rayces_lookup ON organizations", "organizations", "warning"),
     Break("policy-lookup", "ALTER POLICY rayces_lookup ON organizations TO rayces_admin", "organizations", "warning"),
+    Break("policy-erasing", "DROP POLICY rayces_admin_erase ON credit_transactions", "credit_transactions", "warning"),
     Break("policy-admin", "DROP POLICY rayces_admin ON students", "students"),
+    Break("policy-admin", "DROP POLICY rayces_admin_update ON state_transitions", "state_transitions"),
+    Break("policy-admin", "ALTER POLICY rayces_admin_update ON state_transitions USING (false)", "state_transitions"),
     Break("policy-admin", "ALTER POLICY rayces_admin ON students USING (false)", "students"),
     Break("policy-admin", "DROP POLICY rayces_admin_update ON credit_transactions", "credit_transactions"),
     Break("policy-admin", EACH_DROPPED.format("rayces_admin"), "credit_transactions"),
+    Break(
+        "policy-settled",
+        "ALTER POLICY rayces_admin_update ON state_transitions USING (true) WITH CHECK (true)",
+        "state_transitions",
+    ),
     Break(
         "policy-settled",
         f"ALTER POLICY rayces_tenant_update ON credit_transactions USING ({TENANT})",
@@ -264,7 +299,7 @@ BREAKS = [
     Break(
         "exclusion-not-tenant-first",
         "ALTER TABLE appointments ADD EXCLUDE USING gist "
-        "(professional_id WITH =, tstzrange(scheduled_at, occupied_until) WITH &&)",
+        "(professional_id WITH =, tstzrange(occupied_from, occupied_until) WITH &&)",
         "appointments",
         mends=False,
     ),
@@ -354,7 +389,9 @@ BREAKS = [
     Break("grant-identity-update", "GRANT UPDATE (organization_id) ON students TO rayces_app", "students"),
     Break("grant-identity-update", "GRANT UPDATE (id) ON credit_balances TO rayces_app", "credit_balances"),
     Break("grant-append-only", "GRANT DELETE ON state_transitions TO rayces_app", "state_transitions"),
-    Break("grant-append-only", "GRANT UPDATE (reason) ON state_transitions TO rayces_admin", "state_transitions"),
+    Break("grant-append-only", "GRANT UPDATE (event) ON state_transitions TO rayces_admin", "state_transitions"),
+    Break("grant-append-only", "GRANT UPDATE (reason) ON state_transitions TO rayces_app", "state_transitions"),
+    Break("grant-append-only", "GRANT UPDATE ON state_transitions TO rayces_admin", "state_transitions"),
     Break("grant-append-only", "GRANT DELETE ON credit_transactions TO rayces_admin", "credit_transactions"),
     Break("grant-append-only", "GRANT UPDATE ON credit_transactions TO rayces_app", "credit_transactions"),
     Break("grant-append-only", "GRANT UPDATE (amount) ON credit_transactions TO rayces_app", "credit_transactions"),

@@ -18,10 +18,13 @@ from tests.migrating.conftest import oldest_server_url  # noqa: F401 - a fixture
 @pytest.fixture(scope="module")
 def plain_login(server_url: str, template: str) -> Iterator[str]:
     name = f"login_{uuid.uuid4().hex[:12]}"
+    connection = psycopg2.connect(server_url)
+    modern = connection.server_version >= 160000
+    connection.close()
     on_server(
         server_url,
         f"CREATE ROLE {name} LOGIN NOINHERIT PASSWORD 'plain'; "
-        f"GRANT rayces_app, rayces_admin TO {name} WITH INHERIT FALSE, SET TRUE",
+        f"GRANT rayces_app, rayces_admin TO {name}{' WITH INHERIT FALSE, SET TRUE' if modern else ''}",
     )
     yield name
     on_server(server_url, f"DROP ROLE {name}")

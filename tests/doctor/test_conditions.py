@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from psycopg2.extras import RealDictCursor
 
+from rayces_core.doctor.conditions import conditions, meanings
 from tests.doctor.breaks import TENANT
 from tests.doctor.patient import Patient
+from tests.sizes import first
 from tests.walking import walked
 
 LOOKUP = (
@@ -52,18 +57,21 @@ def make_patient(patient: Patient) -> Callable[[], Iterator[Patient]]:
     return make
 
 
-@walked("spelling", SPELLED, anew="patient")
+@pytest.mark.slow
+@walked("spelling", first(3, SPELLED), anew="patient")
 def test_another_spelling_of_the_same_is_well(patient: Patient, spelling: str) -> None:
     patient.run(f"ALTER POLICY rayces_tenant ON students USING ({SPELLED[spelling]}) WITH CHECK ({SPELLED[spelling]})")
     assert patient.audit() == []
 
 
-@walked("what", OTHERS, anew="patient")
+@pytest.mark.slow
+@walked("what", first(6, OTHERS), anew="patient")
 def test_what_means_something_else_is_found(patient: Patient, what: str) -> None:
     patient.run(f"ALTER POLICY rayces_tenant ON students USING ({OTHERS[what]})")
     assert patient.codes() == {"policy-expression"}
 
 
+@pytest.mark.slow
 def test_the_looking_up_of_an_organization_may_be_spelled_otherwise_too(patient: Patient) -> None:
     spelled = LOOKUP.replace("subdomain", "(subdomain)::text")
     patient.run(f"ALTER POLICY rayces_lookup ON organizations USING ((({spelled})))")
@@ -72,6 +80,7 @@ def test_the_looking_up_of_an_organization_may_be_spelled_otherwise_too(patient:
     assert patient.codes() == {"policy-extra", "policy-lookup"}
 
 
+@pytest.mark.slow
 def test_the_ledgers_settled_entries_may_be_kept_in_other_words(patient: Patient) -> None:
     spelled = f"((({TENANT})) AND status::text = 'pending'::text)"
     patient.run(f"ALTER POLICY rayces_tenant_update ON credit_transactions USING ({spelled})")
@@ -81,6 +90,7 @@ def test_the_ledgers_settled_entries_may_be_kept_in_other_words(patient: Patient
     assert patient.codes() == {"policy-expression"}
 
 
+@pytest.mark.slow
 def test_a_function_of_somebodys_own_is_never_the_right_condition_and_does_not_run(patient: Patient) -> None:
     patient.run(
         """CREATE FUNCTION bound() RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
@@ -100,6 +110,7 @@ def test_a_function_of_somebodys_own_is_never_the_right_condition_and_does_not_r
     assert not cursor.fetchone()[0]
 
 
+@pytest.mark.slow
 def test_a_function_that_takes_the_servers_place_deceives_nobody(patient: Patient) -> None:
     patient.run(
         f"""CREATE FUNCTION current_setting(text, boolean) RETURNS text LANGUAGE sql STABLE AS $$ SELECT '1' $$;
@@ -112,12 +123,14 @@ def test_a_function_that_takes_the_servers_place_deceives_nobody(patient: Patien
     assert "DROP POLICY IF EXISTS rayces_tenant ON students" in finding.remedy
 
 
+@pytest.mark.slow
 def test_a_transaction_that_only_reads_is_enough(patient: Patient) -> None:
     patient.run(f"ALTER POLICY rayces_tenant ON students USING (({SPELLED['nothing added']}))")
     patient.run("SET TRANSACTION READ ONLY")
     assert patient.audit() == []
 
 
+@pytest.mark.slow
 def test_a_policy_of_a_table_with_any_names_and_types_is_read(patient: Patient) -> None:
     patient.run(
         """CREATE TYPE "Mood %" AS ENUM ('well'); CREATE DOMAIN positive AS int CHECK (value > 0);
@@ -129,3 +142,43 @@ def test_a_policy_of_a_table_with_any_names_and_types_is_read(patient: Patient) 
             GRANT SELECT ON "Our {{notes}} %s" TO rayces_app, rayces_admin"""
     )
     assert not [code for code in patient.codes() if code.startswith("policy")]
+
+
+class Counting(RealDictCursor):
+    """Counts what the server is asked to plan."""
+
+    planned = 0
+
+    def execute(self, query: Any, values: Any = None) -> None:
+        self.planned += "EXPLAIN" in query
+        super().execute(query, values)
+
+
+KNOWN = conditions("rayces_app", "rayces_admin")
+NAMED = "SELECT oid FROM pg_policy WHERE polname = %s AND polrelid = %s::regclass"
+
+
+@pytest.mark.slow
+def test_conditions_that_are_printed_alike_are_planned_once(patient: Patient) -> None:
+    """Each table has its three or four, and they are the same but for the ledger's."""
+    with patient.connection.cursor(cursor_factory=Counting) as cursor:
+        found = json.loads(meanings(cursor, KNOWN))
+        assert len(found) > 140
+        assert cursor.planned < 60
+
+
+@pytest.mark.slow
+def test_what_is_printed_alike_over_columns_of_other_types_is_asked_about_anew(patient: Patient) -> None:
+    as_text = "status::text = 'pending'::text"
+    patient.run(
+        f"""ALTER POLICY rayces_admin_update ON credit_transactions USING ({as_text});
+            CREATE SCHEMA billing; CREATE TABLE billing.credit_transactions (organization_id bigint, status integer);
+            CREATE POLICY p ON billing.credit_transactions USING ({as_text})"""
+    )
+    with patient.connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        words = {each["policy"]: each["using_"] for each in json.loads(meanings(cursor, KNOWN))}
+        found = []
+        for named in (("rayces_admin_update", "credit_transactions"), ("p", "billing.credit_transactions")):
+            cursor.execute(NAMED, named)
+            found.append(words[cursor.fetchone()["oid"]])
+    assert found == ["pending", "other"]

@@ -37,14 +37,15 @@ class Follower:
         with Database.connect(self.url) as database:
             return [finding for finding in audit(database) if finding.check != "login-unrestricted"]
 
-    def follow(self) -> list[Finding]:
-        """Ask and run until nothing is left, or nothing changes; gives what is left."""
+    def follow(self, found: list[Finding]) -> list[Finding]:
+        """Run what was found, and ask again, until nothing is left or nothing changes; gives what is left."""
         for _ in range(ROUNDS):
-            if not (found := self.found()):
+            if not found:
                 break
             for finding in found:
                 self.run(finding)
-        return self.found()
+            found = self.found()
+        return found
 
     def run(self, finding: Finding) -> None:
         self.runs += 1
@@ -85,6 +86,7 @@ FOLLOWED = [
 KEPT = [each for each in FOLLOWED if not each.mends and not SEEN.update([each.check]) and SEEN[each.check] == 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -96,8 +98,9 @@ def test_what_is_printed_leads_to_the_end_and_stops_nobody(
     mistake: Break, broken: Callable[[str], str], tmp_path: Path
 ) -> None:
     follower = Follower(broken(mistake.sql), tmp_path)
-    assert mistake.check in {finding.check for finding in follower.found()}
-    assert follower.follow() == []
+    found = follower.found()
+    assert mistake.check in {finding.check for finding in found}
+    assert follower.follow(found) == []
     blocking = [(finding.check, each.sql) for finding, each in follower.measured if each.blocks]
     assert [each for each in blocking if each[0] not in {"exclusion-not-tenant-first", "tenant-column-type"}] == []
     assert all(QUIET_HOUR in finding.remedy for finding, each in follower.measured if each.blocks)
@@ -111,11 +114,13 @@ CREATE TABLE remarks (id bigserial PRIMARY KEY, organization_id bigint REFERENCE
 """
 
 
+@pytest.mark.exhaustive
 def test_a_host_s_tables_as_a_beginner_makes_them_end_held_and_can_be_written(
     broken: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """`make test` keeps one mistake of each check."""
     follower = Follower(broken(PLAIN), tmp_path)
-    assert follower.follow() == []
+    assert follower.follow(follower.found()) == []
     assert [(finding.check, each.sql) for finding, each in follower.measured if each.blocks] == []
     connection = psycopg2.connect(follower.url)
     cursor = connection.cursor()
@@ -129,6 +134,7 @@ def test_a_host_s_tables_as_a_beginner_makes_them_end_held_and_can_be_written(
     connection.close()
 
 
+@pytest.mark.slow
 def test_each_remedy_is_sql(broken: Callable[[str], str], tmp_path: Path) -> None:
     follower = Follower(broken(PLAIN + HELD_TABLE.format(table="visits", partitioning="")), tmp_path)
     found = follower.found()
@@ -138,6 +144,7 @@ def test_each_remedy_is_sql(broken: Callable[[str], str], tmp_path: Path) -> Non
 
 
 # Stopped behind the index, by a kill or a time limit: it is there, or was left invalid.
+@pytest.mark.slow
 @pytest.mark.parametrize("valid", [True, False], ids=["built", "left invalid"])
 def test_a_remedy_that_was_stopped_is_gone_on_with_and_says_no_notice(
     broken: Callable[[str], str], tmp_path: Path, valid: bool

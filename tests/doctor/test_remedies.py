@@ -73,6 +73,11 @@ class Ward:
         with Database.connect(self.url) as database:
             return {each.object: each.remedy for each in audit(database) if each.check == "role-inherited"}
 
+    def inheritance(self, login: str) -> str:
+        """What is said about a role that inherits one of the library's."""
+        (message,) = [each.message for each in self.audit(login) if each.check == "role-inherited"]
+        return message
+
     def becomes(self, login: str, role: str) -> bool:
         return self.sees(login, f"SET ROLE {role}") != "denied"
 
@@ -117,6 +122,7 @@ def _roles(ward: Ward) -> set[str]:
     return {name for (name,) in cursor.fetchall()}
 
 
+@pytest.mark.slow
 def test_a_superuser_is_told_how_to_make_two_logins_and_both_are_held(ward: Ward) -> None:
     with Database.connect(ward.url) as database:
         (finding,) = audit(database)
@@ -141,6 +147,7 @@ def test_a_superuser_is_told_how_to_make_two_logins_and_both_are_held(ward: Ward
             Student.select().count()
 
 
+@pytest.mark.slow
 def test_first_use_takes_each_of_the_two_logins_for_what_it_is(ward: Ward) -> None:
     with Database.connect(ward.url) as database:
         ward.run(audit(database)[0].remedy)
@@ -173,6 +180,7 @@ def test_first_use_refuses_what_is_inert_in_any_schema_of_the_search_path(ward: 
         ward.run("DROP SCHEMA another CASCADE; DROP TABLE IF EXISTS visits")
 
 
+@pytest.mark.slow
 def test_a_login_that_inherits_is_mended_by_what_is_printed(ward: Ward) -> None:
     ward.run("CREATE ROLE legacy LOGIN; GRANT rayces_app, rayces_admin TO legacy")
     assert ward.sees("legacy") == 2
@@ -183,6 +191,49 @@ def test_a_login_that_inherits_is_mended_by_what_is_printed(ward: Ward) -> None:
     ward.works("legacy")
 
 
+@pytest.mark.slow
+def test_a_login_that_could_give_itself_a_role_cannot_afterwards_and_whom_it_let_in_stays_in(ward: Ward) -> None:
+    aside = ", INHERIT FALSE, SET FALSE" if ward.modern else ""
+    ward.run("CREATE ROLE web LOGIN NOINHERIT; CREATE ROLE friend LOGIN NOINHERIT; CREATE ROLE stranger LOGIN")
+    ward.run(f"GRANT rayces_app TO web, friend{' WITH INHERIT FALSE' if ward.modern else ''}")
+    ward.run(f"GRANT rayces_admin TO web WITH ADMIN OPTION{aside}")
+    gives_itself = "GRANT rayces_admin TO web WITH INHERIT TRUE" if ward.modern else "GRANT rayces_admin TO stranger"
+    assert ward.sees("web", gives_itself) == (2 if ward.modern else "denied")
+    ward.run(
+        f"SET SESSION AUTHORIZATION web; GRANT rayces_admin TO friend{' WITH INHERIT FALSE' if ward.modern else ''}"
+    )
+    ward.run("RESET SESSION AUTHORIZATION")
+    (finding,) = ward.audit("web")
+    assert (finding.check, finding.severity, finding.object) == ("role-grantable", "error", "web")
+    assert finding.message.startswith("the role may grant rayces_admin, so it can give it")
+    ward.mend("web")
+    for grant in (gives_itself, "GRANT rayces_admin TO stranger"):
+        with psycopg2.connect(ward.of("web")) as connection, pytest.raises(errors.InsufficientPrivilege):
+            connection.cursor().execute(grant)
+    assert ward.sees("friend", "SET ROLE rayces_admin") == 2
+    assert ward.sees("friend") == "denied"
+    ward.works("web")
+
+
+@pytest.mark.slow
+def test_who_is_there_to_make_roles_may_grant_them(ward: Ward) -> None:
+    ward.run("CREATE ROLE dba CREATEROLE; CREATE ROLE web LOGIN NOINHERIT")
+    ward.run("GRANT rayces_app TO dba WITH ADMIN OPTION" + (", INHERIT FALSE" if ward.modern else ""))
+    ward.run("GRANT rayces_app TO web" + (" WITH INHERIT FALSE" if ward.modern else ""))
+    assert {finding.check for finding in ward.audit("web")} <= {"role-inherited"}  # 15 has no other way to hold it
+
+
+@pytest.mark.slow
+def test_what_an_inheriting_login_reads_is_told_as_far_as_it_reaches(ward: Ward) -> None:
+    inheriting, aside = (" WITH INHERIT TRUE", " WITH INHERIT FALSE") if ward.modern else ("", "")
+    ward.run(f"CREATE ROLE reports LOGIN; GRANT rayces_reader TO reports{inheriting}")
+    assert "reads the rows of the organizations that the comment on it names" in ward.inheritance("reports")
+    ward.run(f"GRANT rayces_app TO reports{aside}")
+    assert "reads the rows of any organization that it names" in ward.inheritance("reports")
+    ward.mend("reports")
+
+
+@pytest.mark.slow
 def test_a_login_that_inherits_through_another_role_is_mended_too(ward: Ward) -> None:
     ward.run(
         "CREATE ROLE staff; GRANT rayces_app, rayces_admin TO staff; CREATE ROLE legacy LOGIN; GRANT staff TO legacy"
@@ -196,6 +247,7 @@ def test_a_login_that_inherits_through_another_role_is_mended_too(ward: Ward) ->
     ward.works("legacy")
 
 
+@pytest.mark.slow
 def test_a_login_that_holds_no_role_is_mended_by_what_is_printed(ward: Ward) -> None:
     ward.run("CREATE ROLE nobody LOGIN")
     assert {finding.check for finding in ward.audit("nobody")} == {"role-not-held"}
@@ -204,6 +256,7 @@ def test_a_login_that_holds_no_role_is_mended_by_what_is_printed(ward: Ward) -> 
     assert ward.sees("nobody") == "denied"
 
 
+@pytest.mark.slow
 def test_where_the_schema_is_not_everybodys_a_login_that_inherits_nothing_is_not_lost(ward: Ward) -> None:
     ward.run("CREATE ROLE legacy LOGIN; GRANT rayces_app, rayces_admin TO legacy")
     ward.mend("legacy")
@@ -215,6 +268,7 @@ def test_where_the_schema_is_not_everybodys_a_login_that_inherits_nothing_is_not
         ward.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
+@pytest.mark.slow
 def test_an_owner_that_migrates_by_itself_sees_nothing_outside_the_library(ward: Ward) -> None:
     ward.run("CREATE ROLE owner LOGIN CREATEROLE")
     ward.run("CREATE DATABASE owned OWNER owner")
@@ -239,6 +293,7 @@ def test_an_owner_that_migrates_by_itself_sees_nothing_outside_the_library(ward:
         ward.run("DROP DATABASE owned WITH (FORCE)")
 
 
+@pytest.mark.slow
 def test_what_else_a_login_inherits_stays_its_own_while_it_is_mended(ward: Ward) -> None:
     ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")
     for login in ("first", "second"):
@@ -251,6 +306,7 @@ def test_what_else_a_login_inherits_stays_its_own_while_it_is_mended(ward: Ward)
     ward.run("DROP TABLE reports")
 
 
+@pytest.mark.slow
 def test_what_mends_a_login_of_the_application_alone_lets_it_become_no_other(ward: Ward) -> None:
     """Not the admin role either, through which logins of PostgreSQL 15 hold both."""
     ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")
@@ -293,6 +349,7 @@ INHERITED = (
 )
 
 
+@pytest.mark.slow
 @walked("of_others", [False, True], ids=["of the library's roles alone", "of others too"])
 def test_each_role_that_a_login_inherits_it_can_become_afterwards_and_no_other(ward: Ward, of_others: bool) -> None:
     """The roles that read are no other memberships, and reading becomes no writing by what is printed."""
@@ -325,6 +382,7 @@ def test_each_role_that_a_login_inherits_it_can_become_afterwards_and_no_other(w
         ward.run("DROP ROLE readers")
 
 
+@pytest.mark.slow
 def test_a_login_of_other_roles_keeps_them_when_it_is_let_in_as_is_printed(ward: Ward) -> None:
     """By the doctor and at first use: before PostgreSQL 16 NOINHERIT would have taken them."""
     ward.run("CREATE TABLE reports (id int); CREATE ROLE readers; GRANT SELECT ON reports TO readers")

@@ -29,7 +29,7 @@ from rayces_core.migrations.session import dedicated
 from tests.conftest import on_server
 from tests.doctor.breaks import TENANT
 from tests.factory import MAKERS, make_organization, make_student
-from tests.sizes import exhaustive
+from tests.sizes import exhaustive, first
 
 APP, ADMIN, READER, AUDITOR = "mended_app", "mended_admin", "mended_reader", "mended_auditor"
 ROLES = f"{APP}, {ADMIN}, {READER}, {AUDITOR}"
@@ -102,6 +102,7 @@ def lost(made: Lost, whole: list[str]) -> Iterator[Lost]:
         assert made.lines() == whole
 
 
+@pytest.mark.slow
 def test_after_the_roles_are_lost_one_repair_leaves_what_the_migrations_make(lost: Lost, whole: list[str]) -> None:
     lost.lose_roles()
     assert lost.errors() == {"role-missing"}
@@ -112,12 +113,14 @@ def test_after_the_roles_are_lost_one_repair_leaves_what_the_migrations_make(los
     assert lost.errors() == set()
 
 
+@pytest.mark.slow
 def test_a_repair_of_what_is_well_does_nothing(lost: Lost) -> None:
     assert lost.repair().run().statements == ()
     assert lost.repair().plan() == Repaired((), lost.repair().run().left)
     assert lost.repair().plan().script == "-- nothing to do\n"
 
 
+@pytest.mark.slow
 def test_after_a_repair_the_library_works_for_tenants_and_for_nobody_else(lost: Lost) -> None:
     with Database.connect(lost.url, app_role=APP, admin_role=ADMIN) as database:
         organizations = [make_organization(database) for _ in range(2)]
@@ -135,6 +138,7 @@ def test_after_a_repair_the_library_works_for_tenants_and_for_nobody_else(lost: 
                 assert database.execute_sql("SELECT count(*) FROM students").fetchone() == (2,)
 
 
+@pytest.mark.slow
 def test_a_plan_keeps_nothing_and_psql_does_by_its_script_what_a_run_does(lost: Lost, whole: list[str]) -> None:
     lost.lose_roles()
     before = lost.lines()
@@ -162,7 +166,8 @@ TWICE = (
 )
 
 
-@pytest.mark.parametrize("broken", TWICE)
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", first(1, TWICE))
 def test_what_two_findings_ask_for_is_made_once(lost: Lost, whole: list[str], broken: str) -> None:
     lost.run(broken)
     lost.repair().run()
@@ -170,6 +175,7 @@ def test_what_two_findings_ask_for_is_made_once(lost: Lost, whole: list[str], br
     assert (lost.found(), lost.lines()) == ([], whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
     [
@@ -195,6 +201,7 @@ def test_whatever_is_lost_of_a_wall_is_made_again(lost: Lost, whole: list[str], 
     lost.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
+@pytest.mark.slow
 def test_tables_that_another_login_owns_are_told_of_before_anything_runs_and_given_back(
     lost: Lost, server: str
 ) -> None:
@@ -214,13 +221,14 @@ def test_tables_that_another_login_owns_are_told_of_before_anything_runs_and_giv
         with Database.connect(url, app_role=APP, admin_role=ADMIN) as database:
             assert {finding.check for finding in audit(database)} == {"login-unrestricted"}
             make_organization(database)
-            assert Runner(url, app_role=APP, admin_role=ADMIN).down() == [read_directory(None)[-1].name]
+            assert Runner(url, app_role=APP, admin_role=ADMIN).down(yes=True) == [read_directory(None)[-1].name]
             Runner(url, app_role=APP, admin_role=ADMIN).up()
     finally:
         lost.repair(owner=_me(lost).strip('"')).run()
         lost.run("DROP OWNED BY mended_owner; DROP ROLE mended_owner")
 
 
+@pytest.mark.slow
 def test_logins_get_the_role_that_is_named_for_them_and_inherit_nothing(lost: Lost) -> None:
     with pytest.raises(ConfigurationError, match="there is no login mended_web; make it first"):
         lost.repair(logins=["mended_web"]).run()
@@ -239,6 +247,7 @@ def test_logins_get_the_role_that_is_named_for_them_and_inherit_nothing(lost: Lo
         lost.run("DROP ROLE mended_web; DROP ROLE mended_job")
 
 
+@pytest.mark.slow
 def test_a_login_of_other_roles_keeps_what_it_has_by_them_and_becomes_no_more_than_was_named(lost: Lost) -> None:
     """Before PostgreSQL 16 NOINHERIT would take it, so it is let in through a role that gives no more than that."""
     lost.run("CREATE ROLE mended_readers; CREATE TABLE reports (id int); GRANT SELECT ON reports TO mended_readers")
@@ -264,6 +273,7 @@ def test_a_login_of_other_roles_keeps_what_it_has_by_them_and_becomes_no_more_th
         lost.run(f"DROP ROLE IF EXISTS {APP}_holders, mended_holders")
 
 
+@pytest.mark.slow
 def test_a_login_that_may_not_make_roles_gets_the_statements_for_a_dba(lost: Lost) -> None:
     lost.run("CREATE ROLE mended_plain LOGIN; GRANT CURRENT_USER TO mended_plain".replace("CURRENT_USER", _me(lost)))
     try:
@@ -278,6 +288,7 @@ def _me(lost: Lost) -> str:
     return str(lost.run("SELECT quote_ident(current_user)")[0][0])
 
 
+@pytest.mark.slow
 def test_numbers_that_a_replication_left_behind_catch_up(lost: Lost) -> None:
     with Database.connect(lost.url, app_role=APP, admin_role=ADMIN) as database:
         organization = make_organization(database)
@@ -291,6 +302,7 @@ def test_numbers_that_a_replication_left_behind_catch_up(lost: Lost) -> None:
         assert lost.repair(numbers=True).run().statements == ()
 
 
+@pytest.mark.slow
 def test_a_table_of_the_host_gets_policies_and_rights_too(lost: Lost) -> None:
     lost.run(
         """CREATE TABLE rooms (
@@ -313,7 +325,9 @@ def test_a_database_without_schema_is_told_to_get_one(server: str, made: Lost) -
         made.repair(make_dsn(made.url, dbname=parse_dsn(server).get("dbname", "postgres"))).run()
 
 
+@pytest.mark.exhaustive
 def test_who_follows_the_doctor_instead_comes_to_the_end_and_every_write_of_the_models_works(lost: Lost) -> None:
+    """`make test` keeps the repair, after which every write works as well."""
     lost.lose_roles()
     rounds = 0
     while rounds < 5 and (found := lost.found()):
@@ -354,6 +368,7 @@ def written(database: Database, statement: str, but: tuple[str, ...] = ()) -> No
             database.execute_sql(f"DELETE FROM {table} WHERE id = -1")
 
 
+@pytest.mark.slow
 def test_a_readers_login_is_pinned_to_its_organization_or_reads_all_and_inherits_nothing(lost: Lost) -> None:
     lost.run("CREATE ROLE mended_bi LOGIN; CREATE ROLE mended_head LOGIN; COMMENT ON ROLE mended_bi IS 'Dashboards.'")
     try:
@@ -384,6 +399,7 @@ def test_a_readers_login_is_pinned_to_its_organization_or_reads_all_and_inherits
         lost.run("DROP ROLE mended_bi; DROP ROLE mended_head")
 
 
+@pytest.mark.slow
 def test_a_login_that_may_bind_any_organization_and_one_that_is_not_there_are_not_pinned(lost: Lost) -> None:
     with Database.connect(lost.url, app_role=APP, admin_role=ADMIN) as database:
         organization = make_organization(database)

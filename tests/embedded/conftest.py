@@ -11,7 +11,8 @@ import pytest
 
 from rayces_core.embedded import folder, server
 from rayces_core.embedded.server import EmbeddedServer
-from tests.embedded.processes import TEMPORARY, binaries_that_copy, processes_of, wait_until
+from tests.embedded.processes import TEMPORARY, binaries_that_copy, processes_of
+from tests.patience import wait_until
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -6,8 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -126,16 +125,18 @@ def setting(server: EmbeddedServer, name: str) -> str:
         connection.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.005)
-
-
 def processes_of(path: Path) -> list[psutil.Process]:
     """The living processes that work in the data folder `path`: the supervisor, the postmaster and its children."""
     return [process for process in psutil.process_iter() if _works_in(process, str(path))]
+
+
+def accounts_of(path: Path) -> set[str]:
+    """The users whose processes work in the data folder `path`, but for processes that end while they are asked."""
+    found = set()
+    for process in processes_of(path):
+        with suppress(psutil.NoSuchProcess):
+            found.add(process.username())
+    return found
 
 
 def postmaster_of(path: Path) -> psutil.Process:

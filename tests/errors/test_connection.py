@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 
 import psycopg2
@@ -14,6 +13,7 @@ from rayces_core import errors
 from rayces_core.embedded.server import EmbeddedServer
 from rayces_core.errors.connection import unreachable
 from tests.conftest import on_server
+from tests.patience import wait_until
 from tests.walking import walked
 
 
@@ -111,6 +111,7 @@ def guarded():
         yield server.url
 
 
+@pytest.mark.slow
 def test_a_wrong_password_and_none_and_a_login_that_is_let_in_nowhere(guarded):
     for login in ({"user": "asked", "password": "wrong"}, {"user": "asked"}, {"user": "unheard", "password": "right"}):
         error = refusal(guarded, **login)
@@ -118,6 +119,7 @@ def test_a_wrong_password_and_none_and_a_login_that_is_let_in_nowhere(guarded):
         assert "wrong" not in str(error)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_shutting_down(guarded):
     with contextlib.closing(psycopg2.connect(guarded)) as last:  # a smart shutdown waits for it
         cursor = last.cursor()
@@ -128,10 +130,12 @@ def test_a_server_that_is_shutting_down(guarded):
 
 
 def _until(kind, url):
-    for _ in range(100):
+    met = []
+
+    def is_met():
         with contextlib.suppress(pytest.fail.Exception):
-            error = refusal(url)
-            if type(error) is kind:
-                return error
-        time.sleep(0.02)
-    pytest.fail(f"no {kind.__name__}")
+            met.append(refusal(url))
+        return met and type(met[-1]) is kind
+
+    wait_until(is_met)
+    return met[-1]

@@ -47,8 +47,9 @@ def test_attributes_that_a_row_names_are_there(name):
 
 # Names in the remedies that are no attributes: reasons, settings, and what one calls.
 VALUES = {
-    *("expired", "not_overdue", "begun", "not_begun", "no_reason", "too_late", "over"),
-    *("outside_schedule", "blocked_date"),
+    *("closed_day", "expired", "not_overdue", "begun", "not_begun", "no_reason", "too_late", "over"),
+    *("outside_schedule", "blocked_date", "busy_elsewhere", "resource_blocked"),
+    *("refused_address", "unreachable", "status", "redirects", "too_large", "broken", "too_many"),
     *("statement_timeout", "find_tenant", "organization_id"),
 }
 

@@ -1,7 +1,10 @@
 """The errors as the classes say they are: every one, and the drawing of the tree."""
 
-from rayces_core import errors
+from pathlib import Path
+
 from rayces_core.errors import RaycesError
+
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def every_error(kind: type[RaycesError] = RaycesError) -> list[type[RaycesError]]:
@@ -18,8 +21,8 @@ def parents(kind: type[RaycesError]) -> list[type[RaycesError]]:
 
 
 def drawn() -> dict[str, tuple[str, str, set[str]]]:
-    """What the docstring of the errors draws: name → the name above it, the code, what else it is."""
-    lines = [line for line in (errors.__doc__ or "").splitlines() if "── " in line]
+    """What docs/errors.md draws: name → the name above it, the code, what else it is."""
+    lines = [line for line in PAGE.read_text("utf-8").splitlines() if "── " in line]
     found, above = {}, {0: "RaycesError"}
     for line in lines:
         marks, _, rest = line.partition("── ")

@@ -4,12 +4,11 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +16,8 @@ import httpx
 import pytest
 
 from rayces_core import User
+from tests.patience import wait_until
+from tests.ports import free_port
 
 CENTRE = Path(__file__).parents[2] / "examples" / "centre"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -41,11 +42,8 @@ def application(create_database, template):
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", ws="none"))
         thread = threading.Thread(target=server.run)
         thread.start()
-        until = time.monotonic() + 60
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert thread.is_alive()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield SimpleNamespace(app=app, db=db, rayces=rayces, port=port)
         server.should_exit = True
@@ -87,29 +85,24 @@ def packages():
 @pytest.fixture(scope="session")
 def port(packages, tmp_path_factory):
     """Where `python -m centre` serves, with everybody's password."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("centre")
+    port, folder = free_port(), tmp_path_factory.mktemp("centre")
     variables = os.environ | {"PORT": str(port), "CENTRE_DATA": str(folder / "data")}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "centre"], cwd=CENTRE, env=variables, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/healthz")
-                break
-            except httpx.TransportError:
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.2)
+
+        def answers():
+            assert process.poll() is None, (folder / "log").read_text()
+            with suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{port}/healthz")
+
+        wait_until(answers, 120)
         yield port
         assert "Traceback" not in (folder / "log").read_text()
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
 

@@ -11,6 +11,8 @@ import pytest
 from rayces_core import Database, User, demo, sign_in
 from tests.integrations.test_servers import served
 
+pytestmark = pytest.mark.slow
+
 CENTRE = Path(__file__).parents[2] / "examples" / "centre_flask"
 PASSWORD = "correct horse battery"
 GUNICORN = ["-m", "gunicorn", "centre_flask.app:app", "--preload", "--workers=2", "--threads=2", f"--chdir={CENTRE}"]
@@ -77,6 +79,7 @@ def free_slot(person):
     raise AssertionError("nobody has a free time in a month")
 
 
+@pytest.mark.slow
 def test_a_family_books_once_for_a_key_confirms_and_gives_a_held_time_back(lucia):
     wanted, key = free_slot(lucia), {"Idempotency-Key": "first"}
     booked = lucia.ask("POST", "/sessions", 201, json=wanted, headers=key)
@@ -92,12 +95,14 @@ def test_a_family_books_once_for_a_key_confirms_and_gives_a_held_time_back(lucia
     assert refused["code"] == "not_permitted"  # a confirmed session is the desk's to cancel
 
 
+@pytest.mark.slow
 def test_credits_are_the_balance_and_how_it_came_about(lucia):
     account = lucia.ask("GET", "/credits")
     assert account["lines"][-1]["balance"] == account["balance"]
     assert account["lines"][0]["entry"]["transaction_type"] == "purchase"
 
 
+@pytest.mark.slow
 def test_the_day_is_the_desks_and_a_sign_out_is_one(app, lucia):
     assert lucia.ask("GET", "/day", 403)["code"] == "not_permitted"
     desk = Person(app).enter("tomas")
@@ -108,6 +113,7 @@ def test_the_day_is_the_desks_and_a_sign_out_is_one(app, lucia):
     assert desk.ask("GET", "/day", 401)["code"] == "unauthenticated"
 
 
+@pytest.mark.slow
 def test_another_familys_session_and_another_centres_are_not_there(app, lucia):
     mine = lucia.ask("GET", "/sessions")[0]["id"]
     for other in (Person(app).enter("carolina"), Person(app, "girasol").enter("julia")):
@@ -117,6 +123,7 @@ def test_another_familys_session_and_another_centres_are_not_there(app, lucia):
     lucia.ask("GET", "/children", 401)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_says_where_and_what_is_too_large_is_not_read(lucia):
     told = lucia.ask("GET", "/slots?professional=x&days=99", 422, headers={"Accept-Language": "es"})
     assert [(fault["in"], fault["pointer"]) for fault in told["errors"]] == [
@@ -173,4 +180,4 @@ def test_gunicorn_with_preload_mixes_up_no_answers(url, monkeypatch):
 
 def ask(site, centre, method, path, cookie="", **options):
     headers = {"host": f"{centre}.localhost:{site.port}", "cookie": cookie}
-    return httpx.request(method, f"http://127.0.0.1:{site.port}{path}", headers=headers, timeout=20, **options)
+    return httpx.request(method, f"http://127.0.0.1:{site.port}{path}", headers=headers, timeout=60, **options)

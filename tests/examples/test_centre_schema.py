@@ -38,7 +38,7 @@ def send(application, token_of):
                 sent |= {"authorization": f"Bearer {tokens[who]}"}
             sent = {name: value.encode("latin-1") for name, value in sent.items()}
             url = f"http://127.0.0.1:{application.port}"
-            return case.call(base_url=url, session=session, headers=sent, allow_redirects=False, timeout=30)
+            return case.call(base_url=url, session=session, headers=sent, allow_redirects=False, timeout=60)
 
         yield send
 
@@ -139,7 +139,7 @@ def test_bodies_and_addresses_that_nobody_would_send_are_no_fault_of_the_server(
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("line", ["GET /family", "POST /desk/sessions/1/move", "POST /sign-out", "GET /api/credits"])
 def test_heads_that_no_client_would_send_are_no_fault_of_the_server(application, line, head):
-    with contextlib.closing(socket.create_connection(("127.0.0.1", application.port), timeout=20)) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", application.port), timeout=60)) as connection:
         lines = f"{line} HTTP/1.1\r\n{head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         connection.sendall(lines.encode("latin-1"))
         answer = connection.recv(100)

@@ -47,6 +47,7 @@ def test_what_the_page_shows_of_a_file_is_in_it() -> None:
         assert text in (HOST / file).read_text("utf-8"), file
 
 
+@pytest.mark.slow
 def test_commands_and_code_of_the_page_do_what_it_says(house: Terminal, own_db: Database) -> None:
     done = 0
     for kind, file, text in BLOCKS:
@@ -76,9 +77,11 @@ def run_as_written(text: str, url: str) -> None:
     assert out.getvalue().splitlines() == said
 
 
-def test_the_example_s_tables_have_no_fault(house: Terminal, own_db: Database) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
+def test_the_example_s_tables_have_no_fault(house: Terminal, server_url: str) -> None:
     """Each fault would be the example's: the database is migrated and whole before it."""
     before = house("doctor", "--json").out
     assert house("migrate", "up").code == 0
     assert house("doctor", "--json").out == before
-    assert house("migrate", "check").code == 0
+    assert house("migrate", "check", "--scratch-url", server_url).code == 0

@@ -6,14 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from tests.integrations.test_servers import free_port
+from tests.patience import SECONDS, wait_until
+from tests.ports import free_port
 
 CENTRE = Path(__file__).parents[2] / "examples" / "centre"
 PASSWORD = "correct horse battery"
@@ -32,14 +32,14 @@ def started(tmp_path_factory):
         )
     try:
         host = {"host": f"arrayanes.localhost:{port}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=host, timeout=20) as client:
-            until(lambda: is_alive(client) or process.poll() is not None, 90)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=host, timeout=SECONDS) as client:
+            wait_until(lambda: is_alive(client) or process.poll() is not None, 120)
             assert process.poll() is None, log.read_text()
             yield SimpleNamespace(client=client, said=log.read_text, data=folder / "data", host=host["host"])
         assert "Traceback" not in log.read_text()
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
 
 
 def is_alive(client):
@@ -47,14 +47,6 @@ def is_alive(client):
         return client.get("/healthz").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 def enter(started, password, name="hernan"):
@@ -65,7 +57,9 @@ def test_a_link_on_the_console_leads_to_a_new_password_once(started):
     for email in ("hernan@arrayanes.example.org", "nobody@arrayanes.example.org"):
         asked = started.client.post("/forgot", data={"email": email})
         assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in")
-    link = until(lambda: re.search(r"For hernan@\S+, to choose a new password: (\S+)", started.said()))[1]
+    line = re.compile(r"For hernan@\S+, to choose a new password: (\S+)")
+    wait_until(lambda: line.search(started.said()))
+    (link,) = line.findall(started.said())
     address, _, token = link.partition("/reset?token=")
     assert address == f"http://{started.host}"
     form = started.client.get(f"/reset?token={token}")

@@ -14,6 +14,7 @@ from tests.importing.test_round_trip import content
 from tests.importing.world import NOW, START, make_centre, session
 
 
+@pytest.mark.slow
 def test_an_appointment_is_an_event(db: Database, a: Any, tmp_path: Path) -> None:
     with db.tenant(a):
         make_centre()
@@ -31,6 +32,7 @@ def test_an_appointment_is_an_event(db: Database, a: Any, tmp_path: Path) -> Non
     assert event["UID"] == f"appointment-{number}@rayces-core"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["BEGIN:VEVENT\r\nx", "a\x0bb\x85c\u2028d", "x" * 200, '\\n;,:"', "a\rb"])
 def test_no_text_makes_another_event_or_line(db: Database, a: Any, tmp_path: Path, text: str) -> None:
     with db.tenant(a):
@@ -42,6 +44,7 @@ def test_no_text_makes_another_event_or_line(db: Database, a: Any, tmp_path: Pat
     assert str(event["DESCRIPTION"]).count("\n") == text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
+@pytest.mark.slow
 def test_a_calendar_comes_in_again_to_the_same_content(db: Database, a: Any, b: Any, tmp_path: Path) -> None:
     with db.tenant(a):
         make_centre()

@@ -13,6 +13,7 @@ from rayces_core.exporting import FORMATS, RECORDS, export
 TEXT = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_it_stands(capsys: pytest.CaptureFixture[str], on_the_runs_server: None) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     exec(compile(example, "exporting.md", "exec"), {})

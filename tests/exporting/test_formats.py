@@ -23,7 +23,7 @@ from rayces_core.archive.cells import escaped, twice_escaped, unescaped
 from rayces_core.exporting import layout, sheets
 from rayces_core.exporting.formats import format_of, money, writer_of
 from rayces_core.exporting.layout import Layout
-from rayces_core.exporting.records import Column, Kind
+from rayces_core.exporting.records.shape import Column, Kind
 from tests.sizes import examples
 from tests.walking import walked
 
@@ -119,6 +119,7 @@ def test_a_phone_has_no_apostrophe_but_where_excel_would_make_a_number_of_it() -
     assert sheet(written("xlsx", [row]))[1][0] == "+541143215678"
 
 
+@pytest.mark.slow
 @given(tables, st.sampled_from([{}, {"excel": True}, {"delimiter": "\t"}, {"delimiter": "|"}, {"delimiter": "'"}]))
 def test_csv_comes_back(table: list[tuple[Any, ...]], options: dict[str, Any]) -> None:
     text = written("csv", table, **options).decode("utf-8-sig" if options.get("excel") else "utf-8")
@@ -129,6 +130,7 @@ def test_csv_comes_back(table: list[tuple[Any, ...]], options: dict[str, Any]) -
     assert not any(cell.startswith(tuple(DANGEROUS)) for row in found for cell in row[:1])
 
 
+@pytest.mark.slow
 @some
 @given(tables)
 def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
@@ -140,6 +142,7 @@ def test_json_lines_come_back(table: list[tuple[Any, ...]]) -> None:
             assert (plain(kind, line[kind.value]) if kind in readable else line[kind.value]) == value
 
 
+@pytest.mark.slow
 @some
 @given(tables)
 def test_parquet_comes_back_typed(table: list[tuple[Any, ...]]) -> None:
@@ -178,6 +181,7 @@ def of_cell(kind: Kind, cell: Any) -> Any:
 cell_texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn"), exclude_characters="_"), max_size=60)
 
 
+@pytest.mark.slow
 @some
 @given(
     st.lists(

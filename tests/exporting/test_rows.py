@@ -19,9 +19,13 @@ from rayces_core import (
     InvalidDataError,
     NaiveDatetimeError,
     Organization,
+    Role,
     Student,
     TenantNotSetError,
     User,
+    credits,
+    invoicing,
+    people,
 )
 from rayces_core.archive.layout import LEFT_BEHIND, layout
 from rayces_core.archive.snapshot import lines_sql
@@ -31,7 +35,8 @@ from rayces_core.exporting.selection import select
 from rayces_core.importing.records import RECORDS as IMPORTED
 from rayces_core.models import TENANT_MODELS
 from tests.exporting.worlds import HARD_TEXT, fill
-from tests.factory import make_appointment, make_post, make_professional, make_student, make_user
+from tests.factory import make_appointment, make_package, make_post, make_professional, make_student, make_user
+from tests.invoicing.world import FIRST, LAST, session
 from tests.walking import walked
 
 
@@ -64,9 +69,10 @@ def test_every_type_goes_out_in_every_format(
 def test_every_model_that_people_see_has_a_type() -> None:
     exportable = {record.model for record in RECORDS.values()} - {Organization}
     left_out = {model.__name__ for model in TENANT_MODELS} - {model.__name__ for model in exportable}
-    # Sums of the ledger, bookkeeping, and what is between programs.
+    # Sums of the ledger, bookkeeping, what is between programs, and addresses that are secrets.
     between = {"OutboxMessage", "WebhookEndpoint", "Credential", "Device", "SingleUseToken", "SignInAttempt"}
-    assert left_out == {"CreditBalance", "ImportRun"} | between
+    secret = {"CalendarFeed", "OutsideCalendar"}
+    assert left_out == {"CreditBalance", "ImportRun"} | between | secret
 
 
 def test_an_export_has_every_column_that_an_import_knows_in_its_order() -> None:
@@ -109,6 +115,7 @@ def test_money_is_an_amount(db: Database, a: Organization) -> None:
         assert file.getvalue().decode() == "\ufeffsession_price;active\r\n1500,50;true\r\n"
 
 
+@pytest.mark.slow
 def test_another_tenant_s_rows_stay_there(db: Database, a: Organization, b: Organization) -> None:
     with db.tenant(b):
         fill("neighbour-secret")
@@ -141,6 +148,7 @@ def test_columns_are_chosen_and_ordered(db: Database, full: Organization) -> Non
     assert ["admin", "mark@example.org"] in rows
 
 
+@pytest.mark.slow
 def test_filters_narrow(db: Database, a: Organization) -> None:
     with db.tenant(a):
         ana, professional = make_user(email="ana@example.org"), make_professional(title=None, active=False)
@@ -244,12 +252,14 @@ def test_a_folder_that_is_missing_is_said(db: Database, full: Organization, tmp_
             export("users", tmp_path, format="csv")
 
 
+@pytest.mark.slow
 def test_many_rows_come_in_batches_and_all_of_them(db: Database, a: Organization) -> None:
     seen: list[tuple[str, int, int]] = []
     with db.tenant(a) as organization:
         count = 2 * BATCH + 7
         db.execute_sql(
-            "INSERT INTO users (organization_id, email) SELECT %s, n || '@example.org' FROM generate_series(1, %s) n",
+            "INSERT INTO users (organization_id, email) SELECT %s, n || '@example.org' FROM generate_series(1, %s) n "
+            "RETURNING 1",
             (organization.id, count),
         )
         rows = exported("users", progress=lambda *at: seen.append(at))
@@ -267,6 +277,7 @@ def test_it_may_be_part_of_a_unit_of_work(db: Database, a: Organization) -> None
 # -- a person -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_person_s_rows_are_all_there_and_nobody_else_s(db: Database, a: Organization, tmp_path: Path) -> None:
     path = tmp_path / "person.json"
     with db.tenant(a):
@@ -311,6 +322,7 @@ def test_it_leaves_the_caller_s_planner_as_it_was(db: Database, full: Organizati
         assert db.execute_sql("SHOW enable_nestloop").fetchone() == ("on",)
 
 
+@pytest.mark.slow
 def test_the_sql_itself_names_the_tenant(db: Database, full: Organization, a: Organization) -> None:
     """Even where row-level security would let every row through."""
     with db.tenant(a):
@@ -327,3 +339,32 @@ def test_the_sql_itself_names_the_tenant(db: Database, full: Organization, a: Or
         for table in tables:
             found = db.execute_sql(lines_sql(table), {"organization_id": full.id}).fetchall()
             assert len(found) == rows[table.name]
+
+
+@pytest.mark.slow
+def test_what_a_person_has_left_of_packages_is_in_it(db: Database, a: Organization, tmp_path: Path) -> None:
+    with db.tenant(a):
+        ana, other = make_user(), make_user()
+        for user in (ana, other):
+            credits.purchase_package(user, make_package(credits=3, valid_days=9))
+            credits.debit(user, 1)
+        counts = person(ana, tmp_path / "person.json")
+    assert (counts["credit_lots"], counts["credit_lot_movements"], counts["credit_transactions"]) == (1, 2, 2)
+
+
+@pytest.mark.slow
+def test_what_a_duplicate_paid_and_was_invoiced_is_the_persons(db: Database, a: Organization, tmp_path: Path) -> None:
+    with db.tenant(a):
+        ana, twin, desk = make_user(), make_user(), make_user(role=Role.STAFF)
+        session(twin)
+        credits.purchase(twin, 3)
+        invoicing.draft_invoice(twin, FIRST, LAST, currency="ARS").issue(by=desk)
+        people.merge_users(ana, twin, by=desk)
+        counts = person(ana, tmp_path / "person.json")
+        known = {person(one, tmp_path / "again.json")["users"] for one in (twin, User.get_by_id(twin.id).email)}
+        told = [json.loads((tmp_path / f"{name}.json").read_text("utf-8")) for name in ("person", "again")]
+        with pytest.raises(InvalidDataError, match="no user"):
+            person(twin.email, tmp_path / "former.json")
+    assert (known, told[1]["user_id"], told[1]["tables"]) == ({2}, ana.id, told[0]["tables"])
+    assert (counts["users"], counts["invoices"], counts["invoice_lines"]) == (2, 1, 1)
+    assert (counts["credit_balances"], counts["credit_transactions"]) == (2, 3)

@@ -7,13 +7,28 @@ import signal
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from rayces_core import Appointment, Database, Role, StateTransition, Student, archive, credits
-from rayces_core.models import TENANT_MODELS
+from rayces_core import Appointment, Database, Role, StateTransition, Student, archive, credits, people
+from rayces_core.models import TENANT_MODELS, GroupSession
 from rayces_core.models.imports import ImportRun
+from rayces_core.models.invoice import Invoice
+from rayces_core.scheduling import create_group_session
 from tests.credits.corruption import make_ledger
-from tests.factory import MAKERS, make_like, make_post, make_professional, make_student, make_user
+from tests.factory import (
+    MAKERS,
+    make_kind,
+    make_like,
+    make_package,
+    make_post,
+    make_professional,
+    make_resource,
+    make_slot_request,
+    make_student,
+    make_time_off,
+    make_user,
+)
 
 HARD_TEXT = "=1+1\n\t«Ñandú» \u202eabc 😀 \\N \\. \"'; \x7f\x01 \u2028"
+START, BEFORE = datetime(2031, 3, 4, 12, tzinfo=UTC), datetime(2031, 3, 1, tzinfo=UTC)
 HARD_MOMENT = datetime(2031, 3, 3, 12, 0, 0, 123457, tzinfo=UTC)
 
 
@@ -34,7 +49,25 @@ def fill(mark: str = "mark") -> None:
     Student.delete_by_id(gone.id)
     make_like(post=make_post(content=f"{mark} {HARD_TEXT}", created_at=HARD_MOMENT, user=staff), user=make_user())
     credits.adjust(staff, 3, reason="opening", by=staff, metadata={"text": HARD_TEXT, "numbers": [1.5, 10**20, None]})
+    people.merge_users(make_user(), make_user(last_name=mark), by=staff)
+    kind = make_kind()
+    credits.purchase_package(staff, make_package(credit_kind=kind, valid_days=30))
+    credits.debit(staff, 3, kind=kind)
     ImportRun.create(record_type="users", source=f"{mark}.csv", fingerprint="0" * 64)
+    make_time_off(note=mark, from_time="10:00", until_time="13:00").approve(by=staff, reason=HARD_TEXT)
+    Invoice.create(user=staff, currency="ARS", starts_on=START.date(), ends_on=START.date()).discard(by=staff)
+    make_slot_request(student=student, client=staff, weekdays=["friday"]).withdraw(by=staff, reason=HARD_TEXT)
+    create_group_session(
+        professional=make_professional(),
+        scheduled_at=START,
+        capacity=2,
+        name=mark,
+        second_professional=make_professional(),
+        room=make_resource(name=f"room of {mark}", features=["mirror"]),
+        device=make_resource(kind="device"),
+        override_schedule=True,
+        now=BEFORE,
+    )
     for model in TENANT_MODELS:
         if not model.select().exists():
             MAKERS[model]()
@@ -46,6 +79,10 @@ def names_of_everything() -> dict[str, object]:
         "appointments": sorted(
             (a.professional.user.email, a.student.full_name, a.client.email, a.scheduled_at, a.state)
             for a in Appointment.select()
+        ),
+        "groups": sorted(
+            (g.professional.user.email, g.second_professional.user.email, g.room.name, g.room.features, g.device.kind)
+            for g in GroupSession.select()
         ),
         "histories": sorted([t.event, t.occurred_at] for s in Student.select() for t in s.history()),
         "appointment histories": sorted([t.event, t.occurred_at] for a in Appointment.select() for t in a.history()),

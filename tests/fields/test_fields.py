@@ -19,6 +19,7 @@ from rayces_core import fields
 from rayces_core.errors import InvalidDataError, NaiveDatetimeError
 from rayces_core.fields.reading import is_as_read
 from rayces_core.fields.schemas import BlockedDates, Metadata, OrganizationSettings, WeeklySchedule
+from rayces_core.models.credit_balance import CreditBalance
 from rayces_core.models.user import User
 from tests.sizes import examples
 from tests.walking import walked
@@ -207,7 +208,8 @@ def reread(row):
 
 def test_every_public_field_class_is_tried_here():  # StateField in state_machine/test_assignment.py
     public = {kind for name, kind in vars(fields).items() if inspect.isclass(kind) and name in fields.__all__}
-    tried = {type(field) for field in (*SAMPLE_FIELDS, Booking.until, User.id)} | {fields.StateField}
+    tried = {type(field) for field in (*SAMPLE_FIELDS, Booking.until, CreditBalance.credit_kind_key, User.id)}
+    tried |= {fields.StateField}
     assert public - tried == {fields.TypedField}
 
 
@@ -239,6 +241,7 @@ def test_null_is_written_and_read_as_none(samples, field):
         assert samples.select().where((samples.id == row.id) & (field == None)).exists()  # noqa: E711
 
 
+@pytest.mark.slow
 @walked("name", GOOD)
 def test_a_row_is_found_by_its_value_with_equality_and_in_a_list(samples, name):
     row, field = samples.create(**{name: GOOD[name]}), BY_NAME[name]
@@ -277,6 +280,7 @@ WAYS_IN = {
 }
 
 
+@pytest.mark.slow
 @walked("way", WAYS_IN)
 @walked("name, value", {name: value for name, value, _ in BAD}.items())
 def test_no_way_in_goes_round_the_check(samples, way, name, value):
@@ -333,6 +337,7 @@ def test_any_storable_text_is_read_back_unchanged(samples, text):
     assert reread(samples.create(text=text, long_text=text)).text == text
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_a_text_is_refused_exactly_when_utf_8_or_postgresql_cannot_hold_it(text):
     storable = "\x00" not in text and not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
@@ -382,6 +387,7 @@ def test_emails_and_enums_are_searched_by_part(samples):
 # -- time -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @on_postgresql
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()))
 def test_a_moment_of_any_zone_is_stored_and_read_as_the_same_moment_in_utc(samples, moment):
@@ -552,6 +558,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @on_postgresql
 @given(st.dictionaries(storable_text, json_values, max_size=4))
 def test_any_json_object_is_read_back_unchanged(samples, value):

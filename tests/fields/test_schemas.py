@@ -106,6 +106,7 @@ settings = st.builds(
 # -- every schema -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.tuples(st.just(WeeklySchedule), schedules),

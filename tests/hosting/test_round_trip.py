@@ -75,6 +75,7 @@ def said() -> list[dict[str, Any]]:
     return [*rooms, *sorted(stays, key=lambda stay: stay["room"]), *bills]
 
 
+@pytest.mark.slow
 @walked("kind", FORMATS)
 def test_what_went_out_comes_in_again(centre: Database, tmp_path: Path, kind: str) -> None:
     with centre.tenant(make_organization(centre)):
@@ -119,6 +120,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @walked("fault", REFUSED)
 def test_a_row_that_breaks_a_rule_is_told(tenant: Organization, fault: str) -> None:
     row, column, problem = REFUSED[fault]

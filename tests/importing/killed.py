@@ -24,7 +24,7 @@ def bring_in(url: str, tenant: str, rows: int, batch: int, how: str, when: int) 
 
     with Database.connect(url) as db, db.tenant(tenant):
         importing.run(people(rows), "users", batch_rows=batch, progress=progress)
-        time.sleep(10)
+        time.sleep(60)
 
 
 def die(milliseconds: int) -> None:

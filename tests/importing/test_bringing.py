@@ -15,6 +15,7 @@ from tests.importing import test_external_ids as keys
 KEPT = 'WITH users AS MATERIALIZED (SELECT * FROM "users" WHERE organization_id = %(tenant)s)'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

@@ -29,6 +29,7 @@ def check(rows: Any, record: Any, **options: Any) -> importing.Report:
     return importing.check(rows, record, **({"now": NOW} | options))
 
 
+@pytest.mark.slow
 def test_a_check_leaves_nothing_behind(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()
@@ -67,6 +68,7 @@ def test_a_source_may_not_say_whose_its_rows_are(db: Database, a: Any, b: Any, c
         assert User.select().count() == 0
 
 
+@pytest.mark.slow
 def test_people_of_another_organization_are_unknown(db: Database, a: Any, b: Any) -> None:
     with db.tenant(b):
         make_centre()
@@ -106,6 +108,7 @@ def test_a_row_that_is_there_and_differs_asks_for_update(db: Database, a: Any) -
         assert check([{"email": "eva@example.org", "first_name": ""}], User).unchanged == 1
 
 
+@pytest.mark.slow
 def test_what_events_alone_change_is_not_updated(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()
@@ -134,6 +137,7 @@ OVERLAPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hours", "changes", "refused"), [case[1:] for case in OVERLAPS], ids=[c[0] for c in OVERLAPS])
 def test_overlaps_are_those_of_the_database_in_the_source_and_with_it(
     db: Database, a: Any, hours: float, changes: dict[str, Any], refused: bool
@@ -163,6 +167,7 @@ def test_a_long_appointment_is_found_behind_shorter_ones(db: Database, a: Any) -
         assert told(check(rows, Appointment)) == [(3, "scheduled_at"), (4, "scheduled_at")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "column"),
     [
@@ -183,6 +188,7 @@ def test_an_appointment_that_cannot_be_is_refused(db: Database, a: Any, changes:
         assert told(check([session(**changes)], Appointment)) == [(1, column)]
 
 
+@pytest.mark.slow
 def test_two_students_of_one_name_are_told_apart_by_date_of_birth(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()
@@ -242,7 +248,7 @@ def test_every_problem_is_kept_beyond_those_in_memory(db: Database, a: Any, tmp_
 @walked("record", RECORDS.values(), ids=lambda record: record.name)
 def test_every_statement_names_the_tenant_for_each_table(record: Record) -> None:
     tables = {model._meta.table_name for model in TENANT_MODELS}
-    statements = (record.resolving, record.inserting, record.locking, record.conflicts, *record.checks)
+    statements = (record.resolving, record.inserting, record.locking, *record.conflicts, *record.checks)
     for statement in statements:
         named = [table for table in re.findall(r"(?:FROM|JOIN|INTO) (\w+)", statement) if table in tables]
         assert statement.count("%(tenant)s") >= len(named), statement

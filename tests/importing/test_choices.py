@@ -9,6 +9,7 @@ import pytest
 
 from rayces_core import Appointment, ColumnMappingError, Database, InvalidDataError, Role, Student, User, importing
 from tests.importing.world import NOW, make_centre, session, told
+from tests.sizes import first
 
 
 def state_of(word: str, **options: Any) -> str:
@@ -21,7 +22,7 @@ def state_of(word: str, **options: Any) -> str:
     return str(Student.get().admission_state)
 
 
-@pytest.mark.parametrize("word", ["Alta", "DADO DE ALTA", "de alta", "Inactivo", "inativa", "inactive"])
+@pytest.mark.parametrize("word", first(2, ["Alta", "DADO DE ALTA", "de alta", "Inactivo", "inativa", "inactive"]))
 def test_a_state_of_two_meanings_is_refused_with_both(db: Database, a: Any, word: str) -> None:
     with db.tenant(a):
         said = state_of(word)
@@ -33,21 +34,25 @@ def test_a_state_of_two_meanings_is_refused_with_both(db: Database, a: Any, word
 
 @pytest.mark.parametrize(
     ("word", "state"),
-    [
-        ("Baja", "discharged"),
-        ("baja temporal", "on_leave"),
-        ("Alta médica", "discharged"),
-        ("Matriculada", "enrolled"),
-        ("ATIVO", "enrolled"),
-        ("Egresado", "discharged"),
-        ("em espera", "waitlisted"),
-    ],
+    first(
+        2,
+        [
+            ("Baja", "discharged"),
+            ("baja temporal", "on_leave"),
+            ("Alta médica", "discharged"),
+            ("Matriculada", "enrolled"),
+            ("ATIVO", "enrolled"),
+            ("Egresado", "discharged"),
+            ("em espera", "waitlisted"),
+        ],
+    ),
 )
 def test_a_state_of_one_meaning_is_read(db: Database, a: Any, word: str, state: str) -> None:
     with db.tenant(a):
         assert state_of(word) == state
 
 
+@pytest.mark.slow
 def test_the_user_says_what_a_word_means(db: Database, a: Any, b: Any) -> None:
     for organization, meant in ((a, "enrolled"), (b, "discharged")):
         with db.tenant(organization):
@@ -73,7 +78,10 @@ def test_words_and_values_of_another_kind_are_refused(db: Database, a: Any, opti
         importing.check([{"email": "a@example.org"}], "users", **{option: given})
 
 
-@pytest.mark.parametrize("word", ["Pendiente", "Programada", "Reservado", "Agendada", "Marcada", "scheduled", "booked"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "word", first(2, ["Pendiente", "Programada", "Reservado", "Agendada", "Marcada", "scheduled", "booked"])
+)
 def test_an_appointment_that_is_on_the_books_is_asked_about(db: Database, a: Any, word: str) -> None:
     with db.tenant(a):
         make_centre()
@@ -144,7 +152,7 @@ def test_a_student_that_the_application_left_so_is_unchanged(db: Database, a: An
 # -- credits ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("written", ["15000,00", "15.000,00", "$ 8", "12500.50", "8 ARS", "€8", "USD 10"])
+@pytest.mark.parametrize("written", first(3, ["15000,00", "15.000,00", "$ 8", "12500.50", "8 ARS", "€8", "USD 10"]))
 def test_credits_that_are_written_as_money_are_refused(db: Database, a: Any, written: str) -> None:
     with db.tenant(a):
         make_centre()

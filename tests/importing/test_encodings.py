@@ -8,6 +8,7 @@ import pytest
 from rayces_core import SourceError, Student, importing
 from rayces_core.importing.sources import open_source
 from rayces_core.importing.sources.encodings import CHUNK_BYTES
+from tests.sizes import first
 
 ENCODINGS = ("cp1252", "cp850", "mac_roman")
 NAMES = [
@@ -59,7 +60,7 @@ def test_a_class_in_capitals_as_excel_writes_it_has_its_names(db, a, tmp_path):
     assert report.notes == ("is read as cp1252, as its words tell: TOMÁS, GARCÍA, LUCÍA",)
 
 
-@pytest.mark.parametrize("written", [str, str.upper, str.lower], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("written", first(1, [str, str.upper, str.lower]), ids=lambda how: how.__name__)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_classes_of_any_names_come_in_as_they_are_or_not_at_all(tmp_path, encoding, written):
     refused = 0
@@ -138,6 +139,7 @@ def test_a_file_joined_of_two_encodings_is_refused(tmp_path):
         open_source(path)
 
 
+@pytest.mark.slow
 def test_a_letter_that_was_lost_refuses_its_row(tmp_path):
     path = file(tmp_path, "nombre,notas\n" + "Ana,x\n" * (CHUNK_BYTES // 6 - 2) + "Jos\ufffd,x\nLuz,\n", "utf-8")
     *_, bad, _, luz, _ = read(path)

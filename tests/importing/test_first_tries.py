@@ -24,6 +24,7 @@ def test_one_accent_tells_the_encoding(tmp_path, text, encoding):
 ROW = {"Nombre": "Luz", "Apellido": "Sosa", "Fecha de nacimeinto": "31/12/2019"}
 
 
+@pytest.mark.slow
 def test_a_near_miss_of_what_a_row_is_known_by_is_refused_until_somebody_decides(db, a):
     with db.tenant(a):
         with pytest.raises(ColumnMappingError, match="date_of_birth is missing; did you mean 'Fecha de nacimeinto'"):

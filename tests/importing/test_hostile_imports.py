@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import zipfile
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,6 +28,8 @@ from rayces_core import (
 from rayces_core.importing import runs
 from rayces_core.importing.sources import open_source
 from tests.importing.world import NOW, make_centre, session, told
+from tests.nodes import WAITING
+from tests.patience import wait_until
 
 KS = [{"first_name": f"K{i}", "last_name": "L", "date_of_birth": "2020-01-01"} for i in range(10)]
 
@@ -47,12 +48,11 @@ def stopping(n: int) -> Any:
 
 
 def until_it_waits_or_has_looked(db: Any, second: threading.Thread, looked: threading.Event) -> None:
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    for _ in range(300):
+    def does():
         with db.privileged(reason="test"):
-            if looked.is_set() or not second.is_alive() or db.execute_sql(waiting).fetchone() != (0,):
-                return
-        time.sleep(0.01)
+            return looked.is_set() or not second.is_alive() or db.execute_sql(WAITING).fetchone() != (0,)
+
+    wait_until(does)
 
 
 def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> None:
@@ -62,7 +62,7 @@ def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> Non
     def slow(run, *rest):
         if threading.current_thread().name == "first":
             in_batch.set()
-            go.wait(10)
+            go.wait(60)
         return original(run, *rest)
 
     monkeypatch.setattr(runs, "move_on", slow)
@@ -73,7 +73,7 @@ def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> Non
 
     first = threading.Thread(target=bring, name="first")
     first.start()
-    assert in_batch.wait(10)
+    assert in_batch.wait(60)
     with db.tenant(a):
         Student.create(first_name="App", last_name="Made")
     second = threading.Thread(
@@ -82,8 +82,8 @@ def test_two_imports_and_an_application_make_one_copy(db, a, monkeypatch) -> Non
     second.start()
     until_it_waits_or_has_looked(db, second, go)
     go.set()
-    second.join(20)
-    first.join(20)
+    second.join(60)
+    first.join(60)
     with db.tenant(a):
         assert Student.select().where(Student.last_name == "L").count() == 10
 
@@ -95,7 +95,7 @@ def test_a_row_of_the_application_that_was_under_way_between_batches_is_seen(db,
         with db.tenant(a), db.atomic():
             Student.create(first_name="K7", last_name="L", date_of_birth=date(2020, 1, 1))
             inserted.set()
-            commit.wait(10)
+            commit.wait(60)
         done.set()
 
     thread = threading.Thread(target=application)
@@ -103,10 +103,10 @@ def test_a_row_of_the_application_that_was_under_way_between_batches_is_seen(db,
     def progress(what: str, n: int, _: int | None) -> None:
         if what == "check" and n:
             thread.start()
-            inserted.wait(10)
+            inserted.wait(60)
         if what == "write" and n == 5:
             commit.set()
-            done.wait(10)
+            done.wait(60)
 
     with db.tenant(a):
         report = importing.run(KS, "students", batch_rows=5, progress=progress)
@@ -147,6 +147,7 @@ def test_an_export_of_credits_does_not_double_them(db, a, tmp_path) -> None:
         assert CreditBalance.get().balance == 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stamps",
     [
@@ -161,6 +162,7 @@ def test_stamps_in_another_order_are_unchanged_the_second_time(db, a, stamps) ->
         assert importing.run([session(**stamps)], "appointments", now=NOW).unchanged == 1
 
 
+@pytest.mark.slow
 def test_a_cancelled_one_was_never_held_after_it(db, a) -> None:
     with db.tenant(a):
         make_centre()
@@ -253,6 +255,7 @@ def test_a_binary_workbook_with_a_decoy_is_refused(tmp_path) -> None:
         open_source(tmp_path / "w.xlsb")
 
 
+@pytest.mark.slow
 def test_a_row_of_many_lines_is_limited(tmp_path) -> None:
     path = tmp_path / "r.csv"
     path.write_text('a,b\n1,2\n"x\n' + 'y","zq\n' * 1_500_000 + 'y"\n')
@@ -270,6 +273,7 @@ def test_a_report_of_half_a_letter_is_written(db, a, tmp_path) -> None:
     assert "'\uff1dcmd," in (tmp_path / "p.csv").read_text(encoding="utf-8-sig")
 
 
+@pytest.mark.slow
 def test_a_generator_that_reads_another_organization_does_not_lend_its_zone(db, a) -> None:
     tokyo = db.create_organization("Tokyo", subdomain=f"tokyo-{id(db)}", time_zone="Asia/Tokyo")
 
@@ -296,6 +300,7 @@ def test_a_text_that_many_rows_share_is_counted_for_each(tmp_path) -> None:
         sum(len(batch) for batch in open_source(tmp_path / "b.parquet").batches())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["99999-01-01", "4000-01-01 BC", "infinity"])
 def test_a_doctored_archive_with_a_day_that_python_cannot_read(db, a, tmp_path, day) -> None:
     import hashlib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from rayces_core import (
     importing,
 )
 from tests.importing.world import NOW, counts, make_centre, session, told
+from tests.sizes import exhaustive
 
 BORN = date(2017, 2, 1)
 
@@ -59,6 +61,7 @@ RENAMED = {
 }
 
 
+@pytest.mark.slow
 def test_a_row_under_another_name_is_refused_until_names_may_be_corrected(db: Database, a: Any, tmp_path: Path) -> None:
     with db.tenant(a):
         two_children()
@@ -91,11 +94,19 @@ def test_three_corrected_cells_are_three_changes_an_emptied_one_included(db: Dat
         assert list(Student.select().order_by(Student.id).dicts()) == before
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "xlsx"])
-@pytest.mark.parametrize("what", ["users", "professionals", "students", "appointments", "posts", "organizations"])
+FORMS = ("csv", "jsonl", "parquet", "xlsx")
+RECORDS = ("users", "professionals", "students", "appointments", "posts", "organizations")
+# Every record and every form once.
+SOME = [(what, FORMS[number % len(FORMS)]) for number, what in enumerate(RECORDS)]
+OTHERS = exhaustive(*(each for each in itertools.product(RECORDS, FORMS) if each not in SOME))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exported", [*SOME, *OTHERS], ids="-".join)
 def test_an_export_as_it_is_changes_nothing_whatever_is_asked(
-    db: Database, a: Any, tmp_path: Path, form: str, what: str
+    db: Database, a: Any, tmp_path: Path, exported: tuple[str, str]
 ) -> None:
+    what, form = exported
     with db.tenant(a):
         make_centre()
         importing.run([session(24), session(-24 * 90, state="executed", notes="=1")], Appointment, now=NOW)
@@ -169,6 +180,7 @@ def test_twins_are_told_apart_by_their_ids(db: Database, a: Any, tmp_path: Path)
         assert [each.grade_level for each in Student.select().order_by(Student.id)] == ["1", "3"]
 
 
+@pytest.mark.slow
 def test_an_id_that_is_nobodys_here_is_refused_beside_one_that_is(db: Database, a: Any, b: Any) -> None:
     with db.tenant(b):
         stranger = Student.create(first_name="Teo", last_name="Paz")
@@ -206,6 +218,7 @@ def test_numbers_that_went_through_a_float_are_still_ids(db: Database, a: Any) -
         assert told(importing.check(rows, Student)) == [(1, "id"), (2, "id")]
 
 
+@pytest.mark.slow
 def test_an_appointment_and_a_post_are_never_moved_or_doubled_by_a_corrected_cell(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()
@@ -220,6 +233,7 @@ def test_an_appointment_and_a_post_are_never_moved_or_doubled_by_a_corrected_cel
         assert (Appointment.select().count(), Post.select().count()) == (1, 1)
 
 
+@pytest.mark.slow
 def test_who_is_written_otherwise_is_told_of_and_corrected_by_an_update(db: Database, a: Any) -> None:
     with db.tenant(a):
         two_children()
@@ -272,6 +286,7 @@ def test_what_none_can_be_without_is_not_cleared(
         assert done(report) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_a_contact_and_a_setting_are_cleared_as_well(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()

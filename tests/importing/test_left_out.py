@@ -34,6 +34,7 @@ def problems(rows: list[dict[str, Any]]) -> dict[int, str]:
 # -- overlaps -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_row_that_is_left_out_holds_no_time(db: Database, a: Any) -> None:
     nobody = session(student_first_name="Nobody")
     beside, behind = session(0.5), session(1.5, student_first_name="Teo")
@@ -65,6 +66,7 @@ def test_an_export_of_the_ledger_is_refused_by_each_of_its_columns(db: Database,
         assert not CreditBalance.select().exists()
 
 
+@pytest.mark.slow
 def test_the_reference_of_an_export_goes_before_its_id(db: Database, a: Any, tmp_path: Path) -> None:
     with db.tenant(a):
         make_centre()
@@ -87,6 +89,7 @@ def test_a_text_that_looks_like_a_forced_one_comes_back_exactly(
         assert (found.first_name, found.last_name) == ('="x"', '\'="y"')
 
 
+@pytest.mark.slow
 def test_an_appointment_that_used_credit_is_unchanged(db: Database, a: Any, tmp_path: Path) -> None:
     with db.tenant(a):
         client = make_user()

@@ -17,11 +17,13 @@ from rayces_core import (
     Professional,
     Student,
     User,
+    clock,
     credits,
     exporting,
     importing,
 )
 from rayces_core.importing.records.students import WAY_TO
+from tests.factory import make_giving, make_service
 from tests.importing.world import NOW, START, make_centre, session, told
 from tests.sizes import exhaustive
 
@@ -74,6 +76,7 @@ APPOINTMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [False, *exhaustive(True)], ids=["past", "ahead"])
 @pytest.mark.parametrize(("state", "stamps", "events"), APPOINTMENTS)
 def test_an_appointment_comes_in_any_state_with_its_journal(
@@ -168,6 +171,7 @@ def test_a_day_of_admission_that_lies_ahead_is_not_when_it_was_given(db: Databas
         assert all(step.made_up for step in Student.get().history())
 
 
+@pytest.mark.slow
 def test_when_an_imported_appointment_was_booked_is_made_up_unless_the_file_says_it(
     db: Database, a: Any, b: Any, tmp_path: Path
 ) -> None:
@@ -219,6 +223,43 @@ def test_credit_is_used_by_what_is_confirmed_after_the_import(db: Database, a: A
         assert credits.verify().is_clean
 
 
+def test_a_session_of_a_service_costs_and_reserves_as_many_credits_as_that(db: Database, a: Any) -> None:
+    start = (clock.now() + timedelta(days=30)).replace(second=0, microsecond=0)
+    held = {"scheduled_at": start, "pre_confirmed_at": clock.now(), "expires_at": start}
+    with db.tenant(a):
+        make_centre()
+        assessment = make_service(name="Assessment", credits=3)
+        make_giving(service=assessment, professional=Professional.get().user_id)
+        importing.run([{"user": "ana@example.org", "credits": 5}], "credits")
+        rows = [session(state="pre_confirmed", uses_credit="sí", service_name="Assessment", **held)]
+        importing.run(rows, Appointment)
+        made = Appointment.get()
+        assert (made.credits_used, made.reserved_credits) == (3, 3)
+        made.confirm()
+        assert credits.balance(User.get(User.email == "ana@example.org")) == 2
+        assert credits.verify().is_clean
+
+
+@pytest.mark.parametrize("credits_first", [True, False])
+def test_what_is_to_be_confirmed_reserves_its_credits_in_whatever_order_they_come(
+    db: Database, a: Any, credits_first: bool
+) -> None:
+    soon, later = clock.now() + timedelta(days=30), clock.now() + timedelta(days=31)
+    held = {"state": "pre_confirmed", "uses_credit": "sí", "pre_confirmed_at": clock.now(), "expires_at": soon}
+    rows = [session(scheduled_at=at.replace(second=0, microsecond=0), **held) for at in (soon, later)]
+    with db.tenant(a):
+        make_centre()
+        steps = [
+            lambda: importing.run([{"user": "ana@example.org", "credits": 1}], "credits"),
+            lambda: importing.run(rows, Appointment),
+        ]
+        reports = [step() for step in (steps if credits_first else steps[::-1])]
+        assert [each.reserved_credits for each in Appointment.select().order_by(Appointment.id)] == [1, 0]
+        (note,) = reports[-1].notes
+        assert note.startswith("1 appointment to be confirmed reserve no credits, as their clients have too few")
+        assert credits.verify().is_clean
+
+
 def test_opening_balances_are_entries_of_the_ledger(db: Database, a: Any) -> None:
     rows = [
         {"user": "ana@example.org", "credits": "8", "reason": "opening balance"},
@@ -239,6 +280,7 @@ def test_opening_balances_are_entries_of_the_ledger(db: Database, a: Any) -> Non
         assert (report.is_clean, report.balances) == (True, 2)
 
 
+@pytest.mark.slow
 def test_professionals_settings_posts_and_likes_come_as_they_are_written(db: Database, a: Any) -> None:
     schedule = '{"lunes": []}'
     with db.tenant(a):
@@ -283,6 +325,7 @@ def test_moments_are_read_in_the_organization_s_zone(db: Database) -> None:
         assert Appointment.get().scheduled_at == datetime(2031, 7, 7, 8, 0, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_prices_leaves_and_what_was_paid_come_and_go_as_they_were(db: Database, a: Any, b: Any, tmp_path: Any) -> None:
     with db.tenant(a):
         make_centre()
@@ -356,6 +399,7 @@ def test_money_leaves_and_settings_that_cannot_be_are_faults(
         assert column in [name for _, name in told(importing.check([row], kind, now=NOW))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bring_in", [importing.check, importing.run])
 def test_an_overdue_hold_keeps_no_import_out(db: Database, a: Any, bring_in: Any) -> None:
     """As booking does, importing expires it: with its journal, and whoever is told is told."""
@@ -374,6 +418,7 @@ def test_an_overdue_hold_keeps_no_import_out(db: Database, a: Any, bring_in: Any
             assert sorted(str(each.state) for each in Appointment.select()) == ["cancelled", "confirmed"]
 
 
+@pytest.mark.slow
 def test_an_import_expires_only_what_is_in_its_way(db: Database, a: Any) -> None:
     with db.tenant(a):
         make_centre()

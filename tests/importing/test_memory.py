@@ -17,6 +17,7 @@ ROWS, NOTES, MOST_MEGABYTES = quick_or_whole((15_000, 300, 25), (60_000, 300, 40
 
 
 # Bad rows stay in `make test`: they are read as good ones are, and their problems are counted besides.
+@pytest.mark.slow
 @pytest.mark.parametrize("birth", ["31/31/2020", *exhaustive("01/02/2020")], ids=["bad rows", "good rows"])
 def test_a_large_file_needs_no_more_memory_than_a_batch(bare_db: Database, tmp_path: Path, birth: str) -> None:
     path = tmp_path / "students.csv"

@@ -68,6 +68,7 @@ def test_a_text_never_has_a_rounded_number_nor_one_that_is_none() -> None:
             text(number, READING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", [4111222233334444, 77, 4111222233334444.0])
 def test_a_payment_from_any_format_is_one_purchase(db: Database, a: Any, tmp_path: Path, reference: float) -> None:
     with db.tenant(a):

@@ -73,6 +73,7 @@ def test_what_is_written_as_the_country_does_is_not_told(db: Database, north: An
         assert (report.notes, report.is_clean) == ((), True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dates",
     [
@@ -92,6 +93,7 @@ def test_a_column_of_both_orders_gives_no_date_that_may_be_two(db: Database, nor
         assert "--date-order dmy or --date-order mdy" in found[0].advice
 
 
+@pytest.mark.slow
 def test_a_row_in_doubt_has_no_other_problem_of_its_making(db: Database, north: Any) -> None:
     given = [*rows("31/12/2014", "12/31/2014"), *rows("03/04/2015"), *rows("03/04/2015")]
     with db.tenant(north):
@@ -108,6 +110,7 @@ def test_told_which_it_is_the_column_is_read_so(db: Database, a: Any, b: Any) ->
             check(rows(*dates), date_order="ymd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dates", "refused"),
     [
@@ -130,6 +133,7 @@ def test_a_country_of_two_habits_tells_none(db: Database) -> None:
         assert check(rows("03/04/2015"), country="US").is_clean
 
 
+@pytest.mark.slow
 def test_a_column_without_a_telling_value_is_not_read_by_a_habit_that_another_breaks(db: Database, north: Any) -> None:
     given = rows(*US_DATES, admission_date="05/06/2024")
     with db.tenant(north):

@@ -58,6 +58,7 @@ def left_out(rows: list[dict[str, Any]]) -> dict[int, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", quick_or_whole(range(2), range(6)))
 def test_the_check_refuses_what_a_comparison_with_all_before_refuses(db: Database, a: Any, seed: int) -> None:
     rows = agenda(seed)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import phonenumbers
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -187,8 +188,9 @@ def _encodes(text: str, encoding: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(known=people, written=writings, capitals=st.booleans())
-@examples(25, 500)
+@examples(8, 200)
 def test_students_are_the_same_or_refused(db: Database, known: list[Person], written: Writing, capitals: bool) -> None:
     written = written.of(known, capitals)
     homogeneous = written.ending == ".parquet" and not all(
@@ -215,8 +217,9 @@ def test_students_are_the_same_or_refused(db: Database, known: list[Person], wri
         assert found == meant, report and report.problems
 
 
+@pytest.mark.slow
 @given(known=people, written=writings)
-@examples(15, 300)
+@examples(6, 120)
 def test_users_are_the_same_or_refused(db: Database, known: list[Person], written: Writing) -> None:
     rows, meant, written = [], set(), written.of(known)
     for each in known:

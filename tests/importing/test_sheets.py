@@ -97,6 +97,7 @@ def test_the_only_sheet_with_rows_is_read_wherever_it_stands_and_the_others_are_
     }
 
 
+@pytest.mark.slow
 def test_a_class_in_each_sheet_comes_in_whole_and_a_problem_names_its_sheet(db, a, tmp_path):
     broken = [*FIVES, ["D", "Cuatro", "\x1bnada"], ["", "Cinco", ""]]
     path = book(tmp_path, ("Sala 4", FOURS), ("Sala 5", broken))
@@ -234,6 +235,7 @@ def test_the_same_of_an_old_excel():
     assert "nobody has computed" in first[4].reason
 
 
+@pytest.mark.slow
 def test_an_id_of_sixteen_digits_is_exact_or_refused(db, a, tmp_path):
     header, number = ["cliente", "sesiones", "referencia"], 4111222233334444
     sheet = book(tmp_path, ("S", [header, ["ana@ids.example.org", 4, number]]))
@@ -249,6 +251,7 @@ def test_an_id_of_sixteen_digits_is_exact_or_refused(db, a, tmp_path):
         assert "more than fifteen digits" in reasons(book(tmp_path, ("S", [["id"], [lost]])))[2, 0]
 
 
+@pytest.mark.slow
 def test_a_long_float_of_any_source_is_exact_or_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(
         '{"id": 4111222233334444.0}\n{"id": 1.234567890123457e+16}\n{"id": 12345678901234567}\n'
@@ -262,6 +265,7 @@ def test_a_long_float_of_any_source_is_exact_or_refused(tmp_path):
         assert "more than fifteen digits" in second.reason
 
 
+@pytest.mark.slow
 def test_a_workbook_is_found_by_its_relations_whatever_its_parts_are_called(tmp_path):
     path = book(tmp_path, ("S", [["a"], ["x"]]))
     content = io.BytesIO()

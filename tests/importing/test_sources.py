@@ -100,6 +100,7 @@ def test_a_row_with_too_few_values_is_filled_up_and_one_with_too_many_is_unreada
     assert trailing == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_json_lines_and_an_array_give_the_same_rows(tmp_path):
     rows = [{"name": f"Ana {n}", "age": n, "tags": ["x", {"y": None}]} for n in range(3000)] + [{"age": 1.5}]
     lines = file(tmp_path, "\n".join(map(json.dumps, rows)), "rows.jsonl")
@@ -202,6 +203,7 @@ def test_an_open_file_is_read_from_where_it_stands_and_can_be_read_again(opened)
     assert list(source.batches()) == list(source.batches()) == [[(2, ["1", "2"])]]
 
 
+@pytest.mark.slow
 def test_standard_input_is_a_source():
     code = "from rayces_core.importing.sources import open_source; print([*open_source('-').batches()])"
     done = subprocess.run([sys.executable, "-c", code], input=b"a,b\n1,2\n", capture_output=True, timeout=60)
@@ -248,7 +250,8 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 tables = st.lists(st.lists(cells, min_size=3, max_size=3), max_size=8)
 
 
-@examples(25, 60)
+@pytest.mark.slow
+@examples(10, 60)
 @given(tables, st.sampled_from(",;\t|"), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]))
 def test_any_text_survives_a_csv_of_any_delimiter_and_encoding(tmp_path_factory, table, delimiter, encoding):
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
@@ -261,7 +264,9 @@ def test_any_text_survives_a_csv_of_any_delimiter_and_encoding(tmp_path_factory,
     assert read == [row for row in expected if any(row)]
 
 
+@pytest.mark.exhaustive
 def test_memory_stays_flat_while_a_large_file_is_read(tmp_path):
+    """`make test` keeps the whole import of one, in tests/importing/test_memory.py."""
     path = tmp_path / "large.csv"
     with path.open("w", encoding="cp1252") as opened:
         opened.write("Nombre;Notas\n")

@@ -87,6 +87,7 @@ def test_apostrophes_that_quote_are_known_by_the_header(tmp_path):
     assert read(file(tmp_path, "a;b\n'Ana';D'Angelo\n")) == {2: ["'Ana'", "D'Angelo"]}
 
 
+@pytest.mark.slow
 def test_a_name_that_stands_twice_is_no_error_where_nobody_needs_it(db, a, tmp_path):
     path = file(tmp_path, "nombre,apellido,obs,obs\nDoble,Cabecera,1,2\n")
     both = file(tmp_path, "nombre,apellido,sala,sala\nDoble,Sala,4,5\n", "both.csv")
@@ -249,6 +250,7 @@ def test_totals_below_a_sheet_are_no_rows(tmp_path):
     assert list(read(path)) == [2]
 
 
+@pytest.mark.slow
 def test_words_that_mean_nothing_are_empty(db, a, tmp_path):
     path = file(tmp_path, "nombre,apellido,sala,notas\nNula,Vacía,N/A, NULL \nNULL,N/A,,\nOtra,Nullmann,null,x\n")
 

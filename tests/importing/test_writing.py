@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg2
 import pytest
 
 from rayces_core import (
@@ -29,6 +30,7 @@ from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.importing import killed
 from tests.importing.world import CHILDREN, NOW, PEOPLE, counts, make_centre, people, session, told
+from tests.patience import wait_until
 from tests.sizes import exhaustive, quick_or_whole
 
 BATCH = 100
@@ -48,6 +50,7 @@ def stopping_after(batches: int) -> Any:
     return progress
 
 
+@pytest.mark.slow
 def test_every_row_is_written_once(db: Database, a: Any, b: Any) -> None:
     with db.tenant(b):
         before = counts()
@@ -67,6 +70,7 @@ def test_every_row_is_written_once(db: Database, a: Any, b: Any) -> None:
         assert counts() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["users", "students", "appointments", "credits", "posts"])
 def test_the_same_source_twice_changes_nothing(db: Database, a: Any, kind: str) -> None:
     rows: dict[str, list[dict[str, Any]]] = {
@@ -87,6 +91,7 @@ def test_the_same_source_twice_changes_nothing(db: Database, a: Any, kind: str) 
             assert Post.get().content == "a\\b\tc\nd"
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_a_row_has_a_problem(db: Database, a: Any) -> None:
     rows = [*people(500), {"email": "nobody"}]
     with db.tenant(a):
@@ -100,6 +105,7 @@ def test_nothing_is_written_where_a_row_has_a_problem(db: Database, a: Any) -> N
         assert User.select().count() == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [1, 3])
 def test_an_interrupted_import_goes_on_after_its_last_batch(db: Database, a: Any, batches: int) -> None:
     with db.tenant(a):
@@ -116,6 +122,7 @@ def test_an_interrupted_import_goes_on_after_its_last_batch(db: Database, a: Any
         assert importing.run(people(450), User, resume=True).unchanged == 450
 
 
+@pytest.mark.slow
 def test_another_source_is_not_resumed(db: Database, a: Any) -> None:
     with db.tenant(a):
         with pytest.raises(KeyboardInterrupt):
@@ -124,6 +131,12 @@ def test_another_source_is_not_resumed(db: Database, a: Any) -> None:
         assert (report.resumed_after, report.created, report.unchanged) == (0, 160, 100)
 
 
+UNDER_WAY = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')"""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [("soon", 5), *exhaustive(("after", 2), ("soon", 40))], ids=lambda how: f"{how[0]} {how[1]}"
 )
@@ -136,6 +149,8 @@ def test_a_killed_import_leaves_whole_batches_and_is_finished_by_resume(
     importer.start()
     importer.join(100)
     assert importer.exitcode == -signal.SIGKILL
+    with bare_db.privileged(reason="test"):  # what the server had been sent before, it still does
+        wait_until(lambda: bare_db.execute_sql(UNDER_WAY).fetchone() == (0,))
     with bare_db.tenant(organization):
         there = User.select().count()
         assert 0 < there <= ROWS
@@ -196,6 +211,7 @@ def test_a_duplicate_that_came_since_the_check_is_named(db: Database, a: Any, on
             assert User.select().count() == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 def test_an_overlap_that_came_since_the_check_is_named(db: Database, a: Any, on_error: str) -> None:
     rows = [session(24 * day) for day in range(6)]
@@ -227,6 +243,7 @@ def test_an_overlap_that_came_since_the_check_is_named(db: Database, a: Any, on_
         assert journaled == 2 * states.count(AppointmentState.CONFIRMED) + 1
 
 
+@pytest.mark.slow
 def test_a_reference_that_went_since_the_check_takes_its_batch_with_it(db: Database, a: Any) -> None:
     rows = [
         {"first_name": f"Sol {number}", "last_name": "Paz", "primary_contact": "x@example.org"} for number in range(4)
@@ -240,8 +257,22 @@ def test_a_reference_that_went_since_the_check_takes_its_batch_with_it(db: Datab
         assert Student.select().count() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["students", "credits", *exhaustive("users", "appointments", "posts")])
 def test_two_imports_of_one_source_at_once_end_with_one_copy(bare_db: Database, kind: str) -> None:
+    two_at_once(bare_db, kind)
+
+
+@pytest.mark.slow
+def test_so_they_do_where_the_servers_units_of_work_see_an_earlier_moment(own_db: Database) -> None:
+    with psycopg2.connect(own_db.url) as connection, connection.cursor() as cursor:
+        name = connection.info.dbname
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    with Database.connect(own_db.url) as db:
+        two_at_once(db, "students")
+
+
+def two_at_once(db: Database, kind: str) -> None:
     rows: dict[str, list[dict[str, Any]]] = {
         "users": list(people(60)),
         "students": [{"first_name": f"Luz {number}", "last_name": "Paz"} for number in range(60)],
@@ -249,8 +280,8 @@ def test_two_imports_of_one_source_at_once_end_with_one_copy(bare_db: Database, 
         "posts": [{"author": "ana@example.org", "content": f"{n}", "created_at": NOW} for n in range(60)],
         "credits": [{"user": "ana@example.org", "credits": 1, "reference": f"{n}"} for n in range(60)],
     }
-    organization = make_organization(bare_db)
-    with bare_db.tenant(organization):
+    organization = make_organization(db)
+    with db.tenant(organization):
         make_centre()
         before = counts()
     checked, reports, failures = threading.Barrier(2), [], []
@@ -258,10 +289,10 @@ def test_two_imports_of_one_source_at_once_end_with_one_copy(bare_db: Database, 
     def bring_in() -> None:
         def progress(what: str, done: int, _: int | None) -> None:
             if what == "check" and done:
-                checked.wait(timeout=30)
+                checked.wait(timeout=60)
 
         try:
-            with bare_db.tenant(organization):
+            with db.tenant(organization):
                 reports.append(importing.run(rows[kind], kind, now=NOW, batch_rows=7, progress=progress))
         except Exception as error:
             failures.append(error)
@@ -274,7 +305,7 @@ def test_two_imports_of_one_source_at_once_end_with_one_copy(bare_db: Database, 
     assert failures == []
     assert sum(report.created for report in reports) == 60
     assert sum(report.unchanged for report in reports) == 60
-    with bare_db.tenant(organization):
+    with db.tenant(organization):
         after = counts()
     grown = {name for name in after if after[name] != before[name]}
     models = {"users": "User", "students": "Student", "appointments": "Appointment", "posts": "Post"}

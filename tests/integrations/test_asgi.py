@@ -171,6 +171,7 @@ def test_nothing_is_bound_after_a_request_however_it_ends(db, a):
     asyncio.run(twice())
 
 
+@pytest.mark.slow
 def test_many_requests_of_two_tenants_in_one_loop_see_their_own(db, a, b):
     wrong = []
 

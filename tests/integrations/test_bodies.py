@@ -17,6 +17,7 @@ from rayces_core.integrations import asgi, wsgi
 from rayces_core.integrations.fastapi import Rayces
 from rayces_core.integrations.flask import Rayces as FlaskRayces
 from tests.integrations.test_servers import GUNICORN, UVICORN, served
+from tests.sizes import exhaustive
 
 LIMIT = 1000
 
@@ -218,7 +219,8 @@ def test_an_input_that_was_too_large_stays_so():
             reading()
 
 
-@pytest.mark.parametrize("command", [UVICORN, GUNICORN], ids=["uvicorn", "gunicorn"])
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [UVICORN, *exhaustive(GUNICORN)], ids=["uvicorn", "gunicorn"])
 def test_real_servers_say_so_to_who_still_sends(db, command, monkeypatch):
     monkeypatch.setenv("TEST_MAX_BODY", "1000")
     with served(db, command, f"b-{command[1]}") as site:

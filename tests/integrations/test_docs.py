@@ -96,6 +96,7 @@ def centre(run, db):
     return organization, student, professional, *signed
 
 
+@pytest.mark.slow
 def test_the_fastapi_example_books_once_for_a_key(run, centre):
     organization, student, professional, guardian, desk = centre
     start = (clock.now() + timedelta(days=30)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -112,6 +113,7 @@ def test_the_fastapi_example_books_once_for_a_key(run, centre):
         assert client.get("/centre").json() == {"name": organization.name, "students": 1}
 
 
+@pytest.mark.slow
 def test_the_flask_example(run, centre):
     organization, student, _, guardian, desk = centre
     client, host = run[0]["flask"]["app"].test_client(), {"Host": f"{organization.subdomain}.example.org"}

@@ -23,6 +23,7 @@ from rayces_core.integrations.fastapi import Rayces
 from rayces_core.integrations.host import is_own_page
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.integrations import application
+from tests.patience import soon
 
 
 class Site:
@@ -67,6 +68,7 @@ def user_of(site, tenant, **columns):
 # -- the tenant -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_kind_of_endpoint_sees_its_own_tenant(site):
     for tenant, students in ((site.north, 1), (site.south, 2)):
         client, seen = site.client(tenant), {"tenant": tenant.id, "students": students}
@@ -161,6 +163,7 @@ def test_mounted_applications_are_within_the_tenant_and_answer_with_problems_as_
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.slow
 def test_a_path_or_a_token_may_name_the_tenant(site):
     user = user_of(site, site.south)
     app = FastAPI()
@@ -201,6 +204,7 @@ def test_the_current_user_costs_one_query_and_claims_none(site, north):
         site.db.engine.observers.clear()
 
 
+@pytest.mark.slow
 def test_nobody_another_tenants_user_and_a_revoked_token_are_not_signed_in(site, north):
     user, other = user_of(site, site.north), user_of(site, site.south)
     token = site.signed_in(user)
@@ -271,6 +275,7 @@ def test_a_cookie_brings_the_token_where_the_host_says_so_and_the_header_goes_be
     assert client.get("/me", headers=site.signed_in(other)).json() == {"id": other.id}
 
 
+@pytest.mark.slow
 def test_a_cookie_that_another_sites_page_sends_along_changes_nothing(site):
     app = FastAPI()
     rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, cookie="session")
@@ -472,6 +477,7 @@ def body_of(student, professional, days, hours=12):
     return {"student_id": student.id, "professional_id": professional.user_id, "scheduled_at": start.isoformat()}
 
 
+@pytest.mark.slow
 def test_a_key_is_the_users_own_and_a_request_that_comes_again_books_nothing_new(site, north, wish):
     guardians, students, professional = wish
     booked = []
@@ -602,6 +608,21 @@ def test_the_language_is_the_users_where_the_host_knows_it(site):
     assert client.get("/gone").headers["content-language"] == "es"
 
 
+def test_the_language_is_the_users_own(site):
+    app = FastAPI()
+    rayces = Rayces(site.db, domain="example.test", secret=application.SECRET, language="es")
+    rayces.install(app)
+
+    @app.get("/gone")
+    def gone(me: rayces.CurrentUser):
+        Student.get_by_id(2_000_000_000)
+
+    client = TestClient(app, base_url=f"http://{site.north.subdomain}.example.test")
+    asked = site.signed_in(user_of(site, site.north, language="en")) | {"Accept-Language": "es"}
+    answer = client.get("/gone", headers=asked)
+    assert (answer.json()["title"], answer.headers["content-language"]) == ("Not found", "en")
+
+
 def test_the_description_has_problems_for_every_operation_and_nothing_of_fastapis_own(site):
     schema = TestClient(site.app).get("/openapi.json").json()
     for path, operations in schema["paths"].items():
@@ -643,11 +664,13 @@ async def served(site, client, *paths):
         return await asyncio.gather(*(client.get(path) for path in paths))
 
 
+@pytest.mark.slow
 def test_more_requests_than_connections_wait_for_a_thread_and_are_all_answered(site):
     answers = asyncio.run(served(site, asgi(site, site.north), *["/slow?seconds=0.05"] * 16))
     assert [answer.status_code for answer in answers] == [200] * 16
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_not_known_yet_does_not_wait_behind_slow_endpoints(site):
     new = make_organization(site.db)
     site.db.engine.forget_organizations()
@@ -662,14 +685,19 @@ def test_a_tenant_that_is_not_known_yet_does_not_wait_behind_slow_endpoints(site
             await asyncio.gather(*slow)
             return answer.status_code, took
 
-    status, took = asyncio.run(meanwhile())
-    assert status == 200
-    assert took < 0.6
+    def took():
+        status, seconds = asyncio.run(meanwhile())
+        assert status == 200
+        site.db.engine.forget_organizations()
+        return seconds
+
+    assert soon(took, 0.6)
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_used_up_on_the_loop_stops_nobody(db):
     """`in_event_loop="allow"`: whoever holds connections across an await; the others are told so at once."""
-    with Database.connect(db.url, max_connections=2, pool_timeout=30) as database:
+    with Database.connect(db.url, max_connections=2, pool_timeout=120) as database:
         tenant = make_organization(database)
         app = FastAPI()
         rayces = Rayces(database, header="X-Tenant", in_event_loop="allow")
@@ -688,7 +716,7 @@ def test_a_pool_that_is_used_up_on_the_loop_stops_nobody(db):
                 transport=transport, base_url="http://x", headers={"x-tenant": tenant.subdomain}
             ) as client:
                 asked = [asyncio.ensure_future(client.get("/across")) for _ in range(6)]
-                async with asyncio.timeout(20):  # less than the pool's own patience
+                async with asyncio.timeout(60):  # less than the pool's own patience
                     while sum(each.done() for each in asked) < 4:
                         await asyncio.wait([each for each in asked if not each.done()], return_when="FIRST_COMPLETED")
                 others_told.set()
@@ -700,19 +728,21 @@ def test_a_pool_that_is_used_up_on_the_loop_stops_nobody(db):
         assert {answer.headers.get("retry-after") for answer in answers} == {None, "1"}
 
 
+@pytest.mark.slow
 def test_a_request_that_is_cancelled_gives_its_connection_back(site):
     async def cancelled():
         async with site.app.router.lifespan_context(site.app):
             client = asgi(site, site.north)
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(client.get("/slow?seconds=0.3"), 0.1)
-            for _ in range(100):
-                if site.db.pool_status().in_use == 0:
-                    break
+            asked = asyncio.create_task(client.get("/slow?seconds=1"))
+            while not site.db.pool_status().in_use and not asked.done():
                 await asyncio.sleep(0.01)
-            return site.db.pool_status().in_use, (await client.get("/sync")).status_code
+            assert asked.cancel()
+            while site.db.pool_status().in_use:
+                await asyncio.sleep(0.01)
+            assert asked.cancelled()
+            return (await client.get("/sync")).status_code
 
-    assert asyncio.run(cancelled()) == (0, 200)
+    assert asyncio.run(cancelled()) == 200
 
 
 def test_at_its_end_no_connection_is_left_and_it_may_begin_again(site):

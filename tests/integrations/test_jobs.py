@@ -21,6 +21,7 @@ from rayces_core.errors import (
 from rayces_core.integrations.jobs import TENANT, USER, carried, carry
 from rayces_core.integrations.logs import TenantFilter
 from tests.factory import make_organization, make_user
+from tests.patience import wait_until
 from tests.walking import walked
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +131,7 @@ def students(db):
 
 
 def wait_for(db, count):
-    until = time.monotonic() + 40
+    until = time.monotonic() + 120
     while len(students(db)) < count and time.monotonic() < until:
         time.sleep(0.1)
     return students(db)
@@ -140,7 +141,9 @@ def done(tenants, users):
     return {(tenant.id, f"job {n}", str(user.id)) for n, (tenant, user) in enumerate(zip(tenants, users, strict=True))}
 
 
+@pytest.mark.exhaustive
 def test_celery_carries_them_in_its_headers(host, monkeypatch):
+    """`make test` keeps the other two queues."""
     pytest.importorskip("celery")
     db, tenants, users = host
     from tests.integrations.celery_host import work
@@ -156,6 +159,7 @@ def test_celery_carries_them_in_its_headers(host, monkeypatch):
         ended(worker)
 
 
+@pytest.mark.slow
 def test_rq_carries_them_in_its_meta(host, tmp_path):
     rq, redis = pytest.importorskip("rq"), pytest.importorskip("redis")
     binary = shutil.which("redis-server")
@@ -166,9 +170,7 @@ def test_rq_carries_them_in_its_meta(host, tmp_path):
     server = subprocess.Popen([binary, "--port", "0", "--unixsocket", socket, "--save", ""], stdout=subprocess.DEVNULL)
     try:
         connection = redis.Redis(unix_socket_path=socket)
-        until = time.monotonic() + 10
-        while not Path(socket).exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(Path(socket).exists)
         queue = rq.Queue(connection=connection)
         queue.enqueue("tests.integrations.job_host.rq_job", "lost")
         for n, (tenant, user) in enumerate(zip(tenants, users, strict=True)):
@@ -178,7 +180,7 @@ def test_rq_carries_them_in_its_meta(host, tmp_path):
             f"import redis, rq; c = redis.Redis(unix_socket_path={socket!r});"
             "rq.SimpleWorker([rq.Queue(connection=c)], connection=c).work(burst=True)"
         )
-        started("-c", code).wait(40)
+        started("-c", code).wait(120)
         assert students(db) == done(tenants, users)
         assert queue.failed_job_registry.count == 1
     finally:
@@ -186,6 +188,7 @@ def test_rq_carries_them_in_its_meta(host, tmp_path):
         connection.close()
 
 
+@pytest.mark.slow
 def test_procrastinate_carries_them_as_an_argument_through_postgresql(host, make_database, monkeypatch):
     procrastinate = pytest.importorskip("procrastinate")
     db, tenants, users = host
@@ -197,7 +200,7 @@ def test_procrastinate_carries_them_as_an_argument_through_postgresql(host, make
         for n, (tenant, user) in enumerate(zip(tenants, users, strict=True)):
             with db.tenant(tenant):
                 app.configure_task("work", allow_unknown=True).defer(name=f"job {n}", rayces=carry(by=user))
-        started("-m", "tests.integrations.procrastinate_host").wait(40)
+        started("-m", "tests.integrations.procrastinate_host").wait(120)
         states = sorted(job.status for job in app.job_manager.list_jobs())
     assert students(db) == done(tenants, users)
     assert states == ["failed", "succeeded", "succeeded"]

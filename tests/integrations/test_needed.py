@@ -8,6 +8,8 @@ import pytest
 
 from tests.walking import walked
 
+pytestmark = pytest.mark.slow
+
 FRAMEWORKS = ("anyio", "django", "fastapi", "flask", "jwt", "starlette", "werkzeug")
 PARTS = "import rayces_core.integrations.problems, rayces_core.integrations.tenants, rayces_core.integrations.wsgi"
 
@@ -80,6 +82,7 @@ def test_a_part_loads_no_framework_but_its_own(said, imports, kept_out):
     assert said[loading(imports, kept_out)] == "[]"
 
 
+@pytest.mark.slow
 @walked(("module", "lacking", "extra"), LACKING)
 def test_a_missing_extra_is_told_in_one_sentence(said, module, lacking, extra):
     told = said[importing(module, lacking)]

@@ -18,7 +18,7 @@ from rayces_core.errors import (
 )
 from rayces_core.integrations import payments
 from rayces_core.integrations.payments import Notification, Status
-from tests.factory import make_user
+from tests.factory import make_kind, make_package, make_user
 from tests.walking import walked
 
 SECRET, OLD = "whsec_newer", "whsec_older"
@@ -254,6 +254,26 @@ def test_a_paid_purchase_counts_once_however_often_it_is_notified_of(eva):
     assert credits.balance(eva) == 10
     assert [each.was_repeated for each in posted] == [False, True, True]
     assert len({each.id for each in posted}) == 1
+
+
+def test_a_package_whose_payment_failed_is_paid_after_all_and_taken_back_in_its_kind(eva):
+    kind = make_kind()
+    package = make_package(credits=5, credit_kind=kind, valid_days=30)
+    noted = {"payment_method": "stripe", "payment_reference": "pi_9", "amount_cents": 500, "currency": "ARS"}
+    credits.purchase_package(eva, package, pending=True, **noted)
+
+    def heard(status):
+        return payments.post(Notification("stripe", "pi_9", Status(status), amount_cents=500, currency="ARS"))
+
+    heard("failed")
+    package.active = False
+    package.save()
+    again = heard("completed")
+    assert (again.payment_attempt, again.credit_kind_id, again.credit_package_id) == (2, kind.id, package.id)
+    assert [(lot.credits, lot.remaining) for lot in credits.lots(eva, kind=kind)] == [(5, 5)]
+    heard("refunded")
+    assert (credits.balance(eva, kind=kind), credits.lots(eva, kind=kind)) == (0, [])
+    assert credits.verify().is_clean
 
 
 def test_a_failed_payment_is_closed_and_paid_after_all_is_its_next_attempt(eva):

@@ -43,6 +43,9 @@ LIKE = {
     "retry_after": 15,
     "required": 2,
     "available": 1,
+    "sessions": 2,
+    "credits_left": 3,
+    "payments": 0,
     "missing": ("email",),
     "unknown": ("mail",),
     "choices": {"alta": ("admission_date", "discharge_date")},
@@ -100,6 +103,7 @@ def test_a_class_without_a_status_or_a_text_would_be_seen():
     assert text("new", "es") is None
 
 
+@pytest.mark.slow
 def test_reasons_of_refused_values_name_no_row():
     """`reason` of InvalidDataError is told: nothing in the library writes an id of a row, or a row, into one."""
     for path in (Path(errors.__file__).parent.parent).rglob("*.py"):

@@ -27,6 +27,7 @@ INPUTS = [
 GIVEN_OTHERWISE = {"self", "by", "now", "idempotency_key", "appointment", "refund"}
 
 
+@pytest.mark.slow
 @walked("model", TENANT_MODELS, ids=lambda model: model.__name__)
 def test_every_model_has_a_schema_of_all_its_columns_but_the_secret_ones(model):
     out = schema_of(model)
@@ -130,6 +131,7 @@ def test_requests_go_into_the_functions_as_they_are(db, a):
     assert (entry.amount, adjusted.balance_after, booked.state) == (3, 4, "cancelled")
 
 
+@pytest.mark.slow
 def test_examples_are_what_the_schema_takes_enums_included():
     shown = {}
     for model in TENANT_MODELS:
@@ -150,7 +152,8 @@ def test_examples_are_what_the_schema_takes_enums_included():
 def test_the_description_of_a_request_says_the_limits_that_the_function_has():
     told = schemas.BookIn.model_json_schema()["properties"]
     limits = {name: (each["minimum"], each["maximum"]) for name, each in told.items() if "minimum" in each}
-    ids = dict.fromkeys(("student_id", "professional_id", "client_id"), (1, 2**63 - 1))
+    rows = ("student", "professional", "client", "service", "second_professional", "room", "device")
+    ids = dict.fromkeys((f"{row}_id" for row in rows), (1, 2**63 - 1))
     assert limits == ids | {"duration_minutes": (15, 480)}
     # It stays the function that refuses: its error is more than a number out of range.
     body = {"student_id": 0, "professional_id": 1, "client_id": 1, "scheduled_at": "2031-03-03T15:00:00Z"}

@@ -8,10 +8,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from rayces_core import Student
+from rayces_core import OutsideCalendar, Student, clock, credits
 from rayces_core.errors import RaycesError
-from rayces_core.integrations.telemetry import instrument
-from tests.factory import make_organization, make_student
+from rayces_core.integrations.telemetry import instrument, watch_credits, watch_queues
+from rayces_core.scheduling import accept_offer, decline_offer, expire_overdue, offer_slots, request_slot
+from tests.factory import make_notice, make_organization, make_outside_calendar, make_package, make_student, make_user
+from tests.scheduling.worlds import MINUTE, NOW, another_family, at, open_centre
 
 
 @pytest.fixture
@@ -77,3 +79,74 @@ def test_metrics_tell_durations_by_table_and_the_pool(told):
     assert states["used"] == 1
     assert found["db.client.connection.max"].data.data_points[0].value == db.pool_status().max_connections
     assert {"db.client.connection.pending_requests", "db.client.connection.timeouts"} <= set(found)
+
+
+def test_credits_that_expired_and_those_that_no_sweep_took_are_told(own_db):
+    db, organization, reader = own_db, make_organization(own_db), InMemoryMetricReader()
+    ended = watch_credits(db, meter_provider=MeterProvider(metric_readers=[reader]))
+
+    def values():
+        data = reader.get_metrics_data()
+        found = {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+        return {name: metric.data.data_points[0].value for name, metric in found.items()}
+
+    with db.tenant(organization):
+        credits.purchase_package(make_user(), make_package(credits=3, valid_days=1))
+    assert values() == {"rayces.credits.overdue": 0}
+    with db.privileged(reason="test"):
+        db.execute_sql("UPDATE credit_lots SET expires_at = now() - interval '1 hour'")
+    assert values() == {"rayces.credits.overdue": 3}
+    with db.privileged(reason="test"):
+        assert credits.expire_lots() == 1
+    ended()
+    assert values() == {"rayces.credits.overdue": 0, "rayces.credits.expired": 3}
+
+
+@pytest.fixture
+def queues(own_db):
+    """How the queues stand, as metrics: name → attribute → value."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider(metric_readers=[reader])
+    watch_queues(own_db, meter_provider=meters)
+
+    def stand():
+        data = reader.get_metrics_data()
+        found = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+        return {m.name: {next(iter(p.attributes.values())): p.value for p in m.data.data_points} for m in found}
+
+    yield stand
+    meters.shutdown()
+
+
+def test_metrics_tell_how_notices_of_all_organizations_stand(own_db, queues):
+    now = clock.now()
+    for _ in range(2):
+        with own_db.tenant(make_organization(own_db)):
+            make_notice(due_at=now - MINUTE)
+            make_notice(retry_at=now + MINUTE)
+            make_notice(state="sent", sent_at=now, attempts=1)
+            make_notice(state="failed", reason="away", attempts=12)
+    assert queues()["rayces.notices"] == {"queued": 4, "due": 2, "sent": 2, "failed": 2, "skipped": 0}
+
+
+def test_metrics_tell_which_calendars_elsewhere_are_read_and_fail(own_db, queues):
+    with own_db.tenant(make_organization(own_db)):
+        read, failing, _ = make_outside_calendar(), make_outside_calendar(), make_outside_calendar()
+        OutsideCalendar.update(read_at=NOW).where(OutsideCalendar.id << [read.id, failing.id]).execute()
+        broken = OutsideCalendar.update(failing_since=NOW, failure="broken")
+        broken.where(OutsideCalendar.id == failing.id).execute()
+    assert queues()["rayces.outside_calendars"] == {"read": 1, "failed": 1, "unread": 1}
+
+
+def test_metrics_tell_who_waits_for_a_time_and_what_became_of_offers(own_db, queues):
+    with open_centre(own_db) as centre:
+        day = {"from_day": at(0).date(), "until_day": at(0).date(), "professional": centre.professional}
+        first, second, _ = [request_slot(**another_family(), **day, now=NOW) for _ in range(3)]
+        offers = offer_slots(NOW, limit=2)
+        accept_offer(first, now=NOW)
+        decline_offer(second, now=NOW)
+        offers = offer_slots(NOW, limit=1)
+        expire_overdue(offers[0].expires_at + MINUTE)
+    found = queues()
+    assert found["rayces.slot_requests"] == {"taken": 1, "waiting": 2}
+    assert found["rayces.slot_requests.events"] == {"offer": 3, "take": 1, "decline": 1, "miss": 1}

@@ -86,6 +86,7 @@ def test_what_cannot_be_is_refused_when_it_is_made(db, wrong):
         Resolver(db, **wrong)
 
 
+@pytest.mark.slow
 def test_unknown_and_inactive_tenants_are_remembered_as_well(own_pool):
     off = make_organization(own_pool, active=False)
     with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database:
@@ -112,11 +113,11 @@ def test_a_tenant_is_looked_up_though_every_connection_is_taken_and_binding_it_a
             with database.privileged(reason="test"), database.tenant(north), database.atomic():
                 database.execute_sql("SELECT 1")
                 taken.set()
-                go_on.wait(10)
+                go_on.wait(60)
 
         thread = threading.Thread(target=hold)
         thread.start()
-        taken.wait(10)
+        taken.wait(60)
         try:
             found = resolver.resolve(north.subdomain)
             with database.tenant(found, cached_only=True) as bound:

@@ -50,6 +50,7 @@ def test_the_clock_is_held(rayces_tenant):
 OTHERS_LEFT_OUT = [f"-pno:{name}" for name in ("ddtrace", "hypothesispytest", "anyio", "schemathesis", "xdist")]
 
 
+@pytest.mark.slow
 def test_a_host_has_a_database_an_organization_and_users(pytester, make_database, template, monkeypatch):
     monkeypatch.setenv("RAYCES_TEST_DATABASE_URL", make_database(template))
     pytester.makepyfile(HOST)
@@ -64,6 +65,7 @@ def test_without_a_server_of_its_own_a_host_gets_an_embedded_one(pytester, monke
     pytester.runpytest_subprocess().assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 def test_a_project_that_uses_none_of_it_loads_nothing_heavy():
     heavy = ("peewee", "psycopg2", "pydantic", "rayces_core.database", "rayces_core.models")
     code = f"import sys, rayces_core.integrations.testing; print([m for m in {heavy} if m in sys.modules])"

@@ -10,14 +10,18 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from rayces_core.errors import ConfigurationError
 from rayces_core.migrating import Runner
+from rayces_core.migrating.checking import Expected, what_they_make
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import auditor_of, reader_of
-from tests.conftest import COPIED, cloned, maintain
+from tests.conftest import COPIED, cloned, maintain, scratch_copied_from
 from tests.servers.binaries import found
 from tests.servers.running import running
+from tests.sizes import exhaustive
 
 from .filler import fill
+from .fortress import Fortress
 
 # Back to what template0 holds; whoever is still connected is sent away first, because they may hold locks.
 # Each table of a schema takes longer to drop than its files, so a full database is dropped as a whole.
@@ -147,6 +151,15 @@ def migrated(create_database: Any, template: str) -> str:
     return create_database(template)
 
 
+@pytest.fixture(scope="session")
+def expected(migrated: str, template: str, server_url: str) -> Iterator[Expected]:
+    """What all packaged migrations make, to compare a database with."""
+    with ExitStack() as kept:
+        with scratch_copied_from(template):
+            made = kept.enter_context(what_they_make([Runner(migrated)], server_url))
+        yield made
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Callable[..., Path]:
     """Write migrations: file name without `.py` → its SQL, or its whole source when it defines `migrate`."""
@@ -212,3 +225,45 @@ def oldest_server_url() -> Iterator[str]:
         pytest.skip("PostgreSQL 15 is not here: python -m tests.servers.binaries fetches it")
     with running("15") as url:
         yield url
+
+
+# `make test` has some on PostgreSQL 15 as well, which say so themselves.
+@pytest.fixture(scope="module", params=["embedded", *exhaustive("oldest")])
+def fortress(request: pytest.FixtureRequest) -> Iterator[Fortress]:
+    server = request.getfixturevalue("server_url" if request.param == "embedded" else "oldest_server_url")
+    template = request.getfixturevalue("template") if request.param == "embedded" else "template0"
+    outside = psycopg2.connect(server)
+    outside.autocommit = True
+    name = f"fortress_{uuid.uuid4().hex[:12]}"
+    outside.cursor().execute(f"CREATE DATABASE {name} TEMPLATE {template} {COPIED}")
+    url = make_dsn(server, dbname=name)
+    if template == "template0":
+        Runner(url).up()
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    made = Fortress(url, f"guard_{name}", connection)
+    made.make_login(made.login)
+    yield made
+    connection.close()
+    outside.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
+    for role in made.made:
+        outside.cursor().execute(f"DROP ROLE IF EXISTS {role}")
+    outside.close()
+
+
+@pytest.fixture
+def hardened(fortress: Fortress) -> Fortress:
+    """Hardened, and left so for the next."""
+    fortress.harden()
+    return fortress
+
+
+@pytest.fixture
+def unhardened(fortress: Fortress) -> Fortress:
+    """As it was before, which the doctor agrees with."""
+    try:
+        fortress.hardening().run(undo=True)
+    except ConfigurationError:  # nothing says that it is hardened
+        return fortress
+    assert fortress.checks() == set()
+    return fortress

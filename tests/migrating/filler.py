@@ -91,6 +91,16 @@ def _fill_one(filler: Filler, tenant: int | None, mark: str) -> None:
     post = filler.insert("posts", **whose, user_id=ana, content=f"50% of {mark}")
     filler.insert("likes", **whose, user_id=luis, post_id=post)
     filler.insert("professionals", **whose, user_id=luis, title="Speech therapist", specialization="speech")
+    kind = filler.insert("credit_kinds", **whose, name=f"Speech {mark}")
+    filler.insert("credit_packages", **whose, name=f"Ten {mark}", credits=10, valid_days=30, credit_kind_id=kind)
+    service = filler.insert("services", **whose, name=f"Speech therapy {mark}", credit_kind_id=kind)
+    filler.insert("professional_services", **whose, professional_id=luis, service_id=service)
+    if "resources" in filler.columns:
+        filler.insert("professionals", **whose, user_id=ana, title="Assistant", specialization="speech")
+    held = {"second_professional_id": ana} | {
+        f"{kind}_id": filler.insert("resources", **whose, kind=kind, name=f"{kind} {mark}", features='["mirror"]')
+        for kind in ("room", "device")
+    }
     student = filler.insert("students", **whose, first_name="Mia", last_name="Paz", primary_contact_id=ana)
     appointment = 0
     for hour, (state, facts) in enumerate(STATES.items(), start=9):
@@ -102,8 +112,15 @@ def _fill_one(filler: Filler, tenant: int | None, mark: str) -> None:
             client_id=ana,
             state=state,
             scheduled_at=f"2026-02-01 {hour:02}:00+00",
+            service_id=service,
+            **held,
             **facts,
         )
+    group = {"professional_id": luis, "scheduled_at": "2026-02-02 09:00+00", "capacity": 4, **held}
+    filler.insert("group_sessions", **whose, **group, open_seats=4)
+    filler.insert("group_sessions", **whose, **group, open_seats=0, state="cancelled", **STATES["cancelled"])
+    waits = {"client_id": ana, "student_id": student, "from_day": "2031-01-05", "until_day": "2031-02-05"}
+    filler.insert("slot_requests", **whose, **waits, professional_id=luis, service_id=service, place_at="2026-01-01")
     _fill_ledger(filler, whose, ana, luis, appointment)
 
 
@@ -116,18 +133,37 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
         {"transaction_type": "cancellation_refund", "amount": 1, "appointment_id": appointment} | given_back,
         {"transaction_type": "admin_adjustment", "amount": -1, "reason": "x", "created_by_id": luis},
     )
-    held = 0
+    held, made = 0, []
     for sequence, entry in enumerate(entries, start=1):
         facts = {"user_id": ana, "credit_balance_id": balance, "status": "completed", "processed_at": "2026-01-01"}
         place = {"sequence": sequence, "previous_sequence": sequence - 1 or None, "balance_before": held}
         held += entry["amount"]
-        filler.insert(
-            "credit_transactions", **whose, **facts, **place, **entry, balance_after=held, metadata=Json({"k": 1})
-        )
+        after = {"balance_after": held, "metadata": Json({"k": 1})}
+        made.append(filler.insert("credit_transactions", **whose, **facts, **place, **entry, **after))
     figures = {"balance": held, "lifetime_purchased": 5, "lifetime_used": 0, "last_sequence": len(entries)}
     filler.update("credit_balances", whose["organization_id"], balance, **figures)
+    bought = {
+        "credit_balance_id": balance,
+        "credit_transaction_id": made[0],
+        "credits": 5,
+        "remaining": 0,
+        "purchase_id": made[0],
+    }
+    lot = filler.insert("credit_lots", **whose, **bought, expires_at="2026-03-01 00:00+00")
+    for entry_id, amount in zip(made, (5, -5), strict=False):
+        filler.insert("credit_lot_movements", **whose, credit_lot_id=lot, credit_transaction_id=entry_id, amount=amount)
     journal = {"subject_type": "Appointment", "subject_id": appointment, "from_state": "draft", "to_state": "cancelled"}
     filler.insert("state_transitions", **whose, **journal, event="cancel", actor_id=ana)
+    filler.insert(
+        "appointment_series", **whose, rule="FREQ=DAILY;COUNT=2", starts_at="2031-01-01 00:00+00", time_zone="UTC"
+    )
+    filler.insert("closed_days", **whose, day="2031-05-25", name="May Revolution", region="AR")
+    asked = {"professional_id": luis, "starts_on": "2031-01-05", "ends_on": "2031-01-06"}
+    filler.insert("time_off_requests", **whose, **asked, from_time="09:00", until_time="13:00", note="dentist")
+    due = dict.fromkeys(("occurs_at", "due_at", "retry_at"), "2031-01-01 00:00+00")
+    notice = {"appointment_id": appointment, "recipient_id": ana, "event": "booked", "channel": "email"}
+    filler.insert("notices", **whose, **notice, **due, address="ana@example.org")
+    _fill_invoices(filler, whose, ana, appointment)
     filler.insert("import_runs", **whose, record_type="users", source="users.csv", fingerprint="f")
     about = {"topic": "appointment.cancel", "subject_type": "Appointment", "subject_id": appointment}
     filler.insert("outbox_messages", **whose, **about, payload=Json({"id": appointment}))
@@ -137,6 +173,25 @@ def _fill_ledger(filler: Filler, whose: dict[str, Any], ana: int, luis: int, app
     filler.insert("single_use_tokens", **whose, user_id=ana, purpose="reset", email_hash="h", expires_at=later)
     filler.insert("sign_in_attempts", **whose, key="k", last_at=later)
     filler.insert("webhook_endpoints", **whose, url="https://hooks.example.org", secrets=Json(["whsec_x"]))
+    filler.insert("calendar_feeds", **whose, user_id=ana, secret_hash="1" * 64)
+    outside = filler.insert("outside_calendars", **whose, professional_id=luis, name="mine", url="https://example.org")
+    taken = {"begins_at": "2031-01-07 12:00+00", "ends_at": "2031-01-07 13:00+00"}
+    filler.insert("outside_busy", **whose, calendar_id=outside, professional_id=luis, **taken)
+
+
+def _fill_invoices(filler: Filler, whose: dict[str, Any], ana: int, appointment: int) -> None:
+    filler.insert("invoice_counters", **whose, kind="invoice", series="", last_number=1)
+    at = {"issued_at": "2026-03-01 12:00+00", "issued_on": "2026-03-01", "due_on": "2026-03-11"}
+    sums = {"line_count": 1, "net_cents": 1000, "tax_cents": 210, "total_cents": 1210}
+    days = {"user_id": ana, "currency": "ARS", "starts_on": "2026-02-01", "ends_on": "2026-02-28"}
+    named = {"series": "", "number": 1, "biller": Json({"name": "North"}), "customer": Json({"name": "Ana"})}
+    invoice = filler.insert("invoices", **whose, **days, **at, **sums, **named, state="issued")
+    amounts = {"quantity": 1, "unit_cents": 1210, "tax_basis_points": 2100, "total_cents": 1210, "tax_cents": 210}
+    place = {"position": 1, "line_count": 1, "turn": 1, "net_before": 0, "tax_before": 0, "kind": "invoice"}
+    place |= {"rate_position": 1, "rate_before": 0}
+    of_invoice = {"invoice_id": invoice, "invoice_net_cents": 1000, "invoice_tax_cents": 210}
+    said = {"description": "Session", "happened_on": "2026-02-01", "appointment_id": appointment}
+    filler.insert("invoice_lines", **whose, **amounts, **place, **of_invoice, **said)
 
 
 def rows(connection: Any) -> dict[tuple[str, int], dict[str, Any]]:

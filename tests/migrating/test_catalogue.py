@@ -104,6 +104,7 @@ def connection(make_database: Any, connect: Any) -> Any:
     return connection
 
 
+@pytest.mark.slow
 def test_every_change_of_the_schema_shows(connection: Any) -> None:
     before = fingerprint(connection)
     for change in CHANGES:
@@ -112,6 +113,7 @@ def test_every_change_of_the_schema_shows(connection: Any) -> None:
         connection.rollback()
 
 
+@pytest.mark.slow
 def test_what_is_no_change_of_the_schema_does_not_show(connection: Any) -> None:
     before = fingerprint(connection)
     for statement in NO_CHANGES:

@@ -94,6 +94,7 @@ def test_it_is_the_same_for_every_kind_of_source(missing: Any) -> None:
         assert Runner(database).up(1) == ["001_myhub"]
 
 
+@pytest.mark.slow
 def test_of_many_processes_at_once_exactly_one_creates(missing: Any) -> None:
     url = missing()
     command = [sys.executable, "-c", ASK, url]
@@ -135,6 +136,7 @@ def test_two_statements_at_the_same_moment_end_in_one_database(missing: Any, mon
         assert sorted(created) == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_a_login_without_createdb_gets_the_statement_for_a_dba(
     missing: Any, login: Any, server_url: str, connect: Any
 ) -> None:
@@ -181,6 +183,7 @@ def test_settings_of_the_environment_hold_for_the_creation_too(missing: Any, log
     assert f'OWNER "{owner}"' in creation_script(url)
 
 
+@pytest.mark.slow
 def test_the_other_database_can_be_named(missing: Any) -> None:
     url, other = missing(), missing()
     ensure_database(other)

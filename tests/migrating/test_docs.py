@@ -45,6 +45,7 @@ def test_the_example_prints_what_the_page_says(example: str, tmp_path: Path) -> 
     assert (done.returncode, done.stderr, done.stdout) == (0, "", printed()), example
 
 
+@pytest.mark.slow
 def test_the_example_does_so_on_a_server_that_runs_already(
     example: str,
     server_url: str,
@@ -78,6 +79,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[module]
 
 
+@pytest.mark.slow
 def test_the_tenants_tables_of_the_page_are_made_hold_and_are_squashed(
     project: Path, server_url: str, template: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

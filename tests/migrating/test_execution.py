@@ -4,7 +4,6 @@ import logging
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import psycopg2
@@ -13,6 +12,7 @@ import pytest
 from rayces_core.errors import MigrationError, MigrationFileError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
+from tests.patience import wait_until
 
 HEAD = "def migrate(migrator, database, *, fake=False):\n"
 STEPS = "ATOMIC = False\n" + HEAD
@@ -46,6 +46,7 @@ def test_the_same_runner_can_go_on_once_the_file_is_repaired(make_database: Any,
     assert _tables(connect(url)) == ["t"]
 
 
+@pytest.mark.slow
 def test_a_whole_migration_waits_for_its_lock_by_trying_again(
     make_database: Any, directory: Any, connect: Any, caplog: Any
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_whole_migration_waits_for_its_lock_by_trying_again(
     assert _history(connect(url), "002_column") == ("applied", 2)
 
 
+@pytest.mark.slow
 def test_a_single_step_waits_for_its_lock_by_trying_again(
     make_database: Any, directory: Any, connect: Any, caplog: Any
 ) -> None:
@@ -88,6 +90,7 @@ def _run_past_a_lock(url: str, folder: Any, caplog: Any) -> None:
     assert "canceling statement due to lock timeout" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_never_granted_ends_the_run_within_its_budget(make_database: Any, directory: Any) -> None:
     url = make_database()
     folder = directory(m001_table="CREATE TABLE t (id int)", m002_column="ALTER TABLE t ADD name text")
@@ -114,6 +117,7 @@ def test_the_time_limits_of_a_migration_can_be_its_own(make_database: Any, direc
     assert cursor.fetchone() == ("77ms", "8s")
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_steps_goes_on_with_the_rest(make_database: Any, directory: Any, connect: Any) -> None:
     url = make_database()
     connection = connect(url)
@@ -149,13 +153,7 @@ def test_a_run_killed_between_steps_goes_on_with_the_rest(make_database: Any, di
 
 
 def _until(cursor: Any, query: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        cursor.execute(query)
-        if cursor.fetchone()[0]:
-            return
-        assert time.monotonic() < deadline, f"never came true: {query}"
-        time.sleep(0.02)
+    wait_until(lambda: cursor.execute(query) or cursor.fetchone()[0])
 
 
 def test_a_half_done_migration_that_was_edited_is_refused(make_database: Any, directory: Any) -> None:
@@ -190,6 +188,7 @@ def test_an_index_that_cannot_be_built_leaves_no_invalid_one(make_database: Any,
     assert [line for line in fingerprint(connect(url)) if "t_c" in line] == []
 
 
+@pytest.mark.slow
 def test_an_invalid_index_of_its_own_name_is_built_anew(make_database: Any, directory: Any, connect: Any) -> None:
     url, build = make_database(), "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_c ON t (c)"
     folder = directory(

@@ -12,6 +12,7 @@ from rayces_core.migrating.files import is_atomic, read_directory, refuse_irreve
 MIGRATE = "def migrate(migrator, database, *, fake=False):\n    pass\n"
 
 
+@pytest.mark.slow
 def test_migrations_are_ordered_by_number_whatever_its_width(directory: Any) -> None:
     folder = directory(**{f"m{number:03}_step": MIGRATE for number in range(1, 1001)})
     names = [file.name for file in read_directory(folder)]
@@ -134,3 +135,9 @@ def test_every_packaged_migration_loads_and_has_a_way_back() -> None:
     assert files[0].name == "001_myhub"
     for file in files:
         refuse_irreversible(file)
+
+
+def test_packaged_migrations_are_read_once_and_each_list_is_its_own() -> None:
+    files = read_directory(None)
+    first = files.pop(0)
+    assert read_directory(None)[0] is first

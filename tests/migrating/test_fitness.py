@@ -51,6 +51,7 @@ def of(url: str) -> str:
     return f'"{parse_dsn(url)["dbname"]}"'
 
 
+@pytest.mark.slow
 def test_a_database_that_takes_no_writes_is_told_of_before_anything_runs(
     make_database: Callable[..., str], connect: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_database_that_takes_no_writes_is_told_of_before_anything_runs(
     assert tables(connection) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252"])
 def test_a_database_that_does_not_hold_every_name_is_refused_by_migrations_and_at_first_use(
     odd_database: Callable[[str], str], connect: Any, encoding: str
@@ -90,6 +92,7 @@ def test_the_database_that_it_says_to_make_is_named_as_sql_has_it(name: str, oth
     assert f"CREATE DATABASE {other} TEMPLATE template0" in wrong_encoding("LATIN1", name)
 
 
+@pytest.mark.slow
 def test_the_doctor_tells_of_it_too(odd_database: Callable[[str], str], connect: Any) -> None:
     url = odd_database("ENCODING 'LATIN1'")
     connect(url).cursor().execute("CREATE TABLE organizations (id bigint PRIMARY KEY, subdomain text)")
@@ -122,6 +125,7 @@ def test_a_statement_that_the_server_refuses_as_row_security_is_off_is_no_other_
             User.select().count()
 
 
+@pytest.mark.slow
 def test_tables_of_another_login_are_told_of_before_anything_runs(
     fresh_roles: Any, own_db: Database, connect: Any
 ) -> None:
@@ -150,6 +154,7 @@ def owned(fresh_roles: Any, make_database: Any, connect: Any) -> tuple[str, str,
     return url, make_dsn(url, user=owner), make_dsn(url, user=other)
 
 
+@pytest.mark.slow
 def test_a_script_that_another_login_runs_stops_before_its_first_change(owned: Any, connect: Any) -> None:
     url, owner_url, other_url = owned
     script = Runner(owner_url, app_role="rayces_app", admin_role="rayces_admin").up_script(3)
@@ -158,6 +163,7 @@ def test_a_script_that_another_login_runs_stops_before_its_first_change(owned: A
     assert tables(connect(url)) == []
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_script_that_a_superuser_runs_are_those_of_the_login_it_was_made_for(
     owned: Any, connect: Any, fresh_roles: Any
 ) -> None:

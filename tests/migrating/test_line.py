@@ -73,6 +73,7 @@ def names(states: list[Any]) -> list[str]:
     return [f"{history} {state.name}" for history, state in states]
 
 
+@pytest.mark.slow
 def test_up_applies_ours_and_then_each_directory_in_order(migrated_copy: str, write: Write) -> None:
     rooms = write("rooms", m001_rooms=('REQUIRES = "025"', "CREATE TABLE rooms (id int)"))
     bills = write("bills", m001_bills=('REQUIRES = ("013", "rooms:001_rooms")', "CREATE TABLE bills (id int)"))
@@ -91,6 +92,7 @@ def migrated_copy(server_url: str, template: str) -> Any:
         yield url
 
 
+@pytest.mark.slow
 @walked(
     ("needs", "sentence"),
     [
@@ -122,6 +124,7 @@ def test_a_need_that_cannot_be_read_is_the_files_error(begun: Histories, write: 
         begun.line(folder, only="odd").up()
 
 
+@pytest.mark.slow
 def test_ours_alone_can_be_brought_up_and_then_the_host_that_needs_it(begun: Histories, write: Write) -> None:
     folder = write("rooms", m001_rooms=('REQUIRES = "004"', "CREATE TABLE rooms (id int)"))
     with pytest.raises(MigrationError, match="needs migration 004 of rayces"):
@@ -130,6 +133,7 @@ def test_ours_alone_can_be_brought_up_and_then_the_host_that_needs_it(begun: His
     assert names(begun.line(folder, only="rooms").up()) == ["rooms 001_rooms"]
 
 
+@pytest.mark.slow
 def test_down_undoes_the_last_history_only(begun: Histories, write: Write) -> None:
     rooms = write("rooms", m001_rooms="CREATE TABLE rooms (id int)", m002_beds="CREATE TABLE beds (id int)")
     begun.line(rooms, only="rooms").up()
@@ -140,6 +144,7 @@ def test_down_undoes_the_last_history_only(begun: Histories, write: Write) -> No
     assert len(begun.runners()[0].done) == 3
 
 
+@pytest.mark.slow
 def test_what_an_applied_migration_needs_is_not_undone_beneath_it(begun: Histories, write: Write) -> None:
     rooms = write("rooms", m001_rooms=('REQUIRES = "003"', "CREATE TABLE rooms (id int)"))
     bills = write("bills", m001_bills=('REQUIRES = "rooms:001"', "CREATE TABLE bills (id int)"))
@@ -165,6 +170,7 @@ def test_a_number_is_of_one_history_and_a_name_that_is_none_is_said(begun: Histo
     assert names(begun.line(rooms, only="rooms").fake(1)) == ["rooms 001_rooms"]
 
 
+@pytest.mark.slow
 def test_a_directory_under_another_name_finds_the_history_that_it_has(begun: Histories, write: Write) -> None:
     rooms = write("rooms", m001_rooms="CREATE TABLE rooms (id int)")
     begun.line(rooms, only="rooms").up()
@@ -176,6 +182,7 @@ def test_a_directory_under_another_name_finds_the_history_that_it_has(begun: His
     assert names(begun.line(other, derived=True, only="other").up()) == ["other 001_rooms"]
 
 
+@pytest.mark.slow
 def test_pending_ones_of_all_histories_are_measured_in_the_order_in_which_they_would_run(
     begun: Histories, write: Write, server_url: str
 ) -> None:
@@ -191,6 +198,7 @@ def test_pending_ones_of_all_histories_are_measured_in_the_order_in_which_they_w
     ]
 
 
+@pytest.mark.slow
 def test_one_script_does_what_up_would_do(migrated_copy: str, write: Write) -> None:
     (newest,) = Runner(migrated_copy).down()
     begun = Histories(migrated_copy)
@@ -204,6 +212,7 @@ def test_one_script_does_what_up_would_do(migrated_copy: str, write: Write) -> N
     assert begun.line(rooms).up_script() == "-- nothing to do\n"
 
 
+@pytest.mark.slow
 def test_the_roles_are_made_once_in_a_script_of_several_histories(
     fresh_roles: Callable[[], str], make_database: Any, write: Write
 ) -> None:

@@ -73,6 +73,7 @@ def _of(url: str, how: str) -> list[Entry]:
     return [entry for entry in _entries(url) if entry.how == how]
 
 
+@pytest.mark.slow
 def test_everything_means_after_a_restore_what_it_meant(original: str, restored: str, meanings: Meanings) -> None:
     before, after = _defined(original), _defined(restored)
     assert before.keys() == after.keys()
@@ -82,6 +83,7 @@ def test_everything_means_after_a_restore_what_it_meant(original: str, restored:
     assert [key for key, entry in before.items() if not meanings.same(entry, after[key])] == []
 
 
+@pytest.mark.slow
 @walked("how", KINDS)
 def test_what_says_something_else_is_not_the_same(original: str, meanings: Meanings, how: str) -> None:
     changed = 0
@@ -96,6 +98,7 @@ def test_what_says_something_else_is_not_the_same(original: str, meanings: Meani
     assert changed
 
 
+@pytest.mark.slow
 @walked("how", KINDS)
 def test_what_the_server_cannot_read_there_is_the_same_as_nothing_else(
     original: str, meanings: Meanings, how: str
@@ -106,6 +109,7 @@ def test_what_the_server_cannot_read_there_is_the_same_as_nothing_else(
     assert meanings.settled(how, entry.place, broken[0]) is None
 
 
+@pytest.mark.slow
 def test_comparing_leaves_nothing_behind(original: str, restored: str, meanings: Meanings) -> None:
     before = _entries(original)
     column = Entry("column rooms.n integer", "column rooms.n integer", ("rooms",), "", (), ("rooms", "n", "integer"))

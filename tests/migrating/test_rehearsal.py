@@ -15,6 +15,7 @@ from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.measuring import Measurement
 from rayces_core.migrating.rehearsal import rehearse, table_sizes
+from tests.patience import wait_until
 from tests.sizes import quick_or_whole
 from tests.walking import walked
 
@@ -158,6 +159,7 @@ def _see_it_blocks(found: list[Measurement], case: str) -> Measurement:
     return measurement
 
 
+@pytest.mark.slow
 @walked("case", BLOCKING)
 def test_a_table_locked_and_read_or_written_as_a_whole_blocks(measured: dict[str, Any], case: str) -> None:
     assert "nobody can write to" in _see_it_blocks(measured[case], case).reason
@@ -169,6 +171,7 @@ def test_a_short_lock_or_a_weak_one_does_not_block(measured: dict[str, Any], cas
     assert (_facts(found), found.reason) == ((lock, tuple(_own(table, case) for table in scanned), rewritten), "")
 
 
+@pytest.mark.slow
 def test_what_runs_beside_the_application_is_measured_from_outside(
     base: tuple[str, Path], directory: Any, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ TWO = (
 )
 
 
+@pytest.mark.slow
 def test_a_lock_lasts_to_the_end_of_the_transaction(base: tuple[str, Path], directory: Any, server_url: str) -> None:
     together = _rehearsed(base, directory, server_url, _source(*TWO))
     assert [found.blocks for found in together] == [False, True]
@@ -197,6 +201,7 @@ def test_a_lock_lasts_to_the_end_of_the_transaction(base: tuple[str, Path], dire
     assert (apart[1].lock, apart[1].scanned) == ("SHARE UPDATE EXCLUSIVE", ("children",))
 
 
+@pytest.mark.slow
 def test_a_foreign_key_checked_by_way_of_an_index_blocks_too(
     base: tuple[str, Path], directory: Any, server_url: str
 ) -> None:
@@ -205,6 +210,7 @@ def test_a_foreign_key_checked_by_way_of_an_index_blocks_too(
     assert found.reason == "reads all of children while nobody can write to children, parents"
 
 
+@pytest.mark.slow
 def test_another_table_read_under_the_lock_blocks_too(base: tuple[str, Path], directory: Any, server_url: str) -> None:
     _, found = _rehearsed(
         base, directory, server_url, _source("ALTER TABLE parents ADD note text", "SELECT count(*) FROM children")
@@ -212,6 +218,13 @@ def test_another_table_read_under_the_lock_blocks_too(base: tuple[str, Path], di
     assert found.reason == "reads all of children while nobody can write to parents"
 
 
+@pytest.mark.slow
+def test_the_lock_of_a_table_that_is_gone_is_told(base: tuple[str, Path], directory: Any, server_url: str) -> None:
+    (found,) = _rehearsed(base, directory, server_url, _source("DROP TABLE children"))
+    assert (found.lock, found.locked, found.rewritten) == ("ACCESS EXCLUSIVE", ("children",), ())
+
+
+@pytest.mark.slow
 def test_the_statements_of_a_call_are_measured_one_by_one(
     base: tuple[str, Path], directory: Any, server_url: str
 ) -> None:
@@ -227,6 +240,7 @@ def test_the_statements_of_a_call_are_measured_one_by_one(
     assert (first.blocks, second.step, second.blocks) == (False, 1, True)
 
 
+@pytest.mark.slow
 def test_the_update_of_a_backfill_is_measured_without_rows(
     base: tuple[str, Path], directory: Any, server_url: str
 ) -> None:
@@ -239,6 +253,7 @@ def test_the_update_of_a_backfill_is_measured_without_rows(
     assert (window.lock, update.lock, update.call) == ("ACCESS SHARE", "ROW EXCLUSIVE", "backfill")
 
 
+@pytest.mark.slow
 def test_the_sizes_are_those_of_the_real_tables(
     base: tuple[str, Path], directory: Any, server_url: str, connect: Any
 ) -> None:
@@ -255,6 +270,7 @@ def test_the_sizes_are_those_of_the_real_tables(
     assert sizes["parents"] > 100_000
 
 
+@pytest.mark.slow
 def test_a_table_of_an_earlier_pending_migration_counts_as_there(
     base: tuple[str, Path], directory: Any, server_url: str
 ) -> None:
@@ -263,26 +279,29 @@ def test_a_table_of_an_earlier_pending_migration_counts_as_there(
     assert (made.migration, made.blocks, indexed.migration, indexed.blocks) == ("002_change", False, "003_index", True)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_real_database_is_touched_and_nothing_is_left(
     base: tuple[str, Path], directory: Any, server_url: str, connect: Any
 ) -> None:
     url, _ = base
-    before = fingerprint(connect(url))
+    before, cursor = fingerprint(connect(url)), connect(server_url).cursor()
+    scratch = (
+        "SELECT array_agg(datname) FROM pg_database WHERE datname LIKE 'rayces_rehearsal%%' AND datname <> ALL (%s)"
+    )
+    cursor.execute(scratch, ([],))
+    kept = cursor.fetchone()[0] or []  # fixtures of this session have some
     _rehearsed(base, directory, server_url, _source("ALTER TABLE parents ADD note text"))
     with pytest.raises(MigrationError, match="002_change: division by zero"):
         _rehearsed(base, directory, server_url, _source("SELECT 1/0"))
     assert fingerprint(connect(url)) == before
-    cursor = connect(server_url).cursor()
-    cursor.execute("SELECT array_agg(datname) FROM pg_database WHERE datname LIKE 'rayces_rehearsal%'")
+    cursor.execute(scratch, (kept,))
     (there,) = cursor.fetchone()
-    deadline = time.monotonic() + 60
-    while there:  # another process of these tests may be rehearsing on the same server; it drops its own
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        cursor.execute("SELECT array_agg(datname) FROM pg_database WHERE datname = ANY (%s)", (there,))
-        (there,) = cursor.fetchone()
+    # Another process of these tests may be rehearsing on the same server; it drops its own.
+    left = "SELECT count(*) FROM pg_database WHERE datname = ANY (%s)"
+    wait_until(lambda: cursor.execute(left, (there or [],)) or cursor.fetchone() == (0,))
 
 
+@pytest.mark.slow
 def test_a_rehearsal_goes_no_further_than_asked(base: tuple[str, Path], directory: Any, server_url: str) -> None:
     url, _ = base
     folder = directory(m002_more="CREATE TABLE more (id int)", m003_last="CREATE TABLE last (id int)")
@@ -297,6 +316,7 @@ def test_an_applied_migration_that_was_edited_is_refused(
         rehearse(Runner(url, directory(m001_tables="SELECT 1")), server_url)
 
 
+@pytest.mark.slow
 def test_a_hosts_migrations_are_rehearsed_upon_ours(make_database: Any, directory: Any, server_url: str) -> None:
     url = make_database()
     ours = Runner(url)
@@ -306,6 +326,7 @@ def test_a_hosts_migrations_are_rehearsed_upon_ours(make_database: Any, director
     assert (found.lock, found.locked, found.blocks) == ("SHARE", ("users",), True)
 
 
+@pytest.mark.slow
 def test_another_schema_is_rehearsed_in_a_schema_of_that_name(
     make_database: Any, directory: Any, server_url: str, connect: Any
 ) -> None:
@@ -337,14 +358,19 @@ def test_postgresql_15_measures_the_same(measured_on_15: dict[str, Any], case: s
     _see_it_blocks(measured_on_15[case], case)
 
 
-# Number of each packaged migration → the strongest lock on a table that it finds. None of them blocks.
+# Number of each packaged migration → the strongest lock on a table that it finds.
 LOCKS = {
     **dict.fromkeys((1, 2, 14), None),
-    **dict.fromkeys((6, 9, 11, 18), "SHARE UPDATE EXCLUSIVE"),
-    **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34, 35), "SHARE ROW EXCLUSIVE"),
+    **dict.fromkeys((6, 9, 11, 18, 41), "SHARE UPDATE EXCLUSIVE"),
+    **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34, 35, 46, 54, 58, 59), "SHARE ROW EXCLUSIVE"),
     **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24, 26, 27, 28), "ACCESS EXCLUSIVE"),
-    **dict.fromkeys((29, 30, 31, 32, 36, 37, 38, 39, 40), "ACCESS EXCLUSIVE"),
+    **dict.fromkeys(
+        (29, 30, 31, 32, 36, 37, 38, 39, 40, 42, 43, 44, 45, *range(47, 54), *range(55, 58), *range(60, 67)),
+        "ACCESS EXCLUSIVE",
+    ),
 }
+# Generated columns and a rule of ranges come no other way: they write the table anew, and came before anybody had data.
+OF_OURS = {45, 49, 51, 64}
 ORDER = (None, "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE")
 
 
@@ -354,15 +380,18 @@ def ours(create_database: Any, server_url: str) -> list[Measurement]:
     return rehearse(Runner(create_database()), server_url)
 
 
+@pytest.mark.slow
 @walked("file", read_directory(None), ids=lambda file: file.name)
-def test_no_packaged_migration_blocks(ours: list[Measurement], file: Any) -> None:
+def test_no_packaged_migration_blocks_but_four(ours: list[Measurement], file: Any) -> None:
     found = [measurement for measurement in ours if measurement.migration == file.name]
     assert found
-    assert [measurement.reason for measurement in found if measurement.blocks] == []
+    blocking = [measurement.reason for measurement in found if measurement.blocks]
+    assert bool(blocking) == (file.number in OF_OURS), blocking
     strongest = max(ORDER.index(each.lock) if each.lock in ORDER else len(ORDER) for each in found)
     assert (*ORDER, "ACCESS EXCLUSIVE")[strongest] == LOCKS[file.number]
 
 
+@pytest.mark.slow
 def test_a_database_stopped_half_way_is_rehearsed_from_the_migration_it_stopped_in(
     base: tuple[str, Path], directory: Any, server_url: str
 ) -> None:
@@ -375,6 +404,7 @@ def test_a_database_stopped_half_way_is_rehearsed_from_the_migration_it_stopped_
         rehearse(Runner(url, folder), server_url)
 
 
+@pytest.mark.slow
 def test_a_probe_that_is_sent_away_is_no_good_verdict(base: tuple[str, Path], directory: Any, server_url: str) -> None:
     source = _source("CREATE INDEX CONCURRENTLY x ON parents (name)", head="ATOMIC = False\n" + HEAD)
     runner = Runner(base[0], directory(m002_change=source))

@@ -15,12 +15,6 @@ from tests.migrating.restoring import restore, upgraded
 
 
 @pytest.fixture(scope="module")
-def expected(migrated: str, server_url: str) -> Iterator[Expected]:
-    with what_they_make([Runner(migrated)], server_url) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def oldest(oldest_server_url: str) -> Iterator[str]:
     """URL of a migrated database on PostgreSQL 15."""
     with cloned(oldest_server_url, "template0") as url:
@@ -37,6 +31,7 @@ def _differences(url: str, expected: Expected) -> list[Difference]:
     return unlike(Runner(url), expected, strict=True)
 
 
+@pytest.mark.slow
 def test_restored_beside_it_a_database_is_what_its_migrations_make(
     migrated: str, create_database: Callable[..., str], expected: Expected, connect: Any
 ) -> None:
@@ -47,6 +42,7 @@ def test_restored_beside_it_a_database_is_what_its_migrations_make(
     assert _errors(copy) == []
 
 
+@pytest.mark.slow
 def test_so_it_is_on_the_oldest_server_and_against_either_servers_print(
     oldest: str, oldest_server_url: str, expected: Expected
 ) -> None:
@@ -56,6 +52,7 @@ def test_so_it_is_on_the_oldest_server_and_against_either_servers_print(
         assert _errors(copy) == []
 
 
+@pytest.mark.exhaustive  # `make test` restores on either server, once
 def test_restored_twice_and_upgraded_to_the_newest_server_it_still_is(
     oldest: str, oldest_server_url: str, create_database: Callable[..., str], expected: Expected
 ) -> None:

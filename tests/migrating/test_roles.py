@@ -13,6 +13,7 @@ from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrations.session import auditor_of, reader_of
 
 
+@pytest.mark.slow
 def test_missing_roles_are_made_without_login_or_privileges(fresh_roles: Any, make_database: Any, connect: Any) -> None:
     app, admin, url = fresh_roles(), fresh_roles(), make_database()
     Runner(url, app_role=app, admin_role=admin).up(1)
@@ -23,6 +24,7 @@ def test_missing_roles_are_made_without_login_or_privileges(fresh_roles: Any, ma
     assert _all(connect(url), facts, roles) == [(False, False, False, False, False)] * 4
 
 
+@pytest.mark.slow
 def test_policies_and_rights_are_those_of_the_roles_that_were_named(
     fresh_roles: Any, make_database: Any, connect: Any
 ) -> None:
@@ -35,6 +37,7 @@ def test_policies_and_rights_are_those_of_the_roles_that_were_named(
     assert _all(connect(url), "SELECT rolname::text FROM pg_roles WHERE rolname IN (%s, %s)", app, admin) != []
 
 
+@pytest.mark.slow
 def test_a_login_that_may_create_roles_makes_them_and_can_become_them(
     fresh_roles: Any, make_database: Any, connect: Any
 ) -> None:
@@ -46,6 +49,7 @@ def test_a_login_that_may_create_roles_makes_them_and_can_become_them(
     assert _all(connection, "SELECT count(*) FROM users") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
     fresh_roles: Any, make_database: Any, connect: Any
 ) -> None:
@@ -66,6 +70,7 @@ def test_a_login_that_may_not_create_roles_gets_the_statements_for_a_dba(
     assert Runner(url, app_role=app, admin_role=admin).up(1) == ["001_myhub"]
 
 
+@pytest.mark.slow
 def test_a_login_that_may_make_no_tables_is_told_so_before_anything_runs(
     fresh_roles: Any, make_database: Any, connect: Any
 ) -> None:
@@ -83,6 +88,7 @@ def test_a_login_that_may_make_no_tables_is_told_so_before_anything_runs(
     cursor.execute(f"DROP OWNED BY {login}")
 
 
+@pytest.mark.slow
 def test_only_the_statements_that_are_needed_are_asked_for(fresh_roles: Any, make_database: Any, connect: Any) -> None:
     login, app, admin = fresh_roles(), fresh_roles(), fresh_roles()
     superuser = make_database()
@@ -101,11 +107,13 @@ def _between(connection: Any, role: str) -> list[str]:
     return [] if connection.server_version >= 160_000 else [f"{role}_holders"]
 
 
+@pytest.mark.slow
 def test_one_role_for_both_is_refused(make_database: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be two roles"):
         Runner(make_database(), app_role="rayces_app", admin_role="rayces_app").up()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("privilege", ["BYPASSRLS", "SUPERUSER"])
 def test_an_application_role_that_row_level_security_does_not_hold_is_refused(
     fresh_roles: Any, make_database: Any, connect: Any, privilege: str
@@ -117,6 +125,7 @@ def test_an_application_role_that_row_level_security_does_not_hold_is_refused(
     assert Runner(url).done == []
 
 
+@pytest.mark.slow
 def test_an_application_role_that_can_become_the_other_is_refused(
     fresh_roles: Any, make_database: Any, connect: Any
 ) -> None:
@@ -126,6 +135,7 @@ def test_an_application_role_that_can_become_the_other_is_refused(
         Runner(url, app_role=app, admin_role=admin).up()
 
 
+@pytest.mark.slow
 def test_databases_of_one_server_migrated_at_once_share_the_roles(fresh_roles: Any, make_database: Any) -> None:
     app, admin = fresh_roles(), fresh_roles()
     urls = [make_database() for _ in range(4)]
@@ -162,6 +172,7 @@ def _all(connection: Any, sql: str, *values: object) -> list[Any]:
     return cursor.fetchall()
 
 
+@pytest.mark.slow
 def test_a_login_that_was_given_the_admin_role_to_inherit_is_warned_of_and_held_by_what_that_says(
     fresh_roles: Any, make_database: Any, connect: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

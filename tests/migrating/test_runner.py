@@ -29,6 +29,7 @@ def three(directory: Any) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_up_applies_what_is_pending_and_then_nothing(make_database: Any, three: Path) -> None:
     runner = Runner(make_database(), three)
     assert runner.up() == ["001_one", "002_two", "003_three"]
@@ -42,6 +43,7 @@ def test_up_stops_at_the_number_or_name_given(make_database: Any, three: Path, t
     assert runner.up(1) == []
 
 
+@pytest.mark.slow
 def test_down_undoes_the_newest_or_as_many_as_asked_or_back_to_a_target(make_database: Any, three: Path) -> None:
     runner = Runner(make_database(), three)
     for call, expected in (
@@ -70,6 +72,7 @@ def test_down_takes_a_target_or_a_count_not_both(make_database: Any, three: Path
         Runner(make_database(), three).down(1, count=1)
 
 
+@pytest.mark.slow
 def test_status_shows_each_migration_and_writes_nothing(make_database: Any, three: Path, connect: Any) -> None:
     url = make_database()
     runner = Runner(url, three)
@@ -116,6 +119,7 @@ def test_a_migration_slipped_in_before_applied_ones_is_refused(make_database: An
         runner.up()
 
 
+@pytest.mark.slow
 def test_an_irreversible_migration_stops_down_before_anything_is_undone(make_database: Any, three: Path) -> None:
     source = (three / "002_two.py").read_text()
     (three / "002_two.py").write_text(source + "IRREVERSIBLE = 'the old data is gone'\n")
@@ -135,6 +139,7 @@ def test_a_pending_file_that_does_not_load_stops_up_before_anything_is_applied(m
     assert runner.done == []
 
 
+@pytest.mark.slow
 def test_two_histories_in_one_database_do_not_meet(make_database: Any, three: Path, connect: Any) -> None:
     url = make_database()
     ours, hosts = Runner(url), Runner(url, three, history_table="Host's history")
@@ -157,6 +162,7 @@ def test_both_roles_may_read_the_history_and_nobody_else(make_database: Any, thr
     ]
 
 
+@pytest.mark.slow
 def test_three_runners_at_once_apply_each_migration_once(make_database: Any, directory: Any, connect: Any) -> None:
     url = make_database()
     connect(url).cursor().execute("CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)")
@@ -175,6 +181,7 @@ def test_three_runners_at_once_apply_each_migration_once(make_database: Any, dir
     assert cursor.fetchone() == (3,)
 
 
+@pytest.mark.slow
 def test_the_names_of_peewee_migrate_work(make_database: Any, three: Path) -> None:
     runner = Runner(make_database(), three)
     assert isinstance(runner, BaseRouter)
@@ -189,6 +196,7 @@ def test_the_names_of_peewee_migrate_work(make_database: Any, three: Path) -> No
         runner.run_one("003_three")
 
 
+@pytest.mark.slow
 def test_a_faked_migration_is_noted_and_not_run(make_database: Any, three: Path, connect: Any) -> None:
     url = make_database()
     runner = Runner(url, three)

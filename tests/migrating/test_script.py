@@ -44,6 +44,7 @@ def history(connection: Any) -> list[Any]:
     return list(cursor.fetchall())
 
 
+@pytest.mark.slow
 def test_the_packaged_migrations_are_the_same_by_script(make_database: Any, migrated: str, connect: Any) -> None:
     url = make_database()
     connection = connect(url)
@@ -56,6 +57,7 @@ def test_the_packaged_migrations_are_the_same_by_script(make_database: Any, migr
     assert Runner(url).up() == []
 
 
+@pytest.mark.slow
 def test_the_packaged_migrations_are_undone_by_script(
     make_database: Any, create_database: Any, template: str, connect: Any
 ) -> None:
@@ -64,6 +66,7 @@ def test_the_packaged_migrations_are_undone_by_script(
     assert fingerprint(connect(url)) == fingerprint(connect(make_database()))
 
 
+@pytest.mark.slow
 def test_a_script_is_read_alike_whatever_the_sessions_of_the_login_begin_with(
     make_database: Any, directory: Any, connect: Any
 ) -> None:
@@ -84,6 +87,7 @@ def test_a_script_is_read_alike_whatever_the_sessions_of_the_login_begin_with(
     assert fingerprint(connect(by_script)) == fingerprint(connect(by_runner))
 
 
+@pytest.mark.exhaustive  # `make test` has a backfill by script, below
 def test_rows_come_out_as_the_runner_would_leave_them(make_database: Any, connect: Any) -> None:
     found = []
     for by_script in (False, True):
@@ -100,6 +104,7 @@ def test_rows_come_out_as_the_runner_would_leave_them(make_database: Any, connec
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_python_call_stops_the_script_unless_it_was_seen_to(make_database: Any, connect: Any) -> None:
     url = make_database()
     said = psql(url, Runner(url).up_script())
@@ -109,6 +114,7 @@ def test_a_python_call_stops_the_script_unless_it_was_seen_to(make_database: Any
     assert {status.state for status in Runner(url).status()} == {"applied"}
 
 
+@pytest.mark.slow
 def test_a_script_that_stopped_half_way_is_gone_on_with_by_another_or_by_the_runner(
     make_database: Any, directory: Any, connect: Any
 ) -> None:
@@ -133,6 +139,7 @@ def test_a_script_that_stopped_half_way_is_gone_on_with_by_another_or_by_the_run
     assert [row[2:4] for row in history(cursor.connection)] == [("applied", 0)]
 
 
+@pytest.mark.slow
 def test_a_migration_that_fails_leaves_nothing(make_database: Any, directory: Any, connect: Any) -> None:
     url = make_database()
     folder = directory(m001_bad=HEAD + "    migrator.sql('CREATE TABLE t (id int)')\n    migrator.sql('SELECT 1/0')\n")
@@ -141,6 +148,7 @@ def test_a_migration_that_fails_leaves_nothing(make_database: Any, directory: An
     assert history(connect(url)) == []
 
 
+@pytest.mark.slow
 def test_a_script_for_another_state_stops_before_its_first_change(
     make_database: Any, directory: Any, connect: Any
 ) -> None:
@@ -163,6 +171,7 @@ def test_a_script_for_another_schema_stops(make_database: Any, directory: Any, c
     assert "this script is for the schema public, not for <NULL>" in psql(url, "SET search_path = none;\n" + script)
 
 
+@pytest.mark.slow
 def test_a_script_and_a_runner_exclude_each_other(make_database: Any, directory: Any) -> None:
     url = make_database()
     runner = Runner(url, directory(m001_t="CREATE TABLE t (id int)"))
@@ -172,6 +181,7 @@ def test_a_script_and_a_runner_exclude_each_other(make_database: Any, directory:
     assert psql(url, script) == ""
 
 
+@pytest.mark.slow
 def test_statements_are_written_as_they_would_be_sent(make_database: Any, directory: Any, connect: Any) -> None:
     url = make_database()
     folder = directory(
@@ -196,6 +206,7 @@ def test_each_migration_has_its_time_limits(make_database: Any, directory: Any) 
     assert "SET SESSION lock_timeout = 300000; SET SESSION statement_timeout = 0;\nCREATE INDEX CONC" in script
 
 
+@pytest.mark.slow
 def test_an_unfinished_index_is_not_taken_for_a_built_one(make_database: Any, directory: Any, connect: Any) -> None:
     url, build = make_database(), "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_c ON t (c)"
     folder = directory(m001_key=STEPS + f"    migrator.sql('{build}')\n")
@@ -235,6 +246,7 @@ def test_the_connection_can_write_again_afterwards(make_database: Any, directory
         assert runner.up() == ["001_t"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [HEAD, STEPS], ids=["in one transaction", "step by step"])
 def test_a_backfill_by_script_reaches_every_row(make_database: Any, directory: Any, connect: Any, head: str) -> None:
     url = make_database()

@@ -12,7 +12,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from rayces_core.database.database import Database
 from rayces_core.doctor import audit, is_hardened
 from rayces_core.migrating import Runner
-from rayces_core.migrating.checking import Expected, unlike, what_they_make
+from rayces_core.migrating.checking import Expected, unlike
 from rayces_core.migrations.session import connected, dedicated
 from rayces_core.migrations.settings import PINNED, PINNED_SINCE, pinned
 from tests.conftest import cloned, named_database, on_server
@@ -84,12 +84,7 @@ def _errors(url: str) -> list[str]:
         return [f"{each.check} {each.object}" for each in audit(database) if each.severity == "error"]
 
 
-@pytest.fixture(scope="module")
-def expected(migrated: str, server_url: str) -> Iterator[Expected]:
-    with what_they_make([Runner(migrated)], server_url) as made:
-        yield made
-
-
+@pytest.mark.slow
 @walked("name", [*TELLING, *exhaustive(*(name for name in ODD if name not in TELLING))])
 def test_under_any_setting_check_and_doctor_are_green(migrated: str, expected: Expected, name: str) -> None:
     url = _begun(migrated, **{name: {**ODD, **READING}[name]})
@@ -97,6 +92,7 @@ def test_under_any_setting_check_and_doctor_are_green(migrated: str, expected: E
     assert _errors(url) == []
 
 
+@pytest.mark.slow
 def test_a_time_out_of_the_login_does_not_stop_the_last_line_of_doctor(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +105,7 @@ def test_a_time_out_of_the_login_does_not_stop_the_last_line_of_doctor(
 BEGUN, BACK = quick_or_whole((30, 36), (0, 24))
 
 
+@pytest.mark.slow
 def test_a_database_with_all_of_them_is_migrated_there_and_back_and_green(
     server_url: str, stages: Callable[[int], str], expected: Expected
 ) -> None:
@@ -131,6 +128,7 @@ def turkish(oldest_server_url: str) -> Iterator[str]:
     on_server(oldest_server_url, "DROP DATABASE turkish WITH (FORCE)")
 
 
+@pytest.mark.slow
 def test_so_is_one_on_the_oldest_server_whose_letters_are_turkish(turkish: str, expected: Expected) -> None:
     _given(turkish, ODD)
     Runner(turkish).up()

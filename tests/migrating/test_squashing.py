@@ -115,6 +115,7 @@ def states(runner: Runner) -> list[str]:
     return [f"{state.name} {state.state}" for state in runner.status()]
 
 
+@pytest.mark.slow
 def test_the_squashed_file_makes_the_same_schema_and_goes_down_and_up(
     make_host: Callable[[], Runner], folder: Path
 ) -> None:
@@ -144,6 +145,7 @@ def test_its_text_keeps_strings_and_combines_what_the_files_say(folder: Path) ->
     assert text.splitlines()[2] == "from __future__ import annotations"
 
 
+@pytest.mark.slow
 def test_a_database_that_has_them_all_takes_the_file_over(make_host: Callable[[], Runner], folder: Path) -> None:
     host = make_host()
     host.up()
@@ -157,6 +159,7 @@ def test_a_database_that_has_them_all_takes_the_file_over(make_host: Callable[[]
     assert host.down(count=2) == ["004_later", "003_basis"]
 
 
+@pytest.mark.slow
 def test_the_script_takes_it_over_as_well(make_host: Callable[[], Runner], folder: Path) -> None:
     host = make_host()
     host.up(3)
@@ -169,6 +172,7 @@ def test_the_script_takes_it_over_as_well(make_host: Callable[[], Runner], folde
     assert ask(host, "SELECT count(*) FROM later") == 0
 
 
+@pytest.mark.slow
 def test_a_database_that_has_only_some_is_told_what_to_do(make_host: Callable[[], Runner], folder: Path) -> None:
     host = make_host()
     host.up(2)
@@ -181,6 +185,7 @@ def test_a_database_that_has_only_some_is_told_what_to_do(make_host: Callable[[]
     assert recorded(host) == ["001_rooms", "002_beds"]
 
 
+@pytest.mark.slow
 def test_files_that_were_edited_before_they_were_squashed_are_refused(
     make_host: Callable[[], Runner], folder: Path
 ) -> None:
@@ -192,6 +197,7 @@ def test_files_that_were_edited_before_they_were_squashed_are_refused(
         host.up()
 
 
+@pytest.mark.slow
 def test_a_squash_is_squashed_again_and_every_earlier_state_takes_it_over(
     make_host: Callable[[], Runner], folder: Path
 ) -> None:
@@ -209,6 +215,7 @@ def test_a_squash_is_squashed_again_and_every_earlier_state_takes_it_over(
     assert schema(new) == schema(plain)
 
 
+@pytest.mark.slow
 def test_a_number_within_is_no_place_to_stop(make_host: Callable[[], Runner], folder: Path) -> None:
     squash(folder, "001", "003")
     host = make_host()
@@ -222,6 +229,7 @@ def test_a_number_within_is_no_place_to_stop(make_host: Callable[[], Runner], fo
         host.up()
 
 
+@pytest.mark.slow
 def test_one_that_commits_by_itself_makes_all_do_so_and_one_without_a_way_back_closes_it(
     make_host: Callable[[], Runner], folder: Path
 ) -> None:

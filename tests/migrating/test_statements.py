@@ -27,6 +27,7 @@ def test_statements_are_told_apart_as_the_server_tells_them_apart(sql: str) -> N
     assert [_bare(each.text) for each in statements(sql)] == [_bare(each) for each in theirs]
 
 
+@pytest.mark.slow
 def test_so_are_those_of_every_packaged_migration(server_url: str) -> None:
     for step in _packaged(server_url):
         theirs = pglast.split(step.text)

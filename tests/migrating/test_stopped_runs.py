@@ -53,24 +53,25 @@ def stoppable(url: str) -> Iterator[StoppableRunner]:
 
 
 def stages(runner: Runner, connection: Any) -> Iterator[int]:
-    """The number of each migration without a transaction (`make test`: of every sixth), a filled database before it."""
+    """The number of each migration without a transaction (`make test`: of every tenth), a filled database before it."""
     stepwise = [file.number for file in read_directory(None) if not is_atomic(file.load())]
-    for number in stepwise[:: quick_or_whole(6, 1)]:
+    for number in stepwise[:: quick_or_whole(10, 1)]:
         runner.up(number - 1)
         fill(connection, number - 1)
         yield number
 
 
 def places(steps: int) -> list[int]:
-    """Each step when there are few; a long row repeats the same statement for one table or index after another.
+    """Each step when there are few; a row of more repeats the same statement for one table or index after another.
 
     `make test` stops in the middle.
     """
     if not EVERYTHING:
         return sorted({min(steps, steps // 2 + 1)} - {0})
-    return list(range(1, steps + 1)) if steps < 10 else [1, 2, *range(5, steps, 5), steps]
+    return list(range(1, steps + 1)) if steps < 5 else [1, 2, steps // 2 + 1, steps]
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_any_step_can_be_finished_and_can_be_undone(
     url: str, stoppable: StoppableRunner, connect: Any
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_run_stopped_before_any_step_can_be_finished_and_can_be_undone(
             assert list(lost(data, rows(connection))) == []
 
 
+@pytest.mark.slow
 def test_an_undoing_stopped_before_any_step_can_be_finished_and_can_be_turned_round(
     url: str, stoppable: StoppableRunner, connect: Any
 ) -> None:

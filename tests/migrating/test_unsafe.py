@@ -7,8 +7,10 @@ import pytest
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.checking import differences
+from rayces_core.migrating.files import read_directory
 from rayces_core.migrating.rehearsal import rehearse
 from rayces_core.migrating.unsafe import refuse_unsafe_sql
+from rayces_core.migrations.session import MigrationDatabase
 
 BOTH = """
 {atomic}
@@ -96,6 +98,12 @@ def test_up_refuses_it_before_an_earlier_migration_runs(
     assert tables(connect(url)) == []
 
 
+def test_none_of_the_package_ends_its_transaction(migrated: str) -> None:
+    """A run does not ask them beforehand, as it asks a host's."""
+    Runner(migrated).refuse_unsafe()
+
+
+@pytest.mark.slow
 def test_check_and_rehearse_refuse_it(make_database: Any, directory: Any, server_url: str) -> None:
     folder = directory(m001_fine="CREATE TABLE fine (id int)", m002_pasted=BOTH.format(atomic="", step=PASTED))
     runner = Runner(make_database(), folder)
@@ -128,6 +136,7 @@ def test_a_function_that_ends_the_transaction_is_stopped_before_it_is_sent(
     assert tables(connect(url)) == ["rayces_migrations"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atomic", ["", "ATOMIC = False"])
 @pytest.mark.parametrize(
     ("call", "said"),
@@ -152,6 +161,33 @@ def test_a_body_that_does_so_itself_is_told_before_anything_runs(
             what()
     assert runner.done == []
     assert tables(connect(url)) == []
+
+
+class Asked(MigrationDatabase):
+    """Counts the migrations that are asked what they would do."""
+
+    asked = 0
+
+    def command(self, sql: str) -> None:
+        self.asked += sql == "SET TRANSACTION READ ONLY"
+        super().command(sql)
+
+
+class AskingRunner(Runner):
+    """Runs over such a connection."""
+
+    _database_kind = Asked
+    database: Asked
+
+
+@pytest.mark.slow
+def test_only_a_host_s_migrations_are_asked_before_they_run(make_database: Any, directory: Any, at: Any) -> None:
+    """Asking took a third of an adoption, and those of this package are looked at as they run."""
+    newest = len(read_directory(None))
+    host = AskingRunner(make_database(), directory(m001_a="CREATE TABLE a (id int)", m002_b="CREATE TABLE b (id int)"))
+    ours = AskingRunner(at(newest - 1))
+    assert [len(runner.up()) for runner in (host, ours)] == [2, 1]
+    assert [runner.database.asked for runner in (host, ours)] == [2, 0]
 
 
 @pytest.mark.parametrize("sql", ["DO $$ BEGIN COMMIT; END $$", "DO $$ BEGIN ROLLBACK; END $$", "CALL ended()"])

@@ -20,6 +20,7 @@ UNFIT = {
 }
 
 
+@pytest.mark.slow
 def test_rows_that_break_a_rule_are_named_and_once_mended_the_migration_goes_on(at: Any, connect: Any) -> None:
     url = at(27)
     runner, connection = Runner(url), connect(url)

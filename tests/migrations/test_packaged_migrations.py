@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import pglast
 import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
@@ -14,17 +15,22 @@ from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import connected
+from rayces_core.migrations.steps import Migrator
 from tests.migrating.filler import MYHUB, Filler, fill, lost, rows, tables, without_history
 from tests.sizes import exhaustive, quick_or_whole
 
 FILES = read_directory(None)
-# `make test` undoes every fifth by itself, and all of them at once.
-UNDONE = quick_or_whole(range(1, len(FILES) + 1, 5), range(1, len(FILES) + 1))
-# The migration that lets a debit have several refunds.
+# `make test` undoes every eighth by itself, and all of them at once.
+UNDONE = quick_or_whole(range(1, len(FILES) + 1, 8), range(1, len(FILES) + 1))
+# The migration by which holds reserve credits, and the one that lets a debit have several refunds.
+HOLDS = next(file.number for file in FILES if file.name.endswith("held_credits"))
 REFUNDS = next(file.number for file in FILES if file.name.endswith("refunds_and_retries"))
+# The one by which a revoked address gives its hash up.
+FEEDS = next(file.number for file in FILES if file.name.endswith("feeds_and_lots"))
 
 
 # The filled one stays in `make test`: it compares the catalogue too.
+@pytest.mark.slow
 @pytest.mark.parametrize("filled", [True, *exhaustive(False)], ids=["filled", "empty"])
 def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
     make_database: Any, connect: Any, filled: bool, migrated: str
@@ -68,6 +74,7 @@ def test_everything_undone_at_once_leaves_an_empty_catalogue_without_a_history(
     assert fingerprint(connection) == before
 
 
+@pytest.mark.slow
 def test_myhub_rows_survive_the_whole_way_there_and_back_in_tables_that_are_never_rewritten(
     make_database: Any, connect: Any
 ) -> None:
@@ -91,6 +98,7 @@ def test_myhub_rows_survive_the_whole_way_there_and_back_in_tables_that_are_neve
     assert fingerprint(connection) == empty
 
 
+@pytest.mark.slow
 def test_an_older_ledger_gets_its_chain_and_goes_on(at: Any, connect: Any) -> None:
     url = at(21)
     runner, connection = Runner(url), connect(url)
@@ -116,6 +124,7 @@ def test_an_older_ledger_gets_its_chain_and_goes_on(at: Any, connect: Any) -> No
         assert credits.verify().is_clean
 
 
+@pytest.mark.slow
 def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(at: Any, connect: Any) -> None:
     url = at(REFUNDS - 1)
     runner, connection = Runner(url), connect(url)
@@ -152,6 +161,51 @@ def test_an_older_ledger_gets_its_refunds_and_its_moments_in_order_and_goes_on(a
     with Database.connect(url) as database, database.privileged(reason="test"):
         assert credits.verify().discrepancies == ()
 
+
+@pytest.mark.slow
+def test_holds_that_are_there_reserve_what_their_balances_cover_the_earliest_first(at: Any, connect: Any) -> None:
+    url = at(HOLDS - 1)
+    runner, connection = Runner(url), connect(url)
+    fill(connection, HOLDS - 1)  # a balance of 4 in each of two organizations
+    connection.cursor().execute(OLDER_HOLDS)
+    runner.up()
+    held = _all(
+        connection,
+        "SELECT credits_used, array_agg(reserved_credits) FROM appointments "
+        "WHERE uses_credit GROUP BY credits_used, scheduled_at ORDER BY scheduled_at",
+    )
+    assert held == [(2, [2, 2]), (1, [1, 1]), (3, [0, 0]), (5, [0, 0])]
+    assert _all(connection, "SELECT balance, reserved FROM credit_balances") == [(4, 3)] * 2
+    with Database.connect(url) as database, database.privileged(reason="test"):
+        assert credits.verify().discrepancies == ()
+    runner.down(HOLDS - 1, yes=True)
+    runner.up()
+    assert _all(connection, "SELECT balance, reserved FROM credit_balances") == [(4, 3)] * 2
+
+
+@pytest.mark.slow
+def test_addresses_that_were_revoked_give_their_hash_up(at: Any, connect: Any) -> None:
+    url = at(FEEDS - 1)
+    runner, connection = Runner(url), connect(url)
+    fill(connection, FEEDS - 1)  # an address in each of two organizations
+    connection.cursor().execute(
+        "INSERT INTO calendar_feeds (organization_id, user_id, secret_hash, revoked_at) "
+        "SELECT organization_id, user_id, repeat('2', 64), now() FROM calendar_feeds"
+    )
+    runner.up()
+    hashes = "SELECT secret_hash, revoked_at IS NULL FROM calendar_feeds ORDER BY 1"
+    assert _all(connection, hashes) == [*[("0" * 64, False)] * 2, *[("1" * 64, True)] * 2]
+
+
+# Four holds of each client, of which the balance covers two.
+OLDER_HOLDS = """
+INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,
+    pre_confirmed_at, expires_at, uses_credit, credits_used)
+SELECT organization_id, professional_id, student_id, client_id, scheduled_at + make_interval(days => day),
+       'pre_confirmed', '2026-01-01 00:00+00'::timestamptz + make_interval(days => day),
+       '2026-02-01 00:00+00', true, cost
+  FROM appointments, (VALUES (5, 2), (6, 1), (7, 3), (8, 5)) AS held (day, cost)
+ WHERE state = 'draft'"""
 
 # A balance whose entries were not written in the order in which they counted, a pending entry, an empty balance.
 OLDER_LEDGER = """
@@ -201,6 +255,7 @@ KEPT = {
 }
 
 
+@pytest.mark.slow
 def test_the_dates_of_a_stay_before_go_into_the_journal(at: Any, connect: Any) -> None:
     (rules,) = [file.number for file in FILES if file.name.endswith("ending_and_price_rules")]
     url = at(rules - 1)
@@ -241,6 +296,7 @@ END $$
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_owned", [False, True], ids=["superuser", "owner"])
 def test_what_imports_made_up_before_is_marked_and_nothing_else(
     fresh_roles: Any, at: Any, connect: Any, is_owned: bool
@@ -327,6 +383,7 @@ def test_rows_of_myhub_go_into_a_new_organization_called_myhub(assigned: Any) ->
         )
 
 
+@pytest.mark.slow
 def test_rows_of_myhub_go_into_the_only_organization_there_is(at: Any, connect: Any) -> None:
     url = at(5)
     connection = connect(url)
@@ -353,6 +410,7 @@ def test_timestamps_of_rails_are_read_as_utc(assigned: Any) -> None:
     assert [str(when) for (when,) in found] == ["2026-01-01 12:00:00.123456"]
 
 
+@pytest.mark.slow
 def test_ids_go_on_where_the_serial_column_stood(at: Any, connect: Any) -> None:
     url = at(4)
     connection = connect(url)
@@ -366,6 +424,7 @@ def test_ids_go_on_where_the_serial_column_stood(at: Any, connect: Any) -> None:
     assert _all(connection, "SELECT max(id) FROM users") == [(45,)]
 
 
+@pytest.mark.slow
 def test_rows_written_while_the_migrations_run_are_assigned_as_well(at: Any, connect: Any) -> None:
     url = at(5)
     connection = connect(url)
@@ -376,6 +435,7 @@ def test_rows_written_while_the_migrations_run_are_assigned_as_well(at: Any, con
     assert _all(connection, "SELECT count(*), count(DISTINCT organization_id) FROM users") == [(4, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -415,6 +475,7 @@ def at_five(create_database: Any, stages: Any) -> Iterator[Any]:
         yield runner, connection
 
 
+@pytest.mark.slow
 def test_repeated_likes_are_reported_before_a_unique_key_is_built(at: Any, connect: Any) -> None:
     url = at(1)
     connection = connect(url)
@@ -426,6 +487,7 @@ def test_repeated_likes_are_reported_before_a_unique_key_is_built(at: Any, conne
     assert Runner(url).up(8) == ["008_myhub_unique_keys"]
 
 
+@pytest.mark.slow
 def test_an_extension_that_was_there_before_or_that_somebody_came_to_need_stays(at: Any, connect: Any) -> None:
     url = at(13)
     runner, connection = Runner(url), connect(url)
@@ -441,6 +503,7 @@ def test_an_extension_that_was_there_before_or_that_somebody_came_to_need_stays(
     assert "extension btree_gist" in fingerprint(connection)
 
 
+@pytest.mark.slow
 def test_another_schema_of_the_search_path_takes_the_tables(make_database: Any, connect: Any) -> None:
     url = make_database()
     connection = connect(url)
@@ -490,3 +553,17 @@ def _all(connection: Any, sql: str) -> list[Any]:
 
 def _state_of(runner: Runner, name: str) -> str:
     return next(status.state for status in runner.status() if status.name == name)
+
+
+@pytest.mark.parametrize("file", FILES[HOLDS - 1 :], ids=lambda file: file.name)
+def test_a_constraint_is_added_by_a_statement_of_its_own(file: Any, migrated: str) -> None:
+    """Citus takes nothing else beside it."""
+    database, module = Runner(migrated).database, file.load()
+    for body in (module.migrate, module.rollback):
+        migrator = Migrator(database)
+        body(migrator, database)
+        sent = [step.text for step in migrator.steps if not step.is_call]
+        for statement in (raw.stmt for text in sent for raw in pglast.parse_sql(text)):
+            if isinstance(statement, pglast.ast.AlterTableStmt):
+                made = [each.subtype for each in statement.cmds]
+                assert len(made) == 1 or pglast.enums.AlterTableType.AT_AddConstraint not in made

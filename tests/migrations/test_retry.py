@@ -19,6 +19,7 @@ def test_the_sqlstate_of_an_error_is_found_under_peewees_wrapping(make_database:
     assert sqlstate(ValueError("no state")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["55P03", "40P01", "40001"])
 def test_what_another_session_caused_is_tried_again(make_database: Any, state: str) -> None:
     connection = psycopg2.connect(make_database())

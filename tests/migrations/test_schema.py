@@ -7,23 +7,43 @@ import pytest
 from psycopg2 import errors
 
 from rayces_core.migrating.files import read_directory
+from rayces_core.migrations.packaged import tables_made_after
 from tests.migrating.filler import tables
 
 TENANT_TABLES = [
+    "appointment_series",
     "appointments",
+    "calendar_feeds",
+    "closed_days",
     "credentials",
     "credit_balances",
+    "credit_kinds",
+    "credit_lot_movements",
+    "credit_lots",
+    "credit_packages",
     "credit_transactions",
     "devices",
+    "group_sessions",
     "import_runs",
+    "invoice_counters",
+    "invoice_lines",
+    "invoices",
     "likes",
+    "notices",
     "outbox_messages",
+    "outside_busy",
+    "outside_calendars",
     "posts",
+    "professional_services",
     "professionals",
+    "resources",
+    "services",
     "sign_in_attempts",
     "single_use_tokens",
+    "slot_requests",
     "state_transitions",
     "students",
+    "time_off_requests",
     "users",
     "webhook_endpoints",
 ]
@@ -36,6 +56,12 @@ def _all(cursor: Any, sql: str, *values: object) -> list[Any]:
 
 def test_the_tables_are_those_of_the_domain(cursor: Any) -> None:
     assert tables(cursor.connection) == sorted([*TENANT_TABLES, "organizations"])
+
+
+def test_packaged_migrations_tell_the_tables_that_they_make() -> None:
+    assert sorted(tables_made_after(0)) == sorted([*TENANT_TABLES, "organizations"])
+    assert tables_made_after(56)[:4] == ["notices", "calendar_feeds", "outside_calendars", "outside_busy"]
+    assert tables_made_after(999) == []
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
@@ -82,18 +108,24 @@ def test_every_reference_between_tenant_tables_names_the_tenant_on_both_sides(cu
     assert [table for (table,) in to_tenant] == TENANT_TABLES
 
 
-def test_only_posts_likes_and_what_people_sign_in_with_go_with_what_they_belong_to(cursor: Any) -> None:
+def test_only_what_belongs_to_a_person_or_a_post_goes_with_it(cursor: Any) -> None:
     rules = _all(
         cursor,
         "SELECT conname::text, confdeltype::text FROM pg_constraint "
         "WHERE contype = 'f' AND confdeltype <> 'a' ORDER BY 1",
     )
     assert rules == [
+        ("calendar_feeds_organization_id_user_id_fkey", "c"),
         ("credentials_organization_id_user_id_fkey", "c"),
         ("devices_organization_id_user_id_fkey", "c"),
         ("likes_organization_id_post_id_fkey", "c"),
         ("likes_organization_id_user_id_fkey", "c"),
+        ("outside_busy_organization_id_calendar_id_fkey", "c"),
+        ("outside_busy_organization_id_professional_id_fkey", "c"),
+        ("outside_calendars_organization_id_professional_id_fkey", "c"),
         ("posts_organization_id_user_id_fkey", "c"),
+        ("professional_services_organization_id_professional_id_fkey", "c"),
+        ("professional_services_organization_id_service_id_fkey", "c"),
         ("single_use_tokens_organization_id_user_id_fkey", "c"),
     ]
 

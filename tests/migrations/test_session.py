@@ -93,6 +93,7 @@ def test_a_search_path_without_a_schema_is_one_clear_error(make_database: Any) -
         Runner(make_dsn(make_database(), options="-c search_path=nowhere")).up()
 
 
+@pytest.mark.slow
 def test_a_second_runner_waits_so_long_and_names_the_first(make_database: Any) -> None:
     url = make_database()
     first, second = dedicated(url), dedicated(url)
@@ -122,7 +123,7 @@ def test_a_waiting_runner_does_not_hold_up_a_concurrent_index_build(make_databas
 
 
 def _wait_in_vain(database: Any) -> None:
-    with single_runner(database, "history", 30):
+    with single_runner(database, "history", 300):
         pass
 
 

@@ -109,6 +109,7 @@ def own_db(server_url: str, template: str) -> Iterator[Database]:
         yield database
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_nothing_in_such_tables(host: Database) -> None:
     assert [finding for finding in audit(host) if "t_" in str(finding.object)] == []
 
@@ -243,6 +244,7 @@ def test_what_would_lead_round_a_wall_is_refused_with_what_to_write(
         assert own.one("SELECT to_regclass('t_wrong')::text") is None
 
 
+@pytest.mark.slow
 def test_a_unique_or_excluding_key_that_begins_with_the_organization_may_stand_in_the_columns(own_db: Database) -> None:
     with migrating(own_db) as migrator:
         migrator.tenant_table(
@@ -253,7 +255,8 @@ def test_a_unique_or_excluding_key_that_begins_with_the_organization_may_stand_i
     assert [finding for finding in audit(own_db) if "t_shifts" in str(finding.object)] == []
 
 
-@walked("name", ["Café 100%", 'odd "quoted"', "it's {braces}", "billing.invoices"])
+@pytest.mark.slow
+@walked("name", ["Café 100%", 'odd "quoted"', "it's {braces}", "billing.bills"])
 def test_tables_of_any_name_and_schema_are_held(host: Database, name: str) -> None:
     with migrating(host) as migrator:
         migrator.sql("CREATE SCHEMA IF NOT EXISTS billing")
@@ -271,6 +274,7 @@ def _names(host: Database) -> set[str]:
         return {name for (name,) in own.execute_sql("SELECT relname::text FROM pg_class").fetchall()}
 
 
+@pytest.mark.slow
 def test_default_privileges_give_the_roles_no_more_than_the_table_does(own_db: Database) -> None:
     with migrating(own_db) as migrator:
         migrator.sql("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC, rayces_app, rayces_admin")
@@ -314,6 +318,7 @@ def _statements(host: Database) -> list[str]:
     return [step.text for step in migrator.steps]
 
 
+@pytest.mark.slow
 def test_a_backfill_reaches_the_rows_that_row_level_security_hides_from_the_owner(
     server_url: str, template: str, fresh_roles: Callable[[], str]
 ) -> None:
@@ -355,6 +360,7 @@ def test_readers_see_the_rows_of_such_a_table_each_of_its_own_organization(host:
         assert {each.subdomain for each in organizations} <= {room.name for room in Room.select()}
 
 
+@pytest.mark.slow
 def test_readers_are_kept_out_of_a_table_and_let_into_one_made_by_hand(own_db: Database) -> None:
     with migrating(own_db) as migrator:
         migrator.tenant_table("t_rooms", "name text NOT NULL, capacity integer NOT NULL", unique=["name"])
@@ -388,6 +394,7 @@ SELECT c.relname::text FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
 """
 
 
+@pytest.mark.slow
 def test_the_migration_lets_readers_into_the_tables_that_are_there_and_its_way_back_out_of_them(
     own_db: Database,
 ) -> None:

@@ -26,6 +26,7 @@ INSTANT = timedelta(microseconds=1)
 # -- holding a slot -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked(
     "settings, hours_ahead, held_hours",
     [
@@ -156,6 +157,7 @@ def test_a_session_is_recorded_only_once_it_has_begun(bound, event):
     assert appointment.state.is_final
 
 
+@pytest.mark.slow
 @walked(
     "final, allowed",
     [
@@ -176,6 +178,7 @@ def test_final_is_final_but_for_corrections(people, final, allowed):
 # -- cancelling -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("state", ["draft", "pre_confirmed", "confirmed"])
 @walked("given", [{"by": True}, {"reason": "ill"}, {"by": True, "reason": "ill"}])
 def test_cancelling_stores_who_when_and_why(people, state, given):
@@ -265,6 +268,7 @@ END $$
 """
 
 
+@pytest.mark.slow
 @walked("state", AppointmentState)
 def test_the_database_takes_a_row_with_the_facts_of_its_state_and_no_other(db, people, state):
     """All 256 sets of facts, tried in SQL as the superuser, so that nothing but the CHECKs answers."""

@@ -34,6 +34,7 @@ def test_lengths_that_nobody_can_book_are_refused(bound, column, value):
         assert caught.value.constraint == f"professionals_{column}_check"
 
 
+@pytest.mark.slow
 @walked("column, value", [(column, value) for column, (_, taken) in BOUNDS.items() for value in taken])
 def test_every_length_that_is_saved_can_be_booked(db, column, value):
     with open_centre(db, weekly_schedule={"monday": [{"start": "00:00", "end": "24:00"}]}, **{column: value}) as centre:
@@ -56,6 +57,7 @@ def test_the_importer_does_not_take_them_either(bound, column, value):
 NO_ZONES = ["localtime", "posixrules", "posix/UTC", "right/UTC", "Mars/Olympus", "", "UTC+3"]
 
 
+@pytest.mark.slow
 @walked("zone", NO_ZONES)
 def test_what_is_no_zone_for_both_python_and_the_server_is_refused(db, zone):
     """The zone of f15_small_ones."""

@@ -33,6 +33,7 @@ def figures(balance):
     return row.balance, row.lifetime_purchased, row.lifetime_used
 
 
+@pytest.mark.slow
 @walked(
     "kind, amount, after",
     [

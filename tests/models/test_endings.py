@@ -43,6 +43,7 @@ def on_days(centre, *days, **options):
 # -- leaving ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_f05_a_discharge_on_a_later_day_cancels_what_lies_after_that_day_only(centre):
     student = centre.student
     sessions = on_days(centre, 2, 4, 5, 6, 9)
@@ -167,6 +168,7 @@ def test_the_dates_of_many_are_kept_as_those_of_one(bound):
 # -- not taken --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("state", ["prospect", "applied", "waitlisted"])
 def test_f06_a_rejection_cancels_the_evaluation_and_its_hour_is_free(centre, state):
     family = another_family() | {"student": make_in(Student, state)}
@@ -180,7 +182,6 @@ def test_f06_a_rejection_cancels_the_evaluation_and_its_hour_is_free(centre, sta
     assert [change.event for change in row.history()] == ["pre_confirm", "cancel"]
     freed = [slot.start for slot in scheduling.free_slots(centre.professional, at(0), at(24), now=at(-24))]
     assert set(freed) - set(slots) == {at(10)}
-    assert scheduling.due_reminders([timedelta(days=9)], at(9)) == []
 
 
 @pytest.mark.parametrize("state", ["prospect", "applied", "waitlisted"])
@@ -200,6 +201,7 @@ def test_who_is_out_has_none(centre, state):
 # -- away for a while -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -37,6 +37,7 @@ def test_every_event_of_an_appointment_is_tried_from_every_state_it_starts_from(
     assert set(MAY) == {(state, event) for event, rule in RULES[Appointment].items() for state in rule.sources}
 
 
+@pytest.mark.slow
 @walked("kind", KINDS)
 @walked("state, event", MAY)
 def test_an_event_of_an_appointment_is_made_by_those_the_rule_book_names(people, state, event, kind):
@@ -58,6 +59,7 @@ def test_an_event_of_an_appointment_is_made_by_those_the_rule_book_names(people,
         assert list(appointment.history()) == []
 
 
+@pytest.mark.slow
 @walked("role", Role)
 @walked("model", [Student, CreditTransaction])
 def test_admissions_and_credits_are_the_desks(bound, model, role):
@@ -72,6 +74,7 @@ def test_admissions_and_credits_are_the_desks(bound, model, role):
                 fire(row, event, by=actor)
 
 
+@pytest.mark.slow
 def test_where_nobody_is_named_nobody_is_asked(bound):
     for model, rules in RULES.items():
         for event, rule in rules.items():

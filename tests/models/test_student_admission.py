@@ -24,6 +24,7 @@ def test_the_whole_way_from_prospect_to_discharge_and_back(people):
     assert columns(student) == stored(student)
 
 
+@pytest.mark.slow
 @walked(
     "zone, now, day",
     [

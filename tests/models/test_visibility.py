@@ -7,12 +7,20 @@ import pytest
 
 from rayces_core import (
     Appointment,
+    AppointmentSeries,
+    CalendarFeed,
+    ClosedDay,
     CreditTransaction,
+    InvoiceLine,
     Organization,
+    OutsideBusy,
+    OutsideCalendar,
     Professional,
     Role,
+    SlotRequest,
     StateTransition,
     Student,
+    TimeOffRequest,
     User,
 )
 from rayces_core.errors import CrossTenantError, InvalidDataError, NotPermittedError, TenancyError, TenantNotSetError
@@ -21,20 +29,40 @@ from rayces_core.models import TENANT_MODELS
 from rayces_core.models.visibility import RULES, readable
 from rayces_core.tenancy.model import TenantModel
 from tests.factory import (
+    START,
     make_appointment,
     make_balance,
+    make_closed_day,
     make_credential,
     make_device,
     make_endpoint,
+    make_feed,
+    make_giving,
+    make_group,
     make_import_run,
+    make_invoice,
+    make_invoice_counter,
+    make_invoice_line,
+    make_issued,
+    make_kind,
     make_like,
+    make_lot,
+    make_lot_movement,
     make_message,
+    make_notice,
     make_organization,
+    make_outside_busy,
+    make_outside_calendar,
+    make_package,
     make_post,
     make_professional,
+    make_resource,
+    make_series,
     make_sign_in_attempt,
     make_single_use_token,
+    make_slot_request,
     make_student,
+    make_time_off,
     make_transaction,
     make_transition,
     make_user,
@@ -57,15 +85,19 @@ def _world(organization: Any) -> SimpleNamespace:
     mine, other, idle = make_professional(), make_professional(), make_professional(active=False)
     child, second = make_student(primary_contact=guardian), make_student(secondary_contact=guardian)
     met, foreign = make_student(primary_contact=stranger), make_student(primary_contact=stranger)
-    session = make_appointment(professional=mine, student=child, client=guardian)
+    series, met_series, their_series = make_series(), make_series(), make_series()
+    occurrence = {"occurrence_at": START}
+    session = make_appointment(professional=mine, student=child, client=guardian, series=series, **occurrence)
     by_another = make_appointment(professional=other, student=second, client=stranger)  # of an own child
     for_another = make_appointment(professional=other, student=foreign, client=guardian)  # booked by oneself
-    met_session = make_appointment(professional=mine, student=met, client=stranger)
-    theirs = make_appointment(professional=other, student=foreign, client=stranger)
+    met_session = make_appointment(professional=mine, student=met, client=stranger, series=met_series, **occurrence)
+    theirs = make_appointment(professional=other, student=foreign, client=stranger, series=their_series, **occurrence)
     balance, foreign_balance = make_balance(user=guardian), make_balance(user=stranger)
     pro_balance = make_balance(user=mine.user)
     entry = make_transaction(credit_balance=balance, user=guardian)
     foreign_entry = make_transaction(credit_balance=foreign_balance, user=stranger)
+    lot = make_lot(credit_transaction=entry)
+    make_lot_movement(credit_lot=make_lot(credit_transaction=foreign_entry))
     moves = {
         name: make_transition(subject_type=type(row).__name__, subject_id=row.id)
         for name, row in {
@@ -81,6 +113,16 @@ def _world(organization: Any) -> SimpleNamespace:
     }
     # The same id under another type is another row.
     moves["misnamed"] = make_transition(subject_type="Other", subject_id=session.id)
+    make_closed_day()
+    make_time_off(professional=other)
+    make_slot_request()
+    make_notice(appointment=session, recipient=stranger)
+    make_feed(user=stranger)
+    make_outside_busy(calendar=make_outside_calendar(professional=other))
+    my_calendar = make_outside_calendar(professional=mine)
+    make_invoice(user=guardian)
+    make_invoice_line(invoice=make_issued(user=stranger), appointment=theirs)
+    line = make_invoice_line(invoice=make_issued(user=guardian), appointment=session)
     return SimpleNamespace(
         organization=organization,
         users={
@@ -101,6 +143,7 @@ def _world(organization: Any) -> SimpleNamespace:
                 "guardian": {session.id, by_another.id, for_another.id},
                 "professional": {session.id, met_session.id},
             },
+            AppointmentSeries: {"guardian": {series.id}, "professional": {series.id, met_series.id}},
             type(balance): {"guardian": {balance.id}, "professional": {pro_balance.id}},
             CreditTransaction: {"guardian": {entry.id}, "professional": set()},
             StateTransition: {
@@ -117,8 +160,35 @@ def _world(organization: Any) -> SimpleNamespace:
             },
             type(make_import_run()): {"guardian": set(), "professional": set()},
             type(make_message()): {"guardian": set(), "professional": set(), "staff": set()},
+            type(make_group(professional=mine)): {"guardian": "all", "professional": "all"},
+            ClosedDay: {"guardian": "all", "professional": "all"},
+            CalendarFeed: {
+                "guardian": {make_feed(user=guardian).id},
+                **{each: set() for each in ("professional", "staff", "admin")},
+            },
+            OutsideCalendar: {
+                "professional": {my_calendar.id},
+                **{each: set() for each in ("guardian", "staff", "admin")},
+            },
+            OutsideBusy: {"guardian": set(), "professional": {make_outside_busy(calendar=my_calendar).id}},
+            TimeOffRequest: {"guardian": set(), "professional": {make_time_off(professional=mine).id}},
+            SlotRequest: {
+                "guardian": {make_slot_request(client=guardian).id, make_slot_request(student=child).id},
+                "professional": set(),
+            },
+            type(line.invoice): {"guardian": {line.invoice_id}, "professional": set()},
+            InvoiceLine: {"guardian": {line.id}, "professional": set()},
+            type(make_invoice_counter()): {"guardian": set(), "professional": set()},
+            type(given := make_giving(professional=other)): {"guardian": "all", "professional": "all"},
+            type(given.service): {"guardian": "all", "professional": "all"},
+            type(make_kind()): {"guardian": "all", "professional": "all"},
+            type(make_package()): {"guardian": "all", "professional": "all"},
+            type(lot): {"guardian": {lot.id}, "professional": set()},
+            type(moved := make_lot_movement(credit_lot=lot)): {"guardian": {moved.id}, "professional": set()},
             type(make_post(user=stranger)): {"guardian": "all", "professional": "all"},
             type(make_like(user=stranger)): {"guardian": "all", "professional": "all"},
+            type(noted := make_notice(appointment=session)): {"guardian": {noted.id}, "professional": set()},
+            type(make_resource()): {"guardian": "all", "professional": "all"},
         },
         foreign=foreign,
         idle=idle,
@@ -130,6 +200,7 @@ def _ids(query: Any) -> set[int]:
     return {row.id for row in query}
 
 
+@pytest.mark.slow
 @walked("role", ROLES)
 @walked("model", TENANT_MODELS, ids=lambda model: model.__name__)
 def test_each_role_reads_of_each_model_what_the_table_says(world: Any, model: Any, role: str) -> None:
@@ -275,6 +346,7 @@ def test_an_organization_has_no_rule_of_its_own(world: Any) -> None:
         Organization.visible_to(world.users["admin"])
 
 
+@pytest.mark.slow
 def test_a_guardians_children_are_found_by_the_two_indexes(world: Any, db: Any) -> None:
     Student.insert_many([{"first_name": "Ana", "last_name": str(n)} for n in range(3000)]).execute()
     sql, parameters = Student.visible_to(world.users["guardian"]).sql()

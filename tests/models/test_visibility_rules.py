@@ -73,6 +73,7 @@ def busy(create_database: Any, template: str) -> Any:
         yield SimpleNamespace(db=db, parent=parents[0], professional=professionals[0].user)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Appointment, Student, User], ids=lambda model: model.__name__)
 @pytest.mark.parametrize("who", ["parent", "professional"])
 def test_no_list_of_a_family_or_professional_reads_all_sessions_of_the_organization(

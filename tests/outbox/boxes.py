@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,15 +55,7 @@ def running(*relays: Any) -> Iterator[None]:
         for relay in relays:
             relay.stop()
         for thread in threads:
-            thread.join(20)
-
-
-def wait_for(condition: Any, seconds: float = 20) -> None:
-    """Wait until it holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it has not come about in time"
-        time.sleep(0.005)
+            thread.join(60)
 
 
 class Kept:

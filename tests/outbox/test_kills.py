@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from rayces_core.outbox import keeping
 from tests.factory import make_organization
 from tests.outbox.boxes import PUT
@@ -38,6 +40,7 @@ def write(db, organization, count, seed):
                 pass
 
 
+@pytest.mark.slow
 def test_each_message_is_delivered_in_order_and_nothing_that_was_undone(own_db, tmp_path):
     context = multiprocessing.get_context("forkserver")
     log, chance = tmp_path / "delivered", random.Random(7)
@@ -56,7 +59,7 @@ def test_each_message_is_delivered_in_order_and_nothing_that_was_undone(own_db, 
     ]
     for writer in writers:
         writer.start()
-    until, seed, last = time.monotonic() + 90, 10, 10 + quick_or_whole(4, 20)
+    until, seed, last = time.monotonic() + 300, 10, 10 + quick_or_whole(4, 20)
     while True:
         time.sleep(0.25)
         if seed < last:
@@ -72,7 +75,7 @@ def test_each_message_is_delivered_in_order_and_nothing_that_was_undone(own_db, 
     for process in relays:
         process.terminate()
     for process in relays:
-        process.join(20)
+        process.join(60)
         assert process.exitcode in (0, -signal.SIGTERM)  # one that was only just starting
 
     with own_db.privileged(reason="test"):

@@ -9,10 +9,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from icalendar import Calendar
 
-from rayces_core import Appointment, StateTransition, User, clock, scheduling, sign_in
+from rayces_core import Appointment, Role, StateTransition, User, people, scheduling, sign_in
 from rayces_core.errors import ConfigurationError, UndeliverableError
-from rayces_core.models.outbox import OutboxMessage
-from rayces_core.outbox.calendar import Entry, ics
+from rayces_core.outbox.calendar import Entry, ics, uid_of
 from rayces_core.outbox.letters import Letter
 from rayces_core.outbox.mail import Mail
 from rayces_core.outbox.message import Message
@@ -121,9 +120,54 @@ def test_a_confirmation_is_written_to_who_booked_with_a_calendar_entry(bare_db, 
     calendar = Calendar.from_ical(attached.get_payload(decode=True))
     (event,) = calendar.walk("VEVENT")
     assert calendar["method"] == "REQUEST"
-    assert event["uid"] == f"appointment-{a.id}-{appointment.id}@example.org"
+    assert event["uid"] == uid_of("appointment", appointment.id, a)
     assert (event.decoded("dtstart"), event.decoded("dtend")) == (AT, AT + timedelta(minutes=45))
     assert (event["sequence"], event["status"], event["location"]) == (0, "CONFIRMED", "Calle 1")
+
+
+@pytest.mark.slow
+@walked(
+    ("language", "subject"), [("en", "A time is free: Luz Sosa on Monday"), ("es", "Se liberó un horario: Luz Sosa")]
+)
+def test_who_is_offered_a_time_is_told_until_when_it_is_kept(bare_db, a, appointment, box, language, subject):
+    held = {"to_state": "pre_confirmed", "scheduled_at": AT.isoformat(), "expires_at": (AT - HOUR).isoformat()}
+    options = {"options": {"language": language}}
+    to, told = written(
+        bare_db, box, a, "appointment.book", appointment.id, slot_request_id=7, **held, duration_minutes=45, **options
+    )
+    assert (to, told["Subject"][: len(subject)]) == (["eva@example.org"], subject)
+    assert "08:00" in told.get_body(("plain",)).get_content()
+
+
+@pytest.mark.slow
+@walked(
+    ("own", "given", "read"),
+    [
+        ("es", "en", "Confirmado"),
+        (None, "en", "Confirmed"),
+        ("en", "es", "Confirmed"),
+        ("en", lambda user, organization: "es", "Confirmado"),
+    ],
+)
+def test_a_letter_is_in_the_users_own_language(bare_db, a, appointment, box, own, given, read):
+    with bare_db.tenant(a):
+        User.update(language=own).where(User.id == appointment.client_id).execute()
+    _, told = written(bare_db, box, a, "appointment.confirm", appointment.id, options={"language": given})
+    assert told["Subject"].partition(":")[0] == read
+
+
+def test_a_hosts_own_letter_that_is_not_in_the_users_language_is_in_the_hosts(bare_db, a, appointment, box, tmp_path):
+    (tmp_path / "es").mkdir()
+    (tmp_path / "es" / "welcome.txt").write_text("Hola\n\n{{ name }}", "utf-8")
+    with bare_db.tenant(a):
+        User.update(language="en").where(User.id == appointment.client_id).execute()
+
+    def write(message):
+        return [Letter("welcome", User.get_by_id(message.subject[1]))]
+
+    options = {"folders": [tmp_path], "language": "es", "letters": {"host.welcome": write}}
+    _, told = written(bare_db, box, a, "host.welcome", appointment.client_id, options=options)
+    assert told["Subject"] == "Hola"
 
 
 def test_a_cancellation_takes_the_same_entry_out_with_a_greater_sequence(bare_db, a, appointment, box):
@@ -145,11 +189,12 @@ def test_a_cancellation_takes_the_same_entry_out_with_a_greater_sequence(bare_db
         (attached,) = told.iter_attachments()
         calendar = Calendar.from_ical(attached.get_payload(decode=True))
         entries.append((calendar["method"], calendar.walk("VEVENT")[0]))
-    assert [(method, event["sequence"]) for method, event in entries] == [("REQUEST", 0), ("REQUEST", 1), ("CANCEL", 2)]
+    assert [(method, event["sequence"]) for method, event in entries] == [("REQUEST", 1), ("REQUEST", 2), ("CANCEL", 3)]
     assert len({event["uid"] for _, event in entries}) == 1
     assert "Reason: ill" in told.get_body(("plain",)).get_content()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("topic", "payload", "subject"),
     [
@@ -157,7 +202,6 @@ def test_a_cancellation_takes_the_same_entry_out_with_a_greater_sequence(bare_db
         ("appointment.book", {"to_state": "pre_confirmed", "expires_at": AT.isoformat()}, "Please confirm: Luz"),
         ("appointment.reschedule", {"to_state": "confirmed"}, "New time: Luz"),
         ("appointment.expire", {"from_state": "pre_confirmed"}, "Cancelled: Luz"),
-        ("appointment.remind", {}, None),
         ("appointment.book", {"to_state": "draft"}, None),
         ("appointment.cancel", {"from_state": "draft"}, None),
         ("appointment.execute", {}, None),
@@ -172,13 +216,22 @@ def test_each_topic_has_its_letter_or_none(bare_db, a, appointment, box, topic, 
         assert found[1]["Subject"].startswith(subject)
 
 
-def test_nobody_is_reminded_of_what_is_cancelled_nor_asked_to_confirm_it(bare_db, a, appointment, box):
+@pytest.mark.slow
+def test_nobody_writes_to_who_was_erased(bare_db, a, box):
+    with bare_db.tenant(a):
+        gone = make_user()
+        people.erase_user(bare_db, gone, by=make_user(role=Role.STAFF))
+    spent = {"user_id": gone.id, "transaction_type": "appointment_debit", "balance_after": 0}
+    assert written(bare_db, box, a, "credit_transaction.post", 1, **spent) is None
+
+
+def test_nobody_is_asked_to_confirm_what_is_cancelled(bare_db, a, appointment, box):
     with bare_db.tenant(a):
         appointment.cancel(reason="ill")
-    assert written(bare_db, box, a, "appointment.remind", appointment.id) is None
     assert written(bare_db, box, a, "appointment.book", appointment.id, to_state="pre_confirmed") is None
 
 
+@pytest.mark.slow
 def test_few_credits_are_told_of_when_they_are_spent(bare_db, a, box):
     with bare_db.tenant(a):
         user = make_user(email="eva@example.org", first_name="Eva")
@@ -194,6 +247,7 @@ def test_few_credits_are_told_of_when_they_are_spent(bare_db, a, box):
     assert told["Subject"] == "1 credit left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["invitation", "confirmation", "reset"])
 def test_the_link_of_an_e_mail_does_what_was_asked_for(bare_db, a, box, path):
     relay = Relay(bare_db, {"mail": mail(box, language="es")}, attempts=1)
@@ -221,6 +275,7 @@ def test_a_link_whose_token_nobody_makes_is_refused(box):
         mail(box, links={"reset": "https://example.org/{token}"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("firm", [True, False])
 def test_a_session_that_is_booked_moved_and_cancelled_is_told_step_by_step(bare_db, box, firm):
     with open_centre(bare_db) as centre:
@@ -239,10 +294,11 @@ def test_a_session_that_is_booked_moved_and_cancelled_is_told_step_by_step(bare_
         (event,) = calendar.walk("VEVENT")
         told.append((each["Subject"].partition(":")[0], str(calendar["method"]), event["sequence"]))
         uids.add(str(event["uid"]))
-    assert told == [("Confirmed", "REQUEST", 0), ("New time", "REQUEST", 1), ("Cancelled", "CANCEL", 2)]
+    assert told == [("Confirmed", "REQUEST", 1), ("New time", "REQUEST", 2), ("Cancelled", "CANCEL", 3)]
     assert len(uids) == 1
 
 
+@pytest.mark.slow
 def test_a_session_whose_record_is_corrected_is_not_confirmed_to_anybody(bare_db, box):
     with open_centre(bare_db) as centre:
         booked = centre.book(at(10), confirm=True)
@@ -255,40 +311,13 @@ def test_a_session_whose_record_is_corrected_is_not_confirmed_to_anybody(bare_db
     assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Confirmed"]
 
 
-def test_reminders_that_are_told_of_are_written_once(bare_db, box):
-    with open_centre(bare_db) as centre, clock.frozen(NOW):
-        booked = centre.book(at(10), confirm=True)
-    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
-    while relay.run_once():
-        pass
-    with bare_db.privileged(reason="reminders"):
-        (due,) = scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True)
-        assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True) == []
-        told = OutboxMessage.select().order_by(OutboxMessage.id.desc()).get()
-    assert (told.topic, told.subject_id, told.payload["minutes_ahead"]) == ("appointment.remind", due.id, 1440)
-    assert relay.run_once() == 1
-    assert box.mails[-1][1]["Subject"].startswith("Reminder: ")
-
-
-def test_who_has_not_confirmed_is_reminded_that_the_hold_ends(bare_db, box):
-    with open_centre(bare_db) as centre, clock.frozen(NOW):
-        centre.book(at(10))
-        assert scheduling.due_reminders(timedelta(days=9), NOW + HOUR, tell=True)
-    relay = Relay(bare_db, {"mail": mail(box)}, attempts=1)
-    while relay.run_once():
-        pass
-    assert [each["Subject"].partition(":")[0] for _, each in box.mails] == ["Please confirm", "Not confirmed yet"]
-
-
-def test_what_is_given_out_to_be_sent_otherwise_or_undone_leaves_no_message(bare_db):
-    with open_centre(bare_db) as centre, clock.frozen(NOW):
-        booked = centre.book(at(10), confirm=True)
-        count = OutboxMessage.select().count()
-        with bare_db.atomic() as unit:
-            assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR, tell=True)
-            unit.rollback()
-        assert scheduling.due_reminders(DAY, booked.scheduled_at - HOUR)
-        assert OutboxMessage.select().count() == count
+def test_bookings_of_an_organization_with_e_mails_among_its_notices_are_left_to_those(bare_db, a, appointment, box):
+    by_email = {"rules": [{"event": "confirmed", "channels": ["email"]}, {"event": "cancelled", "channels": ["sms"]}]}
+    with bare_db.tenant(a):
+        a.settings = {"notices": by_email}
+        a.save()
+    assert written(bare_db, box, a, "appointment.confirm", appointment.id) is None
+    assert written(bare_db, box, a, "appointment.cancel", appointment.id) is not None
 
 
 def test_without_a_link_an_invitation_is_given_up(bare_db, a, box):

@@ -13,7 +13,8 @@ from rayces_core.outbox.listening import Listener
 from rayces_core.outbox.relaying import Relay
 from rayces_core.outbox.waking import Waker
 from tests.factory import make_appointment, make_organization, make_user
-from tests.outbox.boxes import Kept, put, running, wait_for
+from tests.outbox.boxes import Kept, put, running
+from tests.patience import wait_until
 
 
 @pytest.fixture
@@ -33,23 +34,25 @@ def heard(own_db):
     """How often a listener has heard something; it listens already."""
     calls = []
     listener = Listener(own_db.url, lambda: calls.append(time.monotonic()))
-    assert listener.is_listening.wait(10)
-    wait_for(lambda: len(calls) == 1)  # what was put before
+    assert listener.is_listening.wait(60)
+    wait_until(lambda: len(calls) == 1)  # what was put before
     calls.clear()
     yield calls
     listener.close()
 
 
+@pytest.mark.slow
 def test_a_relay_that_polls_seldom_delivers_what_it_is_woken_for_at_once(own_db, a, waker):
     kept = Kept()
-    with running(Relay(own_db, {"kept": kept}, poll=60)):
+    with running(Relay(own_db, {"kept": kept}, poll=600)):
         time.sleep(0.3)
         with own_db.tenant(a), own_db.atomic():
             put(own_db, a)
             own_db.on_commit(waker.wake)
-        wait_for(lambda: kept.ids, 10)
+        wait_until(lambda: kept.ids)
 
 
+@pytest.mark.slow
 def test_a_transition_wakes_after_its_commit_and_one_that_is_undone_does_not(own_db, a, waker, heard):
     with own_db.tenant(a):
         appointment = make_appointment()
@@ -62,9 +65,10 @@ def test_a_transition_wakes_after_its_commit_and_one_that_is_undone_does_not(own
             appointment.cancel(reason="x")
             time.sleep(0.1)
             assert heard == []
-        wait_for(lambda: heard)
+        wait_until(lambda: heard)
 
 
+@pytest.mark.slow
 def test_a_message_of_the_hosts_and_a_link_that_is_asked_for_wake_too(own_db, a, waker, heard):
     with own_db.tenant(a):
         user = make_user()
@@ -72,23 +76,25 @@ def test_a_message_of_the_hosts_and_a_link_that_is_asked_for_wake_too(own_db, a,
             outbox.put("room.painted", {}, subject=("Room", 1))
             time.sleep(0.1)
             assert heard == []
-        wait_for(lambda: heard)
+        wait_until(lambda: heard)
         heard.clear()
         sign_in.invite(user)
-        wait_for(lambda: heard)
+        wait_until(lambda: heard)
 
 
+@pytest.mark.slow
 def test_many_commits_at_once_are_told_of_a_few_times(own_db, a, waker, heard):
     waker.wake()
-    wait_for(lambda: heard)
+    wait_until(lambda: heard)
     heard.clear()
     for _ in range(500):
         waker.wake()
-    wait_for(lambda: heard)
+    wait_until(lambda: heard)
     time.sleep(0.1)
     assert len(heard) < 20
 
 
+@pytest.mark.slow
 def test_another_databases_changes_wake_nobody(own_db, db, waker, heard):
     with db.tenant(make_organization(db)):
         make_appointment().cancel(by=make_user(role=2), reason="x")
@@ -96,19 +102,26 @@ def test_another_databases_changes_wake_nobody(own_db, db, waker, heard):
     assert heard == []
 
 
+@pytest.mark.slow
 def test_in_a_forked_process_it_wakes_too(own_db, waker, heard):
     waker.wake()
-    wait_for(lambda: heard)
+    wait_until(lambda: heard)
     heard.clear()
+    goes_on, over = os.pipe()
     child = os.fork()
     if not child:
         try:
+            os.close(over)
             waker.wake()
-            time.sleep(0.5)
+            os.read(goes_on, 1)
         finally:
             os._exit(0)
-    os.waitpid(child, 0)
-    wait_for(lambda: heard)
+    try:
+        wait_until(lambda: heard)
+    finally:
+        os.close(over)
+        os.close(goes_on)
+        os.waitpid(child, 0)
 
 
 def test_a_lost_connection_is_made_anew(own_db, heard, monkeypatch):
@@ -119,10 +132,10 @@ def test_a_lost_connection_is_made_anew(own_db, heard, monkeypatch):
     cursor.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' AND pid <> pg_backend_pid()"
     )
-    wait_for(lambda: heard)  # it looks for what was put meanwhile
+    wait_until(lambda: heard)  # it looks for what was put meanwhile
     heard.clear()
     cursor.execute("SELECT pg_notify('rayces_outbox', '')")
-    wait_for(lambda: heard)
+    wait_until(lambda: heard)
     connection.close()
 
 
@@ -131,7 +144,7 @@ def test_behind_a_proxy_it_does_not_listen_and_the_relay_polls(own_db, a, monkey
     kept = Kept()
     with caplog.at_level(logging.INFO, logger="rayces_core"), running(Relay(own_db, {"kept": kept}, poll=0.05)):
         put(own_db, a)
-        wait_for(lambda: kept.ids)
+        wait_until(lambda: kept.ids)
     assert "a proxy stands before the server, so the outbox is polled" in caplog.messages
 
 

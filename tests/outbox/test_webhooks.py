@@ -1,5 +1,6 @@
 """Webhooks against a real receiver that verifies signatures with the convention's own library."""
 
+import contextlib
 import json
 import ssl
 import threading
@@ -16,6 +17,7 @@ from rayces_core.outbox.relaying import Relay
 from rayces_core.outbox.webhooks import Webhooks
 from tests.factory import make_organization
 from tests.outbox.boxes import let_be_due, put, standing
+from tests.patience import wait_until
 from tests.walking import walked
 
 LOCAL = {"allowed": ["127.0.0.0/8"], "allow_http": True, "seconds": 5.0}
@@ -32,7 +34,10 @@ class Receiver(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer)
+        try:
+            self.wfile.write(answer)
+        except OSError:
+            self.server.was_cut_off = True
 
     def log_message(self, *_):
         pass
@@ -41,7 +46,7 @@ class Receiver(BaseHTTPRequestHandler):
 @pytest.fixture
 def receiver():
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.got, server.answer = [], (204, {}, b"")
+        server.got, server.answer, server.was_cut_off = [], (204, {}, b""), False
         server.url = f"http://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
@@ -69,6 +74,7 @@ def the_error(db):
     return state, error
 
 
+@pytest.mark.slow
 def test_a_receiver_verifies_what_it_gets(bare_db, a, receiver):
     endpoint = endpoint_at(bare_db, a, f"{receiver.url}/hooks?x=1")
     put(bare_db, a, 7, id=7, name="Nuñez")
@@ -87,6 +93,7 @@ def test_a_receiver_verifies_what_it_gets(bare_db, a, receiver):
     assert standing(bare_db)[1][:3] == ("delivered", 1, [f"webhooks:{endpoint.id}"])
 
 
+@pytest.mark.slow
 def test_a_repetition_has_the_same_id_and_a_fresh_signature(bare_db, a, receiver):
     endpoint = endpoint_at(bare_db, a, receiver.url)
     put(bare_db, a)
@@ -101,6 +108,7 @@ def test_a_repetition_has_the_same_id_and_a_fresh_signature(bare_db, a, receiver
         Webhook(endpoint.secrets[0]).verify(body, headers)
 
 
+@pytest.mark.slow
 def test_each_organization_has_its_own_endpoints_for_its_own_topics(bare_db, a, receiver):
     b = make_organization(bare_db)
     endpoint_at(bare_db, a, f"{receiver.url}/a", topics=["student.*"])
@@ -113,6 +121,7 @@ def test_each_organization_has_its_own_endpoints_for_its_own_topics(bare_db, a, 
     assert sorted(path for path, _, _ in receiver.got) == ["/a", "/b"]
 
 
+@pytest.mark.slow
 def test_both_secrets_sign_until_the_old_one_is_retired(bare_db, a, receiver):
     endpoint = endpoint_at(bare_db, a, receiver.url)
     (old,) = endpoint.secrets
@@ -134,6 +143,7 @@ def test_both_secrets_sign_until_the_old_one_is_retired(bare_db, a, receiver):
         Webhook(old).verify(body, headers)
 
 
+@pytest.mark.slow
 def test_only_the_endpoint_that_failed_gets_it_again(bare_db, a, receiver):
     well = endpoint_at(bare_db, a, f"{receiver.url}/well")
     ill = endpoint_at(bare_db, a, "http://127.0.0.1:1/ill")
@@ -157,6 +167,7 @@ def test_a_redirect_is_not_followed(bare_db, a, receiver):
     assert the_error(bare_db)[1].endswith("it answered 307; redirects are not followed")
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_gone_for_good_is_switched_off(bare_db, a, receiver):
     endpoint = endpoint_at(bare_db, a, receiver.url)
     receiver.answer = (410, {}, b"")
@@ -169,15 +180,17 @@ def test_a_receiver_that_is_gone_for_good_is_switched_off(bare_db, a, receiver):
     assert (again.enabled, again.disabled_reason) == (False, "it answered 410 Gone")
 
 
-def test_a_long_answer_and_one_that_trickles_are_cut_off(bare_db, a, receiver):
+@pytest.mark.slow
+def test_a_long_answer_is_cut_off(bare_db, a, receiver):
     endpoint_at(bare_db, a, receiver.url)
     receiver.answer = (200, {}, b"x" * 50_000_000)
     put(bare_db, a)
-    began = time.monotonic()
     sent(bare_db)
-    assert (the_error(bare_db)[0], time.monotonic() - began < 5) == ("delivered", True)
+    assert the_error(bare_db)[0] == "delivered"
+    wait_until(lambda: receiver.was_cut_off)
 
 
+@pytest.mark.slow
 def test_an_answer_that_trickles_is_over_in_time(bare_db, a):
     import socket
 
@@ -186,22 +199,19 @@ def test_an_answer_that_trickles_is_over_in_time(bare_db, a):
         def trickle():
             connection, _ = server.accept()
             with connection:
-                for _ in range(200):
-                    try:
+                with contextlib.suppress(OSError):
+                    while True:
                         connection.sendall(b"H")
-                    except OSError:
-                        return
-                    time.sleep(0.05)
+                        time.sleep(0.05)
 
         threading.Thread(target=trickle, daemon=True).start()
         endpoint_at(bare_db, a, f"http://127.0.0.1:{server.getsockname()[1]}")
         put(bare_db, a)
-        began = time.monotonic()
         sent(bare_db, seconds=0.5)
-        assert time.monotonic() - began < 4
     assert the_error(bare_db)[0] == "pending"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"])
 def test_nothing_is_sent_to_a_private_address(bare_db, a, receiver, host):
     endpoint_at(bare_db, a, f"http://{host}:{receiver.server_address[1]}/")
@@ -234,6 +244,7 @@ def test_the_address_that_was_looked_at_is_connected_to_whatever_the_name_says_n
     assert asked == ["hooks.example.org"]
 
 
+@pytest.mark.slow
 def test_the_certificate_is_that_of_the_name_not_of_the_address(bare_db, a, receiver, monkeypatch):
     context = ssl.create_default_context()
     hello = []

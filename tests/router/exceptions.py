@@ -43,6 +43,33 @@ INTENDED: tuple[Intended, ...] = (
         "a try is counted and judged at once, by the limits of each key; where that is refused, sign-in stays off",
     ),
     Intended(
+        reading.READ_BACK,
+        r"AND id <> \(SELECT id FROM entry\)",
+        "what is given back is reckoned from the entries before, and the one that is written is left out by its id",
+    ),
+    Intended(
+        reading.READ_BACK,
+        r"JOIN time_off_requests AS asked",
+        "of the request that was decided only what was asked for is read, which deciding does not change",
+    ),
+    Intended(
+        reading.READ_BACK,
+        r"INSERT INTO sign_in_attempts",
+        "as above, sign-in stays off",
+    ),
+    Intended(
+        reading.LOCKED_UNBOUND,
+        r"expires_at < %\(now\)s.*FOR UPDATE SKIP LOCKED",
+        "a sweep looks for overdue holds of all organizations at once; where that is refused, one after the other",
+        privileged=True,
+    ),
+    Intended(
+        reading.LOCKED_UNBOUND,
+        r"outbox_messages",
+        "a relay serves every tenant in one statement; where that is refused, there is none",
+        privileged=True,
+    ),
+    Intended(
         reading.VOLATILE,
         r"(UPDATE|DELETE FROM) outbox_messages",
         "a relay serves every tenant in one statement, and its leases are by the server's clock",

@@ -17,7 +17,20 @@ from tests.router.exceptions import INTENDED
 from tests.router.reading import faults
 
 TESTS = Path(__file__).parents[1]
-ROOMS = ("credits", "scheduling", "state_machine", "importing", "outbox", "sign_in", "exporting", "models")
+ROOMS = (
+    "credits",
+    "scheduling",
+    "state_machine",
+    "importing",
+    "outbox",
+    "sign_in",
+    "exporting",
+    "models",
+    "calendars",
+    "notices",
+    "invoicing",
+    "people",
+)
 SHOWN = 600
 
 
@@ -33,7 +46,7 @@ def tables() -> set[str]:
 def judged(sent: Sent) -> tuple[list[str], set[int]]:
     """A sentence for each fault that is not intended, and the numbers of the exceptions that were met."""
     wrong, met, known = [], set(), tables()
-    for (sql, privileged), (values, tenant, test) in sent.items():
+    for (sql, privileged, _), (values, tenant, test) in sent.items():
         for fault in sorted(faults(sql, values, tenant, known)):
             covering = {
                 number for number, each in enumerate(INTENDED) if each.covers(fault, sql, privileged=privileged)
@@ -47,9 +60,8 @@ def judged(sent: Sent) -> tuple[list[str], set[int]]:
 class Judge:
     """The plugin; one in each process of a run."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.collector = Collector()
+    def __init__(self, config: pytest.Config, collector: Collector) -> None:
+        self.config, self.collector = config, collector
         self.collector.install()
         self.wrong: list[str] = []
         self.met: set[int] = set()

@@ -16,7 +16,7 @@ from pglast.stream import RawStream
 
 from rayces_core import Appointment, CreditBalance, CreditTransaction, Database, Role, User, credits
 from rayces_core.models.credit import TransactionStatus
-from tests.factory import make_appointment, make_organization, make_transaction, make_user
+from tests.factory import make_appointment, make_organization, make_package, make_transaction, make_user
 from tests.router.collecting import Collector
 
 
@@ -93,12 +93,16 @@ def many(user: Any) -> None:
     credits.debit_many([{"user": user, "credits": 1}, {"user": user, "credits": 2}])
 
 
+def given_back(_: Any) -> None:
+    credits.refund(Appointment.get(), credits=2)
+
+
 def completed(user: Any) -> None:
     entry = CreditTransaction.get(CreditTransaction.status == TransactionStatus.PENDING)
     entry.complete()
 
 
-@pytest.mark.parametrize("post", [purchased, paid, debited, debited_for, adjusted, many, completed])
+@pytest.mark.parametrize("post", [purchased, paid, debited, debited_for, given_back, adjusted, many, completed])
 def test_each_part_of_a_posting_leaves_every_key_satisfied(
     db: Database, collector: Collector, post: Callable[[Any], None]
 ) -> None:
@@ -110,12 +114,15 @@ def test_each_part_of_a_posting_leaves_every_key_satisfied(
         make_user(role=Role.ADMIN)
         if post is completed:
             make_transaction(user=user, credit_balance=_balance(user), amount=4, transaction_type="purchase")
+        if post is given_back:
+            credits.purchase_package(user, make_package(credits=3, valid_days=30))
+            credits.debit(user, 4, appointment=Appointment.get())
         with pytest.raises(UndoneError), db.atomic():
             collector.during = "this"
             post(user)
             collector.during = ""
             raise UndoneError
-    written = [(sql, values) for (sql, _), (values, *_) in collector.sent.items() if "credit_transactions" in sql]
+    written = [(sql, values) for (sql, *_), (values, *_) in collector.sent.items() if "credit_transactions" in sql]
     written = [(sql, values) for sql, values in written if "INSERT INTO" in sql and "credit_balances" in sql]
     assert written
     with psycopg2.connect(db.url) as connection:
@@ -126,6 +133,8 @@ def test_each_part_of_a_posting_leaves_every_key_satisfied(
         assert (last.sequence or 0) > 1
         assert credits.balance(user) == last.balance_after
         assert list(credits.verify().discrepancies) == []
+        # Of two, one is of no lot and comes back first.
+        assert [lot.remaining for lot in credits.lots(user)] == ([1] if post is given_back else [])
 
 
 def _balance(user: Any) -> Any:

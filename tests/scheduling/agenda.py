@@ -13,11 +13,13 @@ HOUR = timedelta(hours=1)
 
 TAKE = """
 INSERT INTO appointments (
-    organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
-    pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancellation_reason
+    organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes,
+    buffer_before_minutes, state, pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at,
+    cancellation_reason
 )
-SELECT %(organization)s, %(professional)s, %(student)s, %(professional)s, %(at)s, %(minutes)s, %(buffer)s, state,
-       CASE WHEN state <> 'draft' THEN now() END, CASE WHEN state <> 'draft' THEN timestamptz '2100-01-01 00:00Z' END,
+SELECT %(organization)s, %(professional)s, %(student)s, %(professional)s, %(at)s, %(minutes)s, %(buffer)s,
+       %(before)s, state, CASE WHEN state <> 'draft' THEN now() END,
+       CASE WHEN state <> 'draft' THEN timestamptz '2100-01-01 00:00Z' END,
        CASE WHEN state IN ('confirmed', 'executed', 'no_show') THEN now() END,
        CASE WHEN state = 'executed' THEN now() END, CASE WHEN state = 'no_show' THEN now() END,
        CASE WHEN state = 'cancelled' THEN now() END, CASE WHEN state = 'cancelled' THEN 'ill' END
@@ -26,11 +28,13 @@ RETURNING id
 """
 
 
-def take(db, professional_id, at, *, minutes=60, buffer=0, state="confirmed", student=None):
+def take(db, professional_id, at, *, minutes=60, buffer=0, before=0, state="confirmed", student=None):
     """An appointment of the professional; gives its id."""
     values = {"organization": db.organization_id, "professional": professional_id, "at": at, "minutes": minutes}
     student_id = student or make_student().id
-    return db.execute_sql(TAKE, values | {"buffer": buffer, "state": state, "student": student_id}).fetchone()[0]
+    return db.execute_sql(
+        TAKE, values | {"buffer": buffer, "before": before, "state": state, "student": student_id}
+    ).fetchone()[0]
 
 
 def make_one(**columns):

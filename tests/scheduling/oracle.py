@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rayces_core.fields.schemas import WEEKDAYS
@@ -29,17 +30,24 @@ class Case:
     busy: tuple[tuple[datetime, datetime], ...] = ()
     duration_minutes: int = 60
     buffer_minutes: int = 0
+    buffer_before_minutes: int = 0
     step_minutes: int = 60
     notice_minutes: int = 0
     window_days: int = 90
     active: bool = True
+    dated: tuple[tuple[date, date, dict[str, list[tuple[int, int]]]], ...] = ()  # first, last, schedule
+    overrides: tuple[tuple[date, tuple[tuple[int, int], ...]], ...] = ()
+    hours_off: tuple[tuple[date, date, tuple[int, int]], ...] = ()
+    closed: tuple[date, ...] = ()
+    elsewhere: tuple[tuple[datetime, datetime], ...] = ()  # whole minutes
+    room: tuple[tuple[date, date, tuple[int, int] | None], ...] | None = None  # what blocks it, if one is needed
 
     @cached_property
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self.zone)
 
     @cached_property
-    def _seen(self) -> dict[datetime, tuple[bool, bool]]:
+    def _seen(self) -> dict[datetime, tuple[bool, bool, bool]]:
         return {}
 
     def but(self, **changes: object) -> Case:
@@ -53,20 +61,43 @@ class Case:
         return local.date(), local.hour * 60 + local.minute + (local.second + local.microsecond / 1e6) / 60
 
     def is_blocked(self, moment: datetime) -> bool:
-        day, _ = self.clock(moment)
-        return any(first <= day <= last for first, last in self.blocked)
+        day, minute = self.clock(moment)
+        if any(first <= day <= last for first, last in self.blocked):
+            return True
+        return any(first <= day <= last and begins <= minute < ends for first, last, (begins, ends) in self.hours_off)
+
+    def is_room_blocked(self, moment: datetime) -> bool:
+        day, minute = self.clock(moment)
+        return any(
+            first <= day <= last and (window is None or window[0] <= minute < window[1])
+            for first, last, window in self.room or ()
+        )
+
+    def is_elsewhere(self, start: datetime, end: datetime) -> bool:
+        """Whether a calendar elsewhere has anything from `start` to `end`, the end not."""
+        return any(begins < end and start < ends for begins, ends in self.elsewhere)
+
+    def windows_on(self, day: date) -> list[tuple[int, int]]:
+        """The windows of a date: its own, or those of the weekly schedule that holds then."""
+        for date_of_its_own, windows in self.overrides:
+            if date_of_its_own == day:
+                return list(windows)
+        for first, last, schedule in self.dated:
+            if first <= day <= last:
+                return schedule.get(WEEKDAYS[day.weekday()], [])
+        return self.schedule.get(WEEKDAYS[day.weekday()], [])
 
     def window_at(self, moment: datetime) -> tuple[int, int] | None:
         """The window that the wall clock is in."""
         day, minute = self.clock(moment)
-        windows = self.schedule.get(WEEKDAYS[day.weekday()], [])
-        return next(((opens, closes) for opens, closes in windows if opens <= minute < closes), None)
+        return next(((opens, closes) for opens, closes in self.windows_on(day) if opens <= minute < closes), None)
 
-    def day_at(self, moment: datetime) -> tuple[bool, bool]:
-        """Whether the date is blocked, and the wall clock in a window: the same for a whole minute of UTC."""
+    def day_at(self, moment: datetime) -> tuple[bool, bool, bool]:
+        """Whether the date is blocked, and the wall clock in a window, and the centre closed; of a minute of UTC."""
         minute = moment.replace(second=0, microsecond=0)
         if minute not in self._seen:
-            self._seen[minute] = self.is_blocked(minute), self.window_at(minute) is not None
+            closed = self.clock(minute)[0] in self.closed
+            self._seen[minute] = self.is_blocked(minute), self.window_at(minute) is not None, closed
         return self._seen[minute]
 
     # -- a session --------------------------------------------------------------------------------------------
@@ -81,18 +112,24 @@ class Case:
 
     def is_taken(self, start: datetime) -> bool:
         until = start + MINUTE * (self.duration_minutes + self.buffer_minutes)
-        return any(start < ends and begins < until for begins, ends in self.busy)
+        since = start - MINUTE * self.buffer_before_minutes
+        return any(since < ends and begins < until for begins, ends in self.busy)
 
     def reasons(self, start: datetime) -> list[str]:
         """Everything that is against a session, in the order in which one is told."""
-        days = [self.day_at(moment) for moment in self.minutes_of(start)]
+        minutes = self.minutes_of(start)
+        days = [self.day_at(moment) for moment in minutes]
+        elsewhere = self.is_elsewhere(start, start + timedelta(minutes=self.duration_minutes))
         found = {
             "inactive": not self.active,
             "too_soon": start <= self.now or start < self.now + timedelta(minutes=self.notice_minutes),
             "beyond_window": self.clock(start)[0] > self.clock(self.now)[0] + timedelta(days=self.window_days),
-            "blocked_date": any(blocked for blocked, _ in days),
-            "outside_schedule": not all(works and not blocked for blocked, works in days),
+            "closed_day": any(closed for *_, closed in days),
+            "blocked_date": any(blocked for blocked, *_ in days),
+            "busy_elsewhere": elsewhere,
+            "outside_schedule": not all(works and not blocked and not closed for blocked, works, closed in days),
             "taken": self.is_taken(start),
+            "resource_blocked": self.room is not None and any(map(self.is_room_blocked, minutes)),
         }
         return [reason for reason, holds in found.items() if holds]
 
@@ -125,6 +162,39 @@ def schedule_json(schedule: dict[str, list[tuple[int, int]]]) -> dict[str, list[
 
 def blocked_json(blocked: tuple[tuple[date, date], ...]) -> list[dict[str, str]]:
     return [{"start": first.isoformat(), "end": last.isoformat()} for first, last in blocked]
+
+
+def room_json(case: Case) -> list[dict[str, Any]]:
+    """What blocks the room of a case, as its `blocked_dates` hold it."""
+    return [
+        {"start": first.isoformat(), "end": last.isoformat()} | ({} if window is None else {"hours": _window(window)})
+        for first, last, window in case.room or ()
+    ]
+
+
+def hours_of(case: Case) -> dict[str, Any]:
+    """The hours of a case as the columns of a professional hold them."""
+    return {
+        "weekly_schedule": schedule_json(case.schedule),
+        "blocked_dates": blocked_json(case.blocked)
+        + [
+            {"start": first.isoformat(), "end": last.isoformat(), "hours": _window(window)}
+            for first, last, window in case.hours_off
+        ],
+        "dated_schedules": [
+            {"start": first.isoformat(), "end": last.isoformat(), "schedule": schedule_json(schedule)}
+            for first, last, schedule in case.dated
+        ],
+        "date_overrides": [
+            {"date": day.isoformat(), "windows": [_window(window) for window in windows]}
+            for day, windows in case.overrides
+        ],
+    }
+
+
+def _window(window: tuple[int, int]) -> dict[str, str]:
+    opens, closes = window
+    return {"start": time_text(opens), "end": time_text(closes)}
 
 
 def every_day(*windows: tuple[int, int]) -> dict[str, list[tuple[int, int]]]:

@@ -17,8 +17,20 @@ from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
-from rayces_core import Appointment, Database, SlotTakenError, User, scheduling
+from rayces_core import (
+    Appointment,
+    Database,
+    GroupSession,
+    Resource,
+    SlotRequest,
+    SlotTakenError,
+    TimeOffRequest,
+    User,
+    scheduling,
+)
+from tests.patience import SECONDS, wait_until
 
+LONGEST_WAIT = 30.0  # what waits for a lock that nobody gives back waits longer
 Deed = tuple[Callable[..., Any], dict[str, Any]]
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -58,14 +70,14 @@ class Crew:
 
     @staticmethod
     def _answer(line: Connection) -> Any:
-        assert line.poll(60), "a worker does not answer"
+        assert line.poll(SECONDS), "a worker does not answer"
         return line.recv()
 
     def close(self) -> None:
         for line in self._lines:
             line.close()
         for process in self._processes:
-            process.join(10)
+            process.join(SECONDS)
             assert process.exitcode == 0
 
 
@@ -87,7 +99,7 @@ def _work(line: Connection, gate: Any, url: str, organization_id: int) -> None:
                 deed = line.recv()
             except EOFError:
                 return
-            gate.wait(60)
+            gate.wait(SECONDS)
             line.send(None if deed is None else _done(*deed))
 
 
@@ -115,6 +127,36 @@ def book_series(**wanted: Any) -> list[int]:
     return [appointment.id for appointment in scheduling.book_series(**wanted).booked]
 
 
+def gather(**wanted: Any) -> int:
+    return scheduling.create_group_session(**wanted).id
+
+
+def join(group: int, **wanted: Any) -> int:
+    return scheduling.book_group(group, **wanted).id
+
+
+def move_group(group: int, scheduled_at: datetime, now: datetime) -> str:
+    scheduling.reschedule_group(GroupSession.get_by_id(group), scheduled_at, now=now)
+    return "moved"
+
+
+def cancel_group(group: int, now: datetime) -> str:
+    scheduling.cancel_group_session(GroupSession.get_by_id(group), reason="ill", now=now)
+    return "cancelled"
+
+
+def have_seats(group: int, capacity: int, now: datetime) -> str:
+    GroupSession.get_by_id(group).change_capacity(capacity=capacity, now=now)
+    return "changed"
+
+
+def block(resource: int, blocked_dates: list[Any]) -> str:
+    found = Resource.get_by_id(resource)
+    found.blocked_dates = blocked_dates
+    found.save()
+    return "blocked"
+
+
 def reschedule(appointment_id: int, scheduled_at: datetime, now: datetime) -> int:
     return scheduling.reschedule(Appointment.get_by_id(appointment_id), scheduled_at, now=now).id
 
@@ -135,8 +177,21 @@ def expire(now: datetime, batch_size: int) -> int:
     return scheduling.expire_overdue(now, batch_size=batch_size)
 
 
-def remind(stages: list[timedelta], now: datetime, limit: int | None = None) -> list[int]:
-    return [given.id for given in scheduling.due_reminders(stages, now, limit=limit)]
+def approve_time_off(request: int, now: datetime) -> list[int]:
+    """Approve, and tell which appointments it hits once that is done."""
+    asked = TimeOffRequest.get_by_id(request)
+    asked.approve(now=now)
+    return [appointment.id for appointment in asked.hits(now=now).appointments]
+
+
+def offer(now: datetime) -> list[int]:
+    return [offer.slot_request_id for offer in scheduling.offer_slots(now)]
+
+
+def answer(request: int, how: str, now: datetime) -> str:
+    """Accept, decline or withdraw, whatever stands in the way."""
+    getattr(scheduling, how)(SlotRequest.get_by_id(request), now=now)
+    return how
 
 
 def fire_as(appointment_id: int, event: str, by: int, now: datetime) -> str:
@@ -160,21 +215,19 @@ def _kill_when_told(db: Database, work: Callable[..., None], arguments: tuple[An
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=work, args=(theirs, db.url, db.organization_id, *arguments), daemon=True)
     process.start()
-    assert ours.poll(60), "the process does not come so far"
+    assert ours.poll(SECONDS), "the process does not come so far"
     backend = ours.recv()
     time.sleep(seconds)
     process.kill()
-    process.join(10)
+    process.join(SECONDS)
     assert process.exitcode == -signal.SIGKILL
     _wait_until_gone(db, backend)
 
 
 def _wait_until_gone(db: Database, backend: int) -> None:
     # What the server had been sent before, it still does.
-    until = time.monotonic() + 10
-    while db.execute_sql("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone()[0]:
-        assert time.monotonic() < until, "the server keeps the session"
-        time.sleep(0.005)
+    there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+    wait_until(lambda: db.execute_sql(there, (backend,)).fetchone() == (0,))
 
 
 def _backend(database: Database) -> int:

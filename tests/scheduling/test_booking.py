@@ -18,6 +18,7 @@ from rayces_core import (
     TenantNotSetError,
     TooSoonError,
     clock,
+    credits,
 )
 from rayces_core.scheduling import book, free_slots
 from rayces_core.state_machine.announcing import Effect
@@ -54,18 +55,22 @@ def fail(_):
 
 
 def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(centre):
+    credits.purchase(centre.client, 1)
     booked = centre.book(at(10), notes="brings the report", uses_credit=True)
 
     assert Appointment.get_by_id(booked.id).__data__ == booked.__data__
     assert booked.__data__ | {"id": 0} == {
         "organization": centre.organization.id,
         "id": 0,
+        **dict.fromkeys(("group_session", "seat", "seats")),
         "professional": centre.professional.user_id,
         "student": centre.student.id,
         "client": centre.client.id,
         "scheduled_at": at(10),
         "duration_minutes": 60,
         "buffer_minutes": 0,
+        "buffer_before_minutes": 0,
+        "occupied_from": at(10),
         "occupied_until": at(11),
         "state": "pre_confirmed",
         "pre_confirmed_at": NOW,
@@ -85,10 +90,21 @@ def test_a_booking_holds_the_professionals_time_and_waits_for_its_confirmation(c
         "currency": None,
         "idempotency_key": None,
         "request_fingerprint": None,
-        "reminder_minutes": None,
         "allows_overlap": False,
         "external_id": None,
+        "group_session": None,
+        "seat": None,
+        "seats": None,
+        "series": None,
+        "occurrence_at": None,
+        "second_professional": None,
+        "room": None,
+        "device": None,
+        "slot_request": None,
         "created_at_made_up": False,
+        "reserved_credits": 1,
+        "service": None,
+        "credit_kind": None,
         "created_at": NOW,
         "updated_at": NOW,
     }
@@ -188,6 +204,7 @@ def test_drafts_and_cancelled_appointments_are_in_nobodys_way(centre):
     assert centre.book(at(10)).state == "pre_confirmed"
 
 
+@pytest.mark.slow
 @walked("state", [state for state in AppointmentState if state.occupies_time], anew="centre")
 def test_every_state_that_occupies_time_is_in_the_way(centre, state):
     booked = centre.book(at(10), confirm=state != "pre_confirmed")
@@ -286,6 +303,7 @@ def test_what_belongs_to_pre_confirming_belongs_to_booking(centre, within, liste
 # -- whose it is ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("who", ["student", "professional", "client"])
 def test_nobody_of_another_organization_can_be_named(db, centre, b, who):
     with open_centre(db) as other:
@@ -313,7 +331,7 @@ INSERT INTO users (organization_id, id, email, role) VALUES (%(here)s, %(profess
 INSERT INTO students (organization_id, id, first_name, last_name) VALUES (%(here)s, %(student)s, 'Luz', 'Sosa');
 INSERT INTO professionals (organization_id, user_id, weekly_schedule, buffer_minutes)
 SELECT %(here)s, %(professional)s, jsonb_object_agg(day, '[{"start": "00:00", "end": "24:00"}]'::jsonb), 0
-  FROM unnest('{monday,tuesday}'::text[]) AS day
+  FROM unnest('{monday,tuesday}'::text[]) AS day RETURNING 1
 """
 
 

@@ -1,9 +1,12 @@
 """Arguments of booking: what is malformed is refused before all else, and named."""
 
-from rayces_core import InvalidDataError, NaiveDatetimeError, Organization, User
+import pytest
+
+from rayces_core import Appointment, InvalidDataError, NaiveDatetimeError, Organization, User, scheduling
+from rayces_core.models import GroupSession
 from tests.factory import make_student
 from tests.scheduling.oracle import utc
-from tests.scheduling.worlds import DAY, at
+from tests.scheduling.worlds import DAY, NOW, at
 from tests.walking import walked
 
 MALFORMED = {
@@ -45,3 +48,16 @@ def test_people_who_are_not_saved_are_refused(centre, who):
 
 def test_an_id_that_was_assigned_makes_nobody_a_user(centre):
     centre.refused(InvalidDataError, by=User(id=centre.staff.id, role=3))
+
+
+@walked("deed", ["reschedule", "reschedule_series", "cancel_series", "reschedule_group", "cancel_group_session"])
+def test_what_is_changed_is_a_saved_row_of_its_kind(centre, deed):
+    booked = centre.book()
+    field, unsaved = ("group", GroupSession()) if "group" in deed else ("appointment", Appointment())
+    place = (at(15),) if deed.startswith("reschedule") else ()
+    said = {"now": NOW} | ({} if place else {"reason": "ill"})
+    for wrong in (None, booked.id, "7", centre.student, unsaved):
+        with centre.untouched(), pytest.raises(InvalidDataError) as error:
+            getattr(scheduling, deed)(wrong, *place, **said)
+        assert error.value.field == field
+    booked.cancel(reason="the next case")

@@ -1,5 +1,7 @@
 """Conflicts: nothing overlaps a professional's time, and student and client are in one place at a time."""
 
+import pytest
+
 from rayces_core import (
     BookingError,
     ClientBusyError,
@@ -21,6 +23,7 @@ from tests.walking import walked
 # -- taken ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("start", [at(10), at(9) + MINUTE, at(9.5), at(10.5), at(11) - MINUTE], anew="centre")
 def test_time_that_is_taken_is_refused_with_the_appointment_that_has_it(centre, start):
     taken = centre.book(at(10))
@@ -78,6 +81,7 @@ def test_nothing_overrides_an_overlap(centre):
 # -- student and client -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("start", [at(10), at(9) + MINUTE, at(11) - MINUTE], anew="centre")
 def test_a_student_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))
@@ -89,6 +93,7 @@ def test_a_student_is_in_one_place_at_a_time(centre, start):
     assert centre.book(**elsewhere, allow_overlap=True).student_id == taken.student_id
 
 
+@pytest.mark.slow
 @walked("start", [at(10), at(9) + MINUTE, at(11) - MINUTE], anew="centre")
 def test_a_client_is_in_one_place_at_a_time(centre, start):
     taken = centre.book(at(10))

@@ -298,20 +298,22 @@ def stubborn(db):
         connection.close()
 
 
-LOCK_USER = "SELECT 1 FROM users WHERE id = %s FOR NO KEY UPDATE"
-LOCK_PROFESSIONAL = "SELECT 1 FROM professionals WHERE id = %s FOR NO KEY UPDATE"
+LOCK_USER = "SELECT 1 FROM users WHERE organization_id = %s AND id = %s FOR NO KEY UPDATE"
+LOCK_PROFESSIONAL = "SELECT 1 FROM professionals WHERE organization_id = %s AND id = %s FOR NO KEY UPDATE"
 
 
+@pytest.mark.slow
 def test_a_booking_by_itself_outlives_a_deadlock(db, centre):
     with stubborn(db) as run:
-        run(LOCK_USER, (centre.client.id,))
+        run(LOCK_USER, (centre.organization.id, centre.client.id))
         other = Other(db, centre.organization, lambda: centre.book(at(10)))
         other.wait_until_blocked()
-        run(LOCK_PROFESSIONAL, (centre.professional.id,))
+        run(LOCK_PROFESSIONAL, (centre.organization.id, centre.professional.id))
 
     assert other.finish() == Appointment.get()
 
 
+@pytest.mark.slow
 def test_a_unit_of_work_that_loses_a_deadlock_is_told_to_run_again(db, centre):
     one, two = make_working(), make_working()
     families = [another_family() for _ in range(2)]
@@ -322,10 +324,10 @@ def test_a_unit_of_work_that_loses_a_deadlock_is_told_to_run_again(db, centre):
             return centre.book(at(12), professional=two, **families[1])
 
     with stubborn(db) as run:
-        run(LOCK_PROFESSIONAL, (two.id,))
+        run(LOCK_PROFESSIONAL, (centre.organization.id, two.id))
         other = Other(db, centre.organization, both)
         other.wait_until_blocked()
-        run(LOCK_PROFESSIONAL, (one.id,))
+        run(LOCK_PROFESSIONAL, (centre.organization.id, one.id))
 
     assert type(other.finish()) is SlotTakenError
     assert "run the unit of work again" in str(other.result)

@@ -1,5 +1,7 @@
 """Who may book and move whose appointments, where `by` says who acts; without it the application answers for it."""
 
+import pytest
+
 from rayces_core import NotPermittedError, Role
 from rayces_core.scheduling import reschedule
 from tests.factory import make_student, make_user
@@ -38,6 +40,7 @@ EVERYBODY = [
 ]
 
 
+@pytest.mark.slow
 @walked("who", EVERYBODY, anew="centre")
 def test_staff_book_for_anybody_and_a_client_for_students_whose_contact_they_are(centre, who):
     actor = people(centre)[who]
@@ -86,6 +89,7 @@ def test_who_may_not_book_learns_nothing_of_students_and_times(centre):
     assert len({str(error) for error in errors}) == 1
 
 
+@pytest.mark.slow
 @walked("who", EVERYBODY)
 @walked(
     "option",
@@ -106,6 +110,7 @@ def test_only_staff_set_rules_aside(centre, who, option):
     centre.refused(NotPermittedError, moving(moved), scheduled_at=at(14), by=actor, **{option: True})
 
 
+@pytest.mark.slow
 @walked("who", EVERYBODY)
 @walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_staff_move_any_appointment_and_a_client_their_own_until_it_is_confirmed(centre, who, state):
@@ -122,6 +127,7 @@ def test_staff_move_any_appointment_and_a_client_their_own_until_it_is_confirmed
     assert booked.scheduled_at == at(10)
 
 
+@pytest.mark.slow
 @walked("who", EVERYBODY, anew="centre")
 def test_confirming_at_once_asks_who_may_confirm_as_well(centre, who):
     actor = people(centre)[who]

@@ -71,6 +71,7 @@ def test_a_student_who_has_been_there_is_no_new_client(centre):
     centre.refused(NewClientsRefusedError, **another_family(), scheduled_at=at(13))
 
 
+@pytest.mark.slow
 @walked("earlier", ["draft", "cancelled", "with another professional"], anew="centre")
 def test_a_student_who_has_not_been_there_stays_a_new_client(centre, earlier):
     if earlier == "draft":
@@ -87,6 +88,7 @@ def test_a_student_who_has_not_been_there_stays_a_new_client(centre, earlier):
 # -- the student ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("state", AdmissionState)
 @walked("book_prospects", [True, False], anew="centre")
 def test_only_admitted_students_and_those_before_their_admission_for_an_evaluation_are_booked(
@@ -106,6 +108,7 @@ def test_only_admitted_students_and_those_before_their_admission_for_an_evaluati
 # -- the past and the minimum notice ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("override", [False, True], anew="centre")
 def test_a_session_begins_in_the_future(centre, override):
     for early in (timedelta(0), INSTANT, HOUR, timedelta(days=400)):
@@ -124,6 +127,7 @@ def test_a_session_is_booked_with_the_organizations_notice(centre):
     assert centre.book(now=at(8.5)).scheduled_at == at(10)
 
 
+@pytest.mark.slow
 @walked("notice", [0, 1, 90])
 @walked("override", [False, True], anew="centre")
 def test_the_earliest_start_that_is_told_can_be_booked(centre, notice, override):
@@ -139,6 +143,7 @@ def test_the_earliest_start_that_is_told_can_be_booked(centre, notice, override)
 # -- the booking window -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("days", [1, 90, 730])
 @walked("hour", [0, 10, 23.99], anew="centre")
 def test_bookings_are_taken_until_the_end_of_the_windows_last_day(centre, days, hour):
@@ -163,6 +168,7 @@ def test_the_windows_days_are_those_of_the_organizations_calendar(db):
 # -- the weekly schedule ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("start", [at(9) - MINUTE, at(8), at(16) + MINUTE, at(17), at(0), at(23.5)])
 def test_all_of_a_session_lies_in_working_time(centre, start):
     error = centre.refused(OutsideScheduleError, scheduled_at=start)
@@ -203,6 +209,7 @@ def test_working_time_follows_the_clocks_that_change(db):
         centre.refused(OutsideScheduleError, scheduled_at=utc(2031, 3, 31, 15), now=now)
 
 
+@pytest.mark.slow
 @walked("start, nearest", [(at(8), at(9)), (at(16.5), at(16)), (at(23), at(16)), (at(3, 1), at(9, 1))], anew="centre")
 def test_the_nearest_free_slot_is_told_and_can_be_booked(centre, start, nearest):
     error = centre.refused(OutsideScheduleError, scheduled_at=start)
@@ -226,6 +233,7 @@ def test_the_nearest_slot_is_looked_for_as_far_as_bookings_are_taken(db):
         assert centre.refused(OutsideScheduleError, scheduled_at=at(8, 32)).nearest.start == at(9, 61)
 
 
+@pytest.mark.slow
 @walked("days", [1, 90, 364, 365, 730])
 def test_there_may_be_no_free_slot_to_tell(db, days):
     with open_centre(db, settings={"booking_window_days": days}, weekly_schedule={}) as centre:
@@ -284,6 +292,7 @@ OVERRIDES = {
 }
 
 
+@pytest.mark.slow
 @walked("override, asked", [(name, asked) for name, cases in OVERRIDES.items() for asked in cases])
 def test_staff_set_aside_the_rule_that_they_name_and_no_other(db, override, asked):
     with open_centre(db, settings={"minimum_notice_minutes": 60}, blocked_dates=["2031-03-04"]) as centre:
@@ -299,6 +308,7 @@ def test_staff_set_aside_the_rule_that_they_name_and_no_other(db, override, aske
 # -- which of several -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_several_reasons_the_first_one_is_told(centre):
     """Each reason is taken away in turn, and the next one comes up."""
     centre.settings(book_prospects=False, booking_window_days=1)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayces_core import InvalidDataError
-from rayces_core.fields.schemas import BlockedPeriod, WeeklySchedule
+from rayces_core.fields.schemas import BlockedPeriod, DatedSchedule, DateOverride, WeeklySchedule
 from rayces_core.scheduling.calendar import Calendar, Refusal, SetAside, allowed_starts, listed_starts, refusal
-from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, WorkingHours, end_of_day, microseconds
-from tests.scheduling.oracle import MICROSECOND, Case, blocked_json, every_day, hours, schedule_json, utc
+from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, WorkingHours, end_of_day, merged, microseconds
+from tests.scheduling.oracle import MICROSECOND, Case, every_day, hours, hours_of, utc
 from tests.scheduling.random_cases import PLACES, cases
 from tests.sizes import examples
 from tests.walking import walked
@@ -26,14 +26,20 @@ def moment_of(at):
 
 
 def calendar_of(case):
-    schedule = WeeklySchedule.model_validate(schedule_json(case.schedule))
-    blocked = [BlockedPeriod.model_validate(period) for period in blocked_json(case.blocked)]
+    stored = hours_of(case)
+    schedule = WeeklySchedule.model_validate(stored["weekly_schedule"])
+    blocked = [BlockedPeriod.model_validate(period) for period in stored["blocked_dates"]]
+    dated = [DatedSchedule.model_validate(each) for each in stored["dated_schedules"]]
+    overrides = [DateOverride.model_validate(each) for each in stored["date_overrides"]]
+    closed = tuple((day - date(1970, 1, 1)).days for day in case.closed)
+    elsewhere = tuple(merged((microseconds(begins), microseconds(ends)) for begins, ends in case.elsewhere))
     return Calendar(
         professional_id=7,
         active=case.active,
         session_duration_minutes=60,
         buffer_minutes=case.buffer_minutes,
-        hours=WorkingHours.of(schedule, blocked),
+        buffer_before_minutes=case.buffer_before_minutes,
+        hours=replace(WorkingHours.of(schedule, blocked, dated, overrides), closed=closed, elsewhere=elsewhere),
         minimum_notice_minutes=case.notice_minutes,
         booking_window_days=case.window_days,
         days=LocalDays(ZoneInfo(case.zone), microseconds(case.start), microseconds(case.end)),
@@ -81,6 +87,7 @@ def test_what_is_listed_is_what_the_wall_clock_says(case):
     assert listed(case) == case.listed()
 
 
+@pytest.mark.slow
 @given(cases(), st.data())
 @examples(8, 250)
 def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
@@ -88,12 +95,14 @@ def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
     edges |= {edge for span in (*case.busy, *allowed(case)) for edge in span}
     long = timedelta(minutes=case.duration_minutes)
     close = [timedelta(0), MICROSECOND, -MICROSECOND, -long, -long - timedelta(minutes=case.buffer_minutes)]
+    close += [timedelta(minutes=case.buffer_before_minutes)]
     for _ in range(20):
         start = data.draw(st.sampled_from(sorted(edges))) + data.draw(st.sampled_from(close))
         if case.start <= start and start + long <= case.end:
             assert why_not(case, start) == next(iter(case.reasons(start)), None)
 
 
+@pytest.mark.slow
 @given(cases())
 @examples(8, 100)
 def test_allowed_ranges_are_exact_to_the_microsecond_and_apart(case):
@@ -108,6 +117,7 @@ def test_allowed_ranges_are_exact_to_the_microsecond_and_apart(case):
         assert case.reasons(edge) or edge < case.start or edge + long > case.end
 
 
+@pytest.mark.slow
 @walked("zone", sorted({zone for zone, _ in PLACES}))
 @walked("year", [1920, 2011, 2026])
 def test_pieces_hold_the_offset_of_every_hour_and_every_change(zone, year):

@@ -20,6 +20,7 @@ def by_family(centre, hour, day=0, **options):
 # -- starts -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("late", [INSTANT, 37.5 * 1_000_000 * INSTANT, MINUTE - INSTANT], anew="centre")
 def test_a_session_begins_on_a_whole_minute(centre, late):
     """The second half of f14_one_guardian_takes_it_all: 10:00:37.5."""
@@ -29,6 +30,7 @@ def test_a_session_begins_on_a_whole_minute(centre, late):
     assert centre.refused(InvalidDataError, moving(booked), scheduled_at=at(10) + late).field == "scheduled_at"
 
 
+@pytest.mark.slow
 def test_families_are_bound_to_the_grid_and_staff_and_scripts_are_not(centre):
     centre.settings(start_every_minutes=30)
 
@@ -104,6 +106,7 @@ def test_without_a_setting_there_is_no_limit(centre):
     assert free_slots(centre.professional, at(9), at(17), now=NOW) == []
 
 
+@pytest.mark.slow
 @walked("setting", ["open_holds_per_client", "future_sessions_per_client", "start_every_minutes"])
 @walked("value", [0, -1, True, "2", 10**6], anew="centre")
 def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
@@ -113,6 +116,7 @@ def test_a_limit_is_a_whole_number_above_zero(centre, setting, value):
     assert by_family(centre, 10 + 7 / 60)
 
 
+@pytest.mark.slow
 @walked("setting", ["open_holds_per_client", "future_sessions_per_client"])
 def test_races_do_not_exceed_a_limit(db, setting):
     workers, rounds, limit = 6, quick_or_whole(2, 20), 2

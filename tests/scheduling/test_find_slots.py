@@ -50,6 +50,7 @@ def test_a_search_is_narrowed_by_specialization_and_by_professionals(here):
     assert found(professionals=[tutor, other], specialization="speech") == {other.user_id}
 
 
+@pytest.mark.slow
 def test_one_statement_answers_for_any_number_of_professionals_and_days(own_pool):
     organization = make_organization(own_pool)
     with own_pool.tenant(organization):
@@ -67,6 +68,7 @@ def test_one_statement_answers_for_any_number_of_professionals_and_days(own_pool
         assert len(proxy.sent) == 1
 
 
+@pytest.mark.slow
 def test_appointments_are_found_by_an_index_with_both_bounds(own_db):
     with own_db.tenant(make_organization(own_db)):
         professional, student = make_one(), make_student().id

@@ -19,9 +19,18 @@ from rayces_core import (
 )
 from rayces_core.scheduling import Slot, calendars, find_slots, free_slots
 from tests.conftest import on_server
-from tests.factory import make_organization, make_professional, make_student, make_user
+from tests.factory import (
+    make_closed,
+    make_elsewhere,
+    make_giving,
+    make_organization,
+    make_professional,
+    make_service,
+    make_student,
+    make_user,
+)
 from tests.scheduling.agenda import DAY, HOUR, NOW, free, make_one, take
-from tests.scheduling.oracle import Case, blocked_json, every_day, schedule_json
+from tests.scheduling.oracle import Case, every_day, hours_of, schedule_json
 from tests.scheduling.random_cases import cases
 from tests.sizes import examples
 from tests.walking import walked
@@ -293,10 +302,11 @@ def test_what_is_listed_from_the_database_is_what_the_wall_clock_says(db, booked
     policy = {"minimum_notice_minutes": case.notice_minutes, "booking_window_days": case.window_days}
     with db.tenant(make_organization(db, time_zone=case.zone, settings=policy)):
         professional = make_professional(
-            weekly_schedule=schedule_json(case.schedule),
-            blocked_dates=blocked_json(case.blocked),
+            **hours_of(case),
             buffer_minutes=case.buffer_minutes,
         )
+        make_closed(case)
+        make_elsewhere(professional, case)
         other, student = make_professional(weekly_schedule=schedule_json(every_day((0, 1440)))), make_student().id
         for begins, minutes, buffer in taken:
             state = data.draw(st.sampled_from(["pre_confirmed", "confirmed", "executed", "no_show"]))
@@ -306,6 +316,9 @@ def test_what_is_listed_from_the_database_is_what_the_wall_clock_says(db, booked
             take(db, other.user_id, begins, minutes=minutes, student=student)
 
         lengths = {"duration_minutes": case.duration_minutes, "step_minutes": case.step_minutes}
+        if case.buffer_before_minutes:
+            service = make_service(buffer_before_minutes=case.buffer_before_minutes)
+            lengths["service"] = make_giving(professional=professional, service=service).service
         slots = free_slots(professional, case.start, case.end, now=case.now, **lengths)
 
     assert [slot.start for slot in slots] == case.listed()

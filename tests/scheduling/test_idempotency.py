@@ -9,6 +9,7 @@ from rayces_core import (
     NotPermittedError,
     PermissionDeniedError,
     SlotTakenError,
+    credits,
 )
 from rayces_core.scheduling import book, reschedule
 from tests.factory import make_user
@@ -22,6 +23,7 @@ from tests.walking import walked
 
 @walked("options", [{}, {"confirm": True}, {"draft": True}, {"uses_credit": True, "notes": "a"}], anew="centre")
 def test_the_same_request_again_gives_the_appointment_of_the_first_time(centre, told, options):
+    credits.purchase(centre.client, 1)
     first = centre.book(idempotency_key="k", **options)
     told.clear()
 
@@ -39,6 +41,7 @@ def test_without_a_key_nothing_is_repeated(centre):
     assert Appointment.select().count() == 2
 
 
+@pytest.mark.slow
 @walked("became", ["confirmed", "cancelled", "moved", "executed"], anew="centre")
 def test_whatever_became_of_it_is_given(centre, became):
     booked = centre.book(idempotency_key="k")
@@ -166,6 +169,7 @@ def test_a_request_stays_what_it_was(centre, column):
 # -- at the same time -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("options", [{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}], anew="centre")
 def test_a_repetition_waits_for_the_first_and_gives_what_it_made(db, centre, options):
     with db.atomic():
@@ -201,6 +205,7 @@ def test_a_repetition_books_when_the_first_is_undone(db, centre):
 ROUNDS = quick_or_whole(1, 5)
 
 
+@pytest.mark.slow
 def test_processes_that_ask_the_same_at_once_make_one_appointment(db, centre):
     with racing.crew(db, 8) as crew:
         for number, options in enumerate([{}, {"draft": True}, {"confirm": True}, {"allow_overlap": True}] * ROUNDS):

@@ -1,11 +1,9 @@
 """An overdue hold takes no time, from the moment it is overdue and without a sweep; who meets one expires it."""
 
-from datetime import timedelta
-
 import pytest
 
 from rayces_core import Appointment, Database, SlotTakenError
-from rayces_core.scheduling import due_reminders, expire_overdue, free_slots, reschedule
+from rayces_core.scheduling import expire_overdue, free_slots, reschedule
 from tests.scheduling import racing
 from tests.scheduling.worlds import HOUR, INSTANT, NOW, another_family, at, make_working, noted, open_centre
 from tests.sizes import quick_or_whole
@@ -23,8 +21,6 @@ def test_an_overdue_hold_is_in_nobodys_way_before_any_sweep(centre):
 
     assert at(10, 7) not in [slot.start for slot in free_slots(centre.professional, *day, now=held.expires_at)]
     assert at(10, 7) in [slot.start for slot in free_slots(centre.professional, *day, now=LATER)]
-    assert [one.id for one in due_reminders(timedelta(days=9), now=held.expires_at)] == [held.id]
-    assert due_reminders(timedelta(days=8), now=LATER) == []
     other = centre.book(at(10, 7), professional=elsewhere, by=centre.client, now=LATER)
     assert noted(held) == [("pre_confirm", "draft", "pre_confirmed"), ("expire", "pre_confirmed", "cancelled")]
     other.cancel(reason="done")
@@ -40,6 +36,7 @@ def test_until_the_last_moment_a_hold_holds(centre):
     assert error.conflicting_id == held.id
 
 
+@pytest.mark.slow
 @walked("how", ["book", "draft", "confirm", "reschedule", "pre_confirm"], anew="centre")
 def test_whoever_takes_its_time_expires_it_in_the_same_unit_of_work(centre, told, how):
     held = centre.book(at(10, 7))
@@ -141,6 +138,7 @@ def test_the_message_of_an_overdue_hold_says_what_helps(centre):
     assert centre.book(at(10, 7), now=LATER).state == "pre_confirmed"
 
 
+@pytest.mark.slow
 def test_only_who_meets_one_pays_for_it_with_more_messages(own_pool):
     with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         centre.book(at(10, 7))
@@ -153,6 +151,7 @@ def test_only_who_meets_one_pays_for_it_with_more_messages(own_pool):
         assert len(proxy.sent) == 8  # BEGIN, locks, the expiry within a savepoint, the booking, COMMIT besides
 
 
+@pytest.mark.slow
 def test_of_many_who_meet_one_overdue_hold_one_gets_its_time(db):
     workers, rounds = 6, quick_or_whole(2, 20)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:

@@ -64,6 +64,7 @@ def test_a_row_over_an_appointment_is_refused(centre, role, start):
     assert (error.constraint, error.fields) == ("appointments_no_overlap", ("professional_id", "scheduled_at"))
 
 
+@pytest.mark.slow
 @walked("sql", [MOVE, LENGTHEN, LENGTHEN_THE_BUFFER], anew="centre")
 def test_a_change_into_an_appointment_is_refused(centre, role, sql):
     centre.book(at(10))
@@ -137,11 +138,11 @@ WRONG = {
         "duration_minutes = 481",
         "buffer_minutes = -1",
         "credits_used = -1",
-        "reminder_minutes = 0",
     ],
 }
 
 
+@pytest.mark.slow
 @walked("state, change", [(state, change) for state, changes in WRONG.items() for change in changes], anew="centre")
 def test_a_wrongly_stamped_row_is_refused(centre, role, state, change):
     booked = centre.book(at(10), draft=state == "draft", confirm=state == "confirmed")

@@ -23,7 +23,7 @@ from rayces_core import (
     TooSoonError,
     TransitionRefusedError,
 )
-from rayces_core.scheduling import due_reminders, free_slots, reschedule
+from rayces_core.scheduling import free_slots, reschedule
 from rayces_core.state_machine.announcing import Effect
 from tests.factory import make_user
 from tests.scheduling.worlds import HOUR, INSTANT, MINUTE, NOW, another_family, at, make_working, moving, open_centre
@@ -54,6 +54,7 @@ def move_to(appointment, start=NOON):
 # -- what changes -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("state", ["draft", "pre_confirmed", "confirmed"], anew="centre")
 def test_the_same_object_gets_its_new_time_and_keeps_its_state(centre, state):
     booked = booked_as(centre, state)
@@ -61,7 +62,8 @@ def test_the_same_object_gets_its_new_time_and_keeps_its_state(centre, state):
 
     assert reschedule(booked, at(14), duration_minutes=90, now=NOW + HOUR) is booked
 
-    moved = {"scheduled_at": at(14), "duration_minutes": 90, "occupied_until": at(15.5), "updated_at": NOW + HOUR}
+    moved = {"scheduled_at": at(14), "duration_minutes": 90, "updated_at": NOW + HOUR}
+    moved |= {"occupied_from": at(14), "occupied_until": at(15.5)}
     if state == "pre_confirmed":
         moved["expires_at"] = NOW + 25 * HOUR  # a new hold
     assert booked.__data__ == before | moved
@@ -107,17 +109,6 @@ def test_it_may_overlap_itself(centre, start):
     booked = centre.book(at(10))
 
     assert reschedule(booked, start, now=NOW).scheduled_at == start
-
-
-def test_it_is_reminded_of_anew(centre):
-    booked = centre.book(at(10), confirm=True)
-    day = [timedelta(days=1)]
-    assert due_reminders(day, now=at(9)) == [booked]
-
-    reschedule(booked, at(12), now=at(9))
-
-    assert due_reminders(day, now=at(9.5)) == []  # the family has just been told
-    assert due_reminders(day, now=at(10)) == [booked]
 
 
 def test_what_was_assigned_and_not_saved_stays_so(centre):
@@ -216,6 +207,7 @@ def test_what_belongs_to_rescheduling_is_undone_with_it(centre, monkeypatch, mov
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("state", ["executed", "cancelled", "no_show"], anew="centre")
 def test_what_is_final_is_not_moved(centre, state):
     booked = booked_as(centre, state)
@@ -244,6 +236,7 @@ def test_a_draft_and_a_confirmed_appointment_have_no_hold_to_end(centre):
         booked.cancel(reason="done")
 
 
+@pytest.mark.slow
 def test_each_rule_of_booking_holds_for_the_new_time(centre):
     booked = centre.book(at(10))
     move = moving(booked)
@@ -261,6 +254,7 @@ def test_each_rule_of_booking_holds_for_the_new_time(centre):
     assert reschedule(booked, at(10), duration_minutes=120, now=NOW).occupied_until == at(12)
 
 
+@pytest.mark.slow
 @walked("mover", ["staff", None], anew="centre")
 def test_people_are_not_asked_about_again_when_staff_move(centre, mover):
     by = mover and centre.staff
@@ -295,6 +289,7 @@ def test_who_has_an_appointment_there_is_no_new_client(centre):
     centre.refused(NewClientsRefusedError, partial(moving(draft, by=centre.client), NOON))
 
 
+@pytest.mark.slow
 def test_student_and_client_are_in_one_place_at_a_time(centre):
     first = centre.book(at(10))
     of_student = centre.book(at(12), professional=make_working(), client=make_user())
@@ -305,6 +300,7 @@ def test_student_and_client_are_in_one_place_at_a_time(centre):
     assert reschedule(first, at(14.5), allow_overlap=True, now=NOW).scheduled_at == at(14.5)
 
 
+@pytest.mark.slow
 def test_staff_may_set_the_schedule_aside_and_nobody_an_overlap(centre):
     booked, taken = centre.book(at(10)), centre.book_for_another(at(16))
     move = moving(booked, override_schedule=True, allow_overlap=True)
@@ -314,6 +310,7 @@ def test_staff_may_set_the_schedule_aside_and_nobody_an_overlap(centre):
     assert reschedule(booked, at(3), override_schedule=True, now=NOW).scheduled_at == at(3)
 
 
+@pytest.mark.slow
 def test_an_appointment_that_is_not_there_is_not_moved(db, centre):
     ours = centre.book(at(10))
     with open_centre(db) as other:
@@ -335,6 +332,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.slow
 @walked("field, value", [(field, value) for field, values in MALFORMED.items() for value in values], anew="centre")
 def test_malformed_arguments_are_named(centre, field, value):
     booked = centre.book(at(10))
@@ -353,6 +351,7 @@ def test_the_new_start_needs_a_time_zone(centre):
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_moving_takes_two_messages(own_pool):
     with wire(own_pool.url) as proxy, Database.connect(proxy.url) as database, open_centre(database) as centre:
         booked = centre.book(at(10))

@@ -32,6 +32,7 @@ def days(moments, centre):
     return [moment.astimezone(centre.organization.zone).date().isoformat() for moment in moments]
 
 
+@pytest.mark.slow
 def test_mondays_of_a_school_year_are_booked_without_the_holidays(centre):
     """f04_school_year_series."""
     made = series(centre, skip_conflicts=True, override_window=True)
@@ -56,6 +57,7 @@ def test_all_or_nothing_says_which_holiday_is_in_the_way(centre):
     assert Appointment.select().count() == 0
 
 
+@pytest.mark.slow
 def test_the_schedule_set_aside_opens_no_holiday(centre):
     made = series(centre, skip_conflicts=True, override_window=True, override_schedule=True)
 

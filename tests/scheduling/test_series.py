@@ -9,6 +9,7 @@ from rayces_core import (
     Appointment,
     BookingWindowError,
     IdempotencyConflictError,
+    InsufficientCreditsError,
     InvalidDataError,
     NaiveDatetimeError,
     NotPermittedError,
@@ -17,6 +18,7 @@ from rayces_core import (
     StudentBusyError,
     TenantNotSetError,
     clock,
+    credits,
 )
 from rayces_core.scheduling import Series, Skipped, book_series
 from tests.factory import make_user
@@ -62,7 +64,7 @@ def test_a_series_has_a_session_every_so_many_weeks(centre, every, weeks):
     made = series(centre, every=every, count=4)
 
     assert starts(made) == [at(10) + number * weeks * WEEK for number in range(4)]
-    assert made == Series(tuple(Appointment.select().order_by(Appointment.scheduled_at)), ())
+    assert made == Series(tuple(Appointment.select().order_by(Appointment.scheduled_at)), (), made.series)
     assert all(appointment.state == "pre_confirmed" for appointment in made.booked)
 
 
@@ -70,6 +72,7 @@ def test_a_series_is_weekly_unless_it_is_said(centre):
     assert starts(series(centre, count=2)) == [at(10), at(10, 7)]
 
 
+@pytest.mark.slow
 @walked(
     "until, count",
     [
@@ -149,6 +152,7 @@ def test_a_series_is_booked_whole_or_not_at_all(centre):
     assert (error.scheduled_at, error.conflicting_id) == (at(10, 14), taken.id)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_the_window_fails_the_series(db):
     with open_centre(db) as centre:
         error = centre.refused(BookingWindowError, lambda: series(centre, count=20))
@@ -198,6 +202,27 @@ def test_what_cannot_be_booked_may_be_left_out_and_is_reported(centre):
     assert isinstance(made.skipped[0], Skipped)
 
 
+def test_a_series_takes_as_many_as_there_are_credits_for_or_none(centre):
+    credits.purchase(centre.client, 2)
+    centre.refused(InsufficientCreditsError, lambda: series(centre, count=4, uses_credit=True))
+
+    tried = series(centre, count=4, uses_credit=True, dry_run=True)
+    assert [(each.scheduled_at, type(each.error)) for each in tried.skipped] == [
+        (at(10, 14), InsufficientCreditsError),
+        (at(10, 21), InsufficientCreditsError),
+    ]
+    for how in ({}, {"confirm": True}):
+        made = series(centre, count=4, uses_credit=True, skip_conflicts=True, **how)
+        assert (starts(made), [each.scheduled_at for each in made.skipped]) == (
+            [at(10), at(10, 7)],
+            [at(10, 14), at(10, 21)],
+        )
+        assert credits.available(centre.client) == 0
+        for each in made.booked:
+            each.cancel(reason="the next case", refund=True)
+    assert credits.verify().is_clean
+
+
 def test_where_nothing_can_be_booked_all_of_it_is_reported(centre):
     made = series(centre, at(3), count=3, skip_conflicts=True)
 
@@ -214,6 +239,7 @@ def test_what_is_no_conflict_is_not_left_out(centre):
 # -- repeating --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_series_again_gives_the_same_appointments(centre):
     made = series(centre, count=3, idempotency_key="k")
 
@@ -229,6 +255,7 @@ def test_another_series_with_the_key_is_refused(centre):
     centre.refused(IdempotencyConflictError, lambda: series(centre, every=2, count=3, idempotency_key="k"))
 
 
+@pytest.mark.slow
 def test_a_series_that_was_refused_may_come_again(centre):
     taken = centre.book_for_another(at(10, 7))
     centre.refused(SlotTakenError, lambda: series(centre, count=3, idempotency_key="k"))
@@ -237,6 +264,7 @@ def test_a_series_that_was_refused_may_come_again(centre):
     assert len(series(centre, count=3, idempotency_key="k").booked) == 3
 
 
+@pytest.mark.slow
 def test_a_repetition_at_the_same_time_waits_and_gives_the_same(db, centre):
     with db.atomic():
         made = series(centre, count=3, idempotency_key="k")
@@ -274,6 +302,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @walked("asked, field", BAD)
 def test_bad_arguments_are_named(centre, asked, field):
     assert centre.refused(InvalidDataError, lambda: series(centre, **asked)).field == field
@@ -293,6 +322,7 @@ def test_a_series_that_runs_out_of_the_calendar_is_refused(centre):
     centre.refused(InvalidDataError, lambda: series(centre, utc(1, 1, 1), count=2))
 
 
+@pytest.mark.slow
 def test_a_series_may_be_ten_years_long_and_no_longer(db):
     with open_centre(db, weekly_schedule=ALWAYS) as centre:
         made = series(centre, until=at(10, 519 * 7), skip_conflicts=True)

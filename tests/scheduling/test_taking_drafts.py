@@ -1,5 +1,7 @@
 """A draft that takes its time is asked every rule about time that a booking is asked."""
 
+import pytest
+
 from rayces_core import (
     Appointment,
     ClientBusyError,
@@ -20,6 +22,7 @@ def taking(draft, **given):
     return lambda: Appointment.get_by_id(draft.id).pre_confirm(**({"now": NOW} | given))
 
 
+@pytest.mark.slow
 def test_a_draft_does_not_put_one_child_in_two_places(centre):
     """f01_drafts_put_one_child_in_two_places."""
     draft = centre.book(at(10), draft=True, by=centre.staff)
@@ -31,6 +34,7 @@ def test_a_draft_does_not_put_one_child_in_two_places(centre):
     assert (error.conflicting_id, error.scheduled_at, draft.state) == (firm.id, at(10), "draft")
 
 
+@pytest.mark.slow
 def test_of_two_drafts_of_one_child_at_one_hour_one_is_taken(centre):
     first = centre.book(at(10), draft=True)
     second = centre.book(at(10.5), draft=True, professional=make_working())
@@ -39,6 +43,7 @@ def test_of_two_drafts_of_one_child_at_one_hour_one_is_taken(centre):
     assert centre.refused(StudentBusyError, taking(first)).conflicting_id == second.id
 
 
+@pytest.mark.slow
 def test_the_client_is_in_one_place_as_well(centre):
     draft = centre.book(at(10), draft=True)
     other = centre.book(at(10), professional=make_working(), **(another_family() | {"client": centre.client}))
@@ -46,6 +51,7 @@ def test_the_client_is_in_one_place_as_well(centre):
     assert centre.refused(ClientBusyError, taking(draft)).conflicting_id == other.id
 
 
+@pytest.mark.slow
 def test_of_several_the_professionals_time_is_told_first(centre):
     draft = centre.book(at(10), draft=True)
     taken = centre.book_for_another(at(10))
@@ -54,6 +60,7 @@ def test_of_several_the_professionals_time_is_told_first(centre):
     assert centre.refused(SlotTakenError, taking(draft)).conflicting_id == taken.id
 
 
+@pytest.mark.slow
 @walked("moved", [False, True], anew="centre")
 def test_a_draft_that_allows_an_overlap_remembers_it(centre, moved):
     centre.book(at(11 if moved else 10), professional=make_working())
@@ -74,6 +81,7 @@ def test_an_overlap_is_allowed_for_the_time_that_it_was_asked_for(centre):
     assert reschedule(draft, at(11), now=NOW).allows_overlap is False
 
 
+@pytest.mark.slow
 @walked("late", [0 * HOUR, HOUR, 48 * HOUR])
 def test_a_draft_of_the_past_takes_no_hold(centre, late):
     """f02_draft_of_the_past_takes_a_hold."""
@@ -89,6 +97,7 @@ def test_a_draft_of_the_past_takes_no_hold(centre, late):
     assert (error.reason, told, draft.can_pre_confirm(now=at(10) + late)) == ("begun", [], False)
 
 
+@pytest.mark.slow
 def test_its_hold_ends_after_it_begins_and_not_after_the_start(centre):
     soon, far = centre.book(at(10), draft=True), centre.book_for_another(at(10, 5), draft=True)
     soon.pre_confirm(now=at(9.9))
@@ -108,6 +117,7 @@ def test_what_is_not_about_time_is_not_asked_again(centre):
     assert draft.state == "pre_confirmed"
 
 
+@pytest.mark.slow
 def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
     workers, rounds = 6, quick_or_whole(2, 25)
     with open_centre(db) as centre, racing.crew(db, workers) as crew:
@@ -124,11 +134,12 @@ def test_of_drafts_and_bookings_of_one_child_in_a_race_one_holds_its_time(db):
             lost = [outcome for outcome in outcomes if isinstance(outcome.value, Exception)]
             assert len(lost) == workers - 1, outcomes
             assert {type(outcome.value) for outcome in lost} == {StudentBusyError}
-            assert max(outcome.seconds for outcome in lost) < 2
+            assert max(outcome.seconds for outcome in lost) < racing.LONGEST_WAIT
             (held,) = Appointment.select().for_student(centre.student).occupying(start, start + HOUR, now=NOW)
             held.cancel(reason="the round is over")
 
 
+@pytest.mark.slow
 def test_drafts_of_many_children_and_professionals_wait_in_one_order(db):
     """Crossed pairs: each of two professionals' drafts is of the other's child; nobody waits in a circle."""
     workers, rounds = 6, quick_or_whole(2, 25)
@@ -148,6 +159,6 @@ def test_drafts_of_many_children_and_professionals_wait_in_one_order(db):
             )
             errors = {type(outcome.value) for outcome in outcomes if isinstance(outcome.value, Exception)}
             assert errors <= {SlotTakenError, StudentBusyError, ClientBusyError}, outcomes
-            assert max(outcome.seconds for outcome in outcomes) < 2
+            assert max(outcome.seconds for outcome in outcomes) < racing.LONGEST_WAIT
             for held in Appointment.select().in_state("pre_confirmed"):
                 held.cancel(reason="the round is over")

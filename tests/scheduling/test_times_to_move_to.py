@@ -3,14 +3,23 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import Phase, assume, given
 from hypothesis import strategies as st
 
 from rayces_core import Appointment, CrossTenantError, InvalidDataError, OutsideScheduleError
 from rayces_core.errors import BookingError
 from rayces_core.scheduling import find_slots, free_slots, reschedule
+from tests.factory import make_closed, make_elsewhere
 from tests.scheduling.oracle import hours, schedule_json
-from tests.scheduling.test_listed_is_bookable import agendas, centre_of, minutes_of, reason_of, take, telling
+from tests.scheduling.test_listed_is_bookable import (
+    agendas,
+    asks_service,
+    centre_of,
+    minutes_of,
+    put,
+    reason_of,
+    telling,
+)
 from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, moving, open_centre
 from tests.sizes import examples
 from tests.walking import walked
@@ -148,23 +157,20 @@ def listed_for(case, centre, booked):
 
 
 # Not made smaller when it fails: that takes minutes, as each example is dozens of moves.
-@examples(4, 40, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@examples(4, 40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(agenda=agendas(), data=st.data())
 def check(db, agenda, data):
     case, booked = agenda
-    chosen = data.draw(st.integers(0, len(booked) - 1))
-    overdue = data.draw(st.sets(st.integers(0, len(booked) - 1)))
+    sessions = [number for number, (*_, group) in enumerate(booked) if not group]
+    assume(sessions)
+    chosen = data.draw(st.sampled_from(sessions))
+    overdue = data.draw(st.sets(st.sampled_from(sessions)))
     with centre_of(db, case) as centre:
+        make_closed(case)
+        make_elsewhere(centre.professional, case)
         rows = [
-            take(
-                db,
-                centre.professional.user_id,
-                start,
-                minutes=minutes,
-                buffer=buffer,
-                state="pre_confirmed" if number in overdue and number != chosen else "confirmed",
-            )
-            for number, (start, minutes, buffer) in enumerate(booked)
+            put(db, centre, entry, "pre_confirmed" if number in overdue and number != chosen else "confirmed")
+            for number, entry in enumerate(booked)
         ]
         db.execute_sql(
             "UPDATE appointments SET pre_confirmed_at = %s, expires_at = %s WHERE state = 'pre_confirmed'",
@@ -172,7 +178,8 @@ def check(db, agenda, data):
         )
         moved = Appointment.get_by_id(rows[chosen])
         busy = tuple(span for number, span in enumerate(case.busy) if number != chosen and number not in overdue)
-        own = replace(case, busy=busy, duration_minutes=moved.duration_minutes)
+        before = 0 if asks_service(case) else case.buffer_before_minutes
+        own = replace(case, room=None, busy=busy, duration_minutes=moved.duration_minutes, buffer_before_minutes=before)
         every, listed = minutes_of(own), listed_for(own, centre, moved)
         refused = sorted(set(every) - set(listed))
         for start in telling(listed, set(every)):
@@ -186,5 +193,6 @@ def check(db, agenda, data):
                 assert reason_of(error) == own.reasons(start)[0]
 
 
+@pytest.mark.slow
 def test_what_is_listed_for_a_move_is_accepted_and_what_is_not_is_refused(db):
     check(db)

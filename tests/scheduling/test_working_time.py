@@ -9,8 +9,8 @@ from hypothesis import given
 from rayces_core import CrossTenantError, InvalidDataError, NaiveDatetimeError, TenantNotSetError, scheduling
 from rayces_core.errors import ReferenceNotFoundError
 from rayces_core.scheduling import working_time
-from tests.factory import make_organization, make_professional
-from tests.scheduling.oracle import blocked_json, hours, schedule_json, utc
+from tests.factory import make_closed, make_elsewhere, make_organization, make_professional
+from tests.scheduling.oracle import hours, hours_of, schedule_json, utc
 from tests.scheduling.random_cases import cases
 from tests.sizes import examples
 
@@ -18,9 +18,10 @@ MINUTE = timedelta(minutes=1)
 
 
 def made(case):
-    return make_professional(
-        weekly_schedule=schedule_json(case.schedule), blocked_dates=blocked_json(case.blocked), active=case.active
-    )
+    make_closed(case)
+    professional = make_professional(**hours_of(case), active=case.active)
+    make_elsewhere(professional, case)
+    return professional
 
 
 @examples(15, 150)
@@ -31,7 +32,9 @@ def test_it_is_what_the_clock_on_the_wall_shows_minute_by_minute(db, case):
         spans = working_time(made(case), start, end)
     found = {at for opens, closes in spans for at in _minutes(opens, closes)}
     minutes = set(_minutes(start, end))
-    assert found == {at for at in minutes if case.window_at(at) is not None and not case.is_blocked(at)}
+    assert found == {
+        at for at in minutes if case.day_at(at) == (False, True, False) and not case.is_elsewhere(at, at + MINUTE)
+    }
     assert spans == sorted(spans)
     assert all(one.end < other.start for one, other in pairwise(spans))
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,22 @@ from typing import Any
 
 import pytest
 
-from rayces_core import Appointment, Database, Organization, Professional, Role, StateTransition, Student, User
+from rayces_core import (
+    Appointment,
+    AppointmentSeries,
+    Database,
+    Organization,
+    Professional,
+    Role,
+    StateTransition,
+    Student,
+    User,
+)
 from rayces_core.database.binding import current
 from rayces_core.scheduling import book, reschedule
 from tests.factory import make_organization, make_professional, make_student, make_user, rows_of
+from tests.nodes import WAITING
+from tests.patience import wait_until
 from tests.scheduling.oracle import hours, schedule_json, utc
 
 NOW = utc(2031, 3, 1)
@@ -68,8 +79,8 @@ class Centre:
         self.organization.save()
 
     def rows(self) -> dict[str, Any]:
-        """Every appointment and every journal row."""
-        return rows_of(Appointment, StateTransition)
+        """Every appointment, series and journal row."""
+        return rows_of(Appointment, AppointmentSeries, StateTransition)
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -150,22 +161,14 @@ class Other:
 
     def wait_until_blocked(self) -> None:
         """Wait until a session waits for a lock."""
-        until = time.monotonic() + 10
-        while not _blocked():
-            assert time.monotonic() < until, "nothing waits for a lock"
-            assert self._thread.is_alive(), f"it did not wait: {self.result!r}"
-            time.sleep(0.005)
+        wait_until(lambda: _blocked() or not self._thread.is_alive())
+        assert self._thread.is_alive(), f"it did not wait: {self.result!r}"
 
     def finish(self) -> Any:
         """Wait for its end; gives what it returned or raised."""
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self.result
-
-
-WAITING = """
-SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted
-"""
 
 
 def _blocked() -> bool:

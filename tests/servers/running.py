@@ -58,7 +58,7 @@ class _Server:
         self._folder = folder
         if self._user:
             shutil.chown(folder, self._user)
-            binaries = _reachable(binaries, folder)
+            binaries = reachable(binaries, folder)
         self._binaries = binaries
 
     def __enter__(self) -> None:
@@ -89,7 +89,7 @@ def _account() -> str:
     return next(name for name in ACCOUNTS if name in names)
 
 
-def _reachable(binaries: Path, folder: Path) -> Path:
+def reachable(binaries: Path, folder: Path) -> Path:
     """The binaries where any account reaches them: root's home is closed, so they are copied out of it."""
     if all(parent.stat().st_mode & stat.S_IXOTH for parent in binaries.resolve().parents):
         return binaries

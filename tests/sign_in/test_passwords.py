@@ -81,6 +81,7 @@ def test_an_address_that_is_changed_meanwhile_signs_nobody_in(user, monkeypatch)
     assert User.get_by_id(user.id).sign_in_count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask", [sign_in.request_confirmation, sign_in.invite, lambda u: sign_in.request_reset(u.email)]
 )
@@ -91,10 +92,10 @@ def test_a_link_that_is_asked_for_while_the_password_changes_ends_with_it(db, a,
         with db.atomic():
             ask(User.get_by_id(user.id))
             asked.set()
-            go.wait(5)
+            go.wait(60)
 
     first = in_a_thread(db, a, asking)
-    asked.wait(5)
+    asked.wait(60)
     second = in_a_thread(db, a, lambda: sign_in.set_password(User.get_by_id(user.id), NEW))
     second.join(0.3)
     assert second.is_alive()

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rayces_core import Appointment, CreditTransaction, Student
-from tests.factory import NUMBERS, START, make_appointment, make_student, make_transaction
+from rayces_core import Appointment, CreditTransaction, GroupSession, SlotRequest, Student, TimeOffRequest
+from tests.factory import (
+    NUMBERS,
+    START,
+    make_appointment,
+    make_group,
+    make_slot_request,
+    make_student,
+    make_time_off,
+    make_transaction,
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,34 @@ RULES: dict[Any, dict[str, Rule]] = {
         "complete": Rule(("pending",), "completed", ("processed_at", "balance_before", "balance_after", "sequence")),
         "fail": Rule(("pending",), "failed", ("processed_at",)),
     },
+    GroupSession: {
+        "cancel": Rule(("open",), "cancelled", ("cancelled_at", "cancelled_by", "cancellation_reason", "open_seats")),
+        "change_capacity": Rule(("open",), None, ("capacity", "open_seats"), (("capacity", 5),)),
+    },
+    TimeOffRequest: {
+        "approve": Rule(("requested",), "approved", ("decided_at",)),
+        "decline": Rule(("requested",), "declined", ("decided_at",)),
+        "withdraw": Rule(("requested",), "withdrawn", ("decided_at",)),
+        "revoke": Rule(("approved",), "withdrawn", ("decided_at",)),
+    },
+    SlotRequest: {
+        "offer": Rule(("waiting",), "offered"),
+        "take": Rule(("offered",), "taken"),
+        "decline": Rule(("offered",), "waiting"),
+        "miss": Rule(("offered",), "waiting", ("place_at",)),
+        "withdraw": Rule(("waiting",), "withdrawn"),
+        "lapse": Rule(("waiting",), "lapsed"),
+    },
 }
 # Events that change something else than the state.
-KEEPING: dict[Any, tuple[str, ...]] = {Appointment: ("reschedule",), Student: (), CreditTransaction: ("posted",)}
+KEEPING: dict[Any, tuple[str, ...]] = {
+    Appointment: ("reschedule",),
+    GroupSession: ("create", "reschedule"),
+    Student: (),
+    TimeOffRequest: (),
+    SlotRequest: (),
+    CreditTransaction: ("posted",),
+}
 
 _numbers = itertools.count(1)
 REACHED = {
@@ -96,6 +130,13 @@ def make_in(model: Any, state: str, **columns: Any) -> Any:
     if model is CreditTransaction:
         settled = {} if state == "pending" else {"processed_at": datetime.fromisoformat("2031-01-01T00:00Z")}
         return make_transaction(status=state, **settled, **columns)
+    if model is TimeOffRequest:
+        return make_time_off(state=state, **({} if state == "requested" else {"decided_at": START}), **columns)
+    if model is SlotRequest:
+        return make_slot_request(state=state, **columns)
+    if model is GroupSession:
+        gone = {"open_seats": 0, "cancelled_at": START, "cancellation_reason": "moved away"}
+        return make_group(state=state, **(gone if state == "cancelled" else {}), **columns)
     columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
     stamps = {name: columns["scheduled_at"] - timedelta(days=1) for name in REACHED[state]}
     why = {"cancellation_reason": "moved away"} if state == "cancelled" else {}

@@ -36,12 +36,14 @@ def ran(within):
     return seen
 
 
+@pytest.mark.slow
 def test_it_runs_for_the_rows_that_when_says(bound, ran):
     fire(make_appointment(notes="bring the file"), "pre_confirm")
     fire(make_appointment(), "pre_confirm")
     assert ran == ["bring the file"]
 
 
+@pytest.mark.slow
 def test_rows_that_when_excludes_keep_their_single_statement(own_pool, within):
     organization = make_organization(own_pool)
     within(Appointment.lifecycle, "cancel", lambda change: None, when=is_noted, reads=("notes",))
@@ -58,6 +60,7 @@ def test_rows_that_when_excludes_keep_their_single_statement(own_pool, within):
         assert [sent.split(";")[0].split()[0] for sent in proxy.sent] == ["BEGIN", "EXECUTE", "COMMIT"]
 
 
+@pytest.mark.slow
 def test_what_it_reads_is_as_the_database_has_it(bound, ran):
     came, went = make_appointment(), make_appointment(notes="bring the file")
     Appointment.update(notes="written elsewhere").where(Appointment.id == came.id).execute()
@@ -73,6 +76,7 @@ def test_what_it_reads_is_as_the_database_has_it(bound, ran):
         assert len(row.history()) == 1
 
 
+@pytest.mark.slow
 def test_what_is_assigned_and_not_saved_is_no_answer(bound, ran):
     hidden, pretended = make_appointment(notes="bring the file"), make_appointment()
     hidden.notes, pretended.notes = None, "none there"
@@ -118,6 +122,7 @@ def test_a_row_read_without_those_columns_is_read_again(bound, ran):
     assert ran == ["bring the file"]
 
 
+@pytest.mark.slow
 def test_many_rows_at_once_have_it_for_those_that_when_says(db, bound, within):
     seen = []
     within(
@@ -171,6 +176,7 @@ def test_a_wiring_that_cannot_be_imported_stops_the_event(bound, monkeypatch):
     assert stored(student)["admission_state"] == "prospect"
 
 
+@pytest.mark.slow
 def test_declaring_and_asking_import_no_wiring():
     code = (
         "import sys, rayces_core.models as m; m.Appointment.lifecycle.events_from('draft'); "

@@ -39,6 +39,7 @@ def asked(monkeypatch):
     return compared
 
 
+@pytest.mark.slow
 @walked("model, state, event", POSSIBLE)
 def test_an_event_is_found_as_it_was_made(bound, asked, model, state, event):
     row = make_in(model, state)
@@ -47,6 +48,7 @@ def test_an_event_is_found_as_it_was_made(bound, asked, model, state, event):
     assert 1 in asked
 
 
+@pytest.mark.slow
 def test_a_booking_and_a_move_are_found_as_they_were_made(db, asked):
     with open_centre(db) as centre:
         for key in (None, "k"):

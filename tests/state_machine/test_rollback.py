@@ -137,6 +137,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.slow
 @walked("undo", WAYS)
 def test_what_a_unit_undoes_is_undone_in_the_object(db, bound, admin, undo):
     appointment = make_appointment()
@@ -190,6 +191,7 @@ def followed_by_another_unit_that_is_undone(db, act):
     undone_by_exception(db, make_student)
 
 
+@pytest.mark.slow
 @walked(
     "keep",
     [committed, committed_inside, committed_in_the_middle, committed_by_hand, followed_by_another_unit_that_is_undone],
@@ -201,6 +203,7 @@ def test_what_a_unit_keeps_stays_in_the_object(db, bound, keep):
     assert columns(appointment) == stored(appointment)
 
 
+@pytest.mark.slow
 @walked("connected", [True, False])
 def test_a_transition_by_hand_that_is_alone_or_a_unit_of_its_own_is_kept(db, a, connected):
     with db.tenant(a):

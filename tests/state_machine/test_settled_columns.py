@@ -23,6 +23,7 @@ def key_of(value):
     return getattr(value, "user_id", getattr(value, "id", value))
 
 
+@pytest.mark.slow
 @walked("name", OTHERS)
 def test_a_saved_row_refuses_another_value_and_names_what_to_call(bound, name):
     row, (another, word) = make_appointment(), OTHERS[name]

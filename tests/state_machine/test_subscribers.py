@@ -108,6 +108,7 @@ def test_it_is_told_after_the_outermost_commit_when_others_can_see_it(db, bound,
     assert seen[1:] == [("confirmed", None)]
 
 
+@pytest.mark.slow
 @walked("undo", WAYS)
 def test_of_what_was_undone_nobody_hears(db, bound, listen, undo):
     told, appointment = listen(Appointment.lifecycle), make_appointment()
@@ -135,6 +136,7 @@ def test_of_what_was_refused_nobody_hears(bound, listen):
     assert told == []
 
 
+@pytest.mark.slow
 @walked("inside", [False, True])
 def test_one_that_fails_is_logged_and_undoes_nothing(db, bound, listen, caplog, inside):
     def fail(change):
@@ -291,7 +293,7 @@ def test_what_is_announced_in_another_thread_meanwhile_waits_for_nobody(db, boun
 
         thread = threading.Thread(target=contextvars.copy_context().run, args=(act,))
         thread.start()
-        thread.join(30)
+        thread.join(60)
         return heard.append("here")
 
     listen(Appointment.lifecycle, listener=in_a_thread)

@@ -59,6 +59,7 @@ def sent_by(sent, action):
     return len(sent)
 
 
+@pytest.mark.slow
 def test_a_lone_transition_is_one_message_and_one_more_in_a_unit_of_work_is_too(counted):
     db, sent = counted
     admin = make_user(role=Role.ADMIN)
@@ -179,7 +180,7 @@ def test_the_journal_of_a_row_is_not_anothers_of_the_same_id(bound):
         lambda admin: "",
         lambda admin: User(role=Role.ADMIN),
         lambda admin: User(id=admin.id, role=Role.ADMIN),
-        lambda admin: make_student(id=admin.id),
+        lambda admin: make_student(id=make_user(id=9_000_000 + admin.id, role=Role.ADMIN).id),
         lambda admin: make_professional(),
     ],
 )
@@ -272,6 +273,7 @@ def test_privileged_work_moves_the_row_of_its_own_organization(db, twins):
             fresh.confirm()
 
 
+@pytest.mark.slow
 def test_privileged_work_names_the_conflict_of_the_rows_own_organization(db, twins):
     mine, theirs = twins
     holders = []
@@ -326,6 +328,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @walked("inside", [False, True])
 @walked("failure", FAILURES)
 def test_a_failed_transition_changes_neither_row_nor_object(db, bound, failure, inside):

@@ -286,9 +286,11 @@ class Beside:
 
 FRESH = """
 DELETE FROM {plain}seats; DELETE FROM {plain}rooms; DELETE FROM {plain}kinds;
-INSERT INTO {plain}rooms ({key}id, name, size) SELECT {value}i, 'r' || i, i * 10 FROM generate_series(1, 5) i;
+INSERT INTO {plain}rooms ({key}id, name, size) SELECT {value}i, 'r' || i, i * 10 FROM generate_series(1, 5) i
+    RETURNING 1;
 INSERT INTO {plain}seats ({key}id, room_id, label)
 SELECT {value}i, (i + 1) / 2, '[' || i || ']' FROM generate_series(1, 4) i UNION ALL SELECT {value}5, NULL, '[]'
+RETURNING 1
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from rayces_core import Database, Organization
 from rayces_core.models import TENANT_MODELS
+from tests.citus import suite
 from tests.conftest import on_server
 from tests.factory import make_organization
 from tests.tenancy.beside import Beside, make_tables
@@ -108,6 +109,7 @@ def beside(create_database: Callable[..., str], template: str) -> Iterator[Besid
     """Tenant models beside plain ones with the same fields and rows."""
     url = create_database(template)
     make_tables(url)
+    suite.take_in(url)
     with Database.connect(url, pool_timeout=10) as database:
         made = Beside(database)
         yield made
@@ -119,6 +121,7 @@ def host_db(create_database: Callable[..., str], template: str) -> Iterator[Data
     """A database that has tables of a host's own as well."""
     url = create_database(template)
     on_server(url, TABLES)
+    suite.take_in(url)
     with Database.connect(url, pool_timeout=10) as database:
         yield database
 

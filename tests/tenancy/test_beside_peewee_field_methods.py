@@ -4,6 +4,7 @@ A method that a new Peewee brings fails here until it is tried, or listed.
 """
 
 import peewee
+import pytest
 from peewee import SQL, fn
 from playhouse import postgres_ext
 
@@ -185,6 +186,7 @@ def test_every_public_method_of_a_class_of_fields_is_tried_or_listed(kind):
     assert public(kind) - public(peewee.Field) - tried - OTHERS.get(kind.__name__, set()) == set()
 
 
+@pytest.mark.slow
 @walked("name", FIELD)
 def test_a_field_gives_what_peewees_gives(beside, name):
     tenant, plain = beside.both(FIELD[name])
@@ -192,6 +194,7 @@ def test_a_field_gives_what_peewees_gives(beside, name):
     assert is_a_result(plain)
 
 
+@pytest.mark.slow
 @walked("name", OF_ONE_CLASS)
 def test_a_class_of_fields_gives_what_peewees_gives(beside, name):
     tenant, plain = beside.both(OF_ONE_CLASS[name])

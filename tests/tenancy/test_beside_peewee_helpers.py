@@ -76,6 +76,7 @@ def test_every_public_helper_is_tried_or_listed():
     }
 
 
+@pytest.mark.slow
 @walked("name", SHORTCUTS)
 def test_a_shortcut_gives_what_peewee_gives(beside, name):
     tenant, plain = beside.both(SHORTCUTS[name])
@@ -155,6 +156,7 @@ def pages(kind, room, seat):
     return {url: (answer.status_code, answer.text[:80]) for url, answer in answers.items()}
 
 
+@pytest.mark.slow
 def test_flasks_lists_pages_and_rows_are_what_peewees_are(beside):
     tenant, plain = beside.both(pages)
     assert tenant == plain

@@ -353,6 +353,7 @@ def test_every_public_method_of_peewees_model_is_listed():
     assert public(peewee.Model) | {"DoesNotExist"} == set(CASES)
 
 
+@pytest.mark.slow
 @walked(
     "named",
     [(f"{name} {n}", case) for name, cases in CASES.items() for n, case in enumerate(cases, 1)]

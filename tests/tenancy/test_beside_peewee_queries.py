@@ -358,6 +358,7 @@ def test_every_public_method_of_a_query_is_tried_or_listed(kind):
     assert set(CASES[kind]) - public(kind) == set()
 
 
+@pytest.mark.slow
 @walked("case", EACH)
 def test_a_query_gives_what_peewee_gives(beside, case):
     kind, name = case

@@ -36,11 +36,11 @@ def test_one_thread_at_a_time_holds_it_off():
 
     def build():
         started.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     thread = threading.Thread(target=lambda: undisturbed(build))
     thread.start()
-    started.wait(10)
+    started.wait(60)
     seen.append(undisturbed(gc.isenabled))
     seen.append(gc.isenabled())
     go_on.set()
@@ -56,11 +56,11 @@ def test_a_child_forked_meanwhile_has_it_on():
 
     def build():
         started.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     thread = threading.Thread(target=lambda: undisturbed(build))
     thread.start()
-    started.wait(10)
+    started.wait(60)
     child = os.fork()
     if not child:
         os._exit(0 if gc.isenabled() and undisturbed(gc.isenabled) is False and gc.isenabled() else 1)
@@ -74,7 +74,7 @@ def test_a_result_of_any_length_is_read_whole(db, a, rows):
     with db.tenant(a):
         db.execute_sql(
             "INSERT INTO students (organization_id, first_name, last_name) "
-            "SELECT %s, 'n' || n, 'x' FROM generate_series(1, %s) n",
+            "SELECT %s, 'n' || n, 'x' FROM generate_series(1, %s) n RETURNING 1",
             (a.id, rows),
         )
         query = Student.select(Student.first_name).order_by(Student.id)

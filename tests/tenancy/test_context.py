@@ -194,6 +194,7 @@ def test_a_thread_that_is_given_the_context_has_the_tenant_and_a_connection_of_i
     assert theirs[1] == a.id
 
 
+@pytest.mark.slow
 def test_ten_threads_that_switch_fifty_times_never_mix(own_pool):
     organizations = [make_organization(own_pool) for _ in range(5)]
     for number, organization in enumerate(organizations, 1):
@@ -220,6 +221,7 @@ def test_ten_threads_that_switch_fifty_times_never_mix(own_pool):
 # -- asyncio --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tasks_inherit_the_tenant_and_never_affect_each_other(db, a, b):
     async def switch(organization: Organization) -> bool:
         right = True
@@ -301,6 +303,7 @@ def test_a_cancelled_task_restores_and_gives_its_connection_back(own_pool):
         assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_tasks_without_a_block_give_their_connections_back(own_pool):
     organization = make_organization(own_pool)
 
@@ -332,6 +335,7 @@ def test_an_iterator_begun_under_a_tenant_raises_when_read_after_the_block(db, a
 # -- privileged work ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_privileged_work_sees_every_organization(own_db):
     for organization in (make_organization(own_db), make_organization(own_db)):
         with own_db.tenant(organization):
@@ -412,6 +416,7 @@ def test_a_block_left_in_another_thread_gives_its_connection_back(own_pool):
     assert own_pool.engine.pool._in_use == set()
 
 
+@pytest.mark.slow
 def test_an_abandoned_async_generator_gives_its_connection_back(own_pool):
     organization = make_organization(own_pool)
 
@@ -430,6 +435,7 @@ def test_an_abandoned_async_generator_gives_its_connection_back(own_pool):
     assert own_pool.engine.pool._in_use == set()
 
 
+@pytest.mark.slow
 def test_a_thread_that_ends_with_a_connection_in_hand_gives_it_back(own_pool):
     with own_pool.tenant(make_organization(own_pool)):
         for _ in range(own_pool.engine.pool.max_connections + 2):
@@ -441,6 +447,7 @@ def test_a_thread_that_ends_with_a_connection_in_hand_gives_it_back(own_pool):
     assert own_pool.engine.pool._in_use == set()
 
 
+@pytest.mark.slow
 def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_pool):
     north, south = make_organization(own_pool), make_organization(own_pool)
 
@@ -470,6 +477,7 @@ def test_a_task_that_is_collected_touches_no_other_tasks_transaction(own_pool):
         assert Student.select().count() == 0
 
 
+@pytest.mark.slow
 def test_a_query_object_shared_by_threads_gives_each_its_own_rows(own_pool):
     organizations = [make_organization(own_pool) for _ in range(2)]
     for organization in organizations:
@@ -499,6 +507,7 @@ def test_a_query_object_reads_anew_in_the_next_block_of_the_same_tenant(db, a):
         assert len(query) == 1
 
 
+@pytest.mark.slow
 def test_a_forked_child_that_leaves_the_block_does_not_touch_the_parents_connection(own_pool):
     organization = make_organization(own_pool)
     with own_pool.tenant(organization), own_pool.atomic():
@@ -524,6 +533,15 @@ def leave_like_a_failing_child(db: Database) -> None:
         status = 0
     finally:
         os._exit(status)
+
+
+@walked("key", ["a\0b", "\ud800", 0, -1, 2**63, 2**70])
+def test_a_name_or_number_that_no_organization_can_have_is_unknown(db, a, key):
+    assert db.find_tenant(key) is None
+    with pytest.raises(UnknownTenantError):
+        db.tenant(key).__enter__()
+    with db.tenant(a), db.atomic(), pytest.raises(UnknownTenantError):
+        db.tenant(key).__enter__()
 
 
 def test_switching_off_by_query_takes_effect_at_once_too(db, a):

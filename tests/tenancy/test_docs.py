@@ -31,6 +31,7 @@ def shown():
         withdraw(model)
 
 
+@pytest.mark.slow
 def test_the_models_and_tables_of_the_page_work_together(own_db, shown):
     note, tag, document, page = (shown[name] for name in ("Note", "Tag", "Document", "Page"))
     notes_sql, links_sql = blocks("sql")

@@ -132,6 +132,7 @@ def test_instances_do_not_share_what_can_be_changed(bound):
     assert "k" not in Appointment.get_by_id(first.id).metadata
 
 
+@pytest.mark.slow
 def test_an_iterator_reads_many_chunks(db, a):
     with db.tenant(a):
         Student.insert_many([{"first_name": str(n), "last_name": "x"} for n in range(4321)]).execute()
@@ -144,6 +145,7 @@ def test_raw_rows_become_instances_by_column_name(bound):
     assert (row.id, row.status, row.something_else) == (5, "completed", 7)
 
 
+@pytest.mark.slow
 def test_builders_of_raw_sql_do_not_pile_up(bound):
     for number in range(600):
         list(Student.raw(f"select {number} as column_{number}"))

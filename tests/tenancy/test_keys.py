@@ -64,6 +64,7 @@ def bulk_updated(pair, key):
     Student.bulk_update([row], ["primary_contact"])
 
 
+@pytest.mark.slow
 @walked("how", KEYS, anew="pair")
 def test_a_key_of_another_tenants_row_is_refused_like_one_of_nobodys(pair, how):
     with pair.in_b():
@@ -101,7 +102,7 @@ DUPLICATES = {
     "e-mail": (lambda base: User.create(email=f"person{base}@example.org"), DuplicateError, ("email",)),
     "profile of a user": (lambda base: Professional.create(user=base), DuplicateError, ("user_id",)),
     "like": (lambda base: Like.create(user=base, post=base), DuplicateError, None),
-    "balance of a user": (lambda base: CreditBalance.create(user=base), DuplicateError, ("user_id",)),
+    "balance of a user": (lambda base: CreditBalance.create(user=base), DuplicateError, ("user_id", "credit_kind_id")),
     "id": (lambda base: Post.create(id=base, user=base), DuplicateError, None),
     "time of a professional": (lambda base: booked(base), OverlapError, None),
 }
@@ -126,6 +127,7 @@ def test_a_duplicate_within_a_tenant_is_an_error_that_names_the_field(pair, what
     assert not any(str(secret) in str(caught.value) for secret in (pair.base, pair.a.id, pair.b.id))
 
 
+@pytest.mark.slow
 @walked("what", DUPLICATES, anew="pair")
 def test_the_same_natural_key_may_exist_in_two_tenants(pair, what):
     """The two tenants are made with equal keys; with B's rows alone there is no conflict in A."""

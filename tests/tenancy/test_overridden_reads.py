@@ -149,6 +149,7 @@ def test_a_read_by_id_takes_the_filter_as_it_is_now(host_db, north, room, how):
             assert [found(READS[how], room, one) is not None for one in rooms] == [mine == 1, mine == 2]
 
 
+@pytest.mark.slow
 @walked("room", [BranchRoom, ByQueryClassRoom, ByRenderingRoom, InheritedRoom])
 @walked("how", IN_LISTS)
 def test_every_other_read_takes_the_filter_as_it_is_now(host_db, north, room, how):

@@ -90,6 +90,7 @@ def test_a_query_may_name_the_database_that_is_bound(walled):
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @each_model
 @walked("privileged", [False, True])
 def test_tables_are_neither_made_nor_dropped_nor_emptied_through_a_model(walled, model, privileged):

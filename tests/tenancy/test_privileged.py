@@ -65,6 +65,7 @@ JOINS = {
 }
 
 
+@pytest.mark.slow
 @walked("how", JOINS, anew="pair")
 def test_a_join_over_a_foreign_key_stays_within_the_organization(pair, how):
     query = JOINS[how]()
@@ -206,6 +207,7 @@ NAMING_INSERTS = {
 }
 
 
+@pytest.mark.slow
 @walked("how", NAMING_INSERTS, anew="pair")
 def test_privileged_work_names_the_organization_of_what_it_inserts(pair, how):
     with pair.privileged():
@@ -294,8 +296,6 @@ def test_deleting_recursively_deletes_what_names_the_row_and_nothing_else(pair):
         Post.create(id=base + 1, user=base, content="theirs")
     with pair.b_untouched(), pair.privileged():
         user = User.get((User.id == base) & (User.organization == pair.a))
-        for model in (Appointment, Professional):
-            model.delete().where(model.organization == pair.a).execute()
         statements = [(node, key) for node, key in user.dependencies() if key.model in (Post, Like)]
         for node, key in statements:
             key.model.delete().where(node).execute()
@@ -327,6 +327,7 @@ def test_dependents_are_found_by_the_column_that_their_key_refers_to(pair):
     assert found == [[booked.id]]
 
 
+@pytest.mark.slow
 @walked(
     "write",
     [

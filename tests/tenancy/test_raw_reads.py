@@ -82,6 +82,7 @@ def reflected(world):
     return Introspector.from_database(world.db.engine).generate_models(table_names=["students"])["students"]
 
 
+@pytest.mark.slow
 @walked("how", RAW)
 def test_raw_sql_sees_the_bound_tenants_rows_only(walled, how):
     with walled.in_a():

@@ -21,6 +21,7 @@ def test_it_raises_without_a_tenant_before_any_sql(walled, path):
         path.read(query)
 
 
+@pytest.mark.slow
 @each_path
 def test_what_is_built_outside_and_run_inside_is_scoped(world, path):
     query = path.build(world.base)
@@ -28,6 +29,7 @@ def test_what_is_built_outside_and_run_inside_is_scoped(world, path):
         assert path.read(query) == path.expect("ours", 2)
 
 
+@pytest.mark.slow
 @each_path
 def test_what_was_built_and_read_under_a_gives_bs_rows_under_b_and_none_afterwards(world, path):
     with world.in_a():
@@ -41,6 +43,7 @@ def test_what_was_built_and_read_under_a_gives_bs_rows_under_b_and_none_afterwar
         path.read(again)
 
 
+@pytest.mark.slow
 @each_path
 def test_what_privileged_work_has_read_first_is_scoped_when_a_tenant_reads_it(world, path):
     """What is kept of a query, be it rows or SQL, is not the tenant's."""

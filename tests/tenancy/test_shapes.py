@@ -80,6 +80,7 @@ def selects(draw):
     return query.offset(draw(st.integers(0, 3))) if draw(st.booleans()) else query
 
 
+@pytest.mark.slow
 @examples(12, 150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=selects())
 def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
@@ -92,6 +93,7 @@ def test_a_kept_select_is_what_the_compiler_writes(db, bound, sent, query):
     assert again.fetchone() == (len(rows),)
 
 
+@pytest.mark.slow
 @examples(8, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=conditions(), grade=st.text("abc", max_size=3))
 def test_a_kept_update_is_what_the_compiler_writes(db, bound, sent, condition, grade):
@@ -217,6 +219,7 @@ def test_instances_stand_for_their_ids(bound, sent):
     assert sent[0][1] == [bound.id, contact.id]
 
 
+@pytest.mark.slow
 def test_shapes_do_not_pile_up(bound):
     fields = Student._meta.sorted_fields
     selections = [(one, other, fields[0]) for one in fields for other in fields] + [(field,) for field in fields]

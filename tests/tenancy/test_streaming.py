@@ -121,6 +121,7 @@ def test_another_tenants_block_gets_none_of_it(beside, streamed):
         next(rows)
 
 
+@pytest.mark.slow
 def test_one_that_is_left_behind_gives_up_its_cursor(beside, streamed):
     with beside.db.tenant(streamed), beside.db.atomic():
         rows = ServerSide(Room.select(), array_size=10)

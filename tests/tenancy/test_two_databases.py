@@ -23,6 +23,7 @@ from rayces_core import (
     exporting,
     scheduling,
 )
+from rayces_core.database.binding import database as bound
 from tests.factory import (
     START,
     make_appointment,
@@ -242,8 +243,8 @@ def created_in_bulk():
 
 
 def all_columns():
-    found = Appointment.select().tuples().execute()
-    return [(field.column_name,) for field in Appointment._meta.sorted_fields], list(found)
+    cursor = bound.execute(Appointment.select())
+    return cursor.description, cursor.fetchall()
 
 
 @walked("how", READS)

@@ -3,9 +3,7 @@
 import io
 import os
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import psycopg2
@@ -35,6 +33,8 @@ from tests.factory import (
     make_student,
     make_user,
 )
+from tests.patience import wait_until
+from tests.ports import free_port
 from tests.walking import walked
 
 TABLES = [model._meta.table_name for model in TENANT_MODELS]
@@ -418,11 +418,9 @@ def bouncer_url(own_db, tmp_path):
     yield from run_bouncer(program, own_db.url, tmp_path)
 
 
-def run_bouncer(program, url, folder):
+def run_bouncer(program, url, folder, size=1, ignored=""):
     parts = parse_dsn(url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder.chmod(0o755)
     (folder / "users.txt").write_text(f'"{parts["user"]}" "{parts.get("password", "")}"\n')
     server = f"host={parts['host']} port={parts.get('port', 5432)} dbname={parts['dbname']} user={parts['user']}"
@@ -430,7 +428,8 @@ def run_bouncer(program, url, folder):
         server += f" password={parts['password']}"
     (folder / "bouncer.ini").write_text(
         f"[databases]\napp = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 1\n"
+        f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = {size}\n"
+        f"ignore_startup_parameters = {ignored}\n"
     )
     # It refuses to run as root; the owner of the server's socket may reach the server.
     user = (
@@ -438,17 +437,20 @@ def run_bouncer(program, url, folder):
     )
     process = subprocess.Popen([program, *user, str(folder / "bouncer.ini")])
     try:
-        bouncer = f"postgresql://{parts['user']}@127.0.0.1:{port}/app?connect_timeout=5"
-        for _ in range(100):
-            try:
-                psycopg2.connect(bouncer).close()
-                break
-            except psycopg2.OperationalError:
-                time.sleep(0.05)
+        bouncer = f"postgresql://{parts['user']}@127.0.0.1:{port}/app?connect_timeout=60"
+        wait_until(lambda: _is_served(bouncer))
         yield bouncer
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
+
+
+def _is_served(url):
+    try:
+        psycopg2.connect(url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 def test_two_clients_interleaved_through_pgbouncer_never_see_each_others_rows(own_db, bouncer_url):
@@ -486,6 +488,7 @@ def test_events_through_pgbouncer_prepare_nothing_and_clash_with_nobody(own_db, 
                     assert prepared == (0,)
 
 
+@pytest.mark.slow
 def test_a_reader_through_pgbouncer_reads_one_organization_writes_nothing_and_leaves_others_to_write(
     own_db, bouncer_url
 ):
@@ -494,7 +497,7 @@ def test_a_reader_through_pgbouncer_reads_one_organization_writes_nothing_and_le
         with own_db.tenant(organization):
             make_student(last_name=organization.subdomain)
     with Database.connect(bouncer_url) as database:
-        reader = database.reader(statement_timeout=0.3)
+        reader, hasty = database.reader(), database.reader(statement_timeout=0.3)
         for organization in (first, second):
             with reader.tenant(organization):
                 assert [student.last_name for student in Student.select()] == [organization.subdomain]
@@ -502,8 +505,8 @@ def test_a_reader_through_pgbouncer_reads_one_organization_writes_nothing_and_le
                     make_student()
                 with reader.atomic("REPEATABLE READ"):
                     assert Student.select().count() == 1
-                with pytest.raises(StatementTimeoutError):
-                    reader.execute_sql("SELECT pg_sleep(5)")
+            with pytest.raises(StatementTimeoutError), hasty.tenant(organization):
+                hasty.execute_sql("SELECT pg_sleep(60)")
             with database.tenant(organization):
                 make_student()
                 assert database.execute_sql("SHOW statement_timeout").fetchone() == ("0",)

@@ -55,6 +55,7 @@ def test_a_write_across_tenants_is_told_with_both_organizations(walled, how):
 # -- inserts ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @walked("how", ALL_INSERTS, anew="pair")
 def test_an_insert_stamps_the_bound_tenant(pair, how):
     with pair.in_a():
@@ -63,6 +64,7 @@ def test_an_insert_stamps_the_bound_tenant(pair, how):
     assert new_rows(pair, pair.in_b) == []
 
 
+@pytest.mark.slow
 @walked("how", ALL_INSERTS, anew="pair")
 def test_an_insert_may_name_the_bound_tenant(pair, how):
     with pair.in_a():
@@ -232,6 +234,7 @@ def written(result):
     return result if isinstance(result, int) else len(list(result))
 
 
+@pytest.mark.slow
 @walked("how", REACHES, anew="pair")
 def test_a_write_that_mentions_another_tenant_changes_nothing(pair, how):
     before = pair.snapshot()
@@ -240,6 +243,7 @@ def test_a_write_that_mentions_another_tenant_changes_nothing(pair, how):
     assert pair.snapshot() == before
 
 
+@pytest.mark.slow
 @walked("how", SWEEPS, anew="pair")
 def test_a_write_over_all_rows_changes_the_bound_tenants_only(pair, how):
     before = pair.snapshot()
@@ -250,6 +254,7 @@ def test_a_write_over_all_rows_changes_the_bound_tenants_only(pair, how):
     assert after["ours"] != before["ours"]
 
 
+@pytest.mark.slow
 @walked("how", SWEEPS, anew="pair")
 def test_a_write_built_and_run_under_a_writes_bs_rows_when_run_under_b(pair, how):
     with pair.in_a():

@@ -54,5 +54,6 @@ def revealed(request) -> dict[int, str]:
     return request.param()
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_types_that_are_written_beside(revealed):
     assert revealed == expected()

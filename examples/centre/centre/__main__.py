@@ -1,4 +1,4 @@
-"""`python -m centre`: an embedded database with the demo's two centres, the pages, and a relay for the messages."""
+"""`python -m centre`: an embedded database with the demo's two centres, the pages, a relay, notices and calendars."""
 
 import os
 import threading
@@ -19,17 +19,29 @@ def main() -> None:
         }
         os.environ |= trial.variables() | drawn | {name: os.environ[name] for name in drawn if name in os.environ}
         from centre.app import app
-        from centre.messages import relay
+        from centre.calendars import keep_reading
+        from centre.messages import relay, send_notices
 
         print(f"\n{trial.sign_ins(port)}\nStop with Ctrl-C.\n", flush=True)
-        working = relay()
-        thread = threading.Thread(target=working.run, name="outbox")
-        thread.start()
+        working, over = relay(), threading.Event()
+        threads = [
+            threading.Thread(target=working.run, name="outbox"),
+            threading.Thread(target=keep_reading, args=(over,), name="calendars"),
+        ]
+        for thread in threads:
+            thread.start()
+        stopping = threading.Event()
+        sending = threading.Thread(target=send_notices, args=(stopping,), name="notices")
+        sending.start()
         try:
             uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
         finally:
             working.stop()
-            thread.join()
+            stopping.set()
+            over.set()
+            for thread in threads:
+                thread.join()
+            sending.join()
 
 
 main()

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from centre.web import rayces
 from rayces_core import Appointment, Role, Student, User, credits, scheduling, sign_in
 from rayces_core.integrations.pages import Page, keyset
-from rayces_core.integrations.schemas import BookIn, RescheduleIn, schema_of
+from rayces_core.integrations.schemas import BalanceOut, BookIn, RescheduleIn, schema_of
 
 router = APIRouter(prefix="/api", tags=["centre"])
 AppointmentOut = schema_of(Appointment)
@@ -92,5 +92,5 @@ def reschedule(
 
 
 @router.get("/credits")
-def balance(me: rayces.CurrentUser) -> int:
-    return credits.balance(me)
+def balances(me: rayces.CurrentUser) -> list[BalanceOut]:
+    return credits.balances(me)

@@ -5,12 +5,46 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from centre import account, admin, api, desk, family, payments, professional
+from centre import (
+    absences,
+    account,
+    admin,
+    api,
+    billing,
+    calendars,
+    catalogue,
+    desk,
+    family,
+    groups,
+    notices,
+    payments,
+    people,
+    professional,
+    series,
+    waiting,
+)
 from centre.web import rayces
 
 app = FastAPI(title="Centre", version="1.0.0")
 rayces.install(app)
-for pages in (account, family, professional, desk, payments, admin, api):
+for pages in (
+    account,
+    family,
+    professional,
+    desk,
+    series,
+    absences,
+    waiting,
+    billing,
+    catalogue,
+    notices,
+    payments,
+    people,
+    admin,
+    api,
+    calendars,
+    groups,
+):
     app.include_router(pages.router)
 app.include_router(payments.hooks)
 app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

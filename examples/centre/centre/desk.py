@@ -1,7 +1,7 @@
-"""The desk: today's sessions, moving and substituting, admissions, a sheet of students."""
+"""The desk: today's sessions, booking, moving and substituting, rooms and devices, admissions, a sheet of students."""
 
 import tempfile
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response, UploadFile
 
 from centre.pages import Day, PageRoute, back, local_moment, page, words_of
 from centre.web import rayces
-from rayces_core import Appointment, Professional, Role, Student, User, importing, scheduling
+from rayces_core import Appointment, Professional, Resource, Role, Student, User, importing, scheduling
 from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -32,7 +32,35 @@ def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
         later=chosen + timedelta(days=1),
         sessions=[(session, session.available_events(by=me)) for session in sessions],
         professionals=list(Professional.select(Professional, User).join(User).where(Professional.active)),
+        rooms=list(Resource.select().where(Resource.kind == "room", Resource.active).order_by(Resource.name)),
+        students=list(
+            Student.visible_to(me).where(Student.primary_contact.is_null(False)).order_by(Student.first_name)
+        ),
     )
+
+
+@router.post("/desk/sessions")
+def take(
+    request: Request,
+    me: Staff,
+    student: Annotated[int, Form()],
+    professional: Annotated[int, Form()],
+    when: Annotated[str, Form()],
+    room: Annotated[int, Form(ge=0)],
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> Response:
+    child, start = Student.visible_to(me).where(Student.id == student).get(), local_moment(request, when)
+    booked = scheduling.book(
+        student=child,
+        professional=professional,
+        client=child.primary_contact,
+        scheduled_at=start,
+        room=room or None,
+        by=me,
+        idempotency_key=f"{me.id}:{key}",
+    )
+    told = words_of(request)("booked_at_desk", room=booked.room.name if room else words_of(request)("no_room"))
+    return back(f"/desk?day={start.date()}", told)
 
 
 @router.post("/desk/sessions/{session_id}/move")
@@ -43,11 +71,57 @@ def move(
     when: Annotated[str, Form()],
     professional: Annotated[int, Form()],
     key: Annotated[str, Form(min_length=8, max_length=64)],
+    room: Annotated[int | None, Form(ge=0)] = None,
 ) -> Response:
     session = Appointment.visible_to(me).where(Appointment.id == session_id).get()
     start = local_moment(request, when)
-    scheduling.reschedule(session, start, professional=professional, by=me, idempotency_key=f"{me.id}:{key}")
+    given = {"professional": professional, "by": me} | ({} if room is None else {"room": room or None})
+    scheduling.reschedule(session, start, idempotency_key=f"{me.id}:{key}", **given)
     return back(f"/desk?day={start.date()}", words_of(request)("moved"))
+
+
+@router.get("/rooms")
+def rooms(request: Request, me: Staff) -> Response:
+    things = Resource.visible_to(me).order_by(Resource.kind.desc(), Resource.name)
+    return page(request, "rooms.html", me, things=list(things))
+
+
+@router.post("/rooms")
+def add_room(
+    request: Request,
+    me: Staff,
+    kind: Annotated[Literal["room", "device"], Form()],
+    name: Annotated[str, Form(max_length=200)],
+    features: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    words = [word for word in features.split(",") if word.strip()]
+    Resource.create(kind=kind, name=name.strip(), features=words)
+    return back("/rooms", words_of(request)("saved"))
+
+
+@router.post("/rooms/{resource_id}/blocked")
+def block(
+    request: Request,
+    me: Staff,
+    resource_id: int,
+    day: Annotated[date, Form(ge=date(2000, 1, 1), le=date(2200, 1, 1))],
+    start: Annotated[str, Form(max_length=5)] = "",
+    end: Annotated[str, Form(max_length=5)] = "",
+) -> Response:
+    resource = Resource.visible_to(me).where(Resource.id == resource_id).get()
+    period = {"start": day, "end": day} | ({"hours": {"start": start, "end": end}} if start or end else {})
+    resource.blocked_dates = [*resource.blocked_dates, period]
+    resource.save()
+    hits = resource.hits()
+    return back("/rooms", words_of(request)("room_blocked", hit=len(hits.appointments) + len(hits.groups)))
+
+
+@router.post("/rooms/{resource_id}")
+def open_or_close(request: Request, me: Staff, resource_id: int) -> Response:
+    resource = Resource.visible_to(me).where(Resource.id == resource_id).get()
+    resource.active = not resource.active
+    resource.save()
+    return back("/rooms", words_of(request)("saved"))
 
 
 @router.get("/students")

@@ -9,7 +9,17 @@ from fastapi import APIRouter, Form, Request, Response
 from centre.pages import Day, PageRoute, back, page, words_of
 from centre.payments import start_payment
 from centre.web import rayces
-from rayces_core import Appointment, CreditTransaction, Professional, Student, User, credits, scheduling
+from rayces_core import (
+    Appointment,
+    CreditTransaction,
+    Professional,
+    ProfessionalService,
+    Service,
+    Student,
+    User,
+    credits,
+    scheduling,
+)
 from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -27,23 +37,32 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
         children=list(Student.visible_to(me).order_by(Student.first_name)),
         sessions=[(session, session.available_events(by=me)) for session in sessions],
         balance=credits.balance(me),
+        available=credits.available(me),
+        reserved=sum(held.reserved for held in credits.balances(me)),
     )
 
 
 @router.get("/family/book")
 def times(
-    request: Request, me: rayces.CurrentUser, student: int, professional: int | None = None, day: Day | None = None
+    request: Request,
+    me: rayces.CurrentUser,
+    student: int,
+    professional: int | None = None,
+    service: int = 0,
+    day: Day | None = None,
+    uses_credit: bool = False,
 ) -> Response:
     organization = organization_of(request.scope)
     zone = organization.zone
     child = Student.visible_to(me).where(Student.id == student).get()
-    people = list(
-        Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name)
-    )
-    chosen = professional or (people[0].user_id if people else None)
+    offered = list(Service.select().where(Service.active, Service.families_may_book).order_by(Service.name))
+    people = _professionals(service)
+    ids = [each.user_id for each in people]
+    chosen = professional if professional in ids or not ids else ids[0]
     today = datetime.now(zone).date()
     first = max(day or today, today)
-    slots = scheduling.free_slots(chosen, *organization.local_days(first, DAYS)) if chosen else []
+    days = organization.local_days(first, DAYS)
+    slots = scheduling.free_slots(chosen, *days, service=service or None) if chosen else []
     by_day = groupby(slots, key=lambda slot: slot.start.astimezone(zone).date())
     return page(
         request,
@@ -51,11 +70,25 @@ def times(
         me,
         child=child,
         professionals=people,
+        services=offered,
+        service=service,
         chosen=chosen,
+        uses_credit=uses_credit,
         days=[(which, list(free)) for which, free in by_day],
         earlier=first - timedelta(days=DAYS) if first > today else None,
         later=first + timedelta(days=DAYS),
     )
+
+
+def _professionals(service: int) -> list[Professional]:
+    """The active ones, or those of them who give the service."""
+    active = Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name)
+    if service:
+        giving = ProfessionalService.select(ProfessionalService.professional).where(
+            ProfessionalService.service == service
+        )
+        active = active.where(Professional.user << giving)
+    return list(active)
 
 
 @router.post("/family/book")
@@ -66,12 +99,14 @@ def book(
     professional: Annotated[int, Form()],
     start: Annotated[datetime, Form()],
     key: Annotated[str, Form(min_length=8, max_length=64)],
+    service: Annotated[int, Form()] = 0,
     uses_credit: Annotated[bool, Form()] = False,
 ) -> Response:
     booked = scheduling.book(
         student=student,
         professional=professional,
         client=me,
+        service=service or None,
         scheduled_at=start,
         uses_credit=uses_credit,
         by=me,
@@ -92,6 +127,11 @@ def account(request: Request, me: rayces.CurrentUser) -> Response:
         "credits.html",
         me,
         balance=credits.balance(me),
+        available=credits.available(me),
+        reserved=sum(held.reserved for held in credits.balances(me) if held.credit_kind_id is None),
+        kinds=[held for held in credits.balances(me) if held.credit_kind_id is not None],
+        lots=[lot for held in credits.balances(me) for lot in credits.lots(me, kind=held.credit_kind_id)],
+        last_day=lambda lot: (lot.expires_at - timedelta(minutes=1)).astimezone(organization_of(request.scope).zone),
         statement=credits.statement(me, now - timedelta(days=90), now),
         waiting=list(CreditTransaction.visible_to(me).where(CreditTransaction.status == "pending")),
     )

@@ -1,4 +1,4 @@
-"""Rooms, and the lines of the invoices that they are billed by."""
+"""Rooms, and the lines of rent that they are billed by."""
 
 from rayces_core import TenantForeignKey, TimestampedTenantModel, User, hosting
 from rayces_core.fields import BigIntegerField, DateField, IntegerField, StringField, TextField
@@ -16,26 +16,26 @@ class Room(TimestampedTenantModel):
         table_name = "rooms"
 
 
-class InvoiceLine(TimestampedTenantModel):
+class RentLine(TimestampedTenantModel):
     """What a client is billed, known by its number."""
 
     number = StringField()
-    client = TenantForeignKey(User, backref="invoice_lines")
-    room = TenantForeignKey(Room, backref="invoice_lines", null=True)
+    client = TenantForeignKey(User, backref="rent_lines")
+    room = TenantForeignKey(Room, backref="rent_lines", null=True)
     day = DateField()
     description = TextField()
     price_cents = BigIntegerField()
 
     class Meta:
-        table_name = "invoice_lines"
+        table_name = "rent_lines"
 
 
 readable(Room, everyone)
-readable(InvoiceLine, lambda line, user: user.is_staff or line.client == user)
+readable(RentLine, lambda line, user: user.is_staff or line.client == user)
 
 hosting.register(Room, key="name", words={"name": ("sala",)}, examples={"name": "Sala azul", "seats": "12"})
 hosting.register(
-    InvoiceLine,
+    RentLine,
     key="number",
     words={"client": ("cliente",), "price_cents": ("importe",)},
     examples={"number": "2026-17", "client": "ana.paz@example.org", "room": "Sala azul", "day": "03/03/2026"},

@@ -10,6 +10,7 @@ from rayces_core.analysis.metrics.admission_funnel import admission_funnel
 from rayces_core.analysis.metrics.admission_wait import admission_wait
 from rayces_core.analysis.metrics.cancellation_rate import cancellation_rate
 from rayces_core.analysis.metrics.credit_liability import credit_liability
+from rayces_core.analysis.metrics.finance import billed, package_credits, reserved_credits
 from rayces_core.analysis.metrics.heat_map import heat_map
 from rayces_core.analysis.metrics.lead_time import lead_time
 from rayces_core.analysis.metrics.lifetime_value import lifetime_value
@@ -27,6 +28,7 @@ __all__ = [
     "Definition",
     "admission_funnel",
     "admission_wait",
+    "billed",
     "cancellation_rate",
     "charts",
     "credit_liability",
@@ -37,7 +39,9 @@ __all__ = [
     "no_show_rate",
     "occupancy",
     "overdue_confirmations",
+    "package_credits",
     "rebooked",
+    "reserved_credits",
     "retention",
     "revenue",
     "schema",

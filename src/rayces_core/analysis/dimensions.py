@@ -48,6 +48,8 @@ DIMENSIONS: Final = {
         Dimension("specialization", "specialization", "text", "professional.specialization", PROFESSIONALS),
         Dimension("student", "student_id", "integer", "a.student_id"),
         Dimension("client", "client_id", "integer", "a.client_id"),
+        Dimension("service", "service_id", "integer", "a.service_id"),
+        Dimension("credit_kind", "credit_kind_id", "integer", "a.credit_kind_id"),
         Dimension("weekday", "weekday", "integer", "extract(isodow FROM clock.local)::int"),
         Dimension("hour", "hour", "integer", "extract(hour FROM clock.local)::int"),
         Dimension("lead", "lead", "lead", LEAD),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ALLOWED: Final = ("professional", "specialization", "weekday", "hour")
-# A session of 8 hours and a buffer of a day reach this far.
+# A session of 8 hours and a buffer of a day reach this far; so does, the other way, a buffer before.
 REACH: Final = timedelta(hours=32)
 
 WORKING: Final = "sum(working)"
@@ -37,28 +37,39 @@ FIGURES: Final = {
 }
 COLUMNS: Final = ("state", "working", "whole", "within", "occupied")
 
+# Of those who attend a group session one stands for its time: who came, if anybody did.
+ONE_OF_A_GROUP: Final = f"""(a.group_session_id IS NULL OR NOT EXISTS (
+    SELECT 1 FROM {{appointments}} AS other
+     WHERE other.organization_id = a.organization_id AND other.group_session_id = a.group_session_id
+       AND {holds_time("other")}
+       AND (other.state = 'executed', other.id) > (a.state = 'executed', a.id)
+))"""
 # Seconds since 1970. Pieces meet the cells of their days of UTC, since days can be hashed and spans cannot; of their
 # hours where cells are hours, or each would be held against the 24 of its day. `booked` is worked out first: joined
 # with the cells beside its series, every session was held against every cell of the year.
 BOOKED_PIECES: Final = f"""
 booked AS MATERIALIZED (
-    SELECT a.organization_id, a.professional_id, a.state, zoned.zone, span.starts,
-           span.starts + a.duration_minutes * 60 AS ends,
+    SELECT a.organization_id, giver.professional_id, a.state, zoned.zone, span.starts,
+           span.starts + a.duration_minutes * 60 AS ends, span.starts - a.buffer_before_minutes * 60 AS taken,
            span.starts + (a.duration_minutes + a.buffer_minutes) * 60 AS freed, bucket.utc
       FROM {{appointments}} AS a
       JOIN zoned ON zoned.organization_id = a.organization_id
+      JOIN LATERAL (VALUES (a.professional_id), (a.second_professional_id)) AS giver(professional_id)
+        ON giver.professional_id IS NOT NULL
       CROSS JOIN LATERAL (SELECT extract(epoch FROM a.scheduled_at)::bigint AS starts) AS span
       CROSS JOIN LATERAL generate_series(
-               floor(span.starts / %(bucket)s::numeric)::bigint,
+               floor((span.starts - a.buffer_before_minutes * 60) / %(bucket)s::numeric)::bigint,
                floor((span.starts + (a.duration_minutes + a.buffer_minutes) * 60 - 1) / %(bucket)s::numeric)::bigint
            ) AS bucket(utc)
-     WHERE a.scheduled_at >= %(reaching)s AND a.scheduled_at < %(until)s AND {holds_time("a")}
+     WHERE a.scheduled_at >= %(reaching)s AND a.scheduled_at < %(until)s + interval '1 day'
+       AND {holds_time("a")}
+       AND {ONE_OF_A_GROUP}
 ),
 piece AS (
     SELECT booked.*, cell.no, least(booked.ends, cell.ends) - greatest(booked.starts, cell.starts) AS lasts
       FROM booked
       JOIN cell ON cell.zone = booked.zone AND cell.utc = booked.utc
-               AND cell.starts < booked.freed AND cell.ends > booked.starts
+               AND cell.starts < booked.freed AND cell.ends > booked.taken
 ),
 minutes AS (
     SELECT worker.organization_id, worker.professional_id, worked.cell, NULL AS state,
@@ -69,11 +80,11 @@ minutes AS (
      UNION ALL
     SELECT piece.organization_id, piece.professional_id, piece.no, piece.state, 0, 0,
            greatest(least(piece.ends, worked.ends) - greatest(piece.starts, worked.starts), 0),
-           least(piece.freed, worked.ends) - greatest(piece.starts, worked.starts)
+           least(piece.freed, worked.ends) - greatest(piece.taken, worked.starts)
       FROM piece
       JOIN worker ON worker.organization_id = piece.organization_id AND worker.professional_id = piece.professional_id
       JOIN worked ON worked.hours = worker.hours AND worked.cell = piece.no
-                 AND worked.starts < piece.freed AND worked.ends > piece.starts
+                 AND worked.starts < piece.freed AND worked.ends > piece.taken
 ),
 """
 # What tells these minutes apart; everything else is the professional's.

@@ -24,9 +24,14 @@ AROUND: Final = 2 * DAY
 
 SCHEDULES: Final = """
 SELECT organization.id, organization.time_zone, professional.user_id,
-       professional.weekly_schedule::text, professional.blocked_dates::text
+       professional.weekly_schedule::text, professional.blocked_dates::text, professional.dated_schedules::text,
+       professional.date_overrides::text, closed.days
   FROM {organizations} AS organization
   LEFT JOIN {professionals} AS professional ON professional.organization_id = organization.id AND professional.active
+  LEFT JOIN (SELECT organization_id, string_agg((day - DATE '1970-01-01')::text, ',' ORDER BY day) AS days
+               FROM {closed_days} AS each WHERE NOT is_open AND day BETWEEN %(first)s - 2 AND %(last)s + 2
+              GROUP BY organization_id) AS closed
+    ON closed.organization_id = organization.id
  ORDER BY organization.id
 """
 
@@ -83,7 +88,7 @@ class WorkingTime:
         }
         self._zones: dict[str, tuple[int, LocalDays, list[tuple[int, Cell]]]] = {}
         self._hours: dict[tuple[int, WorkingHours], int] = {}
-        for row in rows_of(SCHEDULES, {}):
+        for row in rows_of(SCHEDULES, {"first": periods.start, "last": periods.end}):
             self._take_up(*row)
 
     @property
@@ -98,12 +103,12 @@ class WorkingTime:
             name: value for table, columns in self._tables.items() for name, value in columns.values(table).items()
         }
 
-    def _take_up(self, organization: int, zone: str, user: int | None, schedule: str, blocked: str) -> None:
+    def _take_up(self, organization: int, zone: str, user: int | None, *stored: Any) -> None:
         number = self._zone(zone)
         if (organization, number) not in self._tables["zoned"].rows[-1:]:
             self._tables["zoned"].rows.append((organization, number))
         if user is not None:
-            hours = self._worked(zone, hours_of(user, schedule, blocked))
+            hours = self._worked(zone, hours_of(user, *stored))
             self._tables["worker"].rows.append((organization, user, hours))
 
     def _zone(self, name: str) -> int:

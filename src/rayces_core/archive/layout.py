@@ -23,7 +23,7 @@ SUBJECTS: Final = {
     model.__name__: model._meta.table_name
     for model in TENANT_MODELS
     if any(isinstance(value, StateMachine) for value in vars(model).values())
-}
+} | {"User": "users"}  # merged and erased, they have no other states
 # Model → table and column of its state.
 STATES: Final = {
     model.__name__: (model._meta.table_name, model._meta.fields[machine.field].column_name)
@@ -32,16 +32,21 @@ STATES: Final = {
     if isinstance(machine, StateMachine) and machine.journal is not None
 }
 # What is told outside is told from one place alone: messages and the endpoints of webhooks, with their secrets, stay.
-# So does what people sign in with: they ask for a new password in the other place.
+# So does what people sign in with: they ask for a new password in the other place, and for new addresses of calendars.
 LEFT_BEHIND: Final = (
     *("outbox_messages", "webhook_endpoints"),
     *("credentials", "devices", "single_use_tokens", "sign_in_attempts"),
+    *("calendar_feeds", "outside_calendars", "outside_busy"),
 )
 ARCHIVED: Final = tuple(model for model in TENANT_MODELS if model._meta.table_name not in LEFT_BEHIND)
 # Secrets stay behind: tokens that were given out there are none here.
 MADE_ANEW: Final[Mapping[str, Mapping[str, str]]] = {"users": {"jti": "gen_random_uuid()::text"}}
 # A balance is what its last entry says, and the entry needs the balance first.
-COMPLETED_LATER: Final[Mapping[str, tuple[str, ...]]] = {"credit_balances": ("balance", "last_sequence")}
+# A duplicate says when it was merged only together with into whom, which is another row of the same table.
+COMPLETED_LATER: Final[Mapping[str, tuple[str, ...]]] = {
+    "credit_balances": ("balance", "last_sequence", "in_lots", "reserved"),
+    "users": ("merged_at",),
+}
 
 _OURS: Final = {model._meta.table_name: model for model in TENANT_MODELS}
 _LEAVE_OUT: Final = f"leave it behind: COMMENT ON {{kind}} {{name}} IS '{NOT_ARCHIVED}'"

@@ -25,13 +25,15 @@ SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger
 
 # The first row whose state is not the last one of its journal, by ids or by moments: the ids of a tenant that was moved
 # between servers tell nothing of time, and a moment may have been told. A row without a journal was made in its state.
+# Who was erased stands in the state of before.
 _ASTRAY: Final = f"""
 SELECT t.id, t.{{state}}, last.to_state
   FROM {{table}} AS t
   JOIN (
     SELECT DISTINCT ON (subject_id) subject_id, to_state,
            first_value(to_state) OVER (PARTITION BY subject_id ORDER BY occurred_at DESC, id DESC) AS latest
-      FROM {JOURNAL} WHERE organization_id = %(tenant)s AND subject_type = %(kind)s ORDER BY subject_id, id DESC
+      FROM {JOURNAL} WHERE organization_id = %(tenant)s AND subject_type = %(kind)s AND event <> 'erased'
+     ORDER BY subject_id, id DESC
   ) AS last ON last.subject_id = t.id
  WHERE t.organization_id = %(tenant)s AND t.{{state}} <> last.to_state AND t.{{state}} <> last.latest
  ORDER BY t.id LIMIT 1

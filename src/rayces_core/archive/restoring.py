@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 import peewee
 
@@ -26,9 +27,15 @@ from rayces_core.archive.tables import Table
 from rayces_core.archive.writing import Progress, last_migration
 from rayces_core.database.binding import current
 from rayces_core.database.database import Database
+from rayces_core.database.snapshots import check_present
 from rayces_core.errors import ArchiveError, ConnectionLostError, ConstraintError, InvalidDataError, UnknownTenantError
 from rayces_core.models import Organization
 
+# Who adds a row to an organization locks it; nobody adds one until this unit of work has ended. Citus has it on every
+# node, and locks it where a statement's tenant is.
+_LOCK: Final = """
+SELECT o.id FROM organizations AS o LEFT JOIN users AS u ON u.organization_id = %(organization)s AND u.id = 0
+ WHERE o.id = %(organization)s FOR UPDATE OF o"""
 _REFUSED = (ConstraintError, InvalidDataError, peewee.DataError, peewee.ProgrammingError, peewee.InternalError)
 
 
@@ -151,8 +158,8 @@ def _bring_in(archive: Archive, tables: tuple[Table, ...], progress: Progress | 
 
 
 def _take_over_organization(manifest: Manifest) -> None:
-    # Who adds a row to an organization locks it; nobody adds one until this unit of work has ended.
-    current().engine.execute_sql("SELECT id FROM organizations WHERE id = %s FOR UPDATE", (bound_organization(),))
+    check_present()
+    current().engine.execute_sql(_LOCK, {"organization": bound_organization()})
     Organization.update(**manifest.organization.content).execute()
 
 

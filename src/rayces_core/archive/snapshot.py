@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rayces_core.archive.layout import layout
+from rayces_core.archive.layout import JOURNAL, layout
 from rayces_core.archive.settling import settled
 from rayces_core.archive.streaming import stream
 from rayces_core.archive.tables import NOT_LOADED, Numbered, Table, alias, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError, TenantNotSetError
+from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
 
 # What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.
 ORGANIZATION: Final = ("name", "time_zone", "currency", "settings", "email", "phone", "address")
@@ -88,11 +89,13 @@ def _refuse_unknown_subjects(table: Table) -> None:
 
 def lines_sql(table: Table) -> str:
     """The query of a table's lines."""
-    places = ", ".join(f"{_places(name)} AS ({_places_of(each)})" for name, each in table.named.items())
+    places = ", ".join(f"{_places(name)} AS ({_places_of(name, each)})" for name, each in table.named.items())
     return f"{f'WITH {places} ' if places else ''}SELECT row_to_json(line)::text FROM ({_rows(table)}) AS line"
 
 
-def _places_of(table: Numbered) -> str:
+def _places_of(name: str, table: Numbered) -> str:
+    if name == JOURNAL:
+        return f"SELECT id, row_number() OVER (ORDER BY in_turn) AS place FROM {_JOURNAL} AS t"
     key = quoted(table.key)
     return (
         f"SELECT {key} AS id, row_number() OVER (ORDER BY {key}) AS place FROM {table.sql} "
@@ -112,6 +115,8 @@ def _rows(table: Table) -> str:
         for column, name in table.references.items()
     ]
     ordered = ", ".join(_sorted(table, column, joins) for column in table.order) or "1"
+    if table.is_journal:
+        ordered = "own.in_turn"
     if table.place:
         shown.insert(0, f"row_number() OVER (ORDER BY {ordered}) AS {quoted(table.place)}")
     return f"""
@@ -135,6 +140,18 @@ def _shown(table: Table, column: str, joins: Mapping[str, str]) -> str:
     return f"own.{quoted(column)}{'::text' if column in table.texts else ''}"
 
 
+# Entries with the id that each has where they stand as history() tells them: ids of two cells are in no order of time.
+# Those of a subject take turns at its own ids, so that in one cell `in_turn` is the id itself.
+_JOURNAL: Final = f"""(
+    SELECT told.*, nth_value(id, turn::int) OVER (PARTITION BY subject_type, subject_id ORDER BY id
+               ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS in_turn
+      FROM (SELECT since.*, row_number() OVER (PARTITION BY subject_type, subject_id ORDER BY latest, id) AS turn
+              FROM (SELECT *, max(occurred_at) OVER (
+                               PARTITION BY subject_type, subject_id, (id - 1) / {IDS_OF_A_DATABASE} ORDER BY id
+                           ) AS latest
+                      FROM state_transitions WHERE organization_id = %(organization_id)s) AS since) AS told)"""
+
+
 def _journal(table: Table) -> str:
     joins, places = [], []
     for number, (kind, name) in enumerate(table.subjects.items()):
@@ -145,7 +162,7 @@ def _journal(table: Table) -> str:
     return f"""(
         SELECT t.*, coalesce({", ".join(places)}) AS subject_place,
                min(t.id) OVER (PARTITION BY t.subject_type, t.subject_id) AS first_entry
-          FROM state_transitions AS t {" ".join(joins)} WHERE t.organization_id = %(organization_id)s)"""
+          FROM {_JOURNAL} AS t {" ".join(joins)})"""
 
 
 def _places(name: str) -> str:

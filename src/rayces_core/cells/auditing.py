@@ -7,21 +7,32 @@ from collections.abc import Iterator, Mapping
 from rayces_core.cells import ranges
 from rayces_core.cells.catalogue import Catalogue, Written
 from rayces_core.cells.connecting import connected, one
-from rayces_core.cells.freezing import held_tenants
+from rayces_core.cells.freezing import drops, held_tenants
 from rayces_core.cells.marking import check_cell
 from rayces_core.cells.placing import differing, organizations
 from rayces_core.cells.results import CellFindings
 from rayces_core.database.database import Database
 from rayces_core.doctor import Finding, audit
-from rayces_core.errors import CellError, RaycesError
+from rayces_core.errors import CellError, DatabaseUnreachableError, RaycesError
 from rayces_core.models import Organization
 
 
 def audited(catalogue: Catalogue, databases: Mapping[str, Database[Organization]]) -> list[CellFindings]:
     """A line for each cell."""
-    with catalogue.writing() as written:
-        numbers = written.numbers()
-        return [_cell(written, name, database, numbers) for name, database in databases.items()]
+    try:
+        with catalogue.writing() as written:
+            numbers = written.numbers()
+            return [_cell(written, name, database, numbers) for name, database in databases.items()]
+    except DatabaseUnreachableError as error:
+        unknown = CellError(f"nothing of ids, placements and moves was looked at, as the catalogue is away: {error}")
+        return [_without_catalogue(name, database, unknown) for name, database in databases.items()]
+
+
+def _without_catalogue(name: str, database: Database[Organization], unknown: CellError) -> CellFindings:
+    try:
+        return CellFindings(name, audit(database), unknown)
+    except RaycesError as error:
+        return CellFindings(name, [], error)
 
 
 def _cell(written: Written, name: str, database: Database[Organization], numbers: Mapping[str, int]) -> CellFindings:
@@ -54,12 +65,7 @@ def _of_cells(written: Written, name: str, database: Database[Organization], num
                 str(organization_id),
                 f"organization {organization_id} cannot be written: no move is under way, but triggers of one are "
                 f"left on {len(tables)} tables",
-                "; ".join(
-                    f"DROP TRIGGER rayces_moving_{organization_id}_{what} ON {table}"
-                    for table in tables
-                    for what in ("insert", "change")
-                )
-                + ";",
+                " ".join(drops(organization_id, table) for table in tables),
             )
 
 
@@ -82,7 +88,6 @@ def identity_of(database: Database[Organization]) -> tuple[str, ...]:
         found = one(
             connection,
             "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text, "
-            "pg_postmaster_start_time()::text, coalesce(inet_server_addr()::text, ''), "
-            "coalesce(current_setting('data_directory', true), ''), current_setting('port')",
+            "pg_postmaster_start_time()::text, current_setting('port')",
         )
         return tuple(map(str, found))

@@ -17,17 +17,18 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.cells.connecting import connect, connected, one, rows, unit
+from rayces_core.cells.freezing import LOCKING
 from rayces_core.cells.placements import Placement
 from rayces_core.cells.schema import CATALOGUE, OPEN_TO_ROLES
 from rayces_core.cells.steps import ENDED, Move
 from rayces_core.database.constraints import translate
+from rayces_core.database.tenants import may_exist
 from rayces_core.errors import CellError, ConnectionLostError, MoveError, UnknownTableError
 from rayces_core.errors.base import NOT_COMMITTED
 from rayces_core.migrations.session import quote_identifier
 
 KEPT_CONNECTIONS: Final = 8
 LOCK_SECONDS: Final = 15
-HIGHEST: Final = (1 << 63) - 1
 
 _PLACEMENT: Final = "subdomain, id, cell, state"
 _FIND: Final = f"""
@@ -62,7 +63,7 @@ class Catalogue:
 
     def find(self, key: str | int) -> tuple[Placement | None, float]:
         """Where the tenant of this subdomain or id lives, and for how many seconds that may be trusted."""
-        if not isinstance(key, str) and not 0 < key <= HIGHEST:
+        if not may_exist(key):
             return None, 0.0
         column, setting = ("subdomain", "lookup") if isinstance(key, str) else ("id", "organization_id")
         sql = f"SET LOCAL rayces.{setting} TO %(text)s; {_FIND.format(column=column)}"
@@ -145,7 +146,7 @@ class Catalogue:
         That is a lock of a transaction which writes nothing and lasts as long as the block: it goes with this process,
         however that ends, also behind a pooling proxy.
         """
-        with connected(self.admin_url, "rayces cells lock") as connection, self.writing() as written:
+        with connected(self.admin_url, LOCKING) as connection, self.writing() as written:
             local = (f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'",)
             with unit(connection, local=local) as cursor:
                 try:
@@ -238,8 +239,9 @@ class Written:
         """Give a tenant the name that was reserved for it."""
         self._rows(
             "WITH gone AS (DELETE FROM rayces_cells.tenants WHERE subdomain = %(new)s AND state = 'reserved') "
-            "SELECT; UPDATE rayces_cells.tenants SET subdomain = %(new)s, updated_at = now() WHERE id = %(id)s",
-            {"new": subdomain, "id": organization_id},
+            "SELECT; UPDATE rayces_cells.tenants SET subdomain = %(new)s, updated_at = now() WHERE id = %(id)s; "
+            "UPDATE rayces_cells.moves SET subdomain = %(new)s WHERE tenant_id = %(id)s AND step <> ALL (%(ended)s)",
+            {"new": subdomain, "id": organization_id, "ended": list(ENDED)},
         )
 
     # -- moves ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self
 
 from rayces_core.cells import auditing, placing
@@ -15,14 +16,16 @@ from rayces_core.cells.marking import set_up
 from rayces_core.cells.moving import GRACE, Mover, Progress, check_both, under_way
 from rayces_core.cells.placements import Placement, Remembered
 from rayces_core.cells.results import CellFindings, CellMigrated
-from rayces_core.cells.serving import Serving
 from rayces_core.cells.steps import Move
+from rayces_core.cells.working import Working
+from rayces_core.citus import distribute
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.database import Database
 from rayces_core.database.tenants import checked_key
 from rayces_core.errors import (
     CellError,
     ConfigurationError,
+    DatabaseUnreachableError,
     MoveError,
     RaycesError,
     UnknownTenantError,
@@ -34,20 +37,21 @@ TRUSTED_SECONDS = 5.0
 MIGRATING = "cells migrate"  # no tenant's name, as it has a blank
 
 
-class Cells(Serving):
+class Cells(Working):
     """Several databases, each with tenants of its own, and the catalogue that says which has whom.
 
     One object serves all threads and tasks of a process. `for database in cells` gives each cell's Database, for
     `privileged(reason=…)` and the like; `cells["a"]` gives one.
 
     Args:
-        databases: name → URL of each cell, or a Database of it that was made already, with options of its own.
+        databases: name → URL of each cell; or a mapping of what `Database.connect` takes, `url` and what is that cell's
+            alone, such as `engine="citus"` or `replicas`; or a Database of it that was made already.
         catalogue: the name of the cell whose database has the catalogue, or the URL of another one.
         catalogue_admin_url: of a login that may write it, where `catalogue` is a URL and its login may not.
         place: cell → number of its tenants; gives the cell of a new tenant. Default: the one with the fewest.
         trusted_seconds: how long a process believes where a tenant lives, and so how long a move waits before the
             tenant is written again; `migrate()` notes it for all processes.
-        options: of `Database.connect`, for cells that are given by their URLs.
+        options: of `Database.connect`, for each cell that is no Database yet and does not say otherwise.
 
     Raises:
         ConfigurationError: an argument is malformed, or `catalogue` is no cell's name and no URL.
@@ -55,7 +59,7 @@ class Cells(Serving):
 
     def __init__(
         self,
-        databases: Mapping[str, str | Database[Organization]],
+        databases: Mapping[str, str | Mapping[str, Any] | Database[Organization]],
         *,
         catalogue: str,
         catalogue_admin_url: str | None = None,
@@ -67,16 +71,16 @@ class Cells(Serving):
             raise ConfigurationError('name one cell at least: Cells({"a": "postgresql://…"}, catalogue="a")')
         if trusted_seconds < 0:
             raise ConfigurationError("trusted_seconds must be zero or more")
-        self._databases = {_name(name): _database(given, options) for name, given in databases.items()}
+        self._databases = {_name(name): _database(name, given, options) for name, given in databases.items()}
         self._place, self._trusted_seconds = place, float(trusted_seconds)
         self._known = Remembered()
-        self._found_here = object()  # the route of blocks whose tenant was looked up in the catalogue
         first = next(iter(self._databases.values()))
         self._app_role, self._admin_role = first.app_role, first.admin_role
         self._catalogue = self._catalogue_at(catalogue, catalogue_admin_url)
         for name, database in self._databases.items():
             database.refuse_beside = self._refusing(name)
-            database.engine.refuse_moved = self._refusing_moved(name)
+            for engine in database._engines:
+                engine.refuse_moved = self._refusing_moved(name)
 
     def _catalogue_at(self, given: str, admin_url: str | None) -> Catalogue:
         if given in self._databases:
@@ -140,12 +144,22 @@ class Cells(Serving):
 
     # -- tenants ----------------------------------------------------------------------------------------------
 
-    def tenant(self, tenant: str | int | Organization, *, cached_only: bool = False) -> TenantBlock[Organization]:
+    def tenant(
+        self,
+        tenant: str | int | Organization,
+        *,
+        cached_only: bool = False,
+        read_only: bool | None = None,
+        after: str | None = None,
+    ) -> TenantBlock[Organization]:
         """Bind an organization in its cell for the `with` block, as `Database.tenant` does.
 
         Args:
             tenant: subdomain, id, or an Organization that was saved.
             cached_only: never ask a database, for an event loop's thread.
+            read_only: the server refuses what writes (ReadOnlyError), and a replica of the cell is read that has all
+                that was written here, where there is one. None: as the block around it, of whatever cell.
+            after: of a block that reads from a replica, the token of what it must have besides; see `causal_token`.
 
         Raises:
             UnknownTenantError, InactiveTenantError: there is none, or it is switched off.
@@ -153,7 +167,8 @@ class Cells(Serving):
             CellSwitchError: a unit of work is open in another cell. TenantSwitchError: one of another tenant is.
             TenantMovedError: within a block that goes on longer than a move: it lives elsewhere by now.
         """
-        return TenantBlock(lambda: self._bound(tenant, cached_only), self._holder, way=self._way)
+        way = partial(self._way, read_only, after)
+        return TenantBlock(lambda: self._bound(tenant, cached_only), self._holder, way=way)
 
     def placement(self, tenant: str | int) -> Placement | None:
         """Where a tenant lives, as the catalogue has it now; None where there is none."""
@@ -195,6 +210,7 @@ class Cells(Serving):
         """Bring every cell's schema up to date, one after the other, and make each a cell; returns a line for each.
 
         The catalogue is made first. A database that has tenants becomes a cell as well, if its ids are no other cell's.
+        Of a cluster of Citus the tables are distributed too, as `rayces citus distribute` does it.
 
         Raises:
             CellError: a cell failed; those after it were not tried. `results` has the lines.
@@ -216,6 +232,8 @@ class Cells(Serving):
         applied: list[str] = []
         try:
             applied = database.migrate(to)
+            if database.engine.kind.binds_apart:
+                distribute(database.admin_url, app_role=database.app_role, admin_role=database.admin_role)
             with self._catalogue.held(MIGRATING) as written, connected(database.admin_url) as connection:
                 set_up(connection, name, written, database.admin_role)
             with self._catalogue.writing() as written:
@@ -228,7 +246,10 @@ class Cells(Serving):
         """Two names of one database would be two cells with one range of ids."""
         seen: dict[tuple[str, ...], str] = {}
         for name, database in self._databases.items():
-            identity = auditing.identity_of(database)
+            try:
+                identity = auditing.identity_of(database)
+            except DatabaseUnreachableError:
+                continue  # it fails at its turn, and says so there
             if identity in seen:
                 raise CellError(f"cells {seen[identity]!r} and {name!r} are one database; give each its own")
             seen[identity] = name
@@ -255,20 +276,20 @@ class Cells(Serving):
         """
         target = self[to]
         with self._catalogue.held(tenant) as written:
-            move = written.move_of(tenant)
+            move, tables = written.move_of(tenant), None
             if move is None:
                 there = written.placement(tenant)
                 if there is None or there.id is None:
                     raise UnknownTenantError(tenant)
                 if there.cell == to:
                     raise MoveError(f"{tenant} lives in cell {to!r} already")
-                check_both((there.cell, self[there.cell]), (to, target))
+                tables = check_both((there.cell, self[there.cell]), (to, target), there)
                 move = written.begin_move(there, to)
             elif move.target != to:
                 raise MoveError(f"{tenant} is being moved to {move.target!r}: let that end, or cancel it first")
             elif move.step == "opened":
                 raise MoveError(f"{tenant} lives in cell {to!r} already; finish its move to delete the old copy")
-            moved = Mover(written, move, self[move.source], target, progress).run()
+            moved = Mover(written, move, self[move.source], target, progress, tables=tables).run()
         self._known.forget()
         return moved
 
@@ -301,8 +322,13 @@ class Cells(Serving):
             return written.placements()
 
 
-def _database(given: str | Database[Organization], options: dict[str, Any]) -> Database[Organization]:
-    return Database.connect(given, **options) if isinstance(given, str) else given
+def _database(name: str, given: object, options: Mapping[str, Any]) -> Database[Organization]:
+    if isinstance(given, Database):
+        return given
+    own = {"url": given} if isinstance(given, str) else given
+    if not isinstance(own, Mapping) or not isinstance(own.get("url"), str):
+        raise ConfigurationError(f'cell {name!r} needs a URL, {{"url": "…", …}}, or a Database')
+    return Database.connect(**{**options, **own})
 
 
 def _name(name: object) -> str:

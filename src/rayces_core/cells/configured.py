@@ -7,9 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from rayces_core.database.database import Database
 from rayces_core.errors import ConfigurationError
-from rayces_core.models import Organization
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -32,16 +30,18 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found | ({"catalogue_admin_url": _said(path, "catalogue_admin_url", admin)} if admin is not None else {})
 
 
-def _database(path: str | os.PathLike[str], name: str, given: object) -> str | Database[Organization]:
+def _database(path: str | os.PathLike[str], name: str, given: object) -> str | dict[str, Any]:
     if isinstance(given, str):
         return str(_said(path, name, given))
     if isinstance(given, dict) and isinstance(given.get("url"), str):
-        return Database.connect(**{key: _said(path, name, value) for key, value in given.items()})
+        return {key: _said(path, name, value) for key, value in given.items()}
     raise ConfigurationError(f'{os.fspath(path)}: cell {name} needs a URL, or {{url = "…", admin_url = "…"}}')
 
 
 def _said(path: str | os.PathLike[str], name: str, given: Any) -> Any:
-    """The value, or that of the environment variable which it names."""
+    """The value, or that of the environment variable which it names; of a list each one."""
+    if isinstance(given, list):
+        return [_said(path, name, each) for each in given]
     if not isinstance(given, str) or not given.startswith("$"):
         return given
     found = os.environ.get(given[1:], "").strip()

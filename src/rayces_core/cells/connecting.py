@@ -17,14 +17,14 @@ from psycopg2.extensions import parse_dsn
 from rayces_core.database.constraints import translate
 from rayces_core.database.urls import with_defaults
 from rayces_core.errors.connection import unreachable
-from rayces_core.migrations.settings import pinning
+from rayces_core.migrations import settings
 
 
 def connect(url: str, application_name: str = "rayces cells") -> Connection:
     """An open connection, each statement by itself; raises DatabaseUnreachableError."""
     try:
         given = parse_dsn(with_defaults(url)) | {"application_name": application_name, "client_encoding": "UTF8"}
-        connection: Connection = psycopg2.connect(**given)
+        connection: Connection = settings.connect(**given)
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     connection.autocommit = True
@@ -50,8 +50,9 @@ def unit(connection: Connection, *, begin: str = "", local: Sequence[str] = ()) 
     """
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"BEGIN {begin}")
-            cursor.execute("; ".join((*pinning(connection.server_version, scope="LOCAL"), *local)))
+            cursor.execute(
+                "; ".join((f"BEGIN {begin}", *settings.pinning(connection.server_version, scope="LOCAL"), *local))
+            )
             yield cursor
             cursor.execute("COMMIT")
     except psycopg2.Error as error:

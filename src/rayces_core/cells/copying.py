@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.cells.connecting import rows, unit
-from rayces_core.cells.freezing import as_mover, open_for, patiently
-from rayces_core.cells.tables import Moved
+from rayces_core.cells.freezing import as_mover, open_for
+from rayces_core.cells.tables import MESSAGES, Moved
 from rayces_core.database.waiting import waited_for_by
 from rayces_core.errors import MoveError
 from rayces_core.migrations.session import deaf_to_signals, quote_identifier
@@ -28,9 +28,9 @@ AS_OF_ONE_MOMENT: Final = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('rayces_cells ' || %s, 0))"
 # Tables of which the admin role's policies let nothing be deleted.
 _KEPT: Final = """
-SELECT c.oid::regclass::text FROM unnest(%(tables)s::regclass[]) AS c(oid)
+SELECT name FROM unnest(%(tables)s) AS c(name)
  WHERE NOT EXISTS (
-       SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('*', 'd')
+       SELECT FROM pg_policy p WHERE p.polrelid = name::regclass AND p.polpermissive AND p.polcmd IN ('*', 'd')
           AND (SELECT oid FROM pg_roles WHERE rolname = %(role)s) = ANY (p.polroles))
 """
 _NEEDED: Final = """
@@ -64,7 +64,8 @@ def copy(
         if (there := into.fetchone()) is not None:
             return _refuse_other(there[0], into, tables, organization_id)
         with unit(source, begin=AS_OF_ONE_MOMENT, local=as_admin(roles[0])) as out, waited_for_by(None):
-            for number, table in enumerate(tables):
+            filled = _filled(out, tables, organization_id)
+            for number, table in enumerate(filled):
                 if progress:
                     progress(table.name)
                 into.execute(
@@ -72,8 +73,15 @@ def copy(
                     f"SELECT {table.listed} FROM {table.sql} WITH NO DATA"
                 )
                 _pipe(out, f"COPY ({table.rows_of(organization_id)}) TO STDOUT", into, number)
-        into.execute(_writing(tables), {"cell": source_cell})
+        into.execute(_writing(filled), {"cell": source_cell})
         return sum(into.fetchone())
+
+
+def _filled(cursor: Any, tables: list[Moved], organization_id: int) -> list[Moved]:
+    """The tables that have rows of the tenant; most tenants have none in half of them."""
+    exists = (f"EXISTS (SELECT FROM {table.sql} WHERE {table.held_by} = {organization_id:d})" for table in tables)
+    cursor.execute(f"SELECT {', '.join(exists)}")
+    return [table for table, has_rows in zip(tables, cursor.fetchone(), strict=True) if has_rows]
 
 
 def _refuse_other(moving: str | None, cursor: Any, tables: list[Moved], organization_id: int) -> int:
@@ -129,6 +137,38 @@ def _pipe(out: Any, query: str, into: Any, number: int) -> None:
         raise failed[0]
 
 
+_NUMBERED_ANEW: Final = """
+WITH gone AS (
+    DELETE FROM {messages} WHERE organization_id = %(tenant)s AND settled_at IS NULL
+       AND id NOT BETWEEN %(lowest)s AND %(highest)s
+       AND NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = '{messages}'::regclass)
+    RETURNING *
+), made AS (
+    INSERT INTO {messages} ({listed}) SELECT {listed} FROM gone ORDER BY id RETURNING id, message_id
+)
+UPDATE notices SET cause_id = made.id FROM made JOIN gone USING (message_id)
+ WHERE notices.organization_id = %(tenant)s AND notices.event <> 'reminder' AND notices.cause_id = gone.id
+"""
+
+
+def number_anew(
+    target: Connection, tables: list[Moved], organization_id: int, *, admin_role: str, ids: tuple[int, int]
+) -> None:
+    """Give the messages that wait ids of their new cell, in the order that they had: those of a subject go by ids.
+
+    Done again it finds none. What was made of a message goes on knowing it. Where a table of the host refers to them
+    they keep their ids.
+
+    Args:
+        ids: the lowest and the highest one of the cell.
+    """
+    messages = next(table for table in tables if table.name == MESSAGES)
+    listed = ", ".join(quote_identifier(name) for name in messages.columns if name != "id")
+    sql = _NUMBERED_ANEW.format(messages=messages.sql, listed=listed)
+    with unit(target, local=as_mover(admin_role, organization_id)) as cursor:
+        cursor.execute(sql, {"tenant": organization_id, "lowest": ids[0], "highest": ids[1]})
+
+
 class _Digest:
     """A file that only counts and digests."""
 
@@ -143,12 +183,12 @@ class _Digest:
 
 
 def checksums(
-    connection: Connection, tables: Iterable[Moved], organization_id: int, *, admin_role: str
+    connection: Connection, tables: list[Moved], organization_id: int, *, admin_role: str
 ) -> dict[str, tuple[str, int]]:
     """Table → the SHA-256 of the tenant's rows, ids included, and how many there are; as of one moment."""
-    found = {}
+    found = {table.name: (_Digest().sha256.hexdigest(), 0) for table in tables}
     with unit(connection, begin=AS_OF_ONE_MOMENT, local=as_admin(admin_role)) as cursor, waited_for_by(None):
-        for table in tables:
+        for table in _filled(cursor, tables, organization_id):
             digest: Any = _Digest()
             cursor.copy_expert(f"COPY ({table.rows_of(organization_id)}) TO STDOUT", digest)
             found[table.name] = (digest.sha256.hexdigest(), digest.rows)
@@ -187,9 +227,9 @@ def remove(
 
 
 def _open(connection: Connection, tables: list[Moved], organization_id: int, admin_role: str) -> None:
-    for table in tables:
-        if rows(connection, _KEPT, {"tables": [table.sql], "role": admin_role}):
-            patiently(lambda table=table: open_for(connection, table, organization_id, admin_role), table)  # type: ignore[misc]
+    by_sql = {table.sql: table for table in tables}
+    kept = rows(connection, _KEPT, {"tables": list(by_sql), "role": admin_role})
+    open_for(connection, [by_sql[name] for (name,) in kept], organization_id, admin_role)
 
 
 @contextmanager

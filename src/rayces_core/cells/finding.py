@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from rayces_core.cells.catalogue import Catalogue
 from rayces_core.cells.placements import Placement, Remembered
-from rayces_core.database.binding import Binding, entered_here
+from rayces_core.database.binding import WITHIN, Binding, entered_here
 from rayces_core.database.database import Database
+from rayces_core.database.replicated import Way
 from rayces_core.database.runners import loop_runs_here
 from rayces_core.database.tenants import checked_key
 from rayces_core.errors import (
@@ -25,21 +26,17 @@ from rayces_core.models import Organization
 
 
 class Finding:
-    """Which cell a tenant is in. `_found_here` is the route of blocks whose tenant was found by it."""
+    """Which cell a tenant is in."""
 
     _databases: dict[str, Database[Organization]]
     _catalogue: Catalogue
     _known: Remembered
     _trusted_seconds: float
-    _found_here: object
 
     def __getitem__(self, name: str) -> Database[Organization]:
         if name not in self._databases:
             raise CellError(f"there is no cell {name!r}; there are {', '.join(self._databases)}")
         return self._databases[name]
-
-    def _way(self, binding: Binding) -> tuple[Binding, None, object]:
-        return binding, None, self._found_here
 
     def _bound(self, tenant: object, cached_only: bool) -> tuple[Binding, Organization]:
         if cached_only and isinstance(tenant, Organization):
@@ -86,6 +83,38 @@ class Finding:
         found, seconds = self._catalogue.find(key)
         return found, min(seconds, self._trusted_seconds)
 
+    def _way(self, read_only: bool | None, after: str | None, binding: Binding) -> Way:
+        """Where the work of a block goes in its cell: as it says, else as the block around it, of whatever cell, does.
+
+        Where a tenant was moved to, a replica may lack all of it: as if it had been written here, the primary says how
+        far a replica must be, as long as there is an old copy.
+        """
+        around = entered_here()
+        if read_only is None and around is not None and around.binding.read_only:
+            read_only = self._is_of_a_cell(around.binding)
+        database = next(each for each in self._databases.values() if binding.engine in each._engines)
+        taken, trail, route = database._way(read_only, after, binding)
+        placement = None if binding.organization_id is None else self._known.last(binding.organization_id)
+        if route is not None and trail is not None and placement is not None and placement.state == "moved":
+            trail.note()
+        return taken, trail, route
+
+    def _is_of_a_cell(self, binding: Binding) -> bool:
+        return any(binding.engine in database._engines for database in self._databases.values())
+
+    def causal_token(self, tenant: str | int) -> str | None:
+        """What `tenant(…, read_only=True, after=…)` needs to see what was written here in the cell of this tenant.
+
+        See `Database.causal_token`. In another cell, to which the tenant was moved since, it has the primary read.
+
+        Raises:
+            UnknownTenantError: there is no such tenant. DatabaseUnreachableError: the primary does not answer.
+        """
+        placement = self._placed(checked_key(tenant))
+        if placement is None:
+            raise UnknownTenantError(tenant)
+        return self[placement.cell].causal_token()
+
     def forget_tenants(self) -> None:
         """Look up anew where each tenant lives, and what it is."""
         self._known.forget()
@@ -121,7 +150,7 @@ class Finding:
         def refuse_moved(binding: Binding) -> None:
             """Raise TenantMovedError where the block here was entered before a move: this cell has an old copy."""
             block = entered_here()
-            if block is None or block.route is not self._found_here or block.binding is not binding:
+            if block is None or block.route is WITHIN or block.binding is not binding:
                 return
             organization_id = binding.organization_id
             placement = None if organization_id is None else self._placed(organization_id)

@@ -16,10 +16,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from rayces_core.cells import copying, freezing, ranges
 from rayces_core.cells.catalogue import Catalogue, Written
-from rayces_core.cells.connecting import connected
+from rayces_core.cells.connecting import connected, rows, unit
 from rayces_core.cells.marking import check_cell
+from rayces_core.cells.placements import Placement
 from rayces_core.cells.steps import Move
-from rayces_core.cells.tables import Moved, alike, moved_tables
+from rayces_core.cells.tables import Moved, alike, hanging, moved_tables, same_migrations
 from rayces_core.credits import verify
 from rayces_core.database.database import Database
 from rayces_core.errors import MoveError, RaycesError
@@ -36,6 +37,7 @@ class Mover:
 
     Args:
         written: the catalogue, held for this tenant. source, target: the two cells. progress: told what is being done.
+        tables: those of the two cells, by name of the cell, as far as they were looked up.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class Mover:
         source: Database[Organization],
         target: Database[Organization],
         progress: Progress | None = None,
+        *,
+        tables: Mapping[str, list[Moved]] | None = None,
     ) -> None:
         self.written, self.move = written, move
         self._source, self._target, self._progress = source, target, progress
         self._id = move.tenant_id
-        self._found: dict[int, list[Moved]] = {}
+        self._found = dict(tables or {})
+        self._is_held = True  # as far as is known
 
     def run(self) -> Move:
         """Go on until the tenant is written in the other cell; returns the move.
@@ -83,14 +88,18 @@ class Mover:
         name = self.move.subdomain
         way = f"rayces move tenant {name} --to {self.move.target} goes on from there"
         back = f", rayces move cancel {name} leaves it in {self.move.source!r}" if self.move.may_be_cancelled else ""
-        return MoveError(
-            f"the move of {name} stands at {self.move.step!r}, and nobody writes {name} until it ends: {error}. "
-            f"{way}{back}"
-        )
+        held = "not all of its rows can be written" if self.move.step == "begun" else f"nobody writes {name}"
+        held = f"{held} until it ends" if self._is_held else f"{name} is written as ever"
+        return MoveError(f"the move of {name} stands at {self.move.step!r}, and {held}: {error}. {way}{back}")
 
     def _freeze(self, source: Connection, _: Connection) -> None:
         tables = self._tables_of(self._source)
+        self._is_held = self._id in freezing.held_tenants(source)  # by an attempt that was stopped
+        self._tell("preparing to hold its rows")
+        roles = {"app_role": self._source.app_role, "admin_role": self._source.admin_role}
+        freezing.watch(source, tables, self._id, **roles)
         self._tell("holding its rows")
+        self._is_held = True
         freezing.say(source, self._source.admin_role, self._id, "leaving", self.move.target)
         freezing.drain(source, self._source.admin_role, self._id)
         freezing.freeze(source, tables, self._id)
@@ -99,6 +108,7 @@ class Mover:
     def _copy(self, source: Connection, target: Connection) -> None:
         tables, theirs = self._tables()
         alike(tables, theirs, self.move.target)
+        refuse_hanging(source, tables, self.move.subdomain, self._id)
         freezing.freeze(target, theirs, self._id)
         copied = copying.copy(
             source,
@@ -126,6 +136,9 @@ class Mover:
         self._done("checked", checksums={name: digest for name, (digest, _) in ours.items()})
 
     def _open(self, _: Connection, target: Connection) -> None:
+        ids = ranges.range_of(check_cell(target, self.move.target))
+        tables, admin = self._tables_of(self._target), self._target.admin_role
+        copying.number_anew(target, tables, self._id, admin_role=admin, ids=ids)
         # Both copies are held and alike, so whoever finds either reads the same.
         freezing.say(target, self._target.admin_role, self._id, "opening", self.move.source)
         self._target.engine.forget_organizations()
@@ -136,8 +149,10 @@ class Mover:
             raise MoveError(f"the ledger does not add up: {found[0]}; see `rayces credits verify`")
         self._done("opening")
 
-    def _switch(self, _: Connection, __: Connection) -> None:
+    def _switch(self, source: Connection, _: Connection) -> None:
         self._tell("switching the catalogue")
+        if made := freezing.unheld(source, moved_tables(self._source), self._id):
+            raise MoveError(f"{', '.join(made)[:200]} was made since its rows were held: cancel, and move again")
         self.written.check_lock()
         self.move = self.written.switch(self.move)
 
@@ -167,6 +182,9 @@ class Mover:
             )
         with connected(self._source.admin_url, NAME) as source:
             check_cell(source, self.move.source)
+            self._tell("waiting for units of work that may have read it")
+            freezing.outlast(source, self.move.source)
+            refuse_hanging(source, self._tables_of(self._source), self.move.subdomain, self._id)
             self._clear(source, self._source, ("left",))
         self.move = self.written.end(self.move, "finished")
         self._forget()
@@ -207,9 +225,10 @@ class Mover:
 
     def _tables_of(self, database: Database[Organization]) -> list[Moved]:
         """Looked up once: a move takes minutes, and where a table is changed meanwhile the checksums differ."""
-        if id(database) not in self._found:
-            self._found[id(database)] = moved_tables(database)
-        return self._found[id(database)]
+        name = self.move.source if database is self._source else self.move.target
+        if name not in self._found:
+            self._found[name] = moved_tables(database)
+        return self._found[name]
 
     def _done(self, step: str, **facts: object) -> None:
         self.written.check_lock()
@@ -224,17 +243,78 @@ class Mover:
             database.engine.forget_organizations()
 
 
-def check_both(source: tuple[str, Database[Organization]], target: tuple[str, Database[Organization]]) -> None:
-    """Raise MoveError or CellError where no tenant can be moved between two cells as they are."""
+def refuse_hanging(connection: Connection, tables: list[Moved], subdomain: str, organization_id: int) -> None:
+    """Raise MoveError where tables that are not moved have rows which hang on the tenant's."""
+    if found := hanging(connection, tables, organization_id):
+        raise MoveError(
+            f"rows of {', '.join(found)[:200]} refer to rows of {subdomain}, and those tables have no organization_id: "
+            "they would be left behind, and deleted or in the way when the old copy is. Give the tables that column, "
+            "or delete the rows"
+        )
+
+
+def check_both(
+    source: tuple[str, Database[Organization]], target: tuple[str, Database[Organization]], there: Placement
+) -> dict[str, list[Moved]]:
+    """Raise MoveError or CellError where a tenant cannot be moved between two cells as they are; gives their tables."""
     for name, database in (source, target):
+        if database.engine.kind.binds_apart:
+            raise MoveError(
+                f"cell {name!r} is a cluster of Citus, and tenants move between cells of PostgreSQL itself only: its "
+                "shards take no triggers, which hold a tenant that is moved, and give ids of their own. With new ids "
+                "`rayces export tenant` and `rayces import tenant` bring one in or out"
+            )
         with connected(database.admin_url, NAME) as connection:
+            _check_owner(connection, name)
             number = check_cell(connection, name)
             if astray := [each.name for each in ranges.beyond(connection, number)]:
                 raise MoveError(
                     f"cell {name!r} may give other cells' ids to rows of {', '.join(astray)[:200]}; run `rayces cells "
                     "migrate` first"
                 )
-    alike(moved_tables(source[1]), moved_tables(target[1]), target[0])
+    same_migrations(source[1], target[1], target[0])
+    tables = {name: moved_tables(database) for name, database in (source, target)}
+    alike(tables[source[0]], tables[target[0]], target[0])
+    assert there.id is not None  # noqa: S101 - it is placed
+    with connected(source[1].admin_url, NAME) as connection:
+        refuse_hanging(connection, tables[source[0]], there.subdomain, there.id)
+    with connected(target[1].admin_url, NAME) as connection:
+        _refuse_taken(connection, target[1].admin_role, target[0], there)
+    return tables
+
+
+def _refuse_taken(connection: Connection, admin_role: str, cell: str, there: Placement) -> None:
+    """Raise MoveError where the other cell has its subdomain or id: of SQL's making, or an old copy of one renamed."""
+    with unit(connection, local=copying.as_admin(admin_role)) as cursor:
+        cursor.execute(
+            "SELECT id, subdomain FROM organizations WHERE id = %s OR subdomain = %s", (there.id, there.subdomain)
+        )
+        found = cursor.fetchone()
+    if found:
+        raise MoveError(
+            f"cell {cell!r} has an organization {found[0]} of its own, called {found[1]}; where that is the old copy "
+            "of one that was renamed since, finish its move first"
+        )
+
+
+_OWNERS: Final = """
+SELECT DISTINCT quote_ident(pg_get_userbyid(c.relowner)), quote_ident(session_user) FROM pg_class c
+  JOIN pg_class root ON root.oid = to_regclass('organizations')
+ WHERE c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE') AND (c.oid = root.oid OR EXISTS (
+       SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped))
+"""
+
+
+def _check_owner(connection: Connection, cell: str) -> None:
+    """Only who owns a table, or is a member of who does, makes triggers and policies on it."""
+    missing = rows(connection, _OWNERS)
+    if missing:
+        login, owners = missing[0][1], ", ".join(owner for owner, _ in missing)
+        inheriting = " WITH INHERIT TRUE" if connection.server_version >= 160_000 else ""
+        raise MoveError(
+            f"cell {cell!r}: the tables are of {owners}, and the login of admin_url, {login}, is no member of that "
+            f"role, so it cannot hold a tenant's rows; as a DBA: GRANT {owners} TO {login}{inheriting};"
+        )
 
 
 @contextmanager

@@ -46,6 +46,11 @@ class Remembered:
         known = self._known.get(key)
         return False if known is None or known[0] <= time.monotonic() else known[1]
 
+    def last(self, key: str | int) -> Placement | None:
+        """What was found last, still trusted or not."""
+        known = self._known.get(key)
+        return None if known is None else known[1]
+
     def look_up(self, key: str | int, look: Callable[[], tuple[Placement | None, float]]) -> Placement | None:
         """What is known, or what `look()` finds, and for how many seconds that is trusted."""
         known = self.find(key)

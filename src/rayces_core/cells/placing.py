@@ -34,7 +34,7 @@ def create(
         _complete(written, databases, subdomain)
         counted = written.counted()
         cell = choose({name: counted.get(name, 0) for name in databases})
-        if cell not in databases:
+        if not isinstance(cell, str) or cell not in databases:
             raise CellError(f"there is no cell {cell!r}; there are {', '.join(databases)}")
         written.reserve(subdomain, cell)
         with _released_if_refused(written, subdomain):

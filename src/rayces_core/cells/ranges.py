@@ -1,7 +1,8 @@
 """The numbers that each cell gives its rows: a range of its own, so that a row keeps its id wherever it is moved.
 
 Rule it guards: no id is given out in two cells. Each has 2^40 of them, and the last cell's end at 2^53, up to where a
-program that takes numbers for floating-point ones, as JavaScript does, still tells them apart.
+program that takes numbers for floating-point ones, as JavaScript does, still tells them apart. Of a cluster of Citus it
+holds for organizations alone: other rows get ids of the node that they are on, and are moved nowhere.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ from typing import Final
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its classes in lower case
 
 from rayces_core.cells.connecting import rows, unit
+from rayces_core.citus import has_citus
 from rayces_core.errors import CellError
 from rayces_core.migrations.session import quote_identifier
+from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
 
-SIZE: Final = 1 << 40
+SIZE: Final = IDS_OF_A_DATABASE
 MOST_CELLS: Final = 1 << 13
+# It refuses to change a sequence on all nodes; the coordinator gives every organization its id.
+_THIS_NODE: Final = "SET LOCAL citus.enable_ddl_propagation TO off"
 
-# Identity columns and serials of organizations and of every table that has rows of theirs.
+# Identity columns and serials of organizations and, but for Citus, of every table that has rows of theirs.
 _COUNTED: Final = """
 SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, -1), s.oid::regclass::text,
        q.seqmin, q.seqmax, q.seqincrement, q.seqcycle
@@ -29,9 +34,9 @@ SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
        AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%'
-   AND n.nspname NOT LIKE 'rayces\\_%' AND NOT (c.relnamespace = root.relnamespace AND c.relname LIKE 'rayces\\_%')
-   AND (c.oid = root.oid OR EXISTS (
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%%'
+   AND n.nspname NOT LIKE 'rayces\\_%%' AND NOT (c.relnamespace = root.relnamespace AND c.relname LIKE 'rayces\\_%%')
+   AND (c.oid = root.oid OR NOT %(has_citus)s AND EXISTS (
         SELECT FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'organization_id' AND NOT o.attisdropped))
  ORDER BY c.oid <> root.oid, n.nspname, c.relname, a.attnum
 """
@@ -73,7 +78,7 @@ def range_of(number: int) -> tuple[int, int]:
 
 def counted(connection: Connection) -> list[Counted]:
     """The columns that are counted in the database of this connection."""
-    return [Counted(*each) for each in rows(connection, _COUNTED)]
+    return [Counted(*each) for each in rows(connection, _COUNTED, {"has_citus": has_citus(connection)})]
 
 
 def ids_there(connection: Connection, admin_role: str) -> dict[str, tuple[int, int]]:
@@ -120,13 +125,14 @@ def keep_within(connection: Connection, number: int) -> list[str]:
         CellError: a column is too narrow for the ids of another cell's rows.
     """
     low, high = range_of(number)
+    local = ("SET LOCAL lock_timeout TO '5s'", *((_THIS_NODE,) if has_citus(connection) else ()))
     changed = [each for each in counted(connection) if not each.is_within(number)]
     narrow = [each for each in changed if each.type != "bigint"]
     if narrow:
         mend = "; ".join(f"ALTER TABLE {e.table} ALTER COLUMN {quote_identifier(e.column)} TYPE bigint" for e in narrow)
         raise CellError(f"{', '.join(each.name for each in narrow)}: ids of moved tenants do not fit; {mend};")
     for each in changed:
-        with unit(connection, local=("SET LOCAL lock_timeout TO '5s'",)) as cursor:
+        with unit(connection, local=local) as cursor:
             cursor.execute(f"SELECT last_value FROM {each.sequence}")
             stays = low <= cursor.fetchone()[0] <= high
             restart = "" if stays else f" RESTART WITH {low}"

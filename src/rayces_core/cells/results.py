@@ -25,7 +25,7 @@ class CellMigrated:
 
 @dataclass(frozen=True, slots=True)
 class CellFindings:
-    """What the doctor finds in a cell: `findings`, or the `error` because of which it could not look."""
+    """What the doctor finds in a cell: `findings`, and the `error` because of which it could not look at all."""
 
     cell: str
     findings: list[Finding] = field(default_factory=list)

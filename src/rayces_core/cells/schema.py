@@ -95,5 +95,26 @@ BEGIN
     RAISE EXCEPTION 'organization % is being moved', TG_ARGV[0]
         USING ERRCODE = 'RYMNG', DETAIL = concat_ws(' ', coalesce(held.subdomain, TG_ARGV[0]), held.moving_cell);
 END
-$refuse$
+$refuse$;
+-- Whose rows policies let be seen while a tenant is moved: who is bound, unless only an old copy of them is left here.
+CREATE OR REPLACE FUNCTION rayces_cells.bound_here(moved bigint, admin_role name) RETURNS bigint LANGUAGE plpgsql
+    STABLE PARALLEL SAFE AS $refuse$
+DECLARE
+    bound CONSTANT bigint := nullif(current_setting('rayces.organization_id', true), '')::bigint;
+    held record;
+BEGIN
+    IF bound = moved THEN
+        SELECT subdomain, moving, moving_cell INTO held FROM {organizations} WHERE id = moved;
+        IF held.moving = 'left' THEN
+            RAISE EXCEPTION 'organization % lives in another cell', moved
+                USING ERRCODE = 'RYMVD', DETAIL = concat_ws(' ', held.subdomain, held.moving_cell);
+        END IF;
+    ELSIF bound IS NULL AND pg_has_role(current_user, admin_role, 'USAGE') THEN
+        RAISE EXCEPTION 'organization % is being moved, so % does not see the rows of all by what it inherits', moved,
+            current_user USING ERRCODE = '42501', HINT = format('SET ROLE %I first', admin_role);
+    END IF;
+    RETURN bound;
+END
+$refuse$;
+GRANT EXECUTE ON FUNCTION rayces_cells.bound_here TO PUBLIC
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from rayces_core.cells.finding import Finding
 from rayces_core.database.binding import Binding
@@ -27,7 +28,9 @@ class Serving(Finding):
         for database in self._databases.values():
             database.refuse_event_loops()
 
-    def known_tenant(self, tenant: str | int) -> TenantBlock[Callable[[], Organization]]:
+    def known_tenant(
+        self, tenant: str | int, *, read_only: bool | None = None, after: str | None = None
+    ) -> TenantBlock[Callable[[], Organization]]:
         """As `tenant(…, cached_only=True)`, in less time: `as` names a function that gives the Organization."""
 
         def find() -> tuple[Binding, Callable[[], Organization]]:
@@ -43,7 +46,7 @@ class Serving(Finding):
                 self.forget_tenants()
                 raise TenantNotCachedError(tenant) from None
 
-        return TenantBlock(find, self._holder, way=self._way)
+        return TenantBlock(find, self._holder, way=partial(self._way, read_only, after))
 
     def looking_up(self, connections: int) -> LookUp:
         """`find_tenant` on connections of its own, at most so many in each cell, which wait behind no other work."""

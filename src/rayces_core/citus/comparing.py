@@ -16,9 +16,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from rayces_core.citus.tables import tables_of
 
-# Everything of a table that keeps its rows right, as JSON. Whose it is and what it is called differs on the shards.
+# Everything of a table that keeps its rows right, as JSON. What it is called differs on the shards.
 _FACTS: Final = """
 SELECT json_build_object(
+  'owner', (SELECT c.relowner::regrole::text FROM pg_class c WHERE c.oid = t.oid),
+  'persistence', (SELECT c.relpersistence::text FROM pg_class c WHERE c.oid = t.oid),
   'row-level security', (SELECT c.relrowsecurity::text || ' ' || c.relforcerowsecurity::text
                            FROM pg_class c WHERE c.oid = t.oid),
   'policies', (SELECT json_object_agg(p.polname, concat_ws(' | ',
@@ -29,11 +31,18 @@ SELECT json_build_object(
         'check ' || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-')))
       FROM pg_policy p WHERE p.polrelid = t.oid),
   'constraints', (SELECT json_agg(k.contype::text || ' ' || pg_get_constraintdef(k.oid)
-                                  || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END)
+                                  || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
+                                  || CASE WHEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint = k.oid
+                                                          AND g.tgenabled NOT IN ('O', 'A'))
+                                          THEN ' SWITCHED OFF' ELSE '' END)
       FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')),
   'indexes', (SELECT json_agg(regexp_replace(pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX .* ON \\S+',
                                              'CREATE \\1INDEX') || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END)
       FROM pg_index i WHERE i.indrelid = t.oid),
+  'triggers', (SELECT json_agg(g.tgenabled::text || ' ' || pg_get_triggerdef(g.oid))
+      FROM pg_trigger g WHERE g.tgrelid = t.oid AND NOT g.tgisinternal),
+  'rules', (SELECT json_agg(w.ev_enabled::text || ' ' || pg_get_ruledef(w.oid)) FROM pg_rewrite w
+      WHERE w.ev_class = t.oid),
   'columns', (SELECT json_object_agg(a.attname, concat_ws(' | ', format_type(a.atttypid, a.atttypmod),
         CASE WHEN a.attnotnull THEN 'not null' END, nullif(a.attgenerated::text, ''),
         CASE WHEN a.attgenerated <> '' THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
@@ -49,6 +58,16 @@ SELECT json_build_object(
               LEFT JOIN pg_roles r ON r.oid = x.grantee
              WHERE x.grantee <> (SELECT relowner FROM pg_class WHERE oid = t.oid)) g)
 )::text FROM (SELECT %s::regclass::oid AS oid) AS t
+"""
+# On each node an id is taken from the sequence that is there.
+_SEQUENCE_FACTS: Final = """
+SELECT coalesce(json_object_agg(name, (SELECT string_agg(each, ', ' ORDER BY each)
+         FROM (SELECT DISTINCT coalesce(r.rolname::text, 'public') || ' ' || x.privilege_type AS each
+                 FROM pg_class c, aclexplode(c.relacl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
+                WHERE c.oid = name::regclass AND x.grantee <> c.relowner) AS granted)), '{}')::text
+  FROM (SELECT pg_get_serial_sequence(name, a.attname) AS name
+          FROM unnest(ARRAY[%s]) AS name JOIN pg_attribute a ON a.attrelid = name::regclass
+         WHERE a.attidentity <> '' AND NOT a.attisdropped) AS sequences
 """
 # Roles are of a server, not of a database: each node has its own.
 _ROLE_FACTS: Final = """
@@ -110,20 +129,23 @@ def _together(places: list[str]) -> str:
 
 
 def _differences(cursor: Any, roles: tuple[str, ...]) -> Iterator[tuple[tuple[str, str, str, str], str]]:
-    for table in tables_of(cursor):
-        if table.is_now is None:
-            continue
+    tables = [table for table in tables_of(cursor) if table.is_now is not None]
+    for table in tables:
         wanted = _facts(cursor, table.name)
         for place, said in _said(cursor, table.oid, table.name):
             yield from (((table.name, *each), place) for each in _unlike(wanted, said))
-    names = ", ".join(cursor.mogrify("%s", (role,)).decode() for role in roles)
-    cursor.execute(_ROLE_FACTS % names)
-    wanted_roles = json.loads(cursor.fetchone()[0])
-    for node, said in _on_nodes(cursor, _ROLE_FACTS % names):
-        for role, facts in wanted_roles.items():
-            there = said.get(role, "no such role") if isinstance(said, dict) else said
-            if there != facts:
-                yield (role, "role", facts, str(there)), node
+    for kind, facts, names in (
+        ("sequence", _SEQUENCE_FACTS, [table.name for table in tables]),
+        ("role", _ROLE_FACTS, list(roles)),
+    ):
+        command = facts % ", ".join(cursor.mogrify("%s", (name,)).decode() for name in names)
+        cursor.execute(command)
+        wanted = json.loads(cursor.fetchone()[0])
+        for node, said in _on_nodes(cursor, command):
+            for name, there in wanted.items():
+                found = said.get(name, f"no such {kind}") if isinstance(said, dict) else said
+                if found != there:
+                    yield (name, kind, str(there), str(found)), node
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from rayces_core.citus.tables import Table, in_order, tables_of
 from rayces_core.errors import ConfigurationError, SchemaMissingError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.settings import connect
 
 Told = Callable[[str], object]
 
@@ -27,6 +28,15 @@ SELECT to_regclass('organizations') IS NOT NULL,
        (SELECT count(*) FROM pg_dist_node WHERE groupid <> 0 AND noderole = 'primary'),
        coalesce((SELECT bool_or(shouldhaveshards) FROM pg_dist_node WHERE groupid = 0), true),
        quote_ident(current_database())
+"""
+# Whoever works here since before the first table went would not tell the other nodes its tenant; who comes anew is
+# asked for the engine.
+_EARLIER_SESSIONS: Final = """
+SELECT bool_and(pg_terminate_backend(pid, 10000))
+  FROM pg_stat_activity a
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+   AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = ANY (%s) AND pg_has_role(a.usesysid, r.oid, 'MEMBER'))
+   AND application_name NOT LIKE 'citus%%'
 """
 # Citus refuses a sub-select in a policy. One that reads no table, as the reader's, says the same without its SELECT.
 _WORDED: Final = """
@@ -95,7 +105,8 @@ def distribute(
     """Distribute what is not distributed yet; returns the names of those tables, in order.
 
     Reads and writes of a table wait while it is distributed. The rows that stay behind on the coordinator's disk are
-    taken away at the end.
+    taken away at the end. Before the first table all sessions of the roles are ended: applications that were started
+    without Citus' engine are refused when they come back.
 
     Args:
         url: of the coordinator, as a superuser, since what is done on the other nodes needs one.
@@ -109,6 +120,8 @@ def distribute(
     """
     with closing(_connect(url)) as connection, connection.cursor() as cursor:
         _check_cluster(connection, cursor)
+        if not rehearse:
+            _end_earlier_sessions(cursor, (app_role, admin_role), told)
         done = _units(cursor, told, rehearse=rehearse)
         if rehearse:  # the other connections of the nodes do not see what is not committed
             cursor.execute("ROLLBACK")
@@ -120,7 +133,7 @@ def distribute(
 
 def _connect(url: str) -> Connection:
     try:
-        connection: Connection = psycopg2.connect(url, application_name="rayces citus")
+        connection: Connection = connect(url, application_name="rayces citus")
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     connection.autocommit = True
@@ -144,6 +157,16 @@ def _check_cluster(connection: Connection, cursor: Any) -> None:
             "set it so: SELECT citus_set_coordinator_host('its-address'); "
             "SELECT citus_set_node_property('its-address', 5432, 'shouldhaveshards', false);"
         )
+
+
+def _end_earlier_sessions(cursor: Any, roles: tuple[str, ...], told: Told) -> None:
+    if any(table.is_now for table in tables_of(cursor)):
+        return
+    told("ending the sessions of who works in the database")
+    cursor.execute(_EARLIER_SESSIONS, (list(roles),))
+    (all_ended,) = cursor.fetchone()
+    if all_ended is False:
+        raise ConfigurationError("somebody who works in the database does not end; stop the application, and try again")
 
 
 def _reword(cursor: Any, tables: list[Table]) -> None:

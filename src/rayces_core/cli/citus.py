@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from rayces_core.cli.options import Settings, database_options
+from rayces_core.showing import counted
 
 DIFFERENT = 1
 
@@ -40,7 +41,7 @@ def distribute(settings: Settings, rehearse: bool, quiet: bool) -> int:
     if not done:
         click.echo("every table is distributed already")
     elif rehearse:
-        click.echo(f"{len(done)} tables can be distributed; nothing was changed")
+        click.echo(f"{counted(len(done), 'tables')} can be distributed; nothing was changed")
     else:
         click.echo(f"distributed {len(done)} tables; run: rayces citus check")
     return 0
@@ -66,5 +67,5 @@ def check(settings: Settings) -> int:
         found = compare(connection, app_role=database.app_role, admin_role=database.admin_role)
     for each in found:
         click.echo(f"{each.object}, {each.where}: {each.kind}\n  expected {each.expected}\n  found    {each.found}")
-    click.echo(f"{len(found)} differences" if found else "every node has what the coordinator has")
+    click.echo(f"{counted(len(found), 'differences')}" if found else "every node has what the coordinator has")
     return DIFFERENT if found else 0

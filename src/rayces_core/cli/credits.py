@@ -12,7 +12,8 @@ import click
 from rayces_core.cli.options import Settings, database_options, subdomain_or_id
 
 if TYPE_CHECKING:
-    from rayces_core.credits import Verification
+    from rayces_core.credits import OverdueLot, UncoveredHold, Verification
+    from rayces_core.database.database import Database
 
 FINDINGS = 1
 
@@ -51,6 +52,97 @@ def verify(settings: Settings, organization: str | None, as_json: bool, quiet: b
     else:
         _show(report)
     return 0 if report.is_clean else FINDINGS
+
+
+@ledger.command(epilog="\b\nExamples:\n  rayces credits expire\n  rayces credits expire --dry-run")
+@click.option("--organization", metavar="NAME", help="Only this one, by subdomain or id; default: all of them.")
+@click.option("--dry-run", "dry", is_flag=True, help="Show what would be posted, and post nothing.")
+@database_options
+@click.pass_obj
+def expire(settings: Settings, organization: str | None, *, dry: bool) -> None:
+    """Post what is left of packages whose day is over.
+
+    Each gets an entry of its own, which takes what nobody used in time. Run it once a day, after midnight, from as many
+    hosts as you like: nothing is posted twice.
+    """
+    from rayces_core.cli.output import console
+    from rayces_core.credits import expire_lots, overdue_lots
+
+    with settings.database() as database, ExitStack() as stack:
+        if organization is None:
+            stack.enter_context(database.privileged(reason="rayces credits expire"))
+        else:
+            stack.enter_context(database.tenant(subdomain_or_id(organization)))
+        if dry:
+            _show_overdue(overdue_lots())
+            return
+        made = expire_lots()
+    console().print(f"Entries posted: {made}")
+
+
+@ledger.command(epilog="\b\nExamples:\n  rayces credits reserve\n  rayces credits reserve --organization north")
+@click.option("--organization", metavar="NAME", help="Only this one, by subdomain or id; default: all of them.")
+@click.option("--dry-run", "dry", is_flag=True, help="Show which reserve nothing, and change nothing.")
+@database_options
+@click.pass_obj
+def reserve(settings: Settings, organization: str | None, *, dry: bool) -> int:
+    """Reserve credits for holds that reserve nothing, and put reserved sums right.
+
+    Those that were imported or adopted reserve what their clients' balances cover, the earliest first. Where what is
+    reserved of a balance is not what its holds say, it is put right. It may run at any time, and again.
+
+    The exit code is 1 if there are holds that are not covered; they keep their time, and confirming asks the balance.
+    """
+    from rayces_core.cli.output import console
+    from rayces_core.credits import reserve_holds, uncovered_holds
+
+    reserved = mended = 0
+    uncovered: list[tuple[int | str, UncoveredHold]] = []
+    with settings.database() as database:
+        for name in _active(database) if organization is None else [subdomain_or_id(organization)]:
+            with database.tenant(name):
+                if not dry:
+                    done = reserve_holds()
+                    reserved, mended = reserved + done.reserved, mended + done.mended
+                uncovered += [(name, each) for each in uncovered_holds()]
+    _show_uncovered(uncovered)
+    if not dry:
+        console().print(f"Holds that reserve now: {reserved}, balances put right: {mended}")
+    return FINDINGS if uncovered else 0
+
+
+def _active(database: Database) -> list[int]:
+    from rayces_core.models import Organization
+
+    with database.privileged(reason="rayces credits reserve"):
+        active = Organization.select().where(Organization.active, Organization.moving.is_null())
+        return [row.id for row in active.order_by(Organization.id)]
+
+
+def _show_uncovered(uncovered: list[tuple[int | str, UncoveredHold]]) -> None:
+    from rayces_core.cli.output import console, table
+
+    shown = table("Organization", "Appointment", "Client", "Kind of credit", "Credits")
+    for name, each in uncovered:
+        kind = "" if each.credit_kind_id is None else str(each.credit_kind_id)
+        shown.add_row(str(name), str(each.appointment_id), str(each.client_id), kind, str(each.credits))
+    if uncovered:
+        console().print(shown)
+    console().print(f"Holds that reserve nothing: {len(uncovered)}")
+
+
+def _show_overdue(lots: list[OverdueLot]) -> None:
+    from rayces_core.cli.output import console, table
+
+    screen = console()
+    shown = table("Organization", "User", "Kind of credit", "Credits", "Expired at")
+    for lot in lots:
+        kind = "" if lot.credit_kind_id is None else str(lot.credit_kind_id)
+        expired = lot.expired_at.isoformat(timespec="minutes")
+        shown.add_row(str(lot.organization_id), str(lot.user_id), kind, str(lot.credits), expired)
+    if lots:
+        screen.print(shown)
+    screen.print(f"Entries that would be posted: {len(lots)}, credits: {sum(lot.credits for lot in lots)}")
 
 
 def _progress(stack: ExitStack) -> Any:

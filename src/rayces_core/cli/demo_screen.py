@@ -15,17 +15,35 @@ from rayces_core.database.database import Database
 from rayces_core.fields.schemas import WEEKDAYS
 from rayces_core.models import (
     Appointment,
+    AppointmentSeries,
+    CalendarFeed,
+    ClosedDay,
     CreditBalance,
+    CreditKind,
+    CreditLot,
+    CreditLotMovement,
+    CreditPackage,
     CreditTransaction,
+    GroupSession,
+    Invoice,
+    InvoiceCounter,
+    InvoiceLine,
     Like,
+    Notice,
     Organization,
     Post,
     Professional,
+    ProfessionalService,
+    Resource,
     Role,
+    Service,
+    SlotRequest,
     StateTransition,
     Student,
+    TimeOffRequest,
     User,
 )
+from rayces_core.showing import counted
 
 WALL_WIDTH = len("3 composite key")
 
@@ -34,10 +52,27 @@ ROWS: list[tuple[type[Any], Callable[[Any], str]]] = [
     (Organization, lambda row: f"{row.name}, {row.time_zone}, {row.currency}"),
     (User, lambda row: f"{row.full_name} ({Role(row.role).name.lower()}), {row.email}"),
     (Professional, lambda row: f"{row.title} {row.user.full_name}, {row.specialization}, {_days(row)}"),
+    (CreditKind, lambda row: row.name),
+    (CreditPackage, lambda row: f"{row.name}: {counted(row.credits, 'credits')}"),
+    (Service, lambda row: f"{row.name}, {row.duration_minutes} minutes, {counted(row.credits, 'credits')}"),
+    (ProfessionalService, lambda row: f"{row.professional.user.full_name} gives {row.service.name}"),
+    (Resource, lambda row: ", ".join((f"{row.name} ({row.kind})", *row.features, *_blocked(row)))),
     (Student, lambda row: f"{row.full_name}, {row.grade_level}, {row.admission_state.replace('_', ' ')}"),
+    (GroupSession, lambda row: f"{_local(row)} {row.name}, {row.attending()} of {row.capacity}"),
     (Appointment, lambda row: f"{_local(row)} {row.student.full_name}: {row.state.replace('_', '-')}"),
-    (CreditBalance, lambda row: f"{row.user.full_name}: {row.balance}"),
+    (AppointmentSeries, lambda row: f"{row.rule} from {_local(row, row.starts_at)}"),
+    (ClosedDay, lambda row: f"{row.day}: {row.name}"),
+    (SlotRequest, lambda row: f"{row.student.full_name} until {row.until_day}, {row.state}"),
+    (TimeOffRequest, lambda row: f"{row.professional.user.full_name} on {row.starts_on}, {row.state}"),
+    (CalendarFeed, lambda row: f"sessions of {row.user.full_name}, {row.details} details"),
+    (Notice, lambda row: f"{row.event} to {row.recipient.full_name} by {row.channel}, {row.state}"),
+    (CreditBalance, lambda row: f"{row.user.full_name}: {row.balance}, {row.available} available"),
     (CreditTransaction, lambda row: f"{row.user.full_name}: {row.transaction_type.replace('_', ' ')} {row.amount:+d}"),
+    (CreditLot, lambda row: f"{row.remaining} of {row.credits} until {row.expires_at:%Y-%m-%d}"),
+    (CreditLotMovement, lambda row: f"{row.amount:+d} of a lot"),
+    (InvoiceCounter, lambda row: f"{row.kind} {row.series}{row.last_number}"),
+    (Invoice, lambda row: f"{row.kind} {row.title or ''} of {row.user.full_name}, {row.state}"),
+    (InvoiceLine, lambda row: f"{row.description}: {row.total_cents} cents"),
     (Post, lambda row: f"{row.user.full_name}: {row.content}"),
     (Like, lambda row: f"{row.user.full_name} likes what {row.post.user.full_name} wrote"),
     (StateTransition, lambda row: f"{row.subject_type} {row.subject_id}: {row.event}, now {row.to_state}"),
@@ -82,6 +117,11 @@ def _days(profile: Professional) -> str:
     return " ".join(day[:3].capitalize() for day in WEEKDAYS if day in profile.weekly_schedule)
 
 
-def _local(appointment: Appointment) -> str:
-    at: datetime = appointment.scheduled_at.astimezone(appointment.organization.zone)
+def _blocked(row: Resource) -> list[str]:
+    return [f"blocked on {period.start}" for period in row.blocked_periods]
+
+
+def _local(row: Any, moment: datetime | None = None) -> str:
+    """A moment of a row, or the one that it begins at, by its organization's clock."""
+    at: datetime = (moment or row.scheduled_at).astimezone(row.organization.zone)
     return f"{at:%a %d %b %H:%M}"

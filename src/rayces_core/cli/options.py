@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "RAYCES_DATABASE_URL"
 ADMIN_URL_VARIABLE = "RAYCES_ADMIN_DATABASE_URL"
+REPLICAS_VARIABLE = "RAYCES_REPLICA_DATABASE_URLS"
 ENGINE_VARIABLE = "RAYCES_DATABASE_ENGINE"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,8 +32,12 @@ class Settings:
     debug: bool = False
     interruption: Interruption | None = None
 
+    def replicas(self, given: Sequence[str]) -> Sequence[str]:
+        """The URLs that an option gave, or those of the environment where that names the database as well."""
+        return given or ([] if self.database_url else os.environ.get(REPLICAS_VARIABLE, "").split())
+
     @contextmanager
-    def database(self) -> Iterator[Database]:
+    def database(self, *, replicas: Sequence[str] = ()) -> Iterator[Database]:
         """The database that --database-url or RAYCES_DATABASE_URL names; connects when first used, closed at the end.
 
         RAYCES_ADMIN_DATABASE_URL, where it is set, is the URL of privileged work and of migrations;
@@ -57,9 +62,8 @@ class Settings:
         if self.database_url:
             admin_url = None  # it belongs to the other variable
         engine: Any = self.engine or os.environ.get(ENGINE_VARIABLE, "").strip() or "postgresql"
-        database = Database.connect(
-            url, admin_url=admin_url, app_role=self.app_role, admin_role=self.admin_role, engine=engine
-        )
+        roles: dict[str, Any] = {"app_role": self.app_role, "admin_role": self.admin_role}
+        database = Database.connect(url, admin_url=admin_url, engine=engine, replicas=replicas, **roles)
         with interruptible_statements() as interruption, database:
             self.interruption = interruption
             yield database

@@ -1,4 +1,4 @@
-"""`rayces organizations create | list`."""
+"""`rayces organizations create | list | holidays`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rayces_core.cli.options import Settings, database_options
+from rayces_core.cli.options import Settings, database_options, subdomain_or_id
 
 if TYPE_CHECKING:
     from rayces_core.tenancy.organization import Organization
@@ -27,7 +27,7 @@ def _subdomain(context: click.Context, option: click.Parameter, value: str) -> s
 @click.group()
 @database_options
 def organizations() -> None:
-    """Make organizations (the tenants) and list them."""
+    """Make organizations (the tenants), list them, and close them on public holidays."""
 
 
 @organizations.command(
@@ -77,6 +77,43 @@ def list_(settings: Settings, as_json: bool) -> None:
         print_json({column: getattr(row, column) for column in COLUMNS} for row in rows)
     else:
         _show(rows)
+
+
+@organizations.command(
+    epilog="""\b
+Examples:
+  rayces organizations holidays north --country AR
+  rayces organizations holidays north --country AR --subdivision B --year 2031 --year 2032"""
+)
+@click.argument("organization")
+@click.option("--country", metavar="CODE", help="Whose holidays, two letters; kept as its setting holiday_country.")
+@click.option("--subdivision", metavar="CODE", help="Of which province or state; kept as holiday_subdivision.")
+@click.option("--year", "years", type=int, multiple=True, help="May be repeated; default: this year and the next.")
+@database_options
+@click.pass_obj
+def holidays(
+    settings: Settings, organization: str, country: str | None, subdivision: str | None, years: tuple[int, ...]
+) -> None:
+    """Make public holidays closed days of ORGANIZATION, its subdomain or id.
+
+    Nothing is booked on a closed day. Run again it changes nothing but what the package holidays knows better by then;
+    days of the centre's own stay, and so do holidays on which it works.
+    """
+    from rayces_core.scheduling import fill_holidays
+
+    given = {"holiday_country": country, "holiday_subdivision": subdivision}
+    given = {name: value for name, value in given.items() if value is not None}
+    name = subdomain_or_id(organization)
+    with settings.database() as database, database.tenant(name) as bound, database.atomic():
+        if given:
+            bound.settings = bound.settings | given
+            bound.save(only=["settings"])
+        if bound.policy.holiday_country is None:
+            raise click.UsageError("say whose holidays: --country AR")
+        filled = fill_holidays(years or None)
+    for closed in filled:
+        click.echo(f"{closed.day}  {closed.name}")
+    click.echo(f"{len(filled)} closed days are new or changed")
 
 
 def _show(rows: list[Organization]) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rayces_core.cli.options import Settings, database_options, subdomain_or_id
+from rayces_core.cli.options import Settings, database_options
+from rayces_core.cli.working import named, organization_id, stopped_by_signals
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
@@ -60,7 +54,7 @@ def run(settings: Settings, /, handlers: str | None, once: bool, **options: Any)
     """
     with settings.database() as database:
         relay = _relay(database, handlers, options)
-        with _stopped_by_signals(relay):
+        with stopped_by_signals(relay.stop):
             if not once:
                 relay.run()
             delivered = 0
@@ -75,66 +69,10 @@ def _relay(database: Database, handlers: str | None, options: dict[str, Any]) ->
     from rayces_core.outbox.relaying import Relay
     from rayces_core.outbox.webhooks import Webhooks
 
-    given: Any = {"webhooks": Webhooks()} if handlers is None else _named(handlers)
+    given: Any = {"webhooks": Webhooks()} if handlers is None else named(handlers)
     if callable(given):
         given = given(database)
     return given if isinstance(given, Relay) else Relay(database, given, **options)
-
-
-def _named(handlers: str) -> Any:
-    module, colon, name = handlers.partition(":")
-    if not colon or not module or not name:
-        raise click.UsageError(f"{handlers!r} is not MODULE:NAME, such as myapp.messages:handlers")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise click.UsageError(f"there is no module {error.name}") from error
-    except AttributeError as error:
-        raise click.UsageError(f"{module} has no {name}") from error
-
-
-@contextmanager
-def _stopped_by_signals(relay: Relay) -> Iterator[None]:
-    """For the block, the first SIGTERM or Ctrl-C stops the relay gently; another Ctrl-C does at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: object) -> None:
-        signal.signal(number, signal.default_int_handler)
-        relay.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@outbox.command(epilog="\b\nExamples:\n  rayces outbox remind --hours 24 --hours 1")
-@click.option(
-    "--hours",
-    type=click.FloatRange(1 / 60, 87_840),
-    required=True,
-    multiple=True,
-    help="How long before a session; give each stage there is, and all of them each time.",
-)
-@database_options
-@click.pass_obj
-def remind(settings: Settings, hours: tuple[float, ...]) -> int:
-    """Leave a message for each session that comes so soon, of every organization; run it every few minutes.
-
-    Each session is told of once for each stage, and only for the nearest, from however many hosts this runs.
-    """
-    from rayces_core import scheduling
-
-    with settings.database() as database, database.privileged(reason="rayces outbox remind"):
-        told = scheduling.due_reminders([timedelta(hours=each) for each in hours], tell=True)
-    click.echo(f"{len(told)} reminders are left in the outbox")
-    return 0
 
 
 @outbox.command(name="list", epilog="\b\nExamples:\n  rayces outbox list\n  rayces outbox list --state pending --json")
@@ -152,7 +90,7 @@ def list_(
     from rayces_core.outbox import keeping
 
     with settings.database() as database:
-        of = _organization(database, organization)
+        of = organization_id(database, organization)
         found = keeping.listed(
             database, state=None if state == "any" else state, organization=of, topic=topic, limit=limit
         )
@@ -206,7 +144,7 @@ def retry(
         count = keeping.retry(
             database,
             message_ids=message_ids or None,
-            organization=_organization(database, organization),
+            organization=organization_id(database, organization),
             topic=topic,
         )
     click.echo(f"{count} messages are due again")
@@ -226,15 +164,3 @@ def prune(settings: Settings, days: float, dead: bool) -> int:
         count = keeping.prune(database, older_than=timedelta(days=days), dead=dead)
     click.echo(f"{count} messages are deleted")
     return 0
-
-
-def _organization(database: Database, name: str | None) -> int | None:
-    if name is None:
-        return None
-    from rayces_core.errors import UnknownTenantError
-
-    key = subdomain_or_id(name)
-    found = database.find_tenant(key)
-    if found is None:
-        raise UnknownTenantError(key)
-    return int(found.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
@@ -11,6 +12,7 @@ from rayces_core.errors import InvalidDataError, NotPermittedError, TenantNotSet
 from rayces_core.fields.text import checked_name, is_blank
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction
+from rayces_core.models.credit_kind import CreditKind
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
 from rayces_core.state_machine import Permission, check_actor
@@ -49,6 +51,18 @@ def user_id(given: object, field: str = "user") -> int:
         given = given.id
     if isinstance(given, bool) or not isinstance(given, int):
         raise InvalidDataError(field, given, "needs a saved User or an id")
+    return given
+
+
+def credit_kind_id(given: object) -> int | None:
+    """The id of a CreditKind of the bound tenant, or the id itself; None is the default kind."""
+    if given is None:
+        return None
+    if isinstance(given, CreditKind):
+        check_reach(given)
+        given = given.id
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise InvalidDataError("kind", given, "needs a saved CreditKind or an id")
     return given
 
 
@@ -111,6 +125,15 @@ def needed_text(given: Any, field: str) -> str:
     if value is None or is_blank(value):
         raise InvalidDataError(field, given, "must not be empty")
     return value
+
+
+def noted(metadata: object) -> dict[str, Any]:
+    """What an entry says besides, as a dictionary of its own."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidDataError("metadata", metadata, f"needs a mapping, got {type(metadata).__name__}")
+    return dict(metadata)
 
 
 def payment(method: Any, reference: Any) -> tuple[str | None, str | None]:

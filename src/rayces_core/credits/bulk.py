@@ -18,14 +18,18 @@ from rayces_core.credits.arguments import (
     acting_user,
     appointment_id,
     check_tenant,
+    credit_kind_id,
     moment,
+    noted,
     paid_amount,
     payment,
     text,
     user_id,
     whole_credits,
 )
-from rayces_core.credits.ledger import lock_balances, undisturbed
+from rayces_core.credits.bulk_statements import BALANCES, BOOKED, EARLIER, ENTRIES, OPEN_ALL
+from rayces_core.credits.ledger import lock_balances, lock_holds, post, undisturbed
+from rayces_core.credits.posting import Posting
 from rayces_core.credits.statements import MOST_CREDITS, told_of
 from rayces_core.database.binding import current
 from rayces_core.errors import (
@@ -37,6 +41,8 @@ from rayces_core.errors import (
     RaycesError,
     ReferenceNotFoundError,
 )
+from rayces_core.models import credit_holding
+from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import COMPLETED, CreditTransaction, TransactionType
 from rayces_core.models.user import User
 
@@ -44,6 +50,7 @@ POSTED, REPEATED = "posted", "repeated"
 KNOWN: Final = {
     "user",
     "credits",
+    "kind",
     "appointment",
     "payment_method",
     "payment_reference",
@@ -57,69 +64,6 @@ FOREIGN: Final = {
     TransactionType.PURCHASE: {"appointment"},
     TransactionType.APPOINTMENT_DEBIT: {"payment_method", "payment_reference", "amount_cents", "currency"},
 }
-
-OPEN_ALL: Final = """
-INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, id, coalesce(%(set)s, now()), coalesce(%(set)s, now()) FROM users
- WHERE organization_id = %(tenant)s AND id = ANY(%(users)s::bigint[]) ORDER BY id
-ON CONFLICT (organization_id, user_id) DO NOTHING"""
-# What stands in the ledger already of the keys, payments and appointments that are to be written.
-EARLIER: Final = """
-SELECT id, status, user_id, amount, transaction_type, appointment_id, payment_method, payment_reference,
-       idempotency_key, reason, amount_cents, currency
-  FROM credit_transactions
- WHERE organization_id = %(tenant)s AND (
-    idempotency_key = ANY(%(keys)s::varchar[])
-    OR (payment_reference = ANY(%(payments)s::varchar[]) AND status <> 'failed')
-    OR (appointment_id = ANY(%(appointments)s::bigint[]) AND transaction_type = %(type)s AND status <> 'failed')
-)"""
-BOOKED: Final = (
-    "SELECT id FROM appointments WHERE organization_id = %(tenant)s AND id = ANY(%(appointments)s::bigint[])"
-)
-BALANCES: Final = """
-SELECT user_id, balance, lifetime_purchased, lifetime_used FROM credit_balances
- WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)"""
-ENTRIES: Final = """
-WITH present AS MATERIALIZED (
-    SELECT coalesce(%(set)s, clock_timestamp()) AS moment
-), wanted AS (
-    SELECT * FROM json_to_recordset(%(rows)s) AS wanted (
-        n int, u bigint, a int, p bigint, m varchar, r varchar, k varchar, w varchar, d jsonb, c bigint, y varchar
-    )
-), placed AS (
-    SELECT wanted.*, held.id AS held_id, coalesce(held.last_sequence, 0) + row_number() OVER chain AS place,
-           held.balance + sum(a) OVER chain AS after, greatest(held.updated_at, present.moment) AS at,
-           CASE WHEN r IS NULL THEN 1 ELSE 1 + coalesce((
-               SELECT max(payment_attempt) FROM credit_transactions AS failed
-                WHERE failed.organization_id = %(tenant)s AND failed.payment_method = m AND failed.payment_reference = r
-           ), 0) END AS attempt
-      FROM present, wanted JOIN credit_balances AS held ON held.organization_id = %(tenant)s AND held.user_id = u
-    WINDOW chain AS (PARTITION BY u ORDER BY n)
-), entries AS (
-    INSERT INTO credit_transactions (
-        organization_id, user_id, credit_balance_id, appointment_id, amount, transaction_type, status, balance_before,
-        balance_after, sequence, previous_sequence, refundable_after, metadata, payment_method, payment_reference,
-        payment_attempt, idempotency_key, created_by_id, reason, processed_at, created_at, updated_at,
-        amount_cents, currency
-    ) SELECT %(tenant)s, u, held_id, p, a, %(type)s, 'completed', after - a, after, place, nullif(place - 1, 0),
-        CASE WHEN p IS NOT NULL THEN -a END, d, m, r, attempt, k, %(by)s::bigint, w, at, at, at, c, y
-    FROM placed ORDER BY n
-    RETURNING *
-), moved AS (
-    UPDATE credit_balances AS held SET
-        balance = last.balance_after, last_sequence = last.sequence, updated_at = last.processed_at,
-        lifetime_purchased = lifetime_purchased + CASE WHEN %(type)s = 'purchase' THEN last.total ELSE 0 END,
-        lifetime_used = lifetime_used - CASE WHEN %(type)s = 'purchase' THEN 0 ELSE last.total END
-    FROM (
-        SELECT DISTINCT ON (credit_balance_id) credit_balance_id, sequence, balance_after, processed_at,
-               sum(amount) OVER (PARTITION BY credit_balance_id) AS total
-          FROM entries ORDER BY credit_balance_id, sequence DESC
-    ) AS last
-    WHERE held.organization_id = %(tenant)s AND held.id = last.credit_balance_id
-)/* told */
-SELECT entries.id, entries.balance_after
-  FROM entries JOIN placed ON placed.held_id = entries.credit_balance_id AND placed.place = entries.sequence
- ORDER BY placed.n"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +90,7 @@ class _Wanted:
 
     number: int
     user_id: int
+    credit_kind: int
     amount: int
     kind: str
     appointment_id: int | None
@@ -160,7 +105,7 @@ class _Wanted:
     @property
     def facts(self) -> tuple[Any, ...]:
         """What makes it this entry and no other, in the order of EARLIER."""
-        what = (self.user_id, self.amount, self.kind, self.appointment_id)
+        what = (self.user_id, self.credit_kind, self.amount, self.kind, self.appointment_id)
         paid = (self.amount_cents, self.currency)
         return (*what, self.payment_method, self.payment_reference, self.key, self.reason, *paid)
 
@@ -177,7 +122,7 @@ def purchase_many(
 
     Args:
         rows: mappings with `user` and `credits`, and any of `payment_method`, `payment_reference`, `amount_cents`,
-            `currency`, `idempotency_key`, `reason`, `metadata`, as for `purchase`.
+            `currency`, `idempotency_key`, `reason`, `metadata`, `kind`, as for `purchase`.
 
     Returns:
         What became of each row, in their order.
@@ -193,8 +138,8 @@ def debit_many(rows: Iterable[Mapping[str, Any]], *, by: User | None = None, now
     """Take credits from many balances, in the order of the rows: all of them, or none where one is refused.
 
     Args:
-        rows: mappings with `user` and `credits`, and any of `appointment`, `idempotency_key`, `reason`, `metadata`, as
-            for `debit`.
+        rows: mappings with `user` and `credits`, and any of `appointment`, `idempotency_key`, `reason`, `metadata`,
+            `kind`, as for `debit`.
 
     Returns, Raises:
         As for `purchase_many`; InsufficientCreditsError where a balance is less, AlreadyDebitedError.
@@ -206,6 +151,8 @@ def _post_many(
     rows: Iterable[Mapping[str, Any]], kind: TransactionType, sign: int, by: User | None, now: datetime | None
 ) -> list[Row]:
     check_tenant()
+    if not isinstance(rows, Iterable):
+        raise InvalidDataError("rows", rows, "needs mappings, one a posting")
     wanted = [_checked(number, row, kind, sign) for number, row in enumerate(rows)]
     if not wanted:
         return []
@@ -216,20 +163,32 @@ def _post_many(
         "type": kind.value,
         "by": None if acting is None else acting.id,
         "set": at if clock.is_frozen() else None,
+        "at": at,
         "users": sorted({row.user_id for row in wanted}),
+        **_owners(wanted),
     }
     return undisturbed(lambda: _post_all(wanted, values, acting))
 
 
+def _owners(wanted: list[_Wanted]) -> dict[str, list[int]]:
+    """Whose balances, and of which kinds, in two lists."""
+    pairs = sorted({(row.user_id, row.credit_kind) for row in wanted})
+    return {"owners": [user for user, _ in pairs], "owned": [kind for _, kind in pairs]}
+
+
 def _post_all(wanted: list[_Wanted], values: dict[str, Any], by: User | None) -> list[Row]:
     current().engine.run_prepared(OPEN_ALL, values)
+    held_for = lock_holds([row.appointment_id for row in wanted if row.appointment_id is not None])
     lock_balances(values["users"])
     _check_booked(wanted, values)
     repeated = _repeated(wanted, values)
+    held = _without_overdue(wanted, values, _balances(values))
     new = [row for row in wanted if row.number not in repeated]
-    _check_balances(new, values)
-    posted = _write(new, values)
+    drawing = {row.number for row in new if row.amount < 0 and (row.appointment_id in held_for or _has_lots(held, row))}
+    _check_balances([row for row in new if row.number not in drawing], held)
+    posted = _write([row for row in new if row.number not in drawing], values)
     announce_all([row.transaction_id for row in posted.values()], by)
+    posted |= {row.number: _draw(row, values["at"], by) for row in new if row.number in drawing}
     return [posted.get(row.number) or Row(row.number, REPEATED, repeated[row.number], None) for row in wanted]
 
 
@@ -244,12 +203,13 @@ def _wanted(number: int, row: Mapping[str, Any], kind: TransactionType, sign: in
     _check_names(row, KNOWN - FOREIGN[kind])
     method, reference = payment(row.get("payment_method"), row.get("payment_reference"))
     cents, code = paid_amount(row.get("amount_cents"), row.get("currency"))
-    metadata = dict(row.get("metadata") or {})
+    metadata = noted(row.get("metadata"))
     CreditTransaction.metadata.db_value(metadata)
     given = row.get("appointment")
     return _Wanted(
         number=number,
         user_id=user_id(row["user"]),
+        credit_kind=credit_kind_id(row.get("kind")) or 0,
         amount=sign * whole_credits(row["credits"]),
         kind=kind.value,
         appointment_id=None if given is None else appointment_id(given),
@@ -280,6 +240,17 @@ def _refuse_doubles(wanted: list[_Wanted]) -> None:
                 reason = f"rows {first[name]} and {row.number} have the same {name[0]}, {name[-1]!r}"
                 raise InvalidDataError("rows", name[-1], reason)
             first[name] = row.number
+
+
+def _without_overdue(
+    wanted: list[_Wanted], values: Mapping[str, Any], held: dict[tuple[int, int], list[int]]
+) -> dict[tuple[int, int], list[int]]:
+    """The figures, read again where overdue holds have reserved some of what is to be taken, as these are expired."""
+    takers = sorted({row.user_id for row in wanted if row.amount < 0})
+    reserving = [user for user in takers if any(of == user and figures[3] for (of, _), figures in held.items())]
+    if reserving and credit_holding.expire_overdue(Appointment, reserving, values["at"]):
+        return _balances(values)
+    return held
 
 
 def _check_booked(wanted: list[_Wanted], values: Mapping[str, Any]) -> None:
@@ -317,7 +288,7 @@ def _repeated(wanted: list[_Wanted], values: Mapping[str, Any]) -> dict[int, int
 
 def _names(facts: Sequence[Any]) -> list[tuple[Any, ...]]:
     """What an entry may be the only one of."""
-    _, _, kind, appointment, method, reference, key, *_ = facts
+    _, _, _, kind, appointment, method, reference, key, *_ = facts
     names: list[tuple[Any, ...]] = []
     if key is not None:
         names.append(("idempotency_key", key))
@@ -334,24 +305,55 @@ def _conflict(name: tuple[Any, ...], entry_id: int) -> Exception:
     return IdempotencyConflictError(name[-1])
 
 
-def _check_balances(new: list[_Wanted], values: Mapping[str, Any]) -> None:
+def _has_lots(held: Mapping[tuple[int, int], list[int]], row: _Wanted) -> bool:
+    figures = held.get((row.user_id, row.credit_kind))
+    return figures is not None and figures[-1] > 0
+
+
+def _draw(row: _Wanted, now: datetime, by: User | None) -> Row:
+    """Post a row that takes from lots or frees what is reserved, which the others' statement does not look at."""
+    posting = Posting(
+        row.user_id,
+        row.amount,
+        TransactionType(row.kind),
+        now,
+        credit_kind_id=row.credit_kind or None,
+        appointment_id=row.appointment_id,
+        key=row.key,
+        by=by,
+        reason=row.reason,
+        metadata=row.metadata,
+        frees_hold=row.appointment_id is not None,
+    )
+    try:
+        made = post(posting)
+    except RaycesError as error:
+        raise _noted(error, row.number)  # noqa: B904 - the same error, with a note
+    return Row(row.number, POSTED, made.id, made.balance_after)
+
+
+def _check_balances(new: list[_Wanted], held: dict[tuple[int, int], list[int]]) -> None:
     """Raise for the first row that its balance, as the rows before left it, does not allow."""
-    held = {user: [balance, bought, used] for user, balance, bought, used in _balances(values)}
     for row in new:
-        if row.user_id not in held:
-            raise _noted(_not_there("user"), row.number)
-        balance, bought, used = held[row.user_id]
-        if balance + row.amount < 0:
-            raise _noted(InsufficientCreditsError(required=-row.amount, available=balance), row.number)
+        whose = (row.user_id, row.credit_kind)
+        if whose not in held:
+            is_user = User.get_or_none(User.id == row.user_id) is not None
+            raise _noted(_not_there("credit_kind" if is_user else "user"), row.number)
+        balance, bought, used, reserved, in_lots = held[whose]
+        if balance - reserved + row.amount < 0:
+            error = InsufficientCreditsError(
+                required=-row.amount, available=balance - reserved, balance=balance, reserved=reserved
+            )
+            raise _noted(error, row.number)
         after = [balance + row.amount, bought + max(row.amount, 0), used - min(row.amount, 0)]
         if max(after) > MOST_CREDITS:
             raise _noted(BalanceTooLargeError(row.amount, balance), row.number)
-        held[row.user_id] = after
+        held[whose] = [*after, reserved, in_lots]
 
 
-def _balances(values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = current().engine.run_prepared(BALANCES, dict(values)).fetchall()
-    return rows
+def _balances(values: Mapping[str, Any]) -> dict[tuple[int, int], list[int]]:
+    rows = current().engine.run_prepared(BALANCES, dict(values)).fetchall()
+    return {(user, kind): figures for user, kind, *figures in rows}
 
 
 def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
@@ -361,6 +363,7 @@ def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
         {
             "n": row.number,
             "u": row.user_id,
+            "q": row.credit_kind,
             "a": row.amount,
             "p": row.appointment_id,
             "m": row.payment_method,
@@ -382,7 +385,7 @@ def _write(new: list[_Wanted], values: Mapping[str, Any]) -> dict[int, Row]:
 
 
 def _not_there(what: str) -> Exception:
-    message = f"there is no such {what} in this organization"
+    message = f"there is no such {'kind of credit' if what == 'credit_kind' else what} in this organization"
     return ReferenceNotFoundError(message, table="credit_transactions", fields=(f"{what}_id",))
 
 

@@ -30,7 +30,7 @@ ACCOUNT: Final = Message(
          WHERE organization_id = %(tenant)s AND appointment_id = %(appointment)s
            AND transaction_type = 'appointment_debit' AND status = 'completed'
     ) FOR NO KEY UPDATE""",
-    """SELECT debit.user_id, -debit.amount,
+    """SELECT debit.user_id, debit.credit_kind_id, -debit.amount,
            coalesce(sum(entry.amount) FILTER (WHERE entry.transaction_type = 'cancellation_refund'), 0)::bigint,
            coalesce(-sum(entry.amount) FILTER (WHERE entry.transaction_type = 'admin_adjustment'), 0)::bigint
       FROM credit_transactions AS debit
@@ -38,16 +38,17 @@ ACCOUNT: Final = Message(
            AND entry.appointment_id = debit.appointment_id AND entry.status = 'completed'
      WHERE debit.organization_id = %(tenant)s AND debit.appointment_id = %(appointment)s
        AND debit.transaction_type = 'appointment_debit' AND debit.status = 'completed'
-     GROUP BY debit.user_id, debit.amount""",
+     GROUP BY debit.user_id, debit.credit_kind_id, debit.amount""",
     types={"tenant": "bigint", "appointment": "bigint"},
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the ledger has of an appointment: who paid, credits debited, given back, and taken again."""
+    """What the ledger has of an appointment: who paid with which kind, credits debited, given back, and taken again."""
 
     user_id: int
+    credit_kind_id: int | None
     debited: int
     refunded: int
     retaken: int
@@ -81,11 +82,14 @@ def settle_correction(change: StateChange) -> None:
         _settle(change, account, account.debited - due)
 
 
-@Appointment.lifecycle.within("cancel", when=wiring.uses_credit, reads=(*READS, "scheduled_at"))
-def give_back_what_was_taken_again(change: StateChange) -> None:
-    """Give back of what a correction took again as much as is due, after the refund of the debit itself."""
-    told = change.given.get("refund")
-    account = None if told is False else _account(change.subject)
+@Appointment.lifecycle.within(
+    *wiring.INTO_CANCELLED, when=wiring.uses_credit, reads=(*READS, "scheduled_at"), prepare=wiring.those_paid_for
+)
+def refund_at_cancellation(change: StateChange) -> None:
+    """Give back what is still due of the debit, then of what a correction took again, if one did."""
+    if not wiring.refund(change) or change.event != "cancel":
+        return
+    account, told = _account(change.subject), change.given.get("refund")
     if account is None or not account.retaken:
         return
     due = account.debited if told else wiring._due(wiring._as_stored(change.subject), account.debited, change)
@@ -127,6 +131,7 @@ def _post(change: StateChange, account: Account, amount: int, kind: TransactionT
             amount,
             kind,
             change.occurred_at,
+            credit_kind_id=account.credit_kind_id,
             appointment_id=change.subject.id,
             by=change.actor,
             reason=f"{event}: {change.reason}" if (change.reason or "").strip() else event,

@@ -22,9 +22,20 @@ from rayces_core import clock
 from rayces_core.credits import statements
 from rayces_core.credits.announcing import POSTED, announce, lifecycle
 from rayces_core.credits.arguments import check_tenant
+from rayces_core.credits.lot_statements import DRAWS
 from rayces_core.credits.paid import Paid, paid_for
 from rayces_core.credits.posting import Posting
-from rayces_core.credits.statements import FIND, LOCK_ALL, MOST_CREDITS, OPEN, OPENED, OPTIONAL, PAID, SPENDING
+from rayces_core.credits.statements import (
+    FIND,
+    LOCK_ALL,
+    LOCK_HOLDS,
+    MOST_CREDITS,
+    OPEN,
+    OPENED,
+    OPTIONAL,
+    PAID,
+    SPENDING,
+)
 from rayces_core.database.binding import current
 from rayces_core.errors import (
     AlreadyDebitedError,
@@ -39,8 +50,11 @@ from rayces_core.errors import (
     ReferenceNotFoundError,
     TransactionFailedError,
 )
+from rayces_core.models import credit_holding
 from rayces_core.models.appointment import Appointment
-from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.credit_balance import CreditBalance
+from rayces_core.models.credit_kind import CreditKind
 from rayces_core.models.user import User
 
 Result = TypeVar("Result")
@@ -51,6 +65,7 @@ NAMES: Final = [column.column_name for column in CreditTransaction._meta.sorted_
 GIVEN: Final = {
     "organization_id": "tenant",
     "user_id": "user",
+    "credit_kind_key": "credit_kind",
     "transaction_type": "type",
     **OPTIONAL,
 }
@@ -64,10 +79,15 @@ UNLESS_FOUND: Final[dict[str, Any]] = {
 # As the driver describes a result; the values are those it gives for columns of these types.
 TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184}
 TEXT: Final = 25
+NOUNS: Final[dict[type, str]] = {CreditKind: "kind of credit"}
 DESCRIPTION: Final = [
     (column.column_name, TYPE_CODES.get(column.field_type.upper(), TEXT))
     for column in CreditTransaction._meta.sorted_fields
 ]
+EXPIRED: Final = """
+SELECT coalesce(sum(remaining), 0) FROM credit_lots
+ WHERE organization_id = %(tenant)s AND credit_balance_id = %(balance)s
+   AND expires_at <= coalesce(%(set)s, clock_timestamp())"""
 IN_ORDER: Final = itemgetter(*(GIVEN.get(name, name) for name in NAMES))
 
 
@@ -100,14 +120,30 @@ def post(posting: Posting) -> CreditTransaction:
     raise TransactionFailedError("the balance kept changing; run the unit of work again", retryable=True)
 
 
-def _made_or_found(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
-    """The entry, announced if it was made and counts; None to try again."""
+def post_or_none(posting: Posting) -> CreditTransaction | None:
+    """Make the entry if what it takes is there just so; None where it is not, or another posting was in the way."""
+    try:
+        return _made_or_found(posting, posting.values, lambda *_: None)
+    except (DuplicateError, DeadlockError) as error:
+        check_place(error)
+        if current().engine.holder_of_transaction() is not None:
+            raise
+        return None
+
+
+def _made_or_found(
+    posting: Posting,
+    values: dict[str, Any],
+    otherwise: Callable[[Posting, dict[str, Any]], CreditTransaction | None] | None = None,
+) -> CreditTransaction | None:
+    """The entry, announced if it was made and counts; else what `otherwise` gives: None to try again."""
+    otherwise = otherwise or _explain
     if not lifecycle.is_heard(POSTED):
-        return _make(posting, values) or _explain(posting, values)
+        return _make(posting, values) or otherwise(posting, values)
     with current().engine.atomic() if lifecycle.has_effects(POSTED) else nullcontext():
         made = _make(posting, values)
         if made is None:
-            return _explain(posting, values)
+            return otherwise(posting, values)
         if posting.status is TransactionStatus.COMPLETED:
             announce(made, posting.by)
         return made
@@ -143,7 +179,7 @@ def check_place(error: Exception) -> None:
 
 
 def _make(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
-    engine, given = current().engine, posting.given
+    engine, given = current().engine, posting.given | ({DRAWS} if DRAWS in values else set())
     in_unit = engine.session.in_transaction
     if not (in_unit or posting.key or posting.payment_reference):
         # It commits by itself, and nothing else would tell it from another one, should its answer be lost.
@@ -197,29 +233,67 @@ def _find(values: Mapping[str, Any]) -> CreditTransaction | None:
     return CreditTransaction._from_rows(cursor.description, rows)[0] if rows else None
 
 
-def _explain(posting: Posting, values: Mapping[str, Any]) -> CreditTransaction | None:
+def _explain(posting: Posting, values: dict[str, Any]) -> CreditTransaction | None:
     """Why nothing was posted: the entry that is repeated, an error, or None to try again."""
     if posting.is_the_only_one and (earlier := _find(values)) is not None:
         return _repetition(posting, earlier)
+    if posting.is_new_sale:
+        _check_known(posting.user_id, values["tenant"])
     if posting.appointment_id is not None:
         _check_there(Appointment, posting.appointment_id, "appointment_id", values["tenant"])
-    held = CreditBalance._find(CreditBalance.user, posting.user_id, values["tenant"])
+    held = _balance(values)
     if held is None:
         _check_there(User, posting.user_id, "user_id", values["tenant"])
+        if posting.credit_kind_id is not None:
+            _check_there(CreditKind, posting.credit_kind_id, "credit_kind_id", values["tenant"])
         if posting.amount < 0:
             raise InsufficientCreditsError(required=-posting.amount, available=0)
-        open_balance(posting.user_id, posting.now, values["tenant"])
+        open_balance(posting.user_id, posting.now, values["tenant"], posting.credit_kind_id)
         return None
     if posting.kind is TransactionType.CANCELLATION_REFUND:
         _check_left(posting, values)
+    available = _usable(held, posting)
     after = held.balance + posting.amount
-    if after < 0:
-        raise InsufficientCreditsError(required=-posting.amount, available=held.balance)
+    if available + posting.amount < 0:
+        if held.reserved and credit_holding.expire_overdue(
+            Appointment, [posting.user_id], posting.now, held.organization_id
+        ):
+            return None
+        raise InsufficientCreditsError(
+            required=-posting.amount, available=max(0, available), balance=held.balance, reserved=held.reserved
+        )
+    if posting.amount < 0 and held.in_lots:
+        values[DRAWS] = True  # they are spent first, and the balance has to be locked before they are looked at
+        return None
     purchased = held.lifetime_purchased + (posting.amount if posting.kind is TransactionType.PURCHASE else 0)
     used = held.lifetime_used - (posting.amount if posting.kind in SPENDING else 0)
     if max(after, purchased, used) > MOST_CREDITS:
         raise BalanceTooLargeError(posting.amount, held.balance)
     return None
+
+
+def _balance(values: Mapping[str, Any]) -> CreditBalance | None:
+    of: Any = CreditBalance
+    mine = (of.user == values["user"]) & (of.credit_kind_key == values["credit_kind"])
+    held: CreditBalance | None = of.get_or_none(mine & (of.organization == values["tenant"]))
+    return held
+
+
+def _usable(held: CreditBalance, posting: Posting) -> int:
+    """What pays for something of a balance: not what others have reserved, nor what has expired and is still there."""
+    free = held.available + (_own_hold(posting, held) if posting.frees_hold else 0)
+    if posting.amount > 0 or not held.in_lots:
+        return free
+    values = {"tenant": held.organization_id, "balance": held.id, "set": posting.now if clock.is_frozen() else None}
+    (expired,) = current().engine.run_prepared(EXPIRED, values).fetchone()
+    return free - int(expired)
+
+
+def _own_hold(posting: Posting, held: CreditBalance) -> int:
+    """What the appointment that is paid for has reserved of this very balance."""
+    booked = Appointment._find(Appointment.id, posting.appointment_id, held.organization_id)
+    mine = booked is not None and (booked.client_id, booked.credit_kind_id) == (held.user_id, held.credit_kind_id)
+    return booked.reserved_credits if booked is not None and mine else 0
 
 
 def _check_left(posting: Posting, values: Mapping[str, Any]) -> None:
@@ -230,23 +304,43 @@ def _check_left(posting: Posting, values: Mapping[str, Any]) -> None:
     paid.check(posting.amount)
 
 
-def _check_there(model: type[Appointment | User], key: int, field: str, organization_id: int) -> None:
+def _check_there(model: type[Appointment | CreditKind | User], key: int, field: str, organization_id: int) -> None:
     if model._find(model.id, key, organization_id) is None:
-        message = f"there is no such {model.__name__.lower()} in this organization"
+        message = f"there is no such {NOUNS.get(model, model.__name__.lower())} in this organization"
         raise ReferenceNotFoundError(message, table="credit_transactions", fields=(field,))
 
 
-def open_balance(user_id: int, now: datetime, organization_id: int | None = None) -> None:
-    """Make the user's balance, if there is none yet, in that organization or the bound one."""
+def _check_known(user_id: int, organization_id: int) -> None:
+    """Raise where the user was erased."""
+    found = User._find(User.id, user_id, organization_id)
+    if found is not None and found.erased_at is not None:
+        message = "this user was erased, and nothing is sold to nobody; add the person anew"
+        raise ReferenceNotFoundError(message, table="credit_transactions", fields=("user_id",))
+
+
+def open_balance(
+    user_id: int, now: datetime, organization_id: int | None = None, credit_kind_id: int | None = None
+) -> None:
+    """Make the user's balance of that kind, if there is none yet, in that organization or the bound one."""
     tenant = current().organization_id if organization_id is None else organization_id
-    values = {"tenant": tenant, "user": user_id, "set": now if clock.is_frozen() else None}
+    frozen = now if clock.is_frozen() else None
+    values = {"tenant": tenant, "user": user_id, "credit_kind": credit_kind_id or 0, "set": frozen}
     current().engine.run_message(OPEN, values, made=OPENED)
 
 
 def lock_balances(user_ids: Iterable[int]) -> None:
-    """Lock the balances of several users, in the one order in which everybody locks several."""
+    """Lock all balances of several users, in the one order in which everybody locks several."""
     values = {"tenant": current().organization_id, "users": sorted(user_ids)}
     current().engine.run_prepared(LOCK_ALL, values)
+
+
+def lock_holds(appointment_ids: list[int]) -> set[int]:
+    """Those of the appointments that have reserved credits; they are locked, before any balance is."""
+    if not appointment_ids:
+        return set()
+    values = {"tenant": current().organization_id, "appointments": appointment_ids}
+    found = current().engine.run_prepared(LOCK_HOLDS, values).fetchall()
+    return {appointment for (appointment,) in found}
 
 
 def lock_payers_of(appointment_ids: list[int], organization_id: int) -> set[int]:

@@ -11,8 +11,10 @@ from rayces_core.credits.arguments import (
     OWN_PENDING,
     acting_staff,
     acting_user,
+    credit_kind_id,
     moment,
     needed_text,
+    noted,
     paid_amount,
     payment,
     text,
@@ -32,8 +34,9 @@ from rayces_core.errors import (
 from rayces_core.fields.text import LONGEST_NAME, checked_name
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.credit_kind import CreditKind
 from rayces_core.models.user import User
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 LONGEST_BASE: Final = LONGEST_NAME - len("/out")  # of a transfer's key, as its two entries have one each
 
@@ -42,6 +45,7 @@ def purchase(
     user: User | int,
     credits: int,
     *,
+    kind: CreditKind | int | None = None,
     payment_method: str | None = None,
     payment_reference: str | None = None,
     amount_cents: int | None = None,
@@ -55,7 +59,7 @@ def purchase(
     """Add bought credits to a user's balance, which is made on first use.
 
     Args:
-        user: the User or its id. credits: whole credits above zero.
+        user: the User or its id. credits: whole credits above zero, of that `kind`, or of the default one.
         payment_method, payment_reference: how it was paid; the same payment again gives the first one's entry.
         amount_cents, currency: what was paid for them, in whole cents, of the organization's currency if none is given.
         pending: only note it; `complete` lets it count, `fail` closes it.
@@ -68,7 +72,8 @@ def purchase(
 
     Raises:
         IdempotencyConflictError: the key or the payment was used for another entry.
-        BalanceTooLargeError: no balance can hold that much. ReferenceNotFoundError: there is no such user.
+        BalanceTooLargeError: no balance can hold that much.
+        ReferenceNotFoundError: there is no such user, or it was erased.
         InvalidDataError, NotPermittedError, CrossTenantError: an argument is refused.
     """
     method, reference = payment(payment_method, payment_reference)
@@ -81,6 +86,7 @@ def purchase(
             amount,
             TransactionType.PURCHASE,
             moment(now),
+            credit_kind_id=credit_kind_id(kind),
             status=TransactionStatus.PENDING if pending else TransactionStatus.COMPLETED,
             payment_method=method,
             payment_reference=reference,
@@ -88,7 +94,8 @@ def purchase(
             currency=code,
             key=key,
             by=acting,
-            metadata=dict(metadata or {}),
+            metadata=noted(metadata),
+            is_new_sale=True,
         )
     )
 
@@ -106,7 +113,7 @@ def complete(
         BalanceTooLargeError: no balance can hold that much.
         TransactionFailedError: the balance was moved by other means than this module.
     """
-    check_reach(transaction)
+    check_saved(transaction, CreditTransaction, "transaction")
     moment(now)
     try:
         transaction.complete(by=by, now=now)
@@ -132,7 +139,7 @@ def fail(
     Raises:
         InvalidTransitionError: it is completed.
     """
-    check_reach(transaction)
+    check_saved(transaction, CreditTransaction, "transaction")
     try:
         transaction.fail(by=by, reason=needed_text(reason, "reason"), now=now)
         transaction.was_repeated = False
@@ -145,6 +152,7 @@ def debit(
     user: User | int,
     credits: int,
     *,
+    kind: CreditKind | int | None = None,
     appointment: Appointment | int | None = None,
     idempotency_key: str | None = None,
     reason: str | None = None,
@@ -152,13 +160,15 @@ def debit(
     by: User | None = None,
     now: datetime | None = None,
 ) -> CreditTransaction:
-    """Take credits from a user's balance, for an appointment or for something else.
+    """Take credits from a user's balance of that kind, for an appointment or for something else.
+
+    What other appointments have reserved stays; what this one has is free again, as it is paid for.
 
     Returns:
         The ledger's entry, its amount below zero.
 
     Raises:
-        InsufficientCreditsError: the balance is less (`required`, `available`).
+        InsufficientCreditsError: the balance is less, but for what is reserved (`required`, `available`, `reserved`).
         AlreadyDebitedError: the appointment has a debit. IdempotencyConflictError: the key was used for another entry.
         InvalidDataError, NotPermittedError, CrossTenantError, ReferenceNotFoundError: an argument is refused.
     """
@@ -168,11 +178,13 @@ def debit(
             -whole_credits(credits),
             TransactionType.APPOINTMENT_DEBIT,
             moment(now),
+            credit_kind_id=credit_kind_id(kind),
             appointment_id=None if appointment is None else appointment_id_of(appointment),
             key=text(idempotency_key, "idempotency_key"),
             by=acting_user(by, "take credits from a balance"),
             reason=text(reason, "reason"),
-            metadata=dict(metadata or {}),
+            metadata=noted(metadata),
+            frees_hold=appointment is not None,
         )
     )
 
@@ -187,7 +199,7 @@ def refund(
     by: User | None = None,
     now: datetime | None = None,
 ) -> CreditTransaction:
-    """Give back what an appointment cost, or a part of it, to whoever paid it; the parts never add up to more.
+    """Give back what an appointment cost, or a part of it, to the balance that paid; the parts never add up to more.
 
     Args:
         credits: how many; at most, and by default, what is left of the debit.
@@ -198,7 +210,7 @@ def refund(
     """
     of, told = appointment_id_of(appointment), None if credits is None else whole_credits(credits)
     key, why = text(idempotency_key, "idempotency_key"), text(reason, "reason")
-    acting, at = acting_user(by, "refund an appointment"), moment(now)
+    acting, at, besides = acting_user(by, "refund an appointment"), moment(now), noted(metadata)
 
     def posting(paid: Paid, amount: int) -> Posting:
         return Posting(
@@ -206,11 +218,12 @@ def refund(
             amount,
             TransactionType.CANCELLATION_REFUND,
             at,
+            credit_kind_id=paid.debit.credit_kind_id,
             appointment_id=of,
             key=key,
             by=acting,
             reason=why,
-            metadata=dict(metadata or {}),
+            metadata=besides,
             is_rest=told is None,
         )
 
@@ -225,6 +238,7 @@ def adjust(
     user: User | int,
     credits: int,
     *,
+    kind: CreditKind | int | None = None,
     reason: str,
     by: User,
     idempotency_key: str | None = None,
@@ -240,7 +254,8 @@ def adjust(
         InsufficientCreditsError, BalanceTooLargeError, IdempotencyConflictError, InvalidDataError, NotPermittedError.
     """
     key = text(idempotency_key, "idempotency_key")
-    return post(_adjustment(user_id(user), _signed(credits), reason, by, moment(now), key, metadata))
+    of = (user_id(user), credit_kind_id(kind))
+    return post(_adjustment(of, _signed(credits), reason, by, moment(now), key, metadata))
 
 
 def transfer(
@@ -248,6 +263,7 @@ def transfer(
     to_user: User | int,
     credits: int,
     *,
+    kind: CreditKind | int | None = None,
     reason: str,
     by: User,
     idempotency_key: str | None = None,
@@ -276,20 +292,21 @@ def transfer(
     if giver == taker:
         raise InvalidDataError("to_user", to_user, "must be another user than from_user")
     keys = (None, None) if key is None else (f"{key.strip()}/out", f"{key.strip()}/in")
-    both = {**(metadata or {}), "transfer": uuid4().hex}
-    out = _adjustment(giver, -amount, reason, by, at, keys[0], both | {"transfer_to": taker})
-    into = _adjustment(taker, amount, reason, by, at, keys[1], both | {"transfer_from": giver})
+    both = {**noted(metadata), "transfer": uuid4().hex}
+    of = credit_kind_id(kind)
+    out = _adjustment((giver, of), -amount, reason, by, at, keys[0], both | {"transfer_to": taker})
+    into = _adjustment((taker, of), amount, reason, by, at, keys[1], both | {"transfer_from": giver})
     return undisturbed(lambda: _move(out, into))
 
 
 def _move(out: Posting, into: Posting) -> tuple[CreditTransaction, CreditTransaction]:
-    open_balance(into.user_id, into.now)
+    open_balance(into.user_id, into.now, credit_kind_id=into.credit_kind_id)
     lock_balances([out.user_id, into.user_id])
     return post(out), post(into)
 
 
 def _adjustment(
-    of: int,
+    of: tuple[int, int | None],
     amount: int,
     reason: object,
     by: object,
@@ -298,14 +315,15 @@ def _adjustment(
     metadata: Mapping[str, Any] | None,
 ) -> Posting:
     return Posting(
-        of,
+        of[0],
         amount,
         TransactionType.ADMIN_ADJUSTMENT,
         now,
+        credit_kind_id=of[1],
         key=key,
         by=acting_staff(by, "adjust a balance"),
         reason=needed_text(reason, "reason"),
-        metadata=dict(metadata or {}),
+        metadata=noted(metadata),
     )
 
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from rayces_core.credits.statements import SPENDING
 from rayces_core.database.binding import current
 from rayces_core.errors import AlreadyRefundedError, InvalidDataError
-from rayces_core.models.credit import CreditTransaction, TransactionStatus
+from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The debit of an appointment, and its refunds, the first one first."""
+    """The debit of an appointment, its refunds, the first one first, and how many credits corrections took again."""
 
     debit: CreditTransaction
     refunds: tuple[CreditTransaction, ...]
+    retaken: int = 0
 
     @property
     def left(self) -> int:
@@ -38,9 +39,13 @@ class Paid:
 def paid_for(appointment_id: int, organization_id: int | None = None) -> Paid | None:
     """What was paid for an appointment and given back; privileged work has to say of which organization."""
     entry = CreditTransaction
-    mine = (entry.appointment == appointment_id) & entry.transaction_type.in_(SPENDING)
+    adjustment = TransactionType.ADMIN_ADJUSTMENT
+    mine = (entry.appointment == appointment_id) & entry.transaction_type.in_((*SPENDING, adjustment))
     mine &= entry.status == TransactionStatus.COMPLETED
     if current().privileged:
         mine &= entry.organization == organization_id
-    debit, *refunds = [*entry.select().where(mine).order_by(entry.amount, entry.refundable_after.desc())] or [None]
-    return Paid(debit, tuple(refunds)) if debit is not None and debit.amount < 0 else None
+    found = [*entry.select().where(mine).order_by(entry.amount, entry.refundable_after.desc())]
+    debit, *refunds = [each for each in found if each.transaction_type != adjustment] or [None]
+    if debit is None or debit.amount >= 0:
+        return None
+    return Paid(debit, tuple(refunds), -sum(each.amount for each in found if each.transaction_type == adjustment))

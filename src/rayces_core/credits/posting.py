@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from rayces_core import clock
+from rayces_core.credits.lot_statements import DRAWS, EXPIRES, FREES, RETURNS, TAKES, TAKES_BACK
+from rayces_core.credits.statements import KNOWN
 from rayces_core.database.binding import current
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
@@ -15,10 +17,13 @@ from rayces_core.models.user import User
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """An entry that is wanted: `amount` credits in (above zero) or out (below) of a user's balance.
+    """An entry that is wanted: `amount` credits in (above zero) or out (below) of a user's balance of a kind.
 
     `organization_id` says whose ledger it is for; None is the bound tenant's, and there is none in privileged work.
-    `is_rest` says that the amount is what was left to be given back, so that a repetition is one whatever it was.
+    `lot_id` is what an expiry takes the rest of. `is_rest` says that the amount is what was left to be given back, so
+    that a repetition is one whatever it was. `frees_hold` says that it pays for an appointment that may have reserved
+    credits, which are free then. `takes_back` is the purchase whose payment went back. `is_new_sale` says that
+    nothing is made for a user who was erased.
     """
 
     user_id: int
@@ -26,6 +31,10 @@ class Posting:
     kind: TransactionType
     now: datetime
     status: TransactionStatus = TransactionStatus.COMPLETED
+    credit_kind_id: int | None = None
+    credit_package_id: int | None = None
+    takes_back: CreditTransaction | None = None
+    lot_id: int | None = None
     appointment_id: int | None = None
     payment_method: str | None = None
     payment_reference: str | None = None
@@ -37,6 +46,8 @@ class Posting:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     organization_id: int | None = None
     is_rest: bool = False
+    frees_hold: bool = False
+    is_new_sale: bool = False
 
     @property
     def given(self) -> frozenset[str]:
@@ -47,6 +58,14 @@ class Posting:
             "payment_reference": self.payment_reference,
             "amount_cents": self.amount_cents,
             "currency": self.currency,
+            "package": self.credit_package_id,
+            **self._purchase,
+            EXPIRES: self.lot_id,
+            TAKES: True if self.amount < 0 else None,
+            DRAWS: self._draws or None,
+            FREES: self.frees_hold or None,
+            KNOWN: self.is_new_sale or None,
+            RETURNS: True if self.amount > 0 and self.appointment_id is not None else None,
             "key": self.key,
             "by": self.by,
             "reason": self.reason,
@@ -54,6 +73,24 @@ class Posting:
             "now": self.now if clock.is_frozen() else None,
         }
         return frozenset([name for name, value in values.items() if value is not None])
+
+    @property
+    def _draws(self) -> bool:
+        """Whether lots are looked at, and the balance locked before, without a first look at the balance alone."""
+        is_certain = self.credit_kind_id is not None or self.takes_back is not None
+        return self.amount < 0 and self.lot_id is None and is_certain
+
+    @property
+    def _takes_back(self) -> tuple[int | None, int | None]:
+        bought = self.takes_back
+        return (None, None) if bought is None else (bought.credit_balance_id, bought.sequence)
+
+    @property
+    def _purchase(self) -> dict[str, int | None]:
+        """Which purchase is taken back: its id, and its place in the ledger."""
+        balance_id, sequence = self._takes_back
+        bought_id = None if self.takes_back is None else self.takes_back.id
+        return {TAKES_BACK: bought_id, "takes_back_balance": balance_id, "takes_back_sequence": sequence}
 
     @property
     def is_the_only_one(self) -> bool:
@@ -66,6 +103,8 @@ class Posting:
         return {
             "tenant": current().organization_id if self.organization_id is None else self.organization_id,
             "user": self.user_id,
+            "credit_kind": self.credit_kind_id or 0,
+            "credit_kind_id": self.credit_kind_id,
             "amount": self.amount,
             "type": self.kind.value,
             "status": self.status.value,
@@ -74,6 +113,9 @@ class Posting:
             "payment_reference": self.payment_reference,
             "amount_cents": self.amount_cents,
             "currency": self.currency,
+            "package": self.credit_package_id,
+            **self._purchase,
+            "lot": self.lot_id,
             "key": self.key,
             "by": None if self.by is None else self.by.id,
             "reason": self.reason,
@@ -84,8 +126,15 @@ class Posting:
     def is_like(self, entry: CreditTransaction) -> bool:
         """Whether `entry` is what was wanted, made earlier."""
         amount = entry.amount if self.is_rest else self.amount
-        wanted = (self.user_id, amount, self.kind, self.appointment_id, self.reason)
-        made = (entry.user_id, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
+        of = (self.user_id, self.credit_kind_id, self.credit_package_id, self._takes_back)
+        wanted = (*of, amount, self.kind, self.appointment_id, self.reason)
+        its = (
+            entry.user_id,
+            entry.credit_kind_id,
+            entry.credit_package_id,
+            (entry.takes_back_balance_id, entry.takes_back_sequence),
+        )
+        made = (*its, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
         paid = (entry.payment_method, entry.payment_reference, entry.idempotency_key)
         money = (self.amount_cents, self.currency) == (entry.amount_cents, entry.currency)
         # What was to count at once is not repeated by what still waits or has failed.

@@ -10,12 +10,15 @@ from collections.abc import Set
 from functools import lru_cache
 from typing import Final
 
+from rayces_core.credits import lot_statements as lots
 from rayces_core.database.messages import Message
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.state_machine.telling import columns_of, told
 
 MOST_CREDITS: Final = 2**31 - 1
 SPENDING: Final = (TransactionType.APPOINTMENT_DEBIT, TransactionType.CANCELLATION_REFUND)
+# Who buys must be somebody: what is given says that the user was not forgotten.
+KNOWN: Final = "known"
 # Column of an entry that may be left out → the value it is given.
 OPTIONAL: Final = {
     "appointment_id": "appointment",
@@ -23,6 +26,9 @@ OPTIONAL: Final = {
     "payment_reference": "payment_reference",
     "amount_cents": "amount_cents",
     "currency": "currency",
+    "credit_package_id": "package",
+    "takes_back_balance_id": "takes_back_balance",
+    "takes_back_sequence": "takes_back_sequence",
     "idempotency_key": "key",
     "created_by_id": "by",
     "reason": "reason",
@@ -31,6 +37,12 @@ OPTIONAL: Final = {
 TYPES: Final = {
     "tenant": "bigint",
     "user": "bigint",
+    "credit_kind": "bigint",
+    "package": "bigint",
+    "takes_back": "bigint",
+    "takes_back_balance": "bigint",
+    "takes_back_sequence": "integer",
+    "lot": "bigint",
     "amount": "integer",
     "type": "varchar",
     "appointment": "bigint",
@@ -48,11 +60,19 @@ TYPES: Final = {
     "now": "timestamptz",
 }
 
-LOCK: Final = """
-SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s FOR NO KEY UPDATE"""
+# The default kind is 0.
+OWN: Final = "organization_id = %(tenant)s AND user_id = %(user)s AND credit_kind_key = %(credit_kind)s"
+LOCK: Final = f"""
+SELECT 1 FROM credit_balances WHERE {OWN} FOR NO KEY UPDATE"""
+# An erasure comes before, and is seen, or waits.
+LOCK_USER: Final = """
+SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(user)s FOR KEY SHARE"""
+IF_KNOWN: Final = """
+      AND EXISTS (SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(user)s AND erased_at IS NULL)"""
+# Of every kind.
 LOCK_ALL: Final = """
 SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = ANY(%(users)s)
-ORDER BY user_id FOR NO KEY UPDATE"""
+ORDER BY user_id, credit_kind_key FOR NO KEY UPDATE"""
 PAID: Final = """
 SELECT appointment_id, user_id FROM credit_transactions
  WHERE organization_id = %(tenant)s AND appointment_id = ANY(%(appointments)s::bigint[])
@@ -60,30 +80,44 @@ SELECT appointment_id, user_id FROM credit_transactions
 # Its moment is the server's, as those of its entries, unless the program has set the clock.
 OPEN: Final = Message(
     """
-INSERT INTO credit_balances (organization_id, user_id, created_at, updated_at)
-SELECT %(tenant)s, %(user)s, coalesce(%(set)s, now()), coalesce(%(set)s, now())
-ON CONFLICT (organization_id, user_id) DO NOTHING""",
+INSERT INTO credit_balances (organization_id, user_id, credit_kind_id, created_at, updated_at)
+SELECT %(tenant)s, %(user)s, nullif(%(credit_kind)s, 0), coalesce(%(set)s, now()), coalesce(%(set)s, now())
+ON CONFLICT (organization_id, user_id, credit_kind_key) DO NOTHING""",
     types=TYPES,
 )
-OPENED: Final = Message(
-    "SELECT 1 FROM credit_balances WHERE organization_id = %(tenant)s AND user_id = %(user)s", types=TYPES
-)
+OPENED: Final = Message(f"SELECT 1 FROM credit_balances WHERE {OWN}", types=TYPES)
 
 # The balance as its last entry left it. The new entry is written first and the balance moves to it: so the keys between
 # the two hold after each part, also where a server runs the parts one by one.
-TAKE: Final = """
-    SELECT id, balance, last_sequence, greatest(updated_at, {moment}) AS updated_at FROM credit_balances
-    WHERE organization_id = %(tenant)s AND user_id = %(user)s
-      AND balance::bigint + %(amount)s BETWEEN 0 AND 2147483647{conditions} FOR NO KEY UPDATE"""
+TAKE: Final = f"""
+    SELECT id, credit_kind_id, balance, last_sequence, greatest(updated_at, {{moment}}) AS updated_at
+    FROM credit_balances WHERE {OWN}
+      AND balance::bigint + %(amount)s BETWEEN reserved{{own}} AND 2147483647{{conditions}} FOR NO KEY UPDATE"""
 MOVE: Final = """, moved AS (
     UPDATE credit_balances AS mine SET balance = entry.balance_after, last_sequence = entry.sequence,
         updated_at = entry.created_at{figures}
       FROM entry WHERE mine.organization_id = %(tenant)s AND mine.id = entry.credit_balance_id
 )"""
+# What an appointment that its own client pays for by hand has reserved. It is locked before the balance, as everywhere.
+LOCK_HOLD: Final = """
+SELECT 1 FROM appointments WHERE organization_id = %(tenant)s AND id = %(appointment)s FOR NO KEY UPDATE"""
+LOCK_HOLDS: Final = """
+SELECT id FROM appointments
+ WHERE organization_id = %(tenant)s AND id = ANY(%(appointments)s::bigint[]) AND reserved_credits > 0
+ ORDER BY id FOR NO KEY UPDATE"""
+HOLDING: Final = """hold AS MATERIALIZED (
+    SELECT id, reserved_credits FROM appointments
+     WHERE organization_id = %(tenant)s AND id = %(appointment)s AND client_id = %(user)s
+       AND coalesce(credit_kind_id, 0) = %(credit_kind)s
+), """
+FREED: Final = """, freed AS (
+    UPDATE appointments AS booked SET reserved_credits = 0 FROM hold, entry
+     WHERE booked.organization_id = %(tenant)s AND booked.id = hold.id AND booked.reserved_credits > 0
+)"""
 # Locked again, since the balance may have been opened after LOCK looked for it.
-HOLD: Final = """
-    SELECT id, {moment} AS updated_at FROM credit_balances
-    WHERE organization_id = %(tenant)s AND user_id = %(user)s{conditions} FOR NO KEY UPDATE"""
+HOLD: Final = f"""
+    SELECT id, credit_kind_id, {{moment}} AS updated_at FROM credit_balances
+    WHERE {OWN}{{conditions}} FOR NO KEY UPDATE"""
 UNLESS_REPEATED: Final = """
       AND NOT EXISTS (SELECT 1 FROM credit_transactions WHERE organization_id = %(tenant)s AND ({repeated}))"""
 # Not left to the foreign key, whose refusal would end the caller's transaction.
@@ -142,14 +176,27 @@ def posting(kind: TransactionType, status: TransactionStatus, given: Set[str], t
     is_refund = kind is TransactionType.CANCELLATION_REFUND
     only = [condition for value, condition in ONLY.items() if value in given and not (is_refund and value in REFUNDED)]
     conditions = UNLESS_REPEATED.format(repeated=" OR ".join(only)) if only else ""
+    is_of_lots = lots.moves(given)
+    if KNOWN in given:
+        conditions += IF_KNOWN
     if "appointment" in given:
         conditions += IF_LEFT if is_refund else IF_BOOKED
     if status is TransactionStatus.COMPLETED:
-        held = TAKE.format(conditions=_within(kind) + conditions, moment=moment)
+        conditions += _within(kind) + lots.conditions(given)
+        held = TAKE.format(conditions=conditions, moment=lots.PRESENT if is_of_lots else moment, own=lots.own(given))
     else:
         held = HOLD.format(conditions=conditions, moment=moment)
-    entry = f"WITH held AS ({held})" + _entry(kind, status, given, tells)
-    return Message(*([LOCK] if only or is_refund else []), entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
+    present = f"present AS MATERIALIZED (SELECT {moment} AS at), " if is_of_lots else ""
+    holding = HOLDING if lots.FREES in given else ""
+    entry = f"WITH {present}{holding}held AS ({held})" + _entry(kind, status, given, tells)
+    # What takes from a balance without lots looks at its row alone; what adds may meet one whose lots are being moved.
+    adds = status is TransactionStatus.COMPLETED and lots.TAKES not in given
+    locks = [LOCK] if only or is_of_lots or adds else []
+    if lots.FREES in given:
+        locks = [LOCK_HOLD, *locks]
+    if KNOWN in given:
+        locks = [LOCK_USER, *locks]
+    return Message(*locks, entry.replace("%(type)s", f"'{kind.value}'"), types=TYPES)
 
 
 def more(kind: TransactionType, given: Set[str]) -> tuple[str, ...]:
@@ -167,7 +214,7 @@ def _is_of_appointment(kind: TransactionType, given: Set[str]) -> bool:
 
 def _figure(kind: TransactionType) -> tuple[str, str] | None:
     """Which figure of a balance such an entry counts in, and how."""
-    if kind is TransactionType.ADMIN_ADJUSTMENT:
+    if kind in (TransactionType.ADMIN_ADJUSTMENT, TransactionType.EXPIRY):
         return None
     return ("lifetime_used", "-") if kind in SPENDING else ("lifetime_purchased", "+")
 
@@ -177,9 +224,13 @@ def _within(kind: TransactionType) -> str:
     return f"\n      AND {counted[0]}::bigint {counted[1]} %(amount)s <= {MOST_CREDITS}" if counted else ""
 
 
-def _moved(kind: TransactionType) -> str:
+def _moved(kind: TransactionType, given: Set[str]) -> str:
     counted = _figure(kind)
-    return MOVE.format(figures=f", {counted[0]} = mine.{counted[0]} {counted[1]} %(amount)s" if counted else "")
+    figures = f", {counted[0]} = mine.{counted[0]} {counted[1]} %(amount)s" if counted else ""
+    figures += f", reserved = mine.reserved{lots.own(given)}" if lots.FREES in given else ""
+    if not lots.moves(given):
+        return MOVE.format(figures=figures)
+    return lots.moved(given) + MOVE.format(figures=figures + lots.FIGURE)
 
 
 def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], tells: bool) -> str:
@@ -187,6 +238,7 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], te
         "organization_id": "%(tenant)s",
         "user_id": "%(user)s",
         "credit_balance_id": "held.id",
+        "credit_kind_id": "credit_kind_id",
         "amount": "%(amount)s",
         "transaction_type": f"'{kind.value}'",
         "status": f"'{status.value}'",
@@ -216,7 +268,8 @@ def _entry(kind: TransactionType, status: TransactionStatus, given: Set[str], te
     completed = status is TransactionStatus.COMPLETED
     if not tells and not completed:
         return f" {insert} RETURNING {wanted}"
-    moved = _moved(kind) if completed else ""
+    moved = _moved(kind, given) if completed else ""
+    moved += FREED if lots.FREES in given else ""
     actor = "%(by)s::bigint" if "by" in given else "NULL::bigint"
     told = told_of("entry", actor, '"reason"') if tells else ""
     return f", entry AS ({insert} RETURNING *){moved}{told} SELECT {wanted} FROM entry"
@@ -262,7 +315,8 @@ def made(kind: TransactionType, status: TransactionStatus, given: Set[str]) -> M
     counts = " AND status = 'completed'" if status is TransactionStatus.COMPLETED else ""
     return Message(
         f"SELECT {_given(kind, given, 'NULL')} FROM credit_transactions "
-        f"WHERE organization_id = %(tenant)s AND {named} AND user_id = %(user)s AND amount = %(amount)s "
+        f"WHERE organization_id = %(tenant)s AND {named} AND user_id = %(user)s "
+        f"AND credit_kind_key = %(credit_kind)s AND amount = %(amount)s "
         f"AND transaction_type = '{kind.value}' AND appointment_id IS NOT DISTINCT FROM %(appointment)s "
         f"AND reason IS NOT DISTINCT FROM %(reason)s{counts}",
         types=TYPES,

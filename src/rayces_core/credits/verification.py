@@ -12,26 +12,33 @@ from typing import Any, Final
 
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
-from rayces_core.tenancy.organization import Organization
+from rayces_core.tenancy.organization import Organization, taken_apart
 from rayces_core.tenancy.scoping import check_home
 
 STRETCH: Final = 2_000
 WITHIN: Final = (
     "(organization_id, id) > (%(from_org)s, %(from_id)s) AND (organization_id, id) <= (%(to_org)s, %(to_id)s)"
 )
+# The entries of these appointments, which lie side by side in an index: looking for each one's takes far more pages.
+PAYING: Final = WITHIN.replace("(organization_id, id)", "(organization_id, appointment_id)")
+
+# How the statements call the tables beside the one that they go through.
+NAMED: Final = ("entry", "failed", "change", "lot", "movement", "booked", "back", "purchase")
 
 # Each finding: kind, organization, balance, entry, appointment, what was expected and what is there.
 OF_BALANCES: Final = """
 WITH held AS (
     SELECT * FROM credit_balances WHERE {range}
-), entries AS (
-    SELECT entry.*, held.user_id AS owner_id, row_number() OVER chain AS place,
-           coalesce(lag(entry.balance_after) OVER chain, 0) AS carried,
-           lag(entry.processed_at) OVER chain AS previous_moment
+), posted AS (
+    SELECT entry.*, held.user_id AS owner_id
       FROM credit_transactions AS entry
       JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
-     WHERE {entry}entry.status = 'completed'
-    WINDOW chain AS (PARTITION BY entry.organization_id, entry.credit_balance_id ORDER BY entry.sequence, entry.id)
+     WHERE {entry}true
+), entries AS (
+    SELECT *, row_number() OVER chain AS place, coalesce(lag(balance_after) OVER chain, 0) AS carried,
+           lag(processed_at) OVER chain AS previous_moment
+      FROM posted WHERE status = 'completed'
+    WINDOW chain AS (PARTITION BY organization_id, credit_balance_id ORDER BY sequence, id)
 ), sums AS (
     SELECT organization_id, credit_balance_id, sum(amount) AS total, max(sequence) AS last,
            sum(amount) FILTER (WHERE transaction_type = 'purchase') AS bought,
@@ -54,6 +61,25 @@ UNION ALL
 SELECT 'last_sequence', organization_id, id, NULL, NULL, last::text, last_sequence::text
   FROM derived WHERE last_sequence IS DISTINCT FROM last
 UNION ALL
+SELECT 'in_lots', organization_id, id, NULL, NULL, coalesce(remaining, 0)::text, in_lots::text
+  FROM derived LEFT JOIN (
+       SELECT lot.organization_id AS of_organization, lot.credit_balance_id, sum(lot.remaining) AS remaining
+         FROM credit_lots AS lot
+         JOIN held ON held.organization_id = lot.organization_id AND held.id = lot.credit_balance_id
+        WHERE {lot}true GROUP BY 1, 2
+  ) AS kept ON kept.of_organization = derived.organization_id AND kept.credit_balance_id = derived.id
+ WHERE in_lots <> coalesce(remaining, 0)
+UNION ALL
+SELECT 'reserved', organization_id, id, NULL, NULL, coalesce(total_held, 0)::text, reserved::text
+  FROM derived LEFT JOIN (
+       SELECT booked.organization_id AS of_organization, held.id AS of_balance, sum(reserved_credits) AS total_held
+         FROM appointments AS booked
+         JOIN held ON held.organization_id = booked.organization_id AND held.user_id = booked.client_id
+              AND held.credit_kind_key = coalesce(booked.credit_kind_id, 0)
+        WHERE {booked}booked.reserved_credits > 0 GROUP BY 1, 2
+  ) AS holding ON holding.of_organization = derived.organization_id AND holding.of_balance = derived.id
+ WHERE reserved <> coalesce(total_held, 0)
+UNION ALL
 SELECT 'sequence', organization_id, credit_balance_id, id, NULL, place::text, sequence::text
   FROM entries WHERE sequence IS DISTINCT FROM place
 UNION ALL
@@ -66,14 +92,22 @@ UNION ALL
 SELECT 'processed_at', organization_id, credit_balance_id, id, NULL, previous_moment::text, processed_at::text
   FROM entries WHERE processed_at < previous_moment
 UNION ALL
-SELECT 'payment_attempt', entry.organization_id, credit_balance_id, entry.id, NULL, '1', payment_attempt::text
-  FROM credit_transactions AS entry
-  JOIN held ON held.organization_id = entry.organization_id AND held.id = entry.credit_balance_id
- WHERE {entry}payment_attempt > 1 AND NOT EXISTS (
+SELECT 'payment_attempt', organization_id, credit_balance_id, id, NULL, '1', payment_attempt::text
+  FROM posted
+ WHERE payment_attempt > 1 AND NOT EXISTS (
        SELECT FROM credit_transactions AS failed
-        WHERE {failed}failed.organization_id = entry.organization_id AND failed.payment_method = entry.payment_method
-          AND failed.payment_reference = entry.payment_reference AND failed.status = 'failed'
-          AND failed.payment_attempt = entry.payment_attempt - 1)
+        WHERE {failed}failed.organization_id = posted.organization_id AND failed.payment_method = posted.payment_method
+          AND failed.payment_reference = posted.payment_reference AND failed.status = 'failed'
+          AND failed.payment_attempt = posted.payment_attempt - 1)
+UNION ALL
+SELECT 'taken_back', posted.organization_id, posted.credit_balance_id, posted.id, NULL,
+       max(CASE WHEN posted.transaction_type = 'purchase' THEN posted.amount ELSE 0 END)::text,
+       (-sum(back.amount))::text
+  FROM posted JOIN credit_transactions AS back
+       ON back.organization_id = posted.organization_id AND back.takes_back_balance_id = posted.credit_balance_id
+          AND back.takes_back_sequence = posted.sequence
+ WHERE {back}back.status = 'completed' GROUP BY 2, 3, 4
+HAVING -sum(back.amount) > max(CASE WHEN posted.transaction_type = 'purchase' THEN posted.amount ELSE 0 END)
 UNION ALL
 SELECT 'owner', organization_id, credit_balance_id, id, NULL, owner_id::text, user_id::text
   FROM entries WHERE user_id <> owner_id
@@ -82,17 +116,16 @@ ORDER BY 2, 3, 4, 1"""
 OF_APPOINTMENTS: Final = """
 WITH booked AS (
     SELECT * FROM appointments WHERE {range}
+), entries AS (
+    SELECT * FROM credit_transactions WHERE {paying} AND status = 'completed'
 ), paid AS (
-    SELECT entry.organization_id, entry.appointment_id,
+    SELECT organization_id, appointment_id,
            count(*) FILTER (WHERE transaction_type = 'appointment_debit') AS debits,
            coalesce(-sum(amount) FILTER (WHERE transaction_type = 'appointment_debit'), 0) AS debited,
            coalesce(sum(amount) FILTER (WHERE transaction_type = 'cancellation_refund'), 0) AS refunded,
            max(processed_at) FILTER (WHERE transaction_type = 'appointment_debit') AS paid_at,
            count(DISTINCT user_id) AS users
-      FROM credit_transactions AS entry
-      JOIN booked ON booked.organization_id = entry.organization_id AND booked.id = entry.appointment_id
-     WHERE {entry}entry.status = 'completed'
-     GROUP BY entry.organization_id, entry.appointment_id
+      FROM entries GROUP BY organization_id, appointment_id
 ), linked AS (
     SELECT booked.organization_id, booked.id, booked.state, booked.uses_credit, booked.credits_used,
            booked.cancelled_at, paid_at, coalesce(debits, 0) AS debits, coalesce(debited, 0) AS debited,
@@ -104,10 +137,9 @@ WITH booked AS (
                PARTITION BY entry.organization_id, entry.appointment_id
                ORDER BY entry.transaction_type, entry.refundable_after DESC, entry.sequence
            ) AS left_over
-      FROM credit_transactions AS entry
+      FROM entries AS entry
       JOIN linked ON linked.organization_id = entry.organization_id AND linked.id = entry.appointment_id
-     WHERE {entry}entry.status = 'completed' AND linked.debits = 1
-       AND entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
+     WHERE linked.debits = 1 AND entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
 )
 SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NULL::bigint AS entry_id,
        id AS appointment_id, credits_used::text AS expected, debited::text AS found
@@ -132,11 +164,68 @@ UNION ALL
 SELECT 'refund_to_another', organization_id, NULL, NULL, id, '1', users::text FROM linked WHERE users > 1
 ORDER BY 2, 5, 1"""
 
+# The purchase says what was bought, and its movements what is left.
+OF_LOTS: Final = """
+WITH bought AS (
+    SELECT * FROM credit_lots WHERE {range}
+), moved AS (
+    SELECT movement.organization_id, movement.credit_lot_id,
+           sum(movement.amount) FILTER (WHERE entry.status = 'completed') AS total,
+           count(*) FILTER (WHERE entry.credit_balance_id <> bought.credit_balance_id) AS elsewhere
+      FROM credit_lot_movements AS movement
+      JOIN bought ON bought.organization_id = movement.organization_id AND bought.id = movement.credit_lot_id
+      JOIN credit_transactions AS entry ON entry.organization_id = movement.organization_id
+           AND entry.id = movement.credit_transaction_id
+     WHERE {movement}{entry}true GROUP BY 1, 2
+), taken_back AS (
+    SELECT back.organization_id, back.credit_balance_id, back.id, -back.amount AS taken,
+           coalesce(-sum(movement.amount) FILTER (WHERE movement.credit_transaction_id = back.id), 0) AS own,
+           sum(movement.amount) AS still_there
+      FROM bought
+      JOIN credit_transactions AS purchase ON purchase.organization_id = bought.organization_id
+           AND purchase.id = coalesce(bought.purchase_id, bought.credit_transaction_id)
+      JOIN credit_transactions AS back ON back.organization_id = bought.organization_id
+           AND back.takes_back_balance_id = purchase.credit_balance_id AND back.takes_back_sequence = purchase.sequence
+           AND back.credit_balance_id = bought.credit_balance_id AND back.status = 'completed'
+           AND back.processed_at < bought.expires_at
+      JOIN credit_lot_movements AS movement ON movement.organization_id = bought.organization_id
+           AND movement.credit_lot_id = bought.id
+      JOIN credit_transactions AS entry ON entry.organization_id = movement.organization_id
+           AND entry.id = movement.credit_transaction_id AND entry.sequence <= back.sequence
+     WHERE {back}{purchase}{movement}{entry}true GROUP BY back.organization_id, back.id
+)
+SELECT 'lot_remaining' AS kind, bought.organization_id, credit_balance_id AS balance_id,
+       credit_transaction_id AS entry_id, NULL::bigint AS appointment_id, coalesce(total, 0)::text AS expected,
+       remaining::text AS found
+  FROM bought LEFT JOIN moved ON moved.organization_id = bought.organization_id AND moved.credit_lot_id = bought.id
+ WHERE remaining <> coalesce(total, 0)
+UNION ALL
+SELECT 'lot_elsewhere', bought.organization_id, credit_balance_id, credit_transaction_id, NULL, '0', elsewhere::text
+  FROM bought JOIN moved ON moved.organization_id = bought.organization_id AND moved.credit_lot_id = bought.id
+ WHERE elsewhere > 0
+UNION ALL
+SELECT 'lot_passed_over', organization_id, credit_balance_id, id, NULL, least(taken, still_there + own)::text, own::text
+  FROM taken_back WHERE own < least(taken, still_there + own)
+UNION ALL
+SELECT 'lot_credits', bought.organization_id, bought.credit_balance_id, entry.id, NULL, entry.amount::text,
+       credits::text
+  FROM bought JOIN credit_transactions AS entry
+       ON entry.organization_id = bought.organization_id AND entry.id = bought.credit_transaction_id
+ WHERE {entry}entry.amount <> credits
+ORDER BY 2, 3, 4, 1"""
+
 WORDS: Final = {
     "balance": "the balance is not the sum of its completed entries",
     "lifetime_purchased": "lifetime_purchased is not the sum of the completed purchases",
     "lifetime_used": "lifetime_used is not what debits took, less what refunds gave back",
     "last_sequence": "the balance does not stand at its last entry",
+    "in_lots": "what the balance has in lots is not what is left of them",
+    "reserved": "what is reserved of the balance is not what its pre-confirmed appointments hold",
+    "lot_remaining": "what is left of the lot that the entry bought is not the sum of its movements",
+    "lot_elsewhere": "the lot that the entry bought was moved by entries of another balance",
+    "lot_credits": "the lot is not of as many credits as the entry bought",
+    "lot_passed_over": "the entry took less from the lot of the purchase that it takes back than was left there",
+    "taken_back": "more was taken back of the purchase than it bought",
     "sequence": "the entry is not in its place; one is missing or doubled",
     "balance_before": "the entry does not go on from the balance after the one before",
     "balance_after": "the entry's balance_after is not the balance before it and its amount",
@@ -212,30 +301,39 @@ def verify(
         tenant = wanted
     found: list[Discrepancy] = []
     counts = {}
-    for table, sql in (("credit_balances", OF_BALANCES), ("appointments", OF_APPOINTMENTS)):
-        counts[table] = _go_through(table, sql, tenant, found, progress)
+    tenants: list[int | None] = taken_apart() if tenant is None else [tenant]
+    questions = {"credit_balances": OF_BALANCES, "credit_lots": OF_LOTS, "appointments": OF_APPOINTMENTS}
+    for table, sql in questions.items():
+        counts[table] = _go_through(table, sql, tenants, found, progress)
     return Verification(counts["credit_balances"], counts["appointments"], tuple(found))
 
 
 def _go_through(
     table: str,
     sql: str,
-    tenant: int | None,
+    tenants: list[int | None],
     found: list[Discrepancy],
     progress: Callable[[str, int, int], object] | None,
 ) -> int:
-    own = "" if tenant is None else "organization_id = %(tenant)s AND "
-    run = current().engine.run_prepared
-    # Each table's own, beside what joins it: a router sends by that.
-    named = {name: own and f"{name}.{own}" for name in ("entry", "failed", "change")}
-    total = run(f"SELECT count(*) FROM {table} WHERE {own}true", {"tenant": tenant}).fetchone()[0] if progress else 0
-    done = 0
-    for stretch, size in _stretches(table, own, tenant):
-        found += [Discrepancy(*row) for row in run(sql.format(range=own + WITHIN, **named), stretch).fetchall()]
-        done += size
-        if progress is not None:
-            progress(table, done, max(total, done))
+    run, done, total = current().engine.run_prepared, 0, 0
+    if progress is not None:
+        counted = f"SELECT count(*) FROM {table} WHERE {_own(tenants[0] if len(tenants) == 1 else None)}true"
+        total = run(counted, {"tenant": tenants[0]} if tenants else ()).fetchone()[0]
+    for tenant in tenants:
+        own = _own(tenant)
+        # Each table's own, beside what joins it: a router sends by that.
+        named = {name: own and f"{name}.{own}" for name in NAMED}
+        for stretch, size in _stretches(table, own, tenant):
+            asked = sql.format(range=own + WITHIN, paying=own + PAYING, **named)
+            found += [Discrepancy(*row) for row in run(asked, stretch).fetchall()]
+            done += size
+            if progress is not None:
+                progress(table, done, max(total, done))
     return done
+
+
+def _own(tenant: int | None) -> str:
+    return "" if tenant is None else "organization_id = %(tenant)s AND "
 
 
 def _stretches(table: str, own: str, tenant: int | None) -> Iterator[tuple[dict[str, Any], int]]:
@@ -251,3 +349,5 @@ def _stretches(table: str, own: str, tenant: int | None) -> Iterator[tuple[dict[
             return
         last = keys[-1]
         yield {**place, "to_org": last[0], "to_id": last[1]}, len(keys)
+        if len(keys) < STRETCH:
+            return

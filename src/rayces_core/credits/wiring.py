@@ -33,7 +33,9 @@ def uses_credit(appointment: Appointment) -> bool:
     return appointment.uses_credit
 
 
-@Appointment.lifecycle.within("confirm", when=uses_credit, reads=("uses_credit", "credits_used", "client"))
+@Appointment.lifecycle.within(
+    "confirm", when=uses_credit, reads=("uses_credit", "credits_used", "client", "credit_kind")
+)
 def debit_at_confirmation(change: StateChange) -> None:
     """Take what the appointment costs from its client; `credits_used` is what was paid in the end.
 
@@ -58,29 +60,33 @@ def those_paid_for(changes: Sequence[StateChange]) -> list[StateChange]:
     return [change for change in changes if change.subject.id in paid[change.subject.organization_id]]
 
 
-@Appointment.lifecycle.within(
-    *INTO_CANCELLED, when=uses_credit, reads=("uses_credit", "credits_used", "scheduled_at"), prepare=those_paid_for
-)
-def refund_at_cancellation(change: StateChange) -> None:
-    """Give back what is still due of the debit, to whoever paid it.
+def refund(change: StateChange) -> int:
+    """Give back what is still due of the debit, to whoever paid it; returns how much a correction took again.
 
     A hold that expires was kept by nobody, so all that was paid for it goes back, whatever the notice.
     """
     told = True if change.event == "expire" else change.given.get("refund")
     if told is False:
-        return
-    appointment = _as_stored(change.subject)
+        return 0
+    appointment, retaken = _as_stored(change.subject), 0
     place = appointment.id, known_tenant_of(appointment)
 
     def owed(paid: Paid) -> int:
+        nonlocal retaken
+        retaken = paid.retaken
         debited = -paid.debit.amount
         due = debited if told else _due(appointment, debited, change)
         return max(0, due - (debited - paid.left))
 
     kind = TransactionType.CANCELLATION_REFUND
     give_back(
-        *place, owed, lambda paid, due: _posting(appointment, paid.debit.user_id, due, kind, change, change.reason)
+        *place,
+        owed,
+        lambda paid, due: _posting(
+            appointment, (paid.debit.user_id, paid.debit.credit_kind_id), due, kind, change, change.reason
+        ),
     )
+    return retaken
 
 
 def _take(appointment: Appointment, cost: int, change: StateChange) -> int:
@@ -91,7 +97,13 @@ def _take(appointment: Appointment, cost: int, change: StateChange) -> int:
         return -by_hand.debit.amount if by_hand else 0
     try:
         return -post(
-            _posting(appointment, appointment.client_id, -cost, TransactionType.APPOINTMENT_DEBIT, change)
+            _posting(
+                appointment,
+                (appointment.client_id, appointment.credit_kind_id),
+                -cost,
+                TransactionType.APPOINTMENT_DEBIT,
+                change,
+            )
         ).amount
     except AlreadyDebitedError:
         by_hand = paid_for(*place)
@@ -126,7 +138,7 @@ def _check_answer(question: str, answer: object, most: int) -> None:
 
 def _posting(
     appointment: Appointment,
-    user_id: int,
+    of: tuple[int, int | None],
     amount: int,
     kind: TransactionType,
     change: StateChange,
@@ -134,10 +146,11 @@ def _posting(
 ) -> Posting:
     # Who may act was the lifecycle's question.
     return Posting(
-        user_id,
+        of[0],
         amount,
         kind,
         change.occurred_at,
+        credit_kind_id=of[1],
         appointment_id=appointment.id,
         by=change.actor,
         reason=text(reason, "reason"),

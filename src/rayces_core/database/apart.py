@@ -38,12 +38,14 @@ class CitusConnection(TenantConnection):
         """Open a transaction that is `binding`'s, in two messages; in one where that is privileged work."""
         self._check_clean(binding)
         by_itself = self.footing.is_direct and self.stained_by is None
-        if not self.footing.is_direct:
-            self.plain(TIDY)
+        tidy = "" if self.footing.is_direct else TIDY
         mode = f" ISOLATION LEVEL {isolation}" if isolation else ""
+        if tidy and mode:  # after a query it is too late for a level
+            self.plain(tidy)
+            tidy = ""
         mode += " READ ONLY; SELECT" if binding.read_only else ""  # after a query nothing can turn writing on
         taking_up = "" if by_itself else self._taking_up(binding)
-        cursor = self.plain(f"BEGIN{mode}; {taking_up}{TRANSACTION if findable else ''}")
+        cursor = self.plain(f"{tidy}BEGIN{mode}; {taking_up}{TRANSACTION if findable else ''}")
         self.transaction_id = cursor.fetchone()[0] if findable else None  # type: ignore[index]
         try:
             if binding.tenant or not by_itself:
@@ -60,6 +62,11 @@ class CitusConnection(TenantConnection):
             f"pg_catalog.set_config('role', '{binding.role}', true){_FOR_ONCE}"
             f"{'' if self.footing.is_direct else self.footing.settings_of_transactions}; "
         )
+
+    def take_nodes_along(self) -> None:
+        """Have the open transaction reach other nodes: COPY as its first statement would find no tenant there."""
+        if self.holder is not None and self.holder.tenant:
+            self.plain(f"SELECT FROM users WHERE organization_id = {self.holder.tenant} LIMIT 0")
 
     def give_up(self) -> None:
         """Undo the transaction that was opened for a lone statement; where that fails, close."""

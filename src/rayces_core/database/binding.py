@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary, ref
 
 import peewee
@@ -58,6 +58,9 @@ def home_known_as(*identity: Any) -> Home:
     return _homes.setdefault(identity, Home(blake2b(repr(identity).encode(), digest_size=4).hexdigest()))
 
 
+# The route of blocks of the library's own, such as of looking up who a tenant is, which a move does not end.
+WITHIN: Final = object()
+
 # pg_stat_statements tells one SET from another by its value on older servers, and would fill up.
 NORMALISES_SET = 180000
 
@@ -96,7 +99,7 @@ class Binding:
 class Block:
     """One time that a block is entered; what was read in one is not served in another.
 
-    Attributes: `trail`, of what was written within it, and `route`, where it reads; None where no replica is about.
+    Attributes: `trail`, of what was written within it, and `route`, where it reads, or WITHIN.
     """
 
     __slots__ = ("_entered_by", "_hold", "_thread", "binding", "outer", "route", "trail", "was_unbound")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from contextvars import Token
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from rayces_core.database.binding import Binding, Block, bind, unbind
+from rayces_core.database.callbacks import Around
 from rayces_core.database.positions import Trail
 from rayces_core.database.session import Lease, Session
 from rayces_core.database.transaction import undo_all
@@ -62,7 +62,7 @@ class _Partial(partial[None]):
     lease: Lease
 
 
-class TenantBlock(ContextDecorator, Generic[Given]):
+class TenantBlock(Around, Generic[Given]):
     """Binds for the block what `find()` gives: the binding, and what `as` names. Usable as a decorator as well.
 
     `way` says where the work of that binding goes: the binding to take for it, the trail of what it writes, its route.

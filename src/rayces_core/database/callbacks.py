@@ -12,13 +12,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from rayces_core.database.runners import runner_here
 from rayces_core.errors import ConfigurationError
 
 logger = logging.getLogger("rayces_core")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Round:
@@ -41,6 +44,19 @@ def refuse_deferred(function: Any, what: str) -> None:
                 f"{name} returns before it has run, so it is no {what}; give a plain function, "
                 "which may start what is to be awaited, or be called in a thread (asyncio.to_thread)"
             )
+
+
+class Around(ContextDecorator):
+    """A block that is a decorator too: of functions that have run when they return."""
+
+    def __call__(self, function: Function) -> Function:
+        """The same function, each call within a block of its own.
+
+        Raises:
+            ConfigurationError: it is a coroutine or generator function, which would run after the block.
+        """
+        refuse_deferred(function, "function for a block to be around")
+        return super().__call__(function)
 
 
 def run_callbacks(callbacks: list[Callable[[], Any]]) -> None:

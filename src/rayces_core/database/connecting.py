@@ -16,6 +16,7 @@ from rayces_core.database.connection import Footing, TenantConnection
 from rayces_core.database.cursor import TenantCursor
 from rayces_core.errors import ConfigurationError
 from rayces_core.errors.connection import unreachable
+from rayces_core.migrations.settings import PINNED, READ_ALIKE, connect
 
 # The schema of the library's own tables first, then the others as they are; temporary objects are put last.
 _SEARCH_PATH: Final = """
@@ -27,6 +28,9 @@ SELECT string_agg(quote_ident(name), ', '
 """
 _IDENTITY: Final = """
 SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()
+"""
+_UNLIKE: Final = """
+SELECT name FROM unnest(%s::text[], %s::text[]) AS held (name, value) WHERE current_setting(name) <> value
 """
 _IDLE_LIMIT: Final = "SELECT setting = '0' FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 # Of two that are called alike, that of the library's own schema.
@@ -47,7 +51,7 @@ def open_connection(dsn: str, kind: type[TenantConnection] = TenantConnection) -
         DatabaseUnreachableError: there is no server, no such database, or it refuses the login.
     """
     try:
-        made = psycopg2.connect(dsn, connection_factory=kind, cursor_factory=TenantCursor)
+        made = connect(dsn, connection_factory=kind, cursor_factory=TenantCursor)
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     connection = _own(made)
@@ -87,12 +91,13 @@ def find_footing(
     """How connections stand on this server: asked with the first one."""
     # As the role, since a schema that the login may not use is not in its search path.
     (found,) = connection.plain(f'SET LOCAL ROLE "{role}"; {_SEARCH_PATH}').fetchone() or (None,)
+    unlike = connection.plain(_UNLIKE, (list(READ_ALIKE), [PINNED[name] for name in READ_ALIKE])).fetchall()
     (has_no_limit,) = connection.plain(_IDLE_LIMIT).fetchone() or (False,)
     return Footing(
         role=role,
         is_direct=connection.is_direct(),
         search_path=f"{found}, pg_temp" if found else "pg_temp",
         idle_limit_ms=idle_limit_ms if has_no_limit else None,
-        settings=settings,
+        settings={name: PINNED[name] for (name,) in unlike} | settings,
         tables_of_constraints=dict(connection.plain(_CONSTRAINTS).fetchall()) if connection.binds_apart else {},
     )

@@ -9,6 +9,7 @@ transactions nothing may be left to the session: there the message carries all t
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import select
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ from rayces_core.database.messages import Prepared
 from rayces_core.database.positions import preparing
 from rayces_core.errors import TransactionFailedError, UnsafeSQLError
 
+_SYSTEM = random.SystemRandom()
 # What a proxy's connection may have kept of whoever had it before; rows and locks, since settings are the proxy's.
 TIDY = "CLOSE ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); "
 
@@ -77,6 +79,9 @@ class Serves(Protocol):
     def note_write(self) -> None:
         """Something was written, and is committed or may be."""
 
+    def is_within_unit_on(self, connection: TenantConnection) -> bool:
+        """Whether what runs here is within the unit of work that is open on `connection`."""
+
 
 # Once there was a query, no statement of the transaction can have it write again.
 _READ_ONLY = "SET LOCAL transaction_read_only TO on; SELECT; "
@@ -117,6 +122,7 @@ class TenantConnection(PlainConnection):
             settings += "SET DateStyle TO 'ISO'; "
         if footing.is_direct:
             settings += f'SET search_path TO {footing.search_path}; SET ROLE "{footing.role}"; '
+            settings += "SET rayces.organization_id TO ''; SET rayces.lookup TO ''; "
             if footing.idle_limit_ms is not None:
                 settings += f"SET idle_in_transaction_session_timeout TO {footing.idle_limit_ms}; "
             settings += "".join(f"SET {name} TO {value}; " for name, value in footing.settings.items())
@@ -181,9 +187,28 @@ class TenantConnection(PlainConnection):
     def autocommit(self, _: object) -> None:
         _refuse()
 
-    def set_session(self, *_: object, **__: object) -> None:
+    def _set_nothing(self, *_: object, **__: object) -> NoReturn:
         """Refused: what it sets would stay on the pooled connection."""
-        _refuse()
+        raise UnsafeSQLError(
+            "this would stay on the pooled connection, which others use after this; "
+            "name it in Database.connect(url, …), or use SET LOCAL inside `with db.atomic():`"
+        )
+
+    set_session = set_isolation_level = set_client_encoding = reset = tpc_begin = _set_nothing
+
+    isolation_level = property(PlainConnection.isolation_level.__get__, _set_nothing)
+    readonly = property(PlainConnection.readonly.__get__, _set_nothing)
+    deferrable = property(PlainConnection.deferrable.__get__, _set_nothing)
+
+    @property
+    def cursor_factory(self) -> Any:
+        """What makes its cursors; only what carries the tenant can be one."""
+        return PlainConnection.cursor_factory.__get__(self)
+
+    @cursor_factory.setter
+    def cursor_factory(self, factory: Any) -> None:
+        _check_carries_tenant(factory)
+        PlainConnection.cursor_factory.__set__(self, factory)  # type: ignore[attr-defined]
 
     def lobject(self, *_: object, **__: object) -> NoReturn:
         """Refused: large objects know no tenant."""
@@ -265,8 +290,11 @@ class TenantConnection(PlainConnection):
         try:
             if self.footing.is_direct:
                 self.plain("DISCARD ALL")
+                self.plain(f"SELECT pg_catalog.setseed({_SYSTEM.uniform(-1, 1)!r})")  # which that leaves alone
                 self.prepared.forget()
                 self.stand_on(self.footing)
+            # The driver keeps what the server said beside its answers.
+            self.notices, self.notifies = [], []
             self.stained_by = None
         except psycopg2.Error:  # a time-out of a millisecond may be what it was left with
             self.close()
@@ -277,8 +305,7 @@ class TenantConnection(PlainConnection):
     def cursor(self, *args: Any, **options: Any) -> Any:
         """A cursor whose statements carry the tenant; another kind is refused, as it would not."""
         factory = options.setdefault("cursor_factory", self.cursor_factory)
-        if not (isinstance(factory, type) and getattr(factory, "carries_tenant", False)):
-            raise UnsafeSQLError("only a TenantCursor carries the tenant; leave cursor_factory out")
+        _check_carries_tenant(factory)
         if args or options.get("name") is not None:
             if options.get("withhold"):
                 raise UnsafeSQLError("a cursor WITH HOLD would outlive its transaction and its tenant")
@@ -349,6 +376,11 @@ class TenantConnection(PlainConnection):
                 "a statement of this unit of work had failed, so nothing of it was kept; "
                 "let its error leave the block, or run it in an inner `with db.atomic():`"
             )
+
+
+def _check_carries_tenant(factory: Any) -> None:
+    if not (isinstance(factory, type) and getattr(factory, "carries_tenant", False)):
+        raise UnsafeSQLError("only a TenantCursor carries the tenant; leave cursor_factory out")
 
 
 def _refuse() -> None:

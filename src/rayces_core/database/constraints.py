@@ -17,7 +17,7 @@ from rayces_core.database.named import Names, names_of
 from rayces_core.database.places import place_of
 from rayces_core.database.positions import refusal_of
 from rayces_core.database.privileges import not_written, refused
-from rayces_core.database.sqlstates import kind_of, quoted, said
+from rayces_core.database.sqlstates import NODE_LOST_AT_COMMIT, kind_of, quoted, said
 from rayces_core.errors import (
     CheckFailedError,
     ConstraintError,
@@ -50,20 +50,43 @@ MOVES: dict[str, type[TenantMovingError] | type[TenantMovedError]] = {
 
 # What a rule says, where the name of its constraint alone would not help.
 SENTENCES = {
-    "appointments_no_overlap": "the professional already has an appointment at that time",
+    "appointments_no_overlap": "the professional, the second one, the room or the device is taken at that time",
     "idx_no_double_booking": "the professional already has an appointment at that time",
     "appointments_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
     "appointments_duration_minutes_check": "an appointment lasts 15 to 480 minutes",
     "appointments_expires_at_order_check": "a hold does not end before it begins",
     "appointments_scheduled_at_check": "a session begins on a whole minute",
     "appointments_price_cents_check": "a price is not below zero, and has its currency",
+    "appointments_group_session_id_check": "an appointment of a group session has a seat for as long as it holds time; "
+    "book it with scheduling.book_group",
+    "appointments_group_session_place_fkey": "a seat is at its group's time, and of no more seats than the group has; "
+    "use scheduling.book_group and scheduling.reschedule_group",
+    "appointments_organization_id_group_session_id_seat_key": "that seat of the group session is taken already",
+    "appointments_organization_id_group_session_id_student_id_key": "the student has a seat in that group session "
+    "already",
+    "appointments_seat_check": "the group session has no such seat",
+    "group_sessions_no_overlap": "the professional, the second one, the room or the device has a group session at that "
+    "time",
+    "resources_name_check": "a room or a device needs a name of 1 to 200 characters, without blanks around it",
+    "resources_organization_id_name_key": "there is a room or a device of that name already",
     "credit_transactions_amount_cents_check": "what was paid belongs to a purchase, has its currency and is not below "
     "zero",
     "credit_balances_balance_check": "a credit balance never goes below zero",
+    "credit_balances_in_lots_check": "what a balance has in lots is part of it; move credits with rayces_core.credits",
+    "credit_balances_reserved_check": "what is reserved of a balance is part of it; nobody else can take it",
+    "appointments_reserved_credits_check": "only an appointment that waits to be confirmed has credits reserved",
+    "credit_lots_remaining_check": "of a lot no more is left than was bought, and no less than nothing",
+    "credit_packages_name_check": "a package needs a name of 1 to 200 characters, without blanks around it",
+    "credit_packages_organization_id_name_key": "there is a package of that name already",
+    "credit_packages_last_day_check": "a package holds until a day before the year 9999; one that holds for ever has "
+    "neither days nor a day",
+    "credit_packages_valid_until_check": "a package holds for so many days or until a day, not both",
     "credit_balances_last_entry_fkey": "a balance is what its last entry says; move credits with rayces_core.credits",
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
     "move credits with rayces_core.credits",
     "index_credit_transactions_on_live_debit": "the appointment has been debited already",
+    "credit_transactions_takes_back_fkey": "what is taken back is an entry that counts; "
+    "use rayces_core.credits.take_back",
     "credit_transactions_refundable_before_fkey": "a refund gives back of the appointment's debit, to whoever paid it; "
     "use rayces_core.credits.refund",
     "credit_transactions_refundable_after_check": "a refund gives back no more than is left of the debit; "
@@ -81,13 +104,47 @@ SENTENCES = {
     "organizations_subdomain_check": "a subdomain has lower-case letters, digits and inner hyphens, at most 63 of them",
     "professionals_buffer_minutes_check": "a buffer is of 0 to 1440 minutes",
     "professionals_session_duration_minutes_check": "a professional's session lasts 15 to 480 minutes",
+    "closed_days_name_check": "a closed day needs a name of 1 to 200 characters, without blanks around it",
+    "closed_days_organization_id_day_key": "that day is among the closed days already",
+    "time_off_requests_ends_on_check": "time off ends on the day it begins, or at most 365 days later",
+    "slot_requests_until_day_check": "a request for a time is for 1 to 366 days",
+    "slot_requests_until_time_check": "the hours of a request for a time end after they begin",
+    "outside_calendars_name_check": "a calendar needs a name of 1 to 200 characters, without blanks around it",
+    "outside_calendars_organization_id_professional_id_url_key": "the professional has that calendar already",
+    "services_name_check": "a service needs a name of 1 to 200 characters, without blanks around it",
+    "services_colour_check": 'a colour is written as "#1f6feb"',
+    "services_organization_id_name_key": "there is a service of that name already",
+    "credit_kinds_name_check": "a kind of credit needs a name of 1 to 200 characters, without blanks around it",
+    "credit_kinds_organization_id_name_key": "there is a kind of credit of that name already",
+    "invoices_number_check": "an issued invoice has number, parties, days and sums, and a draft none; call issue()",
+    "invoices_previous_number_fkey": "the number before is not there; call issue(), which leaves no gaps",
+    "invoices_corrects_fkey": "a credit note corrects an issued invoice of the same user, in the same currency",
+    "invoice_lines_organization_id_source_key_turn_key": "that session or purchase was invoiced or credited meanwhile",
+    "invoice_lines_credited_turn_fkey": "a credit note gives back a line that was invoiced, with its amounts",
     "students_discharge_date_check": "a student is not discharged before the admission; give a discharge_date from "
     "the admission_date on",
     "students_first_name_check": "a student needs a first name",
     "students_last_name_check": "a student needs a last name",
+    "users_merged_into_id_check": "a duplicate names another user, and when it was merged into that one",
     "students_on_leave_until_check": "only a student on leave has a day until which; call suspend(until=...)",
 }
 
+SENTENCES |= {
+    f"{table}_buffer_before_minutes_check": "a buffer is of 0 to 1440 minutes"
+    for table in ("appointments", "services", "professionals")
+}
+SENTENCES |= {
+    f"{table}_tax_basis_points_check": "a tax is of 0 to 10000 hundredths of a percent"
+    for table in ("services", "credit_packages", "invoice_lines")
+}
+SENTENCES |= {
+    f"{table}_second_professional_id_check": "the second professional is another one than the first"
+    for table in ("appointments", "group_sessions")
+}
+SENTENCES |= {
+    f"{table}_device_id_check": "a session holds a device besides its room"
+    for table in ("appointments", "group_sessions")
+}
 SENTENCES |= {
     f"{table}_external_id_check": "an external_id is of 1 to 200 characters, without blanks around it"
     for table in ("users", "students", "professionals", "appointments")
@@ -97,33 +154,64 @@ SENTENCES |= {
 KINDS: dict[str, type[ConstraintError]] = {
     "appointments_no_overlap": SlotTakenError,
     "idx_no_double_booking": SlotTakenError,
+    "group_sessions_no_overlap": SlotTakenError,
 }
 
 # The columns of constraints that have several, or another name than theirs; organization_id goes without saying.
 COLUMNS = {
+    "appointments_group_session_place_fkey": ("group_session_id", "scheduled_at", "seats"),
+    "appointments_organization_id_group_session_id_seat_key": ("group_session_id", "seat"),
+    "appointments_organization_id_group_session_id_student_id_key": ("group_session_id", "student_id"),
+    "group_sessions_no_overlap": ("professional_id", "scheduled_at"),
+    "appointments_organization_id_series_id_occurrence_at_key": ("series_id", "occurrence_at"),
     "appointments_no_overlap": ("professional_id", "scheduled_at"),
     "appointments_expires_at_order_check": ("expires_at", "pre_confirmed_at"),
     "idx_no_double_booking": ("professional_id", "scheduled_at"),
     "credit_balances_last_entry_fkey": ("last_sequence", "balance"),
-    "credit_balances_organization_id_id_user_id_key": ("id", "user_id"),
+    "credit_balances_user_id_credit_kind_key_key": ("user_id", "credit_kind_id"),
+    "credit_balances_whose_key": ("id", "user_id", "credit_kind_id"),
+    "notices_once_key": (
+        *("appointment_id", "event", "minutes_before", "cause_id", "occurs_at", "channel", "recipient_id"),
+    ),
     "credit_transactions_chain_key": ("credit_balance_id", "sequence", "balance_after"),
     "credit_transactions_credit_balance_id_sequence_key": ("credit_balance_id", "sequence"),
-    "credit_transactions_credit_balance_id_user_id_fkey": ("credit_balance_id", "user_id"),
+    "credit_lot_movements_credit_transaction_id_credit_lot_id_key": ("credit_transaction_id", "credit_lot_id"),
+    "credit_transactions_whose_fkey": ("credit_balance_id", "user_id", "credit_kind_id"),
     "credit_transactions_payment_attempt_key": ("payment_method", "payment_reference", "payment_attempt"),
     "credit_transactions_refundable_before_fkey": ("appointment_id", "refundable_before"),
     "credit_transactions_refundable_key": ("appointment_id", "credit_balance_id", "refundable_after"),
+    "credit_transactions_takes_back_fkey": ("takes_back_balance_id", "takes_back_sequence"),
     "credit_transactions_previous_fkey": ("previous_sequence", "balance_before"),
     "index_credit_transactions_on_live_debit": ("appointment_id",),
     "index_credit_transactions_on_live_payment": ("payment_method", "payment_reference"),
     "index_credit_transactions_on_refundable_before": ("appointment_id", "refundable_before"),
     "likes_organization_id_user_id_post_id_key": ("user_id", "post_id"),
+    "invoice_counters_organization_id_kind_series_key": ("kind", "series"),
+    "invoices_organization_id_kind_series_number_key": ("kind", "series", "number"),
+    "invoices_corrected_key": ("series", "invoice_number", "currency", "user_id"),
+    "invoices_corrects_fkey": ("corrects_series", "corrects_number", "currency", "user_id"),
+    "invoices_figures_key": ("id", "kind", "line_count", "net_cents", "tax_cents"),
+    "invoices_previous_number_fkey": ("kind", "series", "previous_number"),
+    "invoice_lines_organization_id_invoice_id_position_key": ("invoice_id", "position"),
+    "invoice_lines_chain_key": ("invoice_id", "position", "net_after", "tax_after"),
+    "invoice_lines_organization_id_source_key_turn_key": ("source_key", "turn"),
+    "invoice_lines_amounts_key": ("source_key", "turn", "quantity", "unit_cents", "tax_basis_points", "tax_cents"),
+    "invoice_lines_rate_position_key": ("invoice_id", "tax_basis_points", "rate_position"),
+    "invoice_lines_rate_chain_key": ("invoice_id", "tax_basis_points", "rate_position", "rate_after"),
+    "invoice_lines_previous_rate_fkey": ("invoice_id", "tax_basis_points", "previous_rate_position", "rate_before"),
+    "invoice_lines_figures_fkey": ("invoice_id", "kind", "line_count", "invoice_net_cents", "invoice_tax_cents"),
+    "invoice_lines_previous_fkey": ("invoice_id", "previous_position", "net_before", "tax_before"),
+    "invoice_lines_previous_turn_fkey": ("source_key", "previous_turn"),
+    "invoice_lines_credited_turn_fkey": (
+        *("source_key", "credited_turn", "quantity", "unit_cents", "tax_basis_points", "tax_cents"),
+    ),
+    "professional_services_professional_id_service_id_key": ("professional_id", "service_id"),
+    "outside_busy_organization_id_calendar_id_begins_at_key": ("calendar_id", "begins_at"),
+    "outside_calendars_organization_id_professional_id_url_key": ("professional_id", "url"),
 }
 
 # The server says itself that it does not know.
 OPEN_STATES = (code.STATEMENT_COMPLETION_UNKNOWN, code.TRANSACTION_RESOLUTION_UNKNOWN)
-
-# Citus' words, in no other language: the node that has the rows did not answer the COMMIT that it was sent.
-_NODE_LOST_AT_COMMIT = "could not commit transaction for shard"
 
 # "insert or update on table X violates Y", in the server's language; "update or delete" names the other table as well.
 _NAMES_OF_A_NEW_ROW = 2
@@ -176,12 +264,12 @@ def translate(
 
 def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | None, outcome: Outcome) -> RaycesError:
     """What the server answers on a connection that goes on, it has undone; what was never sent cannot be committed."""
-    if made.sqlstate in OPEN_STATES or str(error).startswith(_NODE_LOST_AT_COMMIT):
+    if made.sqlstate in OPEN_STATES or str(error).startswith(NODE_LOST_AT_COMMIT):
         made.outcome, made.retryable = UNKNOWN, False
     elif _is_gone(made, error, cursor):
         with_outcome(made, outcome)
     elif isinstance(made, ConnectionLostError):  # said of another connection, such as a foreign server's
-        with_outcome(made, NOT_COMMITTED)
+        with_outcome(made, outcome if _is_with_nodes(error, cursor) else NOT_COMMITTED)
     elif made.sqlstate is not None:
         made.outcome = NOT_COMMITTED
     return made
@@ -190,6 +278,12 @@ def _with_outcome(made: RaycesError, error: Exception, cursor: PlainCursor | Non
 def _is_gone(made: RaycesError, error: Exception, cursor: PlainCursor | None) -> bool:
     told_by = getattr(error, "cursor", None) or cursor
     return isinstance(made, ConnectionLostError) if told_by is None else bool(told_by.connection.closed)
+
+
+def _is_with_nodes(error: Exception, cursor: PlainCursor | None) -> bool:
+    """Whether another node may have committed what this one could not say to be."""
+    told_by = getattr(error, "cursor", None) or cursor
+    return bool(getattr(getattr(told_by, "connection", None), "binds_apart", False))
 
 
 def _of_server(error: psycopg2.Error, state: str, ahead: int | None, cursor: PlainCursor | None) -> RaycesError:

@@ -31,6 +31,7 @@ from rayces_core.database.waiting import waited_for_by
 from rayces_core.errors import RaycesError, TenantNotSetError, TenantSwitchError, UnsafeSQLError
 from rayces_core.errors.base import NOT_COMMITTED, UNKNOWN, Outcome
 
+_KEPT = "this cursor was kept, and its connection is that of {}; take a new one: db.engine.connection().cursor()"
 # Somebody has deallocated it, or the tables have changed under it.
 NOT_PREPARED = (code.INVALID_SQL_STATEMENT_NAME, code.FEATURE_NOT_SUPPORTED)
 
@@ -62,6 +63,7 @@ class TenantCursor(PlainCursor):
             return
         text = self._as_text(query)
         check(text, partial(self.filled, text, values) if values else None)
+        self._check_unit()
         self.run(text, values, stains=True)
 
     def run(self, query: str, values: Any = None, *, stains: bool = False, meaning: str | None = None) -> None:
@@ -237,6 +239,8 @@ class TenantCursor(PlainCursor):
         # psycopg2 cannot COPY while somebody else waits for it; Ctrl-C is seen between two reads of the file.
         try:
             with waited_for_by(None):
+                if isinstance(self.connection, CitusConnection):
+                    self._driven(self.connection.take_nodes_along)
                 self._driven(act, *given)
         except BaseException:
             # Where the file of a COPY TO fails, the server goes on sending, and nothing else can be said to it.
@@ -253,6 +257,7 @@ class TenantCursor(PlainCursor):
             raise UnsafeSQLError("COPY needs a transaction; use `with db.atomic():`")
         self._check_holder(connection)
         if not isinstance(statement, OwnSQL):
+            self._check_unit()
             connection.stained_by = connection.holder
         if connection.notes_writes:
             self._note_write(connection, alone=False)
@@ -284,6 +289,14 @@ class TenantCursor(PlainCursor):
         if binding is None:
             raise TenantNotSetError
         raise TenantSwitchError("the open transaction belongs to another tenant; commit it first")
+
+    def _check_unit(self) -> None:
+        connection: TenantConnection = self.connection  # type: ignore[assignment]
+        if connection.is_foreign:
+            raise TenantSwitchError(_KEPT.format("the process that this one was forked from"))
+        if connection.holder is not None and not connection.serves.is_within_unit_on(connection):
+            self._check_holder(connection)
+            raise TenantSwitchError(_KEPT.format("a unit of work of another thread or task by now"))
 
 
 def traced(send: Send) -> Send:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from rayces_core.database import apart, first_use
-from rayces_core.database.binding import Binding, bound_here, current
+from rayces_core.database.binding import WITHIN, Binding, bound_here, current
 from rayces_core.database.blocks import TenantBlock
 from rayces_core.database.engine import Engine
 from rayces_core.database.interactive import Interactive, Org
 from rayces_core.database.migrated import Migrated
 from rayces_core.database.options import FIND_OUT_SECONDS, Options, environment, options_of
+from rayces_core.database.reaching import check_citus
 from rayces_core.database.reading import Reading
 from rayces_core.database.replicated import Replicated
 from rayces_core.database.serving import Serving
@@ -29,6 +30,7 @@ from rayces_core.database.tenants import (
     check_saved,
     checked_key,
     instance_of,
+    may_exist,
     organization_model,
     read_bound,
     read_by_subdomain,
@@ -97,6 +99,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
             writes_messages=given.outbox,
             settings=given.session_settings,
             first_look=lambda connection: first_use.check(connection, role, given, privileged=role == self.admin_role),
+            look_again=lambda connection: check_citus(connection, role, given, privileged=role == self.admin_role),
             **({"kind": apart.KINDS[given.engine]} | options),
         )
 
@@ -284,7 +287,7 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         return TenantBlock(lambda: (self._admin, None), self._holder, reason)
 
     def _within(self, binding: Binding) -> TenantBlock[None]:
-        return TenantBlock(lambda: (binding, None), self._holder)
+        return TenantBlock(lambda: (binding, None), self._holder, way=lambda _: (binding, None, WITHIN))
 
     def _holder(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""
@@ -333,6 +336,8 @@ class Database(Units, Replicated, Migrated, Serving, Watched, Reading, Interacti
         return values
 
     def _look(self, key: str | int) -> Values | None:
+        if not may_exist(key):
+            return None
         # Inside a transaction only its own tenant can be asked for, and sees its own row.
         if (holder := self._holder()) is not None:
             with self._within(holder):

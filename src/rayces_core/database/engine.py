@@ -25,7 +25,7 @@ from rayces_core.database.observing import Observer, Query, described
 from rayces_core.database.options import FIND_OUT_SECONDS
 from rayces_core.database.pool import Pool
 from rayces_core.database.reaching import prove
-from rayces_core.database.session import Loops, Session, Sessions
+from rayces_core.database.session import Loops, Session, Sessions, open_unit
 from rayces_core.database.sql_guard import check
 from rayces_core.database.tenants import Remembered
 from rayces_core.database.traces import leaves_traces
@@ -46,8 +46,7 @@ class Engine(Followed, peewee.PostgresqlDatabase):
         organizations: those looked up. observers: called with each query that was run.
         loops: whether statements in the thread of a running event loop are refused.
         checked: whether server, schema and role were looked at; done with the first connection made.
-        is_cautious: whether tables run functions of the host (triggers, rules, defaults), so that any statement may
-            leave something on its connection.
+        is_cautious: whether any statement may leave something on its connection, as host's functions run unnamed.
     """
 
     def __init__(
@@ -61,20 +60,20 @@ class Engine(Followed, peewee.PostgresqlDatabase):
         refuses_loops: bool,
         organizations: Remembered,
         first_look: Callable[[TenantConnection], bool],
+        look_again: Callable[[TenantConnection], None],
         find_out_seconds: float = FIND_OUT_SECONDS,
         writes_messages: bool = True,
         settings: Mapping[str, str] | None = None,
         kind: type[TenantConnection] = TenantConnection,
     ) -> None:
-        self.dsn, self.role, self._first_look, self.kind = dsn, role, first_look, kind
-        self.find_out_seconds = find_out_seconds
-        self.writes_messages = writes_messages
+        self.dsn, self.role, self.kind = dsn, role, kind
+        self._first_look, self._look_again = first_look, look_again
+        self.find_out_seconds, self.writes_messages = find_out_seconds, writes_messages
         self._home: Home | None = None
         self._reading: dict[int, Binding] = {}
         self._idle_limit_ms, self.settings = idle_limit_ms, dict(settings or {})
         self.checked = self.is_cautious = False
-        self.organizations = organizations
-        self.observers: list[Observer] = []
+        self.organizations, self.observers = organizations, list[Observer]()
         self.pool: Pool[TenantConnection] = Pool(self._open, max_connections, pool_timeout)
         self.loops = Loops(refuses_loops)
         self._sessions = Sessions(self.pool, self, self.loops)
@@ -114,9 +113,10 @@ class Engine(Followed, peewee.PostgresqlDatabase):
             connection.open_for(self)
             connection.notes_writes, connection.check = self.followers is not None, self.check
             self.server_version = connection.server_version
-            if not (was_checked := self.checked):
-                self.is_cautious = self._first_look(connection)
-                self._home = find_home(connection)
+            if was_checked := self.checked:
+                self._look_again(connection)
+            else:
+                self.is_cautious, self._home = self._first_look(connection), find_home(connection)
                 self._footing = find_footing(connection, self.role, self._idle_limit_ms, self.settings)
             connection.stand_on(self._footing)
             if not was_checked:
@@ -368,13 +368,18 @@ class Engine(Followed, peewee.PostgresqlDatabase):
 
     def restore_if_undone(self, restore: Callable[[], object]) -> None:
         """Run `restore` should the open transaction, or the savepoint in it, be undone."""
-        session = self.session
-        if session.in_transaction:
+        if (session := self.session).in_transaction:
             session.lease_anyway().restorers.append(restore)
 
     def forget_organizations(self) -> None:
         """Have the next tenant() look again."""
         self.organizations.forget()
+
+    def is_within_unit_on(self, connection: TenantConnection) -> bool:
+        """Whether what runs here is within the unit of work that is open on `connection`."""
+        session, unit = self._sessions.there(), open_unit.get()
+        leases = (None if session is None else session.lease, None if unit is None else unit())
+        return connection in [lease and lease.connection for lease in leases]
 
     def holder_of_transaction(self) -> Binding | None:
         """Whose transaction is open in this thread or task, if any."""

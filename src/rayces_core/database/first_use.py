@@ -21,7 +21,8 @@ OLDEST_SERVER = 15
 
 _SCHEMA = """
 SELECT to_regclass('organizations') IS NOT NULL, current_setting('server_encoding'),
-       current_setting('row_security')::boolean, quote_ident(current_database()), quote_ident(session_user)
+       current_setting('row_security')::boolean, current_setting('session_replication_role'),
+       quote_ident(current_database()), quote_ident(session_user)
 """
 
 _ROLE = """
@@ -63,17 +64,24 @@ SELECT array_agg(c.oid::regclass::text ORDER BY c.oid::regclass::text)
 
 
 # A function of the host that a trigger, rule, default, check or policy of a table runs may leave something on the
-# connection; those of extensions are not the host's, nor is what holds a tenant during its move to another cell.
+# connection, and so may one that an operator, a cast or `row.name` calls without a word that a query shows. Of these it
+# has to be VOLATILE, as PostgreSQL lets no other write. Those of extensions are not the host's, nor is what holds a
+# tenant during its move to another cell.
 _RUNS_FUNCTIONS = """
 SELECT EXISTS (
-    SELECT FROM pg_depend d
-      JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
-     WHERE d.classid IN ('pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
-                         'pg_rewrite'::regclass, 'pg_policy'::regclass)
-       AND p.oid >= 16384
+    SELECT FROM pg_proc p
+     WHERE p.oid >= 16384
        AND p.pronamespace IS DISTINCT FROM to_regnamespace('rayces_cells')::oid
        AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
-                                                 AND e.deptype = 'e'))
+                                                 AND e.deptype = 'e')
+       AND (EXISTS (SELECT FROM pg_depend d
+                     WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+                       AND (d.classid IN ('pg_trigger'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+                                          'pg_rewrite'::regclass, 'pg_policy'::regclass)
+                            OR p.provolatile = 'v'
+                           AND d.classid IN ('pg_type'::regclass, 'pg_operator'::regclass, 'pg_cast'::regclass)))
+            OR p.provolatile = 'v' AND p.prokind = 'f' AND p.pronargs = 1
+           AND EXISTS (SELECT FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype = 'c')))
 """
 
 
@@ -101,7 +109,7 @@ def check(connection: TenantConnection, role: str, given: Options | None = None,
         raise ServerTooOldError(
             f"the server is PostgreSQL {connection.server_version // 10000}; version {OLDEST_SERVER} or newer is needed"
         )
-    there, encoding, held, database, login = _one(connection, _SCHEMA)
+    there, encoding, held, replicating, database, login = _one(connection, _SCHEMA)
     if encoding != ENCODING:
         raise ConfigurationError(wrong_encoding(encoding, database))
     if not held:
@@ -109,6 +117,12 @@ def check(connection: TenantConnection, role: str, given: Options | None = None,
             "row_security is off for this login or database, so the server refuses every statement that a policy would "
             f"narrow; a DBA can mend it: ALTER ROLE {login} RESET row_security; ALTER DATABASE {database} RESET "
             "row_security; or the URL says so in its options"
+        )
+    if replicating == "replica":
+        raise ConfigurationError(
+            "session_replication_role is replica for this login or database, so no reference and no trigger holds what "
+            f"is written; a DBA can mend it: ALTER ROLE {login} RESET session_replication_role; ALTER DATABASE "
+            f"{database} RESET session_replication_role; or the URL says so in its options"
         )
     if not there and not _sees_schema(connection, role):
         raise SchemaMissingError(

@@ -139,8 +139,9 @@ class _Listener:
             asking = threading.Thread(target=_ask_to_cancel, args=(waited.connection,), daemon=True)
             waited.asking.append(asking)
             asking.start()
-            if select.select([self._hears], [], [], AGAIN_SECONDS)[0]:
-                presses += signal.SIGINT in self._hears.recv(4096)
+            # What is heard once this statement is over is about the next one, and stays there for it.
+            if select.select([self._hears], [], [], AGAIN_SECONDS)[0] and self._waited is waited:
+                presses += signal.SIGINT in self._hears.recv(1)
             waited_for = time.monotonic() - began
             if waited_for > GIVE_UP_SECONDS or (presses > 1 and waited_for > PATIENCE_SECONDS):
                 if self._waited is waited:

@@ -23,6 +23,8 @@ from rayces_core.errors import ConfigurationError, PoolTimeoutError
 
 # How long one waits at most before looking again: whoever should have told may have been interrupted.
 _LOOK_AGAIN_SECONDS = 0.1
+# After how long a wait garbage is collected, and how seldom: it stops every thread, of a large process for a second.
+_COLLECT_AFTER_SECONDS, _COLLECT_AGAIN_SECONDS = 1.0, 5.0
 
 
 class Lendable(Protocol):
@@ -112,6 +114,7 @@ class Pool(Generic[L]):
         self._opening: set[weakref.ref[_Place]] = set()
         self._waiting: deque[Any] = deque()
         self._timeouts = 0
+        self._collects_from = 0.0
         # Re-entered where Python collects, at any allocation, a session that ended with a connection in hand.
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -134,7 +137,10 @@ class Pool(Generic[L]):
             if connection is not None:
                 return connection
             now = time.monotonic()
-            deadline = self._deadline(now) if deadline is None else deadline
+            if deadline is None:
+                deadline = self._deadline(now)
+            elif self._collected(now, deadline):
+                continue
             self._wait(deadline - now)
         return self._open(place)
 
@@ -162,8 +168,16 @@ class Pool(Generic[L]):
         if loop_runs_here():
             self._timeouts += 1
             raise PoolTimeoutError(self.max_connections, 0.0, in_event_loop=True)
-        gc.collect()  # a connection may be held by what nobody holds any more, in a circle
         return now + self.timeout_seconds
+
+    def _collected(self, now: float, deadline: float) -> bool:
+        """Whether garbage was collected now: a connection may be held by what nobody holds any more, in a circle."""
+        has_waited = now >= min(deadline, deadline - self.timeout_seconds + _COLLECT_AFTER_SECONDS)
+        if not has_waited or now < self._collects_from:
+            return False
+        self._collects_from = now + _COLLECT_AGAIN_SECONDS
+        gc.collect()
+        return True
 
     def _wait(self, seconds: float) -> None:
         if seconds <= 0:

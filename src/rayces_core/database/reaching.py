@@ -92,19 +92,24 @@ def check_engine(connection: TenantConnection, role: str, given: Options, *, pri
         IsolationInertError: the database is Citus' and another engine was asked for, or an extension reads the rows in
             a way of its own. ConfigurationError: there is no Citus, but its engine was asked for.
     """
+    check_citus(connection, role, given, privileged=privileged)
+    if given.engine != CITUS:
+        _check_plans(connection, role)
+
+
+def check_citus(connection: TenantConnection, role: str, given: Options, *, privileged: bool) -> None:
+    """The part of it that is asked of each connection: a database may become Citus' while an application runs."""
     installed, has_table = _one(connection, _HAS_CITUS)
     if given.engine == CITUS:
         if not installed:
             raise ConfigurationError('this database has no Citus, so leave engine="citus" out')
         if _check_distribution(connection, role):
             _check_standing(connection, role, privileged=privileged)
-        return
-    if installed or has_table:
+    elif installed or has_table:
         raise IsolationInertError(
             "this database has Citus, whose other nodes would not be told the tenant, so that reads would come back "
             'empty; ask for its engine, Database.connect(url, engine="citus") or --engine citus (docs/citus.md)'
         )
-    _check_plans(connection, role)
 
 
 def _check_distribution(connection: TenantConnection, role: str) -> bool:
@@ -175,16 +180,16 @@ def _elsewhere(node: dict[str, Any]) -> Iterator[str]:
 def prove(connection: TenantConnection, binding: Binding) -> None:
     """Raise unless a tenant that is bound is bound for the statements after it; the connection stands already.
 
+    Where it raises the connection is not used any more.
+
     Raises:
         IsolationInertError: it is not, as where a proxy sends the statements of one transaction to several servers.
     """
     check, connection.check = connection.check, None  # how far a replica is, is asked by who reads there
     try:
         connection.begin(binding)
-        try:
-            heard = _one(connection, _HEARD)
-        finally:
-            connection.end("ROLLBACK")
+        heard = _one(connection, _HEARD)
+        connection.end("ROLLBACK")
     finally:
         connection.check = check
     if heard != (binding.tenant, binding.role):

@@ -29,6 +29,7 @@ from rayces_core.errors import (
     SerializationError,
     UnknownColumnError,
     UnknownFunctionError,
+    UnknownTableError,
 )
 
 logger = logging.getLogger("rayces_core")
@@ -190,7 +191,7 @@ class Routing:
             standing.lagging += refusal.is_there
         elif isinstance(error, SerializationError | DeadlockError) and refusal is None:
             standing.conflicts += 1
-        elif isinstance(error, UnknownColumnError | UnknownFunctionError):
+        elif isinstance(error, UnknownColumnError | UnknownFunctionError | UnknownTableError):
             standing.behind += 1  # a migration has not come there yet; if it is none, the primary says the same
         elif refusal is not None or isinstance(error, _AWAY):
             standing.failures += 1
@@ -229,5 +230,5 @@ class Routing:
         )
 
 
-# Tables and roles that are missing there have not come yet.
+# A schema and roles that are missing there have not come yet.
 _AWAY: Final = (DatabaseUnreachableError, ConnectionLostError, SchemaMissingError, RoleNotHeldError)

@@ -93,6 +93,8 @@ def check_names(words: Words) -> None:
         _check_settings_view(words)
     if seen & {"temp", "temporary"}:
         _check_temporary(words)
+    if "owned" in seen and (_places(words, ["drop", "owned", "by"]) or _places(words, ["reassign", "owned", "by"])):
+        raise UnsafeSQLError("OWNED BY a role are the policies of all tenants too; dropping them is refused")
 
 
 def check_code(code: str) -> None:
@@ -103,10 +105,8 @@ def check_code(code: str) -> None:
         return  # of another language, perhaps; PostgreSQL refuses it where it is SQL
     check_names(words)
     for place, word in enumerate(words):
-        if word == "set" and (place == 0 or words[place - 1] in {";", "begin", "then", "else", "loop"}):
-            name = _setting(words[place:])[0]
-            if _is_held(name):
-                raise UnsafeSQLError(f"SET {name} would step out of the tenant; it is refused")
+        if word in _IN_CODE and (place == 0 or words[place - 1] in {";", "begin", "then", "else", "loop"}):
+            _IN_CODE[word](words[place:])
 
 
 def _without_explain(words: Words) -> Words:
@@ -247,6 +247,8 @@ def _check_declare(words: Words) -> None:
 def _check_alter(words: Words) -> None:
     if words[1:2] and words[1] in _OTHER_ROLES:
         raise UnsafeSQLError(f"ALTER {words[1].upper()} would change every later connection; it is refused")
+    if words[1:3] == ["default", "privileges"]:
+        raise UnsafeSQLError("ALTER DEFAULT PRIVILEGES changes rights that all tenants share; it is refused")
     _check_large_objects(words)
 
 
@@ -273,6 +275,26 @@ _BY_FIRST_WORD: Final[dict[str, Callable[[Words], None]]] = {
     "revoke": _check_large_objects,
     "lock": _refuse_lock,
     "security": _refuse_label,
+}
+
+
+def _check_set_in_code(words: Words) -> None:
+    name = _setting(words)[0]
+    if _is_held(name):
+        raise UnsafeSQLError(f"SET {name} would step out of the tenant; it is refused")
+
+
+def _check_reset(words: Words) -> None:
+    name = _setting(words)[0]
+    if name == "all" or _is_held(name):
+        raise UnsafeSQLError(f"RESET {name} would step out of the tenant; it is refused")
+
+
+# What runs within a function too; its variables may be called so, and are then followed by an operator.
+_IN_CODE: Final[dict[str, Callable[[Words], None]]] = {
+    "set": _check_set_in_code,
+    "reset": _check_reset,
+    "alter": _check_alter,
 }
 
 

@@ -97,6 +97,8 @@ _KINDS: Final[tuple[tuple[type[psycopg2.Error], type[errors.RaycesError]], ...]]
 def kind_of(error: psycopg2.Error) -> tuple[type[errors.RaycesError], str]:
     """The class for a server's error, and what to do about it in words; "" where its class says enough."""
     state = error.pgcode or ""
+    if state in _OF_LOST_NODES and (error.diag.message_primary or "").startswith(_NODE_LOST):
+        return errors.ConnectionLostError, ""
     found = STATES.get(state) or CLASSES.get(state[:2])
     if found is not None:
         return found
@@ -108,6 +110,19 @@ def said(error: psycopg2.Error) -> str:
     sentence = error.diag.message_primary or str(error).strip()
     return _NUMBER.sub("", sentence) if is_of_a_node(error) else sentence
 
+
+# Citus' words where a node is lost that has the rows, at COMMIT and before; then libpq's, which it hands on.
+NODE_LOST_AT_COMMIT: Final = "could not commit transaction for shard"
+_NODE_LOST: Final = (
+    NODE_LOST_AT_COMMIT,
+    "failure on connection marked as essential",
+    "failed to COPY to shard",
+    "server closed the connection unexpectedly",
+    "no connection to the server",
+    "could not receive data from server",
+    "could not send data to server",
+)
+_OF_LOST_NODES: Final = (code.INTERNAL_ERROR, code.IO_ERROR)
 
 # Citus hands on what another node has said, which calls its tables by numbers; in no other language.
 _OF_A_NODE: Final = "while executing command on "

@@ -52,6 +52,13 @@ def checked_key(tenant: object) -> str | int:
     return tenant.strip().lower() if isinstance(tenant, str) else tenant
 
 
+def may_exist(key: str | int) -> bool:
+    """Whether an organization could have this key; of any other the server could not even be asked."""
+    if isinstance(key, int):
+        return 0 < key < 1 << 63
+    return "\0" not in key and not any("\ud800" <= character <= "\udfff" for character in key)
+
+
 _NAMING = "SET LOCAL rayces.lookup TO %(subdomain)s"
 _NAMING_BY_FUNCTION = "SELECT set_config('rayces.lookup', %(subdomain)s, true)"
 _BY_SUBDOMAIN = 'SELECT * FROM "organizations" WHERE "subdomain" = %(subdomain)s'

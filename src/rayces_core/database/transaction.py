@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ContextDecorator, suppress
+from contextlib import suppress
 from types import TracebackType
 from weakref import ref
 
@@ -17,20 +17,20 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
 
 from rayces_core.database.binding import current
-from rayces_core.database.callbacks import run_callbacks
+from rayces_core.database.callbacks import Around, run_callbacks
 from rayces_core.database.connection import TenantConnection
 from rayces_core.database.constraints import translate
 from rayces_core.database.finding_out import outcome_of
 from rayces_core.database.session import Session, Sessions, open_unit
 from rayces_core.errors import ConfigurationError, RaycesError, TenantSwitchError, TransactionFailedError
-from rayces_core.errors.base import COMMITTED, NOT_COMMITTED, Outcome
+from rayces_core.errors.base import COMMITTED, NOT_COMMITTED, UNKNOWN, Outcome
 
 logger = logging.getLogger("rayces_core")
 
 ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
 
-class Atomic(ContextDecorator):
+class Atomic(Around):
     """A unit of work: the outermost one is a transaction, an inner one a savepoint.
 
     Usable as `with db.atomic():` and as a decorator. An exception undoes the block and goes on. `findable` has the
@@ -220,7 +220,7 @@ def control(connection: TenantConnection | None, statement: str) -> None:
         else:
             connection.plain(statement)
     except psycopg2.Error as error:
-        outcome: Outcome = NOT_COMMITTED
+        outcome: Outcome = UNKNOWN if is_sent and connection.binds_apart else NOT_COMMITTED
         if is_sent and connection.closed:
             outcome = outcome_of(connection, transaction_id)
             logger.warning("the answer of a COMMIT was lost; transaction %s: %s", transaction_id, outcome)

@@ -42,7 +42,8 @@ class Watched:
     def on_query(self, observer: Observer) -> Observer:
         """Call `observer` with each statement that was run: operation, table, seconds, tenant, rows; never its values.
 
-        Usable as a decorator. It runs within the statement's own call: it should be quick, and what it raises goes on.
+        What a cursor of `engine.connection()` runs is not told. Usable as a decorator. It runs within the statement's
+        own call: it should be quick, and what it raises goes on.
         """
         for engine in self._engines:
             engine.observers.append(observer)

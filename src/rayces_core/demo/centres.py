@@ -40,6 +40,20 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """A service, and which professionals give it; the first that names a professional is what their sessions are."""
+
+    name: str
+    professionals: tuple[str, ...]
+    minutes: int
+    price_cents: int
+    colour: str
+    credits: int = 1
+    families_may_book: bool = True
+    room_features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Child:
     """A student; `contacts` are guardians, the first one pays."""
 
@@ -64,6 +78,77 @@ class Session:
     state: AppointmentState
     paid: bool = True
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Weekly:
+    """A child's confirmed session of every week: `week`, `day` and `at` as of a Session, and how many there are."""
+
+    professional: str
+    child: str
+    week: int
+    day: int
+    at: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group session and the children who attend it: `week`, `day` and `at` as of a Session."""
+
+    professional: str
+    name: str
+    week: int
+    day: int
+    at: str
+    capacity: int
+    children: tuple[str, ...]
+    room: str
+
+
+@dataclass(frozen=True)
+class ClosedOn:
+    """A day on which the centre is closed: `week` and `day` as of a Session."""
+
+    name: str
+    week: int
+    day: int
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A room or a device, and the days on which it is not booked."""
+
+    name: str
+    features: tuple[str, ...] = ()
+    kind: str = "room"
+    blocked: tuple[ClosedOn, ...] = ()
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A day that a professional asks to have off, from `week` and `day` as of a Session; `hours` of it, or all.
+
+    `events` are what became of the request: the desk's name for each, in order.
+    """
+
+    professional: str
+    week: int
+    day: int
+    note: str
+    hours: tuple[str, str] | None = None
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A child that waits for an hour of a professional's that is taken: `week` and `day` as of a Session."""
+
+    child: str
+    professional: str
+    week: int
+    day: int
+    hours: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -96,11 +181,18 @@ class Centre:
     address: str
     people: tuple[Person, ...]
     profiles: tuple[Profile, ...]
+    offers: tuple[Offer, ...]
     children: tuple[Child, ...]
     sessions: tuple[Session, ...]
     purchases: tuple[Purchase, ...]
     adjustment: tuple[str, int, str]
     messages: tuple[Message, ...]
+    groups: tuple[Group, ...] = ()
+    things: tuple[Thing, ...] = ()
+    closed: tuple[ClosedOn, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    weekly: tuple[Weekly, ...] = ()
 
 
 S = AppointmentState
@@ -137,11 +229,16 @@ ARRAYANES: Final = Centre(
             "Lic.",
             "child psychology",
             "MN 60127",
-            {"tuesday": AFTERNOONS, "thursday": AFTERNOONS},
+            {"tuesday": AFTERNOONS, "wednesday": AFTERNOONS, "thursday": AFTERNOONS},
             2_200_000,
             session_minutes=50,
             buffer_minutes=10,
         ),
+    ),
+    offers=(
+        Offer("Speech therapy", ("paula",), 45, 1_850_000, "#1f6feb", room_features=("mirror",)),
+        Offer("Child psychology", ("martin",), 50, 2_200_000, "#8250df"),
+        Offer("First evaluation", ("paula", "martin"), 60, 2_900_000, "#bf8700", 2, families_may_book=False),
     ),
     children=(
         Child("Mateo", "Acosta", "2017-04-11", "3rd grade", ("lucia", "diego"), notes="Reads with a finger guide."),
@@ -157,6 +254,7 @@ ARRAYANES: Final = Centre(
         Session("paula", "Mateo", -1, 0, "09:00", S.EXECUTED),
         Session("paula", "Lola", -1, 2, "14:00", S.NO_SHOW),
         Session("martin", "Bruno", -1, 3, "16:00", S.CANCELLED, reason="The child is ill"),
+        Session("martin", "Bruno", -1, 2, "15:00", S.CONFIRMED),
         Session("paula", "Mateo", 1, 0, "09:00", S.CONFIRMED),
         Session("martin", "Bruno", 1, 1, "15:00", S.CONFIRMED),
         Session("paula", "Lola", 1, 2, "14:00", S.PRE_CONFIRMED),
@@ -178,6 +276,20 @@ ARRAYANES: Final = Centre(
         Message("paula", "New reading corner in room 2, please borrow the books!", ("lucia", "diego")),
         Message("lucia", "Does anybody share a taxi from Caballito on Mondays?", ("hernan",)),
     ),
+    groups=(Group("martin", "Social skills, 6 to 9 years", 1, 1, "17:00", 4, ("Bruno", "Emma"), "Playroom"),),
+    things=(
+        Thing("Playroom", ("carpet",)),
+        Thing("Room 2", ("mirror", "ramp")),
+        Thing("Room 3", ("ramp",), blocked=(ClosedOn("The walls are painted", 7, 2),)),
+        Thing("Tablet", kind="device"),
+    ),
+    closed=(ClosedOn("Training of the team", 8, 4),),
+    absences=(
+        Absence("martin", 7, 1, "Dentist", ("16:00", "18:00")),
+        Absence("paula", 6, 2, "Congress", events=("approve", "revoke")),
+    ),
+    waits=(Wait("Emma", "martin", 1, 1, ("15:00", "16:00")),),
+    weekly=(Weekly("martin", "Bruno", 1, 3, "15:00", 6),),
 )
 
 GIRASOL: Final = Centre(
@@ -207,6 +319,10 @@ GIRASOL: Final = Centre(
             "ramiro", "Prof.", "maths tutoring", "MP 1092", {"wednesday": AFTERNOONS, "friday": AFTERNOONS}, 900_000, 60
         ),
     ),
+    offers=(
+        Offer("Occupational therapy", ("sofia",), 45, 1_600_000, "#1a7f37"),
+        Offer("Maths tutoring", ("ramiro",), 60, 900_000, "#cf222e"),
+    ),
     children=(
         Child("Delfina", "Carranza", "2018-03-19", "2nd grade", ("julia",), notes="Allergic to latex gloves."),
         Child("Benjamín", "Olmos", "2015-10-08", "5th grade", ("pablo",)),
@@ -219,6 +335,7 @@ GIRASOL: Final = Centre(
         Session("sofia", "Delfina", -1, 1, "09:00", S.EXECUTED),
         Session("ramiro", "Isabella", -1, 4, "15:00", S.NO_SHOW),
         Session("ramiro", "Benjamín", -1, 4, "17:00", S.CANCELLED, reason="School outing"),
+        Session("sofia", "Delfina", -1, 3, "10:00", S.CONFIRMED, paid=False),
         Session("sofia", "Delfina", 1, 1, "09:00", S.CONFIRMED),
         Session("ramiro", "Benjamín", 1, 2, "16:00", S.PRE_CONFIRMED),
         Session("sofia", "Isabella", 1, 3, "10:00", S.PRE_CONFIRMED, paid=False),
@@ -234,6 +351,15 @@ GIRASOL: Final = Centre(
         Message("adriana", "The garden room is ready. Come and see it!", ("julia", "pablo", "mariana", "sofia")),
         Message("pablo", "Benjamín passed his maths exam, thank you Ramiro.", ("ramiro", "adriana")),
     ),
+    groups=(Group("ramiro", "Maths for the 5th grade", 1, 4, "15:00", 3, ("Isabella",), "Blue room"),),
+    things=(
+        Thing("Blue room", ("blackboard",)),
+        Thing("Garden room", ("ramp",), blocked=(ClosedOn("The roof is mended", 7, 3),)),
+    ),
+    closed=(ClosedOn("Anniversary of the centre", 8, 0),),
+    absences=(Absence("ramiro", 7, 4, "Wedding"), Absence("sofia", 6, 1, "Course", events=("approve", "revoke"))),
+    waits=(Wait("Isabella", "sofia", 1, 1, ("09:00", "10:00")),),
+    weekly=(Weekly("ramiro", "Delfina", 1, 2, "14:00", 6),),
 )
 
 CENTRES: Final = (ARRAYANES, GIRASOL)

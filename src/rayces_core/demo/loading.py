@@ -11,22 +11,39 @@ from datetime import date, datetime, time, timedelta
 
 from peewee import fn
 
-from rayces_core import clock, scheduling, sign_in
+from rayces_core import calendars, clock, invoicing, scheduling, sign_in
 from rayces_core.database.database import Database
-from rayces_core.demo.centres import CENTRES, Centre, Child, Session
+from rayces_core.demo.centres import (
+    CENTRES,
+    Absence,
+    Centre,
+    Child,
+    ClosedOn,
+    Group,
+    Offer,
+    Session,
+    Thing,
+    Wait,
+    Weekly,
+)
 from rayces_core.demo.ledger import buy_credits
 from rayces_core.models import (
     AdmissionState,
     AppointmentState,
+    ClosedDay,
     Like,
     Organization,
     Post,
     Professional,
+    ProfessionalService,
+    Resource,
     Role,
+    Service,
     Student,
     User,
 )
 from rayces_core.models.signing_in import Credential
+from rayces_core.notices.making import make_reminders
 
 # The events that lead to each state of an admission, and of an appointment once it is booked.
 ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
@@ -34,6 +51,11 @@ ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
     AdmissionState.ADMITTED: ("apply", "admit"),
     AdmissionState.ENROLLED: ("apply", "admit", "enroll"),
     AdmissionState.ON_LEAVE: ("apply", "admit", "enroll", "suspend"),
+}
+# Families are reminded two weeks and a day before a session, and not at night.
+NOTICES = {
+    "rules": [{"event": "reminder", "minutes_before": days * 24 * 60, "channels": ["email"]} for days in (14, 1)],
+    "quiet_hours": {"start": "22:00", "end": "08:00"},
 }
 ENDINGS = {AppointmentState.EXECUTED: "execute", AppointmentState.NO_SHOW: "mark_no_show"}
 
@@ -45,6 +67,7 @@ class People:
     users: dict[str, User]
     students: dict[str, Student]
     profiles: dict[str, Professional]
+    services: dict[str, Service]
 
     @property
     def desk(self) -> User:
@@ -103,6 +126,8 @@ def _let_in(password: str) -> None:
 
 
 def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
+    organization.settings |= {"notices": NOTICES}
+    organization.save()
     with clock.frozen(now - timedelta(days=60)):
         people = _write_people(centre)
         for child in centre.children:
@@ -111,6 +136,22 @@ def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
         buy_credits(centre, people.users, people.desk, now)
         for session in centre.sessions:
             _book(organization, people, session, now)
+        for weekly in centre.weekly:
+            _repeat(organization, people, weekly, now)
+        for group in centre.groups:
+            _gather(organization, people, group, now)
+        for closed in centre.closed:
+            ClosedDay.create(day=_day_of(organization, closed, now), name=closed.name)
+        for thing in centre.things:
+            _block(organization, thing, now)
+        for absence in centre.absences:
+            _ask(organization, people, absence, now)
+        for wait in centre.waits:
+            _wait(organization, people, wait, now)
+        _invoice(organization, people.desk, now)
+        for name in sorted({session.professional for session in centre.sessions}):
+            calendars.create_feed(people.users[name])
+    make_reminders(now)
     for days_ago, message in enumerate(reversed(centre.messages), start=1):
         with clock.frozen(now - timedelta(days=days_ago)):
             post = Post.create(user=people.users[message.author], content=message.content)
@@ -145,7 +186,29 @@ def _write_people(centre: Centre) -> People:
         for profile in centre.profiles
     }
     students = {child.first_name: _write_student(child, users) for child in centre.children}
-    return People(users, students, profiles)
+    for thing in centre.things:
+        Resource.create(kind=thing.kind, name=thing.name, features=list(thing.features))
+    return People(users, students, profiles, _write_services(centre.offers, profiles))
+
+
+def _write_services(offers: Sequence[Offer], profiles: dict[str, Professional]) -> dict[str, Service]:
+    """The first service of each professional."""
+    first: dict[str, Service] = {}
+    for offer in offers:
+        service = Service.create(
+            name=offer.name,
+            duration_minutes=offer.minutes,
+            price_cents=offer.price_cents,
+            currency="ARS",
+            colour=offer.colour,
+            credits=offer.credits,
+            families_may_book=offer.families_may_book,
+            room_features=list(offer.room_features),
+        )
+        for name in offer.professionals:
+            ProfessionalService.create(professional=profiles[name], service=service)
+            first.setdefault(name, service)
+    return first
 
 
 def _write_student(child: Child, users: dict[str, User]) -> Student:
@@ -178,6 +241,7 @@ def _book(organization: Organization, people: People, session: Session, now: dat
         student=student,
         professional=profile,
         client=student.primary_contact or people.desk,
+        service=people.services[session.professional],
         scheduled_at=starts,
         uses_credit=session.paid,
         draft=session.state == AppointmentState.DRAFT,
@@ -194,7 +258,87 @@ def _book(organization: Organization, people: People, session: Session, now: dat
         end(by=profile.user, now=starts + timedelta(minutes=50))
 
 
-def _starts_at(organization: Organization, session: Session, now: datetime) -> datetime:
+def _repeat(organization: Organization, people: People, weekly: Weekly, now: datetime) -> None:
+    student = people.students[weekly.child]
+    scheduling.book_series(
+        student=student,
+        professional=people.profiles[weekly.professional],
+        client=student.primary_contact,
+        service=people.services[weekly.professional],
+        scheduled_at=_starts_at(organization, weekly, now),
+        count=weekly.count,
+        confirm=True,
+        by=people.desk,
+        now=now - timedelta(hours=2),
+    )
+
+
+def _gather(organization: Organization, people: People, group: Group, now: datetime) -> None:
+    made = scheduling.create_group_session(
+        professional=people.profiles[group.professional],
+        scheduled_at=_starts_at(organization, group, now),
+        capacity=group.capacity,
+        name=group.name,
+        room=Resource.get(name=group.room),
+        by=people.desk,
+        now=now,
+    )
+    for child in group.children:
+        student = people.students[child]
+        guardian = student.primary_contact
+        assert guardian is not None  # noqa: S101 - every child of the demonstration has one
+        scheduling.book_group(made, student=student, client=guardian, by=people.desk, now=now)
+
+
+def _ask(organization: Organization, people: People, absence: Absence, now: datetime) -> None:
+    day, profile = _day_of(organization, absence, now), people.profiles[absence.professional]
+    hours = None if absence.hours is None else dict(zip(("start", "end"), absence.hours, strict=True))
+    request = scheduling.request_time_off(profile, day, day, hours=hours, note=absence.note, by=profile.user)
+    for event in absence.events:
+        getattr(request, event)(by=people.desk, now=now)
+
+
+def _invoice(organization: Organization, desk: User, now: datetime) -> None:
+    """Whoever paid in these two months is invoiced: the first one wrongly at first, the last one is still a draft."""
+    first, last = ((now - timedelta(days=days)).astimezone(organization.zone).date() for days in (60, 0))
+    invoices = [invoicing.draft_invoice(payer, first, last, by=desk) for payer in invoicing.payers_due(first, last)]
+    for invoice in invoices[:-1]:
+        invoice.issue(by=desk, now=now)
+    for wrong in invoices[:-1][:1]:
+        invoicing.credit_note(wrong, reason="Made out to the wrong person", by=desk, now=now)
+
+
+def _wait(organization: Organization, people: People, wait: Wait, now: datetime) -> None:
+    student, day = people.students[wait.child], _day_of(organization, wait, now)
+    guardian = student.primary_contact
+    assert guardian is not None  # noqa: S101 - every child of the demonstration has one
+    scheduling.request_slot(
+        student=student,
+        client=guardian,
+        professional=people.profiles[wait.professional],
+        from_day=day,
+        until_day=day,
+        from_time=wait.hours[0],
+        until_time=wait.hours[1],
+        by=guardian,
+        now=now,
+    )
+
+
+def _block(organization: Organization, thing: Thing, now: datetime) -> None:
+    resource = Resource.get(name=thing.name)
+    days = [(_day_of(organization, closed, now), closed.name) for closed in thing.blocked]
+    resource.blocked_dates = [{"start": day, "end": day, "reason": reason} for day, reason in days]
+    resource.save()
+
+
+def _day_of(
+    organization: Organization, of: Session | Weekly | Group | ClosedOn | Absence | Wait, now: datetime
+) -> date:
     today = now.astimezone(organization.zone).date()
-    day = today - timedelta(days=today.weekday()) + timedelta(weeks=session.week, days=session.day)
+    return today - timedelta(days=today.weekday()) + timedelta(weeks=of.week, days=of.day)
+
+
+def _starts_at(organization: Organization, session: Session | Weekly | Group, now: datetime) -> datetime:
+    day = _day_of(organization, session, now)
     return datetime.combine(day, time.fromisoformat(session.at), organization.zone).astimezone(now.tzinfo)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import psycopg2
@@ -14,19 +15,23 @@ from psycopg2.extras import RealDictCursor
 from rayces_core.citus import has_citus
 from rayces_core.database.database import Database
 from rayces_core.database.first_use import OLDEST_SERVER
-from rayces_core.doctor import detours, grants, hardening, keys, lacking, readers, roles, row_security, shared
+from rayces_core.doctor import detours, granting, grants, hardening, keys, lacking, readers, roles, row_security, shared
 from rayces_core.doctor.catalogue import FACTS
 from rayces_core.doctor.conditions import conditions, meanings
 from rayces_core.doctor.finding import Check, Finding
+from rayces_core.doctor.lagging import audit_work
 from rayces_core.doctor.nodes import with_nodes
+from rayces_core.doctor.replicas import audit_replicas
+from rayces_core.doctor.sweeps import audit_sweeps
 from rayces_core.errors import ConfigurationError, SchemaMissingError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
 from rayces_core.migrations.memberships import said_once
 from rayces_core.migrations.session import auditor_of, reader_of
-from rayces_core.migrations.settings import pinned
+from rayces_core.migrations.settings import connect, pinned
 
 CHECKS: Final[tuple[Check, ...]] = (
     *roles.CHECKS,
+    *granting.CHECKS,
     *row_security.CHECKS,
     *keys.CHECKS,
     *lacking.CHECKS,
@@ -58,7 +63,8 @@ def audit(database: Database) -> list[Finding]:
     """Say what in a live database does not hold its tenants; an empty list when all is well.
 
     Connects as the login of the URL, outside any tenant, and writes nothing; with Citus also as that of `admin_url`, to
-    compare every shard of every node with the coordinator's tables.
+    compare every shard of every node with the coordinator's tables. Its replicas are looked at as well, and whether
+    sweeps run. Where there is no error, so is the work that is left lying, if the login may become the admin role.
 
     Returns:
         The findings, errors first, then by object.
@@ -73,8 +79,10 @@ def audit(database: Database) -> list[Finding]:
     connection = _connect(database.url)
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        roles = {"app_role": database.app_role, "admin_role": database.admin_role}
+        roles: dict[str, Any] = {"app_role": database.app_role, "admin_role": database.admin_role}
         found = audit_connection(connection, **roles)
+        if all(finding.severity == "warning" for finding in found):
+            found += audit_work(connection, database.admin_role)
         distributed = has_citus(connection)
     finally:
         connection.close()
@@ -82,7 +90,8 @@ def audit(database: Database) -> list[Finding]:
         with closing(_connect(database.admin_url)) as other:
             other.autocommit = True
             found = with_nodes(found, other, **roles)
-    return found
+    found += audit_sweeps(database, _connect)
+    return found + audit_replicas(database, found, _connect, partial(audit_connection, **roles))
 
 
 def is_hardened(database: Database) -> bool:
@@ -159,7 +168,7 @@ def _connect(url: str) -> Connection:
         "client_encoding": "UTF8",
     }
     try:
-        connection: Connection = psycopg2.connect(**parameters)
+        connection: Connection = connect(**parameters)
     except psycopg2.OperationalError as error:
         raise unreachable(error) from error
     return connection

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from rayces_core.doctor.conditions import OPEN_OF
 from rayces_core.doctor.hardening import HARDENING
 from rayces_core.doctor.policies import POLICIES
 from rayces_core.doctor.readers import POLICIES as READERS
 
 # What the tenants' role can use, in any schema. Through a role whose rights it has it counts as well.
+# `server_role` is the view pg_roles, planned once: a dozen checks ask for it.
 _REACHABLE: Final = """
+server_role AS MATERIALIZED (SELECT * FROM pg_roles),
 server AS (SELECT current_setting('server_version_num')::int >= 160000 AS modern),
 root AS (SELECT oid, relnamespace FROM pg_class WHERE oid = to_regclass('organizations')),
 reachable AS (
@@ -28,7 +31,7 @@ reachable AS (
 
 # The schema is the one whose organizations the search_path finds. A host's table in another schema is ours to audit
 # when it refers to organizations or the tenants' role can reach it; a partition or child table always is.
-_TENANT_TABLES: Final = """
+_TENANT_TABLES: Final = f"""
 tenant_oid(oid) AS (
     SELECT oid FROM root
     UNION
@@ -46,7 +49,9 @@ tenant AS (
            c.relrowsecurity, c.relforcerowsecurity, c.oid = root.oid AS is_root, a.attnum AS tenant_column,
            quote_ident(a.attname) AS tenant_column_name, a.attnotnull, a.atttypid,
            c.relnamespace = root.relnamespace AS is_home,
-           c.relnamespace = root.relnamespace AND c.relname = 'credit_transactions' AS is_ledger,
+           c.relnamespace = root.relnamespace AND c.relname IN ('credit_transactions', 'invoices') AS is_ledger,
+           c.relnamespace = root.relnamespace AND c.relname = 'state_transitions' AS is_journal,
+           {OPEN_OF.format(name="c.relname")} AS pending,
            EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AS is_child
       FROM root, tenant_oid JOIN pg_class c USING (oid)
       JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
@@ -57,12 +62,12 @@ tenant AS (
 # `overreach` are roles that the application's role must not be a member of. What it may do through one of them is left
 # out of `grantee`, so that one mistake is one finding.
 _ROLES: Final = """
-app_role AS (SELECT * FROM pg_roles WHERE rolname = %(app_role)s),
+app_role AS (SELECT * FROM server_role WHERE rolname = %(app_role)s),
 app AS (SELECT * FROM app_role WHERE NOT rolsuper),
-admin AS (SELECT * FROM pg_roles WHERE rolname = %(admin_role)s),
-login AS (SELECT * FROM pg_roles WHERE rolname = session_user),
+admin AS (SELECT * FROM server_role WHERE rolname = %(admin_role)s),
+login AS (SELECT * FROM server_role WHERE rolname = session_user),
 membership AS (
-    SELECT r.* FROM app, pg_roles r WHERE r.oid <> app.oid AND pg_has_role(app.oid, r.oid, 'MEMBER')
+    SELECT r.* FROM app, server_role r WHERE r.oid <> app.oid AND pg_has_role(app.oid, r.oid, 'MEMBER')
 ),
 overreach AS (
     SELECT m.oid, m.rolname
@@ -92,14 +97,14 @@ admin_grant AS (
     SELECT g.*, pg_get_userbyid(g.grantee) AS role FROM granted g JOIN admin ON admin.oid = g.grantee
      WHERE g.grantee <> g.relowner
 ),
-kept_for_ever(relname, privilege, columns, also_admin) AS (
-    VALUES ('state_transitions', 'DELETE', '{}'::name[], true),
-           ('state_transitions', 'UPDATE', '{}', true),
-           ('credit_transactions', 'DELETE', '{}', true),
+kept_for_ever(relname, privilege, columns, erased, also_admin) AS (
+    VALUES ('state_transitions', 'DELETE', '{}'::name[], '{}'::name[], true),
+           ('state_transitions', 'UPDATE', '{}', '{reason,details}', true),
+           ('credit_transactions', 'DELETE', '{}', '{}', true),
            ('credit_transactions', 'UPDATE', '{status,processed_at,balance_before,balance_after,sequence,'
                                              'previous_sequence,refundable_before,refundable_after,metadata,'
-                                             'updated_at}', true),
-           ('appointments', 'DELETE', '{}', false)
+                                             'updated_at}', '{reason}', true),
+           ('appointments', 'DELETE', '{}', '{}', false)
 )"""
 
 # A view with security_invoker asks in the name of who asks it, so what is beneath it decides.

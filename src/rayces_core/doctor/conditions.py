@@ -20,13 +20,22 @@ LOOKED_UP: Final = (
     "subdomain = nullif(current_setting('rayces.lookup', true), '') "
     "AND nullif(current_setting('rayces.organization_id', true), '') IS NULL"
 )
-PENDING: Final = "status = 'pending'"
+# Table → which of its rows may still be changed.
+OPEN: Final = {"credit_transactions": "status = 'pending'", "invoices": "state = 'draft'"}
+# SQL of the same by the name of a table, in `{name}`.
+OPEN_OF: Final = (
+    "CASE {name} "
+    + " ".join("WHEN '{}' THEN '{}'".format(table, condition.replace("'", "''")) for table, condition in OPEN.items())
+    + " END"
+)
+ERASING: Final = "current_setting('rayces.erasing', true) = 'on'"
 
 # What a condition may be, by the word that the checks know it by; {key} is the column that says whose a row is.
 _KNOWN: Final = {
     "tenant": "{key} = " + BOUND_TENANT,
-    "tenant-pending": "{key} = " + BOUND_TENANT + f" AND {PENDING}",
-    "pending": PENDING,
+    "tenant-pending": "{key} = " + BOUND_TENANT + " AND {pending}",
+    "pending": "{pending}",
+    "erasing": ERASING,
     "lookup": LOOKED_UP,
     "true": "true",
 }
@@ -34,12 +43,16 @@ _OTHER: Final = "other"
 _BARE: Final = " bare"  # another wording of the word before it
 
 # A tenant's table has an organization_id, or is organizations itself. OFFSET 0 keeps the planner from looking inside.
-_POLICIES: Final = """
+_POLICIES: Final = f"""
 SELECT p.oid, pg_get_expr(p.polqual, p.polrelid) AS using_, pg_get_expr(p.polwithcheck, p.polrelid) AS check_,
        CASE WHEN p.polrelid = to_regclass('organizations') THEN 'id' ELSE 'organization_id' END AS key,
+       coalesce({OPEN_OF.format(name="c.relname")}, 'false') AS pending,
        format('(SELECT %s OFFSET 0) AS %I', string_agg(
               format('NULL::%s AS %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ' ORDER BY a.attnum),
               c.relname) AS row,
+       string_agg(format('%s %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ' ORDER BY a.attnum)
+           FILTER (WHERE EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+                                    AND d.refobjid = p.polrelid AND d.refobjsubid = a.attnum)) AS reads,
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
                   AND d.refobjid <> p.polrelid) AS calls_others
   FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_attribute a ON a.attrelid = p.polrelid
@@ -80,19 +93,28 @@ def meanings(cursor: Any, known: dict[str, str]) -> str:
 
 
 class _Words:
-    """Finds the word for a condition; conditions that are written alike are planned once."""
+    """Finds the word for a condition; what is printed alike and reads columns of the same types is planned once."""
 
     def __init__(self, cursor: Any, known: dict[str, str]) -> None:
         self._cursor, self._known = cursor, known
         self._plans: dict[tuple[str, str], Any] = {}
+        self._words: dict[tuple[Any, ...], str] = {}
 
     def word(self, condition: str | None, policy: Any) -> str | None:
         if condition is None:
             return None
+        alike = (condition, *(policy[fact] for fact in ("reads", "key", "pending", "calls_others")))
+        if alike not in self._words:
+            self._words[alike] = self._found(condition, policy)
+        return self._words[alike]
+
+    def _found(self, condition: str, policy: Any) -> str:
         plan = None if policy["calls_others"] else self._plan(condition, policy["row"])
         if plan is None:
             return _OTHER
-        texts = ((word, text.format(key=policy["key"])) for word, text in self._known.items())
+        texts = (
+            (word, text.format(key=policy["key"], pending=policy["pending"])) for word, text in self._known.items()
+        )
         known = ((word, self._plan(text, policy["row"])) for word, text in texts)
         return next((word.removesuffix(_BARE) for word, expected in known if expected == plan), _OTHER)
 

@@ -32,7 +32,7 @@ CHECKS = (
                   CASE WHEN (SELECT has_function_privilege(app.oid, p.oid, 'EXECUTE') FROM app)
                          OR EXISTS (SELECT FROM reader WHERE has_function_privilege(reader.oid, p.oid, 'EXECUTE'))
                        THEN 'error' ELSE 'warning' END AS severity
-             FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
+             FROM pg_proc p JOIN server_role o ON o.oid = p.proowner
              JOIN tenant t ON p.prosrc || coalesce(pg_get_function_sqlbody(p.oid), '') ~* ('\\m' || t.relname || '\\M')
             WHERE p.prosecdef AND p.oid NOT IN (SELECT tgfoid FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM tenant))
               AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -61,7 +61,7 @@ CHECKS = (
                   CASE WHEN o.rolsuper OR o.rolbypassrls OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin)
                        THEN 'error' ELSE 'warning' END AS severity
              FROM tenant t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
-             JOIN pg_proc p ON p.oid = g.tgfoid AND p.prosecdef JOIN pg_roles o ON o.oid = p.proowner""",
+             JOIN pg_proc p ON p.oid = g.tgfoid AND p.prosecdef JOIN server_role o ON o.oid = p.proowner""",
         "trigger {name} runs {function} as {owner}, whatever tenant writes the row",
         "ALTER ROUTINE {function} SECURITY INVOKER;",
     ),
@@ -69,12 +69,18 @@ CHECKS = (
     Check(
         "tenant-held",
         "warning",
-        """SELECT 'organization ' || split_part(g.tgname, '_', 3) AS object, count(DISTINCT t.oid) AS tables,
-                  string_agg(format('DROP TRIGGER %%I ON %%s;', g.tgname, t.object), ' ' ORDER BY t.object, g.tgname)
+        """SELECT 'organization ' || split_part(h.name, '_', 3) AS object,
+                  count(DISTINCT t.oid) FILTER (WHERE h.kind = 'TRIGGER') AS tables,
+                  string_agg(format('DROP %%s %%I ON %%s;', h.kind, h.name, t.object), ' ' ORDER BY t.object, h.name)
                       AS drops
-             FROM tenant t JOIN pg_trigger g ON g.tgrelid = t.oid JOIN pg_proc p ON p.oid = g.tgfoid
-            WHERE g.tgname ~ '^rayces_moving_[0-9]+_(insert|change)$' AND p.proname = 'refuse_moving'
-            GROUP BY 1""",
+             FROM tenant t, LATERAL (
+                  SELECT 'TRIGGER' AS kind, g.tgname AS name FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+                   WHERE g.tgrelid = t.oid AND g.tgname ~ '^rayces_moving_[0-9]+_(insert|change)$'
+                     AND p.proname = 'refuse_moving'
+                  UNION ALL
+                  SELECT 'POLICY', polname FROM pg_policy
+                   WHERE polrelid = t.oid AND polname ~ '^rayces_moving_[0-9]+(_read)?$') h
+            GROUP BY 1 HAVING bool_or(h.kind = 'TRIGGER')""",
         "triggers on {tables} tables keep it from being written, as they do while it is moved to another cell; where "
         "`rayces move list` has no move of it, they were left behind",
         "{drops} -- where it has no move; else: rayces move tenant, finish or cancel",
@@ -85,7 +91,7 @@ CHECKS = (
         """SELECT t.object, quote_ident(r.rulename) AS name, quote_ident(o.rolname) AS owner,
                   CASE WHEN o.rolsuper OR o.rolbypassrls OR (SELECT pg_has_role(o.oid, admin.oid, 'MEMBER') FROM admin)
                        THEN 'error' ELSE 'warning' END AS severity
-             FROM tenant t JOIN pg_rewrite r ON r.ev_class = t.oid JOIN pg_roles o ON o.oid = t.relowner""",
+             FROM tenant t JOIN pg_rewrite r ON r.ev_class = t.oid JOIN server_role o ON o.oid = t.relowner""",
         "rule {name} writes with the rights of the table's owner {owner}, whatever tenant sets it off",
         "DROP RULE {name} ON {object};",
     ),
@@ -95,7 +101,7 @@ CHECKS = (
         """SELECT coalesce(quote_ident(r.rolname), 'ALL') AS object, split_part(setting, '=', 1) AS name,
                   CASE WHEN s.setdatabase <> 0 THEN ' IN DATABASE ' || quote_ident(current_database())
                        ELSE '' END AS place
-             FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+             FROM pg_db_role_setting s LEFT JOIN server_role r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
             WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
               AND setting ~ '^(rayces[.](organization_id|lookup)|role|row_security)='""",
         "sessions begin with {name} already set, so one that binds no organization is not refused",

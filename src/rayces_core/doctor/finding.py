@@ -15,7 +15,7 @@ class Finding:
 
     Attributes:
         severity: "error" where tenants are not held, or the schema is not what the library relies on; "warning" where
-            they are held by one wall fewer.
+            they are held by one wall fewer, or where work is left lying.
         check: stable code of the rule that is broken, such as "rls-not-forced".
         object: the table, view, function or role at fault, as SQL spells it.
         message: what is wrong.

@@ -76,14 +76,15 @@ CHECKS = (
         "error",
         """SELECT DISTINCT g.object, quote_ident(g.role) AS role,
                   g.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', '') AS privilege,
-                  CASE WHEN g.column_name IS NULL AND cardinality(k.columns) > 0 THEN
+                  CASE WHEN g.column_name IS NULL AND cardinality(k.columns || may.erase) > 0 THEN
                        format(' GRANT %%s (%%s) ON %%s TO %%I;',
-                              k.privilege, array_to_string(k.columns, ', '), g.object, g.role)
+                              k.privilege, array_to_string(k.columns || may.erase, ', '), g.object, g.role)
                        ELSE '' END AS again
              FROM (SELECT *, false AS is_admin FROM app_grant UNION ALL SELECT *, true FROM admin_grant) g
-             JOIN kept_for_ever k ON k.relname = g.relname AND k.privilege = g.privilege_type
+             JOIN kept_for_ever k ON k.relname = g.relname AND k.privilege = g.privilege_type,
+                  LATERAL (SELECT CASE WHEN g.is_admin THEN k.erased ELSE '{}' END AS erase) may
             WHERE g.oid = to_regclass(quote_ident(k.relname)) AND (k.also_admin OR NOT g.is_admin)
-              AND (g.column_name = ANY (k.columns)) IS NOT TRUE
+              AND (g.column_name = ANY (k.columns || may.erase)) IS NOT TRUE
               AND (g.column_name IN ('organization_id', 'id') AND NOT g.is_admin) IS NOT TRUE""",
         "{role} has {privilege}, but what is in this table is kept as it was written",
         "REVOKE {privilege} ON {object} FROM {role};{again}",

@@ -11,8 +11,8 @@ from rayces_core.doctor.finding import Check
 from rayces_core.doctor.needed import WRITES
 from rayces_core.migrations.readers import AUDITOR, LOOKUP, READER
 
-# Password hashes, links that work once, webhooks' secrets: nobody asks questions of those.
-SECRETS: Final = ("credentials", "single_use_tokens", "webhook_endpoints")
+# Password hashes, links that work once, webhooks' secrets, addresses of calendars: nobody asks questions of those.
+SECRETS: Final = ("credentials", "single_use_tokens", "webhook_endpoints", "calendar_feeds", "outside_calendars")
 _READ: Final = ", ".join(f"'{table}'" for table in WRITES if table not in SECRETS)
 _SECRET: Final = ", ".join(f"'{table}'" for table in SECRETS)
 
@@ -20,7 +20,7 @@ _SECRET: Final = ", ".join(f"'{table}'" for table in SECRETS)
 POLICIES: Final = """
 reader AS (
     SELECT r.*, r.rolname = %(auditor_role)s AS is_auditor
-      FROM pg_roles r WHERE r.rolname IN (%(reader_role)s, %(auditor_role)s)
+      FROM server_role r WHERE r.rolname IN (%(reader_role)s, %(auditor_role)s)
 ),
 reader_policy AS (
     SELECT t.oid, t.object, quote_ident(p.polname) AS name, r.oid AS reader, r.is_auditor, m.using_,
@@ -68,11 +68,11 @@ SELECT n.oid::regnamespace::text, quote_ident(r.rolname),
 _LISTED: Final = """
 SELECT c.oid, c.oid::regclass::text AS object, c.relname, c.relkind, c.relowner AS owner, g.grantee, g.privilege_type,
        g.is_grantable, coalesce(' (' || quote_ident(g.attname) || ')', '') AS part
-  FROM pg_class c CROSS JOIN LATERAL (
-       SELECT x.*, NULL::name AS attname FROM aclexplode(c.relacl) x
+  FROM pg_class c JOIN (
+       SELECT o.oid, x.*, NULL::name AS attname FROM pg_class o, aclexplode(o.relacl) x
        UNION ALL
-       SELECT x.*, a.attname FROM pg_attribute a, aclexplode(a.attacl) x
-        WHERE a.attrelid = c.oid AND NOT a.attisdropped) g
+       SELECT a.attrelid, x.*, a.attname FROM pg_attribute a, aclexplode(a.attacl) x
+        WHERE a.attacl IS NOT NULL AND NOT a.attisdropped) g USING (oid)
 """
 _RIGHTS: Final = f"""
 SELECT l.object, quote_ident(r.rolname) AS role, l.privilege_type || l.part AS privilege,
@@ -93,7 +93,7 @@ CHECKS: Final = (
         "reader-missing",
         "warning",
         """SELECT quote_ident(name) AS object FROM (VALUES (%(reader_role)s::text), (%(auditor_role)s)) AS wanted(name)
-            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)""",
+            WHERE NOT EXISTS (SELECT FROM server_role WHERE rolname = wanted.name)""",
         "the role does not exist, so db.reader() cannot read",
         "CREATE ROLE {object} NOLOGIN NOINHERIT NOBYPASSRLS; -- and what comes after it: rayces migrate repair",
     ),
@@ -124,7 +124,8 @@ CHECKS: Final = (
         "reader-member",
         "error",
         """SELECT quote_ident(r.rolname) AS object, quote_ident(m.rolname) AS other
-             FROM reader r JOIN pg_roles m ON m.oid <> r.oid AND NOT r.rolsuper AND pg_has_role(r.oid, m.oid, 'MEMBER')
+             FROM reader r JOIN server_role m
+               ON m.oid <> r.oid AND NOT r.rolsuper AND pg_has_role(r.oid, m.oid, 'MEMBER')
             WHERE m.rolsuper OR m.rolbypassrls OR m.rolcreaterole OR m.rolreplication OR m.rolname LIKE 'pg\\_%%'
                OR m.rolname IN (%(app_role)s, %(admin_role)s) OR m.rolname = %(auditor_role)s
                OR EXISTS (SELECT FROM tenant t

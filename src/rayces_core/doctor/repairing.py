@@ -32,8 +32,8 @@ from rayces_core.migrations.session import MigrationDatabase, connected, quote_i
 REPAIRED: Final = frozenset(
     {
         "rls-disabled", "rls-not-forced", "rls-partition", "policy-missing", "policy-expression", "policy-admin",
-        "policy-settled", "policy-lookup", "grant-missing", "schema-usage-missing", "sequence-usage-missing",
-        "grant-dangerous", "grant-identity-update", "grant-append-only", "grant-public",
+        "policy-settled", "policy-erasing", "policy-lookup", "grant-missing", "schema-usage-missing",
+        "sequence-usage-missing", "grant-dangerous", "grant-identity-update", "grant-append-only", "grant-public",
         "reader-policy", "reader-grant", "reader-shut-out",
     }
 )  # fmt: skip

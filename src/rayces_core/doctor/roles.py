@@ -16,7 +16,7 @@ _OWNER = """
 (SELECT r.rolname
    FROM (SELECT 1 AS place, c.relowner AS oid FROM root JOIN pg_class c USING (oid)
          UNION ALL SELECT 2, datdba FROM pg_database WHERE datname = current_database()
-         UNION ALL SELECT 3, 10) AS candidate JOIN pg_roles r USING (oid)
+         UNION ALL SELECT 3, 10) AS candidate JOIN server_role r USING (oid)
   WHERE r.rolname NOT IN (%(app_role)s, %(admin_role)s) ORDER BY candidate.place LIMIT 1) AS o
 """
 
@@ -28,6 +28,9 @@ def _attribute(code: str, column: str, severity: Severity, message: str, option:
 
 _OURS = "ARRAY[%(app_role)s, %(admin_role)s, %(reader_role)s, %(auditor_role)s]::text[]"
 _STANDING = standing_of(_OURS)
+# What they give goes beyond any table: files and programs of the server, and what others run.
+_BEYOND = """'{pg_execute_server_program,pg_read_server_files,pg_write_server_files,pg_read_all_data,pg_write_all_data,
+             pg_read_all_stats,pg_signal_backend}'::name[]"""
 
 
 def _let_in(facts: Mapping[str, Any]) -> list[str]:
@@ -43,7 +46,7 @@ CHECKS = (
         "role-missing",
         "error",
         """SELECT quote_ident(name) AS object FROM (VALUES (%(app_role)s::text), (%(admin_role)s)) AS wanted(name)
-            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)""",
+            WHERE NOT EXISTS (SELECT FROM server_role WHERE rolname = wanted.name)""",
         "the role does not exist",
         "CREATE ROLE {object} NOLOGIN NOINHERIT NOBYPASSRLS; -- and what comes after it: rayces migrate repair",
     ),
@@ -83,7 +86,7 @@ CHECKS = (
         "error",
         f"""WITH edge AS (
                SELECT m.*, r.rolname AS role, r.is_admin, pg_get_userbyid(a.grantor) AS grantor
-                 FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+                 FROM pg_auth_members a JOIN server_role m ON m.oid = a.member
                  JOIN (SELECT oid, rolname, false AS is_admin FROM app_role
                        UNION ALL SELECT oid, rolname, true FROM admin
                        UNION ALL SELECT oid, rolname, is_auditor FROM reader) r ON r.oid = a.roleid
@@ -98,9 +101,11 @@ CHECKS = (
                   %(admin_role)s::text AS admin, {_STANDING} AS standing,
                   CASE WHEN m.sees_all THEN 'error' ELSE 'warning' END AS severity,
                   CASE WHEN m.sees_all THEN 'the rows of every organization'
-                       ELSE 'the rows of any organization that it names' END AS reach,
+                       WHEN (SELECT bool_or(pg_has_role(m.oid, oid, 'MEMBER')) FROM app_role)
+                       THEN 'the rows of any organization that it names'
+                       ELSE 'the rows of the organizations that the comment on it names' END AS reach,
                   coalesce((SELECT ' (and with it ' || string_agg(quote_ident(l.rolname), ', ') || ')'
-                              FROM pg_roles l WHERE l.oid <> m.oid AND l.rolcanlogin AND NOT l.rolsuper
+                              FROM server_role l WHERE l.oid <> m.oid AND l.rolcanlogin AND NOT l.rolsuper
                                AND pg_has_role(l.oid, m.oid, 'USAGE')), '') AS others
              FROM inheriting m""",
         "the role{others} inherits {roles}, so without becoming it, it reads {reach}",
@@ -110,13 +115,28 @@ CHECKS = (
     Check(
         "login-unrestricted",
         "warning",
-        """SELECT quote_ident(rolname) AS object, concat_ws(' and ',
+        f"""SELECT quote_ident(rolname) AS object, concat_ws(' and ',
                   CASE WHEN rolsuper THEN 'is a superuser' WHEN rolbypassrls THEN 'has BYPASSRLS' END,
-                  CASE WHEN NOT rolsuper AND owner THEN 'owns tables of tenants' END) AS what
+                  CASE WHEN NOT rolsuper AND owner THEN 'owns tables of tenants' END,
+                  CASE WHEN NOT rolsuper AND gives_itself THEN 'has CREATEROLE, and so may give itself any role' END,
+                  CASE WHEN NOT rolsuper THEN 'is a member of ' || beyond END,
+                  CASE WHEN NOT rolsuper THEN 'is let in by ' || policies END) AS what
              FROM login, (
                   SELECT bool_or(pg_has_role(login.oid, t.relowner, 'MEMBER')) AS owner FROM login, tenant t
-                   WHERE t.relowner NOT IN (SELECT oid FROM app_role)) o
-            WHERE rolsuper OR rolbypassrls OR owner""",
+                   WHERE t.relowner NOT IN (SELECT oid FROM app_role)) o, (
+                  SELECT rolcreaterole AND current_setting('server_version_num')::int < 160000 AS gives_itself
+                    FROM login) c, (
+                  SELECT string_agg(r.rolname, ', ' ORDER BY r.rolname) AS beyond FROM login, pg_roles r
+                   WHERE r.rolname = ANY ({_BEYOND}) AND pg_has_role(login.oid, r.oid, 'MEMBER')
+                     AND NOT EXISTS (SELECT FROM pg_roles o WHERE o.rolname = ANY ({_OURS})
+                                        AND pg_has_role(o.oid, r.oid, 'MEMBER'))) b, (
+                  SELECT string_agg(DISTINCT format('policy %%I of %%s', p.polname, t.object), ', ') AS policies
+                    FROM login, tenant t JOIN pg_policy p ON p.polrelid = t.oid
+                    JOIN pg_roles r ON r.oid = ANY (p.polroles)
+                   WHERE p.polpermissive AND p.polcmd IN ('r', '*') AND r.rolname <> ALL ({_OURS})
+                     AND pg_has_role(login.oid, r.oid, 'USAGE')
+                     AND has_any_column_privilege(login.oid, t.oid, 'SELECT')) l
+            WHERE rolsuper OR rolbypassrls OR owner OR gives_itself OR beyond IS NOT NULL OR policies IS NOT NULL""",
         "the login of the URL {what}; raw SQL that left the role would be held by the library alone. Keep it for "
         "migrations, and let the application log in as others: the first one in `url`, the second in `admin_url`",
         "CREATE ROLE clinic_web LOGIN NOINHERIT; GRANT {app_role} TO clinic_web{without_inheriting}; "

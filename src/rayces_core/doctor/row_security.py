@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayces_core.doctor.conditions import LOOKED_UP
+from rayces_core.doctor.conditions import ERASING, LOOKED_UP
 from rayces_core.doctor.finding import Check
 from rayces_core.doctor.policies import DROPPED
 
@@ -94,7 +94,8 @@ CHECKS = (
         """SELECT p.object, p.name, CASE WHEN p.names_admin THEN {admin} ELSE {app} END AS role,
                   {replaced} AS mend
              FROM policy p JOIN proper s ON s.oid = p.polrelid AND s.is_admin = p.names_admin AND s.command = p.polcmd
-            WHERE p.is_ledger AND p.polpermissive AND (p.names_app OR p.names_admin) AND p.polcmd IN ('w', '*')
+            WHERE (p.is_ledger AND p.names_app OR (p.is_ledger OR p.is_journal) AND p.names_admin)
+              AND p.polpermissive AND p.polcmd IN ('w', '*')
               AND p.using_ IN ('tenant', 'true')
               AND NOT EXISTS (SELECT FROM policy r WHERE r.polrelid = p.polrelid AND NOT r.polpermissive
                                  AND r.polcmd IN ('w', '*') AND r.using_ = 'pending')""".format(
@@ -102,8 +103,22 @@ CHECKS = (
             app="(SELECT quote_ident(rolname) FROM app)",
             replaced=_REPLACED,
         ),
-        "settled ledger rows can be changed by {role}: policy {name} does not keep updates to pending ones",
+        "settled rows of {object} can be changed by {role}: policy {name} does not keep updates to open ones",
         "{mend}",
+    ),
+    Check(
+        "policy-erasing",
+        "warning",
+        f"""SELECT t.object,
+                  coalesce((SELECT {DROPPED} FROM policy p WHERE p.polrelid = t.oid AND p.name = 'rayces_admin_erase'),
+                           '') AS first
+             FROM tenant t, admin
+            WHERE t.is_home AND t.relname = 'credit_transactions'
+              AND NOT EXISTS (SELECT FROM policy p WHERE p.polrelid = t.oid AND p.polpermissive AND p.names_admin
+                                 AND p.polcmd IN ('w', '*') AND p.using_ = 'erasing' AND p.check_ = 'erasing')""",
+        "no policy lets {admin_role} take the words out of settled rows of {object}, as people.erase_user does",
+        f"{{first}}CREATE POLICY rayces_admin_erase ON {{object}} FOR UPDATE TO {{admin_role}} USING ({ERASING}) "
+        f"WITH CHECK ({ERASING});",
     ),
     Check(
         "policy-lookup",

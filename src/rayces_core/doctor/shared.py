@@ -48,7 +48,7 @@ CHECKS = (
         "warning",
         f"""SELECT p.oid::regprocedure::text AS object, quote_ident(o.rolname) AS owner,
                   {OF_ROUTINE} AS holders
-             FROM app, pg_proc p JOIN pg_roles o ON o.oid = p.proowner JOIN pg_namespace n ON n.oid = p.pronamespace
+             FROM app, pg_proc p JOIN server_role o ON o.oid = p.proowner JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE p.prosecdef AND p.prokind IN ('f', 'p') AND p.proowner <> app.oid
               AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
               AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'

@@ -1,132 +1,6 @@
-"""Every error the library raises, as one tree: class, stable `code`, and what else it is.
+"""Every error the library raises. docs/errors.md draws them as one tree, and says when each comes and what to do.
 
-What server and driver raise is of Peewee's class too, as it would be without this library. docs/errors.md says of each
-when it comes and what to do.
-
-RaycesError                          error
-├── ConfigurationError               configuration
-│   ├── MissingExtraError            missing_extra
-│   ├── EmbeddedServerError          embedded_server
-│   ├── ServerTooOldError            server_too_old
-│   ├── SchemaMissingError           schema_missing
-│   │   └── UnknownTableError        unknown_table            (StatementError)
-│   ├── MissingRoleError             missing_role
-│   ├── RoleNotHeldError             role_not_held
-│   ├── IsolationInertError          isolation_inert
-│   └── DatabaseUnreachableError     database_unreachable     (peewee.OperationalError)
-│       ├── LoginRefusedError        login_refused
-│       ├── DatabaseMissingError     database_missing         (peewee.ProgrammingError)
-│       ├── TooManyConnectionsError  too_many_connections
-│       └── ServerNotReadyError      server_not_ready
-├── ConnectionLostError              connection_lost          (peewee.OperationalError, peewee.InterfaceError)
-│   └── ServerShutdownError          server_shutdown
-├── PoolTimeoutError                 pool_timeout             (TimeoutError)
-├── EventLoopError                   event_loop               (RuntimeError)
-├── ConcurrentUnitError              concurrent_unit          (RuntimeError)
-├── TimeLimitError                   time_limit
-│   ├── LockTimeoutError             lock_timeout             (peewee.OperationalError)
-│   ├── StatementTimeoutError        statement_timeout        (StatementCancelledError)
-│   ├── TransactionTimeoutError      transaction_timeout      (ConnectionLostError, peewee.InternalError)
-│   ├── IdleTransactionTimeoutError  idle_transaction_timeout (ConnectionLostError, peewee.InternalError)
-│   └── IdleSessionTimeoutError      idle_session_timeout     (ConnectionLostError)
-├── StatementCancelledError          statement_cancelled      (peewee.OperationalError)
-├── TransactionFailedError           transaction_failed       (peewee.OperationalError)
-│   └── TransactionAbortedError      transaction_aborted      (peewee.InternalError)
-├── TransactionStateError            transaction_state        (peewee.InternalError)
-├── DeadlockError                    deadlock                 (peewee.OperationalError)
-├── SerializationError               serialization_failure    (peewee.OperationalError)
-├── SnapshotTooOldError              snapshot_too_old         (peewee.DatabaseError)
-├── ReadOnlyError                    read_only                (peewee.InternalError)
-├── TenancyError                     tenancy
-│   ├── TenantNotSetError            tenant_not_set           (LookupError)
-│   ├── UnknownTenantError           unknown_tenant           (LookupError)
-│   ├── TenantNotCachedError         tenant_not_cached        (LookupError)
-│   ├── InactiveTenantError          inactive_tenant
-│   ├── CrossTenantError             cross_tenant
-│   │   └── OrganizationMissingError organization_missing
-│   ├── TenantImmutableError         tenant_immutable
-│   ├── TenantMovingError            tenant_moving
-│   ├── TenantMovedError             tenant_moved
-│   ├── TenantSwitchError            tenant_switch
-│   │   └── CellSwitchError          cell_switch
-│   └── UnsafeSQLError               unsafe_sql
-├── InvalidDataError                 invalid_data             (ValueError)
-│   ├── NaiveDatetimeError           naive_datetime
-│   ├── ValueRefusedError            value_refused            (peewee.DataError)
-│   │   └── EncodingError            encoding                 (UnicodeError)
-│   └── UnsupportedValueError        unsupported_value        (peewee.ProgrammingError, TypeError)
-├── UnreadableValueError             unreadable_value         (peewee.DataError, ValueError)
-├── ConstraintError                  constraint               (peewee.IntegrityError)
-│   ├── DuplicateError               duplicate
-│   ├── ReferenceNotFoundError       reference_not_found
-│   ├── StillReferencedError         still_referenced
-│   ├── CheckFailedError             check_failed
-│   └── OverlapError                 overlap
-├── StatementError                   statement                (peewee.ProgrammingError)
-│   ├── SQLSyntaxError               sql_syntax
-│   ├── UnknownColumnError           unknown_column
-│   └── UnknownFunctionError         unknown_function
-├── ParametersError                  parameters               (peewee.ProgrammingError, TypeError, ValueError)
-├── CursorError                      cursor                   (peewee.ProgrammingError, peewee.InterfaceError)
-├── PermissionDeniedError            permission_denied        (peewee.ProgrammingError)
-├── FeatureNotSupportedError         feature_not_supported    (peewee.NotSupportedError)
-├── ServerError                      server                   (peewee.DatabaseError)
-│   ├── OperationFailedError         operation_failed         (peewee.OperationalError)
-│   │   ├── ResourcesError           resources
-│   │   │   ├── DiskFullError        disk_full
-│   │   │   └── OutOfMemoryError     out_of_memory
-│   │   ├── ProgramLimitError        program_limit
-│   │   └── StorageError             storage
-│   ├── RoutineError                 routine                  (peewee.InternalError)
-│   └── ServerFaultError             server_fault             (peewee.InternalError)
-│       └── DataCorruptedError       data_corrupted
-├── LifecycleError                   lifecycle
-│   ├── InvalidTransitionError       invalid_transition
-│   ├── TransitionRefusedError       transition_refused
-│   ├── StateAssignmentError         state_assignment         (AttributeError)
-│   └── SettledFieldError            settled_field            (AttributeError)
-├── NotPermittedError                not_permitted
-├── UnauthenticatedError             unauthenticated
-│   ├── WrongCredentialsError        wrong_credentials
-│   └── EmailUnconfirmedError        email_unconfirmed
-├── TooManyAttemptsError             too_many_attempts
-├── InvalidLinkError                 invalid_link
-├── BodyTooLargeError                too_large
-├── BookingError                     booking
-│   ├── SlotTakenError               slot_taken               (OverlapError)
-│   ├── OutsideScheduleError         outside_schedule
-│   ├── StartOffGridError            start_off_grid
-│   ├── ClientLimitError             client_limit
-│   ├── TooSoonError                 too_soon
-│   ├── BookingWindowError           booking_window
-│   ├── ProfessionalInactiveError    professional_inactive
-│   │   └── NewClientsRefusedError   new_clients_refused
-│   ├── StudentNotAdmittedError      student_not_admitted
-│   └── StudentBusyError             student_busy
-│       └── ClientBusyError          client_busy
-├── CreditError                      credit
-│   ├── InsufficientCreditsError     insufficient_credits
-│   ├── BalanceTooLargeError         balance_too_large
-│   ├── AlreadyDebitedError          already_debited
-│   ├── AlreadyRefundedError         already_refunded
-│   └── NothingToRefundError         nothing_to_refund
-├── ImportingError                   importing
-│   ├── SourceError                  source                   (ValueError)
-│   ├── ColumnMappingError           column_mapping           (ValueError)
-│   │   └── AmbiguousColumnsError    ambiguous_columns
-│   ├── ImportRefusedError           import_refused
-│   └── ArchiveError                 archive                  (ValueError)
-├── DeliveryError                    delivery
-│   ├── AddressRefusedError          address_refused
-│   └── UndeliverableError           undeliverable
-├── NotificationRefusedError         notification_refused
-├── PaymentUnknownError              payment_unknown          (LookupError)
-├── IdempotencyConflictError         idempotency_conflict
-├── CellError                        cell
-│   └── MoveError                    move
-└── MigrationError                   migration
-    ├── MigrationFileError           migration_file
-    └── IrreversibleMigrationError   irreversible_migration
+What server and driver raise is of Peewee's class too, as it would be without this library.
 """
 
 from rayces_core.errors.base import (
@@ -142,6 +16,7 @@ from rayces_core.errors.base import (
     MigrationError,
     MigrationFileError,
     MissingExtraError,
+    MissingFontError,
     MissingRoleError,
     NaiveDatetimeError,
     OrganizationMissingError,
@@ -159,6 +34,7 @@ from rayces_core.errors.base import (
     UnknownTenantError,
     UnsafeSQLError,
 )
+from rayces_core.errors.calendars import FeedNotFoundError, OutsideCalendarError
 from rayces_core.errors.cells import CellError, CellSwitchError, MoveError, TenantMovedError, TenantMovingError
 from rayces_core.errors.connection import (
     ConnectionLostError,
@@ -192,15 +68,25 @@ from rayces_core.errors.domain import (
     ClientBusyError,
     ClientLimitError,
     CreditError,
+    DeviceTakenError,
+    ErasureRefusedError,
+    GroupFullError,
     IdempotencyConflictError,
     InsufficientCreditsError,
     InvalidTransitionError,
     LifecycleError,
+    MergeRefusedError,
     NewClientsRefusedError,
     NothingToRefundError,
     NotPermittedError,
     OutsideScheduleError,
     ProfessionalInactiveError,
+    ResourceUnfitError,
+    RoomTakenError,
+    SecondProfessionalTakenError,
+    SeriesConflictError,
+    ServiceInactiveError,
+    ServiceNotGivenError,
     SettledFieldError,
     SlotTakenError,
     StartOffGridError,
@@ -292,13 +178,17 @@ __all__ = [
     "DatabaseUnreachableError",
     "DeadlockError",
     "DeliveryError",
+    "DeviceTakenError",
     "DiskFullError",
     "DuplicateError",
     "EmailUnconfirmedError",
     "EmbeddedServerError",
     "EncodingError",
+    "ErasureRefusedError",
     "EventLoopError",
     "FeatureNotSupportedError",
+    "FeedNotFoundError",
+    "GroupFullError",
     "IdempotencyConflictError",
     "IdleSessionTimeoutError",
     "IdleTransactionTimeoutError",
@@ -314,9 +204,11 @@ __all__ = [
     "LifecycleError",
     "LockTimeoutError",
     "LoginRefusedError",
+    "MergeRefusedError",
     "MigrationError",
     "MigrationFileError",
     "MissingExtraError",
+    "MissingFontError",
     "MissingRoleError",
     "MoveError",
     "NaiveDatetimeError",
@@ -327,6 +219,7 @@ __all__ = [
     "OperationFailedError",
     "OrganizationMissingError",
     "OutOfMemoryError",
+    "OutsideCalendarError",
     "OutsideScheduleError",
     "OverlapError",
     "ParametersError",
@@ -338,17 +231,23 @@ __all__ = [
     "RaycesError",
     "ReadOnlyError",
     "ReferenceNotFoundError",
+    "ResourceUnfitError",
     "ResourcesError",
     "RoleNotHeldError",
+    "RoomTakenError",
     "RoutineError",
     "SQLSyntaxError",
     "SchemaMissingError",
+    "SecondProfessionalTakenError",
     "SerializationError",
+    "SeriesConflictError",
     "ServerError",
     "ServerFaultError",
     "ServerNotReadyError",
     "ServerShutdownError",
     "ServerTooOldError",
+    "ServiceInactiveError",
+    "ServiceNotGivenError",
     "SettledFieldError",
     "SlotTakenError",
     "SnapshotTooOldError",

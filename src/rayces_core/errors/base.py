@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final, Literal
 
 import peewee
@@ -12,6 +13,7 @@ Outcome = Literal["committed", "not committed", "unknown"]
 COMMITTED: Final = "committed"
 NOT_COMMITTED: Final = "not committed"
 UNKNOWN: Final = "unknown"
+MOST_LETTERS: Final = 10
 
 
 class RaycesError(Exception):
@@ -59,6 +61,17 @@ class MissingExtraError(ConfigurationError):
     """An optional part is not installed; the message names the extra to install."""
 
     code = "missing_extra"
+
+
+class MissingFontError(ConfigurationError):
+    """No font at hand can set a text; `letters` are those that it lacks, in the order of their code points."""
+
+    code = "missing_font"
+
+    def __init__(self, letters: Iterable[str]) -> None:
+        self.letters = tuple(sorted(letters))
+        named = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in self.letters[:MOST_LETTERS])
+        super().__init__(f"no font has {named}; install fonts-dejavu-core, or give a TrueType file with them as font=")
 
 
 class EmbeddedServerError(ConfigurationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -97,10 +98,48 @@ class SlotTakenError(BookingError, OverlapError):
         super().__init__(message, constraint=constraint, table=table, fields=fields)
 
 
+class SecondProfessionalTakenError(SlotTakenError):
+    """The second professional's time is already taken. Attribute: `conflicting_id`, as of `SlotTakenError`."""
+
+    code = "second_professional_taken"
+
+
+class RoomTakenError(SlotTakenError):
+    """The room is already taken, or every room that would do. Attribute: `conflicting_id`, as of `SlotTakenError`."""
+
+    code = "room_taken"
+
+
+class DeviceTakenError(SlotTakenError):
+    """The device is already taken. Attribute: `conflicting_id`, as of `SlotTakenError`."""
+
+    code = "device_taken"
+
+
+class SeriesConflictError(BookingError):
+    """A series was not changed, since not all of its sessions can be moved; none was.
+
+    Attribute: `conflicts`, for each that cannot, in order of time, the start that it was to have (`scheduled_at`) and
+    the BookingError that says why (`error`).
+    """
+
+    code = "series_conflict"
+
+    def __init__(self, conflicts: Sequence[Any]) -> None:
+        self.conflicts = tuple(conflicts)
+        first = self.conflicts[0]
+        count = len(self.conflicts)
+        super().__init__(
+            f"{count} {'session' if count == 1 else 'sessions'} cannot be moved, the first one to "
+            f"{first.scheduled_at.isoformat()}: {first.error}; choose another time, or give skip_conflicts=True"
+        )
+
+
 class OutsideScheduleError(BookingError):
     """The session does not lie in working time, or meets a blocked date.
 
-    Attributes: `reason`, "outside_schedule" or "blocked_date"; `nearest`, the nearest free Slot, or None.
+    Attributes: `reason`, "outside_schedule", "blocked_date", "closed_day", "busy_elsewhere" or
+    "resource_blocked"; `nearest`, the nearest free Slot, or None.
     """
 
     code = "outside_schedule"
@@ -165,6 +204,39 @@ class NewClientsRefusedError(ProfessionalInactiveError):
     code = "new_clients_refused"
 
 
+class ServiceInactiveError(BookingError):
+    """The service is not offered any more. Attribute: `service_id`."""
+
+    code = "service_inactive"
+
+    def __init__(self, message: str, *, service_id: int) -> None:
+        self.service_id = service_id
+        super().__init__(message)
+
+
+class ServiceNotGivenError(BookingError):
+    """The professional does not give the service. Attribute: `service_id`."""
+
+    code = "service_not_given"
+
+    def __init__(self, message: str, *, service_id: int) -> None:
+        self.service_id = service_id
+        super().__init__(message)
+
+
+class ResourceUnfitError(BookingError):
+    """A room or a device is not booked, or lacks what is needed; or no room has it.
+
+    Attribute: `resource_id`, None where no room has it.
+    """
+
+    code = "resource_unfit"
+
+    def __init__(self, message: str, *, resource_id: int | None = None) -> None:
+        self.resource_id = resource_id
+        super().__init__(message)
+
+
 class StudentNotAdmittedError(BookingError):
     """The student's admission does not allow a booking. Attribute: `admission_state`."""
 
@@ -191,6 +263,16 @@ class ClientBusyError(StudentBusyError):
     code = "client_busy"
 
 
+class GroupFullError(BookingError):
+    """Every seat of the group session is taken. Attributes: `group_session_id`; `capacity`, how many seats it has."""
+
+    code = "group_full"
+
+    def __init__(self, message: str, *, group_session_id: int, capacity: int) -> None:
+        self.group_session_id, self.capacity = group_session_id, capacity
+        super().__init__(message)
+
+
 class IdempotencyConflictError(RaycesError):
     """An idempotency key, or a payment's reference, came again with another request. Attribute: `key`, either."""
 
@@ -210,13 +292,17 @@ class CreditError(RaycesError):
 
 
 class InsufficientCreditsError(CreditError):
-    """The balance is less than what is to be taken. Attributes: `required`, `available`, whole credits."""
+    """Too few credits are free. Attributes: `required`, `available`, `balance`, `reserved`, whole credits."""
 
     code = "insufficient_credits"
 
-    def __init__(self, *, required: int, available: int) -> None:
+    def __init__(
+        self, *, required: int, available: int, balance: int | None = None, reserved: int | None = None
+    ) -> None:
         self.required, self.available = required, available
-        super().__init__(f"{required} credits are needed and {available} are there; buy more, or take fewer")
+        self.balance, self.reserved = balance, reserved
+        held = f", as {reserved} of {balance} are reserved by what waits to be confirmed" if reserved else ""
+        super().__init__(f"{required} credits are needed and {available} are there{held}; buy more, or take fewer")
 
 
 class BalanceTooLargeError(CreditError):
@@ -257,3 +343,26 @@ class NothingToRefundError(CreditError):
     def __init__(self, appointment_id: int) -> None:
         self.appointment_id = appointment_id
         super().__init__(f"appointment {appointment_id} has no debit, so there is nothing to refund")
+
+
+class MergeRefusedError(RaycesError):
+    """Two users cannot be merged. Attribute: `reason`, such as "professional", a stable word."""
+
+    code = "merge_refused"
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class ErasureRefusedError(RaycesError):
+    """A person is still needed. Attributes: `sessions` that are open, `credits_left`, `payments` that are awaited."""
+
+    code = "erasure_refused"
+
+    def __init__(self, sessions: int, credits_left: int, payments: int) -> None:
+        self.sessions, self.credits_left, self.payments = sessions, credits_left, payments
+        super().__init__(
+            f"the person has {sessions} open sessions, {credits_left} credits left and {payments} payments awaited; "
+            "settle them first, or give cancel=True for the sessions and forfeit=True for the rest"
+        )

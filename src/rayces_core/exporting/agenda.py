@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 from rayces_core.errors import InvalidDataError
 from rayces_core.exporting.layout import Layout, Rows, document, local, wanted
-from rayces_core.exporting.records import Column, Kind
+from rayces_core.exporting.records.shape import Column, Kind
 
 NEEDED: Final = ("id", "scheduled_at", "duration_minutes")
 STATUS: Final = {"draft": "TENTATIVE", "pre_confirmed": "TENTATIVE", "cancelled": "CANCELLED"}

@@ -19,7 +19,7 @@ from rayces_core.archive.cells import escaped, is_phone
 from rayces_core.errors import InvalidDataError
 from rayces_core.exporting.agenda import calendar
 from rayces_core.exporting.layout import Layout, Rows, Write, document, local, wanted
-from rayces_core.exporting.records import Kind
+from rayces_core.exporting.records.shape import Kind
 from rayces_core.exporting.sheets import sheets
 
 BYTE_ORDER_MARK: Final = "\ufeff"

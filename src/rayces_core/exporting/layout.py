@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rayces_core.errors import MissingExtraError
-from rayces_core.exporting.records import Column
+from rayces_core.exporting.records.shape import Column
 
 Rows = list[tuple[Any, ...]]
 Write = Callable[[Rows], object]

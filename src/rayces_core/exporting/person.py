@@ -20,6 +20,7 @@ from rayces_core.archive.tables import Table, literal, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models import User
+from rayces_core.models.user import person_id
 from rayces_core.tenancy.scoping import check_home
 
 SECRETS: Final = ("jti",)
@@ -28,13 +29,14 @@ STUDENT_OF: Final = ("primary_contact_id", "secondary_contact_id")
 
 
 def person(user: User | str, target: str | os.PathLike[str]) -> dict[str, int]:
-    """Write what the bound tenant holds about a user to a JSON file: table → rows, as of one moment.
+    """Write what the bound tenant holds about a person to a JSON file: table → rows, as of one moment.
 
-    These are the user's own row, the rows of every table that name the user, the rows of the students whose contact the
-    user is, and what the journal says of any of them. Only the file's owner may read it.
+    Of a user that was merged into another it is what is held about that other one, whose `user_id` the file has. These
+    are the user's own row and those of its duplicates, the rows of every table that name one of them, the rows of
+    the students whose contact the user is, and what the journal says of any of them. Only the file's owner may read it.
 
     Args:
-        user: a User or an e-mail address.
+        user: a User or an e-mail address, as it is now: a duplicate has lost the one that it had.
 
     Returns:
         Table → number of rows.
@@ -57,11 +59,11 @@ def person(user: User | str, target: str | os.PathLike[str]) -> dict[str, int]:
 
 def _id_of(user: User | str) -> int:
     check_home(user)
-    address = user.email if isinstance(user, User) else str(user)
-    found = User.get_or_none(User.email == address)
+    found = User.get_or_none(User.id == user.id if isinstance(user, User) else User.email == str(user))
     if found is None:
+        address = user.email if isinstance(user, User) else str(user)
         raise InvalidDataError("user", address, "there is no user with this e-mail address here")
-    return int(found.id)
+    return person_id(found.id)
 
 
 def _write(file: IO[bytes], sql: str, user_id: int) -> int:
@@ -91,17 +93,29 @@ def _select(table: Table, condition: str) -> str:
 def _about(table: Table, row: str) -> str:
     """The condition that a row of the table is about the user."""
     named = [(f"{row}.{quoted(column)}", target) for column, target in table.references.items()]
-    conditions = [f"{column} = %(user_id)s" for column, target in named if target == "users"]
-    conditions += [f"{column} IN ({_STUDENTS})" for column, target in named if target == "students"]
+    conditions = [f"{column} IN ({_USERS})" for column, target in named if target == "users"]
+    conditions += [f"{column} IN ({OWNED[target]})" for column, target in named if target in OWNED]
     if table.name == "users":
-        conditions.append(f"{row}.id = %(user_id)s")
+        conditions.append(f"{row}.id IN ({_USERS})")
     return " OR ".join(conditions) or "false"
 
 
+# What a duplicate did and paid stays under its name.
+_USERS: Final = (
+    "SELECT id FROM users WHERE organization_id = %(organization_id)s "
+    "AND (id = %(user_id)s OR merged_into_id = %(user_id)s)"
+)
 _STUDENTS: Final = (
     "SELECT id FROM students WHERE organization_id = %(organization_id)s "
     f"AND ({' OR '.join(f'{column} = %(user_id)s' for column in STUDENT_OF)})"
 )
+
+
+# Whose rows name the user, and are named themselves.
+OWNED: Final = {"students": _STUDENTS} | {
+    table: f"SELECT id FROM {table} WHERE organization_id = %(organization_id)s AND user_id IN ({_USERS})"
+    for table in ("credit_balances", "credit_transactions", "invoices")
+}
 
 
 def _journal_of(tables: Mapping[str, Table]) -> str:

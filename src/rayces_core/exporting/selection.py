@@ -13,7 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rayces_core.errors import InvalidDataError, NaiveDatetimeError
-from rayces_core.exporting.records import Column, Kind, Record
+from rayces_core.exporting.records.shape import Column, Kind, Record
 from rayces_core.fields.text import unstorable
 
 Where = Mapping[str, Any]

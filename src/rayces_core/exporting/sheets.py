@@ -15,7 +15,7 @@ from rayces_core.archive.cells import twice_escaped
 from rayces_core.archive.files import scratch_folder
 from rayces_core.errors import InvalidDataError
 from rayces_core.exporting.layout import Layout, Rows, document, local, wanted
-from rayces_core.exporting.records import Column, Kind
+from rayces_core.exporting.records.shape import Column, Kind
 
 SHEET_ROWS: Final = 1_048_576  # the header is one of them
 CELL_UNITS: Final = 32_767  # of UTF-16

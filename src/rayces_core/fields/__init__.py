@@ -14,7 +14,14 @@ from rayces_core.fields.in_place import note_changes_in_place
 from rayces_core.fields.jsonb import JSONField
 from rayces_core.fields.moments import DateField, GeneratedDateTimeField, UTCDateTimeField
 from rayces_core.fields.network import InetField
-from rayces_core.fields.numbers import BigIntegerField, BooleanField, IdField, IntegerField, SmallIntegerField
+from rayces_core.fields.numbers import (
+    BigIntegerField,
+    BooleanField,
+    GeneratedBigIntegerField,
+    IdField,
+    IntegerField,
+    SmallIntegerField,
+)
 from rayces_core.fields.settled import assigned, settled, settles
 from rayces_core.fields.text import CurrencyField, EmailField, StringField, TextField, TimeZoneField
 
@@ -25,6 +32,7 @@ __all__ = [
     "DateField",
     "EmailField",
     "EnumField",
+    "GeneratedBigIntegerField",
     "GeneratedDateTimeField",
     "IdField",
     "InetField",

@@ -14,6 +14,13 @@ from rayces_core.errors import InvalidDataError
 V = TypeVar("V")
 
 
+class ComputedAccessor(peewee.FieldAccessor):
+    """Keeps what a row was read with, without counting it as a change to save."""
+
+    def __set__(self, instance: Any, value: object) -> None:
+        instance.__data__[self.name] = value
+
+
 class NormalisingAccessor(peewee.FieldAccessor):
     """Puts an assigned value in the column's own form at once, so an instance shows what a later read would."""
 

@@ -11,7 +11,7 @@ import peewee
 from peewee import ColumnBase, Expression, Value
 
 from rayces_core import clock
-from rayces_core.fields.base import NormalisingAccessor, TypedField, V
+from rayces_core.fields.base import ComputedAccessor, NormalisingAccessor, TypedField, V
 
 
 class MomentArithmetic:
@@ -47,13 +47,6 @@ class UTCDateTimeField(MomentArithmetic, TypedField[V], peewee.DateTimeField):
         if value is None or (isinstance(value, datetime) and value.tzinfo is UTC):
             return value
         return clock.utc(value, self.label)
-
-
-class ComputedAccessor(peewee.FieldAccessor):
-    """Keeps what a row was read with, without counting it as a change to save."""
-
-    def __set__(self, instance: Any, value: object) -> None:
-        instance.__data__[self.name] = value
 
 
 class GeneratedDateTimeField(UTCDateTimeField[V]):

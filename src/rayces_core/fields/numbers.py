@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import peewee
 
-from rayces_core.fields.base import TypedField, V, shown
+from rayces_core.fields.base import ComputedAccessor, TypedField, V, shown
 
 
 class IntegerField(TypedField[V], peewee.IntegerField):
@@ -86,6 +86,24 @@ class BigIntegerField(IntegerField[V]):
         def __new__(cls, *, null: Literal[True], **options: Any) -> BigIntegerField[int | None]: ...
         @overload
         def __new__(cls, *, null: Literal[False] = ..., **options: Any) -> BigIntegerField[int]: ...
+
+
+class GeneratedBigIntegerField(BigIntegerField[V]):
+    """BIGINT that the database computes from other columns: readable and searchable, never written."""
+
+    generated = True
+    accessor_class = ComputedAccessor
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, *, null: Literal[True], **options: Any) -> GeneratedBigIntegerField[int | None]: ...
+        @overload
+        def __new__(cls, *, null: Literal[False] = ..., **options: Any) -> GeneratedBigIntegerField[int]: ...
+
+    def to_value(self, value: object) -> Any:
+        """Refuse every write in an UPDATE with `InvalidDataError`."""
+        raise self.refuse(value, "is computed by the database; change the columns it comes from")
 
 
 class IdField(BigIntegerField[int], peewee.IdentityField):

@@ -7,13 +7,12 @@ refused everywhere but in `OrganizationSettings` and `Metadata`.
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time
+from datetime import date, datetime
 from itertools import pairwise
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -29,31 +28,23 @@ from pydantic import (
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
 from rayces_core.fields.countries import is_country
+from rayces_core.fields.notices import NoticeSettings
+from rayces_core.fields.shape import Shape, TimeOfDay, short_text, time_of_day, time_text
 from rayces_core.fields.text import email_problem
 
-TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 END_OF_DAY: Final = "24:00"
 MINUTES_PER_DAY: Final = 24 * 60
+MOST_BLOCKED: Final = 1000
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY_OF_YEAR: Final = re.compile(r"[01][0-9]-[0-3][0-9]")
 ISO_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 SCRIPT_SCHEMES: Final = ("javascript:", "vbscript:")
 
 
-def _time_text(value: object) -> object:
-    whole_minutes = isinstance(value, time) and value == time(value.hour, value.minute)
-    return value.isoformat("minutes") if isinstance(value, time) and whole_minutes else value
-
-
-def _time_of_day(value: str) -> str:
-    if not TIME_OF_DAY.fullmatch(value):
-        raise ValueError('must be a time of day such as "09:30"')
-    return value
-
-
 def _end_of_window(value: str) -> str:
-    return value if value == END_OF_DAY else _time_of_day(value)
+    return value if value == END_OF_DAY else time_of_day(value)
 
 
 def _day(value: object) -> object:
@@ -99,33 +90,29 @@ def _country(value: str) -> str:
     return value
 
 
+def _day_of_year(value: str) -> str:
+    if not DAY_OF_YEAR.fullmatch(value):
+        raise ValueError('must be a month and a day such as "12-19"')
+    try:
+        date.fromisoformat(f"2000-{value}")
+    except ValueError:
+        raise ValueError(f"there is no such day as {value}") from None
+    return value
+
+
 def _untrimmed_refused(value: str) -> str:
     if value != value.strip():
         raise ValueError("must not begin or end with a blank")
     return value
 
 
-def _text(longest: int) -> Any:
-    return StringConstraints(strip_whitespace=True, min_length=1, max_length=longest)
-
-
-TimeOfDay = Annotated[str, BeforeValidator(_time_text), AfterValidator(_time_of_day)]
-EndOfWindow = Annotated[str, BeforeValidator(_time_text), AfterValidator(_end_of_window)]
+DayOfYear = Annotated[str, AfterValidator(_day_of_year)]
+EndOfWindow = Annotated[str, BeforeValidator(time_text), AfterValidator(_end_of_window)]
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 Email = Annotated[str, AfterValidator(_email)]
 Country = Annotated[str, BeforeValidator(_capitals), AfterValidator(_country)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048), AfterValidator(_url)]
-
-
-class Shape(BaseModel):
-    """Base of the schemas: frozen, no unknown keys; keys without a value are left out of the JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, revalidate_instances="always")
-
-    @model_serializer(mode="wrap")
-    def _stored(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in plain(self).items() if value not in (None, [], ())}
 
 
 class TimeWindow(Shape):
@@ -195,11 +182,15 @@ class WeeklySchedule(Shape):
 
 
 class BlockedPeriod(Shape):
-    """Whole days without sessions, first and last included. A plain date stands for that one day."""
+    """Days without sessions, first and last included. A plain date stands for that one day.
+
+    With `hours` only these hours of each of the days are without, as for a dentist from 10 to 13.
+    """
 
     start: Day
     end: Day
-    reason: Annotated[str, _text(500)] | None = None
+    hours: TimeWindow | None = None
+    reason: Annotated[str, short_text(500)] | None = None
 
     def covers(self, day: date) -> bool:
         """Say whether a date lies in the period."""
@@ -218,18 +209,66 @@ class BlockedPeriod(Shape):
 
 
 def _by_start(periods: list[BlockedPeriod]) -> list[BlockedPeriod]:
-    return sorted(periods, key=lambda period: (period.start, period.end, period.reason or ""))
+    return sorted(periods, key=_place)
 
 
-BlockedDates = Annotated[list[BlockedPeriod], Field(max_length=1000), AfterValidator(_by_start)]
+def _place(period: BlockedPeriod) -> tuple[date, date, str, str]:
+    return period.start, period.end, period.hours.start if period.hours else "", period.reason or ""
+
+
+BlockedDates = Annotated[list[BlockedPeriod], Field(max_length=MOST_BLOCKED), AfterValidator(_by_start)]
+
+
+class DatedSchedule(Shape):
+    """A weekly schedule that holds from one day until another, both included, or from then on."""
+
+    start: Day
+    end: Day | None = None
+    schedule: WeeklySchedule
+
+    @model_validator(mode="after")
+    def _ends_on_or_after_start(self) -> Self:
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"the end {self.end} must not be before the start {self.start}")
+        return self
+
+
+def _one_after_the_other(schedules: list[DatedSchedule]) -> list[DatedSchedule]:
+    ordered = sorted(schedules, key=lambda dated: dated.start)
+    for first, second in pairwise(ordered):
+        if first.end is None or second.start <= first.end:
+            raise ValueError(f"the schedule from {second.start} begins before the one from {first.start} has ended")
+    return ordered
+
+
+DatedSchedules = Annotated[list[DatedSchedule], Field(max_length=100), AfterValidator(_one_after_the_other)]
+
+
+class DateOverride(Shape):
+    """The hours of one date, in place of the weekly ones: more, fewer or, without windows, none."""
+
+    date: Day
+    windows: DayWindows = ()
+    reason: Annotated[str, short_text(500)] | None = None
+
+
+def _one_a_date(overrides: list[DateOverride]) -> list[DateOverride]:
+    ordered = sorted(overrides, key=lambda override: override.date)
+    for first, second in pairwise(ordered):
+        if first.date == second.date:
+            raise ValueError(f"{first.date} is given twice; put all its windows together")
+    return ordered
+
+
+DateOverrides = Annotated[list[DateOverride], Field(max_length=1000), AfterValidator(_one_a_date)]
 
 
 class EmergencyContact(Shape):
     """Whom to call about a student."""
 
-    name: Annotated[str, _text(200)]
-    relationship: Annotated[str, _text(100)]
-    phone: Annotated[str, _text(50)]
+    name: Annotated[str, short_text(200)]
+    relationship: Annotated[str, short_text(100)]
+    phone: Annotated[str, short_text(50)]
     email: Email | None = None
 
 
@@ -241,7 +280,7 @@ class Document(Shape):
 
     url: Url
     uploaded_at: Moment
-    kind: Annotated[str, _text(100)] | None = None
+    kind: Annotated[str, short_text(100)] | None = None
 
 
 DocumentName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_untrimmed_refused)]
@@ -259,6 +298,9 @@ class TransitionDetails(Shape):
     scheduled_at: Moment | None = None
 
 
+Series = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9/-]{0,20}$")]
+
+
 class OrganizationSettings(Shape):
     """An organization's policy. Only what was given is stored, so a default may still change; other keys are kept."""
 
@@ -270,18 +312,49 @@ class OrganizationSettings(Shape):
     booking_window_days: Annotated[StrictInt, Field(ge=1, le=730)] = 90
     minimum_notice_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 0
     book_prospects: StrictBool = True
+    families_book_groups: StrictBool = True
+    # Whether a pre-confirmed appointment reserves what its confirmation takes.
+    reserve_credits: StrictBool = True
     correction_days: Annotated[StrictInt, Field(ge=0, le=3660)] = 7
+    # Day and month of the last school day, such as "12-19": a series may go on until then.
+    school_year_end: DayOfYear | None = None
+    # Whose public holidays are closed days, once they are filled in; None is nobody's.
+    holiday_country: Country | None = None
+    holiday_subdivision: Annotated[str, short_text(20)] | None = None
     reminder_quiet_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 60
+    # Who is told of what, over which channel and when not.
+    notices: NoticeSettings = NoticeSettings()
+    # What invoices say of the centre, and how they are numbered and taxed; a price has its tax in it.
+    tax_id: Annotated[str, short_text(50)] | None = None
+    tax_basis_points: Annotated[StrictInt, Field(ge=0, le=10_000)] = 0
+    invoice_series: Series = ""
+    credit_note_series: Series = ""
+    invoice_due_days: Annotated[StrictInt, Field(ge=0, le=365)] = 0
     # Whose habits phones and dates of an import are read by; None is the country of the time zone.
     country: Country | None = None
     # Of these None is no limit.
     start_every_minutes: Annotated[StrictInt, Field(ge=1, le=720)] | None = None
     open_holds_per_client: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     future_sessions_per_client: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
+    # Of offers to families that wait for a time: how long one is held, and how far ahead it is at least.
+    slot_offer_minutes: Annotated[StrictInt, Field(ge=5, le=10_080)] = 120
+    slot_offer_notice_minutes: Annotated[StrictInt, Field(ge=0, le=43_200)] = 120
+    slot_offer_keeps_place: StrictBool = False
+    # What a feed tells: of so many days that are over, and so many to come.
+    calendar_past_days: Annotated[StrictInt, Field(ge=0, le=730)] = 90
+    calendar_days_ahead: Annotated[StrictInt, Field(ge=1, le=730)] = 365
 
     @model_serializer(mode="wrap")
     def _stored(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in plain(self).items() if key in self.model_fields_set}
 
 
+Feature = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=100)]
+# Each once, in order.
+Features = Annotated[list[Feature], Field(max_length=100), AfterValidator(lambda given: sorted(set(given)))]
 Metadata = dict[str, JsonValue]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+# Each once, in the order of the week.
+Weekdays = Annotated[
+    list[Weekday], Field(min_length=1), AfterValidator(lambda given: sorted(set(given), key=WEEKDAYS.index))
+]

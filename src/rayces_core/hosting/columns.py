@@ -15,7 +15,7 @@ import peewee
 from playhouse import postgres_ext
 
 from rayces_core import fields
-from rayces_core.exporting.records import Kind
+from rayces_core.exporting.records.shape import Kind
 from rayces_core.importing import values
 from rayces_core.importing.columns import Reading
 

@@ -8,9 +8,9 @@ from typing import Any
 from playhouse.postgres_ext import BinaryJSONField
 
 from rayces_core.archive.tables import quoted
-from rayces_core.exporting.records import Column as Shown
-from rayces_core.exporting.records import Kind
-from rayces_core.exporting.records import Record as Exported
+from rayces_core.exporting.records.shape import Column as Shown
+from rayces_core.exporting.records.shape import Kind
+from rayces_core.exporting.records.shape import Record as Exported
 from rayces_core.hosting.columns import Read, form_of, shown
 from rayces_core.hosting.model import Described
 from rayces_core.importing.columns import Column

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rayces_core.archive.tables import quoted
-from rayces_core.exporting.records import Kind
+from rayces_core.exporting.records.shape import Kind
 from rayces_core.hosting.columns import Read
 from rayces_core.importing import values
 from rayces_core.importing.record import fault, folded

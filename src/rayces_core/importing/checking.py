@@ -35,7 +35,7 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
         if rows.doubted:
             staging.mark_faulty()
         if last_row:
-            staging.forget_until(last_row)
+            report.there_before = staging.forget_until(last_row)
         report.notes += tuple(_ask(staging))
         report.add(staging.problems())
         staging.drop_faulty()
@@ -50,15 +50,17 @@ def check_spooled(job: Job, rows: Spool, report: Report, chosen: IO[bytes] | Non
 
 def _ask(staging: Staging) -> list[str]:
     """Note the faults that rows have together or here; returns what is told without keeping a row out."""
+    spread = staging.record.spreading
+    said = None if spread is None else spread(staging)
     staging.resolve()
-    notes = identities.find(staging)
+    notes = [*([] if said is None else [said]), *identities.find(staging)]
     for statement in staging.record.checks:
         staging.run(statement)
     identities.note_repetitions(staging)
     identities.note_emptied(staging)
     staging.note_differences()
-    if staging.record.conflicts:
-        staging.run(staging.record.conflicts)
+    for statement in staging.record.conflicts:
+        staging.run(statement)
     if staging.record.among_themselves is not None:
         staging.record.among_themselves(staging)
     return notes + identities.spelled_otherwise(staging)

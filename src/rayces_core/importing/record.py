@@ -6,7 +6,7 @@ tenant, whatever row-level security adds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -37,6 +37,8 @@ class Record:
         fields: column → the model's field, whose rules each value is held to.
         types: column → its PostgreSQL type in the staging table. rules: what values say about each other.
         resolved: name → type of the table that is written from: references are ids there.
+        spreading: follows when the rows are staged, where one may become several that go in together or not at all;
+            what it says is a note of the report.
         resolving: SELECT that fills it from `staged`, without what `matching` fills in.
         matching: join condition of a row `r` of `resolved` and a row `t` of the table that it is the same as.
         same_key: expressions over `r` that make two rows of a source the same. key: the columns that say so.
@@ -49,10 +51,12 @@ class Record:
         preparing: statements that make what the rows refer to and is not there, before they are written.
         updating: names in `resolved` that an update writes; empty where there is no update. emptied: name in
             `resolved` → what the table has where nothing is said, for the columns that may be emptied.
-        locking: locks what the rows are about. clearing: takes out of the way what is over, given the parameters.
+        locking: locks what the rows are about. clearing: takes out of the way what is over, given the staging.
         table_sql: the table where its name has to be quoted or has a schema.
-        conflicts: notes faults with rows of the table. among_themselves: notes what rows of the source do to each
+        conflicts: each notes faults with rows of the table. unguarded: those of them that no rule of the database sees,
+            asked of each batch. among_themselves: notes what rows of the source do to each
             other, given the staging; it is asked last, when it is known which rows are left out.
+        after_commit: follows when all rows are written; what it says is a note of the report.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Record:
     compared: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     rules: Rules = no_rules
     checks: tuple[str, ...] = ()
+    spreading: Callable[[Any], str | None] | None = None
     updating: Mapping[str, str] = field(default_factory=dict)
     emptied: Mapping[str, str] = field(default_factory=dict)
     renaming: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -79,13 +84,14 @@ class Record:
     unique: str = ""
     fixed: tuple[str, ...] = ()
     why_fixed: str = ""
-    preparing: str = ""
+    preparing: Sequence[str] = ()
     locking: str = ""
-    clearing: Callable[[Mapping[str, Any]], None] | None = None
-    conflicts: str = ""
+    clearing: Callable[[Any], None] | None = None
+    conflicts: Sequence[str] = ()
+    unguarded: Sequence[str] = ()
     among_themselves: Callable[[Any], None] | None = None
     writer: Callable[[dict[str, Any]], None] | None = None
-    after_commit: Callable[[], object] | None = None
+    after_commit: Callable[[], str | None] | None = None
     table_sql: str = ""
 
     @property

@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 
 from rayces_core.archive.cells import escaped
 from rayces_core.archive.files import OWNER_ONLY
+from rayces_core.showing import counted
 
 KEPT: Final = 1000
 SHOWN: Final = 20
@@ -50,8 +51,10 @@ class Report:
     Attributes:
         record_type, source: what was read, and from where.
         written: whether this was an import; a check writes nothing.
-        rows: rows read. created, updated, unchanged: what became of them, or would. skipped: rows with problems.
+        rows: rows read. created, updated, unchanged: what became of them, or would; of a whole series each appointment
+            counts. skipped: rows with problems.
         resumed_after: number of the last row that an earlier run had committed; None where none was asked for.
+        there_before: how many rows that run had committed.
         problems: the first thousand; `every_problem()` gives all. problem_count: how many there are.
         columns: column → header it was read from. unused: headers that nothing was read from.
         suggestions: unused header → the column that it may mean. ignored: headers that were left out on purpose.
@@ -69,6 +72,7 @@ class Report:
     unchanged: int = 0
     skipped: int = 0
     resumed_after: int | None = None
+    there_before: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
@@ -163,15 +167,10 @@ class Report:
         done = ("created", "updated") if self.written else ("to create", "to update")
         counts = f"{self.created} {done[0]}, {self.updated} {done[1]}, {self.unchanged} unchanged"
         faulty = f", {self.skipped} with {counted(self.problem_count, 'problems')}" if self.problem_count else ""
-        were = "was" if self._there_before == 1 else "were"
-        rows = counted(self._there_before, "rows")
+        were = "was" if self.there_before == 1 else "were"
+        rows = counted(self.there_before, "rows")
         before = f"; {rows} {were} there from the run before" if self.resumed_after else ""
         return f"{self.source}: {counted(self.rows, self.record_type)}, {counts}{faulty}{before}"
-
-    @property
-    def _there_before(self) -> int:
-        """How many rows an earlier run of the same import had committed."""
-        return self.rows - self.created - self.updated - self.unchanged - self.skipped
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in HEADINGS)
@@ -197,11 +196,6 @@ class Report:
         if self._file is None:
             self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - ends with the report
         return self._file
-
-
-def counted(number: int, things: str) -> str:
-    """A number with what it counts, whose plural ends in s: "1 user", "1,200 users"."""
-    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
 
 
 def _owned(path: str | os.PathLike[str], **how: Any) -> IO[str]:

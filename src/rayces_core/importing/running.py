@@ -100,7 +100,8 @@ def _check_and_write(job: Job, rows: Spool, report: Report) -> None:
         Writer(job, run, report, newcomers).write(chosen, report.created + report.updated)
     runs.finish(run, job.now)
     if job.record.after_commit is not None:
-        job.record.after_commit()
+        note = job.record.after_commit()
+        report.notes += () if note is None else (note,)
 
 
 def _refusal(report: Report) -> str:

@@ -20,8 +20,11 @@ OWN: Final = "row bigint, existing_id bigint, given_id bigint, differs text[] NO
 FAULTS: Final = (
     'CREATE TEMP TABLE faults (row bigint, "column" text, value text, problem text, advice text) ON COMMIT DROP'
 )
-# Each problem of a row, the first row first.
-LISTED: Final = 'SELECT row, "column", coalesce(value, \'\'), problem, advice FROM faults ORDER BY row, "column"'
+# Each problem of a row, the first row first; what several occurrences of a series have is told once.
+LISTED: Final = (
+    "SELECT DISTINCT row, \"column\", coalesce(value, '') AS value, problem, advice "
+    'FROM faults ORDER BY row, "column", value, problem'
+)
 OUTCOMES: Final = """
 SELECT count(*) FILTER (WHERE existing_id IS NULL),
        count(*) FILTER (WHERE existing_id IS NOT NULL AND cardinality(differs) > 0),
@@ -67,10 +70,10 @@ class Staging:
         extra = ", ".join(f"{flag} boolean NOT NULL DEFAULT false" for flag in ("faulty", "late", "certain"))
         self.run(f"CREATE TEMP TABLE resolved ({OWN}, {extra}, {declared}) ON COMMIT DROP")
 
-    def forget_until(self, row: int) -> None:
-        """Leave out the rows up to this one, which an earlier run has committed."""
-        self.run("DELETE FROM staged WHERE row <= %(last)s", last=row)
+    def forget_until(self, row: int) -> int:
+        """Leave out the rows up to this one, which an earlier run has committed; returns how many."""
         self.run("DELETE FROM faults WHERE row <= %(last)s", last=row)
+        return int(self.run("DELETE FROM staged WHERE row <= %(last)s", last=row).rowcount)
 
     def resolve(self) -> None:
         """Fill `resolved`."""

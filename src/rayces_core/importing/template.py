@@ -25,9 +25,20 @@ _SPANISH_WORDS: Final = frozenset(
         *("nacimiento", "grado", "sala", "curso", "responsable", "contacto", "estado", "ingreso", "notas"),
         *("documentos", "rol", "activo", "precio", "moneda", "profesional", "alumno", "alumna", "estudiante"),
         *("cliente", "inicio", "hora", "cantidad", "referencia", "motivo", "contenido", "autor", "minutos"),
-        *("horario", "horarios", "especialidad", "tarifa", "zona", "valor", "subdominio", "horas", "evaluaciones"),
+        *(
+            "horario",
+            "horarios",
+            "especialidad",
+            "tarifa",
+            "zona",
+            "valor",
+            "subdominio",
+            "horas",
+            "evaluaciones",
+            "familias",
+        ),
         *("fechas", "descanso", "acepta", "usuario", "reservado", "vence", "confirmado", "realizado", "ausente"),
-        *("cancelado", "creado", "turnos", "importe", "monto", "pagado"),
+        *("cancelado", "creado", "turnos", "importe", "monto", "pagado", "trabaja", "espera", "cupo"),
     )
 )
 # Record type → what its rows have instead of the columns' own examples. The files pass one after the other, in the
@@ -55,6 +66,7 @@ _IN_SPANISH: Final = {
     "speech therapy": "fonoaudiología",
     "transfer": "transferencia",
     "opening balance": "saldo inicial",
+    "monday, wednesday": "lunes, miércoles",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby
 from typing import IO, Final
 
 from rayces_core.errors import (
@@ -87,14 +87,14 @@ class Writer:
 
     def _attempt(self, lines: list[bytes], careful: bool) -> Written:
         staging, job = self._staging, self._job
-        with staging.engine.atomic():
+        with staging.engine.atomic("READ COMMITTED"):  # whatever the server's default: it looks at what came meanwhile
             staging.run(TAKE_TURNS, record=job.record.name)
             ranges = self._newcomers.before_batch()
             staging.bring_in(io.BytesIO(b"".join(lines)))
             if staging.record.locking:
                 staging.run(staging.record.locking)
             if staging.record.clearing is not None:
-                staging.record.clearing(staging.parameters)
+                staging.record.clearing(staging)
             problems = self._compare(ranges, careful)
             created, updated, unchanged = staging.outcomes()
             gone = self._put(created, updated)
@@ -110,12 +110,12 @@ class Writer:
         """Compare the batch with what came since the check; leaves out the rows that do not go in any more."""
         staging, record = self._staging, self._job.record
         found = staging.match() if careful else sum(staging.match(*each) for each in ranges)
-        if not found and not careful:
+        if not found and not careful and not record.unguarded:
             return []
         staging.run(FAULTS)
         staging.note_differences("r.late")
-        if careful and record.conflicts:
-            staging.run(record.conflicts)
+        for statement in record.conflicts if careful else record.unguarded:
+            staging.run(statement)
         problems = list(staging.problems())
         if problems and self._job.options.on_error == "stop":
             raise self._refusal(problems)
@@ -125,8 +125,8 @@ class Writer:
     def _put(self, created: int, updated: int) -> list[Problem]:
         """Write the batch; returns a problem for each row that was to be updated and is not there any more."""
         staging, record = self._staging, self._job.record
-        if record.preparing and created + updated:
-            staging.run(record.preparing)
+        for statement in record.preparing if created + updated else ():
+            staging.run(statement)
         if created and record.writer is not None:
             record.writer(staging.parameters)
         elif created:
@@ -170,9 +170,16 @@ class Writer:
 
 
 def _batches(chosen: IO[bytes], rows: int) -> Iterator[list[bytes]]:
+    """So many lines each, and more where the next ones are of the same row."""
     chosen.seek(0)
-    while lines := list(islice(chosen, rows)):
-        yield lines
+    batch: list[bytes] = []
+    for _, lines in groupby(chosen, _number):
+        batch += lines
+        if len(batch) >= rows:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _number(line: bytes) -> int:

@@ -51,7 +51,8 @@ class Host:
         tokens: a `sign_in.Tokens` instead, for another lifetime or issuer.
         cookie: name of a cookie that may bring the token, for pages; `set_cookie` and `clear_cookie` write it.
         language: of answers where the client says nothing: "en" or "es".
-        language_of: tells the language of a user who has signed in; it goes before what the client says.
+        language_of: tells the language of a user who has signed in, in place of the user's own; both go before what the
+            client says.
         exempt: paths that are served without a tenant: "/about", "/static/*".
         in_event_loop: "allow" leaves the database as it is.
         ready_seconds: how long /readyz waits for the database.
@@ -179,8 +180,12 @@ class Host:
 
     def language_for(self, user: User | None, accept_language: str | None) -> str:
         """The language of an answer: the user's, else what the client likes best, else the host's."""
-        known = self._language_of(user) if self._language_of is not None and user is not None else None
+        known = None if user is None else self._language_known(user)
         return known if known in LANGUAGES else preferred(accept_language or "", self._language)
+
+    def _language_known(self, user: User) -> str | None:
+        told = None if self._language_of is None else self._language_of(user)
+        return told or user.language
 
     def told(self, error: Exception, language: str, where: str) -> Problem:
         """The answer to an error; a fault of the server is logged, since the answer says nothing of it."""

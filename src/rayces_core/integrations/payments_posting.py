@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from rayces_core import credits
+from rayces_core.credits.packages import purchase_again
+from rayces_core.credits.taking_back import taken_back
 from rayces_core.database.binding import current
 from rayces_core.errors import IdempotencyConflictError, PaymentUnknownError
 from rayces_core.integrations.payments_reading import Notification, Status
-from rayces_core.models.credit import CreditBalance, CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
+from rayces_core.models.credit_balance import CreditBalance
 from rayces_core.models.user import User
+from rayces_core.people import person_behind
 
 
 def post(notification: Notification, *, by: User | None = None) -> CreditTransaction:
@@ -81,33 +85,21 @@ def _failed(entry: CreditTransaction, notification: Notification) -> CreditTrans
 def _completed(entry: CreditTransaction) -> CreditTransaction:
     if entry.status != TransactionStatus.FAILED:
         return credits.complete(entry)
-    return credits.purchase(
-        entry.user_id,
-        entry.amount,
-        payment_method=entry.payment_method,
-        payment_reference=entry.payment_reference,
-        amount_cents=entry.amount_cents,
-        currency=entry.currency,
-        metadata=entry.metadata,
-    )
+    return purchase_again(entry)
 
 
 def _take_back(entry: CreditTransaction, notification: Notification, by: User | None) -> None:
     # Two notifications of one payment wait here for each other, so that each sees what the other has taken.
     CreditBalance.select().where(CreditBalance.id == entry.credit_balance_id).for_update().get()
-    mark = f"payment-refund/{entry.id}/"
-    taken = CreditTransaction.select().where(
-        CreditTransaction.credit_balance_id == entry.credit_balance_id,
-        CreditTransaction.idempotency_key.startswith(mark),
-    )
-    due = _part(entry, notification) + sum(each.amount for each in taken)
+    due = _part(entry, notification) - taken_back(entry)
     if due <= 0:
         return
-    key, reason = f"{mark}{notification.refunded_cents or 'all'}", "the payment was refunded"
-    if by is None:
-        credits.debit(entry.user_id, due, idempotency_key=key, reason=reason)
-    else:
-        credits.adjust(entry.user_id, -due, reason=reason, by=by, idempotency_key=key)
+    key = f"payment-refund/{entry.id}/{notification.refunded_cents or 'all'}"
+    payer = entry.user_id
+    if credits.balance(payer, kind=entry.credit_kind_id) < due:
+        payer = person_behind(payer).id  # where credits of a duplicate have gone
+    reason = "the payment was refunded"
+    credits.take_back(entry, credits=due, reason=reason, from_user=payer, by=by, idempotency_key=key)
 
 
 def _part(entry: CreditTransaction, notification: Notification) -> int:

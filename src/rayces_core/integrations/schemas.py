@@ -28,16 +28,24 @@ from rayces_core.fields import (
     JSONField,
     UTCDateTimeField,
 )
-from rayces_core.models import Appointment, Student
+from rayces_core.models import Appointment, CreditBalance, Student
 from rayces_core.scheduling.calendar import LONGEST_MINUTES, SHORTEST_MINUTES
+from rayces_core.scheduling.holdings import Kept
 from rayces_core.showing import SECRET
 from rayces_core.tenancy.scoped import ScopedModel
 
 # Who acts, and when, is never said by a request's body; a key is a header.
 OURS: Final = ("self", "by", "now", "idempotency_key")
 # What the functions' annotations mean in a request: rows are ids.
-ROWS: Final = ("Student", "Professional", "User", "Appointment")
-ASKED: Final[dict[str, Any]] = {"datetime": AwareDatetime, "date": date, "Mapping": Mapping} | dict.fromkeys(ROWS, int)
+ROWS: Final = ("Student", "Professional", "User", "Appointment", "Service", "CreditKind", "Resource")
+ASKED: Final[dict[str, Any]] = {
+    "datetime": AwareDatetime,
+    "date": date,
+    "Mapping": Mapping,
+    "Iterable": list,
+    "Kept": Kept,
+    **dict.fromkeys(ROWS, int),
+}
 EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
     (AwareDatetime, "2031-03-03T15:00:00Z"),
     (date, "2031-03-03"),
@@ -181,6 +189,10 @@ def _is_key(field: Any) -> bool:
     return isinstance(field, peewee.ForeignKeyField)
 
 
+# What a user has of a kind: the balance, what is reserved of it, and what is available.
+BalanceOut = schema_of(
+    CreditBalance, name="BalanceOut", include=("credit_kind_id", "balance", "reserved"), available=int
+)
 BookIn = input_of(scheduling.book, name="BookIn")
 RescheduleIn = input_of(scheduling.reschedule, name="RescheduleIn", exclude=("appointment",))
 CancelIn = input_of(Appointment.cancel, name="CancelIn", exclude=("refund",))

@@ -1,4 +1,4 @@
-"""OpenTelemetry: a span for each statement, and how long statements take and how the pool stands as metrics.
+"""OpenTelemetry: a span for each statement; how long they take, how the pool and how the queues stand as metrics.
 
 Rule it guards: operation, table and tenant are told, never SQL, parameters or a row's values.
 """
@@ -6,11 +6,16 @@ Rule it guards: operation, table and tenant are told, never SQL, parameters or a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rayces_core import credits, notices
+from rayces_core.database.binding import current
 from rayces_core.database.database import Database
 from rayces_core.integrations.needed import missing
+from rayces_core.models.credit import TransactionType
+from rayces_core.state_machine import StateChange
+from rayces_core.tenancy.organization import on_their_way
 
 try:
     from opentelemetry import metrics, trace
@@ -21,6 +26,16 @@ except ImportError:
 from rayces_core.database.observing import Query
 
 SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+OUTSIDE = """
+SELECT CASE WHEN failing_since IS NOT NULL THEN 'failed' WHEN read_at IS NULL THEN 'unread' ELSE 'read' END, count(*)
+  FROM outside_calendars WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY 1"""
+LINE = "SELECT state, count(*) FROM slot_requests WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY state"
+# What became of requests, by the index on the journal's subjects.
+STEPS = """
+SELECT step.event, count(*) FROM slot_requests AS asked
+  JOIN state_transitions AS step ON step.organization_id = asked.organization_id
+       AND step.subject_type = 'SlotRequest' AND step.subject_id = asked.id
+ WHERE asked.organization_id <> ALL (%(moving)s::bigint[]) GROUP BY step.event"""
 
 
 def instrument(db: Database[Any], *, tracer_provider: Any = None, meter_provider: Any = None) -> None:
@@ -43,6 +58,71 @@ def instrument(db: Database[Any], *, tracer_provider: Any = None, meter_provider
 
     db.on_query(told)
     _watch_pool(db, meter)
+
+
+def watch_credits(db: Database[Any], *, meter_provider: Any = None) -> Callable[[], None]:
+    """Tell how many credits expire by this process's sweeps, and how many every organization's are overdue.
+
+    For the process that sweeps, once: whenever metrics are collected it asks the database, in privileged work.
+
+    Args:
+        meter_provider: of the OpenTelemetry SDK; the process's own unless given.
+
+    Returns:
+        What ends the counting of those that expire.
+    """
+    meter = metrics.get_meter("rayces_core", meter_provider=meter_provider)
+    expired = meter.create_counter("rayces.credits.expired", "{credit}", "Credits that nobody used in time")
+
+    @credits.lifecycle.on("posted")
+    def told(change: StateChange) -> None:
+        if change.subject.transaction_type == TransactionType.EXPIRY:
+            expired.add(-change.subject.amount)
+
+    def overdue(_: CallbackOptions) -> Iterable[Observation]:
+        with db.privileged(reason="telemetry: overdue credits"):
+            yield Observation(sum(lot.credits for lot in credits.overdue_lots()))
+
+    meter.create_observable_gauge("rayces.credits.overdue", [overdue], "{credit}", "Expired, and no sweep took them")
+    return lambda: credits.lifecycle.off(told)
+
+
+def watch_queues(db: Database[Any], *, meter_provider: Any = None) -> None:
+    """Tell how notices, calendars elsewhere and the lines for a time stand, of all organizations together.
+
+    Who is moved to another cell is counted there.
+
+    Call it in one process alone, such as a worker: each collection counts rows, in privileged work.
+
+    Args:
+        meter_provider: of the OpenTelemetry SDK; the process's own unless given.
+    """
+    meter = metrics.get_meter("rayces_core", meter_provider=meter_provider)
+
+    def standing(_: CallbackOptions) -> Iterable[Observation]:
+        found = notices.standing(db)
+        for state in ("queued", "due", "sent", "failed", "skipped"):
+            yield Observation(getattr(found, state), {"rayces.notice.state": state})
+
+    meter.create_observable_up_down_counter("rayces.notices", [standing], "{notice}", "Notices in the log")
+    meter.create_observable_up_down_counter(
+        "rayces.outside_calendars", [_counted(db, OUTSIDE, "rayces.outside_calendar.outcome")], "{calendar}"
+    )
+    meter.create_observable_up_down_counter(
+        "rayces.slot_requests", [_counted(db, LINE, "rayces.slot_request.state")], "{request}"
+    )
+    meter.create_observable_counter(
+        "rayces.slot_requests.events", [_counted(db, STEPS, "rayces.slot_request.event")], "{event}"
+    )
+
+
+def _counted(db: Database[Any], sql: str, attribute: str) -> Any:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        with db.privileged(reason="metrics of queues"):
+            rows = current().engine.run_prepared(sql, {"moving": on_their_way()}).fetchall()
+        return [Observation(count, {attribute: value}) for value, count in rows]
+
+    return observe
 
 
 def _attributes(query: Query) -> dict[str, str]:

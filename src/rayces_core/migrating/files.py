@@ -13,7 +13,7 @@ import importlib.util
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -71,10 +71,18 @@ def read_directory(directory: str | Path | None) -> list[MigrationFile]:
     Raises MigrationFileError for a missing directory, a file whose name is no migration's, and a number that is
     used twice or left out.
     """
-    root: Traversable = importlib.resources.files(PACKAGE) if directory is None else Path(directory)
+    return list(_packaged()) if directory is None else _found(Path(directory), packaged=False)
+
+
+@cache  # a run asks several times, and each reads and digests them all
+def _packaged() -> tuple[MigrationFile, ...]:
+    return tuple(_found(importlib.resources.files(PACKAGE), packaged=True))
+
+
+def _found(root: Traversable, *, packaged: bool) -> list[MigrationFile]:
     if not root.is_dir():
         raise MigrationFileError(f"there is no directory of migrations at {root}")
-    entries = [entry for entry in root.iterdir() if _concerns_us(entry.name, packaged=directory is None)]
+    entries = [entry for entry in root.iterdir() if _concerns_us(entry.name, packaged=packaged)]
     _refuse_misnamed(entry.name for entry in entries)
     files = sorted((_read(entry) for entry in entries), key=lambda file: file.number)
     _refuse_disorder(files)
@@ -123,7 +131,7 @@ def _refuse_disorder(files: list[MigrationFile]) -> None:
 
 
 def _refuse_replaced(files: list[MigrationFile]) -> None:
-    for squashed in files:
+    for squashed in (each for each in files if each.replacements):
         covered = range(first_number(squashed.number, squashed.replacements), squashed.number)
         for file in files:
             if file is not squashed and file.number in covered:

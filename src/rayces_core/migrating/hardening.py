@@ -2,8 +2,9 @@
 
 PostgreSQL gives everybody `set_config`, UPDATE on pg_settings, a session's advisory locks and large objects. With them
 SQL that a tenant smuggled in binds another organization from inside one SELECT, or leaves something on the connection.
-They are taken from PUBLIC in one database, and those that a login of this library needs are given to it. A comment on a
-policy keeps what was changed, so that it can be undone exactly, and be missed after a restore.
+They are taken from PUBLIC in one database, and those that a login of this library needs are given to it. What changes
+the schema is refused to whoever owns nothing of it (`refusing`). A comment on a policy keeps what was changed, so that
+it can be undone exactly, and be missed after a restore.
 
 Rule it guards: it is never done unasked, and what it breaks is said before.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rayces_core.errors import ConfigurationError, MissingRoleError, SchemaMissingError
+from rayces_core.migrating import refusing
 from rayces_core.migrations.fitness import refuse_unfit
 from rayces_core.migrations.session import MigrationDatabase, connected, quote_identifier
 
@@ -37,6 +39,8 @@ FOR_LOGINS: Final = (SET_CONFIG, *_LOCKS)
 FUNCTIONS: Final = (*FOR_LOGINS, *_LARGE_OBJECTS)
 SETTINGS: Final = "pg_settings"
 MARK: Final = "rayces: hardened "
+# What the mark says of a database whose event triggers were left out: nobody misses them there.
+LEFT_OUT: Final = '"left_out": ["event triggers"]'
 # Before this version of the server the library calls set_config as its roles, so they are given it too; from it on
 # SET LOCAL does the same, without filling pg_stat_statements.
 ROLES_CALL_IT_BEFORE: Final = 180_000
@@ -47,6 +51,8 @@ In this database, for every role but superusers and the logins named above, this
   - other applications that call set_config, such as PostgREST, or update pg_settings
   - tools that take a session's advisory lock, such as the migrations of Rails, Flyway or golang-migrate
   - large objects, for everybody but superusers: lo_… in SQL, psql's \\lo_import, psycopg2's lobject
+  - CREATE, ALTER, DROP, GRANT, COMMENT and the like, for all but the owners of the tables and of the database and the
+    logins that --login names: migrations of another owner, a scheduled REFRESH MATERIALIZED VIEW; temporary tables work
 A login that is made later needs it run again. A login that is dropped needs DROP OWNED BY before.
 """
 
@@ -71,6 +77,13 @@ SELECT rolname::text FROM pg_roles r
    AND EXISTS (SELECT FROM pg_roles held WHERE held.rolname = ANY (%s) AND pg_has_role(r.oid, held.oid, 'MEMBER'))
  ORDER BY 1
 """
+_HAS_THE_OWNERS_RIGHTS: Final = f"""
+SELECT pg_has_role(proowner, 'USAGE') FROM pg_proc WHERE oid = 'pg_catalog.{SET_CONFIG}'::regprocedure
+"""
+_WITHOUT_TRIGGERS: Final = (
+    "the event triggers that refuse DROP OWNED BY and other changes of the schema were left out, as only a superuser "
+    "makes them"
+)
 _POLICY: Final = """
 SELECT p.oid, coalesce(obj_description(p.oid, 'pg_policy'), '')
   FROM pg_policy p WHERE p.polrelid = to_regclass('organizations') AND p.polname = 'rayces_tenant'
@@ -81,11 +94,13 @@ SELECT p.oid, coalesce(obj_description(p.oid, 'pg_policy'), '')
 class Plan:
     """What hardening, or undoing it, would do.
 
-    Attributes: `statements`, none where there is nothing to do; `logins` that keep what they need.
+    Attributes: `statements`, none where there is nothing to do; `logins` that keep what they need; `left_out`: what the
+    login may not do, a sentence each.
     """
 
     statements: tuple[str, ...]
     logins: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def script(self) -> str:
@@ -116,23 +131,33 @@ class Hardening:
     def run(self, *, undo: bool = False) -> Plan:
         """Do it, in one transaction; returns what was done.
 
+        A login that is no superuser, and has the rights of the one whose functions these are, leaves the event triggers
+        out: they are a superuser's.
+
         Raises:
-            MissingRoleError: the login is no superuser, whose functions these are.
+            MissingRoleError: the login may do nothing of it, or is to undo what is a superuser's.
         """
         with connected(self.database):
             refuse_unfit(self.database)
-            plan = self.plan(undo=undo)
-            if plan.statements and not self.database.one("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-                raise MissingRoleError(
-                    "these functions are the superuser's, so only one can take them from PUBLIC; have a DBA run what "
-                    "--sql prints"
-                )
+            is_superuser = self.database.one("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+            plan = self._undone() if undo else self._hardened(whole=is_superuser)
+            if plan.statements and not is_superuser:
+                self._refuse_without_rights(undo)
             with self.database.atomic():
                 for statement in plan.statements:
                     self.database.command(statement)
             return plan
 
-    def _hardened(self) -> Plan:
+    def _refuse_without_rights(self, undo: bool) -> None:
+        if not self.database.one(_HAS_THE_OWNERS_RIGHTS):
+            raise MissingRoleError(
+                "these functions are the superuser's, so only one can take them from PUBLIC; have a DBA run what "
+                "--sql prints"
+            )
+        if undo and refusing.removing(self.database):
+            raise MissingRoleError("the event triggers are a superuser's; have a DBA run what --undo --sql prints")
+
+    def _hardened(self, *, whole: bool = True) -> Plan:
         mark, logins = self._mark(), self._logins()
         revoked, granted = list(mark.get("revoked", ())), {k: list(v) for k, v in mark.get("granted", {}).items()}
         statements: list[str] = []
@@ -150,9 +175,13 @@ class Hardening:
         if settings_open:
             statements.append(f"REVOKE UPDATE ON pg_catalog.{SETTINGS} FROM PUBLIC")
             revoked += [SETTINGS] if SETTINGS not in revoked else []
-        if statements or not mark:
-            statements.append(self._comment({"revoked": revoked, "granted": granted}))
-        return Plan(tuple(statements), tuple(logins))
+        triggers = refusing.making(self.database, self._named)
+        left_out = [_WITHOUT_TRIGGERS] if triggers and not whole else []
+        statements += triggers if whole else []
+        kept = {"revoked": revoked, "granted": granted} | (json.loads(f"{{{LEFT_OUT}}}") if left_out else {})
+        if statements or kept != mark:
+            statements.append(self._comment(kept))
+        return Plan(tuple(statements), tuple(logins), tuple(left_out))
 
     def _undone(self) -> Plan:
         mark = self._mark()
@@ -172,6 +201,7 @@ class Hardening:
                 for role in roles
                 if role in holders.get(name, ())
             ]
+        statements += refusing.removing(self.database)
         return Plan((*statements, self._comment(None)), ())
 
     def _needing(self, function: str, logins: Sequence[str]) -> list[str]:

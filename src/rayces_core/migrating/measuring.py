@@ -42,12 +42,30 @@ SELECT c.oid::bigint, c.oid::regclass::text, pg_relation_filenode(c.oid)::bigint
    AND c.relname <> %s AND c.relpersistence <> 't'
 """
 LOCKS = "SELECT relation::bigint, mode FROM pg_locks WHERE locktype = 'relation' AND pid = %s"
-_SCANS = "SELECT relid::bigint, coalesce(seq_scan, 0), coalesce(idx_scan, 0) FROM {view}"
+# All in one question, as it is asked before and after each statement: whether the table is there, its file, how often
+# it was read as a whole and by an index, by this transaction or ever, and what this session holds of it.
+_LOOK = """
+SELECT f.oid::bigint, c.oid IS NOT NULL, pg_relation_filenode(c.oid)::bigint, coalesce({scans}(c.oid), 0),
+       (SELECT coalesce(sum({scans}(i.indexrelid)), 0)::bigint FROM pg_index i WHERE i.indrelid = c.oid), l.modes
+  FROM unnest(%s::oid[]) AS f (oid) LEFT JOIN pg_class c ON c.oid = f.oid
+  LEFT JOIN (SELECT relation, array_agg(mode) AS modes FROM pg_locks
+              WHERE locktype = 'relation' AND pid = pg_backend_pid() GROUP BY relation) AS l ON l.relation = f.oid
+"""
+_BY_TRANSACTION, _EVER = (_LOOK.format(scans=name) for name in ("pg_stat_get_xact_numscans", "pg_stat_get_numscans"))
 
 Locks = dict[int, int]
 Scans = dict[int, tuple[int, int]]
 # Migration, step, SQL, the Python function that runs it.
 Subject = tuple[str, int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How the tables that a migration found are at one moment, by oid."""
+
+    files: dict[int, int]
+    scans: Scans
+    locks: Locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,27 +162,28 @@ class MeasuredExecution(Execution):
             return self._within(subject, run)
 
     def _within(self, subject: Subject, run: Callable[[], Any]) -> Any:
-        files, scans, locks = self._files(), self._scans("pg_stat_xact_user_tables"), self._locks()
+        before = self._look(_BY_TRANSACTION)
         result = run()
-        after = self._locks()
-        taken = {oid for oid, mode in after.items() if mode >= STOPS_WRITES and locks.get(oid, -1) < STOPS_WRITES}
-        scanned = self._scanned(scans, self._scans("pg_stat_xact_user_tables"), taken)
-        self._note(subject, after, scanned, files)
+        after = self._look(_BY_TRANSACTION)
+        was = before.locks
+        taken = {oid for oid, mode in after.locks.items() if mode >= STOPS_WRITES and was.get(oid, -1) < STOPS_WRITES}
+        self._note(subject, after.locks, self._scanned(before.scans, after.scans, taken), before, after)
         return result
 
     def _outside(self, subject: Subject, run: Callable[[], Any]) -> Any:
-        files, scans = self._files(), self._flushed_scans()
+        before = self._flushed_look()
         probe = Probe(self.database, LOCKS, self._found)
         with probe.sampling():
             result = run()
+        after = self._flushed_look()
         locks = _strongest(probe.rows, self._found)
-        self._note(subject, locks, self._scanned(scans, self._flushed_scans(), set()), files)
+        self._note(subject, locks, self._scanned(before.scans, after.scans, set()), before, after)
         return result
 
-    def _note(self, subject: Subject, locks: Locks, scanned: set[int], files: Locks) -> None:
+    def _note(self, subject: Subject, locks: Locks, scanned: set[int], before: _Look, after: _Look) -> None:
         migration, step, sql, call = subject
-        now = self._files()
-        rewritten = {oid for oid, node in files.items() if oid in now and now[oid] != node}
+        now = after.files
+        rewritten = {oid for oid, node in before.files.items() if oid in now and now[oid] != node}
         strongest = max(locks.values(), default=None)
         held = {oid for oid, mode in locks.items() if mode >= STOPS_WRITES}
         self.measurements.append(
@@ -195,20 +214,18 @@ class MeasuredExecution(Execution):
     def _names(self, oids: Any) -> tuple[str, ...]:
         return tuple(sorted(self._found[oid] for oid in oids))
 
-    def _files(self) -> dict[int, int]:
-        rows = self.database.unmeasured(TABLES, self.history.table)
-        return {oid: node for oid, _, node in rows if oid in self._found}
+    def _look(self, question: str) -> _Look:
+        rows = self.database.unmeasured(question, list(self._found))
+        locks = [(oid, mode) for oid, *_, modes in rows for mode in modes or ()]
+        return _Look(
+            {oid: node for oid, is_there, node, *_ in rows if is_there},
+            {oid: (whole, keyed) for oid, _, _, whole, keyed, _ in rows},
+            _strongest(locks, self._found),
+        )
 
-    def _locks(self) -> Locks:
-        return _strongest(self.database.unmeasured(LOCKS, self.database.server.get_backend_pid()), self._found)
-
-    def _scans(self, view: str) -> Scans:
-        rows = self.database.unmeasured(_SCANS.format(view=view))
-        return {oid: (whole, keyed) for oid, whole, keyed in rows if oid in self._found}
-
-    def _flushed_scans(self) -> Scans:
+    def _flushed_look(self) -> _Look:
         self.database.unmeasured("SELECT pg_stat_force_next_flush()")
-        return self._scans("pg_stat_user_tables")
+        return self._look(_EVER)
 
     @staticmethod
     def _scanned(before: Scans, after: Scans, taken: set[int]) -> set[int]:

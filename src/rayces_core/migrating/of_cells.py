@@ -1,6 +1,7 @@
 """What a database that is one of several cells has beside what its migrations make, and why that is no drift.
 
-Its sequences give ids of a range of its own, and for the time of a tenant's move triggers hold that tenant's rows.
+Its sequences give ids of a range of its own, and for the time of a tenant's move triggers and policies hold that
+tenant's rows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 from rayces_core.migrating.catalogue import Entry
 
 RANGE: Final = 1 << 40  # ids of a cell
-HOLDING: Final = "rayces_cells.refuse_moving("
+HOLDING: Final = ("rayces_cells.refuse_moving(", "rayces_cells.bound_here(")
 _COUNTS: Final = re.compile(r"(sequence \S+ \S+) start (\d+) (increment 1) min (\d+) max (\d+) (.*)")
 
 
@@ -26,8 +27,8 @@ def strike_out_ranges(missing: list[Entry], unexpected: list[Entry]) -> None:
 
 
 def is_holding(line: str) -> bool:
-    """Whether a line of the catalogue is a trigger that holds a tenant on its way to another cell."""
-    return line.startswith("trigger ") and HOLDING in line
+    """Whether a line of the catalogue is a trigger or a policy that holds a tenant on its way to another cell."""
+    return line.startswith(("trigger ", "policy ")) and any(each in line for each in HOLDING)
 
 
 def _apart(entry: Entry) -> str:

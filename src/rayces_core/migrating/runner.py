@@ -121,8 +121,8 @@ class Runner(BaseRouter):
             reverting, pending = self._upwards(files, rows, to)
             if not pending and not reverting:
                 return []
-            refuse_unsafe_files(self.database, reverting, back=True)
-            refuse_unsafe_files(self.database, pending, back=False)
+            self._refuse_unsafe(reverting, back=True)
+            self._refuse_unsafe(pending, back=False)
             self._ready()
             self._run_all(reverting, back=True)
             return self._run_all(pending, back=False)
@@ -377,8 +377,13 @@ class Runner(BaseRouter):
             refuse_undoing(self.database, (file.number for file in chosen))
         return chosen
 
+    def _refuse_unsafe(self, files: list[MigrationFile], *, back: bool) -> None:
+        """Before any of them runs. Those of this package are asked by its tests; each is once more before it runs."""
+        if self.directory is not None:
+            refuse_unsafe_files(self.database, files, back=back)
+
     def _refuse_undoing(self, files: list[MigrationFile], *, yes: bool) -> None:
-        refuse_unsafe_files(self.database, files, back=True)
+        self._refuse_unsafe(files, back=True)
         # An adoption has looked at more than this by now, and goes back to a schema that it has written down.
         if not self._is_adoption:
             looked_at(self.database, files).refuse(yes=yes)

@@ -5,6 +5,7 @@ library itself (password hashes, single-use links, webhooks' secrets) they do no
 """
 
 from rayces_core.migrations import MigrationDatabase, Migrator, quote_identifier
+from rayces_core.migrations.packaged import tables_made_after
 
 # One table after the other, so that the application is kept from none of them longer than that takes.
 ATOMIC = False
@@ -57,5 +58,6 @@ def rollback(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fa
 
 def _of_the_host(database: MigrationDatabase, *roles: str) -> list[str]:
     """Tables of the host's that have a policy for one of these roles."""
-    found = database.execute_sql(OF_THE_HOST, ([*TABLES, *SECRETS], list(roles))).fetchall()
+    ours = [*TABLES, *SECRETS, *tables_made_after(37)]
+    found = database.execute_sql(OF_THE_HOST, (ours, list(roles))).fetchall()
     return [name for (name,) in found]

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, TypeVar
 
 import peewee
@@ -17,7 +18,7 @@ from psycopg2.extensions import parse_dsn
 from rayces_core.errors import ConfigurationError, MigrationError, ServerTooOldError
 from rayces_core.errors.connection import unreachable
 from rayces_core.migrations.fitness import refuse_unfit
-from rayces_core.migrations.settings import pin_session
+from rayces_core.migrations.settings import connect, pin_session
 
 logger = logging.getLogger("rayces_core.migrations")
 
@@ -67,6 +68,11 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
         """All four: those that write, then those that read."""
         return [self.app_role, self.admin_role, self.reader_role, self.auditor_role]
 
+    def _connect(self) -> Any:
+        connection = connect(dbname=self.database, **self.connect_params)
+        connection.autocommit = True
+        return connection
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL, in which a literal % has to be doubled, and return the cursor."""
         if self.inspect is not None:
@@ -93,6 +99,13 @@ class MigrationDatabase(peewee.PostgresqlDatabase):
         """Run a query and return the first column of its first row, or None; without `values`, as it is written."""
         row = self.execute_sql(sql if values else sql.replace("%", "%%"), values).fetchone()
         return row[0] if row else None
+
+    @cached_property
+    def has_citus(self) -> bool:
+        """Whether its tables may be on other nodes, which are told of each statement by itself."""
+        cursor: Any = self.server.cursor()
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")
+        return bool(cursor.fetchone()[0])
 
     @property
     def server(self) -> Connection:

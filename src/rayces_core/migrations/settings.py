@@ -13,6 +13,8 @@ from typing import Any, Final
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
+from rayces_core.errors import ConfigurationError
+
 PINNED: Final = {
     # how SQL is read
     "standard_conforming_strings": "on",
@@ -41,6 +43,43 @@ PINNED: Final = {
 PINNED_SINCE: Final = {"transaction_timeout": (170_000, "0")}
 # These cannot be set for a transaction alone, or mean nothing within one.
 _OF_SESSIONS: Final = ("default_transaction_isolation", "default_transaction_deferrable", "idle_session_timeout")
+
+
+# What else would change the values that are read and what a condition means, where an application's session has it.
+READ_ALIKE: Final = ("transform_null_equals", "array_nulls", "IntervalStyle", "extra_float_digits", "bytea_output")
+
+_NOT_STANDARD: Final = (
+    "standard_conforming_strings is off for this login or database; a DBA can mend it: ALTER ROLE … RESET "
+    "standard_conforming_strings; ALTER DATABASE … RESET standard_conforming_strings"
+)
+
+
+def connect(dsn: str | None = None, **given: Any) -> Any:
+    """psycopg2.connect(), with a session that has read strings by the standard from its beginning.
+
+    The driver asks on connecting whether a backslash in a string is a plain one. Of a server that is told otherwise
+    later it writes strings that end elsewhere, so what a value holds would run as SQL.
+
+    Raises:
+        ConfigurationError: a proxy stands before the server, which lets nobody choose.
+    """
+    made = psycopg2.connect(dsn, **given)
+    if _is_standard(made):
+        return made
+    options = made.info.dsn_parameters.get("options", "")
+    made.close()
+    try:
+        made = psycopg2.connect(dsn, **given | {"options": f"{options} -c standard_conforming_strings=on".strip()})
+    except psycopg2.OperationalError as error:  # as PgBouncer, which takes no options
+        raise ConfigurationError(_NOT_STANDARD) from error
+    if not _is_standard(made):  # as one that is told to ignore them
+        made.close()
+        raise ConfigurationError(_NOT_STANDARD)
+    return made
+
+
+def _is_standard(connection: Any) -> bool:
+    return bool(connection.get_parameter_status("standard_conforming_strings") != "off")
 
 
 def pin_session(cursor: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from peewee import SQL, Check, ModelSelect
+from peewee import ModelSelect
 
 from rayces_core.errors import TransitionRefusedError
 from rayces_core.fields import (
@@ -24,7 +24,9 @@ from rayces_core.fields import (
 from rayces_core.fields.schemas import Metadata
 from rayces_core.fields.text import is_blank
 from rayces_core.models import appointment_changes as changes
+from rayces_core.models import credit_holding, holdings
 from rayces_core.models.appointment_actors import Actors
+from rayces_core.models.appointment_rules import RULES, add_indexes
 from rayces_core.models.appointment_scopes import AppointmentSelect, Scoped
 from rayces_core.models.appointment_states import (
     CANCELLED,
@@ -47,7 +49,8 @@ from rayces_core.models.appointment_time import (
     OVERDUE,
     TIME_IS_FREE,
 )
-from rayces_core.models.external_ids import add_external_id_index, external_id_check
+from rayces_core.models.credit_kind import CreditKind
+from rayces_core.models.group_session import GroupSession
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import (
     ADMIN,
@@ -57,6 +60,9 @@ from rayces_core.models.permissions import (
     STAFF,
 )
 from rayces_core.models.professional import Professional
+from rayces_core.models.series import CHANGED, AppointmentSeries
+from rayces_core.models.service import Service
+from rayces_core.models.slot_request import SlotRequest
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.state_machine import Predicate, StateMachine, Writes
@@ -82,21 +88,30 @@ __all__ = [
 # What a saved row's own columns are changed by.
 MOVED = "move it with scheduling.reschedule(appointment, start, ...)"
 GIVEN_AWAY = "give it to another one with scheduling.reschedule(appointment, start, professional=...)"
+HELD = "call scheduling.reschedule(appointment, start, second_professional=..., room=..., device=...)"
+RESERVED = "its events reserve credits and free them"
 PRICED = "call appointment.change_price(price_cents=..., by=...)"
 # What a message about an appointment has besides; names and addresses are read when it is delivered.
 TOLD = (
     *("professional", "student", "client", "scheduled_at", "duration_minutes", "expires_at"),
-    *("uses_credit", "price_cents", "currency"),
+    *("uses_credit", "price_cents", "currency", "service", "credit_kind", "group_session"),
+    *("second_professional", "room", "device", "slot_request"),
 )
+LEFT = {"seat": None, "seats": None, "reserved_credits": 0}
+ENDS_HOLD: dict[str, Any] = {"afterwards": credit_holding.FREED, "picks": credit_holding.PICKED}
 BOOKED = "cancel it and book another one with scheduling.book(...)"
 
 
 class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     """A session at a moment. `professional_id` is the id of the professional's user.
 
-    While the state occupies time, `scheduled_at` to `occupied_until` (the buffer included, the end not) is the
-    professional's: the database lets no two overlap. `created_at_made_up` says that an import was not told
+    While the state occupies time, `occupied_from` to `occupied_until` (both buffers included, the end not) is the
+    professional's, and the second one's, the room's and the device's where it has them: the database lets no two
+    overlap, but those of one group session. There `seat` is the one taken of
+    `seats`, the group's, until it is cancelled. `created_at_made_up` says that an import was not told
     `created_at`, when it was booked, and took its own moment.
+    One that is of a `series` is the occurrence of it that was to begin at `occurrence_at`, wherever it was moved since.
+    One that has a `slot_request` was offered to the family that waits for a time.
     """
 
     professional = settled(
@@ -110,6 +125,8 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     scheduled_at = settled(UTCDateTimeField(), MOVED)
     duration_minutes = settled(IntegerField(default=60), MOVED)
     buffer_minutes = IntegerField(default=0)
+    buffer_before_minutes = IntegerField(default=0)
+    occupied_from = GeneratedDateTimeField(null=True)
     occupied_until = GeneratedDateTimeField(null=True)
     state = StateField(AppointmentState, default=AppointmentState.DRAFT)
     pre_confirmed_at = UTCDateTimeField(null=True)
@@ -130,10 +147,32 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
     metadata: JSONField[dict[str, Any]] = JSONField(Metadata, default=dict)
     idempotency_key = StringField(null=True)
     request_fingerprint = StringField(null=True)
-    reminder_minutes = IntegerField(null=True)
     allows_overlap = BooleanField(default=False)
     external_id = StringField(null=True)
     created_at_made_up = BooleanField(default=False)
+    service = settled(TenantForeignKey(Service, backref="appointments", null=True), BOOKED)
+    service_id: int | None
+    # The default is told, so that confirming one that was just made has not to read which kind it costs.
+    credit_kind = settled(TenantForeignKey(CreditKind, backref="appointments", null=True, default=lambda: None), BOOKED)
+    credit_kind_id: int | None
+    group_session = settled(TenantForeignKey(GroupSession, backref="appointments", null=True), BOOKED)
+    group_session_id: int | None
+    seat = IntegerField(null=True)
+    seats = IntegerField(null=True)
+    series = settled(TenantForeignKey(AppointmentSeries, backref="appointments", null=True), CHANGED)
+    series_id: int | None
+    occurrence_at = settled(UTCDateTimeField(null=True), CHANGED)
+    second_professional = holdings.second_professional("appointments", HELD)
+    second_professional_id: int | None
+    room = holdings.room("appointments", HELD)
+    room_id: int | None
+    device = holdings.device("appointments", HELD)
+    device_id: int | None
+    slot_request = settled(
+        TenantForeignKey(SlotRequest, backref="appointments", null=True, default=lambda: None), BOOKED
+    )
+    slot_request_id: int | None
+    reserved_credits = settled(IntegerField(default=0), RESERVED)
 
     was_repeated = False
     """Whether `book` or `reschedule`, called with an idempotency key, found that it had done this before."""
@@ -144,53 +183,15 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         """The table and its rules."""
 
         table_name = "appointments"
+        personal = {
+            "own": "external_id",
+            "words": "notes professional_notes cancellation_reason metadata",
+            "kept": "idempotency_key",
+            "plain": "state currency request_fingerprint",
+        }
+        merging = {"moved": "client_id", "kept": "cancelled_by_id"}
         defaults_in_database = True
-        constraints = [
-            Check("duration_minutes BETWEEN 15 AND 480", name="appointments_duration_minutes_check"),
-            Check("buffer_minutes BETWEEN 0 AND 1440", name="appointments_buffer_minutes_check"),
-            Check(
-                "date_trunc('minute', scheduled_at AT TIME ZONE 'UTC') = scheduled_at AT TIME ZONE 'UTC'",
-                name="appointments_scheduled_at_check",
-            ),
-            Check("credits_used >= 0", name="appointments_credits_used_check"),
-            Check(
-                "(price_cents IS NULL) = (currency IS NULL) AND coalesce(price_cents, 0) >= 0",
-                name="appointments_price_cents_check",
-            ),
-            Check("currency ~ '^[A-Z]{3}$'", name="appointments_currency_check"),
-            Check("jsonb_typeof(metadata) = 'object'", name="appointments_metadata_check"),
-            Check(
-                "(request_fingerprint IS NULL) = (idempotency_key IS NULL)",
-                name="appointments_request_fingerprint_check",
-            ),
-            Check("btrim(idempotency_key) <> ''", name="appointments_idempotency_key_check"),
-            Check("reminder_minutes > 0", name="appointments_reminder_minutes_check"),
-            Check(
-                "state IN ('draft', 'pre_confirmed', 'confirmed', 'executed', 'cancelled', 'no_show')",
-                name="appointments_state_check",
-            ),
-            Check(
-                "state = 'cancelled' OR (pre_confirmed_at IS NOT NULL) = (state <> 'draft')",
-                name="appointments_pre_confirmed_at_check",
-            ),
-            Check("(expires_at IS NULL) = (pre_confirmed_at IS NULL)", name="appointments_expires_at_check"),
-            Check("expires_at >= pre_confirmed_at", name="appointments_expires_at_order_check"),
-            Check(
-                "CASE state WHEN 'cancelled' THEN confirmed_at IS NULL OR pre_confirmed_at IS NOT NULL "
-                "ELSE (confirmed_at IS NOT NULL) = (state IN ('confirmed', 'executed', 'no_show')) END",
-                name="appointments_confirmed_at_check",
-            ),
-            Check("(executed_at IS NOT NULL) = (state = 'executed')", name="appointments_executed_at_check"),
-            Check("(no_show_at IS NOT NULL) = (state = 'no_show')", name="appointments_no_show_at_check"),
-            Check("(cancelled_at IS NOT NULL) = (state = 'cancelled')", name="appointments_cancelled_at_check"),
-            Check(
-                "CASE state WHEN 'cancelled' "
-                "THEN cancelled_by_id IS NOT NULL OR coalesce(btrim(cancellation_reason), '') <> '' "
-                "ELSE cancelled_by_id IS NULL AND cancellation_reason IS NULL END",
-                name="appointments_cancellation_reason_check",
-            ),
-            external_id_check("appointments"),
-        ]
+        constraints = RULES
 
     lifecycle = StateMachine(
         "state",
@@ -223,18 +224,23 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         permitted=(STAFF, OWN_PROFESSIONAL),
         guards=(AHEAD,),
         database_guard=TIME_IS_FREE,
+        steps=credit_holding.HOLDING,
+        afterwards=credit_holding.RESERVED,
+        picks=credit_holding.PICKED,
     )
     def pre_confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
         """Take the time slot, and hold it for the organization's `confirmation_hours`, at most until the start.
 
-        Overdue holds in the way are expired. What was checked when it was drafted, but for time, is not asked again.
+        What confirming it takes is reserved, unless the organization's `reserve_credits` says otherwise. Overdue holds
+        in the way are expired. What was checked when it was drafted, but for time, is not asked again.
 
         Raises:
             SlotTakenError: the professional's time is not free any more.
             StudentBusyError, ClientBusyError: nor is theirs, and the draft was not made with `allow_overlap=True`.
+            InsufficientCreditsError: the client has too few that nothing else has reserved.
             TransitionRefusedError: `begun`, the start has passed. InvalidTransitionError, NotPermittedError.
         """
-        return {"expires_at": HELD_UNTIL}
+        return {"expires_at": HELD_UNTIL, "reserved_credits": credit_holding.HELD}
 
     @lifecycle.transition(
         source=PRE_CONFIRMED,
@@ -242,9 +248,10 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         stamp="confirmed_at",
         permitted=(STAFF, OWN_PROFESSIONAL, OWN_CLIENT),
         guards=(NOT_EXPIRED,),
+        **ENDS_HOLD,
     )
     def confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
-        """Make the appointment firm; one that uses credit is debited in the same unit of work.
+        """Make the appointment firm; one that uses credit is debited in the same unit of work, of what it has reserved.
 
         Raises:
             TransitionRefusedError: `expired`, the hold has ended. InvalidTransitionError, NotPermittedError.
@@ -252,6 +259,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
             AlreadyRefundedError: it was debited by hand, and that was given back.
             AlreadyDebitedError: a debit by hand still waits to be completed.
         """
+        return {"reserved_credits": 0}
 
     @lifecycle.transition(
         source=CONFIRMED,
@@ -286,6 +294,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         target=CANCELLED,
         stamp="cancelled_at",
         permitted=(STAFF, OWN_CLIENT_BEFORE_CONFIRMATION),
+        **ENDS_HOLD,
     )
     def cancel(
         self,
@@ -305,10 +314,15 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         """
         if by is None and is_blank(reason or ""):
             raise TransitionRefusedError("cancel", "no_reason", "say who cancels (by=) or why (reason=)")
-        return {"cancelled_by": by, "cancellation_reason": reason}
+        return {"cancelled_by": by, "cancellation_reason": reason, **LEFT}
 
     @lifecycle.transition(
-        source=PRE_CONFIRMED, target=CANCELLED, stamp="cancelled_at", permitted=(STAFF,), guards=(OVERDUE,)
+        source=PRE_CONFIRMED,
+        target=CANCELLED,
+        stamp="cancelled_at",
+        permitted=(STAFF,),
+        guards=(OVERDUE,),
+        **ENDS_HOLD,
     )
     def expire(self, *, by: User | None = None, reason: str = EXPIRED, now: datetime | None = None) -> Writes:
         """Cancel an appointment that was not confirmed in time; `scheduling.expire_overdue` does it for all of them.
@@ -316,7 +330,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         Raises:
             TransitionRefusedError: `not_overdue`. InvalidTransitionError, NotPermittedError.
         """
-        return {"cancelled_by": by, "cancellation_reason": reason}
+        return {"cancelled_by": by, "cancellation_reason": reason, **LEFT}
 
     change_price = lifecycle.transition(
         source=(DRAFT, PRE_CONFIRMED, CONFIRMED),
@@ -338,18 +352,17 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
 
     @property
     def ends_at(self) -> datetime:
-        """When the session itself ends; the buffer comes after."""
+        """When the session itself ends, without the buffers around it."""
         return self.scheduled_at + timedelta(minutes=self.duration_minutes)
 
-    @property
-    def reminder_stage(self) -> timedelta | None:
-        """How far ahead the reminder is that `scheduling.due_reminders` last gave it out for; None before the first."""
-        return None if self.reminder_minutes is None else timedelta(minutes=self.reminder_minutes)
+    def conflicting_id(self, now: datetime | None = None, role: str = "professional") -> int | None:
+        """Id of an appointment that holds the professional's time over this one's; None if there is none.
 
-    def conflicting_id(self, now: datetime | None = None) -> int | None:
-        """Id of an appointment that holds the professional's time over this one's; None if there is none."""
-        others = Appointment.select().occupying(self.scheduled_at, self.scheduled_at + self.occupies, now=now)
-        others = others.for_professional(self.professional_id).where(Appointment.id != self.id)
+        Args:
+            role: or what this one needs besides: `second_professional`, `room` or `device`.
+        """
+        others = Appointment.select().occupying(self.occupies_from, self.occupies_until, now=now)
+        others = others.holding(role, getattr(self, f"{role}_id")).where(Appointment.id != self.id)
         if self.organization_id is not None:
             # In privileged work another organization's user may have the professional's id.
             others = others.where(Appointment.organization == self.organization_id)
@@ -357,9 +370,14 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         return None if other is None else other.id
 
     @property
-    def occupies(self) -> timedelta:
-        """How long the professional's time is taken: the session and the buffer."""
-        return timedelta(minutes=self.duration_minutes + self.buffer_minutes)
+    def occupies_from(self) -> datetime:
+        """From when on the professional's time is taken: the buffer before the session."""
+        return self.scheduled_at - timedelta(minutes=self.buffer_before_minutes)
+
+    @property
+    def occupies_until(self) -> datetime:
+        """Until when the professional's time is taken, the buffer after the session included."""
+        return self.ends_at + timedelta(minutes=self.buffer_minutes)
 
     if TYPE_CHECKING:
         credit_transactions: TenantSelect[Any]  # rows of a model that knows this one, and not the other way round
@@ -373,20 +391,4 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
             """Appointments that this user may read, with the scopes of AppointmentSelect."""
 
 
-Appointment.add_index(
-    Appointment.organization,
-    Appointment.professional,
-    Appointment.scheduled_at,
-    Appointment.state,
-    unique=True,
-    where=SQL("state IN ('confirmed', 'executed')"),
-    name="idx_no_double_booking",
-)
-Appointment.add_index(
-    Appointment.organization,
-    Appointment.idempotency_key,
-    unique=True,
-    where=SQL("idempotency_key IS NOT NULL"),
-    name="appointments_organization_id_idempotency_key_key",
-)
-add_external_id_index(Appointment)
+add_indexes(Appointment)

@@ -31,6 +31,11 @@ class AppointmentSelect(TenantSelect[Row]):
         begins = self.model.scheduled_at
         return self.where(begins >= since, begins < before).order_by(begins, self.model.id)
 
+    def unmarked(self, now: datetime | None = None) -> Self:
+        """Those that have begun and are still confirmed, as nobody marked them; the oldest first."""
+        begins = self.model.scheduled_at
+        return self.in_state("confirmed").where(begins <= clock.moment(now)).order_by(begins, self.model.id)
+
     def in_state(self, *states: str) -> Self:
         """Those in one of these states; at least one is needed."""
         if not states:
@@ -46,6 +51,15 @@ class AppointmentSelect(TenantSelect[Row]):
             return self.where(self.model.professional == professional.id)
         return self.where(self.model.professional == getattr(professional, "user_id", professional))
 
+    def holding(self, role: str, key: int) -> Self:
+        """Those that hold a professional (by the user's id, as the first one or the second), a room or a device.
+
+        `role` is `professional`, `second_professional`, `room` or `device`.
+        """
+        if role in ("room", "device"):
+            return self.where(getattr(self.model, role) == key)
+        return self.where((self.model.professional == key) | (self.model.second_professional == key))
+
     def for_student(self, student: Any) -> Self:
         """Those of a student, or of the student with this id."""
         return self.where(self.model.student == student)
@@ -60,7 +74,7 @@ class AppointmentSelect(TenantSelect[Row]):
         return (
             self.select_extend(Student, Professional, works, User)
             .join_from(self.model, Student)
-            .join_from(self.model, Professional)
+            .join_from(self.model, Professional, on=self.model.professional)
             .join_from(Professional, works, on=Professional.user, attr="user")
             .join_from(self.model, User, on=self.model.client)
         )
@@ -73,7 +87,7 @@ class AppointmentSelect(TenantSelect[Row]):
         model = self.model
         taken = model.state.in_(["pre_confirmed", "confirmed", "executed", "no_show"])
         taken &= self._no_overdue_hold(clock.moment(now))
-        return self.where(taken & (model.scheduled_at < end) & (model.occupied_until > start))
+        return self.where(taken & (model.occupied_from < end) & (model.occupied_until > start))
 
     def _no_overdue_hold(self, moment: datetime) -> Any:
         return (self.model.state != "pre_confirmed") | (self.model.expires_at >= moment)
@@ -92,6 +106,11 @@ class Scoped(_Model):
     def upcoming(cls, now: datetime | None = None) -> AppointmentSelect[Self]:
         """Appointments that hold time and begin at `now` or later, the next one first."""
         return _of(cls).upcoming(now)
+
+    @classmethod
+    def unmarked(cls, now: datetime | None = None) -> AppointmentSelect[Self]:
+        """As `AppointmentSelect.unmarked`."""
+        return _of(cls).unmarked(now)
 
     @classmethod
     def in_state(cls, *states: str) -> AppointmentSelect[Self]:

@@ -1,4 +1,4 @@
-"""CreditBalance and CreditTransaction: the credits that a user buys and spends, and the ledger that explains them.
+"""CreditTransaction: the ledger that explains the credits which a user buys and spends.
 
 Rule: `balance` is the sum of the completed transactions. Only the credits module writes these tables.
 """
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, Check, ModelSelect
 
-from rayces_core.errors import BalanceTooLargeError, CheckFailedError
 from rayces_core.fields import (
     BigIntegerField,
     CurrencyField,
     EnumField,
+    GeneratedBigIntegerField,
     IntegerField,
     JSONField,
     StateField,
@@ -25,12 +25,15 @@ from rayces_core.fields import (
 )
 from rayces_core.fields.schemas import Metadata
 from rayces_core.models.appointment import Appointment
+from rayces_core.models.credit_balance import CreditBalance
+from rayces_core.models.credit_kind import CreditKind
+from rayces_core.models.credit_package import CreditPackage
+from rayces_core.models.credit_settling import HELD, IS_SETTLED, SETTLE, SETTLED
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.user import User
-from rayces_core.state_machine import DatabaseGuard, Predicate, StateMachine, Writes
+from rayces_core.state_machine import Predicate, StateMachine, Writes
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
-from rayces_core.tenancy.queries import TenantSelect
 
 
 class TransactionType(StrEnum):
@@ -40,6 +43,7 @@ class TransactionType(StrEnum):
     APPOINTMENT_DEBIT = "appointment_debit"
     CANCELLATION_REFUND = "cancellation_refund"
     ADMIN_ADJUSTMENT = "admin_adjustment"
+    EXPIRY = "expiry"
 
 
 class TransactionStatus(StrEnum):
@@ -56,103 +60,11 @@ class TransactionStatus(StrEnum):
 
 
 PENDING, COMPLETED, FAILED = TransactionStatus
-# The balance moves with the entry, once: who finds the entry pending has both locked until both are written. The entry
-# is written before its balance, as it is posted; "back" is what can still be given back of the appointment's debit, as
-# each refund leaves less.
-HELD = """held AS (
-    SELECT mine.id AS balance_id, mine.balance AS before, mine.last_sequence, entry.amount,
-           CASE WHEN entry.transaction_type = 'purchase' THEN entry.amount ELSE 0 END AS bought,
-           CASE WHEN entry.transaction_type IN ('appointment_debit', 'cancellation_refund')
-                THEN -entry.amount ELSE 0 END AS used,
-           greatest(mine.updated_at, CASE WHEN %(is_set)s THEN %(now)s ELSE clock_timestamp() END) AS moment,
-           CASE WHEN entry.transaction_type = 'cancellation_refund' THEN (
-               SELECT min(other.refundable_after) FROM credit_transactions AS other
-                WHERE other.organization_id = %(organization_id)s
-                  AND other.credit_balance_id = entry.credit_balance_id AND other.appointment_id = entry.appointment_id
-           ) END AS back,
-           CASE WHEN entry.transaction_type = 'appointment_debit' AND entry.appointment_id IS NOT NULL
-                THEN 0 END AS nothing_back
-      FROM credit_transactions AS entry
-      JOIN credit_balances AS mine ON mine.organization_id = %(organization_id)s AND mine.id = entry.credit_balance_id
-     WHERE entry.organization_id = %(organization_id)s AND entry.id = %(id)s AND entry.status = 'pending'
-       AND mine.balance::bigint + entry.amount >= 0
-       AND greatest(mine.balance, CASE WHEN entry.transaction_type = 'purchase' THEN mine.lifetime_purchased
-               END)::bigint + entry.amount <= 2147483647
-       FOR NO KEY UPDATE OF mine, entry
-)"""
-SETTLE = """settled AS (
-    UPDATE credit_balances AS mine SET
-        balance = held.before + held.amount,
-        lifetime_purchased = mine.lifetime_purchased + held.bought,
-        lifetime_used = mine.lifetime_used + held.used,
-        last_sequence = coalesce(held.last_sequence, 0) + 1,
-        updated_at = held.moment
-    FROM held, moved WHERE mine.organization_id = %(organization_id)s AND mine.id = held.balance_id
-)"""
-# Asked first: who loses the race would else meet the CHECK on balance_after before it sees that the row has moved.
-IS_SETTLED = DatabaseGuard(
-    "the balance can hold it",
-    # The balance first, as every other posting does: two that have each other's row would wait for ever.
-    locks=(
-        """SELECT 1 FROM credit_balances WHERE organization_id = %(organization_id)s AND id = (
-        SELECT credit_balance_id FROM credit_transactions WHERE organization_id = %(organization_id)s AND id = %(id)s
-    ) FOR NO KEY UPDATE""",
-    ),
-    sql="EXISTS (SELECT 1 FROM held)",
-    refusal=lambda entry, _: _refusal(entry),
-)
-SETTLED = {
-    "balance_before": SQL("(SELECT before FROM held)"),
-    "balance_after": SQL("(SELECT before + amount FROM held)"),
-    "sequence": SQL("(SELECT coalesce(last_sequence, 0) + 1 FROM held)"),
-    "previous_sequence": SQL("(SELECT last_sequence FROM held)"),
-    "processed_at": SQL("(SELECT moment FROM held)"),
-    "refundable_before": SQL("(SELECT back FROM held)"),
-    "refundable_after": SQL("(SELECT coalesce(back, nothing_back) - amount FROM held)"),
-}
-
-
-def _refusal(entry: CreditTransaction) -> Exception:
-    if entry.amount > 0:
-        return BalanceTooLargeError(entry.amount, None)
-    sentence, rule = "a credit balance never goes below zero", "credit_balances_balance_check"
-    return CheckFailedError(sentence, constraint=rule, table="credit_balances", fields=("balance",))
-
-
 # What a message about an entry has besides.
 TOLD = (
-    *("user", "appointment", "amount", "transaction_type", "status", "balance_after"),
+    *("user", "credit_kind", "credit_package", "appointment", "amount", "transaction_type", "status", "balance_after"),
     *("payment_method", "payment_reference", "amount_cents", "currency"),
 )
-
-
-class CreditBalance(TimestampedTenantModel):
-    """The whole credits that a user has now, never below zero; one per user.
-
-    `last_sequence` is the place of its last completed entry, and a foreign key says that this is the balance after it.
-    """
-
-    user = TenantForeignKey(User, backref="credit_balances")
-    user_id: int
-    balance = IntegerField(default=0)
-    lifetime_purchased = IntegerField(default=0)
-    lifetime_used = IntegerField(default=0)
-    last_sequence = IntegerField(null=True)
-
-    if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
-        transactions: TenantSelect[Any]
-
-    class Meta:
-        """The table and its rules."""
-
-        table_name = "credit_balances"
-        defaults_in_database = True
-        constraints = [
-            Check("balance >= 0", name="credit_balances_balance_check"),
-            Check("lifetime_purchased >= 0", name="credit_balances_lifetime_purchased_check"),
-            Check("lifetime_used >= 0", name="credit_balances_lifetime_used_check"),
-            Check("last_sequence IS NOT NULL OR balance = 0", name="credit_balances_last_sequence_check"),
-        ]
 
 
 class CreditTransaction(TimestampedTenantModel):
@@ -160,15 +72,19 @@ class CreditTransaction(TimestampedTenantModel):
 
     The completed entries of a balance are a chain: `sequence` counts them, and each goes on from the `balance_after` of
     the one before (`previous_sequence`, `balance_before`); foreign keys say so. `processed_at` never runs backwards.
-
+    Its kind is its balance's, which a foreign key says as well.
     An appointment's debit and the refunds of it are a chain as well: `refundable_after` is what is left to give back.
     `payment_attempt` counts the entries of one payment: the second follows the first, which failed.
+    `takes_back` is the purchase whose payment went back, by its balance and its place there.
     """
 
     user = TenantForeignKey(User, backref="credit_transactions")
     user_id: int
     credit_balance = TenantForeignKey(CreditBalance, backref="transactions")
     credit_balance_id: int
+    credit_kind = TenantForeignKey(CreditKind, backref="credit_transactions", null=True)
+    credit_kind_id: int | None
+    credit_kind_key = GeneratedBigIntegerField(null=True)
     appointment = TenantForeignKey(Appointment, backref="credit_transactions", null=True)
     appointment_id: int | None
     amount = IntegerField()
@@ -179,6 +95,12 @@ class CreditTransaction(TimestampedTenantModel):
     payment_reference = StringField(null=True)
     amount_cents = BigIntegerField(null=True)
     currency = CurrencyField(null=True)
+    # The default is told, so that one that was just made need not be read before it is completed.
+    credit_package = TenantForeignKey(CreditPackage, backref="credit_transactions", null=True, default=lambda: None)
+    credit_package_id: int | None
+    takes_back_balance = TenantForeignKey(CreditBalance, backref="taken_back", null=True, default=lambda: None)
+    takes_back_balance_id: int | None
+    takes_back_sequence = IntegerField(null=True)
     payment_attempt = IntegerField(default=1)
     processed_at = UTCDateTimeField(null=True)
     balance_before = IntegerField(null=True)
@@ -196,15 +118,22 @@ class CreditTransaction(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "credit_transactions"
+        personal = {
+            "words": "reason metadata",
+            "kept": "payment_method payment_reference idempotency_key",
+            "plain": "transaction_type status currency",
+        }
+        merging = {"kept": "user_id created_by_id"}
         defaults_in_database = True
         constraints = [
             Check(
-                "transaction_type IN ('purchase', 'appointment_debit', 'cancellation_refund', 'admin_adjustment')",
+                "transaction_type IN "
+                "('purchase', 'appointment_debit', 'cancellation_refund', 'admin_adjustment', 'expiry')",
                 name="credit_transactions_transaction_type_check",
             ),
             Check("status IN ('pending', 'completed', 'failed')", name="credit_transactions_status_check"),
             Check(
-                "CASE transaction_type WHEN 'appointment_debit' THEN amount < 0 "
+                "CASE transaction_type WHEN 'appointment_debit' THEN amount < 0 WHEN 'expiry' THEN amount < 0 "
                 "WHEN 'admin_adjustment' THEN amount <> 0 ELSE amount > 0 END",
                 name="credit_transactions_amount_check",
             ),
@@ -259,6 +188,16 @@ class CreditTransaction(TimestampedTenantModel):
                 name="credit_transactions_amount_cents_check",
             ),
             Check("currency ~ '^[A-Z]{3}$'", name="credit_transactions_currency_check"),
+            Check(
+                "credit_package_id IS NULL OR transaction_type = 'purchase'",
+                name="credit_transactions_credit_package_id_check",
+            ),
+            Check(
+                "(takes_back_balance_id IS NULL) = (takes_back_sequence IS NULL) "
+                "AND (takes_back_sequence IS NULL OR amount < 0 AND appointment_id IS NULL "
+                "AND transaction_type IN ('appointment_debit', 'admin_adjustment'))",
+                name="credit_transactions_takes_back_sequence_check",
+            ),
         ]
 
     @property
@@ -270,6 +209,13 @@ class CreditTransaction(TimestampedTenantModel):
         same = (model.payment_method == self.payment_method) & (model.payment_reference == self.payment_reference)
         same &= model.payment_attempt == self.payment_attempt - 1
         return model.get_or_none(same & (model.organization == self.organization_id))
+
+    @property
+    def takes_back(self) -> CreditTransaction | None:
+        """The purchase that this entry takes back; None for another one."""
+        model = CreditTransaction
+        place = (model.credit_balance == self.takes_back_balance_id) & (model.sequence == self.takes_back_sequence)
+        return model.get_or_none(place & (model.organization == self.organization_id))
 
     # Every entry that begins to count is announced as "posted", by whichever way it came.
     lifecycle = StateMachine(
@@ -312,15 +258,32 @@ class CreditTransaction(TimestampedTenantModel):
 
 
 CreditBalance.add_index(
-    CreditBalance.organization, CreditBalance.user, unique=True, name="credit_balances_organization_id_user_id_key"
+    CreditBalance.organization,
+    CreditBalance.user,
+    CreditBalance.credit_kind_key,
+    unique=True,
+    name="credit_balances_user_id_credit_kind_key_key",
 )
-# What the ledger refers to, so that an entry cannot name another user's balance.
+# What the ledger refers to, so that an entry cannot name another user's balance, or one of another kind.
 CreditBalance.add_index(
     CreditBalance.organization,
     CreditBalance.id,
     CreditBalance.user,
+    CreditBalance.credit_kind_key,
     unique=True,
-    name="credit_balances_organization_id_id_user_id_key",
+    name="credit_balances_whose_key",
+)
+CreditBalance.add_index(
+    CreditBalance.organization,
+    CreditBalance.credit_kind,
+    where=SQL("credit_kind_id IS NOT NULL"),
+    name="index_credit_balances_on_credit_kind_id",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.credit_kind,
+    where=SQL("credit_kind_id IS NOT NULL"),
+    name="index_credit_transactions_on_credit_kind_id",
 )
 CreditTransaction.add_index(
     CreditTransaction.organization,
@@ -382,4 +345,17 @@ CreditTransaction.add_index(
     CreditTransaction.balance_after,
     unique=True,
     name="credit_transactions_chain_key",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.credit_package,
+    where=SQL("credit_package_id IS NOT NULL"),
+    name="index_credit_transactions_on_credit_package_id",
+)
+CreditTransaction.add_index(
+    CreditTransaction.organization,
+    CreditTransaction.takes_back_balance,
+    CreditTransaction.takes_back_sequence,
+    where=SQL("takes_back_balance_id IS NOT NULL"),
+    name="index_credit_transactions_on_takes_back_balance_id",
 )

@@ -42,6 +42,7 @@ def _cancel(change: StateChange, reason: str, where: str, day: object = None) ->
         "cancel",
         where,
         {"of_organization": student.organization_id, "student_id": student.id, "day": day},
+        organization=student.organization_id,
         by=change.actor,
         reason=reason,
         refund=change.given["refund"],

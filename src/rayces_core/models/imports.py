@@ -34,6 +34,7 @@ class ImportRun(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "import_runs"
+        personal = {"words": "source", "plain": "record_type fingerprint"}
         defaults_in_database = True
         constraints = [
             Check("btrim(record_type) <> ''", name="import_runs_record_type_check"),

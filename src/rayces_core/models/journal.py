@@ -39,6 +39,12 @@ class StateTransition(TenantModel):
         """The table."""
 
         table_name = "state_transitions"
+        personal = {
+            "words": "reason details",
+            "kept": "idempotency_key",
+            "plain": "subject_type event from_state to_state request_fingerprint",
+        }
+        merging = {"kept": "actor_id"}
         defaults_in_database = True
         constraints = [
             Check("jsonb_typeof(details) = 'object'", name="state_transitions_details_check"),

@@ -44,7 +44,8 @@ class OutboxMessage(TenantModel):
         subject_type, subject_id: what it happened to. Messages of one subject are delivered in the order of their ids.
         occurred_at: when it happened. available_at: when it is tried next.
         settled_at: since when it is no more pending. dead: whether it was tried in vain, of one that is settled.
-        attempts, delivered_to, last_error: how often it was tried, who has it already, what went wrong last.
+        attempts, delivered_to, last_error: how often it was tried, who has it already, what went wrong last;
+            nothing while it is delivered again.
     """
 
     message_id = UUIDField(default=uuid.uuid4)
@@ -78,6 +79,7 @@ class OutboxMessage(TenantModel):
         """The table and its rules."""
 
         table_name = "outbox_messages"
+        personal = {"words": "payload last_error", "plain": "topic subject_type delivered_to"}
         defaults_in_database = True
 
 

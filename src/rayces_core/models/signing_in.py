@@ -66,6 +66,9 @@ class Credential(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "credentials"
+        personal = {"gone": "password_hash email_hash"}
+        merging = {"removed": "user_id"}
+        erased_with = "user_id"
         defaults_in_database = True
         constraints = [
             Check("left(password_hash, 1) = '$'", name="credentials_password_hash_check"),
@@ -96,6 +99,9 @@ class Device(TenantModel):
         """The table and its rules."""
 
         table_name = "devices"
+        personal = {"gone": "token_id name address"}
+        merging = {"removed": "user_id"}
+        erased_with = "user_id"
         defaults_in_database = True
         constraints = [Check("btrim(name) <> ''", name="devices_name_check")]
 
@@ -127,6 +133,9 @@ class SingleUseToken(TenantModel):
         """The table and its rules."""
 
         table_name = "single_use_tokens"
+        personal = {"gone": "purpose email_hash hashes"}
+        merging = {"removed": "user_id"}
+        erased_with = "user_id"
         defaults_in_database = True
         constraints = [
             Check("purpose IN ('reset', 'confirmation', 'invitation')", name="single_use_tokens_purpose_check"),
@@ -150,6 +159,7 @@ class SignInAttempt(TenantModel):
         """The table and its rules."""
 
         table_name = "sign_in_attempts"
+        personal = {"gone": "key"}
         defaults_in_database = True
         constraints = [Check("failures >= 0", name="sign_in_attempts_failures_check")]
 

@@ -24,6 +24,9 @@ class Post(TimestampedTenantModel):
         """The table."""
 
         table_name = "posts"
+        personal = {"words": "content"}
+        merging = {"moved": "user_id"}
+        erased_with = "user_id"
         defaults_in_database = True
 
 
@@ -39,6 +42,8 @@ class Like(TimestampedTenantModel):
         """The table."""
 
         table_name = "likes"
+        merging = {"moved": "user_id"}
+        erased_with = "user_id"
         defaults_in_database = True
 
 

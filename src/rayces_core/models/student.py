@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, Check, ModelSelect
 
 from rayces_core.errors import InvalidDataError, TransitionRefusedError
-from rayces_core.fields import DateField, JSONField, StateField, StringField, TextField
+from rayces_core.fields import DateField, JSONField, StateField, StringField, TextField, UTCDateTimeField, settled
 from rayces_core.fields.schemas import Documents, EmergencyContacts
 from rayces_core.models.external_ids import add_external_id_index, external_id_check
 from rayces_core.models.journal import StateTransition
@@ -77,6 +77,7 @@ class Student(TimestampedTenantModel):
     on_leave_until = DateField(null=True)
     documents: JSONField[dict[str, Any]] = JSONField(Documents, default=dict)
     external_id = StringField(null=True)
+    erased_at = settled(UTCDateTimeField(null=True), "forget a student with people.erase_student(db, student, by=...)")
 
     if TYPE_CHECKING:  # rows of models that know this one, and not the other way round
         appointments: TenantSelect[Any]
@@ -85,6 +86,19 @@ class Student(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "students"
+        personal = {
+            "own": "first_name last_name grade_level emergency_contacts external_id",
+            "own_words": "medical_notes educational_notes documents",
+            "plain": "admission_state",
+        }
+        merging = {"moved": "primary_contact_id secondary_contact_id"}
+        erased_as = {
+            "first_name": "'Erased'",
+            "last_name": "'student ' || id",
+            "date_of_birth": "NULL",
+            "emergency_contacts": "'[]'",
+            "documents": "'{}'",
+        }
         defaults_in_database = True
         constraints = [
             Check("btrim(first_name) <> ''", name="students_first_name_check"),

@@ -14,14 +14,29 @@ import peewee
 
 from rayces_core.errors import CrossTenantError, TenancyError
 from rayces_core.models.appointment import Appointment
-from rayces_core.models.credit import CreditBalance, CreditTransaction
+from rayces_core.models.calendar_feed import CalendarFeed
+from rayces_core.models.closed_day import ClosedDay
+from rayces_core.models.credit import CreditTransaction
+from rayces_core.models.credit_balance import CreditBalance
+from rayces_core.models.credit_kind import CreditKind
+from rayces_core.models.credit_lot import CreditLot, CreditLotMovement
+from rayces_core.models.credit_package import CreditPackage
+from rayces_core.models.group_session import GroupSession
 from rayces_core.models.imports import ImportRun
+from rayces_core.models.invoice import Invoice, InvoiceCounter, InvoiceLine
 from rayces_core.models.journal import StateTransition
+from rayces_core.models.notice import Notice
 from rayces_core.models.outbox import OutboxMessage
+from rayces_core.models.outside_calendar import OutsideBusy, OutsideCalendar
 from rayces_core.models.professional import Professional
+from rayces_core.models.resource import Resource
+from rayces_core.models.series import AppointmentSeries
+from rayces_core.models.service import ProfessionalService, Service
 from rayces_core.models.signing_in import Credential, Device, SignInAttempt, SingleUseToken
+from rayces_core.models.slot_request import SlotRequest
 from rayces_core.models.social import Like, Post
 from rayces_core.models.student import Student
+from rayces_core.models.time_off import TimeOffRequest
 from rayces_core.models.user import User
 from rayces_core.models.webhook import WebhookEndpoint
 from rayces_core.state_machine.actors import check_actor
@@ -112,14 +127,24 @@ def _own_children(user: User) -> Any:
 
 
 def _own_sessions(user: User, *columns: Any) -> Any:
-    return _any_of(Appointment.select(*columns).where(Appointment.professional == user.id), user)
+    mine = (Appointment.professional == user.id) | (Appointment.second_professional == user.id)
+    return _any_of(Appointment.select(*columns).where(mine), user)
 
 
 def _appointments(model: Any, user: User) -> Condition:
     if user.is_staff:
         return True
     mine = (model.client == user.id) | (model.student == _own_children(user))
-    return mine | (model.professional == user.id) if user.is_professional else mine
+    if not user.is_professional:
+        return mine
+    return mine | (model.professional == user.id) | (model.second_professional == user.id)
+
+
+def _series(model: Any, user: User) -> Condition:
+    """The series of every appointment that the user sees."""
+    if user.is_staff:
+        return True
+    return model.id == _any_of(Appointment.select(Appointment.series).where(_appointments(Appointment, user)), user)
 
 
 def _students(model: Any, user: User) -> Condition:
@@ -146,16 +171,48 @@ def _professionals(model: Any, user: User) -> Condition:
     """Those who can be booked, the own profile, and whoever a visible session is with."""
     if user.is_staff:
         return True
-    met = _any_of(Appointment.select(Appointment.professional).where(_appointments(Appointment, user)), user)
-    return (model.active == True) | (model.user == user.id) | (model.user == met)  # noqa: E712 - SQL
+    seen = _appointments(Appointment, user)
+    first, second = (
+        _any_of(Appointment.select(role).where(seen), user)
+        for role in (Appointment.professional, Appointment.second_professional)
+    )
+    met = (model.user == first) | (model.user == second)
+    return (model.active == True) | (model.user == user.id) | met  # noqa: E712 - SQL
 
 
 def _journal(model: Any, user: User) -> Condition:
-    """The journal of every row that the user sees."""
+    """The journal of every row that the user sees; of groups, which everyone sees, that of the own ones."""
     if user.is_staff:
         return True
-    subjects = ((Appointment, _appointments), (Student, _students), (CreditTransaction, own))
+    subjects = (
+        (Appointment, _appointments),
+        (GroupSession, _own_groups),
+        (TimeOffRequest, _own_time_off),
+        (SlotRequest, _own_slot_requests),
+        (Student, _students),
+        (CreditTransaction, own),
+        (Invoice, _own_issued),
+    )
     return reduce(or_, (_journal_of(model, subject, rule, user) for subject, rule in subjects))
+
+
+def _own_time_off(model: Any, user: User) -> Condition:
+    """Staff and admins read every row, professionals their own."""
+    return True if user.is_staff else model.professional == user.id
+
+
+def _own_slot_requests(model: Any, user: User) -> Condition:
+    """Staff and admins read every request, families their own and those for their children."""
+    return True if user.is_staff else (model.client == user.id) | (model.student == _own_children(user))
+
+
+def _own_calendars(model: Any, user: User) -> Condition:
+    """Professionals read their own: who knows the address reads the calendar."""
+    return model.professional == user.id
+
+
+def _own_groups(model: Any, user: User) -> Condition:
+    return model.professional == user.id
 
 
 def _journal_of(model: Any, subject: Any, rule: Rule, user: User) -> Condition:
@@ -163,14 +220,64 @@ def _journal_of(model: Any, subject: Any, rule: Rule, user: User) -> Condition:
     return (model.subject_type == subject.__name__) & (model.subject_id == rows)
 
 
+def _lots(model: Any, user: User) -> Condition:
+    """Those of the own balances."""
+    return True if user.is_staff else model.credit_balance == _own_balances(user)
+
+
+def _lot_movements(model: Any, user: User) -> Condition:
+    if user.is_staff:
+        return True
+    mine = _any_of(CreditTransaction.select(CreditTransaction.id).where(CreditTransaction.user == user.id), user)
+    return model.credit_transaction == mine
+
+
+def _own_issued(model: Any, user: User) -> Condition:
+    """Staff and admins read every invoice, others those that were issued to them or to a duplicate of theirs."""
+    if user.is_staff:
+        return True
+    named = _any_of(User.select(User.id).where((User.id == user.id) | (User.merged_into == user.id)), user)
+    return (model.user == named) & (model.state == "issued")
+
+
+def _lines(model: Any, user: User) -> Condition:
+    if user.is_staff:
+        return True
+    return model.invoice == _any_of(Invoice.select(Invoice.id).where(_own_issued(Invoice, user)), user)
+
+
+def _own_balances(user: User) -> Any:
+    return _any_of(CreditBalance.select(CreditBalance.id).where(CreditBalance.user == user.id), user)
+
+
+def _notices(model: Any, user: User) -> Condition:
+    """Staff and admins read every notice, others those that they got."""
+    return True if user.is_staff else model.recipient == user.id
+
+
 RULES: dict[type[TenantModel], Rule] = {
     User: _users,
     Professional: _professionals,
     Student: _students,
+    GroupSession: everyone,
     Appointment: _appointments,
+    AppointmentSeries: _series,
     CreditBalance: own,
     CreditTransaction: own,
     StateTransition: _journal,
+    CreditLot: _lots,
+    CreditLotMovement: _lot_movements,
+    CreditPackage: everyone,
+    CreditKind: everyone,
+    Service: everyone,
+    ProfessionalService: everyone,
+    Resource: everyone,
+    ClosedDay: everyone,
+    TimeOffRequest: _own_time_off,
+    SlotRequest: _own_slot_requests,
+    Invoice: _own_issued,
+    InvoiceLine: _lines,
+    InvoiceCounter: staff_only,
     Post: everyone,
     Like: everyone,
     ImportRun: staff_only,
@@ -180,6 +287,10 @@ RULES: dict[type[TenantModel], Rule] = {
     Credential: nobody,
     SingleUseToken: nobody,
     SignInAttempt: nobody,
+    Notice: _notices,
+    CalendarFeed: _own_alone,
+    OutsideCalendar: _own_calendars,
+    OutsideBusy: _own_time_off,
 }
 for _model, _rule in RULES.items():
     readable(_model, _rule)

@@ -55,6 +55,7 @@ class WebhookEndpoint(TimestampedTenantModel):
         """The table and its rules."""
 
         table_name = "webhook_endpoints"
+        personal = {"words": "description", "plain": "url secrets topics disabled_reason"}
         defaults_in_database = True
         constraints = [
             Check("url ~ '^https?://'", name="webhook_endpoints_url_check"),

@@ -1,18 +1,34 @@
 """The .ics that goes with an appointment's e-mails, so that a phone's calendar enters it, moves it and takes it out.
 
-An event is known by its UID, which stays, and a newer message by its SEQUENCE, which grows (RFC 5545, RFC 5546).
+An event is known by its UID, which stays, and a newer message by its SEQUENCE, which grows (RFC 5545, RFC 5546). Feeds
+and files have the same (`calendars`), so that who accepts an invitation and subscribes as well sees the session once.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from rayces_core.errors import MissingExtraError
+from rayces_core.tenancy.organization import Organization
 
 REQUEST: Final = "REQUEST"
 CANCEL: Final = "CANCEL"
+# Events after which a calendar must take the newer version for the newer one; how many there were is its SEQUENCE.
+CHANGES: Final = ("confirm", "reschedule", "reopen", "cancel", "expire")
+
+
+def uid_of(kind: str, session_id: int, organization: Organization) -> str:
+    """The UID of a session, an "appointment" or a "group", wherever it is told of."""
+    return f"{kind}-{session_id}@{uid_host(organization)}"
+
+
+def uid_host(organization: Organization) -> str:
+    """What ends the UIDs of the organization's sessions, here and in no other database."""
+    made = f"{organization.subdomain}/{organization.created_at.isoformat()}"
+    return f"{hashlib.sha256(made.encode()).hexdigest()[:20]}.rayces"
 
 
 @dataclass(frozen=True, slots=True)

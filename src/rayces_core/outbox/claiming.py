@@ -85,7 +85,8 @@ WITH RECURSIVE tenants (id) AS (
      WHERE outbox_messages.organization_id = aside.organization_id AND outbox_messages.id = aside.id RETURNING 1
 ), claimed AS (
     UPDATE outbox_messages
-       SET attempts = attempts + 1, available_at = clock_timestamp() + %(lease)s * interval '1 second'
+       SET attempts = attempts + 1, last_error = NULL,
+           available_at = clock_timestamp() + %(lease)s * interval '1 second'
       FROM taken WHERE outbox_messages.organization_id = taken.organization_id AND outbox_messages.id = taken.id
     RETURNING outbox_messages.organization_id, outbox_messages.id, message_id::text, topic, version, subject_type,
               subject_id, payload, occurred_at, attempts, delivered_to

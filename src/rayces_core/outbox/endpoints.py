@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.webhook import SECRET_PREFIX, WebhookEndpoint
+from rayces_core.tenancy.scoping import check_saved
 
 LONGEST_URL: Final = 2048
 
@@ -31,12 +32,16 @@ def add_endpoint(
         InvalidDataError: the URL, a pattern or the secret is malformed.
     """
     return WebhookEndpoint.create(
-        url=checked_url(url), topics=list(topics), secrets=[secret or new_secret()], description=description
+        url=checked_url(url),
+        topics=list(topics) if isinstance(topics, Iterable) else topics,
+        secrets=[secret or new_secret()],
+        description=description,
     )
 
 
 def rotate_secret(endpoint: WebhookEndpoint) -> str:
     """Sign with a fresh key and, until `retire_secrets`, with the one before as well; returns the fresh one."""
+    check_saved(endpoint, WebhookEndpoint, "endpoint", "make it with outbox.add_endpoint(...)")
     fresh = new_secret()
     endpoint.secrets = [fresh, *endpoint.secrets[:1]]
     endpoint.save()
@@ -45,6 +50,7 @@ def rotate_secret(endpoint: WebhookEndpoint) -> str:
 
 def retire_secrets(endpoint: WebhookEndpoint) -> None:
     """Sign with the newest key only."""
+    check_saved(endpoint, WebhookEndpoint, "endpoint", "make it with outbox.add_endpoint(...)")
     endpoint.secrets = endpoint.secrets[:1]
     endpoint.save()
 

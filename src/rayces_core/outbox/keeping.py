@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from rayces_core.errors import InvalidDataError
+from rayces_core.tenancy.organization import on_their_way
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
@@ -22,6 +23,8 @@ _OF_STATE: Final = {
     "delivered": "settled_at IS NOT NULL AND NOT dead",
     "dead": "settled_at IS NOT NULL AND dead",
 }
+# Neither what a tenant has who is moved to another cell, nor the copy that is left of one: nobody writes it here.
+_HERE: Final = "organization_id <> ALL (%(moving)s::bigint[])"
 _LISTED: Final = f"""
 SELECT organization_id, id, message_id::text, topic, subject_type, subject_id, {_STATE}, attempts, delivered_to,
        last_error, occurred_at, available_at, settled_at
@@ -31,10 +34,11 @@ UPDATE outbox_messages SET dead = false, settled_at = NULL, attempts = 0, availa
  WHERE (organization_id, id) IN (
     SELECT organization_id, id FROM outbox_messages WHERE {where} ORDER BY settled_at LIMIT %(batch)s
        FOR UPDATE SKIP LOCKED)"""
-_PRUNE: Final = """
+_PRUNE: Final = f"""
 DELETE FROM outbox_messages WHERE (organization_id, id) IN (
     SELECT organization_id, id FROM outbox_messages
      WHERE settled_at < clock_timestamp() - %(age)s AND (%(dead)s OR NOT dead)
+       AND {_HERE}
      ORDER BY settled_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)"""
 _COUNTED: Final = f"""
 SELECT {_STATE}, count(*) FROM outbox_messages WHERE {{where}} GROUP BY 1"""
@@ -78,7 +82,7 @@ def listed(
 
 
 def counted(db: Database, *, organization: int | None = None) -> dict[str, int]:
-    """How many messages are in each state."""
+    """How many messages are in each state, of one organization or of all, each counted in the cell where it lives."""
     where, values = _where(None, organization, None)
     found = _privileged(db, "rayces outbox list", _COUNTED.format(where=where), values).fetchall()
     return dict.fromkeys(STATES, 0) | dict(found)
@@ -117,7 +121,7 @@ def _in_batches(db: Database, reason: str, sql: str, values: dict[str, Any], bat
     done = 0
     with db.privileged(reason=reason):
         while True:
-            changed = int(db.execute_sql(sql, values | {"batch": batch}).rowcount)
+            changed = int(db.execute_sql(sql, values | {"batch": batch, "moving": on_their_way()}).rowcount)
             done += changed
             if changed < batch:
                 return done
@@ -125,7 +129,7 @@ def _in_batches(db: Database, reason: str, sql: str, values: dict[str, Any], bat
 
 def _privileged(db: Database, reason: str, sql: str, values: dict[str, Any]) -> Any:
     with db.privileged(reason=reason):
-        return db.execute_sql(sql, values)
+        return db.execute_sql(sql, values | {"moving": on_their_way()})
 
 
 def _where(state: str | None, organization: int | None, topic: str | None) -> tuple[str, dict[str, Any]]:
@@ -134,7 +138,9 @@ def _where(state: str | None, organization: int | None, topic: str | None) -> tu
     given = {"organization_id": organization, "topic": topic}
     named = {name: value for name, value in given.items() if value is not None}
     conditions = [f"{name} = %({name})s" for name in named] + ([] if state is None else [_OF_STATE[state]])
-    return " AND ".join(conditions) or "true", named
+    if organization is None:
+        conditions.append(_HERE)
+    return " AND ".join(conditions), named
 
 
 def _uuid(given: str) -> str:

@@ -14,12 +14,21 @@ from rayces_core.models.appointment import Appointment, AppointmentState
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.outbox.calendar import CANCEL, REQUEST
+from rayces_core.outbox.calendar import CANCEL, CHANGES, REQUEST, uid_of
 from rayces_core.outbox.message import Message
+from rayces_core.tenancy.organization import Organization
 
 WAITING: Final = (AppointmentState.DRAFT, AppointmentState.PRE_CONFIRMED)  # has not been confirmed meanwhile
-# Changes after which a calendar must take the newer message for the newer one.
-_CHANGES: Final = ("confirm", "reschedule", "reopen", "cancel", "expire")
+# Topic → the event that an organization's rules of notices call it.
+NOTICED: Final = {
+    "appointment.book": "booked",
+    "appointment.pre_confirm": "booked",
+    "appointment.confirm": "confirmed",
+    "appointment.reopen": "confirmed",
+    "appointment.reschedule": "moved",
+    "appointment.cancel": "cancelled",
+    "appointment.expire": "cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +74,20 @@ def booking_letter(template: str, message: Message, *, method: str | None = None
     }
     calendar = None
     if method is not None:
-        uid = f"appointment-{message.organization_id}-{appointment.id}"
+        uid = uid_of("appointment", appointment.id, Organization.get_by_id(message.organization_id))
         calendar = Told(uid, _sequence(message), method, starts_at, minutes, message.occurred_at)
     return [Letter(template, User.get_by_id(appointment.client_id), told, calendar)]
 
 
 def _sequence(message: Message) -> int:
-    """How many changes came before this one, the same at every attempt."""
+    """How many changes there were with this one, the same at every attempt."""
     made = StateTransition.select().where(
         StateTransition.subject_type == "Appointment",
         StateTransition.subject_id == message.subject[1],
-        StateTransition.event.in_(_CHANGES),
+        StateTransition.event.in_(CHANGES),
         StateTransition.occurred_at <= message.occurred_at,
     )
-    return max(int(made.count()) - 1, 0)
+    return int(made.count())
 
 
 def _confirmed(message: Message) -> list[Letter]:
@@ -88,10 +97,20 @@ def _confirmed(message: Message) -> list[Letter]:
     return booking_letter("booking_confirmed", message, method=REQUEST, moved=False)
 
 
+def noticed(message: Message) -> str | None:
+    """The event that an organization's rules of notices call it; None if it is none of theirs."""
+    event = NOTICED.get(message.topic)
+    return "offered" if event == "booked" and _is_offer(message) else event
+
+
+def _is_offer(message: Message) -> bool:
+    return message.payload.get("slot_request_id") is not None
+
+
 def _held(message: Message) -> list[Letter]:
     if message.payload.get("to_state") != AppointmentState.PRE_CONFIRMED or not _is(message, *WAITING):
         return []  # who has confirmed meanwhile need not be asked to
-    return booking_letter("booking_held", message)
+    return booking_letter("slot_offered" if _is_offer(message) else "booking_held", message)
 
 
 def _moved(message: Message) -> list[Letter]:
@@ -107,12 +126,6 @@ def _cancelled(message: Message) -> list[Letter]:
         if message.payload.get("from_state") == "draft"
         else booking_letter("booking_cancelled", message, method=method)
     )
-
-
-def _reminded(message: Message) -> list[Letter]:
-    if _is(message, AppointmentState.PRE_CONFIRMED):
-        return booking_letter("hold_expiring", message)
-    return booking_letter("reminder", message) if _is(message, AppointmentState.CONFIRMED) else []
 
 
 def _is(message: Message, *states: AppointmentState) -> bool:
@@ -147,7 +160,6 @@ LETTERS: Final[dict[str, Writer]] = {
     "appointment.reschedule": _moved,
     "appointment.cancel": _cancelled,
     "appointment.expire": _cancelled,
-    "appointment.remind": _reminded,
     "credit_transaction.post": _spent,
     "user.invited": _account("invitation"),
     "user.confirmation_requested": _account("confirmation"),

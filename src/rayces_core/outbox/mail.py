@@ -18,7 +18,7 @@ from typing import Final
 from rayces_core.errors import ConfigurationError, UndeliverableError
 from rayces_core.models.user import User
 from rayces_core.outbox.calendar import Entry, ics
-from rayces_core.outbox.letters import LETTERS, Letter, Writer
+from rayces_core.outbox.letters import LETTERS, Letter, Writer, noticed
 from rayces_core.outbox.message import Message
 from rayces_core.outbox.rendering import Rendered, Templates, checked_language
 from rayces_core.outbox.smtp import server_at
@@ -32,13 +32,17 @@ Link = str | Callable[[Message, User, Organization], str]
 
 
 class Mail:
-    """Writes e-mails about messages of these topics: bookings, holds, reminders, credits, invitations, new passwords.
+    """Writes e-mails about messages of these topics: bookings, holds, credits, invitations, new passwords.
+
+    Of bookings an organization is left out that has e-mails about them among its notices.
+    Nobody writes to who was erased.
 
     Args:
         server: smtps:// (TLS), smtp:// (STARTTLS) or smtp+plain:// (neither), with user and password if it wants them.
         sender: the From address; the name beside it is the organization's.
         folders: of templates that come before the library's own: `{language}/{name}.txt` and `.html`.
-        language: "en", "es" or another one that `folders` have; or a function of the User and the Organization.
+        language: of who has no language of their own: "en", "es" or another one that `folders` have; or a function of
+            the User and the Organization, which then decides for all.
         links: template's name → URL with {subdomain}, {id} in it, or a function of message, user and organization.
             "invitation", "confirmation" and "reset" need `sign_in.link(url)`, which makes the token.
         letters: topic → a function of the Message that gives Letters, for topics of one's own or in place of ours.
@@ -75,10 +79,10 @@ class Mail:
     def __call__(self, message: Message) -> None:
         """Write to whom the message concerns; nothing for topics that no e-mail is about."""
         writer = self._letters.get(message.topic)
-        if writer is None:
+        if writer is None or _is_left_to_notices(message):
             return
         for number, letter in enumerate(writer(message)):
-            if letter.template != "credits_low" or self._is_low(letter):
+            if letter.to.erased_at is None and (letter.template != "credits_low" or self._is_low(letter)):
                 self._send(message, letter, number)
 
     def _is_low(self, letter: Letter) -> bool:
@@ -87,7 +91,6 @@ class Mail:
     def _send(self, message: Message, letter: Letter, number: int) -> None:
         organization = Organization.get_by_id(message.organization_id)
         user = letter.to
-        language = self._language if isinstance(self._language, str) else self._language(user, organization)
         values = {
             "organization": organization,
             "zone": organization.zone,
@@ -95,8 +98,15 @@ class Mail:
             "link": self._link(message, letter, user, organization),
             **letter.values,
         }
-        rendered = self._templates.render(letter.template, checked_language(language), values)
+        rendered = self._templates.render(letter.template, self._language_of(letter, organization), values)
         self._server.send(self._mail(message, letter, number, rendered, organization), self._seconds)
+
+    def _language_of(self, letter: Letter, organization: Organization) -> str:
+        """The recipient's own, if the template is written in it; a host's may not be."""
+        if callable(self._language):
+            return checked_language(self._language(letter.to, organization))
+        own = letter.to.language
+        return own if own is not None and self._templates.has(letter.template, own) else self._language
 
     def _link(self, message: Message, letter: Letter, user: User, organization: Organization) -> str | None:
         link = self._links.get(letter.template)
@@ -132,7 +142,7 @@ class Mail:
         told = letter.calendar
         assert told is not None  # noqa: S101 - the caller has looked
         entry = Entry(
-            uid=f"{told.uid}@{self._sender.domain}",
+            uid=told.uid,
             sequence=told.sequence,
             method=told.method,
             starts_at=told.starts_at,
@@ -150,6 +160,15 @@ class Mail:
             filename="appointment.ics",
             params={"method": told.method, "charset": "utf-8"},
         )
+
+
+def _is_left_to_notices(message: Message) -> bool:
+    """Whether the organization has a rule of its own for e-mails about it."""
+    event = noticed(message)
+    if event is None:
+        return False
+    rules = Organization.get_by_id(message.organization_id).policy.notices.rules_for(event)
+    return any("email" in rule.channels for rule in rules)
 
 
 def one_line(text: str) -> str:

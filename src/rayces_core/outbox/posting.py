@@ -1,4 +1,4 @@
-"""One HTTP POST to where tenants say: only to checked addresses, no redirect, and over after a time.
+"""One HTTP request to where tenants say: only to checked addresses, no redirect, and over after a time.
 
 The connection is made to the very address that was looked at; the certificate is still that of the host's name.
 """
@@ -32,29 +32,42 @@ class Poster:
         Raises:
             AddressRefusedError: the host is not public. DeliveryError: there was no answer in time.
         """
+        return self._ask("POST", url, headers, LONGEST_ANSWER, body)
+
+    def get(self, url: str, headers: Mapping[str, str], most: int) -> tuple[int, dict[str, str], bytes]:
+        """Read what is there; returns the status, the headers and at most so many bytes of the answer.
+
+        Raises:
+            AddressRefusedError: the host is not public. DeliveryError: the answer was not whole in time.
+        """
+        return self._ask("GET", url, headers, most)
+
+    def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], most: int, body: bytes | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         until = time.monotonic() + self._seconds
         backend = _Backend(self._allowed, until)
         connections = httpcore.ConnectionPool(ssl_context=self._context, network_backend=backend, max_connections=1)
         try:
-            with connections, connections.stream("POST", url, headers=list(headers.items()), content=body) as answer:
+            with connections, connections.stream(method, url, headers=list(headers.items()), content=body) as answer:
                 named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
                 return (
                     answer.status,
                     {name: value[:LONGEST_HEADER] for name, value in named.items()},
-                    _beginning(answer),
+                    _beginning(answer, most),
                 )
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             said = str(error) or f"no answer within {self._seconds:g} s"
             raise DeliveryError(f"{type(error).__name__}: {said}") from error
 
 
-def _beginning(answer: httpcore.Response) -> bytes:
-    body = b""
+def _beginning(answer: httpcore.Response, most: int) -> bytes:
+    body = bytearray()
     for piece in answer.iter_stream():  # what is left unread is cut off with the connection
         body += piece
-        if len(body) >= LONGEST_ANSWER:
+        if len(body) >= most:
             break
-    return body[:LONGEST_ANSWER]
+    return bytes(body[:most])
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -84,7 +84,7 @@ class Relay:
         pause: attempt → seconds until the next one.
 
     Raises:
-        ConfigurationError: an argument is malformed.
+        ConfigurationError: an argument is malformed, or the Database has Citus' engine.
     """
 
     def __init__(
@@ -100,6 +100,11 @@ class Relay:
         threads: int = 4,
         pause: Callable[[int], float] = pause_after,
     ) -> None:
+        if db.engine.kind.binds_apart:
+            raise ConfigurationError(
+                "no relay runs with Citus, which cannot go through all tenants' messages in one statement; leave them "
+                "out, with outbox=False of Database.connect"
+            )
         self.db, self.handlers = db, Handlers(handlers)
         self.batch, self.per_tenant = _whole(batch, "batch"), _whole(per_tenant, "per_tenant")
         self.attempts, self.threads = _whole(attempts, "attempts"), _whole(threads, "threads")

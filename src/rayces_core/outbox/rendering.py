@@ -17,10 +17,9 @@ from rayces_core.errors import ConfigurationError, MissingExtraError, Undelivera
 
 NAMES: Final = (
     "booking_held",
+    "slot_offered",
     "booking_confirmed",
     "booking_cancelled",
-    "reminder",
-    "hold_expiring",
     "credits_low",
     "invitation",
     "confirmation",
@@ -72,6 +71,14 @@ class Templates:
             lstrip_blocks=True,
         )
         self._not_found = jinja2.TemplateNotFound
+
+    def has(self, name: str, language: str) -> bool:
+        """Whether the template is written in this language."""
+        try:
+            self._environment.get_template(f"{language}/{name}.txt")
+        except self._not_found:
+            return False
+        return True
 
     def render(self, name: str, language: str, values: Mapping[str, Any]) -> Rendered:
         """Fill a template in.

@@ -11,7 +11,15 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from rayces_core.errors import InvalidDataError
-from rayces_core.models import Appointment, CreditTransaction, Student
+from rayces_core.models import (
+    Appointment,
+    CreditTransaction,
+    GroupSession,
+    Invoice,
+    SlotRequest,
+    Student,
+    TimeOffRequest,
+)
 from rayces_core.state_machine.telling import VERSION, topic_of
 
 
@@ -41,6 +49,13 @@ class AppointmentPayload(Payload):
     uses_credit: bool
     price_cents: int | None
     currency: str | None
+    service_id: int | None = None
+    credit_kind_id: int | None = None
+    group_session_id: int | None = None
+    second_professional_id: int | None = None
+    room_id: int | None = None
+    device_id: int | None = None
+    slot_request_id: int | None = None
 
 
 class ReschedulePayload(AppointmentPayload):
@@ -51,10 +66,46 @@ class ReschedulePayload(AppointmentPayload):
     was_duration_minutes: int
 
 
-class ReminderPayload(AppointmentPayload):
-    """A session that comes soon is to be reminded of: `minutes_ahead` is the stage, of those that were asked for."""
+class GroupSessionPayload(Payload):
+    """A group session was made, changed or cancelled; what became of those in it is told of each appointment."""
 
-    minutes_ahead: int
+    professional_id: int
+    name: str | None
+    scheduled_at: datetime
+    duration_minutes: int
+    capacity: int
+    second_professional_id: int | None = None
+    room_id: int | None = None
+    device_id: int | None = None
+
+
+class RescheduleGroupPayload(GroupSessionPayload):
+    """A group session was moved with everyone in it: what it was before is told too."""
+
+    was_scheduled_at: datetime
+    was_duration_minutes: int
+
+
+class TimeOffRequestPayload(Payload):
+    """A request for time off was decided on or withdrawn; the hours are None where whole days were asked for."""
+
+    professional_id: int
+    starts_on: date
+    ends_on: date
+    from_time: str | None
+    until_time: str | None
+    note: str | None
+
+
+class SlotRequestPayload(Payload):
+    """A family's request for a time went on; which time is told of the appointment that has its `slot_request_id`."""
+
+    client_id: int
+    student_id: int
+    professional_id: int | None
+    service_id: int | None
+    from_day: date
+    until_day: date
 
 
 class StudentPayload(Payload):
@@ -80,6 +131,44 @@ class CreditTransactionPayload(Payload):
     payment_reference: str | None
     amount_cents: int | None
     currency: str | None
+    credit_kind_id: int | None = None
+    credit_package_id: int | None = None
+
+
+class NoticePayload(BaseModel):
+    """A notice was given up: `notice` is what it told of, `reason` what went wrong. Nothing of its address."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    event: str
+    notice: str
+    appointment_id: int
+    recipient_id: int
+    minutes_before: int
+    occurs_at: datetime
+    channel: str
+    state: str
+    reason: str
+    attempts: int
+    occurred_at: datetime
+
+
+class InvoicePayload(Payload):
+    """An invoice or a credit note was issued, or its draft discarded; `number` and `total_cents` are of issued ones."""
+
+    kind: str
+    user_id: int
+    currency: str
+    series: str | None
+    number: int | None
+    total_cents: int | None
+
+
+class MergedPayload(Payload):
+    """A user turned out to be another one's duplicate: all that was its is the other's."""
+
+    merged_into_id: int
 
 
 class AccountPayload(BaseModel):
@@ -95,17 +184,26 @@ class AccountPayload(BaseModel):
 
 _OWN: Final[dict[Any, type[Payload]]] = {
     Appointment: AppointmentPayload,
+    GroupSession: GroupSessionPayload,
     Student: StudentPayload,
+    TimeOffRequest: TimeOffRequestPayload,
+    SlotRequest: SlotRequestPayload,
     CreditTransaction: CreditTransactionPayload,
+    Invoice: InvoicePayload,
 }
 _FURTHER: Final[dict[str, type[BaseModel]]] = {
     "appointment.book": AppointmentPayload,
     "appointment.reschedule": ReschedulePayload,
-    "appointment.remind": ReminderPayload,
+    "group_session.create": GroupSessionPayload,
+    "group_session.reschedule": RescheduleGroupPayload,
     "credit_transaction.post": CreditTransactionPayload,
     "user.reset_requested": AccountPayload,
     "user.confirmation_requested": AccountPayload,
     "user.invited": AccountPayload,
+    "notice.fail": NoticePayload,
+    "user.merged": MergedPayload,
+    "user.erased": Payload,
+    "student.erased": Payload,
 }
 # (topic, version) → the shape of its payload.
 TOPICS: Final[dict[tuple[str, int], type[BaseModel]]] = {

@@ -16,9 +16,22 @@ from rayces_core import clock
 from rayces_core.errors import InvalidDataError, ReferenceNotFoundError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.professional import Professional
+from rayces_core.models.resource import Resource
+from rayces_core.models.service import Service
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import Calendar, check_duration, listed_starts
 from rayces_core.scheduling.calendars import read_calendars
+from rayces_core.scheduling.holdings import (
+    COLUMNS,
+    NOTHING_BESIDE,
+    SAME,
+    Beside,
+    Kept,
+    beside_of,
+    beside_of_moved,
+    with_needs,
+)
+from rayces_core.scheduling.services import service_id
 from rayces_core.scheduling.wall_clock import EPOCH, MINUTE, microseconds
 from rayces_core.tenancy.scoping import check_reach
 
@@ -39,6 +52,11 @@ def free_slots(
     start: datetime,
     end: datetime,
     *,
+    service: Service | int | None = None,
+    second_professional: Professional | User | int | Kept | None = SAME,
+    room: Resource | int | Kept | None = SAME,
+    device: Resource | int | Kept | None = SAME,
+    room_with: Iterable[str] | None = None,
     duration_minutes: int | None = None,
     step_minutes: int | None = None,
     moving: Appointment | None = None,
@@ -49,13 +67,22 @@ def free_slots(
     Args:
         professional: a Professional, its User, or the user's id.
         start, end: aware moments, at most 366 days apart; a session begins at or after `start` and is over at `end`.
-        duration_minutes: length of a session, 15 to 480; without it the professional's own.
+        service: a Service or its id: its length and buffers count, and a professional who does not give it has no
+            slot, nor has anybody where it is not active. Of one that families may not book, it is what staff may book.
+        second_professional: another one whose time the session takes as well, by the same rules: working hours, blocked
+            dates, whatever else takes it.
+        room, device: a Resource or its id, which the session holds for as long as the professional, buffers included.
+        room_with: what a room has to have, where none is named: {"mirror"}. There is a slot where any active room that
+            has all of it, and of what the service asks for, is free; `set()` is any room.
+        duration_minutes: length of a session, 15 to 480; without it the service's, or the professional's own.
         step_minutes: how far apart starts are offered, counted from the start of each window of the weekly schedule by
             the organization's wall clock; without it the duration. Where the setting `start_every_minutes` binds
             families to a grid, from the window's first start on it, in steps of whole grid steps.
-        moving: an appointment that is to be moved: it does not stand in its own way, but other sessions of its student
+        moving: an appointment that is to be moved, of the service that it has: it does not stand in its own way, but
+            other sessions of its student
             and client do; a session is as long as it unless `duration_minutes` is given, and its own professional is
-            listed even when not active any more. Of one that cannot be moved any more nothing is listed.
+            listed even when not active any more, and it keeps what it holds besides: None gives that back. Of one that
+            cannot be moved any more nothing is listed.
         now: the present, aware; without it the clock's.
 
     Returns:
@@ -63,13 +90,22 @@ def free_slots(
         with `moving` it is what staff may move that appointment to.
 
     Raises:
-        ReferenceNotFoundError: the organization has no such professional.
+        ReferenceNotFoundError: the organization has no such professional, or no such service.
         CrossTenantError: the instance is another organization's.
         InvalidDataError: an argument is of the wrong type or outside its bounds, or what is stored is not a schedule.
         NaiveDatetimeError: a datetime without a time zone.
         TenantNotSetError: no tenant is bound.
     """
-    listing = _Listing(start, end, duration_minutes, step_minutes, now, moving)
+    listing = _Listing(
+        start,
+        end,
+        duration_minutes,
+        step_minutes,
+        now,
+        moving,
+        service,
+        beside={"second_professional": second_professional, "room": room, "device": device, "room_with": room_with},
+    )
     professional_id = id_of(professional)
     calendars = listing.read(ids=[professional_id])
     if not calendars:
@@ -87,6 +123,11 @@ def find_slots(
     *,
     specialization: str | None = None,
     professionals: Iterable[Professional | User | int] | None = None,
+    service: Service | int | None = None,
+    second_professional: Professional | User | int | Kept | None = SAME,
+    room: Resource | int | Kept | None = SAME,
+    device: Resource | int | Kept | None = SAME,
+    room_with: Iterable[str] | None = None,
     duration_minutes: int | None = None,
     step_minutes: int | None = None,
     moving: Appointment | None = None,
@@ -106,12 +147,28 @@ def find_slots(
         Slots by start, then by `professional_id`.
 
     Raises:
-        CrossTenantError, InvalidDataError, NaiveDatetimeError, TenantNotSetError: as for `free_slots`.
+        ReferenceNotFoundError, CrossTenantError, InvalidDataError, NaiveDatetimeError, TenantNotSetError: as for
+            `free_slots`.
     """
-    listing = _Listing(start, end, duration_minutes, step_minutes, now, moving)
+    listing = _Listing(
+        start,
+        end,
+        duration_minutes,
+        step_minutes,
+        now,
+        moving,
+        service,
+        beside={"second_professional": second_professional, "room": room, "device": device, "room_with": room_with},
+    )
     _check_choice(specialization, limit)
-    ids = None if professionals is None else [id_of(professional) for professional in professionals]
+    ids = None if professionals is None else _ids_of(professionals)
     return listing.slots(listing.read(ids=ids, specialization=specialization), limit)
+
+
+def _ids_of(professionals: object) -> list[int]:
+    if not isinstance(professionals, Iterable):
+        raise InvalidDataError("professionals", professionals, "needs a list of professionals, their users or ids")
+    return [id_of(professional) for professional in professionals]
 
 
 def nearest_slot(
@@ -121,15 +178,19 @@ def nearest_slot(
     duration_minutes: int,
     now: datetime,
     moving: int | None = None,
+    service: int | None = None,
     whatever_state: bool = False,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Slot | None:
     """Find the free slot of a professional that is nearest to a moment; None if there is none within half a year.
 
     Args:
         moving: id of an appointment that does not stand in the way. whatever_state: also with one who is not active.
+        beside: what the session needs besides the professional.
     """
     for far in (NEAR, LONGEST_RANGE / 2):
         listing = _Listing(max(now, start - far), start + far, duration_minutes, None, now)
+        listing.service, listing.beside = service, beside
         listing.moving, listing.whatever_state = moving, professional_id if whatever_state else None
         slots = listing.slots(listing.read(ids=[professional_id]))
         if slots:
@@ -169,20 +230,33 @@ def _whole(value: object, field: str) -> int:
 class _Listing:
     """What is asked for, checked.
 
-    Attributes: `moving`, id of the appointment to be moved; `whatever_state`, id of a professional who is listed even
-    when not active.
+    Attributes: `moving`, id of the appointment to be moved; `service`, id of the service; `beside`, what is needed
+    besides the professional; `whatever_state`, id of a
+    professional who is listed even when not active.
     """
 
     def __init__(
-        self, start: object, end: object, duration: object, step: object, now: object, moving: object = None
+        self,
+        start: object,
+        end: object,
+        duration: object,
+        step: object,
+        now: object,
+        moving: object = None,
+        service: object = None,
+        beside: dict[str, Any] | None = None,
     ) -> None:
         self.start, self.end = clock.utc(start, "start"), clock.utc(end, "end")
         self._now = clock.now() if now is None else clock.utc(now, "now")
         self.moving: int | None = None
         self.whatever_state: int | None = None
+        self.service = service_id(service)
+        asked = beside or {}
+        self.beside = beside_of(**{name: None if value is SAME else value for name, value in asked.items()})
         if moving is not None:
             length = self._take_up(moving)
             duration = length if duration is None else duration
+            self.beside = beside_of_moved([getattr(moving, column) for column in COLUMNS], asked)
         self._duration = None if duration is None else check_duration(duration)
         self._step = None if step is None else _whole(step, "step_minutes")
         if self.end <= self.start:
@@ -196,12 +270,18 @@ class _Listing:
         if not isinstance(moving, Appointment) or moving.id is None:
             raise InvalidDataError("moving", moving, f"needs a saved Appointment, got {type(moving).__name__}")
         check_reach(moving)
-        self.moving, self.whatever_state = moving.id, moving.professional_id
+        if self.service not in (None, moving.service_id):
+            raise InvalidDataError(
+                "service", self.service, "an appointment that is moved keeps the service that it has"
+            )
+        self.moving, self.service, self.whatever_state = moving.id, moving.service_id, moving.professional_id
         return moving.duration_minutes
 
     def read(self, **choice: Any) -> list[Calendar]:
-        """Read the calendars that are asked for, for one statement."""
-        calendars = read_calendars(self.start, self.end, now=self._now, moving=self.moving, **choice)
+        """Read the calendars that are asked for, by one statement, and by another what a session needs besides."""
+        choice |= {"moving": self.moving, "service": self.service}
+        calendars = read_calendars(self.start, self.end, now=self._now, **choice)
+        calendars = with_needs(calendars, self.beside, self.start, self.end, self._now, moving=self.moving)
         return [
             replace(calendar, active=True) if calendar.professional_id == self.whatever_state else calendar
             for calendar in calendars

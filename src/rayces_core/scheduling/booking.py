@@ -7,20 +7,24 @@ In that case it is all asked again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from rayces_core.database.binding import current
 from rayces_core.errors import IdempotencyConflictError, InvalidDataError, ReferenceNotFoundError
 from rayces_core.models.appointment import DRAFT, PRE_CONFIRMED, Appointment
-from rayces_core.models.appointment_time import held_until
 from rayces_core.models.professional import Professional
+from rayces_core.models.resource import Resource
+from rayces_core.models.service import Service
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.deciding import LIMITS, check_limits, decide, is_family
-from rayces_core.scheduling.facts import TO_BOOK, Facts, read_facts
+from rayces_core.scheduling.facts import TO_BOOK, TO_BOOK_A_SERVICE, Facts, needing, read_facts
+from rayces_core.scheduling.holdings import beside_of, check_second
 from rayces_core.scheduling.requests import (
     Request,
     check_booker,
@@ -30,6 +34,7 @@ from rayces_core.scheduling.requests import (
     set_aside,
     wish_of,
 )
+from rayces_core.scheduling.services import check_found, check_own_length, service_id
 from rayces_core.scheduling.settling import INSERT, until_settled, write
 from rayces_core.state_machine import StateChange
 
@@ -40,6 +45,11 @@ def book(
     professional: Professional | User | int,
     client: User | int,
     scheduled_at: datetime,
+    service: Service | int | None = None,
+    second_professional: Professional | User | int | None = None,
+    room: Resource | int | None = None,
+    device: Resource | int | None = None,
+    room_with: Iterable[str] | None = None,
     duration_minutes: int | None = None,
     uses_credit: bool = False,
     notes: str | None = None,
@@ -60,8 +70,14 @@ def book(
         student, client: the child and the user who books for it, or their ids.
         professional: a Professional, its User, or the user's id.
         scheduled_at: the start, aware, on a whole minute.
-        duration_minutes: 15 to 480; without it the professional's own.
-        uses_credit: whether confirming it costs a credit.
+        service: what is given, as a Service or its id: its length, buffers, price and credits are copied.
+        second_professional: another one who takes part; it takes that one's time too, by the same rules.
+        room, device: a Resource or its id, held as long as the professional, buffers included.
+        room_with: what a room has to have, where none is named: {"mirror"}; the first active one that has it and is
+            free is taken. `set()` is any room. A service that asks for features has its room chosen by itself.
+        duration_minutes: 15 to 480; without it the service's, or the professional's own. Families book a service at its
+            length.
+        uses_credit: whether confirming it costs a credit, or as many as the service does; until then they are reserved.
         by: the acting user. Staff and admins book for anybody; a client for students whose contact they are.
         confirm: confirm it in the same unit of work.
         draft: only prepare it: it is checked all the same, and takes no time until `pre_confirm()`.
@@ -78,16 +94,19 @@ def book(
 
     Raises:
         BookingError: SlotTakenError, OutsideScheduleError, TooSoonError, BookingWindowError, ProfessionalInactiveError,
-            NewClientsRefusedError, StudentNotAdmittedError, StudentBusyError, ClientBusyError; for families also
-            StartOffGridError and ClientLimitError, by the organization's settings.
+            NewClientsRefusedError, ServiceInactiveError, ServiceNotGivenError, StudentNotAdmittedError,
+            SecondProfessionalTakenError, RoomTakenError, DeviceTakenError, ResourceUnfitError, StudentBusyError,
+            ClientBusyError; for families also StartOffGridError and ClientLimitError, by the organization's settings.
+        InsufficientCreditsError: it costs credits, and the client has too few that nothing else has reserved.
         NotPermittedError: `by` may not book this. IdempotencyConflictError: the key was used for another request.
-        ReferenceNotFoundError: there is no such professional, student or client in this organization.
+        ReferenceNotFoundError: there is no such professional, service, student or client in this organization.
         InvalidDataError, CrossTenantError: an argument is malformed, or another organization's.
     """
     if confirm and draft:
         raise InvalidDataError("draft", draft, "a draft is not confirmed at once; give either draft or confirm")
     aside = set_aside(override_schedule, override_blocked, override_window, override_notice)
-    wish = wish_of(scheduled_at, duration_minutes, aside, allow_overlap, now)
+    beside = beside_of(second_professional, room, device, room_with)
+    wish = wish_of(scheduled_at, duration_minutes, aside, allow_overlap, now, beside=beside)
     request = Request(
         student_id=person_id(student, Student, "student"),
         professional_id=id_of(professional),
@@ -98,13 +117,17 @@ def book(
         key=checked_key(idempotency_key),
         draft=bool(draft),
         confirm=bool(confirm),
+        service_id=service_id(service),
     )
     check_overrides(by, wish, "book")
+    check_second(beside, request.professional_id)
+    check_own_length(request.service_id, duration_minutes, by)
     with unit_of_work(confirm or (not draft and Appointment.lifecycle.has_effects("pre_confirm"))):
-        appointment, is_new = until_settled(lambda: _try_to_book(request, by))
+        turns = count()
+        appointment, is_new = until_settled(lambda: try_to_book(request.again(next(turns)), by))
         appointment.was_repeated = not is_new
         if is_new:
-            _announce_booking(appointment, by, wish.now)
+            announce_booking(appointment, by, wish.now)
             if confirm:
                 appointment.confirm(by=by, now=wish.now)
     return appointment
@@ -113,15 +136,21 @@ def book(
 # -- one attempt ------------------------------------------------------------------------------------------------------
 
 
-def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] | None:
-    """The appointment, and whether this call made it; None if what was read has changed meanwhile."""
+def try_to_book(request: Request, by: User | None, asks: User | None = None) -> tuple[Appointment, bool] | None:
+    """The appointment, and whether this call made it; None if what was read has changed meanwhile.
+
+    `asks` is for whom it is decided, where nobody acts.
+    """
+    asks = asks or by
     people = {"professional": request.professional_id, "student": request.student_id, "client": request.client_id}
-    facts = read_facts(TO_BOOK, request.wish, key=request.key, **people)
+    asked = TO_BOOK if request.service_id is None else TO_BOOK_A_SERVICE
+    facts = read_facts(asked, request.wish, key=request.key, service=request.service_id, **people)
     if facts is None:
         raise ReferenceNotFoundError(
             "there is no such professional in this organization", table="appointments", fields=("professional_id",)
         )
-    check_booker(facts, by)
+    check_found(request.service_id, facts.service)
+    check_booker(facts, asks)
     earlier_id, earlier_fingerprint, *_ = facts.further
     if earlier_id is not None:
         if earlier_fingerprint != request.fingerprint:
@@ -130,23 +159,27 @@ def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] 
         earlier.was_repeated = True
         return earlier, False
     wish = request.wish
-    decide(facts, wish, by)
-    limits = _limits(facts, request, by)
-    hold_ends = held_until(wish.start, wish.now, facts.policy.confirmation_hours)
+    facts = needing(facts, wish)
+    decide(facts, wish, asks)
+    limits = limits_of(facts.further[2:4], facts, request, asks)
+    costs = request.costs(facts)
+    hold_ends = min(wish.start, wish.now + request.held_for(facts.policy))
     booked = write(
         INSERT,
         facts,
         wish,
         by,
         limits=limits,
+        reserves=costs > 0 and request.reserves(facts),
         state=DRAFT if request.draft else PRE_CONFIRMED,
         held_from=None if request.draft else wish.now,
         held_until=None if request.draft else hold_ends,
-        uses_credit=request.uses_credit,
-        credits_used=int(request.uses_credit),
+        uses_credit=costs > 0,
+        credits_used=costs,
         notes=request.notes,
         key=request.key,
         fingerprint=request.fingerprint,
+        slot_request=request.slot_request_id,
         event="pre_confirm",
         from_state=DRAFT,
         reason=None,
@@ -154,19 +187,19 @@ def _try_to_book(request: Request, by: User | None) -> tuple[Appointment, bool] 
     return None if booked is None else (booked, True)
 
 
-def _limits(facts: Facts, request: Request, by: User | None) -> dict[str, int]:
+def limits_of(counts: Sequence[int], facts: Facts, request: Request, by: User | None) -> dict[str, int]:
     """The limits that bind this booking, not reached yet. A draft holds nothing, and what is confirmed is no hold."""
     if request.draft or not is_family(by):
         return {}
-    *_, holds, sessions = facts.further
     limits = {setting: limit for setting in LIMITS if (limit := getattr(facts.policy, setting)) is not None}
     if request.confirm:
         limits.pop("open_holds_per_client", None)
-    check_limits(request.wish, limits, dict(zip(LIMITS, (holds, sessions), strict=True)))
+    check_limits(request.wish, limits, dict(zip(LIMITS, counts, strict=True)))
     return limits
 
 
-def _announce_booking(appointment: Appointment, by: User | None, now: datetime) -> None:
+def announce_booking(appointment: Appointment, by: User | None, now: datetime) -> None:
+    """Have subscribers told of what was booked; a draft is not announced."""
     if appointment.state == DRAFT:
         return
     Appointment.lifecycle.announce(StateChange(appointment, "pre_confirm", DRAFT, PRE_CONFIRMED, by, None, now, {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -29,9 +29,13 @@ class Refusal(StrEnum):
     INACTIVE = "inactive"
     TOO_SOON = "too_soon"
     BEYOND_WINDOW = "beyond_window"
+    CLOSED_DAY = "closed_day"
     BLOCKED_DATE = "blocked_date"
+    BUSY_ELSEWHERE = "busy_elsewhere"
+    RESOURCE_BLOCKED = "resource_blocked"
     OUTSIDE_SCHEDULE = "outside_schedule"
     TAKEN = "taken"
+    BESIDE = "beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,48 @@ NOTHING: Final = SetAside()
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody or something that a session holds besides its professional.
+
+    Attributes: `id`, of the second professional's user or of the resource; `busy`, in order, as of a Calendar; `hours`,
+    of a professional, and of a resource that has blocked dates; `unfit`, why it cannot be had at any time; `version`,
+    of its row, and `meets_overdue`, as of what is booked (`facts.Facts`); `is_resource`, a room or a device.
+    """
+
+    id: int
+    busy: Sequence[Span] = ()
+    hours: WorkingHours | None = None
+    unfit: str | None = None
+    version: str = ""
+    meets_overdue: bool = False
+    is_resource: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a session needs besides its professional: `any_of` these, the first one that is free.
+
+    Attributes: `column`, by which the session names it; `features`, what was asked for where it was not one by its id;
+    `own`, the id of the one that the session has already.
+    """
+
+    column: str
+    any_of: Sequence[Held]
+    features: tuple[str, ...] = ()
+    own: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Calendar:
     """What one professional's time is decided by.
 
     Attributes: `professional_id`, the id of the professional's user; `days`, the stretch of time that is known of;
-    `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it;
+    `busy`, the spans that appointments occupy, buffers included, in order and without overlap: all that reach into it,
+    or into the buffer before a session that begins with it;
     `start_every_minutes`, the grid that families are bound to, or None; `elsewhere`, spans in order, in which the
-    student or the client of an appointment that is to be moved cannot come: they may overlap, and need no buffer.
+    student or the client of an appointment that is to be moved cannot come: they may overlap, and need no buffer;
+    `needs`, what a session needs besides, for as long as it needs the professional; `room_features`, those that the
+    service asks for.
     """
 
     professional_id: int
@@ -68,6 +107,9 @@ class Calendar:
     busy: Sequence[Span] = ()
     start_every_minutes: int | None = None
     elsewhere: Sequence[Span] = ()
+    buffer_before_minutes: int = 0
+    needs: Sequence[Need] = ()
+    room_features: tuple[str, ...] = ()
 
     @property
     def every(self) -> int | None:
@@ -82,7 +124,7 @@ def allowed_starts(
 
     Args:
         calendar: whose time; it must know of all the time from `start` to `end`.
-        duration_minutes: how long the session is; the professional's buffer is added here.
+        duration_minutes: how long the session is; the buffers before and after are added here.
         start, end: microseconds since 1970; the session begins at or after `start` and is over at `end`.
         now: the present moment in microseconds since 1970.
         aside: the rules that do not count; what is past, inactive or taken stays so.
@@ -102,12 +144,41 @@ def allowed_starts(
     first, last = max(start, earliest), end - duration if latest is None else min(end - duration, latest)
     worked = _worked(calendar, aside)
     fitting = ((max(opens, first), min(closes - duration, last)) for opens, closes in worked)
-    free = _common(fitting, _gaps(calendar.busy, duration + calendar.buffer_minutes * MINUTE, first, last))
-    return _common(free, _gaps(calendar.elsewhere, duration, first, last)) if calendar.elsewhere else free
+    before, after = calendar.buffer_before_minutes * MINUTE, calendar.buffer_minutes * MINUTE
+    free = _common(fitting, _gaps(calendar.busy, duration + after, first, last, before))
+    if calendar.elsewhere:
+        free = _common(free, _gaps(calendar.elsewhere, duration, first, last))
+    for need in calendar.needs:
+        free = _common(
+            free, _united(_starts_with(calendar, held, duration, first, last, aside) for held in need.any_of)
+        )
+    return free
 
 
-def _worked(calendar: Calendar, aside: SetAside) -> list[Span]:
-    hours = calendar.hours
+def _starts_with(calendar: Calendar, held: Held, duration: int, first: int, last: int, aside: SetAside) -> list[Span]:
+    """Ranges of starts, both ends in, at which it can be had; the session's buffers are kept free there too."""
+    if held.unfit is not None:
+        return []
+    before, after = calendar.buffer_before_minutes * MINUTE, calendar.buffer_minutes * MINUTE
+    free = _common(_gaps(held.busy, duration + after, first, last, before), [(first, last)])
+    if held.hours is None:
+        return free
+    return _common(free, ((opens, closes - duration) for opens, closes in _worked(calendar, aside, held.hours)))
+
+
+def _united(several: Iterable[list[Span]]) -> list[Span]:
+    """What lies in any of some series of ranges, both ends in."""
+    united: list[Span] = []
+    for first, last in sorted(each for ranges in several for each in ranges):
+        if united and first <= united[-1][1]:
+            united[-1] = united[-1][0], max(last, united[-1][1])
+        else:
+            united.append((first, last))
+    return united
+
+
+def _worked(calendar: Calendar, aside: SetAside, hours: WorkingHours | None = None) -> list[Span]:
+    hours = hours or calendar.hours
     if aside.schedule or aside.blocked:
         hours = hours.without(schedule=aside.schedule, blocked=aside.blocked)
     return calendar.days.working_time(hours)
@@ -119,12 +190,12 @@ def _bookable_between(calendar: Calendar, now: int, aside: SetAside) -> tuple[in
     return max(now + 1, now + notice * MINUTE), latest
 
 
-def _gaps(busy: Sequence[Span], needed: int, first: int, last: int) -> Iterator[Span]:
-    """Ranges of starts, both ends in, from which what needs so much time meets nothing; some are empty."""
+def _gaps(busy: Sequence[Span], needed: int, first: int, last: int, before: int = 0) -> Iterator[Span]:
+    """Ranges of starts, both ends in, from which what needs so much time meets nothing, nor before; some are empty."""
     free_from = first
     for begins, ends in busy:
         yield free_from, begins - needed
-        free_from = max(free_from, ends)
+        free_from = max(free_from, ends + before)
     yield free_from, last
 
 
@@ -195,10 +266,46 @@ def _reason(calendar: Calendar, begins: int, ends: int, now: int, aside: SetAsid
         return Refusal.TOO_SOON
     if latest is not None and begins > latest:
         return Refusal.BEYOND_WINDOW
+    if not aside.blocked and calendar.days.touches_closed(calendar.hours, begins, ends):
+        return Refusal.CLOSED_DAY
     if not aside.blocked and calendar.days.touches_blocked(calendar.hours, begins, ends):
         return Refusal.BLOCKED_DATE
-    inside = any(opens <= begins and ends <= closes for opens, closes in _worked(calendar, aside))
-    return Refusal.TAKEN if inside else Refusal.OUTSIDE_SCHEDULE
+    if not aside.blocked and calendar.days.touches_elsewhere(calendar.hours, begins, ends):
+        return Refusal.BUSY_ELSEWHERE
+    if not _is_inside(calendar, calendar.hours, begins, ends, aside):
+        return Refusal.OUTSIDE_SCHEDULE
+    alone = replace(calendar, needs=())
+    minutes = (ends - begins) // MINUTE
+    return Refusal.BESIDE if allowed_starts(alone, minutes, begins, ends, now, aside=aside) else Refusal.TAKEN
+
+
+def _is_inside(calendar: Calendar, hours: WorkingHours, begins: int, ends: int, aside: SetAside) -> bool:
+    return any(opens <= begins and ends <= closes for opens, closes in _worked(calendar, aside, hours))
+
+
+def chosen(
+    calendar: Calendar, need: Need, start: datetime, duration_minutes: int, aside: SetAside = NOTHING
+) -> list[Held]:
+    """Those that can be had for a session that begins at a moment, in order; none where the need cannot be met."""
+    at, duration = microseconds(start), duration_minutes * MINUTE
+    return [held for held in need.any_of if _starts_with(calendar, held, duration, at, at, aside)]
+
+
+def refusal_of(
+    calendar: Calendar, held: Held, start: datetime, duration_minutes: int, aside: SetAside = NOTHING
+) -> Refusal:
+    """Say why what a session needs besides cannot be had, where `chosen` does not have it."""
+    begins = microseconds(start)
+    ends = begins + duration_minutes * MINUTE
+    if held.unfit is not None:
+        return Refusal.INACTIVE
+    if held.hours is None:
+        return Refusal.TAKEN
+    if not aside.blocked and calendar.days.touches_blocked(held.hours, begins, ends):
+        return Refusal.RESOURCE_BLOCKED if held.is_resource else Refusal.BLOCKED_DATE
+    if not aside.blocked and calendar.days.touches_elsewhere(held.hours, begins, ends):
+        return Refusal.BUSY_ELSEWHERE
+    return Refusal.TAKEN if _is_inside(calendar, held.hours, begins, ends, aside) else Refusal.OUTSIDE_SCHEDULE
 
 
 def check_duration(minutes: object, field: str = "duration_minutes") -> int:

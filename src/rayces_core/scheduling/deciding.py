@@ -18,19 +18,22 @@ from rayces_core.errors import (
     OutsideScheduleError,
     ProfessionalInactiveError,
     ReferenceNotFoundError,
+    ResourceUnfitError,
     SlotTakenError,
     StartOffGridError,
     StudentNotAdmittedError,
     TooSoonError,
 )
 from rayces_core.models.appointment import Appointment
-from rayces_core.models.appointment_time import ELSEWHERE, client_busy, student_busy
+from rayces_core.models.appointment_time import ELSEWHERE, client_busy, student_busy, taken_error
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.student import AdmissionState
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import Slot, nearest_slot
-from rayces_core.scheduling.calendar import Refusal, earliest_start, latest_start, refusal
+from rayces_core.scheduling.calendar import Refusal, chosen, earliest_start, latest_start, refusal, refusal_of
 from rayces_core.scheduling.facts import Facts, Wish
+from rayces_core.scheduling.holdings import NAMES, SECOND
+from rayces_core.scheduling.services import check_booked, check_given
 from rayces_core.scheduling.wall_clock import microseconds
 
 ADMITTED: Final = (AdmissionState.ADMITTED, AdmissionState.ENROLLED)
@@ -40,6 +43,13 @@ BOOKABLE: Final = (
     "only an admitted or enrolled student can be booked, one who leaves up to the discharge_date, and one on leave "
     "after on_leave_until"
 )
+WHERE: Final = {
+    Refusal.CLOSED_DAY: "meets a day on which the centre is closed",
+    Refusal.BLOCKED_DATE: "meets a blocked date",
+    Refusal.BUSY_ELSEWHERE: "meets what {who} has in another calendar",
+    Refusal.RESOURCE_BLOCKED: "meets a blocked date of {who}",
+    Refusal.OUTSIDE_SCHEDULE: "does not lie within {who}'s working time",
+}
 # The setting, and what it counts.
 LIMITS: Final = {"open_holds_per_client": "open holds", "future_sessions_per_client": "sessions ahead"}
 
@@ -56,13 +66,17 @@ def decide(facts: Facts, wish: Wish, by: User | None, *, given_away: bool = Fals
     """
     try:
         _check_there(facts)
+        if wish.moving is None:
+            check_booked(facts.service, by)
+        elif given_away:
+            check_given(facts.service)
         if wish.moving is None or is_family(by):
             _check_people(facts)
         elif given_away:
             _check_active(facts)
         else:
             facts = replace(facts, calendar=replace(facts.calendar, active=True))
-        _check_time(facts, wish, is_family(by))
+        check_time(facts, wish, is_family(by))
         _check_busy(facts, wish, is_family(by))
     except BookingError as error:
         error.scheduled_at = wish.start
@@ -108,17 +122,47 @@ def _check_people(facts: Facts) -> None:
         )
 
 
-def _check_time(facts: Facts, wish: Wish, binds_to_grid: bool) -> None:
+def check_time(facts: Facts, wish: Wish, binds_to_grid: bool) -> None:
+    """Raise the BookingError that says why the professional's time cannot be had."""
     refused = refusal(facts.calendar, wish.start, facts.minutes, now=wish.now, aside=wish.aside)
-    if refused not in (None, Refusal.TAKEN):
+    if refused not in (None, Refusal.TAKEN, Refusal.BESIDE):
         _refuse(refused, facts, wish)
     if binds_to_grid:
         _check_grid(facts, wish)
     if refused is Refusal.TAKEN:
-        raise SlotTakenError(conflicting_id=_conflicting(facts, wish))
+        raise SlotTakenError(conflicting_id=_conflicting(facts, wish, "professional", facts.calendar.professional_id))
+    if refused is Refusal.BESIDE:
+        _refuse_beside(facts, wish)
 
 
-def _refuse(refused: Refusal | None, facts: Facts, wish: Wish) -> NoReturn:
+def _refuse_beside(facts: Facts, wish: Wish) -> NoReturn:
+    """What the session needs besides the professional cannot be had, though the professional can."""
+    calendar = facts.calendar
+    need = next(each for each in calendar.needs if not chosen(calendar, each, wish.start, facts.minutes, wish.aside))
+    role = need.column.removesuffix("_id")
+    if not need.any_of:
+        raise ResourceUnfitError(f"there is no active room with {_listed(need.features)}; ask for less, or make one")
+    if len(need.any_of) > 1:
+        raise taken_error(
+            role, None, f"every room with {_listed(need.features)} is taken or blocked; choose another time"
+        )
+    (held,) = need.any_of
+    reason = refusal_of(calendar, held, wish.start, facts.minutes, wish.aside)
+    if reason is Refusal.TAKEN:
+        raise taken_error(role, _conflicting(facts, wish, role, held.id))
+    if reason is not Refusal.INACTIVE:
+        _refuse(reason, facts, wish, f"the {NAMES[need.column]}")
+    message = f"the {NAMES[need.column]} {held.unfit}; choose another one"
+    if need.column == SECOND:
+        raise ProfessionalInactiveError(message)
+    raise ResourceUnfitError(message, resource_id=held.id)
+
+
+def _listed(features: tuple[str, ...]) -> str:
+    return ", ".join(features) or "whatever features"
+
+
+def _refuse(refused: Refusal | None, facts: Facts, wish: Wish, who: str = "the professional") -> NoReturn:
     if refused is Refusal.TOO_SOON:
         earliest = earliest_start(facts.calendar, wish.now, wish.aside)
         raise TooSoonError(f"the start has to lie in the future, from {earliest.isoformat()} on", earliest=earliest)
@@ -126,10 +170,10 @@ def _refuse(refused: Refusal | None, facts: Facts, wish: Wish) -> NoReturn:
         latest, days = latest_start(facts.calendar, wish.now), facts.calendar.booking_window_days
         raise BookingWindowError(f"bookings are taken {days} days ahead, until {latest.isoformat()}", latest=latest)
     nearest = _nearest(facts, wish)
-    blocked = refused is Refusal.BLOCKED_DATE
-    where = "meets a blocked date" if blocked else "does not lie within the professional's working time"
-    reason = (Refusal.BLOCKED_DATE if blocked else Refusal.OUTSIDE_SCHEDULE).value
-    raise OutsideScheduleError(f"the session {where}; {_advice(nearest)}", reason=reason, nearest=nearest)
+    reason = refused if refused in WHERE else Refusal.OUTSIDE_SCHEDULE
+    raise OutsideScheduleError(
+        f"the session {WHERE[reason].format(who=who)}; {_advice(nearest)}", reason=reason.value, nearest=nearest
+    )
 
 
 def _check_grid(facts: Facts, wish: Wish) -> None:
@@ -156,9 +200,10 @@ def _check_busy(facts: Facts, wish: Wish, asks_family: bool) -> None:
         raise client_busy(facts.client_busy, advice)
 
 
-def _conflicting(facts: Facts, wish: Wish) -> int | None:
+def _conflicting(facts: Facts, wish: Wish, role: str, key: int) -> int | None:
+    since = wish.start - timedelta(minutes=facts.calendar.buffer_before_minutes)
     until = wish.start + timedelta(minutes=facts.minutes + facts.calendar.buffer_minutes)
-    others = Appointment.for_professional(facts.calendar.professional_id).occupying(wish.start, until, now=wish.now)
+    others = Appointment.select().holding(role, key).occupying(since, until, now=wish.now)
     other = others.where(Appointment.id != (wish.moving or 0)).order_by(Appointment.scheduled_at).first()
     return None if other is None else other.id
 
@@ -170,7 +215,9 @@ def _nearest(facts: Facts, wish: Wish) -> Slot | None:
         duration_minutes=facts.minutes,
         now=wish.now,
         moving=wish.moving,
+        service=None if facts.service is None else facts.service.id,
         whatever_state=facts.calendar.active,
+        beside=wish.beside,
     )
 
 

@@ -19,7 +19,8 @@ _ELSEWHERE: Final = f"""
        AND {holds_time("other")}"""
 # Whether it can be moved, and when its student or client is in another session.
 MOVING_COLUMNS: Final = f"""
-(SELECT moved.state IN ('draft', 'confirmed') OR moved.state = 'pre_confirmed' AND moved.expires_at >= %(now)s
+(SELECT moved.group_session_id IS NULL
+        AND (moved.state IN ('draft', 'confirmed') OR moved.state = 'pre_confirmed' AND moved.expires_at >= %(now)s)
    FROM appointments AS moved WHERE moved.organization_id = %(tenant)s AND moved.id = %(moving)s),
 (SELECT string_agg(timestamptz_send(own.begins) || timestamptz_send(own.ends), '' ORDER BY own.begins)
    FROM ({_ELSEWHERE.format(person="student_id")} UNION ALL {_ELSEWHERE.format(person="client_id")}) AS own)

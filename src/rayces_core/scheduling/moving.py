@@ -5,8 +5,10 @@ Decided and written as a booking is, in two messages. A move that changes nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from typing import Any, Final
 
 from rayces_core.database.binding import current
@@ -14,7 +16,6 @@ from rayces_core.database.messages import Message
 from rayces_core.errors import (
     DuplicateError,
     IdempotencyConflictError,
-    InvalidDataError,
     InvalidTransitionError,
     ReferenceNotFoundError,
     TransitionRefusedError,
@@ -23,17 +24,32 @@ from rayces_core.models.appointment import CONFIRMED, DRAFT, NOT_EXPIRED, PRE_CO
 from rayces_core.models.appointment_time import held_until
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.professional import Professional
+from rayces_core.models.resource import Resource
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.booking import unit_of_work
 from rayces_core.scheduling.deciding import decide
-from rayces_core.scheduling.facts import TO_MOVE, Facts, read_facts
+from rayces_core.scheduling.facts import TO_MOVE, Facts, needing, read_facts
+from rayces_core.scheduling.holdings import (
+    COLUMNS,
+    NAMES,
+    SAME,
+    Kept,
+    beside_of_moved,
+    check_second,
+    said_of_moved,
+    would_hold,
+)
 from rayces_core.scheduling.requests import Moving, check_mover, check_overrides, checked_key, set_aside, wish_of
+from rayces_core.scheduling.services import check_own_length
 from rayces_core.scheduling.settling import TYPES, UPDATE, until_settled, write
 from rayces_core.state_machine import StateChange
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 MOVABLE: Final = (DRAFT, PRE_CONFIRMED, CONFIRMED)
+IN_A_GROUP: Final = (
+    "it is one of a group session's; move them all with scheduling.reschedule_group(...), or cancel it and book another"
+)
 KEY: Final = "state_transitions_organization_id_idempotency_key_key"
 # No reschedule: nothing was moved, and no reminder waits. A key that was noted meanwhile is found by the next attempt.
 KEPT: Final = Message(
@@ -57,6 +73,10 @@ def reschedule(
     scheduled_at: datetime,
     *,
     professional: Professional | User | int | None = None,
+    second_professional: Professional | User | int | Kept | None = SAME,
+    room: Resource | int | Kept | None = SAME,
+    device: Resource | int | Kept | None = SAME,
+    room_with: Iterable[str] | None = None,
     duration_minutes: int | None = None,
     by: User | None = None,
     reason: str | None = None,
@@ -70,13 +90,15 @@ def reschedule(
 ) -> Appointment:
     """Move an appointment to another start or professional: it keeps its state, and is checked as a booking.
 
-    It may overlap itself. A hold gets a new end, `confirmation_hours` from now and at the start at the latest. Onto the
-    time and the professional that it has nothing happens: nobody is told, no reminder is repeated, and the journal gets
-    a row (`keep_time`) only where a key is given, which is kept there.
+    It may overlap itself. A hold gets a new end, `confirmation_hours` from now and at the start at the latest; that of
+    an offered time keeps its own. Onto the time and the professional that it has nothing happens: nobody is told, no
+    reminder is repeated, and the journal gets a row (`keep_time`) only where a key is given, which is kept there.
 
     Args:
         scheduled_at, duration_minutes: the new time; without a duration it stays as long as it is.
         professional: another one to give it to, who has to be active: their rules and buffer count.
+        second_professional, room, device: another one, or None to give back what it has; else it keeps them.
+        room_with: what a room has to have, as for `book`; the own one where that has it and is free.
         by: the acting user. Staff and admins move any, and are asked nothing about people again (admission, whether the
             own professional is active or takes new clients); a client their own until it is confirmed.
         reason: goes into the journal, after the time that it was moved from.
@@ -89,20 +111,23 @@ def reschedule(
 
     Raises:
         InvalidTransitionError: it is executed, cancelled or a no-show. TransitionRefusedError: `expired`, its hold
-            has ended. IdempotencyConflictError: the key was used for another request. ReferenceNotFoundError: there is
-            no such professional. BookingError, NotPermittedError, InvalidDataError, CrossTenantError: as for `book`.
+            has ended; `in_group`, it is one of a group session's. IdempotencyConflictError: the key was used for
+            another request. ReferenceNotFoundError: there is no such professional. BookingError, NotPermittedError,
+            InvalidDataError, CrossTenantError: as for `book`.
     """
-    check_reach(appointment)
-    if appointment.id is None:
-        raise InvalidDataError("appointment", appointment, "is not saved yet; book it first")
+    check_saved(appointment, Appointment, "appointment", "book it first")
     aside = set_aside(override_schedule, override_blocked, override_window, override_notice)
-    wish = wish_of(scheduled_at, duration_minutes, aside, allow_overlap, now, moving=appointment.id)
-    check_overrides(by, wish, "reschedule")
+    said = {"second_professional": second_professional, "room": room, "device": device, "room_with": room_with}
+    beside = beside_of_moved((None, None, None), said)
+    wish = wish_of(scheduled_at, duration_minutes, aside, allow_overlap, now, moving=appointment.id, beside=beside)
+    said = said_of_moved(beside, said)
+    check_overrides(by, wish, "reschedule", said)
     StateTransition.reason.db_value(reason)
     to = None if professional is None else id_of(professional)
-    asked = Moving(to, wish, reason, checked_key(idempotency_key))
+    asked = Moving(to, wish, reason, checked_key(idempotency_key), said)
+    turns = count()
     with unit_of_work(Appointment.lifecycle.has_effects("reschedule")):
-        moved = until_settled(lambda: _try_to_move(asked, by))
+        moved = until_settled(lambda: _try_to_move(asked.again(next(turns)), by))
         _take_up(appointment, moved)
         if moved.note is not None:
             _announce(appointment, asked, moved.note, by, duration_minutes)
@@ -148,7 +173,9 @@ def _try_to_move(asked: Moving, by: User | None) -> _Moved | None:
         raise ReferenceNotFoundError(
             "there is no such professional in this organization", table="appointments", fields=("professional_id",)
         )
-    state, was_start, expires_at, was_professional, was_minutes, earlier_id, earlier_fingerprint = facts.further
+    state, was_start, expires_at, was_professional, was_minutes, earlier_id, earlier_fingerprint, group, *has = (
+        facts.further
+    )
     if earlier_id is not None:
         check_mover(facts, state, by, repeated=True)
         if earlier_fingerprint != asked.fingerprint:
@@ -156,10 +183,21 @@ def _try_to_move(asked: Moving, by: User | None) -> _Moved | None:
         return _Moved(Appointment.get_by_id(wish.moving), None, was_repeated=True)
     _check_movable(AppointmentState(state), expires_at, wish.now)
     check_mover(facts, state, by)
+    if facts.service is not None and facts.minutes != was_minutes:
+        check_own_length(facts.service.id, facts.minutes, by, "reschedule")
+    if group is not None:
+        raise TransitionRefusedError("reschedule", "in_group", IN_A_GROUP)
     of = facts.calendar.professional_id
-    if (wish.start, facts.minutes, of) == (was_start, was_minutes, was_professional):
+    asked = replace(asked, wish=replace(wish, beside=beside_of_moved(has, asked.beside)))
+    wish = asked.wish
+    check_second(wish.beside, of)
+    stays = (wish.start, facts.minutes, of) == (was_start, was_minutes, was_professional)
+    if stays and not wish.beside.changes(has):
         return _keep(facts, asked, by)
+    facts = needing(facts, wish)
     decide(facts, wish, by, given_away=of != was_professional)
+    if stays and would_hold(facts.calendar, wish.start, facts.minutes, wish.aside) == has:
+        return _keep(facts, asked, by)
     return _write(facts, asked, by)
 
 
@@ -186,10 +224,12 @@ def _keep(facts: Facts, asked: Moving, by: User | None) -> _Moved | None:
 
 
 def _write(facts: Facts, asked: Moving, by: User | None) -> _Moved | None:
-    state, was_start, _, was_professional, was_minutes, *_ = facts.further
+    state, was_start, _, was_professional, was_minutes, _, _, _, *has = facts.further
     note = _note(was_start, None if facts.calendar.professional_id == was_professional else was_professional)
+    note += _held(has) if asked.wish.beside.changes(has) else ""
     note += f": {asked.reason}" if asked.reason else ""
     places = {"state": state, "was_start": was_start, "was_professional": was_professional, "was_minutes": was_minutes}
+    places |= {f"was_{column.removesuffix('_id')}": key for column, key in zip(COLUMNS, has, strict=True)}
     try:
         row = write(
             UPDATE,
@@ -214,6 +254,10 @@ def _write(facts: Facts, asked: Moving, by: User | None) -> _Moved | None:
 def _note(was_start: datetime, was_professional: int | None) -> str:
     whom = "" if was_professional is None else f" with professional {was_professional}"
     return f"from {was_start.isoformat()}{whom}"
+
+
+def _held(has: Sequence[int | None]) -> str:
+    return "".join(f", {NAMES[column]} {key}" for column, key in zip(COLUMNS, has, strict=True) if key is not None)
 
 
 def _check_movable(state: AppointmentState, expires_at: Any, now: datetime) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError, NotPermittedError
+from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.fields.text import LONGEST_NAME, checked_name
 from rayces_core.models.permissions import OWN_CLIENT, OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import EARLIEST, LATEST, SetAside, check_duration
 from rayces_core.scheduling.facts import LONGEST, Facts, Wish
+from rayces_core.scheduling.holdings import NOTHING_BESIDE, Beside
 from rayces_core.state_machine import check_actor
 from rayces_core.tenancy.scoping import check_reach
 
@@ -25,7 +28,11 @@ LONGEST_KEY: Final = LONGEST_NAME
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A booking as it was asked for."""
+    """A booking as it was asked for.
+
+    Attributes: `group_id`, of the group session in which it is a seat; `slot_request_id`, of the request that it is an
+    offer for.
+    """
 
     student_id: int
     professional_id: int
@@ -36,6 +43,29 @@ class Request:
     key: str | None
     draft: bool
     confirm: bool
+    group_id: int | None = None
+    service_id: int | None = None
+    slot_request_id: int | None = None
+
+    def again(self, turn: int) -> Request:
+        """The same in another attempt."""
+        return replace(self, wish=replace(self.wish, again=turn > 0))
+
+    def costs(self, facts: Facts) -> int:
+        """How many credits confirming it costs."""
+        usual = 1 if facts.service is None else facts.service.credits
+        return usual if self.uses_credit else 0
+
+    def held_for(self, policy: OrganizationSettings) -> timedelta:
+        """How long it waits for its confirmation."""
+        if self.slot_request_id is None:
+            return timedelta(hours=policy.confirmation_hours)
+        return timedelta(minutes=policy.slot_offer_minutes)
+
+    def reserves(self, facts: Facts) -> bool:
+        """Whether what it costs is reserved: not of a draft, nor of what is debited at once, or only offered so far."""
+        asks = not (self.draft or self.confirm) and self.slot_request_id is None
+        return facts.policy.reserve_credits and asks
 
     @property
     def fingerprint(self) -> str | None:
@@ -43,6 +73,9 @@ class Request:
         if self.key is None:
             return None
         wish = self.wish
+        if self.group_id is not None:  # wherever it is moved meanwhile
+            given = [self.student_id, self.client_id, self.uses_credit, self.notes, self.confirm, wish.allow_overlap]
+            return fingerprint_of(["group", self.group_id, *given])
         asked = [
             self.student_id,
             self.professional_id,
@@ -56,18 +89,29 @@ class Request:
             wish.aside.schedule,
             wish.allow_overlap,
             *_further(wish.aside),
+            *([] if self.service_id is None else [["service", self.service_id]]),
+            *wish.beside.as_asked,
         ]
         return fingerprint_of(asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """A move as it was asked for; `professional_id` is None where the appointment stays with its own."""
+    """A move as it was asked for.
+
+    Attributes: `professional_id`, None where the appointment stays with its own; `beside`, what was said of what it is
+    to hold besides, by argument, as ids and features.
+    """
 
     professional_id: int | None
     wish: Wish
     reason: str | None
     key: str | None
+    beside: dict[str, Any]
+
+    def again(self, turn: int) -> Moving:
+        """The same in another attempt."""
+        return replace(self, wish=replace(self.wish, again=turn > 0))
 
     @property
     def fingerprint(self) -> str | None:
@@ -76,7 +120,8 @@ class Moving:
             return None
         wish, aside = self.wish, self.wish.aside
         place = [wish.moving, self.professional_id, wish.start.isoformat(), wish.duration_minutes, self.reason]
-        return fingerprint_of(["reschedule", *place, wish.allow_overlap, aside.schedule, *_further(aside)])
+        more = [*_further(aside), *([["beside", self.beside]] if self.beside else [])]
+        return fingerprint_of(["reschedule", *place, wish.allow_overlap, aside.schedule, *more])
 
 
 def _further(aside: SetAside) -> list[str]:
@@ -96,6 +141,7 @@ def wish_of(
     allow_overlap: bool,
     now: datetime | None,
     moving: int | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Wish:
     """The time asked for, checked; raises InvalidDataError."""
     start, present = clock.utc(scheduled_at, "scheduled_at"), clock.moment(now)
@@ -105,7 +151,7 @@ def wish_of(
     if start.second or start.microsecond:
         raise InvalidDataError("scheduled_at", start, "a session begins on a whole minute; drop the seconds")
     minutes = None if duration_minutes is None else check_duration(duration_minutes)
-    return Wish(start, minutes, present, aside, bool(allow_overlap), moving)
+    return Wish(start, minutes, present, aside, bool(allow_overlap), moving, beside=beside)
 
 
 def set_aside(schedule: object, blocked: object, window: object, notice: object) -> SetAside:
@@ -113,13 +159,14 @@ def set_aside(schedule: object, blocked: object, window: object, notice: object)
     return SetAside(bool(schedule), bool(blocked), bool(window), bool(notice))
 
 
-def check_overrides(by: User | None, wish: Wish, action: str) -> None:
-    """Raise unless the acting user may set aside what the wish sets aside."""
+def check_overrides(by: User | None, wish: Wish, action: str, said: Iterable[str] = ()) -> None:
+    """Raise unless the acting user may set aside what the wish sets aside, and say what is needed besides."""
     if by is None:
         return
     check_actor(by, User)
     given = [f"override_{name}" for name in ("schedule", "blocked", "window", "notice") if getattr(wish.aside, name)]
     given += ["allow_overlap"] if wish.allow_overlap else []
+    given += said or wish.beside.given
     if given and not STAFF(None, by):
         raise NotPermittedError(f"{action} with {' and '.join(given)}", by.id, (STAFF.who,))
 

@@ -1,64 +1,97 @@
-"""Series: the same session every week, or every few, at the same wall-clock time."""
+"""Series: the same session by a rule, at the same wall-clock time; each appointment knows which occurrence it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import islice
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import BookingError, InvalidDataError, TenantNotSetError
+from rayces_core.database.messages import Message
+from rayces_core.errors import BookingError, IdempotencyConflictError, InsufficientCreditsError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
+from rayces_core.models.series import AppointmentSeries
 from rayces_core.scheduling.booking import book
+from rayces_core.scheduling.recurrence import MOST, WEEKLY, Recurrence, recurrence
 from rayces_core.scheduling.requests import LONGEST_KEY, checked_key
-from rayces_core.scheduling.wall_clock import end_of_day
 from rayces_core.tenancy.organization import Organization
 
-WEEK: Final = timedelta(weeks=1)
-MOST: Final = 520  # ten years of weeks
+# What was booked one by one is of the series from now on: its occurrences, each with its own moment.
+JOIN = Message(
+    """
+    UPDATE appointments SET series_id = %(series)s, occurrence_at = occurrence.starts
+      FROM unnest(%(ids)s, %(starts)s) AS occurrence (id, starts)
+     WHERE appointments.organization_id = %(tenant)s AND appointments.id = occurrence.id""",
+    types={"tenant": "bigint", "series": "bigint", "ids": "bigint[]", "starts": "timestamptz[]"},
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An occurrence that was not booked: its start, aware in UTC, and the error that says why."""
+    """An occurrence that was not booked or moved: its start, aware in UTC, and the error that says why."""
 
     scheduled_at: datetime
-    error: BookingError
+    error: BookingError | InsufficientCreditsError
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What came of a series: the appointments booked and the occurrences skipped, each in order of time."""
+    """What came of a series: the appointments booked and the occurrences skipped, each in order of time.
+
+    Attributes: `series`, the AppointmentSeries that they are of; None where nothing was booked.
+    """
 
     booked: tuple[Appointment, ...]
     skipped: tuple[Skipped, ...]
+    series: AppointmentSeries | None = None
+
+
+class _OnlyTriedError(Exception):
+    """Leaves a unit of work that was only to be tried."""
+
+
+@contextmanager
+def unit_of_work(*, only_tried: bool) -> Iterator[None]:
+    """A unit of work, which is undone at its end where it is only to be tried."""
+    with suppress(_OnlyTriedError), current().engine.atomic():
+        yield
+        if only_tried:
+            raise _OnlyTriedError
 
 
 def book_series(
     *,
     scheduled_at: datetime,
     every: timedelta | int = 1,
+    frequency: str = WEEKLY,
+    weekdays: Sequence[str] | None = None,
     count: int | None = None,
-    until: date | datetime | None = None,
+    until: date | datetime | str | None = None,
+    rule: str | None = None,
     skip_conflicts: bool = False,
+    dry_run: bool = False,
     idempotency_key: str | None = None,
     now: datetime | None = None,
     **options: Any,
 ) -> Series:
-    """Book the same session every week, or every few, at the same time by the organization's wall clock.
+    """Book the same session again and again, at the same time by the organization's wall clock.
 
     It is one unit of work: all of them are booked or none, unless conflicts are to be skipped.
 
     Args:
         scheduled_at: the first start, aware.
-        every: how many weeks lie between two, as a number or as a timedelta of whole weeks.
-        count: how many sessions there are, at most 520. until: the last day, or moment, that one may begin at. Either.
+        frequency: "weekly"; or "monthly", on the same weekday of the month, such as the second Tuesday: where the first
+            one is the fifth of its weekday, on the last.
+        every: how many weeks or months lie between two, as a number or as a timedelta of whole weeks.
+        weekdays: of a weekly series, several: ["monday", "thursday"]. Without it that of `scheduled_at`.
+        count: how many sessions there are, at most 520. until: the last day, or moment, that one may begin at, or
+            "school_year_end" by the organization's setting. Either.
+        rule: instead of all these, an RRULE of RFC 5545 with COUNT or UNTIL: "FREQ=MONTHLY;BYMONTHDAY=1,15;COUNT=10".
         skip_conflicts: leave out what cannot be booked, and report it.
+        dry_run: book nothing, and report what could not be booked.
         idempotency_key: names the whole series, at most 251 characters; a repetition returns the same appointments.
         options: student, professional, client and the others, as for `book`. With `override_window=True` staff book a
             school year at once; what meets a blocked date is refused, or left out and reported, all the same.
@@ -68,75 +101,96 @@ def book_series(
 
     Raises:
         BookingError: an occurrence cannot be booked (`error.scheduled_at` says which); nothing is.
-        InvalidDataError: neither or both of `count` and `until`, or an interval that is no whole weeks.
+        InsufficientCreditsError: the client has not enough for all of them; nothing is booked.
+        InvalidDataError: neither or both of `count` and `until`, or a rule that cannot be read, or that does not begin
+            with `scheduled_at`.
     """
-    first, weeks, moment = clock.utc(scheduled_at, "scheduled_at"), _weeks(every), clock.moment(now)
+    first, moment = clock.utc(scheduled_at, "scheduled_at"), clock.moment(now)
     checked_key(idempotency_key, LONGEST_KEY - len(f"/{MOST}"))
-    starts = _occurrences(first, weeks, _zone(), count, until)
-    booked, skipped = [], []
-    with current().engine.atomic():
-        for number, start in enumerate(starts, 1):
-            key = None if idempotency_key is None else f"{idempotency_key}/{number}"
-            try:
-                with current().engine.atomic() if skip_conflicts else nullcontext():
-                    booked.append(book(scheduled_at=start, idempotency_key=key, now=moment, **options))
-            except BookingError as error:
-                if not skip_conflicts:
-                    raise
-                skipped.append(Skipped(start, error))
-    return Series(tuple(booked), tuple(skipped))
+    organization = organization_of()
+    asked = recurrence(
+        first,
+        organization.zone,
+        frequency=frequency,
+        every=every,
+        weekdays=weekdays,
+        count=count,
+        until=until,
+        rule=rule,
+        year_end=organization.settings.get("school_year_end"),
+    )
+    starts = asked.starts()
+    with unit_of_work(only_tried=dry_run):
+        skipping = skip_conflicts or dry_run
+        booked, skipped = _book_each(starts, idempotency_key, skipping, {"now": moment, **options})
+        series = _join(asked, booked, idempotency_key, moment)
+    if dry_run:
+        return Series((), tuple(skipped))
+    return Series(tuple(appointment for _, appointment in booked), tuple(skipped), series)
 
 
-def _occurrences(first: datetime, weeks: int, zone: ZoneInfo, count: object, until: object) -> list[datetime]:
-    if (count is None) == (until is None):
-        raise InvalidDataError("count", count, "give either count or until")
-    if count is not None:
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
-            raise InvalidDataError("count", count, f"must be a whole number from 1 to {MOST}")
-        return list(islice(_starts(first, weeks, zone), count))
-    last = _last_moment(until, zone)
-    starts = []
-    for start in islice(_starts(first, weeks, zone), MOST + 1):
-        if start > last:
-            break
-        starts.append(start)
-    if not starts or len(starts) > MOST:
-        raise InvalidDataError("until", until, f"must leave room for 1 to {MOST} sessions")
-    return starts
-
-
-def _starts(first: datetime, weeks: int, zone: ZoneInfo) -> Iterator[datetime]:
-    try:
-        local = first.astimezone(zone)
-        while True:
-            yield clock.utc(local, "scheduled_at")
-            # Arithmetic within one zone is that of the wall clock.
-            local += weeks * WEEK
-    except OverflowError:
-        raise InvalidDataError("scheduled_at", first, "the series must lie in the years 2 to 9998") from None
-
-
-def _last_moment(until: object, zone: ZoneInfo) -> datetime:
-    if isinstance(until, datetime):
-        return clock.utc(until, "until")
-    if isinstance(until, date):
-        try:
-            return end_of_day(until, zone)
-        except OverflowError:
-            raise InvalidDataError("until", until, "must lie in the years 2 to 9998") from None
-    raise InvalidDataError("until", until, f"needs a date or an aware datetime, got {type(until).__name__}")
-
-
-def _weeks(every: object) -> int:
-    if isinstance(every, timedelta) and every % WEEK == timedelta(0):
-        every = every // WEEK
-    if isinstance(every, bool) or not isinstance(every, int) or not 1 <= every <= MOST:
-        raise InvalidDataError("every", every, "must be a number of whole weeks, such as 1 or timedelta(weeks=2)")
-    return every
-
-
-def _zone() -> ZoneInfo:
+def organization_of() -> Organization:
+    """The bound organization; raises TenantNotSetError."""
     binding = current()
     if binding.privileged:
         raise TenantNotSetError("booking needs a tenant; wrap the code in `with db.tenant(...):`")
-    return Organization.get_by_id(binding.organization_id).zone
+    return Organization.get_by_id(binding.organization_id)
+
+
+def _book_each(
+    starts: Sequence[datetime], key: str | None, skipping: bool, options: dict[str, Any]
+) -> tuple[list[tuple[datetime, Appointment]], list[Skipped]]:
+    booked, skipped = [], []
+    for number, start in enumerate(starts, 1):
+        named = None if key is None else f"{key}/{number}"
+        try:
+            with current().engine.atomic() if skipping else nullcontext():
+                booked.append((start, book(scheduled_at=start, idempotency_key=named, **options)))
+        except (BookingError, InsufficientCreditsError) as error:
+            if not skipping:
+                raise
+            skipped.append(Skipped(start, error))
+    return booked, skipped
+
+
+def _join(
+    asked: Recurrence, booked: Sequence[tuple[datetime, Appointment]], key: str | None, now: datetime
+) -> AppointmentSeries | None:
+    """Make the series, or take that of the request's first coming, and have what is new in it."""
+    new = [(start, appointment) for start, appointment in booked if not appointment.was_repeated]
+    known = next((each.series_id for _, each in booked if each.was_repeated and each.series_id is not None), None)
+    if known is not None:
+        series = _as_booked(AppointmentSeries.get_by_id(known))
+        if key is not None and series.rule != asked.rule:
+            raise IdempotencyConflictError(key)
+    elif not new:
+        return None
+    else:
+        moments = {"created_at": now, "updated_at": now}
+        series = AppointmentSeries.create(rule=asked.rule, starts_at=asked.first, time_zone=asked.zone.key, **moments)
+    if new:
+        join(series, [(appointment, start) for start, appointment in new])
+    return series
+
+
+def _as_booked(series: AppointmentSeries) -> AppointmentSeries:
+    """The series that was booked, of which changes have split this one."""
+    while series.follows_id is not None:
+        series = AppointmentSeries.get_by_id(series.follows_id)
+    return series
+
+
+def join(series: AppointmentSeries, occurrences: Sequence[tuple[Appointment, datetime]]) -> None:
+    """Make appointments the occurrences of a series at these moments."""
+    engine = current().engine
+    engine.run_message(
+        JOIN,
+        {
+            "tenant": current().organization_id,
+            "series": series.id,
+            "ids": [appointment.id for appointment, _ in occurrences],
+            "starts": [start for _, start in occurrences],
+        },
+    )
+    for appointment, start in occurrences:
+        Appointment.lifecycle.take_up(appointment, {"series": series.id, "occurrence_at": start})

@@ -11,6 +11,7 @@ from typing import Final
 from rayces_core import clock
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.appointment import EXPIRED, Appointment
+from rayces_core.tenancy.organization import on_their_way, taken_apart
 
 BATCH: Final = 500
 
@@ -24,10 +25,23 @@ def expire_overdue(now: datetime | None = None, *, batch_size: int = BATCH) -> i
     Returns:
         How many this call has cancelled. What another host is working on is left to it.
     """
-    moment, size, total = clock.moment(now), positive(batch_size, "batch_size"), 0
+    moment, size = clock.moment(now), positive(batch_size, "batch_size")
+    moving = on_their_way()
+    return sum(_expire(moment, size, organization, moving) for organization in taken_apart())
+
+
+def _expire(moment: datetime, size: int, organization: int | None, moving: list[int]) -> int:
+    total, others = 0, " AND organization_id <> ALL (%(moving)s)" if moving else ""
     while True:
         expired = Appointment.lifecycle.move_many(
-            "expire", "expires_at < %(now)s", {}, limit=size, skip_locked=True, now=moment, reason=EXPIRED
+            "expire",
+            f"expires_at < %(now)s{others}",
+            {"moving": moving} if moving else {},
+            limit=size,
+            skip_locked=True,
+            organization=organization,
+            now=moment,
+            reason=EXPIRED,
         )
         total += len(expired)
         if len(expired) < size:

@@ -5,15 +5,19 @@ It reads no database and no clock. Moments are whole microseconds since 1970 in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rayces_core.fields.schemas import WEEKDAYS, BlockedPeriod, WeeklySchedule
+from rayces_core.fields.schemas import WEEKDAYS, BlockedPeriod, DatedSchedule, DateOverride, TimeWindow, WeeklySchedule
 
 Span = tuple[int, int]
+Windows = tuple[Span, ...]
+Week = tuple[Windows, ...]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -28,27 +32,68 @@ ALL_HOURS: Final = (((0, DAY),),) * 7
 
 @dataclass(frozen=True, slots=True)
 class WorkingHours:
-    """A weekly schedule and the blocked dates, as numbers.
+    """Schedules and the days and hours that are off, as numbers.
 
     Attributes: `week`, for Monday to Sunday the windows in microseconds from midnight, (start, end), the end outside;
-    `blocked`, (first, last) in days since 1970-01-01, both blocked.
+    `blocked`, (first, last) in days since 1970-01-01, both blocked; `dated`, (first, last, week), in place of `week`
+    on these days; `overrides`, (day, windows), in place of both; `hours_off`, (first, last, window), blocked on each
+    of these days; `closed`, the days on which the organization is; `elsewhere`, the spans in order in which calendars
+    elsewhere say that the professional has no time.
     """
 
-    week: tuple[tuple[Span, ...], ...]
+    week: Week
     blocked: tuple[Span, ...] = ()
+    dated: tuple[tuple[int, int, Week], ...] = ()
+    overrides: tuple[tuple[int, Windows], ...] = ()
+    hours_off: tuple[tuple[int, int, Span], ...] = ()
+    closed: tuple[int, ...] = ()
+    elsewhere: tuple[Span, ...] = ()
 
     @classmethod
-    def of(cls, schedule: WeeklySchedule, blocked: Iterable[BlockedPeriod] = ()) -> WorkingHours:
-        """Give the numbers of a professional's schedule and blocked dates."""
-        week = tuple(
-            tuple((window.start_minute * MINUTE, window.end_minute * MINUTE) for window in getattr(schedule, weekday))
-            for weekday in WEEKDAYS
+    def of(
+        cls,
+        schedule: WeeklySchedule,
+        blocked: Iterable[BlockedPeriod] = (),
+        dated: Iterable[DatedSchedule] = (),
+        overrides: Iterable[DateOverride] = (),
+    ) -> WorkingHours:
+        """Give the numbers of a professional's schedules and blocked dates."""
+        periods = [(_day_number(period.start), _day_number(period.end), period.hours) for period in blocked]
+        return cls(
+            _week(schedule),
+            tuple((first, last) for first, last, hours in periods if hours is None),
+            tuple(
+                (_day_number(each.start), LAST_DAY if each.end is None else _day_number(each.end), _week(each.schedule))
+                for each in dated
+            ),
+            tuple((_day_number(override.date), _windows_of(override.windows)) for override in overrides),
+            tuple((first, last, _span(hours)) for first, last, hours in periods if hours is not None),
         )
-        return cls(week, tuple((_day_number(period.start), _day_number(period.end)) for period in blocked))
 
     def without(self, *, schedule: bool, blocked: bool) -> WorkingHours:
-        """Give what is left of them: all hours without the schedule, all days without the blocked dates."""
-        return WorkingHours(ALL_HOURS if schedule else self.week, () if blocked else self.blocked)
+        """Give what is left of them: all hours without the schedules, all days without those that are off."""
+        nothing_off = replace(self, blocked=(), hours_off=(), closed=(), elsewhere=())
+        kept = WorkingHours(ALL_HOURS) if schedule else nothing_off
+        if blocked:
+            return kept
+        off = {name: getattr(self, name) for name in ("blocked", "hours_off", "closed", "elsewhere")}
+        return replace(kept, **off)
+
+    def week_of(self, day: int) -> Week:
+        """Give the week that a day's hours are of."""
+        return next((week for first, last, week in self.dated if first <= day <= last), self.week)
+
+
+def _week(schedule: WeeklySchedule) -> Week:
+    return tuple(_windows_of(getattr(schedule, weekday)) for weekday in WEEKDAYS)
+
+
+def _windows_of(windows: Iterable[TimeWindow]) -> Windows:
+    return tuple(map(_span, windows))
+
+
+def _span(window: TimeWindow) -> Span:
+    return window.start_minute * MINUTE, window.end_minute * MINUTE
 
 
 def _day_number(day: date) -> int:
@@ -100,6 +145,11 @@ class LocalDays:
             known = self._grids[hours, step, every] = list(self._steps(hours, step, every))
         return known
 
+    @property
+    def numbers(self) -> set[int]:
+        """The local days of the stretch, counted from 1970-01-01."""
+        return {day for piece in self.pieces for day in piece.days(self.start, self.end)}
+
     def is_on_grid(self, moment: int, every: int) -> bool:
         """Say whether the wall clock shows whole `every`s from midnight."""
         offset = next((piece.offset for piece in self.pieces if piece.start <= moment < piece.end), 0)
@@ -115,11 +165,36 @@ class LocalDays:
     def touches_blocked(self, hours: WorkingHours, start: int, end: int) -> bool:
         """Say whether any moment from `start` to `end`, the end not, lies on a blocked date."""
         days = (day for piece in self.pieces for day in piece.days(start, end))
-        return any(first <= day <= last for day in days for first, last in hours.blocked)
+        if any(first <= day <= last for day in days for first, last in hours.blocked):
+            return True
+        return any(begins < end and ends > start for begins, ends in self._hours_off(hours))
+
+    def touches_closed(self, hours: WorkingHours, start: int, end: int) -> bool:
+        """Say whether any moment from `start` to `end`, the end not, lies on a day on which the organization is."""
+        return any(day in hours.closed for piece in self.pieces for day in piece.days(start, end))
+
+    @staticmethod
+    def touches_elsewhere(hours: WorkingHours, start: int, end: int) -> bool:
+        """Say whether any moment from `start` to `end`, the end not, is taken in a calendar elsewhere."""
+        return any(begins < end and ends > start for begins, ends in hours.elsewhere)
 
     def _windows(self, hours: WorkingHours) -> Iterator[Span]:
-        for piece, opens, closes in self._windows_by_piece(hours):
-            yield max(opens, piece.start), min(closes, piece.end)
+        spans = (
+            (max(opens, piece.start), min(closes, piece.end)) for piece, opens, closes in self._windows_by_piece(hours)
+        )
+        off = merged((*self._hours_off(hours), *hours.elsewhere))
+        return _without(spans, off) if off else spans
+
+    def _hours_off(self, hours: WorkingHours) -> list[Span]:
+        return sorted(
+            (max(midnight + begins, piece.start), min(midnight + ends, piece.end))
+            for first, last, (begins, ends) in hours.hours_off
+            for piece in self.pieces
+            for day in piece.days(self.start, self.end)
+            if first <= day <= last
+            for midnight in (day * DAY - piece.offset,)
+            if midnight + begins < piece.end and midnight + ends > piece.start
+        )
 
     def _steps(self, hours: WorkingHours, step: int, every: int | None) -> Iterator[int]:
         step = step if every is None else -(-step // every) * every
@@ -133,16 +208,20 @@ class LocalDays:
             yield from range(opens + missed * step, min(closes, piece.end), step)
 
     def _windows_by_piece(self, hours: WorkingHours) -> Iterator[tuple[Piece, int, int]]:
-        blocked = self._blocked_days(hours)
+        off, overrides = self._blocked_days(hours), dict(hours.overrides)
         for piece in self.pieces:
             for day in piece.days(self.start, self.end):
+                if day in off:
+                    continue
+                week = hours.week_of(day) if hours.dated else hours.week
                 midnight = day * DAY - piece.offset
-                for opens, closes in () if day in blocked else hours.week[(day + EPOCH_WEEKDAY) % 7]:
+                for opens, closes in overrides.get(day, week[(day + EPOCH_WEEKDAY) % 7]):
                     yield piece, midnight + opens, midnight + closes
 
     def _blocked_days(self, hours: WorkingHours) -> set[int]:
         earliest, latest = self.start // DAY - 1, self.end // DAY + 1
-        return {day for first, last in hours.blocked for day in range(max(first, earliest), min(last, latest) + 1)}
+        blocked = {day for first, last in hours.blocked for day in range(max(first, earliest), min(last, latest) + 1)}
+        return blocked.union(hours.closed)
 
 
 def _pieces(zone: ZoneInfo, start: int, end: int) -> Iterator[Piece]:
@@ -182,6 +261,28 @@ def _local_day(zone: ZoneInfo, now: int, days: int) -> date:
     except OverflowError:
         today = moment.date()
     return date.fromordinal(min(today.toordinal() + days, LAST_DAY))
+
+
+def _without(spans: Iterable[Span], taken: Sequence[Span]) -> Iterator[Span]:
+    """What is left of the spans; both are in order, and what is taken does not overlap."""
+    for opens, closes in spans:
+        for begins, ends in taken[bisect_right(taken, opens, key=itemgetter(1)) :]:
+            if begins >= closes:
+                break
+            yield opens, min(begins, closes)
+            opens = max(opens, ends)
+        yield opens, closes
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order, those that overlap or touch as one."""
+    together: list[Span] = []
+    for begins, ends in sorted(spans):
+        if together and begins <= together[-1][1]:
+            together[-1] = together[-1][0], max(ends, together[-1][1])
+        else:
+            together.append((begins, ends))
+    return together
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

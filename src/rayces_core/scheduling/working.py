@@ -16,13 +16,13 @@ from rayces_core.models.professional import Professional
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.calendar import EARLIEST, LATEST
-from rayces_core.scheduling.calendars import hours_of
+from rayces_core.scheduling.calendars import HOURS, hours_of
 from rayces_core.scheduling.wall_clock import EPOCH, LocalDays, microseconds
 
 LONGEST: Final = timedelta(days=36_600)
 
-READ: Final = """
-SELECT professional.weekly_schedule::text, professional.blocked_dates::text, organization.time_zone
+READ: Final = f"""
+SELECT {HOURS}, organization.time_zone
   FROM professionals AS professional
   JOIN organizations AS organization ON organization.id = %(tenant)s
  WHERE professional.organization_id = %(tenant)s AND professional.user_id = %(id)s
@@ -37,9 +37,9 @@ class WorkingSpan(NamedTuple):
 
 
 def working_time(professional: Professional | User | int, start: datetime, end: datetime) -> list[WorkingSpan]:
-    """List when a professional gives sessions: the weekly schedule without the blocked dates, by one statement.
+    """List when a professional gives sessions: the schedules without what is blocked or closed, by one statement.
 
-    It is told by the schedule as it is now, of the past too; what is booked, notice and booking window do not matter,
+    It is told by what is stored now, of the past too; what is booked, notice and booking window do not matter,
     nor whether the professional is active. A window that the clock skips does not exist, one that it shows twice exists
     twice, and windows that touch are one span.
 
@@ -58,16 +58,17 @@ def working_time(professional: Professional | User | int, start: datetime, end: 
     binding, user_id = current(), id_of(professional)
     if binding.privileged:
         raise TenantNotSetError("working time needs a tenant; wrap the code in `with db.tenant(...):`")
-    row = binding.engine.run_prepared(READ, {"tenant": binding.organization_id, "id": user_id}).fetchone()
+    given = {"tenant": binding.organization_id, "id": user_id, "start": first, "end": last}
+    row = binding.engine.run_prepared(READ, given).fetchone()
     if row is None:
         raise ReferenceNotFoundError(
             f"there is no professional of user {user_id}; give a Professional, its User, or the user's id",
             table="professionals",
             fields=("user_id",),
         )
-    schedule, blocked, zone = row
+    *stored, zone = row
     days = LocalDays(ZoneInfo(zone), microseconds(first), microseconds(last))
-    spans = days.working_time(hours_of(user_id, schedule, blocked))
+    spans = days.working_time(hours_of(user_id, *stored))
     return [WorkingSpan(_moment(opens), _moment(closes)) for opens, closes in spans]
 
 

@@ -83,7 +83,8 @@ SELECT asked.key, counted.key IS NOT NULL, counted.blocked_until, before.blocked
 TAKE_BACK: Final = Message(
     """
 SELECT FROM sign_in_attempts
- WHERE organization_id = %(tenant)s AND (key = ANY (%(keys)s) OR key = %(network_key)s) ORDER BY key FOR UPDATE""",
+ WHERE organization_id = %(tenant)s AND (key = ANY (%(keys)s) OR key = coalesce(%(network_key)s, ''))
+ ORDER BY key FOR UPDATE""",
     """
 DELETE FROM sign_in_attempts WHERE organization_id = %(tenant)s AND key = ANY (%(keys)s)""",
     """
@@ -91,9 +92,10 @@ UPDATE sign_in_attempts
    SET failures = greatest(failures - 1, 0),
        blocked_until = CASE WHEN blocked_until IS DISTINCT FROM %(until)s THEN blocked_until END,
        last_at = CASE WHEN last_at = %(now)s THEN coalesce(%(before)s, last_at) ELSE last_at END
- WHERE organization_id = %(tenant)s AND key = %(network_key)s""",
+ WHERE organization_id = %(tenant)s AND key = coalesce(%(network_key)s, '')""",
     """
-DELETE FROM sign_in_attempts WHERE organization_id = %(tenant)s AND key = %(network_key)s AND failures = 0""",
+DELETE FROM sign_in_attempts
+ WHERE organization_id = %(tenant)s AND key = coalesce(%(network_key)s, '') AND failures = 0""",
     types=TYPES,
 )
 

@@ -12,14 +12,14 @@ from rayces_core.errors import InvalidDataError
 from rayces_core.models.signing_in import Device
 from rayces_core.models.user import User, new_token_id
 from rayces_core.sign_in.addresses import address_of
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 LONGEST_NAME = 200
 
 
 def devices(user: User) -> list[Device]:
     """The devices that are signed in as the user, the latest first."""
-    check_reach(user)
+    check_saved(user, User, "user")
     mine = Device.select().where(Device.user == user.id, Device.expires_at > clock.now())
     return list(mine.order_by(Device.created_at.desc(), Device.id.desc()))
 
@@ -44,7 +44,7 @@ def sign_out(user: User, device: Device | int | str | None = None) -> None:
         device: a row of `devices`, its id, or what a token's claims name it by (`claims.device`; None, of a token that
             is no device's, is everywhere). One that is signed out already, or another user's, changes nothing.
     """
-    check_reach(user)
+    check_saved(user, User, "user")
     if device is not None:
         is_it = Device.token_id == device if isinstance(device, str) else Device.id == _id_of(device)
         _delete(Device.user == user.id, is_it)

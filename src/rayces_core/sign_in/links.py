@@ -30,7 +30,7 @@ from rayces_core.models.signing_in import Credential, Purpose, SingleUseToken, e
 from rayces_core.models.user import User
 from rayces_core.sign_in.passwords import checked, lock, set_password
 from rayces_core.tenancy.organization import Organization
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 LASTING: Final = {
     Purpose.RESET: timedelta(hours=2),
@@ -130,7 +130,7 @@ def link(url: str) -> Callable[..., str]:
 
 def _request(user: User, purpose: Purpose) -> None:
     _check_place()
-    check_reach(user)
+    check_saved(user, User, "user")
     now, mine = clock.now(), (SingleUseToken.user == user.id) & (SingleUseToken.purpose == purpose)
     with current().engine.atomic():
         known = lock(user.id)  # who asks twice at once waits here for the first one

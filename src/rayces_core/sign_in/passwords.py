@@ -19,7 +19,7 @@ from rayces_core.models.user import User
 from rayces_core.sign_in.devices import sign_out
 from rayces_core.sign_in.hashes import believable, is_bcrypt
 from rayces_core.sign_in.needed import hashers
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 logger = logging.getLogger("rayces_core")
 
@@ -35,7 +35,7 @@ def set_password(user: User, password: str) -> None:
         InvalidDataError: it has fewer than 12 characters, or more than 1,024, or half a character.
         CrossTenantError: the user is another tenant's.
     """
-    check_reach(user)
+    check_saved(user, User, "user")
     hashed = hash_of(checked(password))
     with current().engine.atomic():
         lock(user.id)
@@ -54,7 +54,7 @@ def import_password_hash(user: User, password_hash: str) -> None:
     Raises:
         InvalidDataError: it is neither, or incomplete, or would take minutes to verify.
     """
-    check_reach(user)
+    check_saved(user, User, "user")
     if not isinstance(password_hash, str) or not believable(password_hash):
         raise InvalidDataError("password_hash", None, "needs a whole hash by Argon2id or bcrypt, of a usual cost")
     with current().engine.atomic():

@@ -7,6 +7,7 @@ from typing import Any
 
 from rayces_core import clock
 from rayces_core.models.signing_in import Device, SignInAttempt, SingleUseToken
+from rayces_core.tenancy.organization import on_their_way, taken_apart
 
 KEPT = timedelta(days=7)
 
@@ -19,10 +20,16 @@ def prune() -> int:
         (SingleUseToken, SingleUseToken.expires_at < now - KEPT),
         (SignInAttempt, SignInAttempt.last_at < now - KEPT),
     )
-    return sum(_delete(model, condition) for model, condition in useless)
+    places, moving = taken_apart(), on_their_way()
+    return sum(
+        _delete(model, condition & model.organization.not_in(moving) if moving else condition, organization)
+        for model, condition in useless
+        for organization in places
+    )
 
 
-def _delete(model: Any, condition: Any) -> int:
+def _delete(model: Any, condition: Any, organization: int | None) -> int:
     """Delete what nobody is at: what is waited for in no order could be waited for by the one who is at it."""
-    free = model.select(model.id).where(condition).for_update("FOR UPDATE SKIP LOCKED")
-    return int(model.delete().where(model.id.in_(free)).execute())
+    own = () if organization is None else (model.organization == organization,)
+    free = model.select(model.id).where(condition, *own).for_update("FOR UPDATE SKIP LOCKED")
+    return int(model.delete().where(model.id.in_(free), *own).execute())

@@ -29,7 +29,7 @@ from rayces_core.models.user import User
 from rayces_core.sign_in.devices import add_device
 from rayces_core.sign_in.needed import jwt_module
 from rayces_core.tenancy.organization import Organization
-from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.scoping import check_saved
 
 ALGORITHM: Final = "HS256"
 SHORTEST_SECRET: Final = 32
@@ -90,7 +90,7 @@ class Tokens:
 
         Costs no query without a device, one with it. `address` is where the device is.
         """
-        check_reach(user)
+        check_saved(user, User, "user")
         if user.organization_id is None or user.id is None or not user.jti:
             raise InvalidDataError("user", None, "needs a saved user with a jti; sign_out(user) gives one")
         now = clock.now()

@@ -108,6 +108,7 @@ class Transition:
     defaults: Mapping[str, Any]
     corrects: bool = False
     remembers: tuple[str, ...] = ()
+    picks: tuple[str, ...] = ()
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

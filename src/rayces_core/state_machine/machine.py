@@ -110,6 +110,7 @@ class StateMachine:
         afterwards: str = "",
         corrects: bool = False,
         remembers: Iterable[str] = (),
+        picks: Iterable[str] = (),
     ) -> Callable[[Callable[Concatenate[M, P], Writes]], Callable[Concatenate[M, P], None]]:
         """Make the decorated method an event: calling it moves the row from `source` to `target`, or keeps the state.
 
@@ -122,9 +123,11 @@ class StateMachine:
             permitted: who may act, where `by` is given; empty lets everybody.
             guards: conditions on the row. database_guard: a condition on other rows.
             steps: common table expressions that run within the statement, before the row moves. afterwards: those that
-                run once it has, as they read `moved`, which has that row.
+                run once it has, as they read `moved`, which has that row; `{mine}` stands for the organization of
+                `mine`, with AND behind it. Both are for one row, or with `picks` for many.
             corrects: puts a mistake right, so a state that only such events leave is final all the same.
             remembers: fields that are overwritten, whose values before go into the journal's `details`.
+            picks: fields whose values before `afterwards` finds in `picked`, as was_ and their name.
         """
         sources = (source,) if isinstance(source, StrEnum) else tuple(source)
         if unknown := [state for state in (*sources, target or sources[0]) if state not in list(self.states)]:
@@ -149,6 +152,7 @@ class StateMachine:
                 defaults,
                 corrects,
                 tuple(remembers),
+                tuple(picks),
             )
             self.transitions[event] = made
 
@@ -240,18 +244,19 @@ class StateMachine:
         *,
         limit: int | None = None,
         skip_locked: bool = False,
+        organization: int | None = None,
         **given: Any,
     ) -> list[Any]:
         """Make the transition of every row that `where` finds, in one statement; returns those rows.
 
         `where` is SQL on the table's columns, and has to say what the event's guards say. In privileged work it is
-        about all organizations.
+        about `organization`, or all of them.
         """
         transition = self.transitions[event]
         given = {**transition.defaults, **given}
         move = self._move(self.owner, transition, given)
         with current().engine.atomic(findable=True):
-            cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked)
+            cursor = move_rows(move, where, values, limit=limit, skip_locked=skip_locked, organization=organization)
             found = cursor.fetchall()
             rows = self.owner._from_rows(cursor.description[:-1], [row[:-1] for row in found])
             changes = [

@@ -85,12 +85,21 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     return written | read
 
 
-def move_rows(move: Move, where: str, values: Mapping[str, Any], *, limit: int | None, skip_locked: bool) -> Any:
+def move_rows(
+    move: Move,
+    where: str,
+    values: Mapping[str, Any],
+    *,
+    limit: int | None,
+    skip_locked: bool,
+    organization: int | None = None,
+) -> Any:
     """Move every row that `where` finds; returns the cursor of all columns and, last, the state each came from.
 
-    `where` is SQL on the columns of the table, with `values` for its placeholders.
+    `where` is SQL on the columns of the table, with `values` for its placeholders. `organization` is whose rows they
+    are in privileged work; all without it.
     """
-    written, tenant = move.written, current().organization_id
+    written, tenant = move.written, current().organization_id or organization
     names = tuple((name, getattr(written[name], "sql", "")) for name in written)
     shape = ("move rows", move.transition.event, move.tells, where, limit is None, skip_locked, tenant is None, names)
     sql = move.model._meta.remember(shape, lambda: _rows_sql(move, written, where, limit, skip_locked, tenant))
@@ -141,7 +150,7 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     types |= {f"was_{name}": _type_of(fields[name]) for name in seen}
     steps, source = f"{move.transition.steps}, " if move.transition.steps else "", ""
     table = move.model._meta.table_name
-    if move.transition.remembers:
+    if move.transition.remembers or move.transition.picks:
         # Locked first, and joined, so that these are the values that are overwritten.
         steps += f"""picked AS (
         SELECT "organization_id" AS "of_organization", "id" AS "of_id"{_remembered(move)} FROM "{table}"
@@ -149,7 +158,7 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     ), """
         source = "FROM picked"
         conditions += ['"organization_id" = "of_organization"', '"id" = "of_id"']
-    afterwards = f", {move.transition.afterwards}" if move.transition.afterwards else ""
+    afterwards = _afterwards(move, 'mine."organization_id" = %(organization_id)s AND ')
     sql = f"""WITH {steps}moved AS (
         UPDATE "{table}" SET {_assignments(move, written)} {source}
         WHERE {" AND ".join(conditions)} RETURNING {returning}
@@ -198,24 +207,33 @@ def _rows_sql(
     sources = ", ".join(f"'{source}'" for source in move.transition.sources)
     columns = ", ".join(f'"row"."{field.column_name}"' for field in meta.sorted_fields)
     of_this = 'WHERE picked."organization_id" = moved."organization_id" AND picked."id" = moved."id"'
+    mine = "" if tenant is None else 'mine."organization_id" = %(organization_id)s AND '
+    afterwards = _afterwards(move, mine) if move.transition.picks else ""
     row_own = "" if tenant is None else '"row"."organization_id" = %(organization_id)s AND '
     organization = '"organization_id"' if tenant is None else "%(organization_id)s"
     return f"""WITH picked AS (
-        SELECT "organization_id", "id", "{state}" AS "from_state"{_remembered(move)} FROM "{meta.table_name}"
+        SELECT "organization_id", "organization_id" AS "of_organization", "id",
+               "{state}" AS "from_state"{_remembered(move)} FROM "{meta.table_name}"
         WHERE {own}"{state}" IN ({sources}) AND ({where}) ORDER BY "organization_id", "id"
         {"" if limit is None else "LIMIT %(limit)s"} FOR NO KEY UPDATE {"SKIP LOCKED" if skip_locked else ""}
     ), moved AS (
         UPDATE "{meta.table_name}" AS "row" SET {_assignments(move, written)} FROM picked
         WHERE {row_own}"row"."organization_id" = picked."organization_id" AND "row"."id" = picked."id"
         RETURNING {columns}, picked."from_state"
-    ){_noted(move, organization, '"from_state"', _details(move, of_this))}{
+    ){afterwards}{_noted(move, organization, '"from_state"', _details(move, of_this))}{
         _told(move, organization, '"from_state"')
     } SELECT * FROM moved"""
 
 
 def _remembered(move: Move) -> str:
     fields = move.model._meta.fields
-    return "".join(f', "{fields[name].column_name}" AS "was_{name}"' for name in move.transition.remembers)
+    names = (*move.transition.remembers, *move.transition.picks)
+    return "".join(f', "{fields[name].column_name}" AS "was_{name}"' for name in names)
+
+
+def _afterwards(move: Move, mine: str) -> str:
+    # Replaced, as there are braces in SQL of its own.
+    return f", {move.transition.afterwards.replace('{mine}', mine)}" if move.transition.afterwards else ""
 
 
 def _details(move: Move, which: str) -> str:

@@ -102,3 +102,9 @@ def refuse_mixture(row: peewee.Model, related: peewee.Model) -> None:
             "compare their organizations too",
             found=theirs,
         )
+
+
+def named_after(parent: Any, child: Any) -> peewee.Field | None:
+    """Which of the child's keys to the parent is named after it; Peewee asks that only of a join from the child."""
+    keys = () if child in parent._meta.model_refs else parent._meta.model_backrefs.get(child, ())
+    return next((key for key in keys if key.name == parent._meta.name), None)

@@ -36,6 +36,15 @@ _known_zones: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 NOT_RECOGNISED = "22023"
 
 
+def day_begins(day: str, zone: str) -> str:
+    """SQL: the first moment of a day on the wall clocks of a zone, as `Organization.local_days` has it.
+
+    It is after the last moment of the day before: where clocks go back to midnight there are two, and PostgreSQL takes
+    the later one.
+    """
+    return f"((({day})::timestamp - interval '1 microsecond') AT TIME ZONE {zone} + interval '1 microsecond')"
+
+
 class ServerTimeZoneField(TimeZoneField[str]):
     """A time zone that the server knows too, however it comes into the column: days of admission are counted there."""
 
@@ -75,6 +84,7 @@ class Organization(ScopedModel):
         tenant_column = "id"
         tenant_field = "id"
         table_name = "organizations"
+        personal = {"plain": "name subdomain time_zone currency settings email phone address moving moving_cell"}
         defaults_in_database = True
         constraints = [
             Check("btrim(name) <> ''", name="organizations_name_check"),
@@ -128,6 +138,29 @@ class Organization(ScopedModel):
     def policy(self) -> OrganizationSettings:
         """The settings with the defaults filled in."""
         return OrganizationSettings.model_validate(self.settings)
+
+
+def taken_apart() -> list[int | None]:
+    """Whose rows work in one statement is done for, one after the other; [None]: at once for all that are bound.
+
+    In privileged work with Citus, which locks and joins the rows of one organization alone, it is each of them.
+    """
+    binding = current()
+    if not (binding.privileged and binding.engine.kind.binds_apart):
+        return [None]
+    return [key for (key,) in binding.engine.run_prepared("SELECT id FROM organizations ORDER BY id", ()).fetchall()]
+
+
+def on_their_way() -> list[int]:
+    """In privileged work: the organizations that are moved to another cell, or have left a copy here.
+
+    Nobody writes their rows in this database, so a sweep over all that met one of them would fail for every other.
+    """
+    binding = current()
+    if not binding.privileged or binding.engine.kind.binds_apart:  # from or to Citus none is moved
+        return []
+    found = binding.engine.run_prepared("SELECT id FROM organizations WHERE moving IS NOT NULL", ())
+    return [key for (key,) in found.fetchall()]
 
 
 def _check_zone(zone: str | None) -> None:

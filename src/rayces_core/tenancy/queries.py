@@ -18,7 +18,7 @@ from rayces_core.fields import assigned, settles
 from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.framed import Framed
 from rayces_core.tenancy.hydration import Build, Rows, builder
-from rayces_core.tenancy.joined import joined_builder
+from rayces_core.tenancy.joined import joined_builder, named_after
 from rayces_core.tenancy.scoping import TenantLoad, check_database, home_of, prefetch_by_tenant, tenant_in
 from rayces_core.tenancy.shapes import run_shaped
 from rayces_core.tenancy.showing import ShownQuery
@@ -243,6 +243,11 @@ class TenantSelect(ScopedReading, _ModelSelect[Row]):
         narrowed: Self = readers(self, user)
         narrowed._is_narrowed = True
         return narrowed
+
+    def _generate_on_clause(self, src: Any, dest: Any, to_field: Any = None, on: Any = None) -> Any:
+        if to_field is None and on is None and (key := named_after(src, dest)):
+            return key, True
+        return super()._generate_on_clause(src, dest, to_field, on)
 
     def orwhere(self, *expressions: Any) -> Self:
         """Rows that match as well; refused where a user's sight narrows the query, which it would widen again.

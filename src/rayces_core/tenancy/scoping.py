@@ -14,7 +14,7 @@ import peewee
 
 from rayces_core.database.binding import DIALECT, Binding, bound_here, current
 from rayces_core.database.binding import database as bound_database
-from rayces_core.errors import CrossTenantError, TenancyError
+from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError
 from rayces_core.fields.hstore import read_as_dict
 from rayces_core.fields.in_place import watch
 
@@ -210,6 +210,18 @@ def check_reach(row: peewee.Model) -> int | None:
             found=own,
         )
     return own
+
+
+def check_saved(row: object, model: type[peewee.Model], name: str, way: str = "save it first") -> None:
+    """Raise unless it is a saved row of that model which the bound tenant reaches.
+
+    `name` is the argument's; `way` says how one is made.
+    """
+    if not isinstance(row, model):
+        raise InvalidDataError(name, row, f"needs a saved {model.__name__}, got {type(row).__name__}")
+    check_reach(row)
+    if getattr(row, "id", None) is None:
+        raise InvalidDataError(name, row, f"is not saved yet; {way}")
 
 
 def known_tenant_of(row: peewee.Model) -> int | None:

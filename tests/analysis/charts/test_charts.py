@@ -52,6 +52,7 @@ def test_there_is_a_frame_for_every_chart_here():
     assert set(frames.EVERY) == set(charts.__all__) == set(dir(charts))
 
 
+@pytest.mark.slow
 @walked("name", frames.EVERY)
 def test_title_unit_and_definition_are_in_the_picture_and_nothing_is_loaded_or_run(name):
     chart, document = drawn(name), svg(name)
@@ -68,6 +69,7 @@ def test_title_unit_and_definition_are_in_the_picture_and_nothing_is_loaded_or_r
     assert re.findall(r"https?://[^\"' ]+", document) == ["http://www.w3.org/2000/svg"]
 
 
+@pytest.mark.slow
 @WALK
 def test_every_chart_speaks_spanish(name):
     english = drawn(name)
@@ -82,6 +84,7 @@ def test_a_frame_without_rows_is_drawn_as_an_empty_place_that_says_so(name):
     assert {"Nothing in this time", chart.title.text} <= set(texts(chart.svg()))
 
 
+@pytest.mark.slow
 @WALK
 def test_a_single_row_is_drawn(name):
     # Of the week the hour in which somebody works.
@@ -99,6 +102,7 @@ def test_a_frame_of_something_else_is_refused_with_what_is_missing(name):
         getattr(charts, name)([1, 2])
 
 
+@pytest.mark.slow
 def test_pictures_are_png_and_a_page_of_their_own():
     chart = drawn("occupancy")
     small = chart.png(scale=1)
@@ -119,6 +123,7 @@ def test_an_interactive_page_brings_along_what_it_runs():
     assert "Minutes of working time that sessions take" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "svg", "ns0"])
 def test_a_picture_is_read_by_browsers_whatever_prefix_another_library_has_registered(monkeypatch, prefix):
     """WeasyPrint registers namespaces for the whole process; a page made after it had no picture at all."""
@@ -134,12 +139,14 @@ def test_a_notebook_gets_an_svg_which_needs_no_network():
     assert set(bundle) == {"image/svg+xml", "text/plain"}
 
 
+@pytest.mark.slow
 def test_a_chart_that_was_changed_can_still_be_drawn():
     chart = drawn("occupancy").properties(height=50)
     assert "Occupancy" in chart.svg()
     assert chart.png().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_frames_of_pandas_and_arrow_are_drawn_alike():
     specified = drawn("occupancy").to_dict()
     for frame in (frames.OCCUPANCY.lazy(), frames.OCCUPANCY.to_arrow(), frames.OCCUPANCY.to_pandas()):
@@ -147,6 +154,7 @@ def test_frames_of_pandas_and_arrow_are_drawn_alike():
     assert isinstance(frames.OCCUPANCY.to_arrow(), pyarrow.Table)
 
 
+@pytest.mark.slow
 def test_currencies_get_panels_with_scales_of_their_own_and_are_never_summed():
     document = svg("revenue")
     assert {"ARS", "USD"} <= set(texts(document))
@@ -159,6 +167,7 @@ def test_currencies_get_panels_with_scales_of_their_own_and_are_never_summed():
     assert "25" in texts(document)
 
 
+@pytest.mark.slow
 def test_organizations_get_panels_too():
     other = frames.SESSIONS.with_columns(organization_id=pl.lit(2, pl.Int64), executed=pl.lit(1, pl.Int64))
     document = charts.sessions(pl.concat([frames.SESSIONS, other])).svg()
@@ -167,6 +176,7 @@ def test_organizations_get_panels_too():
     assert "Jan 26 · held: 1" in said(document)
 
 
+@pytest.mark.slow
 def test_a_period_without_a_denominator_is_a_gap_and_a_period_without_rows_keeps_its_place():
     document = svg("occupancy")
     assert [text for text in said(document) if text.startswith("Feb")] == []
@@ -189,6 +199,7 @@ def test_professionals_over_several_months_are_a_grid():
     assert "Bruno, mar 26: 75,3\u202f% (753 de 1.000 minutos de trabajo reservados)" in said(document)
 
 
+@pytest.mark.slow
 def test_cells_of_the_week_are_there_where_somebody_works_or_something_is_booked():
     document = svg("heat_map")
     assert {"Mon", "Sun", "09:00", "10:00"} <= set(texts(document))
@@ -198,12 +209,14 @@ def test_cells_of_the_week_are_there_where_somebody_works_or_something_is_booked
     assert "20:00" in texts(charts.heat_map(outside).svg())
 
 
+@pytest.mark.slow
 def test_several_months_of_the_week_are_minutes_by_minutes():
     idle = frames.HEAT_MAP.with_columns(booked_minutes=pl.lit(0, pl.Int64))
     twice = pl.concat([frames.HEAT_MAP, idle], how="vertical_relaxed")
     assert "Monday 09:00: 12.5% (60 of 480 working minutes booked)" in said(charts.heat_map(twice).svg())
 
 
+@pytest.mark.slow
 def test_months_of_a_cohort_that_are_not_over_are_no_cells():
     document = svg("cohorts")
     assert sorted(said(document)) == [
@@ -213,22 +226,26 @@ def test_months_of_a_cohort_that_are_not_over_are_no_cells():
     ]
 
 
+@pytest.mark.slow
 def test_a_cohort_in_parts_is_added_up_client_by_client():
     parts = pl.concat([frames.RETENTION.with_columns(specialization=pl.lit(name)) for name in ("speech", "music")])
     assert "January 2026: 25.0% (2 of 8 clients, month 1)" in said(charts.cohorts(parts).svg())
 
 
+@pytest.mark.slow
 def test_stages_of_the_funnel_are_parts_of_those_who_applied():
     document = svg("funnel")
     assert said(document)[:3] == ["applied: 24", "on the waiting list: 18 · 75%", "admitted: 15 · 62%"]
 
 
+@pytest.mark.slow
 def test_the_median_wait_is_marked_where_half_are_through():
     assert "half wait at most 4 days" in texts(svg("waiting"))
     still = frames.WAITS.with_columns(censored=pl.lit(value=True))
     assert not [text for text in texts(charts.waiting(still).svg()) if text.startswith("half")]
 
 
+@pytest.mark.slow
 def test_more_parts_than_colours_share_the_last_one():
     pesos = frames.REVENUE.filter(pl.col("currency") == "ARS")
     many = pl.concat([pesos.with_columns(specialization=pl.lit(f"kind {n}")) for n in range(9)])

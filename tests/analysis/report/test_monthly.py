@@ -15,6 +15,8 @@ from rayces_core.analysis.report.monthly import QUESTIONS
 from tests.analysis.report import centre
 from tests.factory import make_organization, make_user
 
+pytestmark = pytest.mark.slow
+
 OCTOBER = date(2026, 10, 1)
 
 
@@ -44,6 +46,7 @@ def figures(report: Report, key: str) -> dict[str, tuple]:
     return {figure.label: (figure.value, figure.before) for figure in section.figures}
 
 
+@pytest.mark.slow
 def test_there_are_twelve_questions_each_with_a_figure_and_a_definition(report):
     assert len(report.sections) == len(QUESTIONS) == 12
     assert len({section.key for section in report.sections}) == 12
@@ -53,6 +56,7 @@ def test_there_are_twelve_questions_each_with_a_figure_and_a_definition(report):
         assert section.frames
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_month_and_of_the_month_before(report):
     sessions = figures(report, "sessions")
     assert sessions["Sesiones realizadas"] == (3, 1)
@@ -69,6 +73,7 @@ def test_figures_are_those_of_the_month_and_of_the_month_before(report):
     assert figures(report, "holds") == {"Reservas que vencen en 48 horas": (1, None)}
 
 
+@pytest.mark.slow
 def test_money_is_told_by_currency(report, page):
     assert figures(report, "revenue") == {
         "Ingresos en ARS": (30_000, 0),
@@ -79,6 +84,7 @@ def test_money_is_told_by_currency(report, page):
     assert "septiembre de 2026: USD\u00a05,50" in page
 
 
+@pytest.mark.slow
 def test_the_page_has_every_question_figure_chart_and_definition(report, page):
     text = unescape(page)
     for place, section in enumerate(report.sections, 1):
@@ -113,6 +119,7 @@ def test_a_month_that_is_not_over_is_told_to_be(db, organization):
     assert "The month is not over: figures are those until now." in Report(running.scope, running.sections[-1:]).html()
 
 
+@pytest.mark.slow
 def test_a_month_without_anything_says_so(db):
     with db.tenant(make_organization(db)):
         nothing = monthly("2026-10", now=centre.NOW, language="en")
@@ -237,6 +244,7 @@ def test_a_file_of_another_ending_is_refused_and_what_was_there_stays(report, tm
     assert [(left.name, left.read_text()) for left in tmp_path.iterdir()] == [("report.xlsx", "before")]
 
 
+@pytest.mark.slow
 def test_the_paper_is_a_pdf_that_loads_nothing_and_changes_no_page_after_it(report, page, tmp_path):
     Report(report.scope, report.sections[-3:]).save(tmp_path / "report.pdf")
     written = (tmp_path / "report.pdf").read_bytes()

@@ -13,7 +13,7 @@ from tests.analysis.slow.worlds import DAY, HOUR, MINUTE, Session, World
 
 Key = tuple[Any, ...]
 LEADS = ((1, "<1 d"), (3, "1-3 d"), (7, "3-7 d"), (14, "1-2 w"))
-COLUMN = {"professional": "professional_id", "student": "student_id", "client": "client_id"}
+COLUMN = {name: f"{name}_id" for name in ("professional", "student", "client", "service", "credit_kind")}
 
 
 def period_of(world: World, day: date, every: str | None) -> date:
@@ -34,6 +34,8 @@ def periods(world: World, every: str | None) -> list[date]:
 def apart(world: World, session: Session, name: str) -> Any:
     """What `by` has of a session."""
     local = world.local(session.start)
+    if name in ("service", "credit_kind"):
+        return None  # nobody has one in these worlds
     if name in COLUMN:
         return world.ids[name][getattr(session, name)]
     return {
@@ -168,7 +170,7 @@ def rebooked(world: World, every: str | None = None, by: tuple[str, ...] = ()) -
 
 
 def minutes(world: World, by: tuple[str, ...]) -> Iterator[tuple[date, Key, tuple[bool, Session | None, bool]]]:
-    """Each minute that is worked or taken: (whether worked, whose session it is, whether it is its buffer)."""
+    """Each minute that is worked or taken: (whether worked, whose session it is, whether it is a buffer of it)."""
     at, taken = datetime.combine(world.first, time.min, UTC) - DAY, _taken(world)
     until = datetime.combine(world.last, time.min, UTC) + DAY
     while at < until:
@@ -183,7 +185,7 @@ def minutes(world: World, by: tuple[str, ...]) -> Iterator[tuple[date, Key, tupl
                     "weekday": local.isoweekday(),
                     "hour": local.hour,
                 }
-                is_buffer = taking is not None and at >= taking.end
+                is_buffer = taking is not None and not taking.start <= at < taking.end
                 yield local.date(), tuple(told[name] for name in by), (works, taking, is_buffer)
         at += MINUTE
 
@@ -194,7 +196,7 @@ def _taken(world: World) -> dict[tuple[int, datetime], Session]:
         (one.professional, one.start + MINUTE * n): one
         for one in world.sessions
         if one.is_taking_time(world.now)
-        for n in range(one.minutes + one.buffer)
+        for n in range(-one.before, one.minutes + one.buffer)
     }
 
 

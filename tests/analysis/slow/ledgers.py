@@ -156,6 +156,7 @@ def credit_liability(books: Books, every: str | None = None, by: tuple[str, ...]
                     "used": -sum(amount for kind, amount in within if kind == "appointment_debit"),
                     "refunded": 0,
                     "adjusted": sum(amount for kind, amount in within if kind == "admin_adjustment"),
+                    "expired": 0,
                     "outstanding": sum(amount for _, _, amount in told),
                 }
             )

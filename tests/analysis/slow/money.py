@@ -191,7 +191,7 @@ def retention(world: World, every: str | None = None, by: tuple[str, ...] = ()) 
     return rows
 
 
-IDS = ("professional", "student", "client")
+IDS = ("professional", "student", "client", "service", "credit_kind")
 
 
 def _month(world: World, one: Session) -> date:

@@ -60,6 +60,7 @@ class Session:
     was_confirmed: bool = True
     was_held: bool = True
     reason: str = "ill"
+    before: int = 0
 
     @property
     def end(self) -> datetime:
@@ -127,6 +128,7 @@ def _row(one: Session, professionals: list[Professional], students: list[Student
         "scheduled_at": one.start,
         "duration_minutes": one.minutes,
         "buffer_minutes": one.buffer,
+        "buffer_before_minutes": one.before,
         "state": one.state,
         "created_at": one.created,
         "pre_confirmed_at": one.created if held else None,
@@ -162,6 +164,8 @@ def sessions(draw, professional: int, around: datetime):
         at += MINUTE * draw(st.one_of(st.integers(0, 40).map(lambda n: 30 * n), st.integers(0, 1500)))
         minutes, buffer = draw(st.sampled_from([15, 45, 60, 90, 480])), draw(st.sampled_from([0, 0, 15, 1440]))
         state = draw(st.sampled_from(STATES))
+        before = draw(st.sampled_from([0, 0, 20, 1440]))
+        at += MINUTE * before
         created = at - MINUTE * draw(st.sampled_from([-5, 30, 1439, 1440, 4319, 4320, 10080, 20160, 50000]))
         made.append(
             Session(
@@ -178,6 +182,7 @@ def sessions(draw, professional: int, around: datetime):
                 draw(st.booleans()),
                 draw(st.booleans()),
                 draw(st.sampled_from(REASONS)),
+                before,
             )
         )
         # Time that was given back may be taken by the next one, in whole or in part.

@@ -138,6 +138,12 @@ def adopted_template(prepared: Callable[..., str]) -> str:
     return prepared(lambda myhub: myhub.adoption().run())
 
 
+@pytest.fixture(scope="session")
+def adopted_by_its_owner_template(prepared: Callable[..., str]) -> str:
+    """The same, adopted by the login that owns the tables."""
+    return prepared(lambda myhub: myhub.adoption(url=myhub.owner_url).run())
+
+
 @pytest.fixture
 def copy_of(server_url: str, old_owner: str, connect: Any) -> Iterator[Callable[[str], MyHub]]:
     """A MyHub of the test's own, copied from a template."""
@@ -155,6 +161,12 @@ def copy_of(server_url: str, old_owner: str, connect: Any) -> Iterator[Callable[
 def adopted(adopted_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
     """An adopted MyHub."""
     return copy_of(adopted_template)
+
+
+@pytest.fixture
+def adopted_by_its_owner(adopted_by_its_owner_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
+    """One that was adopted by the login that owns the tables."""
+    return copy_of(adopted_by_its_owner_template)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ class Visits:
     def next(self, phase: str, turns: int = 60) -> None:
         """Go to another phase once so many statements were answered in this one."""
         enough = self.done[self.phase] + turns
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.done[self.phase] < enough and not self.failed[self.phase] and time.monotonic() < deadline:
             time.sleep(0.005)
         self.phase = phase

@@ -29,6 +29,7 @@ def sign_up(myhub: MyHub, address: str) -> int:
     return int(myhub.application().one(sql, address))
 
 
+@pytest.mark.slow
 def test_a_change_of_spelling_is_counted_and_waits_for_a_choice(myhub: MyHub) -> None:
     myhub.sql("UPDATE users SET email = 'plain@example.com' WHERE id = 2")
     was = myhub.sql(ADDRESSES)
@@ -40,6 +41,7 @@ def test_a_change_of_spelling_is_counted_and_waits_for_a_choice(myhub: MyHub) ->
     assert myhub.sql(ADDRESSES) == was
 
 
+@pytest.mark.exhaustive  # a plain MyHub with such has no finding (test_recognition.py)
 def test_addresses_that_are_normal_already_are_no_finding(myhub: MyHub) -> None:
     myhub.sql("UPDATE users SET email = lower(btrim(email))")
     assert "email-spelling" not in [each.kind for each in myhub.adoption(spelling=None).report().findings]
@@ -47,6 +49,7 @@ def test_addresses_that_are_normal_already_are_no_finding(myhub: MyHub) -> None:
     assert myhub.sql(GIVEN) == []
 
 
+@pytest.mark.slow
 def test_what_was_given_is_kept_beside_the_normal_form_and_written_back(myhub: MyHub) -> None:
     was = dict(myhub.sql(ADDRESSES))
     assert myhub.sql(EXACTLY) == [(3,)]
@@ -61,6 +64,7 @@ def test_what_was_given_is_kept_beside_the_normal_form_and_written_back(myhub: M
     assert myhub.sql(EXACTLY) == [(3,)]
 
 
+@pytest.mark.slow
 def test_an_address_that_was_changed_since_is_not_changed_back(adopted: MyHub) -> None:
     old = adopted.application()
     old.ask("UPDATE users SET email = 'Other@x.org' WHERE id = 1")
@@ -82,6 +86,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.exhaustive  # `make test` goes back and forth in test_killed.py and keeps spellings in the others here
 def test_half_a_way_back_and_there_again_loses_no_spelling(adopted: MyHub) -> None:
     def stop(name: str, _step: int, _steps: int) -> None:
         if name.startswith("005"):
@@ -95,8 +100,9 @@ def test_half_a_way_back_and_there_again_loses_no_spelling(adopted: MyHub) -> No
     assert adopted.sql(GIVEN) == was
 
 
-def test_a_finish_moves_what_was_given_to_what_is_set_aside(myhub: MyHub) -> None:
-    myhub.adoption(url=myhub.owner_url).run()
+@pytest.mark.slow
+def test_a_finish_moves_what_was_given_to_what_is_set_aside(adopted_by_its_owner: MyHub) -> None:
+    myhub = adopted_by_its_owner
     given = myhub.sql(GIVEN)
     assert myhub.again(url=myhub.owner_url).finish().set_aside == {"users": len(given)}
     kept = "SELECT (row ->> 'id')::int, row ->> 'email' FROM rayces_set_aside ORDER BY 1"
@@ -121,6 +127,7 @@ def database_of(database_in: Callable[[str], str]) -> Callable[[str], str]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["Turkish", *exhaustive("C")])
 def test_an_address_is_the_same_in_every_locale(database_of: Callable[[str], str], connect: Any, locale: str) -> None:
     url = database_of(LOCALES[locale])
@@ -143,9 +150,10 @@ WRITE_LATE = "INSERT INTO users (email, created_at, updated_at) SELECT unnest(%s
 
 
 EACH = [(locale, choice) for locale in LOCALES for choice in ("lower-case", "any-case")]
-FIRST = [("Turkish", "lower-case"), ("C", "any-case")]
+FIRST = [("C", "any-case")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*FIRST, *exhaustive(*(each for each in EACH if each not in FIRST))], ids=" ".join)
 def test_rows_that_come_late_past_the_trigger_become_normal_and_are_kept_as_given(
     database_of: Callable[[str], str], connect: Any, case: tuple[str, str]
@@ -166,6 +174,7 @@ def test_rows_that_come_late_past_the_trigger_become_normal_and_are_kept_as_give
     assert cursor.fetchall() == [(normal, given) for given, normal in LATE.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["Turkish", *exhaustive("C")])
 def test_without_an_adoption_too(database_of: Callable[[str], str], connect: Any, locale: str) -> None:
     url = database_of(LOCALES[locale])
@@ -178,6 +187,7 @@ def test_without_an_adoption_too(database_of: Callable[[str], str], connect: Any
     assert [email for (email,) in cursor.fetchall()] == list(LATE.values())
 
 
+@pytest.mark.slow
 def test_a_myhub_that_is_not_in_utf_8_is_refused_before_anything_runs(
     database_of: Callable[[str], str], connect: Any
 ) -> None:
@@ -188,6 +198,7 @@ def test_a_myhub_that_is_not_in_utf_8_is_refused_before_anything_runs(
     assert fingerprint(connect(url)) == before
 
 
+@pytest.mark.slow
 def test_the_same_address_in_a_turkish_spelling_is_found_to_be_the_same(database_of: Callable[[str], str]) -> None:
     url = database_of(LOCALES["Turkish"])
     on_server(url, "UPDATE users SET email = CASE id WHEN 1 THEN 'INFO@X.ORG' ELSE 'info@x.org' END WHERE id IN (1, 2)")

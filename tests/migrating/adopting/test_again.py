@@ -11,6 +11,8 @@ from rayces_core.migrations.session import dedicated
 
 from .conftest import MyHub
 
+pytestmark = pytest.mark.slow
+
 LOST = """
 DO $$
 DECLARE lost record;
@@ -29,6 +31,7 @@ def repair(hub: MyHub) -> Repair:
     return Repair(own)
 
 
+@pytest.mark.slow
 def test_the_old_application_s_policies_come_again_and_it_goes_on(adopted: MyHub) -> None:
     whole = fingerprint(adopted.connection)
     adopted.sql(LOST)
@@ -39,6 +42,7 @@ def test_the_old_application_s_policies_come_again_and_it_goes_on(adopted: MyHub
     assert repair(adopted).run().statements == ()
 
 
+@pytest.mark.slow
 def test_once_the_adoption_is_finished_they_stay_away(adopted: MyHub) -> None:
     adopted.again().finish()
     adopted.sql("DROP POLICY rayces_tenant ON posts")

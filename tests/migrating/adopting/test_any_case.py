@@ -11,12 +11,14 @@ from rayces_core import Database, User
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import unlike, what_they_make
+from rayces_core.migrating.checking import Expected, unlike
 
 from .conftest import MyHub
 from .test_addresses import ADDRESSES, GIVEN
 from .test_killed import Stopped, Stopping, until_done
 from .writes import writes_of_several
+
+pytestmark = pytest.mark.slow
 
 ANY_CASE = {"email-spelling": "any-case", "unique-indexes": "at-finish"}
 ASKED = ("User3@Example.com", "user3@example.com", "USER3@EXAMPLE.COM")
@@ -40,6 +42,7 @@ def in_any_case(any_case_template: str, copy_of: Callable[[str], MyHub]) -> MyHu
     return copy_of(any_case_template)
 
 
+@pytest.mark.slow
 def test_an_address_is_found_in_any_case_by_old_and_new_and_taken_in_any_case(in_any_case: MyHub) -> None:
     old = in_any_case.application()
     assert [old.ask(BY_TEXT, address) for address in ASKED] == [[(3,)]] * 3
@@ -51,15 +54,15 @@ def test_an_address_is_found_in_any_case_by_old_and_new_and_taken_in_any_case(in
         assert User.select().where(User.email.in_(ASKED)).count() == 1
 
 
-def test_every_write_of_the_library_works_and_nothing_is_called_wrong(in_any_case: MyHub, server_url: str) -> None:
-    runner = Runner(in_any_case.url)
-    with what_they_make([runner], server_url) as made:
-        assert [each for each in unlike(runner, made) if each.is_drift] == []
+@pytest.mark.slow
+def test_every_write_of_the_library_works_and_nothing_is_called_wrong(in_any_case: MyHub, expected: Expected) -> None:
+    assert [each for each in unlike(Runner(in_any_case.url), expected) if each.is_drift] == []
     in_any_case.sql("DROP INDEX index_users_on_email")  # over all organizations, as MyHub's
     with Database.connect(in_any_case.url) as database:
         assert writes_of_several(database, "north") == {}
 
 
+@pytest.mark.slow
 def test_a_finish_ends_it_and_leaves_what_another_finish_leaves(
     in_any_case: MyHub, copy_of: Any, prepared: Any
 ) -> None:
@@ -79,6 +82,7 @@ def adopt_in_lower_case_for_good(myhub: MyHub) -> None:
     myhub.again().finish()
 
 
+@pytest.mark.exhaustive  # `make test` stops one whose addresses become normal (test_killed.py), and the finish of this
 def test_stopped_at_any_step_and_undone_it_is_what_it_was(myhub: MyHub) -> None:
     myhub.sql(NO_BLANKS)
     was, catalogue = myhub.sql(ADDRESSES), fingerprint(myhub.connection)
@@ -116,6 +120,7 @@ OBSTACLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OBSTACLES)
 def test_what_would_keep_the_column_from_it_is_found_before(myhub: MyHub, kind: str) -> None:
     statement, named = OBSTACLES[kind]

@@ -10,6 +10,7 @@ from rayces_core import Database, Post, User
 from rayces_core.cli.migrating.checking import of_models
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
+from tests.sizes import exhaustive
 
 from .conftest import MyHub
 from .myhub import NEW
@@ -26,6 +27,7 @@ def authors(myhub: MyHub) -> dict[Any, int]:
     return dict(myhub.sql("SELECT user_id, count(*) FROM posts GROUP BY 1"))
 
 
+@pytest.mark.exhaustive  # `make test` has posts of which some have an author, below
 @pytest.mark.parametrize("address", ["nobody@example.org", " USER3@example.com"])
 def test_all_posts_of_a_myhub_without_authors_and_those_it_goes_on_writing_are_one_users(
     myhub: MyHub, address: str
@@ -44,6 +46,7 @@ def test_all_posts_of_a_myhub_without_authors_and_those_it_goes_on_writing_are_o
     assert not [default for (default,) in myhub.sql(DEFAULT) if default == str(author)]
 
 
+@pytest.mark.slow
 def test_posts_that_lack_their_author_are_given_one_and_so_are_those_written_until_the_end(myhub: MyHub) -> None:
     myhub.sql(LOOSE)
     before = authors(myhub)
@@ -58,7 +61,8 @@ def test_posts_that_lack_their_author_are_given_one_and_so_are_those_written_unt
     assert myhub.sql("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'rayces%'") == []
 
 
-@pytest.mark.parametrize("shape", [NO_COLUMN, LOOSE], ids=["no column", "empty"])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [NO_COLUMN, *exhaustive(LOOSE)], ids=["no column", "empty"])
 def test_posts_may_stay_without_an_author_and_the_library_reads_writes_and_counts_them(
     myhub: MyHub, shape: str
 ) -> None:
@@ -82,6 +86,7 @@ def test_posts_may_stay_without_an_author_and_the_library_reads_writes_and_count
         == [(False,)]  # fmt: skip
 
 
+@pytest.mark.exhaustive  # `make test` sets aside in test_rows.py
 def test_posts_without_an_author_are_set_aside_with_their_likes_where_that_was_chosen(myhub: MyHub) -> None:
     myhub.sql(LOOSE)
     likes = myhub.sql("SELECT count(*) FROM likes WHERE post_id IN (4, 9)")[0][0]
@@ -90,6 +95,7 @@ def test_posts_without_an_author_are_set_aside_with_their_likes_where_that_was_c
     assert None not in authors(myhub)
 
 
+@pytest.mark.slow
 def test_not_all_posts_are_set_aside(myhub: MyHub) -> None:
     myhub.sql(NO_COLUMN)
     with pytest.raises(MigrationError, match="all posts would be set aside"):

@@ -41,6 +41,7 @@ def follow(database: MyHub | Rails, finding: Any) -> None:
     database.sql(statements)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [THROUGH_ANOTHER, *exhaustive(DIRECTLY, WITH_THE_OTHER)],
@@ -68,6 +69,7 @@ def test_it_is_refused_with_what_mends_it_and_adopted_then(
     assert [error for error in errors if error.endswith((myhub.owner, other))] == []
 
 
+@pytest.mark.slow
 def test_an_old_login_that_owns_nothing_is_mended_by_one_statement(myhub: MyHub, login: Callable[[], str]) -> None:
     own = login()
     inherit(myhub, DIRECTLY, own)
@@ -83,6 +85,7 @@ def test_an_old_login_that_owns_nothing_is_mended_by_one_statement(myhub: MyHub,
     assert myhub.adoption(**options).report().open == ()
 
 
+@pytest.mark.slow
 def test_a_login_that_adopts_and_inherits_is_refused_though_it_is_no_old_one(myhub: MyHub, login: Any) -> None:
     own = login()
     inherit(myhub, DIRECTLY, own)
@@ -91,6 +94,7 @@ def test_a_login_that_adopts_and_inherits_is_refused_though_it_is_no_old_one(myh
     assert own in "".join(each.what for each in adoption.report().open if each.kind == "inherited-role")
 
 
+@pytest.mark.slow
 def test_roles_that_are_held_and_not_inherited_are_no_finding(myhub: MyHub) -> None:
     """As the library gives them; a superuser is one of its own notes."""
     assert myhub.adoption().report().open == ()
@@ -98,6 +102,7 @@ def test_roles_that_are_held_and_not_inherited_are_no_finding(myhub: MyHub) -> N
     assert "inherited-role" not in {each.kind for each in myhub.adoption(old_roles=["postgres"]).report().findings}
 
 
+@pytest.mark.slow
 def test_it_is_no_end_of_an_adoption_while_one_inherits(myhub: MyHub) -> None:
     """What the adoption narrows it with goes at the finish."""
     myhub.adoption().run()

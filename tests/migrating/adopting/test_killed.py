@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import rayces_core
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
 from rayces_core.migrating.files import is_atomic, read_directory
-from tests.sizes import exhaustive, quick_or_whole
+from tests.sizes import quick_or_whole
 
 from .conftest import MyHub, make_myhub
+from .killing import adopt, killed_after
 from .myhub import DIRT, FIXES, contents
+
+pytestmark = pytest.mark.slow
 
 ATOMIC = {file.name for file in read_directory(None) if is_atomic(file.load())}
 CREATED_AT = "CREATE INDEX index_posts_on_created_at ON posts (created_at DESC)"
@@ -56,7 +52,7 @@ def dirty(myhub: MyHub) -> None:
 
 
 def until_done(action: Any) -> int:
-    for stops in range(400):
+    for stops in range(800):
         try:
             action()
         except Stopped:
@@ -112,8 +108,9 @@ def test_stopped_before_every_step_it_ends_as_if_it_had_not_been(disturbed: MyHu
     assert {row[0] for row in before["posts"]} - {row[0] for row in contents(myhub.connection)["posts"]} == {2}
 
 
-# `make test` keeps one stopped within what has no transaction; others go back whole in test_recognition.py.
-@pytest.mark.parametrize("stop", [6, *exhaustive(1, 3, 8, 10, 11, 19)])
+# `make test` goes back from a stop in test_real_databases.py, and whole in test_recognition.py.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("stop", [1, 3, 6, 8, 10, 11, 19])
 def test_from_any_migration_there_is_a_way_back(myhub: MyHub, stop: int) -> None:
     catalogue, rows = fingerprint(myhub.connection), contents(myhub.connection)
 
@@ -135,36 +132,13 @@ def test_from_any_migration_there_is_a_way_back(myhub: MyHub, stop: int) -> None
     assert contents(myhub.connection) == rows
 
 
-KILLED = """
-import sys
-from rayces_core.migrating.adopting import Adoption
-choices = dict(pair.split("=") for pair in sys.argv[2:])
-tell = lambda *step: print(*step, flush=True)
-Adoption(sys.argv[1], name="North Hub", subdomain="north", choices=choices, on_step=tell).run()
-"""
-
-
-def killed_after(command: list[str], steps: int, seconds: float) -> bool:
-    """Run until so many steps have begun and a moment longer, then SIGKILL; whether it came to that."""
-    source = str(Path(rayces_core.__file__).parents[1])
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source})
-    with running:
-        assert running.stdout is not None
-        begun = sum(1 for _ in zip(running.stdout, range(steps), strict=False))
-        time.sleep(seconds)
-        running.send_signal(signal.SIGKILL)
-    assert begun == steps or running.returncode == 0
-    return running.returncode == -signal.SIGKILL
-
-
-STEPS, MOST = quick_or_whole(((20, 60), 2), ((2, 25), 400))
+STEPS, MOST = quick_or_whole(((20, 60), 2), ((5, 60), 400))
 
 
 def test_a_process_killed_at_any_moment_is_gone_on_with(disturbed: MyHub, undisturbed: Undisturbed) -> None:
     myhub, chance = disturbed, random.Random(7)
-    command = [sys.executable, "-c", KILLED, myhub.url, *(f"{kind}={word}" for kind, word in FIXES.items())]
     kills = 0
-    while kills < MOST and killed_after(command, chance.randint(*STEPS), chance.random() / 50):
+    while kills < MOST and killed_after(chance.randint(*STEPS), chance.random() / 50, adopt, myhub.url, FIXES):
         kills += 1
     assert kills >= 2
     assert myhub.adoption(choices=FIXES).run().stage == "adopted"

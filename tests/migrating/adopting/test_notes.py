@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .conftest import MyHub
 
 # Statement → whether the old role's queries lose the index.
@@ -18,6 +20,7 @@ INDEXES = {
 }
 
 
+@pytest.mark.slow
 def test_an_index_that_row_level_security_takes_away_is_noted(myhub: MyHub) -> None:
     for case, (statement, _) in INDEXES.items():
         myhub.sql(statement.replace("INDEX odd", f"INDEX odd_{case}"))

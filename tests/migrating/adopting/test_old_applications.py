@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from psycopg2.extensions import make_dsn
 
-from tests.sizes import exhaustive
-
 from .conftest import MyHub, make_bare_myhub
 from .myhub import FIXES
 from .old_application import STATEMENTS, visited
@@ -60,7 +58,9 @@ def met_while_adopted(myhub: MyHub, schema: str, **options: Any) -> dict[str, se
 PREPARED_BEFORE = "prepared is taken: 0 rows"
 
 
-@pytest.mark.parametrize("schema", ["microblog", *exhaustive(*(each for each in STATEMENTS if each != "microblog"))])
+# `make test` has one that goes on in test_living.py.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("schema", STATEMENTS)
 def test_an_old_application_goes_on_before_while_and_after_it_is_adopted(
     make_schema: Callable[[str], MyHub], schema: str
 ) -> None:
@@ -69,7 +69,8 @@ def test_an_old_application_goes_on_before_while_and_after_it_is_adopted(
     assert {each for found in met.values() for each in found} <= {PREPARED_BEFORE}
 
 
-@pytest.mark.parametrize("schema", ["microblog", *exhaustive("myhub_real")])
+@pytest.mark.exhaustive  # what is not found is told in test_addresses.py
+@pytest.mark.parametrize("schema", EXACT)
 def test_one_that_compares_addresses_exactly_misses_only_those_and_finds_them_after_the_way_back(
     make_schema: Callable[[str], MyHub], schema: str
 ) -> None:

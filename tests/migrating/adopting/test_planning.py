@@ -45,6 +45,7 @@ class Watched:
         self.steps[name] = max(self.steps[name], step)
 
 
+@pytest.mark.slow
 def test_what_is_planned_is_what_is_done(myhub: MyHub, server_url: str) -> None:
     before, catalogue = contents(myhub.connection), fingerprint(myhub.connection)
     statements = planned(myhub, server_url)
@@ -60,12 +61,15 @@ def test_what_is_planned_is_what_is_done(myhub: MyHub, server_url: str) -> None:
     assert any(each.sql.startswith("ALTER TABLE users ADD COLUMN organization_id") for each in held)
 
 
-def test_a_choice_that_is_open_is_planned_as_its_first_and_a_refusal_leaves_no_plan(
-    myhub: MyHub, server_url: str
-) -> None:
+@pytest.mark.exhaustive  # what the command shows has open choices as well (tests/cli)
+def test_a_choice_that_is_open_is_planned_as_its_first(myhub: MyHub, server_url: str) -> None:
     myhub.sql(f"{DIRT['orphans']}; ALTER TABLE posts DISABLE TRIGGER ALL")
     statements = planned(myhub, server_url)
     assert any("ADD CONSTRAINT fk_rails_5b5ddfd518 FOREIGN KEY (user_id)" in each.sql for each in statements)
+
+
+@pytest.mark.slow
+def test_a_refusal_leaves_no_plan(myhub: MyHub, server_url: str) -> None:
     myhub.sql("ALTER TABLE posts ENABLE ROW LEVEL SECURITY")
     assert planned(myhub, server_url) == ()
 
@@ -83,6 +87,7 @@ def likeness_of(make_database: Callable[[], str]) -> Callable[..., tuple[Migrati
     return make
 
 
+@pytest.mark.slow
 def test_a_likeness_has_the_tables_of_myhub_and_none_of_its_rows(
     myhub: MyHub, likeness_of: Callable[..., Any], connect: Any
 ) -> None:
@@ -109,6 +114,7 @@ def test_what_goes_through_all_rows_takes_as_much_longer_as_there_are_more(
     assert told.seconds == seconds
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_elsewhere_is_said(myhub: MyHub, server_url: str, login: Any) -> None:
     poor = login("NOCREATEDB")
     url = server_url.replace("postgres@", f"{poor}@") if "postgres@" in server_url else f"{server_url} user={poor}"

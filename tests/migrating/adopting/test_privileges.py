@@ -29,6 +29,8 @@ def generous(myhub: MyHub) -> MyHub:
     return myhub
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_default_privileges_give_the_old_role_nothing_of_this_library_and_are_there_after_the_way_back(
     generous: MyHub, server_url: str
 ) -> None:
@@ -54,6 +56,7 @@ def test_default_privileges_give_the_old_role_nothing_of_this_library_and_are_th
     assert generous.again().undo().differences == ()
 
 
+@pytest.mark.slow
 def test_a_stop_after_the_history_was_made_leaves_no_right_on_it(generous: MyHub) -> None:
     adoption = generous.adoption()
 
@@ -67,12 +70,14 @@ def test_a_stop_after_the_history_was_made_leaves_no_right_on_it(generous: MyHub
     assert adoption.run().stage == "adopted"
 
 
-def test_rights_that_the_login_gives_itself_are_its_own(myhub: MyHub) -> None:
-    myhub.adoption(url=myhub.owner_url).run()
+@pytest.mark.slow
+def test_rights_that_the_login_gives_itself_are_its_own(adopted_by_its_owner: MyHub) -> None:
+    myhub = adopted_by_its_owner
     assert myhub.application().one("SELECT count(*) FROM rayces_set_aside") == 0
     assert "default-privileges" not in [each.kind for each in myhub.again(url=myhub.owner_url).report().findings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["app_role", *exhaustive("admin_role")])
 def test_the_roles_that_it_was_begun_with_are_the_only_ones(adopted: MyHub, which: str) -> None:
     other = adopted.again(**{which: "somebody_else"})
@@ -83,6 +88,7 @@ def test_the_roles_that_it_was_begun_with_are_the_only_ones(adopted: MyHub, whic
     assert adopted.again().finish().stage == "finished"
 
 
+@pytest.mark.slow
 def test_undoing_past_the_sequences_is_for_the_tables_owner(adopted: MyHub) -> None:
     adopted.again().finish()
     plain = Runner(adopted.url)

@@ -53,6 +53,7 @@ HANGING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", HANGING)
 def test_rows_that_would_go_with_others_are_a_refusal_before_anything_is_changed(myhub: MyHub, case: str) -> None:
     statement, table, message = HANGING[case]
@@ -64,7 +65,8 @@ def test_rows_that_would_go_with_others_are_a_refusal_before_anything_is_changed
     assert fingerprint(myhub.connection) == catalogue
 
 
-@pytest.mark.parametrize("action", ["ON DELETE CASCADE", *exhaustive("", "ON DELETE SET NULL")])
+@pytest.mark.exhaustive  # in `make test` another table says it of users (test_rows.py)
+@pytest.mark.parametrize("action", ["ON DELETE CASCADE", "", "ON DELETE SET NULL"])
 def test_a_merge_hands_over_what_users_say_of_users(myhub: MyHub, action: str) -> None:
     myhub.sql(f"ALTER TABLE users ADD invited_by_id bigint REFERENCES users {action}; {SAME}")
     myhub.sql("UPDATE users SET invited_by_id = 4 WHERE id = 8")
@@ -72,6 +74,7 @@ def test_a_merge_hands_over_what_users_say_of_users(myhub: MyHub, action: str) -
     assert myhub.sql("SELECT invited_by_id FROM users WHERE id = 8") == [(1,)]
 
 
+@pytest.mark.slow
 def test_triggers_of_myhub_see_no_update_but_of_users_whose_address_changes(myhub: MyHub) -> None:
     myhub.sql("UPDATE users SET email = 'user' || id || '@example.com' WHERE id > 2")
     myhub.sql("""CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -95,12 +98,14 @@ def test_with_another_subdomain_there_is_a_way_back(adopted: MyHub) -> None:
     assert adopted.again().undo().differences == ()
 
 
+@pytest.mark.slow
 def test_an_organization_may_get_another_subdomain_and_be_finished(adopted: MyHub) -> None:
     adopted.sql("UPDATE organizations SET subdomain = 'south'")
     assert adopted.again().run().organization_id == 1
     assert adopted.again().finish().stage == "finished"
 
 
+@pytest.mark.slow
 def test_a_table_of_myhub_that_gets_organization_id_is_no_loss_on_the_way_back(beside: MyHub) -> None:
     myhub = beside
     myhub.sql("ALTER TABLE comments ADD organization_id bigint DEFAULT 1, ADD CONSTRAINT both_columns "
@@ -111,6 +116,7 @@ def test_a_table_of_myhub_that_gets_organization_id_is_no_loss_on_the_way_back(b
     assert myhub.again().undo().differences == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [3, *exhaustive(1, 2, 4, 5, 6, 7)])
 def test_stopped_between_two_steps_of_not_null_it_goes_back_whole(myhub: MyHub, place: int) -> None:
     myhub.sql("ALTER TABLE likes ALTER post_id DROP NOT NULL; ALTER TABLE posts ALTER user_id DROP NOT NULL")
@@ -156,6 +162,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_would_be_lost_or_stand_in_the_way_later_is_found_before(myhub: MyHub, shape: str) -> None:
     statement, kind = SHAPES[shape]
@@ -164,6 +171,7 @@ def test_what_would_be_lost_or_stand_in_the_way_later_is_found_before(myhub: MyH
         myhub.adoption().run()
 
 
+@pytest.mark.slow
 def test_rights_that_are_needed_later_are_asked_for_before(myhub: MyHub) -> None:
     myhub.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO CURRENT_USER', current_database()); END $$")
     with pytest.raises(MigrationError, match=r"rights: .*tables(.|\n)*btree_gist"):
@@ -192,6 +200,7 @@ def beside(beside_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
     return copy_of(beside_template)
 
 
+@pytest.mark.slow
 def test_tables_of_the_same_name_in_another_schema_are_not_the_three(beside: MyHub) -> None:
     assert beside.sql("SELECT user_id FROM archive.posts") == [(1,)]
 

@@ -62,6 +62,7 @@ SHAPES = {
 NORMAL = "UPDATE users SET email = lower(btrim(email))"
 
 
+@pytest.mark.slow
 def test_a_plain_myhub_has_nothing_in_the_way(myhub: MyHub) -> None:
     catalogue = fingerprint(myhub.connection)
     myhub.sql(NORMAL)
@@ -99,11 +100,13 @@ ALONE = ["key missing", "view"]
 TOGETHER = [shape for shape in SHAPES if shape not in ALONE]
 
 
+@pytest.mark.slow
 def test_all_unusual_shapes_are_found_at_once(myhub: MyHub) -> None:
     put(myhub, *TOGETHER)
     see_found(myhub, *TOGETHER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [*ALONE, *exhaustive(*TOGETHER)])
 def test_each_unusual_shape_is_a_finding_and_nothing_is_changed_before_it_is_answered(myhub: MyHub, shape: str) -> None:
     put(myhub, shape)
@@ -142,6 +145,7 @@ def see_there_and_back(myhub: MyHub, choices: dict[str, str]) -> None:
 PRECISIONS = {"posts": "timestamp", "likes": "timestamp(6)", "users": "timestamp(3)"}
 
 
+@pytest.mark.slow
 def test_all_answered_shapes_are_adopted_together_and_come_back(myhub: MyHub) -> None:
     put(myhub, *ANSWERED)
     for table, kind in PRECISIONS.items():
@@ -157,6 +161,7 @@ def test_an_answered_shape_is_adopted_and_comes_back(myhub: MyHub, shape: str) -
     see_there_and_back(myhub, ANSWERED[shape])
 
 
+@pytest.mark.slow
 def test_what_is_no_myhub_is_refused(make_database: Any, connect: Any, myhub: MyHub) -> None:
     with pytest.raises(MigrationError, match="no table users, posts, likes"):
         Adoption(make_database(), name="N", subdomain="n").run()
@@ -169,12 +174,14 @@ def test_what_is_no_myhub_is_refused(make_database: Any, connect: Any, myhub: My
         myhub.adoption().run()
 
 
+@pytest.mark.slow
 def test_a_login_that_does_not_own_the_tables_is_refused(myhub: MyHub, login: Any) -> None:
     other = login()
     with pytest.raises(MigrationError, match="belongs to"):
         myhub.adoption(url=myhub.owner_url.replace(myhub.owner, other)).run()
 
 
+@pytest.mark.slow
 def test_an_old_role_that_nothing_holds_is_noted_and_one_that_is_missing_refused(myhub: MyHub, login: Any) -> None:
     above = login("BYPASSRLS")
     myhub.sql(NORMAL)
@@ -184,6 +191,7 @@ def test_an_old_role_that_nothing_holds_is_noted_and_one_that_is_missing_refused
         myhub.adoption(old_roles=["nobody"]).report()
 
 
+@pytest.mark.slow
 def test_sessions_in_another_time_zone_are_noted(myhub: MyHub) -> None:
     myhub.sql(NORMAL)
     report = myhub.adoption(url=f"{myhub.url} options='-c timezone=America/Lima'").report()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from rayces_core.migrating import Runner
 from rayces_core.migrating.checking import Difference, differences
 from tests.conftest import cloned
@@ -29,6 +31,8 @@ CREATE TRIGGER noted BEFORE INSERT ON moods FOR EACH ROW WHEN (NEW.kind IN ('wel
 """
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_what_a_myhub_had_is_known_again_after_a_restore_and_what_was_changed_is_not(
     myhub: MyHub, server_url: str
 ) -> None:
@@ -47,6 +51,7 @@ def test_what_a_myhub_had_is_known_again_after_a_restore_and_what_was_changed_is
     assert drift == [f"constraint posts {name} CHECK (((kind)::text = 'note'::text))"]
 
 
+@pytest.mark.exhaustive  # the same is known again in the one before
 def test_the_way_back_after_a_restore_ends_with_what_was_there_and_tells_what_was_changed(
     myhub: MyHub, server_url: str, connect: Callable[[str], Any]
 ) -> None:
@@ -63,6 +68,7 @@ def test_the_way_back_after_a_restore_ends_with_what_was_there_and_tells_what_wa
     assert told[1].endswith("((kind)::text = 'note'::text)")
 
 
+@pytest.mark.exhaustive  # the one before has an index and a column
 def test_the_way_back_knows_a_rule_again_that_it_has_made_anew(myhub: MyHub) -> None:
     """PostgreSQL prints otherwise what is made of its own print."""
     myhub.sql("UPDATE users SET provider = 'google'; ALTER TABLE users ADD CHECK (provider IN ('google', 'x'))")

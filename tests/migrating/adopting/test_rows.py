@@ -61,6 +61,7 @@ def see_settled(myhub: MyHub, *kinds: str) -> None:
             assert unlike <= {"email", "created_at", "updated_at"}
 
 
+@pytest.mark.slow
 def test_all_kinds_together_are_counted_and_settled(myhub: MyHub) -> None:
     for statement in DIRT.values():
         myhub.sql(statement)
@@ -77,6 +78,7 @@ def see_renamed(myhub: MyHub) -> None:
     assert [(row["id"], row["email"]) for row in aside] == [(3, " USER1@example.com"), (5, " USER1@example.com")]
 
 
+@pytest.mark.slow
 def test_likes_that_are_repeated_are_counted(myhub: MyHub) -> None:
     myhub.sql(DIRT["repeated-likes"])
     see_counted(myhub, "repeated-likes")
@@ -99,6 +101,7 @@ def test_a_renamed_address_that_is_taken_is_refused_before(myhub: MyHub) -> None
         myhub.adoption(choices={"emails": "rename"}).run()
 
 
+@pytest.mark.slow
 def test_merged_users_hand_over_what_they_have(myhub: MyHub) -> None:
     myhub.sql(DIRT["emails"])
     myhub.sql("CREATE TABLE comments (id bigserial PRIMARY KEY, user_id bigint REFERENCES users ON DELETE CASCADE)")
@@ -115,6 +118,7 @@ def test_merged_users_hand_over_what_they_have(myhub: MyHub) -> None:
     assert all(reason.startswith("merged into user 1; posts ") for reason in reasons)
 
 
+@pytest.mark.slow
 def test_rows_that_other_tables_hang_on_are_not_set_aside(myhub: MyHub) -> None:
     myhub.sql(DIRT["orphans"])
     myhub.sql("CREATE TABLE comments (id bigserial PRIMARY KEY, post_id bigint REFERENCES posts ON DELETE CASCADE)")
@@ -124,6 +128,7 @@ def test_rows_that_other_tables_hang_on_are_not_set_aside(myhub: MyHub) -> None:
     assert myhub.sql("SELECT count(*) FROM posts") == [(16,)]
 
 
+@pytest.mark.slow
 def test_what_the_old_application_writes_meanwhile_is_settled_too(myhub: MyHub) -> None:
     def write(name: str, step: int, _steps: int) -> None:
         if name.startswith("008") and step == 1:
@@ -165,6 +170,7 @@ def test_what_is_written_while_a_unique_index_is_built_is_settled_too(myhub: MyH
     assert {table for table, _ in kept(myhub)} == {"users", "likes"}
 
 
+@pytest.mark.exhaustive  # others are stopped and gone on with in `make test` (test_killed.py)
 def test_what_nothing_was_chosen_for_stops_the_run_there_and_a_choice_goes_on(myhub: MyHub) -> None:
     def write(name: str, step: int, _steps: int) -> None:
         if name.startswith("008") and step == 3:
@@ -175,6 +181,7 @@ def test_what_nothing_was_chosen_for_stops_the_run_there_and_a_choice_goes_on(my
     assert myhub.adoption(choices={"emails": "rename"}).run().stage == "adopted"
 
 
+@pytest.mark.exhaustive  # a grown schema has such rows in `make test` (test_schemas.py)
 def test_a_row_without_times_is_given_them_and_kept_as_it_was(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE posts ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL")
     myhub.sql("ALTER TABLE likes ALTER updated_at DROP NOT NULL")

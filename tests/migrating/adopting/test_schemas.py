@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,13 @@ from rayces_core.cli.migrating.checking import of_models
 from rayces_core.doctor import audit
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import unlike, what_they_make
-from tests.sizes import exhaustive, quick_or_whole
+from rayces_core.migrating.checking import Expected, unlike
+from tests.sizes import exhaustive
 
 from .conftest import MyHub, make_bare_myhub
 from .test_killed import ATOMIC, Stopping, until_done
 from .writes import writes_of_several
 
-OFTEN = quick_or_whole(25, 1)
 SCHEMAS = Path(__file__).parent / "schemas"
 HAS_AUTHORS = (
     "SELECT 1 FROM pg_attribute WHERE attrelid = 'posts'::regclass AND attname = 'user_id' AND NOT attisdropped"
@@ -82,17 +81,16 @@ def rows(myhub: MyHub) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def drift(migrated: str, server_url: str) -> Iterator[Callable[[MyHub], list[str]]]:
+@pytest.fixture
+def drift(expected: Expected) -> Callable[[MyHub], list[str]]:
     """Where one differs from what migrations make, but for what it had before and what goes with `--finish`."""
-    with what_they_make([Runner(migrated)], server_url) as made:
 
-        def found(myhub: MyHub) -> list[str]:
-            runner = Runner(myhub.url)
-            both = [*unlike(runner, made), *of_models(runner)]
-            return [f"{each.kind} {each.line}" for each in both if each.is_drift]
+    def found(myhub: MyHub) -> list[str]:
+        runner = Runner(myhub.url)
+        both = [*unlike(runner, expected), *of_models(runner)]
+        return [f"{each.kind} {each.line}" for each in both if each.is_drift]
 
-        yield found
+    return found
 
 
 def forget_writes(myhub: MyHub) -> None:
@@ -112,9 +110,10 @@ def _catalogue(myhub: MyHub) -> list[str]:
 
 
 # MyHub as it was is finished below; the others differ in what test_authors.py and test_stricter.py have.
-FIRST = ["times with a zone", "grown"]
+FIRST = ["grown"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*FIRST, *exhaustive(*(case for case in CASES if case not in FIRST))])
 def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(
     make_schema: Any, drift: Any, case: str
@@ -141,21 +140,24 @@ def test_a_real_schema_is_adopted_by_choices_alone_and_every_write_works(
     assert after == before
 
 
-@pytest.mark.parametrize("case", ["grown", *exhaustive(*(case for case in CASES if case != "grown"))])
-def test_a_real_schema_that_is_stopped_before_any_step_ends_as_one_that_was_not(
+# Dirty rows of a MyHub are stopped before every step in test_killed.py, these before each ninth.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("case", CASES)
+def test_a_real_schema_that_is_stopped_again_and_again_ends_as_one_that_was_not(
     make_schema: Any, drift: Any, case: str
 ) -> None:
     schema, choices = CASES[case]
     myhub = make_schema(schema)
     catalogue, before = fingerprint(myhub.connection), rows(myhub)
     facts: dict[str, Any] = {"url": myhub.owner_url, "choices": choices}
-    assert until_done(myhub.adoption(on_step=Stopping(OFTEN), **facts).run) > 90 // OFTEN
+    assert until_done(myhub.adoption(on_step=Stopping(9), **facts).run) > 9
     assert drift(myhub) == []
-    assert until_done(myhub.again(url=myhub.owner_url, on_step=Stopping(OFTEN)).undo) > 60 // OFTEN
+    assert until_done(myhub.again(url=myhub.owner_url, on_step=Stopping(9)).undo) > 6
     assert _catalogue(myhub) == catalogue
     assert rows(myhub)["likes"] == before["likes"]
 
 
+@pytest.mark.slow
 def test_keys_that_are_no_numbers_are_refused_with_a_way_that_there_is(make_schema: Any) -> None:
     report = make_schema("uuid").adoption(choices=OPEN).report()
     ids = [str(each) for each in report.open if ".id is uuid" in each.what]
@@ -163,6 +165,7 @@ def test_keys_that_are_no_numbers_are_refused_with_a_way_that_there_is(make_sche
     assert all("`rayces import`, the old id as external_id" in each for each in ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["MyHub as it was", *exhaustive("Devise", "times with a zone")])
 def test_a_real_schema_is_finished_and_every_write_goes_on_working(make_schema: Any, drift: Any, case: str) -> None:
     schema, choices = CASES[case]
@@ -211,16 +214,14 @@ STATEMENTS = {
 class Sending:
     """Sends them before a step at which no lock is held, as the tables' owner."""
 
-    def __init__(self, myhub: MyHub, statements: tuple[str, ...], every: int) -> None:
+    def __init__(self, myhub: MyHub, statements: tuple[str, ...]) -> None:
         self.cursor = myhub.connect(myhub.owner_url).cursor()
-        self.statements, self.every = statements, every
-        self.steps = self.rounds = 0
+        self.statements = statements
+        self.rounds = 0
 
     def __call__(self, name: str, step: int, _steps: int) -> None:
         if step == 1 or name not in ATOMIC:
-            self.steps += 1
-            if self.steps % self.every == 0:
-                self.send()
+            self.send()
 
     def send(self) -> None:
         self.rounds += 1
@@ -228,18 +229,20 @@ class Sending:
             self.cursor.execute(statement.format(n=1000 + self.rounds))
 
 
-@pytest.mark.parametrize("schema", ["myhub_real", *exhaustive("grown")])
+# `make test` has an application that goes on in test_living.py.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("schema", STATEMENTS)
 def test_the_application_of_a_real_schema_goes_on_there_and_back(make_schema: Any, schema: str) -> None:
     myhub = make_schema(schema)
     case = "MyHub as it was" if schema == "myhub_real" else schema
     before = rows(myhub)
-    sending = Sending(myhub, STATEMENTS[schema], quick_or_whole(5, 1))
+    sending = Sending(myhub, STATEMENTS[schema])
     sending.send()
     facts = {"url": myhub.owner_url, "on_step": sending}
     myhub.adoption(choices=CASES[case][1], **facts).run()
     sending.send()
     myhub.again(**facts).undo()
     sending.send()
-    assert sending.rounds > 100 // sending.every
+    assert sending.rounds > 100
     assert rows(myhub)["likes"][: len(before["likes"])] == before["likes"]
     assert len(rows(myhub)["posts"]) == len(before["posts"])

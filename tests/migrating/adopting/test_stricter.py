@@ -65,6 +65,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.slow
 def test_each_stricter_rule_is_found_by_name_and_nothing_else_is(myhub: MyHub) -> None:
     found = {statement: word for cases in STRICTER.values() for statement, word in cases.items()}
     myhub.sql("; ".join(found))
@@ -79,6 +80,7 @@ def test_each_stricter_rule_is_found_by_name_and_nothing_else_is(myhub: MyHub) -
     assert [kind for kind in STRICTER if f"--fix {kind}=" not in str(refused.value)] == []
 
 
+@pytest.mark.slow
 def test_a_rule_that_cannot_refuse_a_row_of_the_library_is_no_finding(myhub: MyHub) -> None:
     myhub.sql(f"UPDATE users SET email = lower(btrim(email)); {HARMLESS}")
     findings = myhub.adoption(choices={"timestamp-indexes": "rebuild"}).report().findings
@@ -86,6 +88,7 @@ def test_a_rule_that_cannot_refuse_a_row_of_the_library_is_no_finding(myhub: MyH
     assert [finding for finding in findings if finding.is_open] == []
 
 
+@pytest.mark.slow
 def test_what_was_kept_refuses_with_an_error_of_the_library(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE users ALTER provider TYPE varchar(30); ALTER TABLE posts ADD CHECK (length(content) < 200)")
     myhub.adoption(choices={"short-columns": "keep", "rules": "keep"}).run()
@@ -99,6 +102,7 @@ def test_what_was_kept_refuses_with_an_error_of_the_library(myhub: MyHub) -> Non
     assert myhub.again().undo().differences == ()
 
 
+@pytest.mark.slow
 def test_going_back_refuses_rows_that_the_old_rules_refuse_and_says_which(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE users ALTER uid SET NOT NULL, ALTER provider TYPE varchar(30)")
     myhub.sql("ALTER TABLE posts ADD CONSTRAINT short CHECK (length(content) < 200)")
@@ -123,6 +127,7 @@ def test_going_back_refuses_rows_that_the_old_rules_refuse_and_says_which(myhub:
     assert fingerprint(myhub.connection) == catalogue
 
 
+@pytest.mark.exhaustive  # `make test` goes back with one that was, before this
 def test_going_back_takes_old_rows_as_they_are_under_a_rule_that_was_never_validated(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE posts ADD CONSTRAINT short CHECK (length(content) < 2) NOT VALID")
     myhub.adoption(choices=ANSWERS).run()
@@ -141,6 +146,7 @@ def key_remedies(database: Database) -> set[str]:
     return {each.remedy for each in audit(database) if each.check in KEYS}
 
 
+@pytest.mark.slow
 def test_a_unique_index_is_the_old_applications_until_the_end_where_that_was_chosen(myhub: MyHub) -> None:
     myhub.sql("UPDATE users SET email = lower(btrim(email)); CREATE UNIQUE INDEX by_email ON users (email)")
     myhub.adoption(choices={"unique-indexes": "at-finish"}).run()
@@ -159,6 +165,7 @@ def test_a_unique_index_is_the_old_applications_until_the_end_where_that_was_cho
     ]
 
 
+@pytest.mark.exhaustive  # a grown schema has that choice in `make test` (test_schemas.py)
 def test_defaults_that_say_nothing_take_the_place_of_null_where_that_was_chosen(myhub: MyHub) -> None:
     kinds = {"text": "", "integer": 0, "boolean": False, "jsonb": {}, "varchar[]": [], "numeric": 0}
     for number, kind in enumerate(kinds):
@@ -195,6 +202,7 @@ NO_WAY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_the_library_cannot_live_with_is_said_in_a_sentence_that_holds(myhub: MyHub) -> None:
     alone = ("no key", "one sequence", "loose sequence")
     myhub.sql("; ".join(statement for case, (statement, _, _) in NO_WAY.items() if case not in alone))
@@ -204,6 +212,7 @@ def test_what_the_library_cannot_live_with_is_said_in_a_sentence_that_holds(myhu
             assert any(what in each and advice in each for each in found), (case, found)
 
 
+@pytest.mark.exhaustive  # that it is given is seen in the one before
 @pytest.mark.parametrize("case", ["no key", "loose sequence", "one sequence"])
 def test_the_advice_for_ids_can_be_followed(myhub: MyHub, case: str) -> None:
     statement, what, advice = NO_WAY[case]
@@ -222,6 +231,7 @@ def test_the_advice_for_ids_can_be_followed(myhub: MyHub, case: str) -> None:
     assert myhub.adoption().run().stage == "adopted"
 
 
+@pytest.mark.exhaustive  # that it is given is seen in test_recognition.py
 def test_the_advice_for_an_index_on_the_day_can_be_followed(myhub: MyHub) -> None:
     myhub.sql("CREATE INDEX by_day ON posts ((created_at::date))")
     assert "timestamps" in [each.kind for each in myhub.adoption().report().open]
@@ -230,6 +240,7 @@ def test_the_advice_for_an_index_on_the_day_can_be_followed(myhub: MyHub) -> Non
     myhub.sql("CREATE INDEX by_day ON posts (((created_at AT TIME ZONE 'UTC')::date))")
 
 
+@pytest.mark.slow
 def test_a_trigger_that_touches_other_tables_is_noted_and_the_advice_lets_the_library_write(myhub: MyHub) -> None:
     myhub.sql("""UPDATE users SET email = lower(btrim(email)); CREATE TABLE audits (post_id bigint);
         CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -249,6 +260,7 @@ def test_a_trigger_that_touches_other_tables_is_noted_and_the_advice_lets_the_li
         assert Post.create(user=1, content="x").id
 
 
+@pytest.mark.exhaustive  # those of ids do so in every test of a way back
 def test_a_sequence_of_a_column_of_myhubs_own_serves_the_library_too(myhub: MyHub) -> None:
     myhub.sql("ALTER TABLE posts ADD number bigserial")
     catalogue: Any = fingerprint(myhub.connection)

@@ -7,18 +7,22 @@ from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2 import errors
+from psycopg2.extensions import parse_dsn
 
 from rayces_core import Database, Post, User
+from rayces_core.doctor.repairing import Repair
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.adopting.transition import Transition
 from rayces_core.migrating.catalogue import fingerprint
-from rayces_core.migrating.checking import unlike, what_they_make
+from rayces_core.migrating.checking import Expected, unlike
 from rayces_core.migrations.session import connected, dedicated
 from rayces_core.migrations.steps import Migrator
 
 from .conftest import MyHub
+
+pytestmark = pytest.mark.slow
 
 OPEN_TO_OLD_ROLES = """
 SELECT c.relname::text FROM pg_class c
@@ -51,6 +55,7 @@ def shared(shared_template: str, copy_of: Callable[[str], MyHub]) -> MyHub:
     return copy_of(shared_template)
 
 
+@pytest.mark.slow
 def test_the_old_role_never_sees_the_other_organization(shared: MyHub, login: Any) -> None:
     application = shared.application()
     application.works()
@@ -65,6 +70,7 @@ def test_the_old_role_never_sees_the_other_organization(shared: MyHub, login: An
         )
 
 
+@pytest.mark.slow
 def test_an_old_role_that_inherits_the_privileged_one_is_held_all_the_same(shared: MyHub) -> None:
     shared.sql(f"GRANT rayces_admin TO {shared.owner}")
     is_said = shared.connection.server_version >= 160_000
@@ -84,6 +90,7 @@ def test_an_old_role_that_inherits_the_privileged_one_is_held_all_the_same(share
         shared.sql(again.format(shared.owner))
 
 
+@pytest.mark.slow
 def test_what_everybody_could_do_the_old_role_still_can(myhub: MyHub, login: Any) -> None:
     other = login()
     myhub.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, likes TO PUBLIC")
@@ -97,15 +104,30 @@ def test_what_everybody_could_do_the_old_role_still_can(myhub: MyHub, login: Any
     assert fingerprint(myhub.connection) == catalogue
 
 
-def test_another_login_is_let_in_by_two_statements(shared: MyHub, login: Any) -> None:
-    reports = login()
-    url = make_dsn(shared.url, user=reports, password="x")
+@pytest.mark.slow
+def test_a_login_that_reports_is_let_in_as_a_reader_of_its_organization(shared: MyHub, login: Any) -> None:
+    reports = login("NOINHERIT")
     name = parse_dsn(shared.url)["dbname"]
-    shared.sql(f"GRANT rayces_app TO {reports}")
+    shared.sql(f"GRANT SELECT ON posts TO {reports}")
     assert shared.application(reports).one("SELECT count(*) FROM posts") == 0
+    shared.sql(f"REVOKE SELECT ON posts FROM {reports}")  # the reader's role has it
+    database = dedicated(shared.url)
+    database.app_role, database.admin_role = "rayces_app", "rayces_admin"
+    Repair(database, reader_logins=[f"{reports}=north"]).run()
+    shared.sql(f"ALTER ROLE {reports} IN DATABASE {name} SET role = 'rayces_reader'")
     shared.sql(f"ALTER ROLE {reports} IN DATABASE {name} SET rayces.organization_id = '1'")
     assert shared.application(reports).one("SELECT count(*) FROM posts") == 16
-    assert url
+    with pytest.raises(errors.InsufficientPrivilege):
+        shared.application(reports).one("DELETE FROM posts RETURNING id")
+
+
+def test_a_login_that_writes_is_let_in_by_two_statements(shared: MyHub, login: Any) -> None:
+    desk = login()
+    name = parse_dsn(shared.url)["dbname"]
+    shared.sql(f"GRANT rayces_app TO {desk}")
+    assert shared.application(desk).one("SELECT count(*) FROM posts") == 0
+    shared.sql(f"ALTER ROLE {desk} IN DATABASE {name} SET rayces.organization_id = '1'")
+    assert shared.application(desk).one("SELECT count(*) FROM posts") == 16
 
 
 def test_this_library_works_beside_the_old_application(shared: MyHub) -> None:
@@ -116,25 +138,26 @@ def test_this_library_works_beside_the_old_application(shared: MyHub) -> None:
     assert shared.application().one("SELECT count(*) FROM posts") == 17
 
 
+@pytest.mark.slow
 def test_a_finished_adoption_equals_a_fresh_install_but_for_what_myhub_had(
-    shared: MyHub, server_url: str, migrated: str, connect: Any
+    shared: MyHub, expected: Expected, migrated: str, connect: Any
 ) -> None:
-    with what_they_make([Runner(shared.url)], server_url) as made:
-        found = unlike(Runner(shared.url), made)
-        assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
-        shared.again().finish()
-        fresh = set(fingerprint(connect(migrated)))
-        assert fresh <= set(fingerprint(shared.connection))
-        found = unlike(Runner(shared.url), made)
-        assert {each.kind for each in found} == {"extra"}
-        lines = {each.line for each in found}
-        assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
-        assert any("by_hash" in line for line in lines)
-        shared.sql("ALTER TABLE users ADD later text")
-        assert [each.line for each in unlike(Runner(shared.url), made) if each.is_drift] == ["column users.later text"]
+    found = unlike(Runner(shared.url), expected)
+    assert {each.kind for each in found} == {"extra", "transitional"}, [e for e in found if e.is_drift]
+    shared.again().finish()
+    fresh = set(fingerprint(connect(migrated)))
+    assert fresh <= set(fingerprint(shared.connection))
+    found = unlike(Runner(shared.url), expected)
+    assert {each.kind for each in found} == {"extra"}
+    lines = {each.line for each in found}
+    assert {"column users.username character varying", "grant update on posts.metadata to rayces_app"} <= lines
+    assert any("by_hash" in line for line in lines)
+    shared.sql("ALTER TABLE users ADD later text")
+    assert [each.line for each in unlike(Runner(shared.url), expected) if each.is_drift] == ["column users.later text"]
     assert Runner(shared.url).down() == [Runner(shared.url).todo[-1]]
 
 
+@pytest.mark.slow
 def test_a_finish_waits_for_other_tables_keys(adopted: MyHub) -> None:
     adopted.sql("CREATE TABLE comments (id bigserial, user_id bigint CONSTRAINT of_user REFERENCES users)")
     with pytest.raises(MigrationError, match=r"ALTER TABLE public\.comments DROP CONSTRAINT \"of_user\";"):
@@ -144,6 +167,7 @@ def test_a_finish_waits_for_other_tables_keys(adopted: MyHub) -> None:
     assert adopted.again().finish().stage == "finished"
 
 
+@pytest.mark.slow
 def test_going_back_never_mixes_organizations_or_drops_bookings_unasked(shared: MyHub) -> None:
     with pytest.raises(MigrationError, match=r"other organizations have rows in users \(1\), posts \(1\)"):
         shared.adoption(name=None, subdomain=None, url=shared.owner_url).undo(yes=True)

@@ -20,6 +20,7 @@ def fresh(server_url: str, template: str) -> Iterator[Database]:
         yield database
 
 
+@pytest.mark.slow
 def test_every_write_works_on_a_fresh_install(fresh: Database) -> None:
     here = make_organization(fresh)
     assert writes_of_several(fresh, here) == {}
@@ -35,6 +36,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 def test_rules_that_the_models_do_not_know_are_told(fresh: Database) -> None:
     on_server(fresh.url, "; ".join(RULES))
     assert set(RULES.values()) <= writes_of_several(fresh, make_organization(fresh)).keys()

@@ -1,4 +1,4 @@
-"""Rooms, and invoice lines that may name one."""
+"""Rooms, and lines of rent that may name one."""
 
 from rayces_core.migrations import MigrationDatabase, Migrator, Parent
 
@@ -16,7 +16,7 @@ def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fal
         unique=["name"],
     )
     migrator.tenant_table(
-        "invoice_lines",
+        "rent_lines",
         """
         number varchar NOT NULL,
         day date NOT NULL,
@@ -30,5 +30,5 @@ def migrate(migrator: Migrator, database: MigrationDatabase, *, fake: bool = Fal
 
 
 def rollback(migrator: Migrator, database: MigrationDatabase, *, fake: bool = False) -> None:
-    migrator.drop_tenant_table("invoice_lines")
+    migrator.drop_tenant_table("rent_lines")
     migrator.drop_tenant_table("rooms")

@@ -19,14 +19,18 @@ FLOWS: Final = {
     "used": "-sum(amount) FILTER (WHERE transaction_type = 'appointment_debit')",
     "refunded": "sum(amount) FILTER (WHERE transaction_type = 'cancellation_refund')",
     "adjusted": "sum(amount) FILTER (WHERE transaction_type = 'admin_adjustment')",
+    "expired": "-sum(amount) FILTER (WHERE transaction_type = 'expiry')",
 }
 ORGANIZATIONS: Final = "SELECT id AS organization_id FROM {organizations} AS o"
-BALANCES: Final = "SELECT organization_id, user_id FROM {credit_balances} AS held"
+BALANCES: Final = "SELECT DISTINCT organization_id%(apart)s FROM {credit_balances} AS held"
+# What a balance is told apart by → its column.
+OWNERS: Final = {"client": "user_id", "credit_kind": "credit_kind_id"}
 COLUMNS: Final = {
     "purchased": "credits bought within the period",
     "used": "credits that sessions took within the period, above zero",
     "refunded": "credits that cancellations gave back within the period",
     "adjusted": "credits that corrections by hand gave (above zero) or took (below) within the period",
+    "expired": "credits of packages that nobody used in time, above zero",
     "outstanding": "credits of all balances at the period's end: what is still owed in sessions",
 }
 DEFINITION: Final = Definition(
@@ -78,28 +82,32 @@ def credit_liability(
     Args:
         start, end: local days of each organization, `end` outside.
         every: "1mo", "1w" (from Monday) or "1d"; without it the whole is one period.
-        by: "client", whose balance it is; every balance then has a row, those at zero as well.
+        by: "client", whose balance it is, "credit_kind", of which kind (None is the default one), or both; every
+            balance then has a row, those at zero as well.
         where: is refused: entries of the ledger are of no appointment.
         now: the present, aware; here it makes no difference: an end that lies ahead shows what is there.
 
     Returns:
-        A frame of organization_id, period, client_id where asked for, and the columns that the definition tells.
-        `outstanding` is the one before plus purchased, less used, plus refunded and adjusted.
+        A frame of organization_id, period, client_id and credit_kind_id where asked for, and the columns that the
+        definition tells.
+        `outstanding` is the one before plus purchased, less used, plus refunded and adjusted, less expired.
 
     Raises:
         TenantNotSetError: nothing is bound. InvalidDataError, NaiveDatetimeError: an argument is malformed.
         MissingExtraError: polars is not installed.
     """
     nothing_of_appointments(where, "entries of the ledger")
-    asked = Asked.of(start, end, every=every, by=by, now=now, allowed=("client",))
+    asked = Asked.of(start, end, every=every, by=by, now=now, allowed=tuple(OWNERS))
     apart = {dimension.column: dimension.kind for dimension in asked.by}
+    columns = [OWNERS[dimension.name] for dimension in asked.by]
+    owners = "".join(f", {column}" for column in columns)
     sql = SQL.format(
-        client=", user_id" if apart else "",
+        client=owners,
         period=asked.periods.of_day("day"),
         flows=", ".join(f"{figure} AS {name}" for name, figure in FLOWS.items()),
-        places=BALANCES if apart else ORGANIZATIONS,
+        places=BALANCES % {"apart": owners} if apart else ORGANIZATIONS,
         kept=", ".join(f"flow.{name}" for name in FLOWS),
-        same="AND flow.user_id = place.user_id" if apart else "",
+        same=" ".join(f"AND flow.{column} IS NOT DISTINCT FROM place.{column}" for column in columns),
         spans=PERIODS,
         shown=", period" if asked.shown else "",
         figures=", ".join(f"coalesce({name}, 0)::bigint AS {name}" for name in COLUMNS),

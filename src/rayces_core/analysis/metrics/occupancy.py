@@ -13,18 +13,19 @@ from rayces_core.analysis.occupied import ALLOWED, BOOKED, FIGURES, WORKING, occ
 if TYPE_CHECKING:
     import polars as pl
 
-SOURCE: Final = "appointments; professionals (weekly_schedule, blocked_dates, of active ones, as they are now)"
+SOURCE: Final = "appointments; professionals (schedules and blocked dates of active ones, as they are now); closed_days"
 
 DEFINITION: Final = Definition(
     text="Minutes of working time that sessions take, of all minutes of working time. Sessions that are held, "
     "confirmed, executed or missed take time; drafts, cancelled ones and overdue holds take none. Working time is the "
-    "scheduler's, by today's schedule of today's active professionals. A minute counts in the period in which it runs.",
+    "scheduler's, by today's schedule of today's active professionals. A session of two professionals takes the time "
+    "of each. A minute counts in the period in which it runs.",
     numerator=BOOKED,
     denominator=WORKING,
     source=SOURCE,
     zone=LOCAL,
     columns={
-        "working_minutes": "minutes of working time: the weekly schedule without blocked dates",
+        "working_minutes": "minutes of working time: the hours of each day without what is blocked or closed",
         "booked_minutes": "minutes of sessions within working time, without buffers",
         "occupied_minutes": "minutes of sessions and their buffers within working time",
         "executed_minutes": "minutes of executed sessions within working time, without buffers",

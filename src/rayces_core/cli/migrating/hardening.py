@@ -18,7 +18,7 @@ from rayces_core.cli.options import Settings, database_options
 @database_options
 @click.pass_obj
 def harden(settings: Settings, yes: bool, as_sql: bool, undo: bool, logins: tuple[str, ...]) -> None:
-    """Take set_config, pg_settings, session's locks and large objects from PUBLIC in this database.
+    """Take set_config, pg_settings, session's locks and large objects from PUBLIC, and DDL from all but the owners.
 
     For a database that is this library's alone. Needs a superuser. It says what it breaks, and does nothing without
     --yes.
@@ -37,6 +37,8 @@ def harden(settings: Settings, yes: bool, as_sql: bool, undo: bool, logins: tupl
         click.echo(plan.script, nl=False)
     elif yes:
         click.echo(_done(len(plan.statements), undo=undo))
+        for sentence in plan.left_out:
+            click.echo(sentence)
     else:
         for statement in plan.statements:
             click.echo(f"{statement};")

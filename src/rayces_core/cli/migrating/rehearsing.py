@@ -9,6 +9,7 @@ import click
 
 from rayces_core.cli.migrating.runners import FINDINGS, Which, scratch_option, scratch_server, which_migrations
 from rayces_core.cli.options import Settings, database_options
+from rayces_core.showing import counted
 
 if TYPE_CHECKING:
     from rayces_core.migrating.rehearsal import Measurement
@@ -117,7 +118,7 @@ def _show(found: list[Measurement], sizes: Sizes | None = None) -> None:
     blocking = [each for each in found if each.blocks]
     for each in blocking:
         screen.print(styled(f"{each.migration}, step {each.step} {each.reason}", RED))
-    screen.print(styled(f"{len(found)} statements, {len(blocking)} block", RED if blocking else GREEN))
+    screen.print(styled(f"{counted(len(found), 'statements')}, {len(blocking)} block", RED if blocking else GREEN))
 
 
 def _touched(each: Measurement) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from rayces_core.cli.migrating.runners import FINDINGS
 from rayces_core.cli.options import Settings, database_options
+from rayces_core.showing import counted
 
 if TYPE_CHECKING:
     from rayces_core.doctor import Finding
@@ -63,14 +64,12 @@ def repair(
     else:
         for statement in done.statements:
             click.echo(f"{statement.rstrip().removesuffix(';')};")
-        click.echo(f"repaired, by {_counted(len(done.statements))}" if done.statements else "nothing to repair")
+        click.echo(
+            f"repaired, by {counted(len(done.statements), 'statements')}" if done.statements else "nothing to repair"
+        )
     errors = [finding for finding in done.left if finding.severity == "error"]
     _tell(errors)
     return FINDINGS if errors else 0
-
-
-def _counted(statements: int) -> str:
-    return "1 statement" if statements == 1 else f"{statements} statements"
 
 
 def _tell(errors: list[Finding]) -> None:

@@ -10,6 +10,7 @@ import click
 
 from rayces_core.cli.migrating.runners import FINDINGS, Which, shown_line, which_migrations
 from rayces_core.cli.options import Settings, database_options
+from rayces_core.showing import counted
 
 if TYPE_CHECKING:
     from rayces_core.migrating.line import Line
@@ -130,7 +131,8 @@ def _foretell(settings: Settings, which: Which, to: str | None, count: int | Non
     else:
         for line in (*undoing.lines(), *undoing.others, *(f"in the way: {each}" for each in undoing.obstacles())):
             click.echo(line)
-        click.echo(f"{len(undoing.migrations)} migrations would be undone{', with --yes' if undoing.needs_yes else ''}")
+        undone = counted(len(undoing.migrations), "migrations")
+        click.echo(f"{undone} would be undone{', with --yes' if undoing.needs_yes else ''}")
     return FINDINGS if undoing.needs_yes or any(undoing.obstacles()) else 0
 
 

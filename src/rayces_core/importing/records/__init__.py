@@ -7,9 +7,16 @@ from typing import Any, Final
 from rayces_core.errors import ConfigurationError
 from rayces_core.importing.record import Record
 from rayces_core.importing.records.appointments import APPOINTMENTS
+from rayces_core.importing.records.closed_days import CLOSED_DAYS
+from rayces_core.importing.records.credit_kinds import CREDIT_KINDS
+from rayces_core.importing.records.credit_packages import CREDIT_PACKAGES
 from rayces_core.importing.records.credits import CREDITS
+from rayces_core.importing.records.group_sessions import GROUP_SESSIONS
 from rayces_core.importing.records.organizations import ORGANIZATIONS
 from rayces_core.importing.records.professionals import PROFESSIONALS
+from rayces_core.importing.records.resources import RESOURCES
+from rayces_core.importing.records.services import GIVEN, SERVICES
+from rayces_core.importing.records.slot_requests import SLOT_REQUESTS
 from rayces_core.importing.records.social import LIKES, POSTS
 from rayces_core.importing.records.students import STUDENTS
 from rayces_core.importing.records.users import USERS
@@ -19,7 +26,10 @@ __all__ = ["RECORDS", "Record", "add", "record_of"]
 # In the order in which they can follow each other: each refers to those before it only.
 RECORDS: Final = {
     record.name: record
-    for record in (ORGANIZATIONS, USERS, PROFESSIONALS, STUDENTS, APPOINTMENTS, CREDITS, POSTS, LIKES)
+    for record in (
+        *(ORGANIZATIONS, USERS, PROFESSIONALS, CREDIT_KINDS, CREDIT_PACKAGES, SERVICES, GIVEN, RESOURCES, CLOSED_DAYS),
+        *(STUDENTS, SLOT_REQUESTS, GROUP_SESSIONS, APPOINTMENTS, CREDITS, POSTS, LIKES),
+    )
 }
 _BY_MODEL: Final[dict[Any, Record]] = {record.model: record for record in RECORDS.values()}
 

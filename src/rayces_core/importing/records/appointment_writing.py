@@ -7,30 +7,40 @@ confirmed when it was imported or when it began, whichever is first. It is marke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
+from rayces_core.importing.records.seats import CROWDED_OUT
 from rayces_core.models.appointment import CONFIRMATION_HOURS, EXPIRED, OCCUPYING_SQL, Appointment
+from rayces_core.models.appointment_states import PRE_CONFIRMED
 
 # Lock, then write, as booking does: two that wait for each other's range would be a deadlock.
 LOCKING: Final = """
 SELECT 1 FROM professionals
- WHERE organization_id = %(tenant)s AND user_id IN (SELECT professional_id FROM resolved)
- ORDER BY user_id FOR NO KEY UPDATE
+ WHERE organization_id = %(tenant)s
+   AND user_id IN (SELECT professional_id FROM resolved UNION SELECT second_professional_id FROM resolved)
+ ORDER BY user_id FOR NO KEY UPDATE;
+SELECT 1 FROM resources
+ WHERE organization_id = %(tenant)s AND id IN (SELECT room_id FROM resolved UNION SELECT device_id FROM resolved)
+ ORDER BY id FOR NO KEY UPDATE
 """
 # Overdue holds where a row is to take the time: the exclusion constraint cannot look at the clock.
 IN_THE_WAY: Final = f"""
-organization_id = %(tenant)s AND expires_at < %(now)s AND EXISTS (
+SELECT id FROM appointments
+ WHERE organization_id = %(tenant)s AND state = '{PRE_CONFIRMED}' AND expires_at < %(now)s
+   AND ({CROWDED_OUT} OR EXISTS (
     SELECT 1 FROM resolved AS r
      WHERE r.existing_id IS NULL AND coalesce(r.state, 'draft') IN ({OCCUPYING_SQL})
-       AND r.professional_id = appointments.professional_id
-       AND r.scheduled_at < appointments.occupied_until AND r.occupied_until > appointments.scheduled_at
-)"""
+       AND (r.professional_id IN (appointments.professional_id, appointments.second_professional_id)
+            OR r.second_professional_id IN (appointments.professional_id, appointments.second_professional_id)
+            OR r.room_id = appointments.room_id OR r.device_id = appointments.device_id)
+       AND (appointments.group_session_id = r.group_session_id) IS NOT TRUE
+       AND r.occupied_from < appointments.occupied_until AND r.occupied_until > appointments.occupied_from
+))"""
 REASON: Final = "imported"
 
 INSERTING: Final = f"""
 WITH standing AS (
-    SELECT r.*, row_number() OVER (ORDER BY r.row) AS place,
+    SELECT r.*, row_number() OVER (ORDER BY r.row, r.scheduled_at) AS place,
            coalesce(r.state, 'draft') AS now_in, least(%(now)s, r.scheduled_at, r.cancelled_at) AS latest,
            coalesce(r.state, 'draft') IN ('confirmed', 'executed', 'no_show') OR r.confirmed_at IS NOT NULL AS firm,
            coalesce(r.state, 'draft') NOT IN ('draft', 'cancelled')
@@ -45,7 +55,9 @@ WITH standing AS (
         organization_id, professional_id, student_id, client_id, scheduled_at, duration_minutes, buffer_minutes, state,
         pre_confirmed_at, expires_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
         cancellation_reason, notes, professional_notes, uses_credit, credits_used, price_cents, currency, external_id,
-        created_at, updated_at, created_at_made_up
+        created_at, updated_at, created_at_made_up, buffer_before_minutes, service_id,
+        second_professional_id, room_id, device_id, series_id, occurrence_at,
+        group_session_id, seat, seats, credit_kind_id
     ) SELECT
         %(tenant)s, professional_id, student_id, coalesce(client_id, contact_id), scheduled_at, minutes, buffer, now_in,
         held_at,
@@ -60,9 +72,14 @@ WITH standing AS (
         cancelled_by_id,
         CASE WHEN now_in = 'cancelled' AND cancelled_by_id IS NULL
              THEN coalesce(cancellation_reason, '{REASON}') ELSE cancellation_reason END,
-        notes, professional_notes, coalesce(uses_credit, false), coalesce(uses_credit, false)::int,
+        notes, professional_notes, coalesce(uses_credit, false),
+        CASE WHEN uses_credit THEN coalesce((
+            SELECT credits FROM services WHERE organization_id = %(tenant)s AND services.id = service_id), 1)
+        ELSE 0 END,
         price_cents, currency, external_id, coalesce(created_at, %(now)s), %(now)s,
-        created_at IS NULL OR coalesce(created_at_made_up, false)
+        created_at IS NULL OR coalesce(created_at_made_up, false), before, service_id,
+        second_professional_id, room_id, device_id, series_id, occurrence_at, group_session_id, seat, seats,
+        (SELECT credit_kind_id FROM services WHERE organization_id = %(tenant)s AND services.id = service_id)
       FROM stamped ORDER BY place
     RETURNING id, state, pre_confirmed_at, confirmed_at, executed_at, no_show_at, cancelled_at, cancelled_by_id,
               cancellation_reason
@@ -87,8 +104,14 @@ INSERT INTO state_transitions (
 """
 
 
-def clear_the_way(parameters: Mapping[str, Any]) -> None:
+def clear_the_way(staging: Any) -> None:
     """Expire the overdue holds in the way, as booking does; the professionals are locked already."""
-    Appointment.lifecycle.move_many(
-        "expire", IN_THE_WAY, {"tenant": parameters["tenant"]}, now=parameters["now"], reason=EXPIRED
-    )
+    ids = [found for (found,) in staging.run(IN_THE_WAY)]
+    if ids:
+        Appointment.lifecycle.move_many(
+            "expire",
+            "expires_at < %(now)s AND id = ANY (%(ids)s)",
+            {"ids": ids},
+            now=staging.parameters["now"],
+            reason=EXPIRED,
+        )

@@ -12,172 +12,56 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from rayces_core.importing import values
-from rayces_core.importing.choices import Choice, asked
-from rayces_core.importing.columns import Column
-from rayces_core.importing.hours import DATE, END_DATE, ENDS_AT, TIME, TIMES, minutes
-from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
-from rayces_core.importing.names import person
-from rayces_core.importing.record import Fault, Record, currency, fault, folded, no_user, quoted, user
+from rayces_core.importing.hours import TIMES
+from rayces_core.importing.knowing import EXTERNAL_ID
+from rayces_core.importing.record import Fault, Record, fault, folded, missing, no_user, quoted, user
+from rayces_core.importing.records import holds, seats, series
+from rayces_core.importing.records.appointment_columns import (
+    ALSO,
+    BY_NAME,
+    COLUMNS,
+    FIRM,
+    IN_ORDER,
+    PLAIN,
+    STAMPS,
+    STUDENT,
+)
 from rayces_core.importing.records.appointment_writing import INSERTING, LOCKING, clear_the_way
+from rayces_core.importing.records.holding import HOLDERS, MOVE, WHEN, taken
 from rayces_core.importing.records.overlaps import note_overlaps
 from rayces_core.importing.records.people import PROFESSIONALS, STUDENTS, named, nobody
-from rayces_core.importing.values import text
-from rayces_core.importing.ways import Way
+from rayces_core.importing.records.seats import TAKES_TIME
 from rayces_core.importing.words import named as with_names
-from rayces_core.models.appointment import OCCUPYING_SQL, Appointment
+from rayces_core.models.appointment import Appointment
 from rayces_core.models.appointment_time import holds_time
+from rayces_core.tenancy.organization import Organization
 
-STATES: Final = {
-    "draft": ("draft", "borrador"),
-    "pre_confirmed": (
-        *("pre_confirmed", "pre confirmed", "pre confirmado", "pre confirmada", "a confirmar", "por confirmar"),
-        *("sin confirmar", "unconfirmed", "tentative"),
-    ),
-    "confirmed": ("confirmed", "confirmado", "confirmada"),
-    "executed": (
-        *("executed", "done", "attended", "completed", "realizado", "realizada", "asistió", "presente", "atendido"),
-        *("atendida", "completado", "completada", "finalizado", "finalizada", "concluído", "concluída"),
-    ),
-    "cancelled": ("cancelled", "canceled", "cancelado", "cancelada", "anulado", "anulada"),
-    "no_show": (
-        *("no_show", "no show", "absent", "ausente", "no asistió", "faltó", "inasistencia", "ausente sin aviso"),
-        *("faltou", "não compareceu"),
-    ),
-}
-ASKED: Final = {
-    **asked(
-        *("pending", "pendiente", "pendente", "reservado", "reservada", "booked", "scheduled", "programado"),
-        *("programada", "agendado", "agendada", "marcado", "marcada", "asignado", "asignada", "activo", "activa"),
-        means=("confirmed", "pre_confirmed"),
-    ),
-    **asked("ausente con aviso", "no asistió con aviso", means=("cancelled", "no_show")),
-    **asked(
-        "reprogramado", "reprogramada", "reagendado", "reagendada", "rescheduled", means=("cancelled", "confirmed")
-    ),
-}
-FIRM: Final = ("confirmed", "executed", "no_show", "cancelled")
-# Which states a stamp belongs to; cancelled ones may have been held and confirmed before.
-STAMPS: Final = {
-    "pre_confirmed_at": ("pre_confirmed", *FIRM),
-    "expires_at": ("pre_confirmed", *FIRM),
-    "confirmed_at": FIRM,
-    "executed_at": ("executed",),
-    "no_show_at": ("no_show",),
-    "cancelled_at": ("cancelled",),
-    "cancelled_by": ("cancelled",),
-    "cancellation_reason": ("cancelled",),
-}
-IN_ORDER: Final = ("pre_confirmed_at", "confirmed_at", "executed_at", "no_show_at", "cancelled_at")
-
-COLUMNS: Final = (
-    Column(
-        "professional",
-        person,
-        required=True,
-        example="eva.luna@example.org",
-        about="By e-mail address, or by name where it is one's alone; the profile must be there already.",
-    ),
-    Column(
-        "student_first_name",
-        values.text,
-        required=True,
-        example="Luz",
-    ),
-    Column(
-        "student_last_name",
-        values.text,
-        required=True,
-        example="Sosa",
-    ),
-    Column(
-        "student_date_of_birth",
-        values.date,
-        example="31/12/2019",
-        about="Needed where two students have the same name.",
-    ),
-    Column(
-        "client",
-        person,
-        example="ana.paz@example.org",
-        about="The user who booked, by e-mail address or name; the student's primary contact where it is empty.",
-    ),
-    Column(
-        "scheduled_at",
-        values.moment,
-        required=True,
-        example="03/03/2026 14:00",
-        about="In the organization's time zone where no offset is written.",
-    ),
-    Column(
-        "duration_minutes",
-        minutes,
-        example="45",
-        about="The professional's session where it is empty.",
-    ),
-    Column("buffer_minutes", values.integer, about="The professional's where empty."),
-    Column(
-        "state",
-        Choice(STATES, ASKED),
-        example="executed",
-        about="draft (the default), pre_confirmed, confirmed, executed, cancelled or no_show.",
-    ),
-    Column("notes", values.text),
-    Column("professional_notes", values.text),
-    Column("pre_confirmed_at", values.moment),
-    Column("expires_at", values.moment),
-    Column("confirmed_at", values.moment),
-    Column("executed_at", values.moment),
-    Column("no_show_at", values.moment),
-    Column("cancelled_at", values.moment),
-    Column("cancelled_by", values.email, about="The e-mail address of who cancelled."),
-    Column("cancellation_reason", values.text),
-    Column(
-        "uses_credit",
-        values.boolean,
-        about="Only for a draft or pre_confirmed one; what was paid before is in the opening balances.",
-    ),
-    Column(
-        "price",
-        values.money,
-        example="$ 12.500,50",
-        about="What the session costs or did cost, as people write it; stored in cents. None where it is empty.",
-    ),
-    Column("currency", currency, about="Of the price; the professional's where it is empty."),
-    Column("created_at", values.moment, about="When it was booked; where it is empty no lead time is counted."),
-    Column(
-        "created_at_made_up",
-        values.boolean,
-        about="Of an export: created_at is none that anybody told.",
-        in_template=False,
-    ),
-    EXTERNAL_ID,
-    OWN_ID,
-)
-
-STUDENT: Final = Column("student", text, about="The whole name of the student, where first and last are no columns.")
-ALSO: Final = (STUDENT, DATE, TIME, ENDS_AT, END_DATE)
-BY_NAME: Final = Way(("student",), ("student_first_name", "student_last_name"))
-
-PLAIN: Final = {
-    "scheduled_at": "timestamptz",
-    "duration_minutes": "integer",
-    "buffer_minutes": "integer",
-    "state": "varchar",
-    "notes": "varchar",
-    "professional_notes": "varchar",
-    **{name: "timestamptz" for name in STAMPS if name.endswith("_at")},
-    "cancellation_reason": "varchar",
-    "uses_credit": "boolean",
-    "created_at": "timestamptz",
-    "created_at_made_up": "boolean",
-    "external_id": "varchar",
-}
 PEOPLE: Final = {"professional_id": "professional", "client_id": "client", "cancelled_by_id": "cancelled_by"}
+BESIDE: Final = {"second_professional_id": "second_professional", "room_id": "room", "device_id": "device"}
 COMPARED: Final = (
-    *("duration_minutes", "buffer_minutes", "state", "notes", "professional_notes", "cancellation_reason"),
+    *(
+        "duration_minutes",
+        "buffer_minutes",
+        "buffer_before_minutes",
+        "state",
+        "notes",
+        "professional_notes",
+        "cancellation_reason",
+    ),
     *(name for name in STAMPS if name.endswith("_at")),
     *("uses_credit", "external_id"),
+)
+UNKNOWN_BESIDE: Final = (
+    nobody("second_professional", "second_professional_id", PROFESSIONALS),
+    *(
+        missing(
+            kind,
+            f"{kind}_id",
+            f"no {kind} of this organization is called so",
+            "correct it, import the resources first, or leave the column out",
+        )
+        for kind in ("room", "device")
+    ),
 )
 
 
@@ -198,6 +82,8 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
     for name, moment in given:
         if moment > now:
             yield name, "lies ahead", "correct it"
+    yield from series.rules(row)
+    yield from seats.rules(row)
     starts = row.get("scheduled_at")
     if starts is not None and (starts.second or starts.microsecond):
         yield "scheduled_at", "does not lie on a whole minute", "drop the seconds"
@@ -222,18 +108,32 @@ STUDENTS_FOUND: Final = f"""(
        AND (s.student_date_of_birth IS NULL OR child.date_of_birth = s.student_date_of_birth)
      GROUP BY {NAMED}
 )"""
+MINUTES: Final = (
+    "coalesce(lent.duration_minutes, s.duration_minutes, service.duration_minutes, p.session_duration_minutes)"
+)
+AFTER: Final = "coalesce(lent.buffer_minutes, s.buffer_minutes, service.buffer_after_minutes, p.buffer_minutes)"
+BEFORE: Final = "coalesce(s.buffer_before_minutes, CASE WHEN lent.id IS NULL THEN service.buffer_before_minutes END, 0)"
+TYPES: Final = {
+    **{column.name: "varchar" for column in (*COLUMNS, STUDENT)},
+    **PLAIN,
+    **series.TYPES,
+    **seats.TYPES,
+    "student_date_of_birth": "date",
+    "price": "integer",
+}
+NEEDED: Final = {"second_professional_id": "p2.user_id", "room_id": "room.id", "device_id": "device.id"}
 RESOLVING: Final = f"""
 SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, coalesce(client.id, named_client.id),
        canceller.id,
        coalesce(CASE WHEN student.many = 1 THEN student.id END, named_student.id),
        coalesce(CASE WHEN student.many = 1 THEN student.contact_id END, named_student.more),
        coalesce(student.many, named_student.many, 0),
-       coalesce(s.duration_minutes, p.session_duration_minutes),
-       coalesce(s.buffer_minutes, p.buffer_minutes),
-       s.scheduled_at + interval '1 minute' * (coalesce(s.duration_minutes, p.session_duration_minutes)::bigint
-                                               + coalesce(s.buffer_minutes, p.buffer_minutes)),
-       s.price, CASE WHEN s.price IS NOT NULL THEN coalesce(s.currency, p.currency) END
-  FROM staged AS s
+       {MINUTES}, {AFTER}, s.scheduled_at + interval '1 minute' * ({MINUTES}::bigint + {AFTER}),
+       {BEFORE}, s.scheduled_at - interval '1 minute' * {BEFORE}::bigint, service.id,
+       s.price, CASE WHEN s.price IS NOT NULL THEN coalesce(s.currency, p.currency) END,
+       {", ".join(f"coalesce(lent.{name}, {said})" for name, said in NEEDED.items())},
+       {series.RESOLVING}, {seats.RESOLVING}, {", ".join(NEEDED.values())}
+  FROM {series.spread_out(TYPES)} AS s
   {user("professional", "worker")} {named("professional", "named_worker", PROFESSIONALS)}
   LEFT JOIN professionals AS p
     ON p.organization_id = %(tenant)s AND p.user_id = coalesce(worker.id, named_worker.id)
@@ -242,9 +142,19 @@ SELECT s.row, s.faulty, {", ".join(f"s.{name}" for name in PLAIN)}, p.user_id, c
   LEFT JOIN {STUDENTS_FOUND} AS student
     ON student.student_first_name = s.student_first_name AND student.student_last_name = s.student_last_name
    AND student.student_date_of_birth IS NOT DISTINCT FROM s.student_date_of_birth
+  {user("second_professional", "second")} {named("second_professional", "named_second", PROFESSIONALS)}
+  LEFT JOIN professionals AS p2
+    ON p2.organization_id = %(tenant)s AND p2.user_id = coalesce(second.id, named_second.id)
+  LEFT JOIN resources AS room
+    ON room.organization_id = %(tenant)s AND room.kind = 'room' AND lower(room.name) = lower(s.room)
+  LEFT JOIN resources AS device
+    ON device.organization_id = %(tenant)s AND device.kind = 'device' AND lower(device.name) = lower(s.device)
+  LEFT JOIN services AS service
+    ON service.organization_id = %(tenant)s AND lower(service.name) = lower(s.service_name)
+  {seats.JOINED}
 """
-TAKES_TIME: Final = f"coalesce(r.state, 'draft') IN ({OCCUPYING_SQL})"
-WHEN: Final = "to_char(r.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI')"
+# Those who attend one group are there at one time.
+OF_ANOTHER_GROUP: Final = " AND (o.group_session_id = r.group_session_id) IS NOT TRUE"
 # Those that hold time never overlap, so only the last one begun before the end can reach in.
 CONFLICTS: Final = fault(
     "scheduled_at",
@@ -252,14 +162,23 @@ CONFLICTS: Final = fault(
     "'the professional has another appointment from ' || "
     "to_char(other.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI') || ' until ' || "
     "to_char(other.occupied_until AT TIME ZONE %(zone)s, 'HH24:MI') || ', the buffer included'",
-    quoted("move one of them, or leave the row out"),
+    quoted(MOVE),
     f"""FROM resolved AS r CROSS JOIN LATERAL (
         SELECT o.scheduled_at, o.occupied_until FROM appointments AS o
          WHERE o.organization_id = %(tenant)s AND o.professional_id = r.professional_id
-           AND {holds_time("o")} AND o.scheduled_at < r.occupied_until
+           AND {holds_time("o")} AND o.occupied_from < r.occupied_until{OF_ANOTHER_GROUP}
+           AND o.scheduled_at < r.occupied_until + interval '1 day'
          ORDER BY o.scheduled_at DESC LIMIT 1
     ) AS other
-    WHERE r.existing_id IS NULL AND NOT r.faulty AND {TAKES_TIME} AND other.occupied_until > r.scheduled_at""",
+    WHERE r.existing_id IS NULL AND NOT r.faulty AND {TAKES_TIME} AND other.occupied_until > r.occupied_from""",
+)
+TAKEN_BESIDE: Final = tuple(taken("appointments", holders, TAKES_TIME, OF_ANOTHER_GROUP) for holders in HOLDERS)
+TWICE: Final = fault(
+    "second_professional",
+    "s.second_professional",
+    quoted("is the professional already"),
+    quoted("name another one, or empty it"),
+    "FROM resolved AS r JOIN staged AS s ON s.row = r.row WHERE r.second_professional_id = r.professional_id",
 )
 LENGTH: Final = fault(
     "duration_minutes",
@@ -304,6 +223,7 @@ BUFFER: Final = fault(
     quoted("correct it"),
     "FROM resolved AS r WHERE r.buffer NOT BETWEEN 0 AND 1440",
 )
+BUFFER_BEFORE: Final = BUFFER.replace("buffer_minutes", "buffer_before_minutes").replace("r.buffer ", "r.before ")
 # One that is there may have used credit here: it is compared, as its other columns are.
 PAID_BEFORE: Final = fault(
     "uses_credit",
@@ -314,19 +234,22 @@ PAID_BEFORE: Final = fault(
         AND r.state IN ({", ".join(f"'{state}'" for state in FIRM)})""",
 )
 
+
+def note_those_of_the_source(staging: Any) -> None:
+    """Note what is no occurrence of its series, and then what overlaps a row that goes in."""
+    series.note_strays(staging)
+    note_overlaps(staging, f"r.{seats.GROUP} IS NULL AND {TAKES_TIME}")
+
+
 APPOINTMENTS: Final = Record(
     name="appointments",
     model=Appointment,
     columns=with_names("appointments", COLUMNS),
     also=with_names("appointments", ALSO),
     ways=(BY_NAME, *TIMES),
-    types={
-        **{column.name: "varchar" for column in (*COLUMNS, STUDENT)},
-        **PLAIN,
-        "student_date_of_birth": "date",
-        "price": "integer",
-    },
-    fields={name: getattr(Appointment, name) for name in (*PLAIN, "currency")} | {"price": Appointment.price_cents},
+    types=TYPES,
+    fields={name: getattr(Appointment, name) for name in (*PLAIN, "currency")}
+    | {"price": Appointment.price_cents, "series_time_zone": Organization.time_zone},
     rules=rules,
     resolved={
         **PLAIN,
@@ -334,8 +257,15 @@ APPOINTMENTS: Final = Record(
         "minutes": "integer",
         "buffer": "integer",
         "occupied_until": "timestamptz",
+        "before": "integer",
+        "occupied_from": "timestamptz",
+        "service_id": "bigint",
         "price_cents": "integer",
         "currency": "varchar",
+        **dict.fromkeys(BESIDE, "bigint"),
+        **series.RESOLVED,
+        **seats.RESOLVED,
+        **{f"said_{name}": "bigint" for name in NEEDED},
     },
     resolving=RESOLVING,
     matching="t.professional_id = r.professional_id AND t.student_id = r.student_id "
@@ -347,7 +277,10 @@ APPOINTMENTS: Final = Record(
     "|| to_char(t.scheduled_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI')",
     compared={name: (name, f"t.{name}") for name in COMPARED}
     | {name: (PEOPLE[name], f"t.{name}") for name in ("client_id", "cancelled_by_id")}
-    | {"expires_at": ("expires_at", EXPIRES)}
+    | {"expires_at": ("expires_at", EXPIRES), "service_id": ("service_name", "t.service_id")}
+    | {column: (name, f"t.{column}") for column, name in BESIDE.items()}
+    | {"occurrence_at": ("occurrence_at", "t.occurrence_at")}
+    | {"group_session_id": (seats.GROUP, "t.group_session_id")}
     | {"price_cents": ("price", "t.price_cents"), "currency": ("currency", "t.currency")},
     checks=(
         nobody("professional", "professional_id", PROFESSIONALS),
@@ -359,7 +292,19 @@ APPOINTMENTS: Final = Record(
         NO_CLIENT,
         LENGTH,
         BUFFER,
+        BUFFER_BEFORE,
+        missing(
+            "service_name",
+            "service_id",
+            "no service of this organization is called so",
+            "correct it, import the services first, or leave the column out",
+        ),
+        *UNKNOWN_BESIDE,
+        TWICE,
         PAID_BEFORE,
+        series.TWICE,
+        seats.UNKNOWN,
+        *seats.OTHERWISE,
     ),
     updating={"external_id": "coalesce(r.external_id, t.external_id)"},
     emptied={"external_id": "NULL"},
@@ -367,7 +312,11 @@ APPOINTMENTS: Final = Record(
     why_fixed="an import never changes an appointment; call its events, or leave the row out",
     locking=LOCKING,
     clearing=clear_the_way,
-    conflicts=CONFLICTS,
-    among_themselves=note_overlaps,
+    conflicts=(CONFLICTS, *TAKEN_BESIDE, series.TAKEN, *seats.UNGUARDED),
+    unguarded=seats.UNGUARDED,
+    among_themselves=note_those_of_the_source,
+    spreading=series.spread,
+    preparing=(*series.MAKING, seats.SEATING),
     inserting=INSERTING,
+    after_commit=holds.reserve,
 )

@@ -20,6 +20,7 @@ from rayces_core.importing import values
 from rayces_core.importing.columns import Column, Reading
 from rayces_core.importing.names import person
 from rayces_core.importing.record import Fault, Record, begun, currency, fault, quoted, user
+from rayces_core.importing.records import credit_kinds, holds
 from rayces_core.importing.records.people import named, nobody
 from rayces_core.importing.words import named as with_names
 from rayces_core.models.credit import CreditTransaction
@@ -61,6 +62,7 @@ COLUMNS: Final = (
         example="8",
         about="Whole credits, above zero.",
     ),
+    credit_kinds.COLUMN,
     Column(
         "reference",
         values.identifier,
@@ -81,13 +83,14 @@ COLUMNS: Final = (
 )
 KEY: Final = (
     "CASE WHEN s.reference LIKE 'import:%%' THEN '' ELSE 'import:' END || coalesce(s.reference, "
-    f"coalesce(u.email, named_user.more) || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}'))"
+    f"coalesce(u.email, named_user.more) || ':' || coalesce(s.payment_reference, s.purchased_on::text, '{OPENING}')"
+    " || CASE WHEN k.id IS NULL THEN '' ELSE ':' || lower(k.name) END)"
 )
 CURRENCY: Final = "coalesce(s.currency, (SELECT currency FROM organizations WHERE id = %(tenant)s))"
 TEXTS: Final = ("payment_method", "payment_reference", "reason")
 ROWS: Final = """
-SELECT row, user_id, credits, idempotency_key, payment_method, payment_reference, reason, amount_cents, currency,
-       purchased_on
+SELECT row, user_id, credits, credit_kind_id, idempotency_key, payment_method, payment_reference, reason, amount_cents,
+       currency, purchased_on
   FROM resolved WHERE existing_id IS NULL ORDER BY row
 """
 TOO_LARGE: Final = fault(
@@ -96,10 +99,11 @@ TOO_LARGE: Final = fault(
     quoted("the user's credits would be more than a balance can hold"),
     quoted(f"correct it; the most is {MOST_CREDITS}"),
     f"""FROM (
-        SELECT r.row, r.credits, sum(r.credits) OVER (PARTITION BY r.user_id ORDER BY r.row)
+        SELECT r.row, r.credits, sum(r.credits) OVER (PARTITION BY r.user_id, r.credit_kind_id ORDER BY r.row)
                + coalesce(greatest(held.balance, held.lifetime_purchased), 0) AS total
           FROM resolved AS r
           LEFT JOIN credit_balances AS held ON held.organization_id = %(tenant)s AND held.user_id = r.user_id
+               AND held.credit_kind_key = coalesce(r.credit_kind_id, 0)
          WHERE r.existing_id IS NULL AND NOT r.faulty AND r.user_id IS NOT NULL
     ) AS r WHERE r.total > {MOST_CREDITS}""",
 )
@@ -161,7 +165,7 @@ def rules(row: Mapping[str, Any], now: datetime) -> Iterable[Fault]:
 
 def post(parameters: dict[str, Any]) -> None:
     """Post the staged rows that are new, through the ledger."""
-    names = ("user", "credits", "idempotency_key", *TEXTS, "amount_cents", "currency")
+    names = ("user", "credits", "kind", "idempotency_key", *TEXTS, "amount_cents", "currency")
     purchases = []
     for _, *facts, day in current().engine.run_prepared(ROWS, parameters).fetchall():
         metadata = {} if day is None else {"purchased_on": day.isoformat()}
@@ -187,26 +191,38 @@ CREDITS: Final = Record(
     resolved={
         "user_id": "bigint",
         "credits": "integer",
+        "credit_kind_id": "bigint",
         "idempotency_key": "varchar",
         "purchased_on": "date",
         **dict.fromkeys((*TEXTS, "reference"), "varchar"),
         "amount_cents": "bigint",
         "currency": "varchar",
     },
-    resolving=f"SELECT s.row, s.faulty, coalesce(u.id, named_user.id), s.credits, {KEY}, s.purchased_on, "
+    resolving=f"SELECT s.row, s.faulty, coalesce(u.id, named_user.id), s.credits, k.id, {KEY}, s.purchased_on, "
     "s.payment_method, "
     "s.payment_reference, s.reason, s.reference, s.amount_paid, "
     f"CASE WHEN s.amount_paid IS NOT NULL THEN {CURRENCY} END FROM staged AS s {user('user', 'u')} "
-    f"{named('user', 'named_user')}",
+    f"{named('user', 'named_user')}{credit_kinds.OF_ROW}",
     matching="t.idempotency_key = r.idempotency_key",
     same_key="r.idempotency_key",
     key="reference",
     compared={name: (name, f"t.{name}") for name in TEXTS}
     | {"user_id": ("user", "t.user_id"), "credits": ("credits", "t.amount")}
+    | {"credit_kind_id": ("credit_kind", "t.credit_kind_id")}
     | {"amount_cents": ("amount_paid", "t.amount_cents"), "currency": ("currency", "t.currency")},
-    checks=(nobody("user", "user_id"), NOT_POSITIVE, HALF_A_PAYMENT, TOO_LARGE, POSTED, PAID_BEFORE, PAID_TWICE),
+    checks=(
+        nobody("user", "user_id"),
+        credit_kinds.NO_SUCH,
+        NOT_POSITIVE,
+        HALF_A_PAYMENT,
+        TOO_LARGE,
+        POSTED,
+        PAID_BEFORE,
+        PAID_TWICE,
+    ),
     fixed=tuple(column.name for column in COLUMNS),
     why_fixed="entries of the ledger are never changed; post an adjustment, or leave the row out",
     inserting="",
+    after_commit=holds.reserve,
     writer=post,
 )

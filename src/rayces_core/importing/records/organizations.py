@@ -48,14 +48,26 @@ COLUMNS: Final = (
     Column("correction_days", values.integer, example="7"),
     Column("reminder_quiet_minutes", values.integer, example="60"),
     Column("book_prospects", values.boolean, example="yes"),
+    Column("families_book_groups", values.boolean, example="yes"),
+    Column("reserve_credits", values.boolean, example="yes"),
     Column(
         "country",
         values.country,
         example="AR",
         about="Two letters; by its habits phones and dates are read. That of the time zone where it is empty.",
     ),
+    Column(
+        "holiday_country", values.country, example="AR", about="Whose public holidays are closed days; none by default."
+    ),
+    Column("holiday_subdivision", values.text, about="Its province or state, as B; empty for the country's own alone."),
 )
-SETTINGS: Final = {**dict.fromkeys(HOURS, "integer"), "book_prospects": "boolean", "country": "varchar"}
+SWITCHES: Final = ("book_prospects", "families_book_groups", "reserve_credits")
+PLACES: Final = ("country", "holiday_country", "holiday_subdivision")
+SETTINGS: Final = {
+    **dict.fromkeys(HOURS, "integer"),
+    **dict.fromkeys(SWITCHES, "boolean"),
+    **dict.fromkeys(PLACES, "varchar"),
+}
 # A value that was cleared is the default again.
 CLEARED: Final = "array_remove(ARRAY[" + ", ".join(f"CASE WHEN r.{name} IS NULL THEN '{name}' END" for name in SETTINGS)
 MERGED: Final = (

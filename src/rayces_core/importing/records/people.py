@@ -49,8 +49,13 @@ class People:
 
 _BY_MAIL: Final = "write the e-mail address of the one that is meant"
 _SHOWN: Final = "concat_ws(' ', u.first_name, u.last_name) || ' (' || u.email || ')'"
+# Who was merged is called as the one that stayed.
 USERS: Final = People(
-    "user", "(SELECT * FROM users WHERE organization_id = %(tenant)s) AS u", _SHOWN, _BY_MAIL, more="u.email"
+    "user",
+    "(SELECT * FROM users WHERE organization_id = %(tenant)s AND merged_into_id IS NULL) AS u",
+    _SHOWN,
+    _BY_MAIL,
+    more="u.email",
 )
 PROFESSIONALS: Final = People(
     "professional",

@@ -37,12 +37,15 @@ COLUMNS: Final = (
         example='["2026-12-25"]',
         about="JSON: a list of days or of periods with start and end.",
     ),
+    Column("dated_schedules", values.document, about="JSON: a list of weekly schedules with start and end."),
+    Column("date_overrides", values.document, about="JSON: a list of dates with the windows that they have instead."),
     Column(
         "session_duration_minutes",
         values.integer,
         example="45",
     ),
     Column("buffer_minutes", values.integer, example="15"),
+    Column("buffer_before_minutes", values.integer, example="0"),
     Column("active", values.boolean, example="yes"),
     Column("accepts_new_clients", values.boolean),
     Column(
@@ -57,16 +60,20 @@ COLUMNS: Final = (
 )
 
 PLAIN: Final = ("title", "specialization", "bio", "license_number", "external_id", "currency")
-NUMBERS: Final = ("session_duration_minutes", "buffer_minutes")
+NUMBERS: Final = ("session_duration_minutes", "buffer_minutes", "buffer_before_minutes")
 FLAGS: Final = ("active", "accepts_new_clients")
-DOCUMENTS: Final = ("weekly_schedule", "blocked_dates")
+DOCUMENTS: Final = ("weekly_schedule", "blocked_dates", "dated_schedules", "date_overrides")
 TYPES: Final = {
     **dict.fromkeys(PLAIN, "varchar"),
     **dict.fromkeys(NUMBERS, "integer"),
     **dict.fromkeys(FLAGS, "boolean"),
     **dict.fromkeys(DOCUMENTS, "jsonb"),
 }
-BOUNDS: Final = {"session_duration_minutes": (15, 480), "buffer_minutes": (0, 1440)}
+BOUNDS: Final = {
+    "session_duration_minutes": (15, 480),
+    "buffer_minutes": (0, 1440),
+    "buffer_before_minutes": (0, 1440),
+}
 LONGEST: Final = 200  # it is indexed
 
 
@@ -104,15 +111,17 @@ PROFESSIONALS: Final = Record(
     emptied={
         **dict.fromkeys((*PLAIN[:-1], "session_price_cents"), "NULL"),
         "weekly_schedule": "'{}'::jsonb",
-        "blocked_dates": "'[]'::jsonb",
+        **dict.fromkeys(DOCUMENTS[1:], "'[]'::jsonb"),
     },
     checks=(no_user("email", "user_id"),),
     inserting=f"""
         INSERT INTO professionals (organization_id, user_id, {", ".join(STORED)}, created_at, updated_at)
         SELECT %(tenant)s, r.user_id, r.title, r.specialization, r.bio, r.license_number, r.external_id,
                coalesce(r.currency, 'ARS'), coalesce(r.session_duration_minutes, 60), coalesce(r.buffer_minutes, 15),
+               coalesce(r.buffer_before_minutes, 0),
                coalesce(r.active, true), coalesce(r.accepts_new_clients, true), coalesce(r.weekly_schedule, '{{}}'),
-               coalesce(r.blocked_dates, '[]'), r.session_price_cents, %(now)s, %(now)s
+               coalesce(r.blocked_dates, '[]'), coalesce(r.dated_schedules, '[]'), coalesce(r.date_overrides, '[]'),
+               r.session_price_cents, %(now)s, %(now)s
           FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
     """,
 )

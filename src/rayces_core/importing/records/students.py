@@ -250,7 +250,7 @@ STUDENTS: Final = Record(
         LEFT_BEFORE,
         STILL_HERE,
     ),
-    preparing=MAKING,
+    preparing=(MAKING,),
     inserting=f"""
         WITH made AS (
             INSERT INTO students (

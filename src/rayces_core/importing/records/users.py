@@ -13,7 +13,7 @@ from rayces_core.importing.knowing import EXTERNAL_ID, OWN_ID
 from rayces_core.importing.names import BY_FULL_NAME, TWO_COLUMNS, USERS_NAME
 from rayces_core.importing.record import Fault, Record
 from rayces_core.importing.words import named
-from rayces_core.models.user import Role, User
+from rayces_core.models.user import Language, Role, User
 
 ROLES: Final = {
     Role.GUARDIAN: (
@@ -33,6 +33,10 @@ ASKED: Final = {
     ),
     **asked("administrativo", "administrativa", "administración", "administrative", means=("staff", "admin")),
     **dict.fromkeys(("student", "alumno", "alumna", "estudiante", "paciente", "patient", "aluno", "aluna"), _STUDENT),
+}
+LANGUAGES: Final = {
+    Language.ENGLISH: ("en", "english", "inglés", "inglês"),
+    Language.SPANISH: ("es", "spanish", "español", "castellano", "espanhol"),
 }
 
 COLUMNS: Final = (
@@ -59,8 +63,14 @@ COLUMNS: Final = (
     ),
     EXTERNAL_ID,
     OWN_ID,
+    Column(
+        "language",
+        Choice(LANGUAGES, {}),
+        example="es",
+        about="In which the user is written to: en or es; the organization's where nothing stands here.",
+    ),
 )
-NAMES: Final = ("first_name", "last_name", "phone", "external_id")
+NAMES: Final = ("first_name", "last_name", "phone", "external_id", "language")
 
 
 def rules(row: Mapping[str, Any], _: datetime) -> Iterable[Fault]:
@@ -79,7 +89,7 @@ USERS: Final = Record(
     types=dict.fromkeys(("email", *NAMES, "id"), "varchar") | {"role": "smallint"},
     fields={name: getattr(User, name) for name in ("email", *NAMES, "role")},
     resolved=dict.fromkeys(("email", *NAMES), "varchar") | {"role": "smallint"},
-    resolving="SELECT s.row, s.faulty, s.email, s.first_name, s.last_name, s.phone, s.external_id, s.role "
+    resolving="SELECT s.row, s.faulty, s.email, s.first_name, s.last_name, s.phone, s.external_id, s.language, s.role "
     "FROM staged AS s",
     matching="t.email = r.email",
     same_key="r.email",
@@ -92,9 +102,10 @@ USERS: Final = Record(
     emptied=dict.fromkeys(NAMES, "NULL"),
     inserting="""
         INSERT INTO users (
-            organization_id, email, first_name, last_name, phone, external_id, role, jti, created_at, updated_at
-        ) SELECT %(tenant)s, r.email, r.first_name, r.last_name, r.phone, r.external_id, coalesce(r.role, 0),
-                 gen_random_uuid()::text, %(now)s, %(now)s
+            organization_id, email, first_name, last_name, phone, external_id, language, role, jti, created_at,
+            updated_at
+        ) SELECT %(tenant)s, r.email, r.first_name, r.last_name, r.phone, r.external_id, r.language,
+                 coalesce(r.role, 0), gen_random_uuid()::text, %(now)s, %(now)s
             FROM resolved AS r WHERE r.existing_id IS NULL ORDER BY r.row
     """,
 )

@@ -8,6 +8,7 @@ of the two is right.
 from __future__ import annotations
 
 import datetime as dt
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,6 +20,7 @@ from rayces_core.importing.columns import Unreadable
 MAX_TIMES: Final = 1_000  # of one event
 MAX_YEARS: Final = dt.timedelta(days=30 * 365)
 ONE_BY_ONE: Final = "export its events one by one"
+UNNAMED: Final = "begins at a time that its own rule does not name; move its first time in the calendar"
 
 Event = Any
 
@@ -120,6 +122,8 @@ def _ruled(rule: Any, starts: dt.datetime) -> list[dt.datetime] | Unreadable:
         return Unreadable("repeats without an end; give it one in the calendar, or export its events one by one")
     if rule["FREQ"][0] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
         return Unreadable(f"repeats {rule['FREQ'][0]}; {ONE_BY_ONE}")
+    if not _has_the_day_of(rule, starts):
+        return Unreadable(UNNAMED)
     count = min(int(rule.get("COUNT", [MAX_TIMES + 1])[0]), MAX_TIMES + 1)
     last = starts + MAX_YEARS
     until = min(_end(rule["UNTIL"][0], starts), last + MAX_YEARS) if "UNTIL" in rule else last
@@ -129,8 +133,16 @@ def _ruled(rule: Any, starts: dt.datetime) -> list[dt.datetime] | Unreadable:
     if len(times) > MAX_TIMES or until > last or len(times) < count < MAX_TIMES + 1:
         return Unreadable(f"repeats more than {MAX_TIMES:,} times or thirty years; give it an end in the calendar")
     if times[:1] != [starts]:
-        return Unreadable("begins at a time that its own rule does not name; move its first time in the calendar")
+        return Unreadable(UNNAMED)
     return times
+
+
+def _has_the_day_of(rule: Any, starts: dt.datetime) -> bool:
+    """Whether the rule's months and days have the first time's; one that never falls is looked for until 9999."""
+    length = monthrange(starts.year, starts.month)[1]
+    months, days = rule.get("BYMONTH", []), rule.get("BYMONTHDAY", [])
+    in_month = not months or starts.month in map(int, months)
+    return in_month and (not days or bool({starts.day, starts.day - length - 1} & set(map(int, days))))
 
 
 def _end(until: dt.date, starts: dt.datetime) -> dt.datetime:

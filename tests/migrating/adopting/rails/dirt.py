@@ -201,6 +201,15 @@ DIRT: dict[str, Dirt] = {
          (2, "2025-01-02 00:00:00+00", None, None, "2025-01-01 00:00:00+00", False),
          (3, None, None, None, "2025-01-01 00:00:00+00", True)],
     ),
+    "holds on credit: the earliest have what the balance covers": (
+        "; ".join(APPOINTMENT.format(f"{key}, 1, 2, 1, 3, '2031-02-01 {at}', 'pre_confirmed'") for key, at in (
+            (2, "10:00"), (3, "12:00"), (4, "14:00"), (5, "16:00"), (6, "18:00")))
+        + "; UPDATE appointments SET uses_credit = true WHERE id BETWEEN 2 AND 6",
+        {},
+        "SELECT array_agg(reserved_credits ORDER BY id), (SELECT reserved FROM credit_balances "
+        "WHERE organization_id = 1) FROM appointments WHERE id BETWEEN 2 AND 6",
+        [([1, 1, 1, 1, 0], 4)],
+    ),
     "a start within a minute": (
         APPOINTMENT.format("2, 1, 2, 1, 3, '2031-02-01 12:00:31.5', 'draft'"),
         {("starts", "appointments"): 1},

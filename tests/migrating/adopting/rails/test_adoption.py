@@ -23,16 +23,20 @@ from tests.sizes import quick_or_whole
 from .conftest import Rails
 from .database import CHOICES
 
+pytestmark = pytest.mark.slow
+
 TENANTS = ("rayces", "norte", "demo")
 COUNTS = "SELECT {}".format(", ".join(f"(SELECT count(*) FROM {{0}}.{table})" for table in TABLES))
 
 
+@pytest.mark.slow
 def test_every_write_of_the_library_works_in_each_tenant(adopted: Rails) -> None:
     names = quick_or_whole(TENANTS[1:2], TENANTS)
     with Database.connect(adopted.url) as database:
         assert {name: refused_writes(database, name) for name in names} == {name: {} for name in names}
 
 
+@pytest.mark.slow
 def test_rows_keep_their_ids_and_organizations(adopted: Rails) -> None:
     assert adopted.sql(COUNTS.format("public")) == adopted.sql(COUNTS.format("rayces_before"))
     for table in TABLES[1:]:
@@ -62,6 +66,8 @@ def test_the_numbers_of_roles_are_translated(adopted: Rails) -> None:
     assert [(key, role) for key, role in found if key in roles] == list(roles.items())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_doctor_check_and_ledger_find_nothing(adopted: Rails, server_url: str) -> None:
     with Database.connect(adopted.url) as database:
         assert [str(each) for each in audit(database) if each.severity == "error"] == []
@@ -77,6 +83,8 @@ def test_doctor_check_and_ledger_find_nothing(adopted: Rails, server_url: str) -
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_after_the_finish_too(adopted: Rails, server_url: str) -> None:
     outcome = adopted.adoption(choices={}).finish()
     assert (outcome.stage, outcome.organizations) == ("finished", (1, 2, 3))
@@ -148,6 +156,7 @@ def test_schedules_contacts_and_documents_have_this_librarys_shape(adopted: Rail
     assert adopted.sql(zones) == [argentina, argentina, ("Europe/Madrid", "EUR")]
 
 
+@pytest.mark.slow
 def test_going_back_gives_the_old_database_to_the_line_and_the_row(small: Rails) -> None:
     catalogue = fingerprint(small.connection)
     rows = {table: small.sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES}
@@ -159,6 +168,7 @@ def test_going_back_gives_the_old_database_to_the_line_and_the_row(small: Rails)
     small.adoption(url=small.owner_url).run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "table"),
     [
@@ -176,6 +186,7 @@ def test_going_back_refuses_to_lose_what_was_written_since(adopted: Rails, writt
     assert adopted.adoption(choices={}).undo(yes=True).differences == ()
 
 
+@pytest.mark.slow
 def test_a_finding_without_an_answer_changes_nothing(small: Rails) -> None:
     catalogue = fingerprint(small.connection)
     with pytest.raises(MigrationError, match="--fix roles=rails or --fix roles=same"):
@@ -184,6 +195,7 @@ def test_a_finding_without_an_answer_changes_nothing(small: Rails) -> None:
     assert small.adoption(choices={}).report().stage is None
 
 
+@pytest.mark.slow
 def test_a_plain_run_of_migrations_is_refused_before_and_after(small: Rails, small_adopted: Rails) -> None:
     with pytest.raises(MigrationError, match="migrate adopt"):
         Runner(small.url).up()
@@ -219,7 +231,8 @@ def test_what_is_derived_anew_is_what_no_column_of_the_old_application_gives() -
             assert ours <= {*taken[meta.table_name], *DERIVED.get(meta.table_name, ())}, meta.table_name
 
 
-def test_a_stopped_adoption_stands_half_way_and_is_begun_again(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_stopped_adoption_stands_half_way_and_is_begun_again(begun: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stops it before the exchange leaves the old tables as they were; kills are in test_killed.py."""
     from rayces_core.migrating.adopting.rails import moving
 
@@ -229,30 +242,31 @@ def test_a_stopped_adoption_stands_half_way_and_is_begun_again(small: Rails, mon
     def stop(*_: object) -> None:
         raise Stopped
 
-    rows = small.one("SELECT count(*) FROM users")
+    rows = begun.one("SELECT count(*) FROM users")
     for name in quick_or_whole(("lock_for_exchange",), ("hold_writers", "lock_for_exchange", "exchange")):
         with monkeypatch.context() as patched, pytest.raises(Stopped):
             patched.setattr(moving, name, stop)
-            small.adoption().run()
-        assert small.one("SELECT count(*) FROM public.users") == rows
-        assert small.adoption().report().stage == "adopting"
+            begun.adoption().run()
+        assert begun.one("SELECT count(*) FROM public.users") == rows
+        assert begun.adoption().report().stage == "adopting"
         with pytest.raises(MigrationError, match="stands half way"):
-            Runner(small.url).up()
-    assert small.adoption().run().stage == "adopted"
+            Runner(begun.url).up()
+    assert begun.adoption().run().stage == "adopted"
     assert CHOICES["roles"] == "rails"
 
 
-def test_whoever_reads_goes_on_and_whoever_writes_waits(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_whoever_reads_goes_on_and_whoever_writes_waits(begun: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
     from rayces_core.migrating.adopting.rails import moving
 
-    reader, seen = small.connect(small.owner_url), []
+    reader, seen = begun.connect(begun.owner_url), []
     exchange = moving.exchange
 
     def look(*arguments: object) -> None:
         cursor = reader.cursor()
-        cursor.execute("SET statement_timeout = 300")
-        for statement in ("SELECT count(*) FROM users", "UPDATE users SET phone = '1' WHERE id = 1"):
+        for patience, statement in (("60s", "SELECT count(*) FROM users"), ("300ms", "UPDATE users SET phone = '1'")):
             try:
+                cursor.execute(f"SET statement_timeout = '{patience}'")
                 cursor.execute(statement)
                 seen.append("went on")
             except psycopg2.errors.QueryCanceled:
@@ -264,6 +278,6 @@ def test_whoever_reads_goes_on_and_whoever_writes_waits(small: Rails, monkeypatc
 
     lock = moving.lock_for_exchange
     monkeypatch.setattr(moving, "lock_for_exchange", locked)
-    assert small.adoption().run().seconds > 0.3
+    assert begun.adoption().run().seconds > 0.3
     assert seen == ["went on", "waited"]
     assert moving.exchange is exchange

@@ -6,11 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rayces_core.migrating.adopting.finding import CHOICES
 from rayces_core.migrating.adopting.rails import access
 from rayces_core.migrating.adopting.rails.faults import WORDS
 
 from .conftest import Rails
+
+pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).parents[4] / "docs" / "adopting.md").read_text("utf-8")
 SECTION = PAGE.partition("# A rayces Rails database")[2]

@@ -25,6 +25,7 @@ def owned(small: Rails) -> Iterator[Rails]:
         small.sql(f"GRANT rayces_app, rayces_admin TO {small.owner} WITH INHERIT FALSE, SET TRUE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [WITH_THE_OTHER, *exhaustive(DIRECTLY)], ids=["with the other", "directly"])
 def test_it_is_refused_with_what_mends_it_and_held_then(owned: Rails, how: str) -> None:
     inherit(owned, how, owned.owner)
@@ -46,6 +47,7 @@ def test_it_is_refused_with_what_mends_it_and_held_then(owned: Rails, how: str) 
     assert old.fetchall() == [(0,)]
 
 
+@pytest.mark.slow
 def test_it_is_no_end_of_an_adoption_while_one_inherits(owned: Rails) -> None:
     """Afterwards no policy of the old application's would be left, and the admin role's would let it see everything."""
     owned.adoption(url=owned.owner_url, choices={"roles": "rails"}).run()

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import random
-import sys
-import time
 from typing import Any
 
 import pytest
 
 from rayces_core.migrating.adopting.rails.old import TABLES
 from rayces_core.migrating.catalogue import fingerprint
-from tests.migrating.adopting.test_killed import killed_after
+from tests.migrating.adopting.killing import adopt_rails, go_back_to_rails, killed_after
+from tests.patience import wait_until
 from tests.sizes import EVERYTHING, quick_or_whole
 
 from .conftest import Rails
 from .database import CHOICES
 
-# Says a line before each statement, and what stage it has come to at the end.
-KILLED = """
-import sys
-from rayces_core.migrating.adopting.rails import RailsAdoption
-from rayces_core.migrations.session import MigrationDatabase
-send = MigrationDatabase.execute_sql
-def told(self, sql, params=None):
-    print(flush=True)
-    return send(self, sql, params)
-MigrationDatabase.execute_sql = told
-choices = dict(pair.split("=") for pair in sys.argv[3:])
-adoption = RailsAdoption(sys.argv[1], choices=choices)
-adoption.run() if sys.argv[2] == "run" else adoption.undo()
-"""
-KILLS = quick_or_whole(2, 20)
+KILLS = quick_or_whole(2, 8)
 # Statements of a whole run, and of the look and the one transaction at its end; of a way back. A process that sends
 # fewer is done before it is killed, and the next one is killed on the way back.
 WHOLE, ENDING, BACK = 1000, 500, 120
@@ -40,10 +25,7 @@ BUSY = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 
 def settled(rails: Rails) -> None:
     """Wait until the server has noticed that its client is gone."""
-    deadline = time.monotonic() + 60
-    while rails.one(BUSY):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not rails.one(BUSY))
 
 
 def home(rails: Rails) -> str:
@@ -70,9 +52,8 @@ def new_rows(rails: Rails) -> dict[str, Any]:
 def kill(rails: Rails, word: str, chance: random.Random) -> bool:
     """Kill a process that adopts, or goes back, at a random statement; whether it came to that."""
     most = BACK if word == "undo" else chance.choice((WHOLE, ENDING))
-    choices = [f"{kind}={given}" for kind, given in CHOICES.items()] if word == "run" else []
-    command = [sys.executable, "-c", KILLED, rails.owner_url, word, *choices]
-    killed = killed_after(command, chance.randint(1, most), chance.random() / 100)
+    action = (adopt_rails, rails.owner_url, CHOICES) if word == "run" else (go_back_to_rails, rails.owner_url)
+    killed = killed_after(chance.randint(1, most), chance.random() / 100, *action)
     settled(rails)
     return killed
 
@@ -83,6 +64,7 @@ def undisturbed(small_adopted: Rails) -> dict[str, Any]:
     return new_rows(small_adopted)
 
 
+@pytest.mark.slow
 def test_killed_at_any_statement_there_and_back_nothing_is_lost_or_doubled(
     small: Rails, undisturbed: dict[str, Any]
 ) -> None:
@@ -115,6 +97,7 @@ class Stopped(Exception):
 INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = ANY (%s) ORDER BY 1"
 
 
+@pytest.mark.exhaustive  # `make test` has kills at any statement, before this
 def test_a_step_that_is_run_twice_takes_no_index_of_the_old_application(small: Rails) -> None:
     """Killed between a statement and the note of it, the next run repeats it, and finds it done."""
 

@@ -30,6 +30,7 @@ def session(rails: Rails, user: str | None = None, path: str = old.SEARCH_PATH) 
     return rails.connect(make_dsn(rails.url, user=user or rails.owner, password="x", options=options))
 
 
+@pytest.mark.slow
 def test_every_statement_works_before(rails: Rails) -> None:
     assert set(old.outcomes(session(rails)).values()) == {old.WORKS}
 
@@ -80,6 +81,7 @@ def test_an_address_is_found_by_the_very_text_that_was_given(adopted: Rails) -> 
     assert cursor.fetchall() == [("other@x.org",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -114,10 +116,11 @@ def test_nothing_of_it_is_left_after_the_finish(adopted: Rails) -> None:
     assert cursor.fetchall() == [(0,)]
 
 
-def test_reading_goes_on_during_the_adoption(rails: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.exhaustive  # `make test` has a reader and a writer in test_adoption.py
+def test_reading_goes_on_during_the_adoption(begun: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each moment of the one transaction before the exchange; the exchange itself is a moment."""
     seen = []
-    connection = session(rails, path="public")
+    connection = session(begun, path="public")
     reading = [statement for statement, _ in old.STATEMENTS.values() if statement.lstrip().startswith("SELECT")]
 
     def look(*arguments: Any, real: Any = moving.lock_for_exchange) -> None:
@@ -128,5 +131,5 @@ def test_reading_goes_on_during_the_adoption(rails: Rails, monkeypatch: pytest.M
         real(*arguments)
 
     monkeypatch.setattr(moving, "lock_for_exchange", look)
-    rails.adoption().run()
+    begun.adoption().run()
     assert len(seen) == len(reading) == 7

@@ -49,6 +49,8 @@ def repository(made_by: Callable[[str], Rails]) -> Rails:
     return made_by(REPOSITORY + THEIRS)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("scratch_is_migrated")
 def test_the_repositorys_own_schema_is_adopted_by_choices_alone(repository: Rails, server_url: str) -> None:
     aside = ["availability_rules", "busiest", "devices", "roles", "time_slots", "user_roles"]
     found = {each.kind: each for each in repository.adoption(choices={}).report().findings}
@@ -76,6 +78,7 @@ def test_the_repositorys_own_schema_is_adopted_by_choices_alone(repository: Rail
     assert repository.sql("SELECT name FROM devices") == [("of the old application",)]
 
 
+@pytest.mark.slow
 def test_its_other_tables_are_where_its_search_path_finds_them(repository: Rails) -> None:
     repository.adoption(url=repository.owner_url).run()
     cursor = session(repository).cursor()
@@ -109,6 +112,7 @@ def test_types_that_can_become_ours_are_taken_as_they_are(small: Rails) -> None:
         assert refused_writes(database, "norte") == {}
 
 
+@pytest.mark.slow
 def test_a_type_that_cannot_is_a_refusal_that_can_be_followed(small: Rails) -> None:
     small.sql("ALTER TABLE students DROP admission_date, ADD admission_date boolean")
     (found,) = (each for each in small.adoption().report().open)
@@ -145,6 +149,7 @@ def test_without_the_booking_tables_too(made_by: Callable[[str], Rails]) -> None
     assert made.adoption(url=made.owner_url, choices={}).undo(yes=True).differences == ()
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_and_are_written_meanwhile_stop_it(small: Rails, monkeypatch: pytest.MonkeyPatch) -> None:
     from rayces_core.migrating.adopting.rails import RailsAdoption
 
@@ -162,6 +167,7 @@ def test_rows_that_do_not_fit_and_are_written_meanwhile_stop_it(small: Rails, mo
     small.adoption(choices=CHOICES).run()
 
 
+@pytest.mark.exhaustive  # `make test` has one in Turkish there, below
 def test_it_runs_on_postgresql_15(oldest_server_url: str, connect: Any) -> None:
     name = "rails_on_15"
     connect(oldest_server_url).cursor().execute(f"CREATE DATABASE {name}; ")
@@ -210,6 +216,7 @@ SELECT o.subdomain, o.currency, u.email, a.state, s.admission_state, s.emergency
 """
 
 
+@pytest.mark.slow
 def test_words_in_capitals_are_the_same_words_in_a_turkish_database(
     database_in: Callable[[str], str], connect: Callable[[str], Any]
 ) -> None:
@@ -221,6 +228,7 @@ def test_words_in_capitals_are_the_same_words_in_a_turkish_database(
     ]  # fmt: skip
 
 
+@pytest.mark.exhaustive  # `make test` has a MyHub's
 def test_the_way_back_on_a_restored_copy_ends_with_what_was_there(
     made_by: Callable[[str], Rails], server_url: str
 ) -> None:

@@ -49,6 +49,7 @@ def sent(rails: Rails) -> Iterator[str]:
         yield text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("besides", [BESIDES, *exhaustive("")], ids=["with more", "alone"])
 def test_what_is_listed_is_what_the_server_is_sent(small: Rails, server_url: str, besides: str) -> None:
     small.sql(f"SET ROLE {small.owner}; {besides} RESET ROLE")
@@ -59,6 +60,7 @@ def test_what_is_listed_is_what_the_server_is_sent(small: Rails, server_url: str
     assert changing == list(sent(small))
 
 
+@pytest.mark.slow
 def test_the_list_says_what_waits_and_for_how_long(small: Rails, server_url: str) -> None:
     statements = planned(small, server_url)
     steps = [each.step for each in statements if each.migration == EXCHANGE]

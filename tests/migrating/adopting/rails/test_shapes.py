@@ -77,6 +77,7 @@ def test_what_is_right_is_taken_whole_and_is_stored_as_this_library_stores_it(cu
     assert adapter.validate_python(fits) == adapter.validate_python(RIGHT[shape])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @given(value=JSON)
 @examples(40, 400)

@@ -25,7 +25,7 @@ from rayces_core.migrating.adopting.finding import Finding, Report, answered, ch
 from rayces_core.migrating.adopting.inherited import inherited, refuse_inherited
 from rayces_core.migrating.adopting.rails import access, faults, moving, recognition
 from rayces_core.migrating.adopting.rails.baring import bare
-from rayces_core.migrating.adopting.rails.copying import copy, plan
+from rayces_core.migrating.adopting.rails.copying import FILLED, copy, plan
 from rayces_core.migrating.adopting.rails.old import TABLES, Old, read
 from rayces_core.migrating.adopting.rails.outcome import RailsOutcome
 from rayces_core.migrating.adopting.rails.written import digests, written_since
@@ -288,7 +288,7 @@ class RailsAdoption:
         return copied, [f"{finding.what}; {finding.chosen}" for finding in found], time.monotonic() - held_since
 
     def _copied(self, old: Old, staging: str) -> dict[str, int]:
-        bared = bare(self.database, staging)
+        bared = bare(self.database, staging, FILLED)
         for statement in bared.dropping():
             self.database.command(statement)
         copied = copy(self.database, old, staging)
@@ -311,7 +311,7 @@ class RailsAdoption:
         return lines
 
     def _force(self, schema: str, force: str) -> None:
-        for table in (*TABLES, "state_transitions"):
+        for table in FILLED:
             self.database.command(f"ALTER TABLE {schema}.{table} {force} ROW LEVEL SECURITY")
 
     def _refuse_losses(self, facts: dict[str, Any], *, yes: bool) -> None:

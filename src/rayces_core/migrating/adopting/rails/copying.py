@@ -67,6 +67,8 @@ COPIED: dict[str, tuple[str, ...]] = {
     ),
     "credit_balances": ("user_id", *_STAMPS),
 }
+# The tables that get rows.
+FILLED = (*TABLES, "state_transitions")
 _PROFILES = """
 INSERT INTO {new}.professionals (organization_id, user_id, active, accepts_new_clients)
 SELECT organization_id, user_id, false, false FROM plan_profiles ORDER BY 1, 2
@@ -117,6 +119,32 @@ UPDATE {new}.credit_balances AS held
         WINDOW whole AS (PARTITION BY organization_id, credit_balance_id)
          ORDER BY organization_id, credit_balance_id, sequence DESC) AS last
  WHERE last.organization_id = held.organization_id AND last.credit_balance_id = held.id
+"""
+# As migration 056 does it for holds that are there: the earliest first, what their client's balance covers. One that is
+# not covered keeps its time; `rayces credits reserve` names it.
+_HOLDS = """
+WITH wanted AS (
+    SELECT booked.organization_id, booked.id, held.id AS balance_id, booked.credits_used AS credits, held.balance,
+           sum(booked.credits_used) OVER (
+               PARTITION BY booked.organization_id, held.id ORDER BY booked.pre_confirmed_at, booked.id
+           ) AS total
+      FROM {new}.appointments AS booked
+      JOIN {new}.credit_balances AS held ON held.organization_id = booked.organization_id
+           AND held.user_id = booked.client_id AND held.credit_kind_key = coalesce(booked.credit_kind_id, 0)
+     WHERE booked.state = 'pre_confirmed' AND booked.uses_credit AND booked.credits_used > 0
+       AND booked.expires_at >= now() AND NOT EXISTS (
+           SELECT FROM {new}.credit_transactions AS paid
+            WHERE paid.organization_id = booked.organization_id AND paid.appointment_id = booked.id
+              AND paid.transaction_type = 'appointment_debit' AND paid.status <> 'failed')
+), covered AS (
+    SELECT * FROM wanted WHERE total <= balance
+), booked AS (
+    UPDATE {new}.appointments AS mine SET reserved_credits = covered.credits
+      FROM covered WHERE mine.organization_id = covered.organization_id AND mine.id = covered.id
+)
+UPDATE {new}.credit_balances AS mine SET reserved = sums.credits
+  FROM (SELECT organization_id, balance_id, sum(credits) AS credits FROM covered GROUP BY 1, 2) AS sums
+ WHERE mine.organization_id = sums.organization_id AND mine.id = sums.balance_id
 """
 _STEPS_OF_SESSIONS = f"""
 INSERT INTO {{new}}.state_transitions (
@@ -180,7 +208,7 @@ def copy(database: MigrationDatabase, old: Old, new: str) -> dict[str, int]:
     }
     database.command(_ENTRIES.format(**facts))
     copied["credit_transactions"] = int(database.one("SELECT count(*) FROM plan_entries"))
-    for statement in (_FIGURES, _STEPS_OF_SESSIONS, _STEPS_OF_STUDENTS):
+    for statement in (_FIGURES, _HOLDS, _STEPS_OF_SESSIONS, _STEPS_OF_STUDENTS):
         database.command(statement.format(new=new))
     for table in TABLES:
         _set_sequence(database, old, new, table)

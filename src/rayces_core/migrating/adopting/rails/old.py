@@ -27,17 +27,25 @@ TABLES = (
 )
 # Columns of ours that are derived anew; one of theirs of that name stays in the old table alone.
 DERIVED = {
-    "users": ("external_id",),
-    "professionals": ("external_id",),
-    "students": ("external_id", "on_leave_until"),
+    "users": ("external_id", "muted_channels", "merged_into_id", "merged_at", "erased_at", "language"),
+    "professionals": ("external_id", "dated_schedules", "date_overrides", "buffer_before_minutes"),
+    "students": ("external_id", "on_leave_until", "erased_at"),
     "appointments": (
         *("buffer_minutes", "occupied_until", "expires_at", "credits_used", "idempotency_key", "request_fingerprint"),
-        *("reminder_minutes", "allows_overlap", "price_cents", "currency", "external_id"),
+        *("allows_overlap", "price_cents", "currency", "external_id"),
+        *("service_id", "buffer_before_minutes", "occupied_from"),
+        *("group_session_id", "seat", "seats", "series_id", "occurrence_at", "credit_kind_id"),
+        *("second_professional_id", "room_id", "device_id", "slot_request_id", "reserved_credits"),
     ),
-    "credit_balances": ("balance", "last_sequence", "lifetime_purchased", "lifetime_used"),
+    "credit_balances": (
+        *("balance", "last_sequence", "lifetime_purchased", "lifetime_used"),
+        *("credit_kind_id", "credit_kind_key", "in_lots", "reserved"),
+    ),
     "credit_transactions": (
         *("balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"),
         *("payment_attempt", "amount_cents", "currency", "idempotency_key", "created_by_id", "reason"),
+        *("credit_kind_id", "credit_kind_key", "credit_package_id"),
+        *("takes_back_balance_id", "takes_back_sequence"),
     ),
 }
 _COLUMNS = """

@@ -192,7 +192,7 @@ DECLARE fits jsonb; lost boolean := false; rule record; told text;
 BEGIN
     IF value IS NULL OR value = 'null' THEN RETURN jsonb_build_array('{}'::jsonb, false); END IF;
     IF jsonb_typeof(value) <> 'object' THEN RETURN jsonb_build_array('{}'::jsonb, value <> '[]'); END IF;
-    fits := value - 'country';
+    fits := value - ARRAY['country', 'notices'];
     FOR rule IN SELECT * FROM (VALUES {limits}) AS r (name, least, most) WHERE value ? r.name LOOP
         told := btrim(value ->> rule.name);
         CONTINUE WHEN told IS NULL AND rule.name IN
@@ -208,7 +208,7 @@ BEGIN
         fits := fits - 'book_prospects';
         lost := true;
     END IF;
-    RETURN jsonb_build_array(fits, lost OR value ? 'country');
+    RETURN jsonb_build_array(fits, lost OR value ?| ARRAY['country', 'notices']);
 END
 $f$
 """

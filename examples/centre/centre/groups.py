@@ -1,0 +1,76 @@
+"""Group sessions, for the desk: who attends each, its places left, another one, and a student in or out."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from centre.pages import PageRoute, back, local_moment, page, words_of
+from centre.web import rayces
+from rayces_core import Appointment, GroupSession, Professional, Role, Student, User, scheduling
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+Staff = Annotated[User, rayces.requires(Role.STAFF)]
+AHEAD = timedelta(days=60)
+
+
+@router.get("/groups")
+def groups(request: Request, me: Staff) -> Response:
+    now = datetime.now(UTC)
+    ahead = GroupSession.visible_to(me).where(
+        GroupSession.state == "open", GroupSession.scheduled_at.between(now, now + AHEAD)
+    )
+    attending = Appointment.visible_to(me).where(Appointment.group_session << ahead, Appointment.seat.is_null(False))
+    seated = list(attending.with_people().order_by(Appointment.seat))
+    people = Professional.select(Professional, User).join(User).where(Professional.active).order_by(User.last_name)
+    return page(
+        request,
+        "groups.html",
+        me,
+        groups=[
+            (group, [each for each in seated if each.group_session_id == group.id])
+            for group in ahead.order_by(GroupSession.scheduled_at)
+        ],
+        professionals=list(people),
+        students=list(
+            Student.visible_to(me).where(Student.primary_contact.is_null(False)).order_by(Student.first_name)
+        ),
+    )
+
+
+@router.post("/groups")
+def gather(
+    request: Request,
+    me: Staff,
+    professional: Annotated[int, Form()],
+    when: Annotated[str, Form()],
+    capacity: Annotated[int, Form()],
+    name: Annotated[str, Form(max_length=200)],
+) -> Response:
+    start = local_moment(request, when)
+    scheduling.create_group_session(
+        professional=professional, scheduled_at=start, capacity=capacity, name=name.strip() or None, by=me
+    )
+    return back("/groups", words_of(request)("saved"))
+
+
+@router.post("/groups/{group_id}/students")
+def put_in(
+    request: Request,
+    me: Staff,
+    group_id: int,
+    student: Annotated[int, Form()],
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> Response:
+    child = Student.visible_to(me).where(Student.id == student).get()
+    scheduling.book_group(
+        group_id, student=child, client=child.primary_contact, by=me, idempotency_key=f"{me.id}:{key}"
+    )
+    return back("/groups", words_of(request)("put_in", name=child.full_name))
+
+
+@router.post("/groups/{group_id}/students/{session_id}/out")
+def take_out(request: Request, me: Staff, group_id: int, session_id: int) -> Response:
+    seated = Appointment.visible_to(me).where(Appointment.id == session_id, Appointment.group_session == group_id).get()
+    seated.cancel(by=me)
+    return back("/groups", words_of(request)("taken_out", name=seated.student.full_name))

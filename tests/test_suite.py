@@ -1,0 +1,64 @@
+"""What the suite itself does so that no test fails by chance."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.patience import in_one_of_five, wait_until
+from tests.ports import PORTS, free_port
+from tests.sizes import BY_CHANCE, examples
+
+
+@given(st.none())
+def plain(_):
+    """A property that names no size."""
+
+
+@examples(1, 1, suppress_health_check=[])
+@given(st.none())
+def sized(_):
+    """One that does."""
+
+
+@pytest.mark.parametrize("property_", [plain, sized])
+def test_no_property_fails_because_the_machine_is_slow_or_its_dice_fall_so(property_):
+    used = getattr(property_, "_hypothesis_internal_use_settings", None) or settings.default
+    assert used.deadline is None
+    assert set(BY_CHANCE) <= set(used.suppress_health_check)
+
+
+@pytest.mark.slow
+def test_where_the_run_was_started_in_the_background_ctrl_c_reaches_what_tests_start():
+    code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert done.stdout == "True\n"
+
+
+def test_a_free_port_is_none_that_the_system_gives_away_by_itself():
+    assert max(PORTS) < 32_768
+    assert free_port() in PORTS
+
+
+def test_what_comes_is_waited_for_and_what_does_not_is_told():
+    turns = iter([0, 0, 1])
+    wait_until(lambda: next(turns))
+    assert list(turns) == []
+    with pytest.raises(AssertionError, match="not so after 0 s"):
+        wait_until(lambda: False, 0)
+
+
+@pytest.mark.parametrize(("holds", "tries"), [([0, 0, 1], 3), ([0] * 9, 5)])
+def test_what_has_to_come_in_time_is_tried_five_times(holds, tries):
+    left = iter(holds)
+    assert in_one_of_five(lambda: next(left)) == any(holds)
+    assert len(list(left)) == len(holds) - tries
