@@ -26,6 +26,7 @@ from psycopg2.extensions import make_dsn
 from rayces_core.database.binding import bound_here
 from rayces_core.database.database import Database
 from tests.citus import suite
+from tests.factory import begin_test
 from tests.nodes import past_rules
 from tests.servers.binaries import WHEEL
 from tests.servers.running import running
@@ -327,6 +328,12 @@ RACING = (
     "tests.outbox.relaying",
     "tests.state_machine.racers",
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Times that a test's rows have by default go up, wherever in the run it stands."""
+    begin_test(item.path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from rayces_core import (
@@ -53,6 +54,22 @@ from rayces_core.models import (
 _numbers = itertools.count(1)
 START = datetime(2031, 3, 3, 12, 0, tzinfo=UTC)
 NUMBERS = 600  # of hours, so that dates stay in March and April however many tests one process runs
+AT_ONCE = 200  # that one test has at most, with what is its module's own
+_module: Path | None = None
+
+
+def begin_test(module: Path) -> None:
+    """Have times go up within a test, and within a module as far as they reach; those of the next begin anew."""
+    global _module, _numbers
+    number = next(_numbers)
+    left = -number % NUMBERS
+    _numbers = itertools.count(number + left if module != _module or left < AT_ONCE else number)
+    _module = module
+
+
+def next_time() -> datetime:
+    """A time of its own, which lies behind all that were given before in this test."""
+    return START + timedelta(hours=2 * (next(_numbers) % NUMBERS))
 
 
 def _name(what: str) -> str:
@@ -128,14 +145,14 @@ def make_appointment(**columns: Any) -> Appointment:
         columns["student"] = make_student()
     if "client" not in columns:
         columns["client"] = make_user()
-    columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
+    columns.setdefault("scheduled_at", next_time())
     return Appointment.create(**columns)
 
 
 def make_group(**columns: Any) -> GroupSession:
     if "professional" not in columns:
         columns["professional"] = make_professional()
-    columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
+    columns.setdefault("scheduled_at", next_time())
     columns.setdefault("capacity", 4)
     return GroupSession.create(**({"open_seats": columns["capacity"]} | columns))
 

@@ -1,13 +1,16 @@
 """What the suite itself does so that no test fails by chance."""
 
+import itertools
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import factory
 from tests.patience import in_one_of_five, wait_until
 from tests.ports import PORTS, free_port
 from tests.sizes import BY_CHANCE, examples
@@ -47,6 +50,16 @@ def test_where_the_run_was_started_in_the_background_ctrl_c_reaches_what_tests_s
 def test_a_free_port_is_none_that_the_system_gives_away_by_itself():
     assert max(PORTS) < 32_768
     assert free_port() in PORTS
+
+
+@pytest.mark.parametrize("before", range(0, factory.NUMBERS, 7))
+def test_times_go_up_within_a_test_however_many_rows_were_made_before(before, monkeypatch):
+    monkeypatch.setattr(factory, "_numbers", itertools.count(before))
+    factory.begin_test(Path(__file__))
+    times = [factory.next_time() for _ in range(factory.AT_ONCE)]
+    assert times == sorted(set(times))
+    factory.begin_test(Path("another.py"))
+    assert factory.next_time() == factory.START
 
 
 def test_what_comes_is_waited_for_and_what_does_not_is_told():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +9,6 @@ from typing import Any
 
 from rayces_core import Appointment, CreditTransaction, GroupSession, SlotRequest, Student, TimeOffRequest
 from tests.factory import (
-    NUMBERS,
     START,
     make_appointment,
     make_group,
@@ -18,6 +16,7 @@ from tests.factory import (
     make_student,
     make_time_off,
     make_transaction,
+    next_time,
 )
 
 
@@ -100,7 +99,6 @@ KEEPING: dict[Any, tuple[str, ...]] = {
     CreditTransaction: ("posted",),
 }
 
-_numbers = itertools.count(1)
 REACHED = {
     "draft": (),
     "pre_confirmed": ("pre_confirmed_at", "expires_at"),
@@ -137,7 +135,7 @@ def make_in(model: Any, state: str, **columns: Any) -> Any:
     if model is GroupSession:
         gone = {"open_seats": 0, "cancelled_at": START, "cancellation_reason": "moved away"}
         return make_group(state=state, **(gone if state == "cancelled" else {}), **columns)
-    columns.setdefault("scheduled_at", START + timedelta(hours=2 * (next(_numbers) % NUMBERS)))
+    columns.setdefault("scheduled_at", next_time())
     stamps = {name: columns["scheduled_at"] - timedelta(days=1) for name in REACHED[state]}
     why = {"cancellation_reason": "moved away"} if state == "cancelled" else {}
     return make_appointment(**{"state": state, **stamps, **why, **columns})
