@@ -10,7 +10,7 @@ from rayces_core.errors import ConfigurationError, OutsideCalendarError
 from tests.ports import free_port
 from tests.walking import walked
 
-LOCAL = {"allowed": ["127.0.0.0/8"], "seconds": 5.0}
+LOCAL = {"allowed": ["127.0.0.0/8"], "seconds": 60.0}
 FETCHER = Fetcher(**LOCAL)
 
 

@@ -30,7 +30,7 @@ from tests.scheduling.worlds import DAY, HOUR, NOW, Other, at, make_working, ope
 from tests.walking import walked
 
 QUARTER = timedelta(minutes=15)
-FETCHER = Fetcher(allowed=["127.0.0.0/8"], seconds=5.0)
+FETCHER = Fetcher(allowed=["127.0.0.0/8"], seconds=60.0)
 
 
 @pytest.fixture

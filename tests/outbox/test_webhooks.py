@@ -20,7 +20,7 @@ from tests.outbox.boxes import let_be_due, put, standing
 from tests.patience import wait_until
 from tests.walking import walked
 
-LOCAL = {"allowed": ["127.0.0.0/8"], "allow_http": True, "seconds": 5.0}
+LOCAL = {"allowed": ["127.0.0.0/8"], "allow_http": True, "seconds": 60.0}
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -10,7 +10,8 @@ import decimal
 import enum
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import peewee
@@ -277,11 +278,17 @@ class Beside:
 
     def both(self, act: Callable[..., Any]) -> tuple[Any, Any]:
         """What `act` gives on the tenant's models, and on the plain ones."""
-        with self.db.tenant(self.organization):
-            self.db.execute_sql(FRESH.format(plain="", key="organization_id, ", value=f"{self.organization.id}, "))
+        with self.fresh():
             tenant = outcome(lambda: act(*PAIRS["tenant"]))
         self.plain.execute_sql(FRESH.format(plain="plain_", key="", value=""))
         return tenant, outcome(lambda: act(*PAIRS["plain"]))
+
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """A block of the tenant's, with fresh rows."""
+        with self.db.tenant(self.organization):
+            self.db.execute_sql(FRESH.format(plain="", key="organization_id, ", value=f"{self.organization.id}, "))
+            yield
 
 
 FRESH = """

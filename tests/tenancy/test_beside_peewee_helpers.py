@@ -120,9 +120,9 @@ def test_an_alias_that_is_no_field_is_refused_as_any_name_that_is_none(beside):
         query = room.select(room.id, room.name.alias("value")) | seat.select(seat.id, peewee.Value("x").alias("value"))
         return [row.value for row in resolve_multimodel_query(query)]
 
-    with beside.db.tenant(beside.organization), pytest.raises(InvalidDataError, match="there is no such field"):
+    with beside.fresh(), pytest.raises(InvalidDataError, match="there is no such field"):
         act(*PAIRS["tenant"])
-    with beside.db.tenant(beside.organization):
+    with beside.fresh():
         _, room, _ = PAIRS["tenant"]
         query = room.select(room.id, room.name.alias("value")) + room.select(room.id, room.name.alias("value"))
         assert all(row.value for row in query)  # a query of one model gives it
