@@ -77,7 +77,7 @@ UNLESS_FOUND: Final[dict[str, Any]] = {
     "metadata": {},
 }
 # As the driver describes a result; the values are those it gives for columns of these types.
-TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184}
+TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184, "DATE": 1082}
 TEXT: Final = 25
 NOUNS: Final[dict[type, str]] = {CreditKind: "kind of credit"}
 DESCRIPTION: Final = [

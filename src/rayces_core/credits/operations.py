@@ -110,6 +110,7 @@ def complete(
 
     Raises:
         InvalidTransitionError: it has failed; `purchase` the payment once more if it was paid after all.
+        PackageExpiredError: what was bought held until a day that is over; the entry still waits, and says what to do.
         BalanceTooLargeError: no balance can hold that much.
         TransactionFailedError: the balance was moved by other means than this module.
     """

@@ -109,6 +109,12 @@ SELECT 'taken_back', posted.organization_id, posted.credit_balance_id, posted.id
  WHERE {back}back.status = 'completed' GROUP BY 2, 3, 4
 HAVING -sum(back.amount) > max(CASE WHEN posted.transaction_type = 'purchase' THEN posted.amount ELSE 0 END)
 UNION ALL
+SELECT 'lot_missing', organization_id, credit_balance_id, id, NULL, amount::text, '0'
+  FROM entries
+ WHERE coalesce(valid_days::text, valid_until::text) IS NOT NULL AND NOT EXISTS (
+       SELECT FROM credit_lots AS lot
+        WHERE {lot}lot.organization_id = entries.organization_id AND lot.credit_transaction_id = entries.id)
+UNION ALL
 SELECT 'owner', organization_id, credit_balance_id, id, NULL, owner_id::text, user_id::text
   FROM entries WHERE user_id <> owner_id
 ORDER BY 2, 3, 4, 1"""
@@ -164,7 +170,8 @@ UNION ALL
 SELECT 'refund_to_another', organization_id, NULL, NULL, id, '1', users::text FROM linked WHERE users > 1
 ORDER BY 2, 5, 1"""
 
-# The purchase says what was bought, and its movements what is left.
+# The purchase says what was bought, and its movements what is left. Wherever the organization's clocks stood then and
+# stand now, its days are at most two from those of any other zone.
 OF_LOTS: Final = """
 WITH bought AS (
     SELECT * FROM credit_lots WHERE {range}
@@ -177,6 +184,12 @@ WITH bought AS (
       JOIN credit_transactions AS entry ON entry.organization_id = movement.organization_id
            AND entry.id = movement.credit_transaction_id
      WHERE {movement}{entry}true GROUP BY 1, 2
+), opened AS (
+    SELECT bought.*, entry.amount, (bought.expires_at AT TIME ZONE 'UTC')::date - 1 AS held_until,
+           coalesce(entry.valid_until, entry.processed_at::date + entry.valid_days) AS agreed
+      FROM bought JOIN credit_transactions AS entry
+           ON entry.organization_id = bought.organization_id AND entry.id = bought.credit_transaction_id
+     WHERE {entry}true
 ), taken_back AS (
     SELECT back.organization_id, back.credit_balance_id, back.id, -back.amount AS taken,
            coalesce(-sum(movement.amount) FILTER (WHERE movement.credit_transaction_id = back.id), 0) AS own,
@@ -207,11 +220,11 @@ UNION ALL
 SELECT 'lot_passed_over', organization_id, credit_balance_id, id, NULL, least(taken, still_there + own)::text, own::text
   FROM taken_back WHERE own < least(taken, still_there + own)
 UNION ALL
-SELECT 'lot_credits', bought.organization_id, bought.credit_balance_id, entry.id, NULL, entry.amount::text,
-       credits::text
-  FROM bought JOIN credit_transactions AS entry
-       ON entry.organization_id = bought.organization_id AND entry.id = bought.credit_transaction_id
- WHERE {entry}entry.amount <> credits
+SELECT 'lot_credits', organization_id, credit_balance_id, credit_transaction_id, NULL, amount::text, credits::text
+  FROM opened WHERE amount <> credits
+UNION ALL
+SELECT 'lot_day', organization_id, credit_balance_id, credit_transaction_id, NULL, agreed::text, held_until::text
+  FROM opened WHERE abs(agreed - held_until) > 2
 ORDER BY 2, 3, 4, 1"""
 
 WORDS: Final = {
@@ -224,6 +237,8 @@ WORDS: Final = {
     "lot_remaining": "what is left of the lot that the entry bought is not the sum of its movements",
     "lot_elsewhere": "the lot that the entry bought was moved by entries of another balance",
     "lot_credits": "the lot is not of as many credits as the entry bought",
+    "lot_missing": "the entry counts, and the lot of what it sold is not there",
+    "lot_day": "the lot holds until another day than the entry was sold until",
     "lot_passed_over": "the entry took less from the lot of the purchase that it takes back than was left there",
     "taken_back": "more was taken back of the purchase than it bought",
     "sequence": "the entry is not in its place; one is missing or doubled",

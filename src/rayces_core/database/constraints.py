@@ -85,6 +85,11 @@ SENTENCES = {
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
     "move credits with rayces_core.credits",
     "index_credit_transactions_on_live_debit": "the appointment has been debited already",
+    "credit_transactions_package_name_check": "what a package was sold as is said of an entry that sells one",
+    "credit_transactions_valid_days_check": "what was sold of a package holds for 0 to 36500 days; "
+    "call purchase_package()",
+    "credit_transactions_valid_until_check": "what was sold of a package holds for so many days or until a day; "
+    "call purchase_package()",
     "credit_transactions_takes_back_fkey": "what is taken back is an entry that counts; "
     "use rayces_core.credits.take_back",
     "credit_transactions_refundable_before_fkey": "a refund gives back of the appointment's debit, to whoever paid it; "
