@@ -1,13 +1,18 @@
 """What was sold stays as it was sold: whoever changes a package changes nothing of what waits for its payment."""
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from rayces_core import (
     CreditLot,
+    CreditPackage,
     CreditTransaction,
     IdempotencyConflictError,
+    InvalidDataError,
     PackageExpiredError,
     PermissionDeniedError,
     clock,
@@ -17,8 +22,10 @@ from rayces_core import (
 from rayces_core.credits.packages import purchase_again
 from rayces_core.integrations import payments
 from rayces_core.integrations.payments import Notification, Status
+from tests.credits import racers
 from tests.credits.ledger import entries, figures, nothing_written, still_usable
 from tests.factory import make_kind, make_package, make_user
+from tests.state_machine.racers import race
 
 DAY = timedelta(days=1)
 PAID = {"payment_method": "stripe", "payment_reference": "pi_1"}
@@ -235,3 +242,80 @@ def test_a_sale_that_counts_without_its_lot_is_found(db, bound, ana, terms):
     (found,) = credits.verify().discrepancies
     assert (found.kind, found.entry_id, found.expected, found.found) == ("lot_missing", entry.id, "5", "0")
     assert not CreditLot.select().exists()
+
+
+# -- races and kills ---------------------------------------------------------------------------------------------------
+
+
+def waiting(user, number, **package):
+    return [credits.purchase_package(user, make_package(credits=5, **package), pending=True) for _ in range(number)]
+
+
+@pytest.mark.slow
+def test_completions_at_once_and_a_change_of_the_package_open_one_lot_each_as_it_was_sold(db, bound, ana):
+    entries_ = waiting(ana, 4, valid_days=30)
+    racing = [racers.complete, racers.change_the_package, racers.complete, racers.expire_lots]
+    outcomes = race(db, bound, entries_, racing)
+    assert [error for of_racer in outcomes for error in of_racer if error] == []
+    found = list(CreditLot.select())
+    assert sorted(lot.credit_transaction_id for lot in found) == sorted(entry.id for entry in entries_)
+    assert all(lot.expires_at > clock.now() + 28 * DAY for lot in found)
+    assert (figures(ana), credits.verify().is_clean) == ((20, 20, 0), True)
+
+
+@pytest.mark.slow
+def test_what_is_taken_back_while_it_is_completed_comes_from_its_lot(db, bound, ana):
+    entries_ = waiting(ana, 4, valid_days=30)
+    completed, taken, _ = race(db, bound, entries_, [racers.complete, racers.take_one_back, racers.expire_lots])
+    assert completed == [None] * 4
+    assert {type(error) for error in taken} <= {type(None), InvalidDataError}
+    back = sum(error is None for error in taken)
+    assert (credits.balance(ana), sum(lot.remaining for lot in credits.lots(ana))) == (20 - back, 20 - back)
+    assert credits.verify().is_clean
+
+
+@pytest.mark.slow
+def test_a_sale_is_of_one_version_of_its_package(db, bound, ana):
+    CreditPackage.create(currency="ARS", **racers.VERSIONS[0])
+    outcomes = race(db, bound, [ana], [racers.note_a_package, racers.turn_the_package, racers.note_a_package])
+    assert outcomes == [[None]] * 3
+    versions = {tuple(each.values()) for each in racers.VERSIONS}
+    found = {(e.amount, e.amount_cents, e.package_name, e.valid_days, e.valid_until) for e in entries(ana)}
+    assert found <= versions
+    assert len(entries(ana)) == 10
+
+
+KILLED = """
+import os, signal, sys
+import tests
+from rayces_core import CreditTransaction, Database, credits
+from rayces_core.credits import packages
+
+when, url, organization, entry = sys.argv[1:]
+open_lot = packages.open_lot
+def killed(of):
+    if when == "after":
+        open_lot(of)
+    os.kill(os.getpid(), signal.SIGKILL)
+packages.open_lot = killed
+with Database.connect(url) as db, db.tenant(int(organization)):
+    credits.complete(CreditTransaction.get_by_id(int(entry)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_beside_its_lot_a_completion_has_not_begun(own_db, when):
+    organization = own_db.create_organization("Centre", subdomain="centre")
+    with own_db.tenant(organization):
+        ana = make_user()
+        (entry,) = waiting(ana, 1, valid_days=30)
+        given = [when, own_db.url, str(organization.id), str(entry.id)]
+        with nothing_written():
+            done = subprocess.run([sys.executable, "-c", KILLED, *given], capture_output=True, text=True, check=False)
+            assert done.returncode == -signal.SIGKILL, done.stderr
+        change(CreditPackage.get(), valid_days=1)
+        credits.complete(entry)
+        (lot,) = credits.lots(ana)
+        assert lot.expires_at > clock.now() + 28 * DAY
+        assert (credits.balance(ana), credits.verify().is_clean) == (5, True)

@@ -203,6 +203,7 @@ CHECKS = {
     "users_language_check": "language = 'xx'",
     "users_email_check": "email = 'Ana@Example.org'",
     "users_role_check": "role = 4",
+    "users_merged_email_check": "email = 'merged-0123abcd-17@merged.invalid'",
     "users_merged_into_id_check": "merged_into_id = id, merged_at = now()",
 }
 # A second row that repeats the first: what to copy from it.

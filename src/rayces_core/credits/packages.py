@@ -116,7 +116,7 @@ def purchase_package(
         key=text(idempotency_key, "idempotency_key"),
         by=acting,
         metadata=noted(metadata),
-        is_new_sale=True,
+        for_somebody=True,
     )
     return undisturbed(lambda: _buy(posting, sold))
 

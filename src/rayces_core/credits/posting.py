@@ -25,10 +25,10 @@ class Posting:
     `organization_id` says whose ledger it is for; None is the bound tenant's, and there is none in privileged work.
     `lot_id` is what an expiry takes the rest of. `is_rest` says that the amount is what was left to be given back, so
     that a repetition is one whatever it was. `frees_hold` says that it pays for an appointment that may have reserved
-    credits, which are free then. `takes_back` is the purchase whose payment went back. `is_new_sale` says that
-    nothing is made for a user who was erased. `terms` are those of the package that is sold; its amount and its kind
-    are the package's, so that a repetition is one whatever the package says by then, and so is the price where it
-    `is_at_its_price`.
+    credits, which are free then. `takes_back` is the purchase whose payment went back. `for_somebody` says that
+    it is given, so that none is made for a user who was erased. `terms` are those of the package that is sold: its
+    amount and its kind are the package's, and its price is where it `is_at_its_price`, so that a repetition is one
+    whatever the package says by then.
     """
 
     user_id: int
@@ -52,7 +52,7 @@ class Posting:
     organization_id: int | None = None
     is_rest: bool = False
     frees_hold: bool = False
-    is_new_sale: bool = False
+    for_somebody: bool = False
     is_at_its_price: bool = False
 
     @property
@@ -70,7 +70,7 @@ class Posting:
             TAKES: True if self.amount < 0 else None,
             DRAWS: self._draws or None,
             FREES: self.frees_hold or None,
-            KNOWN: self.is_new_sale or None,
+            KNOWN: self.for_somebody or None,
             RETURNS: True if self.amount > 0 and self.appointment_id is not None else None,
             "key": self.key,
             "by": self.by,

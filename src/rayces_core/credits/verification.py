@@ -23,7 +23,7 @@ WITHIN: Final = (
 PAYING: Final = WITHIN.replace("(organization_id, id)", "(organization_id, appointment_id)")
 
 # How the statements call the tables beside the one that they go through.
-NAMED: Final = ("entry", "failed", "change", "lot", "movement", "booked", "back", "purchase")
+NAMED: Final = ("entry", "failed", "change", "lot", "movement", "booked", "back", "purchase", "held")
 
 # Each finding: kind, organization, balance, entry, appointment, what was expected and what is there.
 OF_BALANCES: Final = """
@@ -152,6 +152,13 @@ SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NUL
   FROM linked
  WHERE uses_credit AND debited <> credits_used AND state IN ('confirmed', 'executed', 'no_show')
 UNION ALL
+SELECT 'reserved_of_nothing', organization_id, NULL, NULL, id, '0', reserved_credits::text
+  FROM booked
+ WHERE reserved_credits > 0 AND NOT EXISTS (
+       SELECT FROM credit_balances AS held
+        WHERE {held}held.organization_id = booked.organization_id AND held.user_id = booked.client_id
+          AND held.credit_kind_key = coalesce(booked.credit_kind_id, 0))
+UNION ALL
 SELECT 'debited_twice', organization_id, NULL, NULL, id, '1', debits::text FROM linked WHERE debits > 1
 UNION ALL
 SELECT 'refundable_after', organization_id, NULL, id, appointment_id, left_over::text, refundable_after::text
@@ -170,8 +177,7 @@ UNION ALL
 SELECT 'refund_to_another', organization_id, NULL, NULL, id, '1', users::text FROM linked WHERE users > 1
 ORDER BY 2, 5, 1"""
 
-# The purchase says what was bought, and its movements what is left. Wherever the organization's clocks stood then and
-# stand now, its days are at most two from those of any other zone.
+# The purchase says what was bought, and its movements what is left.
 OF_LOTS: Final = """
 WITH bought AS (
     SELECT * FROM credit_lots WHERE {range}
@@ -184,12 +190,6 @@ WITH bought AS (
       JOIN credit_transactions AS entry ON entry.organization_id = movement.organization_id
            AND entry.id = movement.credit_transaction_id
      WHERE {movement}{entry}true GROUP BY 1, 2
-), opened AS (
-    SELECT bought.*, entry.amount, (bought.expires_at AT TIME ZONE 'UTC')::date - 1 AS held_until,
-           coalesce(entry.valid_until, entry.processed_at::date + entry.valid_days) AS agreed
-      FROM bought JOIN credit_transactions AS entry
-           ON entry.organization_id = bought.organization_id AND entry.id = bought.credit_transaction_id
-     WHERE {entry}true
 ), taken_back AS (
     SELECT back.organization_id, back.credit_balance_id, back.id, -back.amount AS taken,
            coalesce(-sum(movement.amount) FILTER (WHERE movement.credit_transaction_id = back.id), 0) AS own,
@@ -220,11 +220,11 @@ UNION ALL
 SELECT 'lot_passed_over', organization_id, credit_balance_id, id, NULL, least(taken, still_there + own)::text, own::text
   FROM taken_back WHERE own < least(taken, still_there + own)
 UNION ALL
-SELECT 'lot_credits', organization_id, credit_balance_id, credit_transaction_id, NULL, amount::text, credits::text
-  FROM opened WHERE amount <> credits
-UNION ALL
-SELECT 'lot_day', organization_id, credit_balance_id, credit_transaction_id, NULL, agreed::text, held_until::text
-  FROM opened WHERE abs(agreed - held_until) > 2
+SELECT 'lot_credits', bought.organization_id, bought.credit_balance_id, entry.id, NULL, entry.amount::text,
+       credits::text
+  FROM bought JOIN credit_transactions AS entry
+       ON entry.organization_id = bought.organization_id AND entry.id = bought.credit_transaction_id
+ WHERE {entry}entry.amount <> credits
 ORDER BY 2, 3, 4, 1"""
 
 WORDS: Final = {
@@ -234,11 +234,11 @@ WORDS: Final = {
     "last_sequence": "the balance does not stand at its last entry",
     "in_lots": "what the balance has in lots is not what is left of them",
     "reserved": "what is reserved of the balance is not what its pre-confirmed appointments hold",
+    "reserved_of_nothing": "the appointment has reserved credits, and its client has no balance of that kind",
     "lot_remaining": "what is left of the lot that the entry bought is not the sum of its movements",
     "lot_elsewhere": "the lot that the entry bought was moved by entries of another balance",
     "lot_credits": "the lot is not of as many credits as the entry bought",
     "lot_missing": "the entry counts, and the lot of what it sold is not there",
-    "lot_day": "the lot holds until another day than the entry was sold until",
     "lot_passed_over": "the entry took less from the lot of the purchase that it takes back than was left there",
     "taken_back": "more was taken back of the purchase than it bought",
     "sequence": "the entry is not in its place; one is missing or doubled",
