@@ -67,6 +67,7 @@ SELECT lot.organization_id, lot.id, moved.entry, moved.amount FROM credit_lots A
        (VALUES ({{bought}}, {credits}), ({by}, {amount})) AS moved (entry, amount)
  WHERE lot.credit_transaction_id = {{bought}};
 UPDATE credit_balances SET in_lots = {remaining} WHERE id = {{balance}}"""
+SOLD = "UPDATE credit_transactions SET credit_package_id = 1, package_name = 'Ten', valid_days = 3 WHERE id = {bought}"
 NO_CHECK_OF_TAKING_BACK = (
     "ALTER TABLE credit_transactions DROP CONSTRAINT IF EXISTS credit_transactions_takes_back_sequence_check"
 )
@@ -80,6 +81,12 @@ CORRUPTIONS = [
     Corruption("in_lots", BALANCE.format("in_lots = 3"), (("in_lots", "balance", "0", "3"),)),
     Corruption("reserved", BALANCE.format("reserved = 3"), (("reserved", "balance", "0", "3"),)),
     Corruption(
+        "reserved_of_nothing",
+        "UPDATE appointments SET state = 'pre_confirmed', confirmed_at = NULL, reserved_credits = 2, "
+        "credit_kind_id = 99 WHERE id = {kept}",
+        (("reserved_of_nothing", "kept", "0", "2"),),
+    ),
+    Corruption(
         "lot_remaining",
         LOT.format(credits=10, remaining=8, by="{debit}", amount=-3),
         (("lot_remaining", "bought", "7", "8"),),
@@ -89,6 +96,7 @@ CORRUPTIONS = [
         LOT.format(credits=11, remaining=8, by="{debit}", amount=-3),
         (("lot_credits", "bought", "10", "11"),),
     ),
+    Corruption("lot_missing", SOLD, (("lot_missing", "bought", "10", "0"),)),
     Corruption(
         "lot_elsewhere",
         LOT.format(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from rayces_core import (
@@ -75,6 +75,28 @@ def take_one_back(entry: CreditTransaction) -> None:
 
 def buy_a_package(user: User) -> None:
     credits.purchase_package(user, CreditPackage.get(), idempotency_key=f"package of {user.id}")
+
+
+def change_the_package(entry: CreditTransaction) -> None:
+    sold = CreditPackage.id == entry.credit_package_id
+    CreditPackage.update(valid_days=1, credits=99, name=f"Changed {entry.id}", active=False).where(sold).execute()
+
+
+# What a package is by turns: credits, price, name, and until when they hold.
+VERSIONS = (
+    {"credits": 5, "price_cents": 500, "name": "Five", "valid_days": 30, "valid_until": None},
+    {"credits": 9, "price_cents": 900, "name": "Nine", "valid_days": None, "valid_until": date(2040, 1, 1)},
+)
+
+
+def turn_the_package(_: User) -> None:
+    for version in VERSIONS * 5:
+        CreditPackage.update(version).execute()
+
+
+def note_a_package(user: User) -> None:
+    for _ in range(5):
+        credits.purchase_package(user, CreditPackage.get(), pending=True)
 
 
 def take_one_of_a_kind(user: User) -> None:

@@ -76,6 +76,9 @@ CHECKS = {
     "credit_packages_last_day_check": "valid_days = NULL, valid_until = '9999-12-31'",
     "credit_packages_valid_until_check": "valid_days = 1, valid_until = '2031-01-01'",
     "credit_transactions_credit_package_id_check": "credit_package_id = 1, transaction_type = 'expiry', amount = -1",
+    "credit_transactions_package_name_check": "package_name = 'Ten'",
+    "credit_transactions_valid_days_check": "valid_days = 3",
+    "credit_transactions_valid_until_check": "valid_until = '2031-01-01'",
     "credit_transactions_takes_back_sequence_check": "takes_back_sequence = 1",
     "credit_kinds_id_check": "id = 0",
     "credit_kinds_name_check": "name = ' '",
@@ -200,6 +203,7 @@ CHECKS = {
     "users_language_check": "language = 'xx'",
     "users_email_check": "email = 'Ana@Example.org'",
     "users_role_check": "role = 4",
+    "users_merged_email_check": "email = 'merged-0123abcd-17@merged.invalid'",
     "users_merged_into_id_check": "merged_into_id = id, merged_at = now()",
 }
 # A second row that repeats the first: what to copy from it.

@@ -86,6 +86,7 @@ CODES = {
     "OutOfMemoryError": "out_of_memory",
     "OutsideScheduleError": "outside_schedule",
     "OverlapError": "overlap",
+    "PackageExpiredError": "package_expired",
     "ParametersError": "parameters",
     "PaymentUnknownError": "payment_unknown",
     "PermissionDeniedError": "permission_denied",

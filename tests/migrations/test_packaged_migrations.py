@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, timedelta
 from typing import Any
 
 import pglast
@@ -9,7 +10,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from rayces_core import CreditTransaction, Database, credits
+from rayces_core import CreditLot, CreditTransaction, Database, clock, credits
 from rayces_core.errors import MigrationError
 from rayces_core.migrating import Runner
 from rayces_core.migrating.catalogue import fingerprint
@@ -27,6 +28,8 @@ HOLDS = next(file.number for file in FILES if file.name.endswith("held_credits")
 REFUNDS = next(file.number for file in FILES if file.name.endswith("refunds_and_retries"))
 # The one by which a revoked address gives its hash up.
 FEEDS = next(file.number for file in FILES if file.name.endswith("feeds_and_lots"))
+# The one by which a sale keeps what was agreed.
+AGREED = next(file.number for file in FILES if file.name.endswith("agreed_terms"))
 
 
 # The filled one stays in `make test`: it compares the catalogue too.
@@ -197,6 +200,53 @@ def test_addresses_that_were_revoked_give_their_hash_up(at: Any, connect: Any) -
     assert _all(connection, hashes) == [*[("0" * 64, False)] * 2, *[("1" * 64, True)] * 2]
 
 
+@pytest.mark.slow
+def test_sales_that_wait_or_failed_keep_what_their_packages_say_and_those_that_count_stay(
+    at: Any, connect: Any
+) -> None:
+    url = at(AGREED - 1)
+    runner, connection = Runner(url), connect(url)
+    fill(connection, AGREED - 1)  # a package that holds for 30 days in each of two organizations
+    connection.cursor().execute(OLDER_SALES)
+    runner.up()
+    said = (
+        "SELECT status, left(package_name, 3), valid_days, valid_until, count(*) FROM credit_transactions "
+        "WHERE credit_package_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 4"
+    )
+    agreed = [("Ten", 30, None, 2), ("All", None, date(2040, 1, 1), 2)]
+    until = [(status, *terms) for status in ("failed", "pending") for terms in reversed(agreed)]
+    assert _all(connection, said)[-4:] == until
+    assert {row[1] for row in _all(connection, said)[:-4]} <= {None}
+    may = "SELECT has_column_privilege(%s, 'credit_transactions', %s, 'UPDATE')"
+    cursor = connection.cursor()
+    for role in ("rayces_app", "rayces_admin"):
+        for column in ("package_name", "valid_days", "valid_until"):
+            cursor.execute(may, (role, column))
+            assert cursor.fetchone() == (False,)
+    cursor.execute("UPDATE credit_packages SET valid_days = 1, valid_until = NULL")
+    with Database.connect(url) as database, database.privileged(reason="test"):
+        for entry in CreditTransaction.select().where(CreditTransaction.status == "pending"):
+            credits.complete(entry)
+        days = CreditLot.select(CreditLot.expires_at).where(CreditLot.expires_at > clock.now() + timedelta(days=20))
+        assert len(days) == 4
+        assert credits.verify().is_clean
+    runner.down(AGREED - 1, yes=True)
+    runner.up()
+
+
+# Of each client's, of a package for days and of one until a day: one that waits, and one whose payment failed.
+OLDER_SALES = """
+INSERT INTO credit_packages (organization_id, name, credits, valid_until)
+SELECT organization_id, 'All the year', 5, '2040-01-01' FROM credit_packages;
+INSERT INTO credit_transactions (organization_id, user_id, credit_balance_id, credit_kind_id, amount, transaction_type,
+       status, processed_at, credit_package_id)
+SELECT held.organization_id, held.user_id, held.id, held.credit_kind_id, 5, 'purchase', sold.status,
+       CASE WHEN sold.status = 'failed' THEN now() END, package.id
+  FROM credit_balances AS held
+  JOIN credit_packages AS package ON package.organization_id = held.organization_id
+  CROSS JOIN (VALUES ('pending'), ('failed')) AS sold (status)
+ WHERE held.balance = 4
+"""
 # Four holds of each client, of which the balance covers two.
 OLDER_HOLDS = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,

@@ -10,6 +10,7 @@ import pytest
 
 from rayces_core import (
     Appointment,
+    CheckFailedError,
     CreditBalance,
     CreditTransaction,
     InvalidDataError,
@@ -18,6 +19,7 @@ from rayces_core import (
     Notice,
     NotPermittedError,
     OutboxMessage,
+    PermissionDeniedError,
     Post,
     ReferenceNotFoundError,
     Role,
@@ -55,6 +57,7 @@ from tests.factory import (
 from tests.people import racers
 from tests.scheduling.worlds import Other
 from tests.state_machine.racers import race
+from tests.walking import walked
 
 DAY = timedelta(days=1)
 
@@ -530,3 +533,30 @@ def test_two_are_no_one_on_a_snapshot_that_shows_not_all_of_them(db, bound, desk
         Other(db, bound, lambda: make_post(user=twin)).finish()
         people.merge_users(ana, twin, by=desk)
     assert User.get_by_id(twin.id).merged_into_id is None
+
+
+# -- past the library --------------------------------------------------------------------------------------------------
+
+BY_HAND = {
+    "merged_into_id = NULL, merged_at = NULL": CheckFailedError,
+    "merged_into_id = NULL": CheckFailedError,
+    "merged_at = NULL": CheckFailedError,
+    "merged_into_id = id": CheckFailedError,
+    "merged_into_id = 0": ReferenceNotFoundError,
+    "erased_at = now()": PermissionDeniedError,
+    "organization_id = 0": PermissionDeniedError,
+}
+
+
+@walked("written", BY_HAND)
+def test_a_merge_is_not_taken_back_by_hand(bound, db, ana, twin, desk, written):
+    if User.get_by_id(twin.id).merged_into_id is None:
+        people.merge_users(ana, twin, by=desk)
+    with pytest.raises(BY_HAND[written]):
+        db.execute_sql(f"UPDATE users SET {written} WHERE id = %s", (twin.id,))
+    assert User.get_by_id(twin.id).merged_into_id == ana.id
+
+
+def test_nobody_is_called_as_a_duplicate_is(twin):
+    with pytest.raises(CheckFailedError, match="no merge is taken back by hand"):
+        make_user(email="merged-0123abcd-17@merged.invalid")

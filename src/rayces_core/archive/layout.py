@@ -47,6 +47,10 @@ COMPLETED_LATER: Final[Mapping[str, tuple[str, ...]]] = {
     "credit_balances": ("balance", "last_sequence", "in_lots", "reserved"),
     "users": ("merged_at",),
 }
+# Until then it has another address than a duplicate's, which no other row may have.
+BEFORE_COMPLETED: Final[Mapping[str, Mapping[str, str]]] = {
+    "users": {"email": "CASE WHEN s.merged_into_id IS NULL THEN s.email ELSE 'restored-' || s.email END"}
+}
 
 _OURS: Final = {model._meta.table_name: model for model in TENANT_MODELS}
 _LEAVE_OUT: Final = f"leave it behind: COMMENT ON {{kind}} {{name}} IS '{NOT_ARCHIVED}'"

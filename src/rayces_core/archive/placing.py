@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rayces_core.archive.layout import MADE_ANEW
+from rayces_core.archive.layout import BEFORE_COMPLETED, MADE_ANEW
 from rayces_core.archive.reading import Archive
 from rayces_core.archive.snapshot import bound_organization
 from rayces_core.archive.tables import NOT_LOADED, Table, alias, quoted
@@ -135,6 +135,8 @@ def _insert_sql(table: Table) -> str:
     anew = MADE_ANEW.get(table.name, {})
     columns = [column for column in table.columns if column not in table.later]
     values, sources = _values(table, columns)
+    before = BEFORE_COMPLETED.get(table.name, {})
+    values = [before.get(column, value) for column, value in zip(columns, values, strict=True)]
     into = ", ".join(("organization_id", *(quoted(column) for column in (*columns, *anew))))
     inserting = f"""
             INSERT INTO {table.sql} ({into}) {"OVERRIDING SYSTEM VALUE" if table.overriding else ""}
@@ -175,8 +177,9 @@ def _value(table: Table, column: str) -> str:
 
 def _complete_sql(table: Table) -> str:
     known = () if table.place else table.order
-    values, sources = _values(table, (*known, *table.later))
-    shown = ", ".join(f"{value} AS {quoted(name)}" for name, value in zip((*known, *table.later), values, strict=True))
+    written = (*table.later, *BEFORE_COMPLETED.get(table.name, ()))
+    values, sources = _values(table, (*known, *written))
+    shown = ", ".join(f"{value} AS {quoted(name)}" for name, value in zip((*known, *written), values, strict=True))
     if table.place and table.key:
         sources.append(f"JOIN {_ids(table.name)} AS ids ON ids.place = s.{quoted(table.place)}")
         shown, same = f"ids.id AS made_id, {shown}", f"t.{quoted(table.key)} = new.made_id"
@@ -184,7 +187,7 @@ def _complete_sql(table: Table) -> str:
         same = " AND ".join(f"t.{quoted(column)} = new.{quoted(column)}" for column in known) or "true"
     said = " OR ".join(f"s.{quoted(column)} IS NOT NULL" for column in table.later)
     return f"""
-        UPDATE {table.sql} AS t SET {", ".join(f"{quoted(column)} = new.{quoted(column)}" for column in table.later)}
+        UPDATE {table.sql} AS t SET {", ".join(f"{quoted(column)} = new.{quoted(column)}" for column in written)}
           FROM (SELECT {shown} FROM {_staged(table.name)} AS s {" ".join(sources)} WHERE {said}) AS new
          WHERE t.organization_id = %(organization_id)s AND {same}"""
 

@@ -28,7 +28,7 @@ from rayces_core.credits.arguments import (
     whole_credits,
 )
 from rayces_core.credits.bulk_statements import BALANCES, BOOKED, EARLIER, ENTRIES, OPEN_ALL
-from rayces_core.credits.ledger import lock_balances, lock_holds, post, undisturbed
+from rayces_core.credits.ledger import lock_balances, lock_holds, lock_users, post, undisturbed, was_erased
 from rayces_core.credits.posting import Posting
 from rayces_core.credits.statements import MOST_CREDITS, told_of
 from rayces_core.database.binding import current
@@ -177,6 +177,8 @@ def _owners(wanted: list[_Wanted]) -> dict[str, list[int]]:
 
 
 def _post_all(wanted: list[_Wanted], values: dict[str, Any], by: User | None) -> list[Row]:
+    adding = {row.user_id for row in wanted if row.amount > 0}
+    erased = lock_users(adding) if adding else set()
     current().engine.run_prepared(OPEN_ALL, values)
     held_for = lock_holds([row.appointment_id for row in wanted if row.appointment_id is not None])
     lock_balances(values["users"])
@@ -184,6 +186,9 @@ def _post_all(wanted: list[_Wanted], values: dict[str, Any], by: User | None) ->
     repeated = _repeated(wanted, values)
     held = _without_overdue(wanted, values, _balances(values))
     new = [row for row in wanted if row.number not in repeated]
+    for row in new:
+        if row.user_id in erased:
+            raise _noted(was_erased(), row.number)
     drawing = {row.number for row in new if row.amount < 0 and (row.appointment_id in held_for or _has_lots(held, row))}
     _check_balances([row for row in new if row.number not in drawing], held)
     posted = _write([row for row in new if row.number not in drawing], values)

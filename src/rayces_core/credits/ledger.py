@@ -29,6 +29,7 @@ from rayces_core.credits.statements import (
     FIND,
     LOCK_ALL,
     LOCK_HOLDS,
+    LOCK_USERS,
     MOST_CREDITS,
     OPEN,
     OPENED,
@@ -77,7 +78,7 @@ UNLESS_FOUND: Final[dict[str, Any]] = {
     "metadata": {},
 }
 # As the driver describes a result; the values are those it gives for columns of these types.
-TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184}
+TYPE_CODES: Final = {"BIGINT": 20, "INTEGER": 23, "JSONB": 3802, "TIMESTAMPTZ": 1184, "DATE": 1082}
 TEXT: Final = 25
 NOUNS: Final[dict[type, str]] = {CreditKind: "kind of credit"}
 DESCRIPTION: Final = [
@@ -237,7 +238,7 @@ def _explain(posting: Posting, values: dict[str, Any]) -> CreditTransaction | No
     """Why nothing was posted: the entry that is repeated, an error, or None to try again."""
     if posting.is_the_only_one and (earlier := _find(values)) is not None:
         return _repetition(posting, earlier)
-    if posting.is_new_sale:
+    if posting.for_somebody:
         _check_known(posting.user_id, values["tenant"])
     if posting.appointment_id is not None:
         _check_there(Appointment, posting.appointment_id, "appointment_id", values["tenant"])
@@ -311,11 +312,22 @@ def _check_there(model: type[Appointment | CreditKind | User], key: int, field: 
 
 
 def _check_known(user_id: int, organization_id: int) -> None:
-    """Raise where the user was erased."""
     found = User._find(User.id, user_id, organization_id)
     if found is not None and found.erased_at is not None:
-        message = "this user was erased, and nothing is sold to nobody; add the person anew"
-        raise ReferenceNotFoundError(message, table="credit_transactions", fields=("user_id",))
+        raise was_erased()
+
+
+def was_erased() -> ReferenceNotFoundError:
+    """What is raised where an erased user is to be given credits."""
+    message = "this user was erased, and nothing is given to nobody; add the person anew"
+    return ReferenceNotFoundError(message, table="credit_transactions", fields=("user_id",))
+
+
+def lock_users(user_ids: Iterable[int]) -> set[int]:
+    """Have erasures and merges of these users wait, before any balance is locked; gives who was erased before."""
+    values = {"tenant": current().organization_id, "users": sorted(set(user_ids))}
+    found = current().engine.run_prepared(LOCK_USERS, values).fetchall()
+    return {user for user, erased_at in found if erased_at is not None}
 
 
 def open_balance(

@@ -22,7 +22,15 @@ from rayces_core.credits.arguments import (
     whole_credits,
 )
 from rayces_core.credits.arguments import appointment_id as appointment_id_of
-from rayces_core.credits.ledger import check_place, give_back, lock_balances, open_balance, post, undisturbed
+from rayces_core.credits.ledger import (
+    check_place,
+    give_back,
+    lock_balances,
+    lock_users,
+    open_balance,
+    post,
+    undisturbed,
+)
 from rayces_core.credits.paid import Paid
 from rayces_core.credits.posting import Posting
 from rayces_core.errors import (
@@ -95,7 +103,7 @@ def purchase(
             key=key,
             by=acting,
             metadata=noted(metadata),
-            is_new_sale=True,
+            for_somebody=True,
         )
     )
 
@@ -110,6 +118,7 @@ def complete(
 
     Raises:
         InvalidTransitionError: it has failed; `purchase` the payment once more if it was paid after all.
+        PackageExpiredError: what was bought held until a day that is over; the entry still waits, and says what to do.
         BalanceTooLargeError: no balance can hold that much.
         TransactionFailedError: the balance was moved by other means than this module.
     """
@@ -252,6 +261,7 @@ def adjust(
 
     Raises:
         InsufficientCreditsError, BalanceTooLargeError, IdempotencyConflictError, InvalidDataError, NotPermittedError.
+        ReferenceNotFoundError: there is no such user, or it was erased, from which credits may be taken alone.
     """
     key = text(idempotency_key, "idempotency_key")
     of = (user_id(user), credit_kind_id(kind))
@@ -281,7 +291,8 @@ def transfer(
 
     Raises:
         InsufficientCreditsError: the first balance is less. InvalidDataError: both are the same user.
-        BalanceTooLargeError, IdempotencyConflictError, NotPermittedError, CrossTenantError, ReferenceNotFoundError.
+        ReferenceNotFoundError: there is no such user, or `to_user` was erased.
+        BalanceTooLargeError, IdempotencyConflictError, NotPermittedError, CrossTenantError.
     """
     giver, taker = user_id(from_user, "from_user"), user_id(to_user, "to_user")
     amount, at, key = (
@@ -300,6 +311,7 @@ def transfer(
 
 
 def _move(out: Posting, into: Posting) -> tuple[CreditTransaction, CreditTransaction]:
+    lock_users([out.user_id, into.user_id])
     open_balance(into.user_id, into.now, credit_kind_id=into.credit_kind_id)
     lock_balances([out.user_id, into.user_id])
     return post(out), post(into)
@@ -324,6 +336,7 @@ def _adjustment(
         by=acting_staff(by, "adjust a balance"),
         reason=needed_text(reason, "reason"),
         metadata=noted(metadata),
+        for_somebody=amount > 0,
     )
 
 

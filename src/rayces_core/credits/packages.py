@@ -25,6 +25,7 @@ from rayces_core.credits.arguments import (
 )
 from rayces_core.credits.ledger import post, post_or_none, undisturbed
 from rayces_core.credits.posting import Posting
+from rayces_core.credits.terms import Terms, open_lot
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
@@ -34,35 +35,10 @@ from rayces_core.models.credit_lot import CreditLot
 from rayces_core.models.credit_package import CreditPackage
 from rayces_core.models.user import User
 from rayces_core.state_machine import StateChange
-from rayces_core.tenancy.organization import Organization, day_begins, on_their_way, taken_apart
+from rayces_core.tenancy.organization import Organization, on_their_way, taken_apart
 from rayces_core.tenancy.scoping import check_reach
 
 BATCH: Final = 500
-_LAST_DAY: Final = (
-    "coalesce(package.valid_until, (entry.processed_at AT TIME ZONE root.time_zone)::date + package.valid_days)"
-)
-# A package that holds for ever opens none. The balance is locked, since its entry was just posted.
-OPEN: Final = f"""
-WITH lot AS (
-    INSERT INTO credit_lots (
-        organization_id, credit_balance_id, credit_transaction_id, credits, remaining, expires_at, created_at,
-        updated_at
-    ) SELECT %(tenant)s, entry.credit_balance_id, entry.id, entry.amount, entry.amount,
-             {day_begins(f"{_LAST_DAY} + 1", "root.time_zone")},
-             entry.processed_at, entry.processed_at
-        FROM credit_transactions AS entry
-        JOIN organizations AS root ON root.id = %(tenant)s
-        JOIN credit_packages AS package ON package.organization_id = %(tenant)s
-             AND package.organization_id = entry.organization_id AND package.id = entry.credit_package_id
-       WHERE entry.organization_id = %(tenant)s AND entry.id = %(entry)s
-         AND (package.valid_days IS NOT NULL OR package.valid_until IS NOT NULL)
-    RETURNING id, credit_balance_id, credit_transaction_id, credits
-), noted AS (
-    INSERT INTO credit_lot_movements (organization_id, credit_lot_id, credit_transaction_id, amount)
-    SELECT %(tenant)s, id, credit_transaction_id, credits FROM lot RETURNING 1
-)
-UPDATE credit_balances AS mine SET in_lots = mine.in_lots + lot.credits
-  FROM lot WHERE mine.organization_id = %(tenant)s AND mine.id = lot.credit_balance_id"""
 # What a lot leaves to those after it counts all of its balance, so a page begins outside of that.
 EXPIRED: Final = """
 SELECT * FROM (SELECT lot.organization_id, lot.id, held.user_id, held.credit_kind_id, least(lot.remaining,
@@ -108,7 +84,8 @@ def purchase_package(
 
     Args:
         package: the CreditPackage or its id. amount_cents, currency: what was paid; without them the package's price.
-        pending: only note it; its days are counted from the one when `complete` lets it count.
+        pending: only note it, on the terms of today: credits, price, and until when they hold, whatever becomes of the
+            package; days are counted from the one when `complete` lets it count.
         The others are as for `purchase`.
 
     Returns:
@@ -130,7 +107,8 @@ def purchase_package(
         at,
         status=TransactionStatus.PENDING if pending else TransactionStatus.COMPLETED,
         credit_kind_id=sold.credit_kind_id,
-        credit_package_id=sold.id,
+        terms=Terms.of_package(sold),
+        is_at_its_price=amount_cents is None,
         payment_method=method,
         payment_reference=reference,
         amount_cents=cents,
@@ -138,7 +116,7 @@ def purchase_package(
         key=text(idempotency_key, "idempotency_key"),
         by=acting,
         metadata=noted(metadata),
-        is_new_sale=True,
+        for_somebody=True,
     )
     return undisturbed(lambda: _buy(posting, sold))
 
@@ -146,7 +124,10 @@ def purchase_package(
 def purchase_again(failed: CreditTransaction) -> CreditTransaction:
     """Post a payment that failed, and was made after all, as its next attempt: of the same kind and package.
 
-    What was paid for counts, whether it is still sold or not.
+    What was paid for counts, on the terms that it was sold on, whether it is still sold or not.
+
+    Raises:
+        PackageExpiredError: the day until which it would hold is over.
     """
     posting = Posting(
         failed.user_id,
@@ -154,7 +135,7 @@ def purchase_again(failed: CreditTransaction) -> CreditTransaction:
         TransactionType.PURCHASE,
         moment(None),
         credit_kind_id=failed.credit_kind_id,
-        credit_package_id=failed.credit_package_id,
+        terms=Terms.of_sale(failed),
         payment_method=failed.payment_method,
         payment_reference=failed.payment_reference,
         amount_cents=failed.amount_cents,
@@ -169,8 +150,8 @@ def _buy(posting: Posting, sold: CreditPackage | None = None) -> CreditTransacti
     if not made.was_repeated:
         if sold is not None:
             _check_sold(sold, posting.now)
-        if posting.credit_package_id is not None and posting.status is TransactionStatus.COMPLETED:
-            _open(made)
+        if posting.terms is not None and posting.status is TransactionStatus.COMPLETED:
+            open_lot(made)
     return made
 
 
@@ -200,11 +181,7 @@ def _is_of_package(entry: CreditTransaction) -> bool:
 @CreditTransaction.lifecycle.within("complete", when=_is_of_package, reads=("credit_package",))
 def open_lot_at_completion(change: StateChange) -> None:
     """Let the credits of a package that waited for its payment hold until their day."""
-    _open(change.subject)
-
-
-def _open(entry: CreditTransaction) -> None:
-    current().engine.run_prepared(OPEN, {"tenant": entry.organization_id, "entry": entry.id})
+    open_lot(change.subject)
 
 
 def lots(user: User | int, *, kind: CreditKind | int | None = None) -> list[CreditLot]:

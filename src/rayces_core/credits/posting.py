@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.credits.lot_statements import DRAWS, EXPIRES, FREES, RETURNS, TAKES, TAKES_BACK
 from rayces_core.credits.statements import KNOWN
+from rayces_core.credits.terms import Terms
 from rayces_core.database.binding import current
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.user import User
+
+_NO_PACKAGE: Final = Terms(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,10 @@ class Posting:
     `organization_id` says whose ledger it is for; None is the bound tenant's, and there is none in privileged work.
     `lot_id` is what an expiry takes the rest of. `is_rest` says that the amount is what was left to be given back, so
     that a repetition is one whatever it was. `frees_hold` says that it pays for an appointment that may have reserved
-    credits, which are free then. `takes_back` is the purchase whose payment went back. `is_new_sale` says that
-    nothing is made for a user who was erased.
+    credits, which are free then. `takes_back` is the purchase whose payment went back. `for_somebody` says that
+    it is given, so that none is made for a user who was erased. `terms` are those of the package that is sold: its
+    amount and its kind are the package's, and its price is where it `is_at_its_price`, so that a repetition is one
+    whatever the package says by then.
     """
 
     user_id: int
@@ -32,7 +37,7 @@ class Posting:
     now: datetime
     status: TransactionStatus = TransactionStatus.COMPLETED
     credit_kind_id: int | None = None
-    credit_package_id: int | None = None
+    terms: Terms | None = None
     takes_back: CreditTransaction | None = None
     lot_id: int | None = None
     appointment_id: int | None = None
@@ -47,7 +52,8 @@ class Posting:
     organization_id: int | None = None
     is_rest: bool = False
     frees_hold: bool = False
-    is_new_sale: bool = False
+    for_somebody: bool = False
+    is_at_its_price: bool = False
 
     @property
     def given(self) -> frozenset[str]:
@@ -58,13 +64,13 @@ class Posting:
             "payment_reference": self.payment_reference,
             "amount_cents": self.amount_cents,
             "currency": self.currency,
-            "package": self.credit_package_id,
+            **self._sold,
             **self._purchase,
             EXPIRES: self.lot_id,
             TAKES: True if self.amount < 0 else None,
             DRAWS: self._draws or None,
             FREES: self.frees_hold or None,
-            KNOWN: self.is_new_sale or None,
+            KNOWN: self.for_somebody or None,
             RETURNS: True if self.amount > 0 and self.appointment_id is not None else None,
             "key": self.key,
             "by": self.by,
@@ -79,6 +85,17 @@ class Posting:
         """Whether lots are looked at, and the balance locked before, without a first look at the balance alone."""
         is_certain = self.credit_kind_id is not None or self.takes_back is not None
         return self.amount < 0 and self.lot_id is None and is_certain
+
+    @property
+    def _sold(self) -> dict[str, Any]:
+        """Which package is sold, and on which terms."""
+        terms = self.terms or _NO_PACKAGE
+        return {
+            "package": terms.package_id,
+            "package_name": terms.name,
+            "valid_days": terms.valid_days,
+            "valid_until": terms.valid_until,
+        }
 
     @property
     def _takes_back(self) -> tuple[int | None, int | None]:
@@ -113,7 +130,7 @@ class Posting:
             "payment_reference": self.payment_reference,
             "amount_cents": self.amount_cents,
             "currency": self.currency,
-            "package": self.credit_package_id,
+            **self._sold,
             **self._purchase,
             "lot": self.lot_id,
             "key": self.key,
@@ -125,18 +142,27 @@ class Posting:
 
     def is_like(self, entry: CreditTransaction) -> bool:
         """Whether `entry` is what was wanted, made earlier."""
-        amount = entry.amount if self.is_rest else self.amount
-        of = (self.user_id, self.credit_kind_id, self.credit_package_id, self._takes_back)
-        wanted = (*of, amount, self.kind, self.appointment_id, self.reason)
-        its = (
-            entry.user_id,
-            entry.credit_kind_id,
-            entry.credit_package_id,
-            (entry.takes_back_balance_id, entry.takes_back_sequence),
-        )
-        made = (*its, entry.amount, entry.transaction_type, entry.appointment_id, entry.reason)
         paid = (entry.payment_method, entry.payment_reference, entry.idempotency_key)
-        money = (self.amount_cents, self.currency) == (entry.amount_cents, entry.currency)
         # What was to count at once is not repeated by what still waits or has failed.
         counts = self.status is TransactionStatus.PENDING or entry.status is TransactionStatus.COMPLETED
-        return counts and money and wanted == made and paid == (self.payment_method, self.payment_reference, self.key)
+        same = (self.payment_method, self.payment_reference, self.key)
+        return counts and self._facts(entry) == self._wanted and paid == same and self._costs_what(entry)
+
+    @property
+    def _wanted(self) -> tuple[Any, ...]:
+        amount = None if self.is_rest or self.terms is not None else self.amount
+        kind = None if self.terms is not None else self.credit_kind_id
+        of = (self.user_id, kind, self._sold["package"], self._takes_back)
+        return (*of, amount, self.kind, self.appointment_id, self.reason)
+
+    def _facts(self, entry: CreditTransaction) -> tuple[Any, ...]:
+        """The same of an entry."""
+        amount = None if self.is_rest or self.terms is not None else entry.amount
+        kind = None if self.terms is not None else entry.credit_kind_id
+        takes_back = (entry.takes_back_balance_id, entry.takes_back_sequence)
+        of = (entry.user_id, kind, entry.credit_package_id, takes_back)
+        return (*of, amount, entry.transaction_type, entry.appointment_id, entry.reason)
+
+    def _costs_what(self, entry: CreditTransaction) -> bool:
+        money = (self.amount_cents, self.currency) == (entry.amount_cents, entry.currency)
+        return self.is_at_its_price or money

@@ -17,7 +17,7 @@ from rayces_core.state_machine.telling import columns_of, told
 
 MOST_CREDITS: Final = 2**31 - 1
 SPENDING: Final = (TransactionType.APPOINTMENT_DEBIT, TransactionType.CANCELLATION_REFUND)
-# Who buys must be somebody: what is given says that the user was not forgotten.
+# Who is given credits must be somebody: what is given says that the user was not forgotten.
 KNOWN: Final = "known"
 # Column of an entry that may be left out → the value it is given.
 OPTIONAL: Final = {
@@ -27,6 +27,9 @@ OPTIONAL: Final = {
     "amount_cents": "amount_cents",
     "currency": "currency",
     "credit_package_id": "package",
+    "package_name": "package_name",
+    "valid_days": "valid_days",
+    "valid_until": "valid_until",
     "takes_back_balance_id": "takes_back_balance",
     "takes_back_sequence": "takes_back_sequence",
     "idempotency_key": "key",
@@ -39,6 +42,9 @@ TYPES: Final = {
     "user": "bigint",
     "credit_kind": "bigint",
     "package": "bigint",
+    "package_name": "varchar",
+    "valid_days": "integer",
+    "valid_until": "date",
     "takes_back": "bigint",
     "takes_back_balance": "bigint",
     "takes_back_sequence": "integer",
@@ -67,6 +73,8 @@ SELECT 1 FROM credit_balances WHERE {OWN} FOR NO KEY UPDATE"""
 # An erasure comes before, and is seen, or waits.
 LOCK_USER: Final = """
 SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(user)s FOR KEY SHARE"""
+LOCK_USERS: Final = """
+SELECT id, erased_at FROM users WHERE organization_id = %(tenant)s AND id = ANY(%(users)s) ORDER BY id FOR KEY SHARE"""
 IF_KNOWN: Final = """
       AND EXISTS (SELECT 1 FROM users WHERE organization_id = %(tenant)s AND id = %(user)s AND erased_at IS NULL)"""
 # Of every kind.

@@ -23,7 +23,7 @@ WITHIN: Final = (
 PAYING: Final = WITHIN.replace("(organization_id, id)", "(organization_id, appointment_id)")
 
 # How the statements call the tables beside the one that they go through.
-NAMED: Final = ("entry", "failed", "change", "lot", "movement", "booked", "back", "purchase")
+NAMED: Final = ("entry", "failed", "change", "lot", "movement", "booked", "back", "purchase", "held")
 
 # Each finding: kind, organization, balance, entry, appointment, what was expected and what is there.
 OF_BALANCES: Final = """
@@ -109,6 +109,12 @@ SELECT 'taken_back', posted.organization_id, posted.credit_balance_id, posted.id
  WHERE {back}back.status = 'completed' GROUP BY 2, 3, 4
 HAVING -sum(back.amount) > max(CASE WHEN posted.transaction_type = 'purchase' THEN posted.amount ELSE 0 END)
 UNION ALL
+SELECT 'lot_missing', organization_id, credit_balance_id, id, NULL, amount::text, '0'
+  FROM entries
+ WHERE coalesce(valid_days::text, valid_until::text) IS NOT NULL AND NOT EXISTS (
+       SELECT FROM credit_lots AS lot
+        WHERE {lot}lot.organization_id = entries.organization_id AND lot.credit_transaction_id = entries.id)
+UNION ALL
 SELECT 'owner', organization_id, credit_balance_id, id, NULL, owner_id::text, user_id::text
   FROM entries WHERE user_id <> owner_id
 ORDER BY 2, 3, 4, 1"""
@@ -145,6 +151,13 @@ SELECT 'debit_missing' AS kind, organization_id, NULL::bigint AS balance_id, NUL
        id AS appointment_id, credits_used::text AS expected, debited::text AS found
   FROM linked
  WHERE uses_credit AND debited <> credits_used AND state IN ('confirmed', 'executed', 'no_show')
+UNION ALL
+SELECT 'reserved_of_nothing', organization_id, NULL, NULL, id, '0', reserved_credits::text
+  FROM booked
+ WHERE reserved_credits > 0 AND NOT EXISTS (
+       SELECT FROM credit_balances AS held
+        WHERE {held}held.organization_id = booked.organization_id AND held.user_id = booked.client_id
+          AND held.credit_kind_key = coalesce(booked.credit_kind_id, 0))
 UNION ALL
 SELECT 'debited_twice', organization_id, NULL, NULL, id, '1', debits::text FROM linked WHERE debits > 1
 UNION ALL
@@ -221,9 +234,11 @@ WORDS: Final = {
     "last_sequence": "the balance does not stand at its last entry",
     "in_lots": "what the balance has in lots is not what is left of them",
     "reserved": "what is reserved of the balance is not what its pre-confirmed appointments hold",
+    "reserved_of_nothing": "the appointment has reserved credits, and its client has no balance of that kind",
     "lot_remaining": "what is left of the lot that the entry bought is not the sum of its movements",
     "lot_elsewhere": "the lot that the entry bought was moved by entries of another balance",
     "lot_credits": "the lot is not of as many credits as the entry bought",
+    "lot_missing": "the entry counts, and the lot of what it sold is not there",
     "lot_passed_over": "the entry took less from the lot of the purchase that it takes back than was left there",
     "taken_back": "more was taken back of the purchase than it bought",
     "sequence": "the entry is not in its place; one is missing or doubled",

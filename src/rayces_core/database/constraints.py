@@ -85,6 +85,11 @@ SENTENCES = {
     "credit_transactions_previous_fkey": "an entry goes on from the balance after the one before; "
     "move credits with rayces_core.credits",
     "index_credit_transactions_on_live_debit": "the appointment has been debited already",
+    "credit_transactions_package_name_check": "what a package was sold as is said of an entry that sells one",
+    "credit_transactions_valid_days_check": "what was sold of a package holds for 0 to 36500 days; "
+    "call purchase_package()",
+    "credit_transactions_valid_until_check": "what was sold of a package holds for so many days or until a day; "
+    "call purchase_package()",
     "credit_transactions_takes_back_fkey": "what is taken back is an entry that counts; "
     "use rayces_core.credits.take_back",
     "credit_transactions_refundable_before_fkey": "a refund gives back of the appointment's debit, to whoever paid it; "
@@ -126,6 +131,7 @@ SENTENCES = {
     "students_first_name_check": "a student needs a first name",
     "students_last_name_check": "a student needs a last name",
     "users_merged_into_id_check": "a duplicate names another user, and when it was merged into that one",
+    "users_merged_email_check": "the address of a duplicate is no other user's, and no merge is taken back by hand",
     "students_on_leave_until_check": "only a student on leave has a day until which; call suspend(until=...)",
 }
 
@@ -181,6 +187,7 @@ COLUMNS = {
     "credit_transactions_refundable_before_fkey": ("appointment_id", "refundable_before"),
     "credit_transactions_refundable_key": ("appointment_id", "credit_balance_id", "refundable_after"),
     "credit_transactions_takes_back_fkey": ("takes_back_balance_id", "takes_back_sequence"),
+    "users_merged_email_check": ("email", "merged_into_id"),
     "credit_transactions_previous_fkey": ("previous_sequence", "balance_before"),
     "index_credit_transactions_on_live_debit": ("appointment_id",),
     "index_credit_transactions_on_live_payment": ("payment_method", "payment_reference"),

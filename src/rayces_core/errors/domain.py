@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from rayces_core.errors.base import RaycesError
@@ -313,6 +313,19 @@ class BalanceTooLargeError(CreditError):
     def __init__(self, added: int, balance: int | None) -> None:
         self.added, self.balance = added, balance
         super().__init__(f"{added} credits would take the balance beyond 2,147,483,647")
+
+
+class PackageExpiredError(CreditError):
+    """The payment came after the last day of what it was for. Attribute: `valid_until`, that day."""
+
+    code = "package_expired"
+
+    def __init__(self, valid_until: date) -> None:
+        self.valid_until = valid_until
+        super().__init__(
+            f"what was bought held until {valid_until.isoformat()}, so nobody could use it any more: fail() the entry "
+            "if it waits, and give the money back, or purchase something else with the same payment reference"
+        )
 
 
 class AlreadyDebitedError(CreditError):

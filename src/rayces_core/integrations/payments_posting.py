@@ -6,7 +6,7 @@ from rayces_core import credits
 from rayces_core.credits.packages import purchase_again
 from rayces_core.credits.taking_back import taken_back
 from rayces_core.database.binding import current
-from rayces_core.errors import IdempotencyConflictError, PaymentUnknownError
+from rayces_core.errors import IdempotencyConflictError, PackageExpiredError, PaymentUnknownError
 from rayces_core.integrations.payments_reading import Notification, Status
 from rayces_core.models.credit import CreditTransaction, TransactionStatus, TransactionType
 from rayces_core.models.credit_balance import CreditBalance
@@ -29,6 +29,8 @@ def post(notification: Notification, *, by: User | None = None) -> CreditTransac
     Raises:
         PaymentUnknownError: no purchase has that method and reference. IdempotencyConflictError: the sums differ.
         InsufficientCreditsError: what is to be taken back is spent; nothing was changed, and somebody has to decide.
+        PackageExpiredError: it was paid after the last day of the package; the purchase waits, and somebody has to
+            decide. Where all of the money went back already it is closed as failed.
     """
     with current().engine.atomic():
         entry = _purchase(notification)
@@ -38,7 +40,12 @@ def post(notification: Notification, *, by: User | None = None) -> CreditTransac
             return entry
         if notification.status is Status.FAILED:
             return _failed(entry, notification)
-        entry = _completed(entry)
+        try:
+            entry = _completed(entry)
+        except PackageExpiredError:
+            if notification.status is not Status.REFUNDED or _part(entry, notification) < entry.amount:
+                raise
+            return _failed(entry, notification, "the payment was refunded")
         if notification.status is Status.REFUNDED:
             _take_back(entry, notification, by)
         return entry
@@ -75,9 +82,11 @@ def _check_amount(entry: CreditTransaction, notification: Notification) -> None:
             )
 
 
-def _failed(entry: CreditTransaction, notification: Notification) -> CreditTransaction:
+def _failed(
+    entry: CreditTransaction, notification: Notification, otherwise: str = "the payment failed"
+) -> CreditTransaction:
     if entry.status == TransactionStatus.PENDING:
-        return credits.fail(entry, notification.reason or "the payment failed")
+        return credits.fail(entry, notification.reason or otherwise)
     entry.was_repeated = True
     return entry
 

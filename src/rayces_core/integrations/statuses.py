@@ -23,7 +23,7 @@ _BY_STATUS: Final[dict[int, tuple[type[Exception], ...]]] = {
     410: (e.InvalidLinkError,),
     409: (
         *(e.AlreadyDebitedError, e.AlreadyRefundedError, e.BalanceTooLargeError, e.CreditError),
-        *(e.InsufficientCreditsError, e.NothingToRefundError),
+        *(e.InsufficientCreditsError, e.NothingToRefundError, e.PackageExpiredError),
         *(e.BookingError, e.ClientBusyError, e.ClientLimitError, e.NewClientsRefusedError, e.ProfessionalInactiveError),
         *(e.GroupFullError, e.ServiceInactiveError, e.ServiceNotGivenError),
         *(e.SecondProfessionalTakenError, e.RoomTakenError, e.DeviceTakenError, e.ResourceUnfitError),

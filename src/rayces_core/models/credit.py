@@ -15,6 +15,7 @@ from peewee import SQL, Check, ModelSelect
 from rayces_core.fields import (
     BigIntegerField,
     CurrencyField,
+    DateField,
     EnumField,
     GeneratedBigIntegerField,
     IntegerField,
@@ -27,7 +28,7 @@ from rayces_core.fields.schemas import Metadata
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.credit_balance import CreditBalance
 from rayces_core.models.credit_kind import CreditKind
-from rayces_core.models.credit_package import CreditPackage
+from rayces_core.models.credit_package import MOST_DAYS, CreditPackage
 from rayces_core.models.credit_settling import HELD, IS_SETTLED, SETTLE, SETTLED
 from rayces_core.models.journal import StateTransition
 from rayces_core.models.permissions import STAFF
@@ -76,6 +77,7 @@ class CreditTransaction(TimestampedTenantModel):
     An appointment's debit and the refunds of it are a chain as well: `refundable_after` is what is left to give back.
     `payment_attempt` counts the entries of one payment: the second follows the first, which failed.
     `takes_back` is the purchase whose payment went back, by its balance and its place there.
+    `package_name`, `valid_days` and `valid_until` are what a package was sold as, whatever becomes of it.
     """
 
     user = TenantForeignKey(User, backref="credit_transactions")
@@ -98,6 +100,9 @@ class CreditTransaction(TimestampedTenantModel):
     # The default is told, so that one that was just made need not be read before it is completed.
     credit_package = TenantForeignKey(CreditPackage, backref="credit_transactions", null=True, default=lambda: None)
     credit_package_id: int | None
+    package_name = StringField(null=True)
+    valid_days = IntegerField(null=True)
+    valid_until = DateField(null=True)
     takes_back_balance = TenantForeignKey(CreditBalance, backref="taken_back", null=True, default=lambda: None)
     takes_back_balance_id: int | None
     takes_back_sequence = IntegerField(null=True)
@@ -121,7 +126,7 @@ class CreditTransaction(TimestampedTenantModel):
         personal = {
             "words": "reason metadata",
             "kept": "payment_method payment_reference idempotency_key",
-            "plain": "transaction_type status currency",
+            "plain": "transaction_type status currency package_name",
         }
         merging = {"kept": "user_id created_by_id"}
         defaults_in_database = True
@@ -193,6 +198,18 @@ class CreditTransaction(TimestampedTenantModel):
                 name="credit_transactions_credit_package_id_check",
             ),
             Check(
+                "package_name IS NULL OR credit_package_id IS NOT NULL", name="credit_transactions_package_name_check"
+            ),
+            Check(
+                f"valid_days IS NULL OR package_name IS NOT NULL AND valid_days BETWEEN 0 AND {MOST_DAYS}",
+                name="credit_transactions_valid_days_check",
+            ),
+            Check(
+                "valid_until IS NULL OR package_name IS NOT NULL AND valid_days IS NULL "
+                "AND valid_until < DATE '9999-01-01'",
+                name="credit_transactions_valid_until_check",
+            ),
+            Check(
                 "(takes_back_balance_id IS NULL) = (takes_back_sequence IS NULL) "
                 "AND (takes_back_sequence IS NULL OR amount < 0 AND appointment_id IS NULL "
                 "AND transaction_type IN ('appointment_debit', 'admin_adjustment'))",
@@ -248,7 +265,8 @@ class CreditTransaction(TimestampedTenantModel):
 
         Raises:
             CheckFailedError: the balance would go below zero. BalanceTooLargeError: no balance can hold that much.
-            InvalidTransitionError: it is final already.
+            InvalidTransitionError: it is final already. PackageExpiredError: what was bought held until a day that is
+                over.
         """
         return SETTLED
 

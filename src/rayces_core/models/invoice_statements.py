@@ -42,11 +42,11 @@ LEFT_CENTS: Final = (
     f"round(({{entry}}.amount - {TAKEN_BACK}) * {{entry}}.amount_cents::numeric / {{entry}}.amount)::bigint"
 )
 # What was bought as a duplicate is the person's; entries stay with whom they were posted to.
-# A purchase of plain credits is so many at a price each, where that comes out even.
+# A package is called as it was sold. A purchase of plain credits is so many at a price each, where that comes out even.
 _PURCHASES: Final = f"""
 SELECT NULL::bigint, entry.id, (entry.processed_at AT TIME ZONE whose.time_zone)::date,
-       concat_ws(' · ', coalesce(package.name, CASE whose.language WHEN 'es' THEN 'Créditos' ELSE 'Credits' END),
-                 kind.name),
+       concat_ws(' · ', coalesce(entry.package_name, package.name,
+                                 CASE whose.language WHEN 'es' THEN 'Créditos' ELSE 'Credits' END), kind.name),
        CASE WHEN singly THEN left_cents * entry.amount / entry.amount_cents ELSE 1 END,
        CASE WHEN singly THEN entry.amount_cents / entry.amount ELSE left_cents END,
        coalesce(package.tax_basis_points, whose.rate), NULL::bigint,

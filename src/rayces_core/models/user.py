@@ -123,7 +123,21 @@ class User(TimestampedTenantModel):
                 "(merged_into_id IS NULL) = (merged_at IS NULL) AND merged_into_id <> id",
                 name="users_merged_into_id_check",
             ),
+            # What `people.merge_users` calls a duplicate.
+            Check(
+                r"merged_into_id IS NOT NULL OR email !~ '^merged-[0-9a-f]{8}-[0-9]+@merged\.invalid$'",
+                name="users_merged_email_check",
+            ),
         ]
+
+    @property
+    def absence(self) -> str | None:
+        """Why nobody acts as this user any more; None where somebody may."""
+        if self.erased_at is not None:
+            return "was erased, and nobody acts as it"
+        if self.merged_into_id is not None:
+            return f"was merged into user {self.merged_into_id}, who acts instead"
+        return None
 
     @property
     def full_name(self) -> str:

@@ -57,7 +57,7 @@ def readable(model: type[TenantModel], rule: Rule) -> None:
     """
 
     def narrowed(query: Any, user: User) -> Any:
-        check_actor(user, User)
+        check_actor(user, User, acts=False)
         return _at_home(_narrowed_by(rule(query.model, user), query), user)
 
     model._readers = narrowed

@@ -70,9 +70,11 @@ DELETE FROM notices AS old
         AND kept.occurs_at = old.occurs_at)"""
 MOVE: Final = "UPDATE {table} SET {column} = %(new)s WHERE organization_id = %(tenant)s AND {column} = %(old)s"
 REMOVE: Final = "DELETE FROM {table} WHERE organization_id = %(tenant)s AND {column} = %(old)s"
-# By an address that is nobody's, no one signs in, and the old one is free for the one that stays.
+# By an address that is nobody's, no one signs in, and the old one is free for the one that stays. Only a duplicate has
+# such a one, as a rule of the table says.
 EMPTY: Final = """
-UPDATE users SET email = %(placeholder)s, jti = %(jti)s, uid = NULL, provider = NULL, external_id = NULL, phone = NULL
+UPDATE users SET email = %(placeholder)s, jti = %(jti)s, uid = NULL, provider = NULL, external_id = NULL, phone = NULL,
+       merged_into_id = %(new)s, merged_at = %(now)s
  WHERE organization_id = %(tenant)s AND id = %(old)s"""
 FILL: Final = """
 UPDATE users SET first_name = coalesce(first_name, %(first_name)s::varchar),

@@ -221,6 +221,19 @@ def id_of(professional: object) -> int:
     return _whole(professional, "professional")
 
 
+def here_of(professional: object, table: str) -> int:
+    """The same of one that was not erased, for a row of that table.
+
+    Raises:
+        ReferenceNotFoundError: it was. What `id_of` raises.
+    """
+    key = id_of(professional)
+    if User.select().where((User.id == key) & User.erased_at.is_null(False)).exists():
+        message = "there is no such professional in this organization any more"
+        raise ReferenceNotFoundError(message, table=table, fields=("professional_id",))
+    return key
+
+
 def _whole(value: object, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidDataError(field, value, f"needs a whole number, got {type(value).__name__}")

@@ -27,7 +27,7 @@ from rayces_core.models.service import Service
 from rayces_core.models.slot_request import OFFERED, WAITING, SlotRequest
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
-from rayces_core.scheduling.availability import id_of
+from rayces_core.scheduling.availability import here_of
 from rayces_core.scheduling.calendar import check_duration
 from rayces_core.scheduling.requests import person_id
 from rayces_core.scheduling.services import service_id
@@ -85,7 +85,7 @@ def request_slot(
         _check_known(**people)
         return SlotRequest.create(
             **people,
-            professional=None if professional is None else id_of(professional),
+            professional=None if professional is None else here_of(professional, "slot_requests"),
             service=wanted,
             duration_minutes=None if duration_minutes is None else check_duration(duration_minutes),
             weekdays=list(weekdays) if isinstance(weekdays, Iterable) else weekdays,

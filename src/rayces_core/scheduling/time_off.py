@@ -22,7 +22,7 @@ from rayces_core.models.resource import Resource
 from rayces_core.models.time_off import TimeOffRequest
 from rayces_core.models.user import User
 from rayces_core.scheduling.affected import affected_by, gives, meets, open_groups
-from rayces_core.scheduling.availability import id_of
+from rayces_core.scheduling.availability import here_of
 from rayces_core.state_machine.actors import check_actor
 from rayces_core.tenancy.organization import Organization
 from rayces_core.tenancy.scoping import known_tenant_of
@@ -59,7 +59,7 @@ def request_time_off(
         NotPermittedError: `by` is neither. InvalidDataError: a day, the hours or the note are none.
         ReferenceNotFoundError: there is no such professional. CrossTenantError: another organization's.
     """
-    user_id = id_of(professional)
+    user_id = here_of(professional, "time_off_requests")
     if by is not None:
         check_actor(by, User)
         if not by.is_staff and by.id != user_id:

@@ -44,6 +44,9 @@ LEDGER: Final = (
             Column("created_by", "b.email"),
             *columns("id appointment_id", INTEGER),
             Column("takes_back_id", "bought.id", INTEGER),
+            Column("package", "coalesce(t.package_name, p.name)"),
+            *columns("valid_days", INTEGER),
+            *columns("valid_until", DATE),
             *columns("metadata", DOCUMENT),
             *STAMPS,
         ),
@@ -52,6 +55,7 @@ LEDGER: Final = (
                 joined("user_id", "u"),
                 joined("created_by_id", "b"),
                 joined("credit_kind_id", "k", "credit_kinds"),
+                joined("credit_package_id", "p", "credit_packages"),
                 TAKEN_BACK,
             )
         ),
@@ -64,7 +68,7 @@ LEDGER: Final = (
         (
             Column("user", "u.email"),
             Column("credit_kind", "k.name"),
-            Column("package", "p.name"),
+            Column("package", "coalesce(e.package_name, p.name)"),
             *columns("credits remaining", INTEGER),
             *columns("expires_at", MOMENT),
             *columns("id credit_transaction_id purchase_id", INTEGER),

@@ -44,7 +44,7 @@ DERIVED = {
     "credit_transactions": (
         *("balance_before", "balance_after", "sequence", "previous_sequence", "refundable_before", "refundable_after"),
         *("payment_attempt", "amount_cents", "currency", "idempotency_key", "created_by_id", "reason"),
-        *("credit_kind_id", "credit_kind_key", "credit_package_id"),
+        *("credit_kind_id", "credit_kind_key", "credit_package_id", "package_name", "valid_days", "valid_until"),
         *("takes_back_balance_id", "takes_back_sequence"),
     ),
 }
