@@ -35,7 +35,7 @@ METRICS = ("sessions", "no_show_rate", "cancellation_rate", "rebooked", "occupan
 
 
 @pytest.mark.slow
-@examples(6, 100)
+@examples(6, 40)
 @given(world=worlds(), every=EVERY, by=st.fixed_dictionaries({metric: told_apart(metric) for metric in METRICS}))
 def test_every_metric_counts_what_loops_over_rows_and_minutes_count(db, world, every, by):
     with db.tenant(world.insert(db)):

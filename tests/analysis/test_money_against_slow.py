@@ -19,7 +19,7 @@ def some_of(names):
 
 
 @pytest.mark.slow
-@examples(6, 100)
+@examples(6, 40)
 @given(
     priced=money.priced() | money.priced(of=money.long_worlds),
     every=EVERY,
@@ -37,7 +37,7 @@ def test_money_and_lead_times_are_what_loops_over_sessions_give(db, priced, ever
 
 
 @pytest.mark.slow
-@examples(6, 100)
+@examples(6, 40)
 @given(
     world=money.long_worlds(),
     every=st.sampled_from([None, "1mo"]),
@@ -50,7 +50,7 @@ def test_who_comes_back_is_what_loops_over_clients_give(db, world, every, by):
 
 
 @pytest.mark.slow
-@examples(6, 100)
+@examples(6, 40)
 @given(books=ledgers.books(), every=EVERY, by=st.booleans(), window=st.sampled_from([1, 10, 180, None]))
 def test_credits_and_admissions_are_what_loops_over_ledger_and_journal_give(db, books, every, by, window):
     client, grade = (("client",), ("grade",)) if by else ((), ())

@@ -38,14 +38,14 @@ def sums(frame, columns):
 
 @pytest.mark.slow
 @examples(3, 30)
-@given(priced=money.priced() | money.priced(of=money.long_worlds))
-def test_what_is_told_apart_and_cut_into_days_adds_up_to_the_whole(db, priced):
+@given(priced=money.priced() | money.priced(of=money.long_worlds), some=st.integers(0, 2))
+def test_what_is_told_apart_and_cut_into_days_adds_up_to_the_whole(db, priced, some):
     world = priced.world
     with db.tenant(priced.insert(db)):
         for metric, (columns, options) in OF_SESSIONS.items():
             ask = getattr(analysis, metric)
             whole = sums(ask(world.first, world.last, **options), columns)
-            for name in set(DIMENSIONS) - ({"client"} if metric == "lifetime_value" else set()):
+            for name in sorted(set(DIMENSIONS) - ({"client"} if metric == "lifetime_value" else set()))[some::3]:
                 assert sums(ask(world.first, world.last, by=name, every="1d"), columns) == whole, (metric, name)
             for every in ("1w", "1mo"):
                 assert sums(ask(world.first, world.last, every=every), columns) == whole, (metric, every)

@@ -11,7 +11,7 @@ from tests.nodes import past_rules
 from tests.sizes import quick_or_whole
 
 # Few appointments where there are few operations, so that some of them are paid and given back all the same.
-PROCESSES, OPERATIONS, APPOINTMENTS = quick_or_whole((5, 50, 60), (20, 1000, 1000))
+PROCESSES, OPERATIONS, APPOINTMENTS = quick_or_whole((5, 50, 60), (20, 200, 300))
 
 
 @pytest.mark.slow

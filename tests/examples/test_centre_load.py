@@ -25,12 +25,11 @@ from tests.conftest import on_server
 from tests.examples.conftest import CENTRE
 from tests.patience import SECONDS, wait_until
 from tests.ports import free_port
-from tests.sizes import quick_or_whole
 
 pytestmark = pytest.mark.exhaustive
 
 SECRET, NAME = "s" * 32, "centre-load"
-LOAD_SECONDS = quick_or_whole(9, 30)
+LOAD_SECONDS = 12
 # Who asks, with whom they book, what each of their pages says, and what none may say.
 FAMILIES = {
     ("arrayanes", "lucia"): ("paula", "Arrayanes", "Girasol Benítez Carranza Olmos"),
@@ -131,7 +130,7 @@ def running(url, port, log):
             with suppress(httpx.TransportError):
                 return httpx.get(f"http://127.0.0.1:{port}/readyz").is_success
 
-        wait_until(is_ready, 120)
+        wait_until(is_ready, 300)
         yield psutil.Process(process.pid)
     finally:
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

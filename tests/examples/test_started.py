@@ -33,7 +33,7 @@ def started(tmp_path_factory):
     try:
         host = {"host": f"arrayanes.localhost:{port}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=host, timeout=SECONDS) as client:
-            wait_until(lambda: is_alive(client) or process.poll() is not None, 120)
+            wait_until(lambda: is_alive(client) or process.poll() is not None, 300)
             assert process.poll() is None, log.read_text()
             yield SimpleNamespace(client=client, said=log.read_text, data=folder / "data", host=host["host"])
         assert "Traceback" not in log.read_text()

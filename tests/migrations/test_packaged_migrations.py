@@ -18,7 +18,7 @@ from rayces_core.migrating.files import read_directory
 from rayces_core.migrations.session import connected
 from rayces_core.migrations.steps import Migrator
 from tests.migrating.filler import MYHUB, Filler, fill, lost, rows, tables, without_history
-from tests.sizes import exhaustive, quick_or_whole
+from tests.sizes import quick_or_whole
 
 FILES = read_directory(None)
 # `make test` undoes every eighth by itself, and all of them at once.
@@ -32,11 +32,9 @@ FEEDS = next(file.number for file in FILES if file.name.endswith("feeds_and_lots
 AGREED = next(file.number for file in FILES if file.name.endswith("agreed_terms"))
 
 
-# The filled one stays in `make test`: it compares the catalogue too.
 @pytest.mark.slow
-@pytest.mark.parametrize("filled", [True, *exhaustive(False)], ids=["filled", "empty"])
 def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
-    make_database: Any, connect: Any, filled: bool, migrated: str
+    make_database: Any, connect: Any, migrated: str
 ) -> None:
     url = make_database()
     runner, connection = Runner(url), connect(url)
@@ -45,8 +43,7 @@ def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
             if file.number not in UNDONE:
                 runner.up(file.number)
                 continue
-            if filled:
-                fill(connection, file.number - 1)
+            fill(connection, file.number - 1)
             catalogue, data = without_history(connection), rows(connection)
             runner.up(file.number)
             applied = without_history(connection)
@@ -60,6 +57,25 @@ def test_each_migration_undone_leaves_catalogue_and_rows_as_they_were(
             assert without_history(connection) == applied, file.name
             assert list(lost(data, rows(connection))) == []
     assert fingerprint(connection) == fingerprint(connect(migrated))  # upgraded step by step it equals a fresh one
+
+
+@pytest.mark.exhaustive  # `make test` has one with rows, before this
+def test_each_of_an_empty_database_goes_back_to_the_catalogue_before_it(
+    make_database: Any, connect: Any, migrated: str
+) -> None:
+    url = make_database()
+    runner, connection, before = Runner(url), connect(url), []
+    with connected(runner.database):
+        for file in FILES:
+            before.append(without_history(connection))
+            runner.up(file.number)
+        whole = fingerprint(connection)
+        assert whole == fingerprint(connect(migrated))
+        for file, catalogue in zip(reversed(FILES), reversed(before), strict=True):
+            runner.down(file.number - 1)
+            assert without_history(connection) == catalogue, file.name
+        runner.up()
+    assert fingerprint(connection) == whole
 
 
 # `make test` keeps the next one, which ends as far back.

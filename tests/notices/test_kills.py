@@ -24,7 +24,7 @@ SELECT %(tenant)s, %(professional)s, %(student)s, %(client)s, %(first)s + number
   FROM generate_series(0, %(count)s - 1) AS number RETURNING id
 """
 CONTEXT = multiprocessing.get_context("forkserver")
-SESSIONS = quick_or_whole(60, 300)
+SESSIONS = quick_or_whole(60, 180)
 
 
 def confirmed(centre, count):
@@ -67,7 +67,7 @@ def test_workers_at_once_send_each_exactly_once(own_db, sessions):
 @pytest.mark.slow
 def test_killed_workers_lose_nothing_and_repeat_under_the_same_key(own_db, sessions, tmp_path):
     log, chance = tmp_path / "sent", random.Random(5)
-    kills = quick_or_whole(4, 20)
+    kills = quick_or_whole(4, 12)
 
     def start(seed):
         process = CONTEXT.Process(target=work, args=(own_db.url, str(log), seed, DAY - timedelta(hours=1)))

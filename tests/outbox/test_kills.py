@@ -15,7 +15,7 @@ from tests.outbox.boxes import PUT
 from tests.outbox.relaying import relay
 from tests.sizes import quick_or_whole
 
-MESSAGES = quick_or_whole(400, 2000)
+MESSAGES = quick_or_whole(400, 1200)
 SUBJECTS = 25
 
 
@@ -59,7 +59,7 @@ def test_each_message_is_delivered_in_order_and_nothing_that_was_undone(own_db, 
     ]
     for writer in writers:
         writer.start()
-    until, seed, last = time.monotonic() + 300, 10, 10 + quick_or_whole(4, 20)
+    until, seed, last = time.monotonic() + 300, 10, 10 + quick_or_whole(4, 12)
     while True:
         time.sleep(0.25)
         if seed < last:

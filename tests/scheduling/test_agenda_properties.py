@@ -350,7 +350,7 @@ EACH = [
 # Not made smaller when it fails: that takes minutes, as each example is dozens of bookings.
 @examples(
     20,
-    100,
+    50,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 @given(world=WORLDS, early=st.lists(STEPS, min_size=14, max_size=24), late=st.lists(STEPS, min_size=4, max_size=10))

@@ -28,8 +28,8 @@ from tests.scheduling.worlds import (
 )
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 50))
-FEW = quick_or_whole(1, 5)
+ROUNDS, WORKERS = quick_or_whole((2, 6), (8, 40))
+FEW = quick_or_whole(1, 3)
 WEEK = timedelta(weeks=1)
 
 

@@ -82,14 +82,14 @@ def local_day(zone, *day, **changes):
 
 
 @given(cases())
-@examples(8, 250)
+@examples(8, 100)
 def test_what_is_listed_is_what_the_wall_clock_says(case):
     assert listed(case) == case.listed()
 
 
 @pytest.mark.slow
 @given(cases(), st.data())
-@examples(8, 250)
+@examples(8, 100)
 def test_a_moment_is_refused_for_the_first_reason_that_holds(case, data):
     edges = {case.start, case.end, case.now, case.now + timedelta(days=case.window_days)}
     edges |= {edge for span in (*case.busy, *allowed(case)) for edge in span}

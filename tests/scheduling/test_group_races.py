@@ -20,7 +20,7 @@ from tests.scheduling.test_groups import gather, join
 from tests.scheduling.worlds import ALWAYS, DAY, HOUR, NOW, another_family, make_working, open_centre
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 40))
+ROUNDS, WORKERS = quick_or_whole((2, 6), (8, 40))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.scheduling.test_booking_races import ids_of, told_apart
 from tests.scheduling.worlds import ALWAYS, DAY, HOUR, NOW, another_family, make_working, open_centre
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((2, 6), (20, 24))
+ROUNDS, WORKERS = quick_or_whole((2, 6), (8, 24))
 
 
 @pytest.fixture(scope="module")

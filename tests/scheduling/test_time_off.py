@@ -26,7 +26,7 @@ from tests.scheduling.test_booking_races import ids_of
 from tests.scheduling.worlds import ALWAYS, DAY, HOUR, NOW, another_family, at, make_working, open_centre
 from tests.sizes import quick_or_whole
 
-ROUNDS, WORKERS = quick_or_whole((3, 6), (20, 30))
+ROUNDS, WORKERS = quick_or_whole((3, 6), (8, 30))
 HOURS = {"start": "10:00", "end": "13:00"}
 
 
