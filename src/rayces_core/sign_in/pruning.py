@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from peewee import Tuple
+
 from rayces_core import clock
 from rayces_core.models.signing_in import Device, SignInAttempt, SingleUseToken
 from rayces_core.tenancy.organization import on_their_way, taken_apart
@@ -29,7 +31,11 @@ def prune() -> int:
 
 
 def _delete(model: Any, condition: Any, organization: int | None) -> int:
-    """Delete what nobody is at: what is waited for in no order could be waited for by the one who is at it."""
+    """Delete what nobody is at: what is waited for in no order could be waited for by the one who is at it.
+
+    Rows are named with their organization: the one that is deleted may have the id of another's that is of use.
+    """
     own = () if organization is None else (model.organization == organization,)
-    free = model.select(model.id).where(condition, *own).for_update("FOR UPDATE SKIP LOCKED")
-    return int(model.delete().where(model.id.in_(free), *own).execute())
+    key = (model.organization, model.id)
+    free = model.select(*key).where(condition, *own).for_update("FOR UPDATE SKIP LOCKED")
+    return int(model.delete().where(Tuple(*key).in_(free), *own).execute())
