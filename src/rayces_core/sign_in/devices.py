@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from rayces_core import clock
-from rayces_core.database.binding import current
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.signing_in import Device
 from rayces_core.models.user import User, new_token_id
@@ -50,7 +50,7 @@ def sign_out(user: User, device: Device | int | str | None = None) -> None:
         _delete(_of(user), is_it)
         return
     token_id = new_token_id()
-    with current().engine.atomic():
+    with unit_of_the_present():
         User.update(jti=token_id).where(user._pk_expr()).execute()
         _delete(_of(user))
     user.jti = token_id
