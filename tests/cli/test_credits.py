@@ -152,3 +152,30 @@ def test_holds_that_reserve_nothing_are_named_and_reserve_once_the_credits_are_t
     )
     with bare_db.privileged(reason="test"):
         assert credits.verify().is_clean
+
+
+@pytest.mark.slow
+def test_an_organization_for_which_nothing_can_be_reserved_is_told_and_stops_no_other(
+    bare: Terminal, bare_db: Database
+) -> None:
+    holds = {}
+    for name in ("first", "second"):
+        organization = make_organization(bare_db, subdomain=name)
+        with bare_db.tenant(organization):
+            without_reserving(organization)
+            ana = make_user()
+            holds[name] = held_appointment(ana, 2), organization
+            organization.settings = {}
+            organization.save()
+            credits.purchase(ana, 2)
+    blocked = holds["first"][1].id
+    on_server(
+        bare_db.url,
+        f"ALTER TABLE appointments ADD CONSTRAINT none CHECK (organization_id <> {blocked}) NOT VALID",
+    )
+    try:
+        ran = bare("credits", "reserve")
+    finally:
+        on_server(bare_db.url, "ALTER TABLE appointments DROP CONSTRAINT none")
+    assert (ran.code, ran.out.splitlines()[-1]) == (1, "Holds that reserve now: 1, balances put right: 0")
+    assert ran.err.startswith(f"organization {blocked}: ")

@@ -12,6 +12,7 @@ import pytest
 from rayces_core import clock
 from rayces_core.database.database import Database
 from tests.cli.process import Terminal, environment, is_one_sentence, start
+from tests.conftest import on_server
 from tests.notices.senders import reminders
 from tests.patience import wait_until
 from tests.scheduling.worlds import ALWAYS, open_centre
@@ -69,6 +70,17 @@ def test_deliver_list_retry_and_prune(bare: Terminal, session, host):
     assert len((host / "sent").read_text().split()) == 1
     assert bare("notices", "deliver", "hostnotices:made", "--once").out.startswith("0 sent, ")
     assert bare("notices", "prune").out == "0 notices deleted, 0 addresses forgotten\n"
+
+
+@pytest.mark.slow
+def test_an_organization_whose_turn_an_error_ended_is_told(bare: Terminal, bare_db: Database, session, host):
+    on_server(bare_db.url, "ALTER TABLE notices ADD CONSTRAINT none_more CHECK (false) NOT VALID")
+    try:
+        ran = bare("notices", "deliver", "hostnotices:senders", "--once")
+    finally:
+        on_server(bare_db.url, "ALTER TABLE notices DROP CONSTRAINT none_more")
+    assert (ran.code, ran.out) == (1, "0 sent, 0 failed, 0 skipped, 0 again\n")
+    assert ran.err.splitlines()[-1] == "organizations that are left to the next pass: 1"
 
 
 def test_senders_that_are_nowhere_are_a_sentence(bare: Terminal, host):

@@ -121,6 +121,17 @@ def test_each_organization_has_its_own_endpoints_for_its_own_topics(bare_db, a, 
     assert sorted(path for path, _, _ in receiver.got) == ["/a", "/b"]
 
 
+def test_keys_that_others_have_changed_since_the_row_was_read_stay(bare_db, a):
+    with bare_db.tenant(a):
+        made = add_endpoint("https://hooks.example.org/")
+        one, another, old = WebhookEndpoint.get_by_id(made.id), WebhookEndpoint.get_by_id(made.id), made
+        first, second = rotate_secret(one), rotate_secret(another)
+        assert another.secrets == WebhookEndpoint.get_by_id(made.id).secrets == [second, first]
+        assert (another.dirty_fields, another.save()) == ([], False)
+        retire_secrets(old)
+        assert old.secrets == WebhookEndpoint.get_by_id(made.id).secrets == [second]
+
+
 @pytest.mark.slow
 def test_both_secrets_sign_until_the_old_one_is_retired(bare_db, a, receiver):
     endpoint = endpoint_at(bare_db, a, receiver.url)

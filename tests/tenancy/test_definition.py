@@ -7,8 +7,9 @@ from playhouse import shortcuts, signals
 from rayces_core import Organization, TenancyError, TenantForeignKey, TenantModel, User
 from rayces_core.database.binding import database
 from rayces_core.fields import IntegerField, TextField
-from rayces_core.tenancy.definition import CheckedMetadata
+from rayces_core.tenancy.definition import CheckedMetadata, withdraw
 from rayces_core.tenancy.queries import TenantSelect
+from rayces_core.tenancy.relations import TenantForeignKeyAccessor
 from tests.walking import walked
 
 STOCK = peewee.PostgresqlDatabase("elsewhere")
@@ -35,6 +36,10 @@ class TwoColumns(peewee.Model):
 
     class Meta:
         primary_key = peewee.CompositeKey("room", "number")
+
+
+class Shared(peewee.Model):
+    name = peewee.TextField()
 
 
 class OwnTable(CheckedMetadata):
@@ -84,6 +89,21 @@ REFUSED = {
     "queries of Peewee's": (lambda: model(_select_class=peewee.ModelSelect), "TenantSelect"),
     "no organization": (lambda: model(validate_model=classmethod(lambda cls: None)), "super"),
     "hidden signals": (lambda: model(TenantModel, signals.Model), r"Room\(Model, TenantModel\)"),
+    "a key's id by the organization's name": (
+        lambda: model(user=TenantForeignKey(User, backref="+", object_id_name="organization_id")),
+        "already",
+    ),
+    "a field that hides a method": (lambda: model(save=TextField()), r"column_name=\"save\""),
+    "a field that hides what the library keeps": (lambda: model(_home=TextField()), "hide"),
+    "a field that hides a method of Peewee's": (lambda: model(dirty_fields=TextField()), "hide"),
+    "a key's id that hides a method": (
+        lambda: model(user=TenantForeignKey(User, backref="+", object_id_name="select")),
+        "object_id_name",
+    ),
+    "a tenants' key to rows of no organization": (
+        lambda: model(shared=TenantForeignKey(Shared, backref="+")),
+        "Shared is no TenantModel.*peewee.ForeignKeyField",
+    ),
     "links kept by a plain model": (
         lambda: model(users=peewee.ManyToManyField(User, through_model=plain_links())),
         "TenantModel",
@@ -143,6 +163,91 @@ def test_a_class_that_was_refused_is_forgotten_by_the_models_it_named():
             model(user=TenantForeignKey(User, backref="rooms_that_never_were"), **more)
         assert User._meta.backrefs == before
         assert not hasattr(User, "rooms_that_never_were")
+
+
+# What a back-reference would hide: a field, the organization, methods, what the library keeps, another model's rows.
+HIDDEN = [
+    "email",
+    "organization",
+    "organization_id",
+    "id",
+    "save",
+    "select",
+    "_home",
+    "_meta",
+    "DoesNotExist",
+    "likes",
+]
+KEYS = {
+    "a tenants' key": lambda name: model(user=TenantForeignKey(User, backref=name)),
+    "a plain key": lambda name: model(user=peewee.ForeignKeyField(User, backref=name)),
+    "a plain model's": lambda name: type(peewee.Model)(
+        "Room", (peewee.Model,), {"user": peewee.ForeignKeyField(User, backref=name)}
+    ),
+    "a key that is resolved later": lambda name: resolved(
+        model(user=peewee.DeferredForeignKey("SomeUser", backref=name))
+    ),
+    "a field that is added later": lambda name: model()._meta.add_field("user", TenantForeignKey(User, backref=name)),
+}
+
+
+def resolved(room):
+    room._meta.fields["user"].set_model(User)
+
+
+@walked("name", HIDDEN)
+@walked("way", KEYS)
+def test_a_back_reference_hides_nothing_that_its_model_has(way, name):
+    before, refs = dict(vars(User)), dict(User._meta.backrefs)
+    try:
+        with pytest.raises(TenancyError, match=rf"User\.{name} is something else already"):
+            KEYS[way](name)
+        assert dict(vars(User)) == before
+        assert User._meta.backrefs == refs
+    finally:
+        peewee.DeferredForeignKey._unresolved.clear()
+
+
+def test_a_class_may_be_made_anew_and_refers_back_anew():
+    class Room(TenantModel):
+        name = TextField()
+
+    rooms = [model(parent=TenantForeignKey(Room, backref="inner")) for _ in range(2)]
+    assert Room.inner.rel_model is rooms[1]
+    with pytest.raises(TenancyError):
+        model(parent=TenantForeignKey(Room, backref="inner"), organization=TextField())
+    assert Room.inner.rel_model is rooms[1]
+
+
+def test_a_subclass_of_a_model_of_ours_leaves_what_leads_back_to_ours():
+    rows = User.likes.rel_model
+    try:
+        copy = type("Room", (rows,), {"Meta": type("Meta", (), {"table_name": "likes"})})
+        assert User.likes.rel_model is rows
+    finally:
+        withdraw(copy)
+    assert User.likes.rel_model is rows
+
+
+def test_a_tenants_key_of_a_plain_model_is_a_plain_key(walled):
+    class Plain(peewee.Model):
+        user = TenantForeignKey(User, backref="plain_posts")
+
+        class Meta:
+            database = database
+            table_name = "posts"
+
+    try:
+        with walled.in_a():
+            post = Plain.get(Plain.id == walled.base)
+            assert post.user.first_name == "ours"
+            assert list(post.user.plain_posts) == [post]
+            post.user = User.get_by_id(walled.base)
+        Held = type("Room", (Plain, TenantModel), {"Meta": type("Meta", (), {"table_name": "posts"})})
+        assert isinstance(vars(Held)["user"], TenantForeignKeyAccessor)
+    finally:
+        withdraw(Held)
+        Plain._meta.remove_field("user")
 
 
 def test_the_organization_of_a_model_is_neither_replaced_nor_removed():

@@ -6,6 +6,7 @@ known in one unit of work, and whoever books meanwhile decides anew. A calendar 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from rayces_core.database.binding import current
 from rayces_core.errors import (
     InactiveTenantError,
     OutsideCalendarError,
+    RaycesError,
     TenantMovedError,
     TenantMovingError,
     UnknownTenantError,
@@ -28,6 +30,8 @@ from rayces_core.tenancy.organization import Organization
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
+
+logger = logging.getLogger("rayces_core")
 
 EVERY: Final = timedelta(minutes=15)
 # However a server answers, all of a calendar is read so often: repeated events reach further every day.
@@ -80,7 +84,8 @@ UPDATE outside_calendars
 class Refreshed:
     """What became of one calendar: `outcome` is "read", "unchanged" or "failed", `reason` why it failed.
 
-    `added` and `removed` are the stretches of time that it has and had.
+    That may be the `code` of an error of the database. `added` and `removed` are the stretches of time that it has and
+    had.
     """
 
     organization_id: int
@@ -143,6 +148,9 @@ def _refresh(
         return _read(database, organization, given, fetcher, *taken)
     except (UnknownTenantError, InactiveTenantError, TenantMovingError, TenantMovedError):
         return None
+    except RaycesError as error:  # a lock or a time limit, say; the others' are read all the same
+        logger.warning("calendar %d of organization %d is left to the next time: %s", key, place, error)
+        return Refreshed(place, key, "failed", error.code)
 
 
 def _read(

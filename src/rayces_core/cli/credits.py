@@ -92,23 +92,31 @@ def reserve(settings: Settings, organization: str | None, *, dry: bool) -> int:
     reserved of a balance is not what its holds say, it is put right. It may run at any time, and again.
 
     The exit code is 1 if there are holds that are not covered; they keep their time, and confirming asks the balance.
+    So it is if an error ended the work for an organization; it is done for the others.
     """
     from rayces_core.cli.output import console
     from rayces_core.credits import reserve_holds, uncovered_holds
+    from rayces_core.errors import RaycesError
 
-    reserved = mended = 0
+    reserved, mended, failed = 0, 0, False
     uncovered: list[tuple[int | str, UncoveredHold]] = []
     with settings.database() as database:
         for name in _active(database) if organization is None else [subdomain_or_id(organization)]:
-            with database.tenant(name):
-                if not dry:
-                    done = reserve_holds()
-                    reserved, mended = reserved + done.reserved, mended + done.mended
-                uncovered += [(name, each) for each in uncovered_holds()]
+            try:
+                with database.tenant(name):
+                    if not dry:
+                        done = reserve_holds()
+                        reserved, mended = reserved + done.reserved, mended + done.mended
+                    uncovered += [(name, each) for each in uncovered_holds()]
+            except RaycesError as error:
+                if organization is not None:
+                    raise
+                failed = True
+                click.echo(f"organization {name}: {error}", err=True)
     _show_uncovered(uncovered)
     if not dry:
         console().print(f"Holds that reserve now: {reserved}, balances put right: {mended}")
-    return FINDINGS if uncovered else 0
+    return FINDINGS if uncovered or failed else 0
 
 
 def _active(database: Database) -> list[int]:

@@ -14,6 +14,7 @@ from rayces_core.cli.options import Settings, database_options
 from rayces_core.cli.working import named, organization_id, stopped_by_signals
 from rayces_core.showing import counted
 
+FINDINGS = 1
 STATES = ("queued", "sent", "failed", "skipped", "any")
 
 
@@ -44,8 +45,11 @@ def deliver(
 
     MODULE:NAME is a mapping of senders by channel, or a function of the Database that gives one; the current folder is
     searched first. On SIGTERM the notice that is being sent is finished, and the rest goes back. Any number may run.
+
+    The exit code with --once is 1 if an error of the database ended an organization's turn; the others had theirs.
     """
     from rayces_core.notices import delivering
+    from rayces_core.outbox.relaying import PASSING
 
     stopping = threading.Event()
     done: Counter[str] = Counter()
@@ -53,19 +57,27 @@ def deliver(
         given = named(senders)
         by_channel = given(database) if callable(given) else given
         while not stopping.is_set():
-            delivered = delivering.deliver(
-                database,
-                by_channel,
-                batch=batch,
-                lease=timedelta(seconds=lease),
-                attempts=attempts,
-                is_stopping=stopping.is_set,
-            )
-            done.update(asdict(delivered))
+            try:
+                delivered = delivering.deliver(
+                    database,
+                    by_channel,
+                    batch=batch,
+                    lease=timedelta(seconds=lease),
+                    attempts=attempts,
+                    is_stopping=stopping.is_set,
+                )
+                done.update(asdict(delivered))
+            except PASSING as error:
+                if once:
+                    raise
+                click.echo(f"the notices cannot be reached, and are tried again until they can: {error}", err=True)
             if once:
                 break
             stopping.wait(poll)
     click.echo(", ".join(f"{done[name]} {name}" for name in ("sent", "failed", "skipped", "again")))
+    if once and done["halted"]:
+        click.echo(f"organizations that are left to the next pass: {done['halted']}", err=True)
+        return FINDINGS
     return 0
 
 

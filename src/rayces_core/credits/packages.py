@@ -37,6 +37,7 @@ from rayces_core.models.user import User
 from rayces_core.state_machine import StateChange
 from rayces_core.tenancy.organization import Organization, on_their_way, taken_apart
 from rayces_core.tenancy.scoping import check_reach
+from rayces_core.tenancy.sweeping import each_in_turn
 
 BATCH: Final = 500
 # What a lot leaves to those after it counts all of its balance, so a page begins outside of that.
@@ -206,9 +207,12 @@ def expire_lots(now: datetime | None = None) -> int:
 
     Returns:
         How many entries this call has made.
+
+    Raises:
+        RaycesError: a lot's could not be posted, or more of them; those of all the others are.
     """
     at = moment(now)
-    return sum(_expire(lot, at) for lot in _overdue(at))
+    return each_in_turn(_overdue(at), lambda lot: _expire(lot, at), lambda lot: f"expiring lot {lot.lot_id}")
 
 
 def overdue_lots(now: datetime | None = None) -> list[OverdueLot]:

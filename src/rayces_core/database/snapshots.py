@@ -6,6 +6,8 @@ of it, and not all of it is a constraint's to know.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from rayces_core.database.binding import current
@@ -23,3 +25,20 @@ def check_present() -> None:
             f"a unit of work at {level} sees what was committed when it began, and this has to look at what was "
             'committed since: do it in db.atomic("READ COMMITTED"); locks and constraints see to the races'
         )
+
+
+@contextmanager
+def unit_of_the_present() -> Iterator[None]:
+    """A unit of work that sees what is committed while it goes on, whatever the server's default is.
+
+    Raises:
+        TransactionFailedError: it would be a part of one that does not.
+    """
+    engine = current().engine
+    if engine.holder_of_transaction() is None:
+        with engine.atomic("READ COMMITTED"):
+            yield
+        return
+    check_present()
+    with engine.atomic():
+        yield

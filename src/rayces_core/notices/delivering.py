@@ -19,6 +19,7 @@ from rayces_core.errors import (
     ConfigurationError,
     DeliveryError,
     InactiveTenantError,
+    RaycesError,
     TenantMovedError,
     TenantMovingError,
 )
@@ -77,13 +78,17 @@ What it raises has the notice tried again; `UndeliverableError` gives it up at o
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one pass has done: reminders made, notices sent, given up, skipped, and to be tried again."""
+    """What one pass has done: reminders made, notices sent, given up, skipped, and to be tried again.
+
+    `halted` is how many organizations' turns an error of the database ended; what is left of them is the next pass's.
+    """
 
     made: int = 0
     sent: int = 0
     failed: int = 0
     skipped: int = 0
     again: int = 0
+    halted: int = 0
 
 
 def deliver(
@@ -120,9 +125,12 @@ def deliver(
         try:
             with db.tenant(organization):
                 pass_ = _Pass(senders, render, batch, lease, attempts, pause, is_stopping, moment, now is not None)
-                counts += pass_.run()
+                pass_.run(counts)
         except (InactiveTenantError, TenantMovingError, TenantMovedError) as error:
             logger.info("organization %s is left out: %s", organization, error)
+        except RaycesError as error:
+            logger.warning("notices of organization %s wait for the next pass: %s", organization, error)
+            counts["halted"] += 1
     return Delivered(**counts)
 
 
@@ -147,8 +155,9 @@ class _Pass:
     began: datetime
     is_still: bool  # `now` was given, and time stands
 
-    def run(self) -> Counter[str]:
-        counts = Counter(made=make_reminders(self.began))
+    def run(self, counts: Counter[str]) -> None:
+        """Have the turn, and add up what is done, also where an error ends it."""
+        counts["made"] += make_reminders(self.began)
         organization = Organization.get_by_id(current().organization_id)
         settings = organization.policy.notices
         while not self.is_stopping():
@@ -162,11 +171,10 @@ class _Pass:
                 lease=self.lease,
                 attempts=self.attempts,
             )
-            counts += claimed.settled
+            counts.update(claimed.settled)
             self._send_all(organization, claimed.notices, counts)
             if not claimed.found_something:
                 break
-        return counts
 
     def _send_all(self, organization: Organization, notices: list[Notice], counts: Counter[str]) -> None:
         until = time.monotonic() + self.lease.total_seconds() / 2

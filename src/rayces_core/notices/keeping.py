@@ -11,6 +11,7 @@ from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.notice import NoticeState
 from rayces_core.tenancy.organization import Organization
+from rayces_core.tenancy.sweeping import each_in_turn
 
 if TYPE_CHECKING:
     from rayces_core.database.database import Database
@@ -111,11 +112,21 @@ def retry(db: Database, *, organization: int | None = None, now: datetime | None
 
 
 def prune(db: Database, *, now: datetime | None = None) -> Pruned:
-    """Forget addresses and delete rows whose sessions are longer ago than their organization's settings keep them."""
+    """Forget addresses and delete rows whose sessions are longer ago than their organization's settings keep them.
+
+    Raises:
+        RaycesError: it failed for an organization, or more; it is done for all the others.
+    """
     moment = clock.moment(now)
     with db.privileged(reason="rayces notices prune"):
         organizations = list(Organization.select().where(Organization.active == True, Organization.moving.is_null()))  # noqa: E712 - SQL
-    counts = [_prune(db, organization, moment) for organization in organizations]
+    counts: list[Pruned] = []
+
+    def pruned(organization: Organization) -> int:
+        counts.append(_prune(db, organization, moment))
+        return counts[-1].deleted
+
+    each_in_turn(organizations, pruned, lambda organization: f"pruning notices of {organization.id}")
     return Pruned(sum(each.deleted for each in counts), sum(each.forgotten for each in counts))
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from peewee import SQL
+
 from rayces_core.errors import InvalidDataError
+from rayces_core.fields.in_place import remember_saved
 from rayces_core.models.webhook import SECRET_PREFIX, WebhookEndpoint
 from rayces_core.tenancy.scoping import check_saved
 
@@ -41,18 +44,24 @@ def add_endpoint(
 
 def rotate_secret(endpoint: WebhookEndpoint) -> str:
     """Sign with a fresh key and, until `retire_secrets`, with the one before as well; returns the fresh one."""
-    check_saved(endpoint, WebhookEndpoint, "endpoint", "make it with outbox.add_endpoint(...)")
     fresh = new_secret()
-    endpoint.secrets = [fresh, *endpoint.secrets[:1]]
-    endpoint.save()
+    _sign_by(endpoint, SQL("jsonb_build_array(%s::text, secrets -> 0)", (fresh,)))
     return fresh
 
 
 def retire_secrets(endpoint: WebhookEndpoint) -> None:
     """Sign with the newest key only."""
+    _sign_by(endpoint, SQL("jsonb_build_array(secrets -> 0)"))
+
+
+def _sign_by(endpoint: Any, keys: SQL) -> None:
+    """Change the keys that the database has, of which others may have changed some since the row was read."""
     check_saved(endpoint, WebhookEndpoint, "endpoint", "make it with outbox.add_endpoint(...)")
-    endpoint.secrets = endpoint.secrets[:1]
-    endpoint.save()
+    changed = WebhookEndpoint.update(secrets=keys).where(endpoint._pk_expr()).returning(WebhookEndpoint)
+    for row in changed.execute():
+        endpoint.__data__ |= {"secrets": row.secrets, "updated_at": row.updated_at}
+        endpoint._dirty -= {"secrets", "updated_at"}
+        remember_saved(endpoint, ("secrets",))
 
 
 def checked_url(url: str, schemes: tuple[str, ...] = ("https",)) -> str:

@@ -9,11 +9,15 @@ from datetime import datetime
 from typing import Final
 
 from rayces_core import clock
+from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.appointment import EXPIRED, Appointment
-from rayces_core.tenancy.organization import on_their_way, taken_apart
+from rayces_core.tenancy.organization import on_their_way
+from rayces_core.tenancy.sweeping import each_in_turn
 
 BATCH: Final = 500
+_OVERDUE_AT: Final = """
+SELECT DISTINCT organization_id FROM appointments WHERE state = 'pre_confirmed' AND expires_at < %(now)s"""
 
 
 def expire_overdue(now: datetime | None = None, *, batch_size: int = BATCH) -> int:
@@ -24,19 +28,31 @@ def expire_overdue(now: datetime | None = None, *, batch_size: int = BATCH) -> i
 
     Returns:
         How many this call has cancelled. What another host is working on is left to it.
+
+    Raises:
+        RaycesError: it failed for an organization, or more; it is done for all the others.
     """
     moment, size = clock.moment(now), positive(batch_size, "batch_size")
-    moving = on_their_way()
-    return sum(_expire(moment, size, organization, moving) for organization in taken_apart())
+    return each_in_turn(
+        _places(moment), lambda place: _expire(moment, size, place), lambda place: f"expiring holds of {place}"
+    )
 
 
-def _expire(moment: datetime, size: int, organization: int | None, moving: list[int]) -> int:
-    total, others = 0, " AND organization_id <> ALL (%(moving)s)" if moving else ""
+def _places(moment: datetime) -> list[int | None]:
+    """The organizations that have overdue holds, in privileged work; [None] is the bound one."""
+    if not current().privileged:
+        return [None]
+    found = current().engine.run_prepared(_OVERDUE_AT, {"now": moment}).fetchall()
+    return sorted({key for (key,) in found} - set(on_their_way()))
+
+
+def _expire(moment: datetime, size: int, organization: int | None) -> int:
+    total = 0
     while True:
         expired = Appointment.lifecycle.move_many(
             "expire",
-            f"expires_at < %(now)s{others}",
-            {"moving": moving} if moving else {},
+            "expires_at < %(now)s",
+            {},
             limit=size,
             skip_locked=True,
             organization=organization,

@@ -20,6 +20,7 @@ from typing import Any, Final
 from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import TooManyAttemptsError
 from rayces_core.fields.text import unstorable
 from rayces_core.sign_in.addresses import network_of
@@ -123,7 +124,7 @@ def count(email: str, address: str | None) -> Attempt:
     values: dict[str, Any] = {"tenant": current().organization_id, "keys": list(keys.values()), "now": now}
     values |= {"email": "" if unstorable(email) else email, "email_key": keys["email"], "network": network}
     values |= dict(zip(("free", "first", "longest"), map(list, zip(*limits, strict=True)), strict=True))
-    with current().engine.atomic():
+    with unit_of_the_present():
         rows = current().engine.run_message(COUNT, values).fetchall()
         blocked = [before for _, counted, _, before, _ in rows if not counted]
         if blocked:

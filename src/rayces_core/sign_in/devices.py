@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from rayces_core import clock
-from rayces_core.database.binding import current
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.signing_in import Device
 from rayces_core.models.user import User, new_token_id
 from rayces_core.sign_in.addresses import address_of
-from rayces_core.tenancy.scoping import check_saved
+from rayces_core.tenancy.scoping import check_saved, known_tenant_of
 
 LONGEST_NAME = 200
 
@@ -20,7 +20,7 @@ LONGEST_NAME = 200
 def devices(user: User) -> list[Device]:
     """The devices that are signed in as the user, the latest first."""
     check_saved(user, User, "user")
-    mine = Device.select().where(Device.user == user.id, Device.expires_at > clock.now())
+    mine = Device.select().where(_of(user), Device.expires_at > clock.now())
     return list(mine.order_by(Device.created_at.desc(), Device.id.desc()))
 
 
@@ -47,13 +47,18 @@ def sign_out(user: User, device: Device | int | str | None = None) -> None:
     check_saved(user, User, "user")
     if device is not None:
         is_it = Device.token_id == device if isinstance(device, str) else Device.id == _id_of(device)
-        _delete(Device.user == user.id, is_it)
+        _delete(_of(user), is_it)
         return
     token_id = new_token_id()
-    with current().engine.atomic():
-        User.update(jti=token_id).where(User.id == user.id).execute()
-        _delete(Device.user == user.id)
+    with unit_of_the_present():
+        User.update(jti=token_id).where(user._pk_expr()).execute()
+        _delete(_of(user))
     user.jti = token_id
+
+
+def _of(user: User) -> Any:
+    """Whether a device is this user's; in privileged work another organization's may have the same id."""
+    return (Device.user == user.id) & (Device.organization == known_tenant_of(user))
 
 
 def _id_of(device: Device | int) -> int:

@@ -8,6 +8,7 @@ from peewee import SQL
 
 from rayces_core import clock
 from rayces_core.database.binding import current
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import (
     EmailUnconfirmedError,
     InactiveTenantError,
@@ -52,7 +53,7 @@ def check_password(email: str, password: str, *, address: str | None = None, onl
     attempt = attempts.count(known, asking)
     found, better = _verified(known, given)
     refusal = _refusal(found, known, only_confirmed=only_confirmed)
-    with current().engine.atomic():
+    with unit_of_the_present():
         attempts.take_back(attempt)
         if refusal is None:
             return _note(found, known, asking, better)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.database.binding import current
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import (
     InactiveTenantError,
     InvalidDataError,
@@ -89,7 +90,7 @@ def accept_invitation(token: str, password: str) -> User:
 
 def confirm_email(token: str) -> User:
     """Note that the address is the user's; raises InvalidLinkError, and InactiveTenantError."""
-    with current().engine.atomic():
+    with unit_of_the_present():
         return _confirm(_use(token, Purpose.CONFIRMATION))
 
 
@@ -102,7 +103,7 @@ def mint(request_id: int) -> str:
     """
     _check_place()
     secret = secrets.token_urlsafe(32)
-    with current().engine.atomic():
+    with unit_of_the_present():
         request = SingleUseToken.select().where(SingleUseToken.id == request_id).for_update().first()
         if request is None or not _is_of_use(request, User.get_or_none(User.id == request.user_id)):
             raise InvalidLinkError
@@ -132,7 +133,7 @@ def _request(user: User, purpose: Purpose) -> None:
     _check_place()
     check_saved(user, User, "user")
     now, mine = clock.now(), (SingleUseToken.user == user.id) & (SingleUseToken.purpose == purpose)
-    with current().engine.atomic():
+    with unit_of_the_present():
         known = lock(user.id)  # who asks twice at once waits here for the first one
         if known is None:
             return
@@ -164,7 +165,7 @@ def _check_place() -> None:
 
 def _choose(token: str, purpose: Purpose, password: str) -> User:
     checked(password)  # before the link is used up
-    with current().engine.atomic():
+    with unit_of_the_present():
         user = _use(token, purpose)
         set_password(user, password)
         return _confirm(user)

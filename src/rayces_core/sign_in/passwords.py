@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from rayces_core import clock
-from rayces_core.database.binding import current
+from rayces_core.database.snapshots import unit_of_the_present
 from rayces_core.errors import InvalidDataError
 from rayces_core.models.signing_in import Credential, SingleUseToken
 from rayces_core.models.user import User
@@ -37,7 +37,7 @@ def set_password(user: User, password: str) -> None:
     """
     check_saved(user, User, "user")
     hashed = hash_of(checked(password))
-    with current().engine.atomic():
+    with unit_of_the_present():
         lock(user.id)
         _store(user, hashed)
         close_links(user)
@@ -57,7 +57,7 @@ def import_password_hash(user: User, password_hash: str) -> None:
     check_saved(user, User, "user")
     if not isinstance(password_hash, str) or not believable(password_hash):
         raise InvalidDataError("password_hash", None, "needs a whole hash by Argon2id or bcrypt, of a usual cost")
-    with current().engine.atomic():
+    with unit_of_the_present():
         lock(user.id)
         _store(user, password_hash)
 

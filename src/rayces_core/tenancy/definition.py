@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from inspect import getattr_static
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,12 @@ from rayces_core.errors import TenancyError
 from rayces_core.tenancy.constant import root_of
 from rayces_core.tenancy.links import TenantManyToManyAccessor, through_model
 from rayces_core.tenancy.queries import TenantSelect
-from rayces_core.tenancy.relations import OrganizationKey, TenantBackrefAccessor, TenantForeignKeyAccessor
+from rayces_core.tenancy.relations import (
+    OrganizationKey,
+    TenantBackrefAccessor,
+    TenantForeignKey,
+    TenantForeignKeyAccessor,
+)
 from rayces_core.tenancy.scoping import TenantMetadata
 from rayces_core.tenancy.showing import offered, shown_model
 
@@ -25,6 +31,7 @@ M = TypeVar("M", bound=peewee.Model)
 # What the root decides for all: a base that is no tenant model has Peewee's defaults for these.
 _OF_THE_ROOT = ("legacy_table_names", "model_metadata_class", "only_save_dirty", "tenant_column", "tenant_field")
 _DECIDES_SQL = frozenset(("select", "get", "insert", "update", "_select_class"))
+_OF_FIELDS = (peewee.FieldAccessor, peewee.ObjectIdAccessor)
 _NO_SINGLE_KEY = (
     "{name} needs one column as its key: leave primary_key out of Meta, which gives it `id`, and say what else is "
     "unique in the migration, as UNIQUE (organization_id, …)"
@@ -44,10 +51,14 @@ class CheckedMetadata(TenantMetadata):
         if self.tenant_column != "id":
             self._check_organization(field_name, field)
             if isinstance(field, peewee.ForeignKeyField):
-                _hold_key(field)
+                self._hold_key(field)
             elif isinstance(field, peewee.ManyToManyField):
                 self._hold_links(field)
-        super().add_field(field_name, field, set_attribute)
+        self._check_names(field_name, field)
+        try:
+            super().add_field(field_name, field, set_attribute)
+        except TenancyError as error:  # a back-reference that would hide something
+            raise self._refused(str(error)) from None
 
     def remove_field(self, field_name: str) -> None:
         """Drop a field; raises TenancyError for the one that names the organization."""
@@ -56,11 +67,33 @@ class CheckedMetadata(TenantMetadata):
         super().remove_field(field_name)
 
     def _check_organization(self, name: str, field: Any) -> None:
-        named = {name, field.column_name} & {self.tenant_field, self.tenant_column}
+        named = {name, field.column_name, _own_id_name(field)} & {self.tenant_field, self.tenant_column}
         if named and not isinstance(field, OrganizationKey):
             raise self._refused(
                 f"{self.model.__name__}.{name}: every tenant model has `organization` and `organization_id` already; "
                 "leave the field out, or call it something else"
+            )
+
+    def _check_names(self, name: str, field: Any) -> None:
+        for given in filter(None, (name, _own_id_name(field))):
+            if hides_ours(self.model, given):
+                way = f'column_name="{given}"' if given == name else "another object_id_name"
+                raise self._refused(
+                    f"{self.model.__name__}.{given} would hide what every model has by that name; call the field "
+                    f"something else, and give it {way}"
+                )
+
+    def _hold_key(self, field: Any) -> None:
+        """Keep a plain or deferred foreign key within the row's organization, in privileged work as well."""
+        named = field.rel_model
+        own = named == "self" or (peewee.is_model(named) and _is_tenants(named))
+        if own and field.accessor_class is peewee.ForeignKeyAccessor:
+            field.accessor_class = TenantForeignKeyAccessor
+            field.backref_accessor_class = TenantBackrefAccessor
+        elif isinstance(field, TenantForeignKey) and not own and not isinstance(named, ScopedType):
+            raise self._refused(
+                f"{self.model.__name__}: {named.__name__} is no TenantModel, so its rows are of no organization; "
+                "name them by a peewee.ForeignKeyField"
             )
 
     def _refused(self, reason: str) -> TenancyError:
@@ -81,12 +114,15 @@ class CheckedMetadata(TenantMetadata):
             )
 
 
-def _hold_key(field: Any) -> None:
-    """Keep a plain or deferred foreign key within the row's organization, in privileged work as well."""
-    own = field.rel_model == "self" or (peewee.is_model(field.rel_model) and _is_tenants(field.rel_model))
-    if own and field.accessor_class is peewee.ForeignKeyAccessor:
-        field.accessor_class = TenantForeignKeyAccessor
-        field.backref_accessor_class = TenantBackrefAccessor
+def _own_id_name(field: Any) -> Any:
+    """The attribute of a foreign key's plain id, where the host has chosen it."""
+    return getattr(field, "object_id_name", None)
+
+
+def hides_ours(model: Any, name: str) -> bool:
+    """Whether an attribute of this name would hide one that is no field, of the library's models or of Peewee's."""
+    ours = (base for base in model.__mro__[1:] if base.__module__.startswith(("rayces_core.", "peewee")))
+    return any(not isinstance(vars(base)[name], _OF_FIELDS) for base in ours if name in vars(base))
 
 
 def _is_tenants(model: Any) -> bool:
@@ -128,9 +164,33 @@ class ScopedType(peewee.ModelBase):
         return MethodType(shown_model, cls)
 
     def __setattr__(cls, name: str, value: Any) -> None:
+        if isinstance(value, peewee.BackrefAccessor):
+            if not _may_refer_back(cls, name, value):
+                return
+            value.before = vars(cls).get(name)  # for a class that is refused
         super().__setattr__(name, value)
         if name in _DECIDES_SQL and "_meta" in vars(cls):
             _forget_rendered(cls)
+
+
+def _may_refer_back(model: Any, name: str, given: Any) -> bool:
+    """Whether the back-reference is to be set; raises TenancyError where it would hide something else.
+
+    A host's subclass of a model of ours inherits the foreign keys; what leads back goes on leading to ours.
+    """
+    known, key = getattr_static(model, name, None), given.field
+    if isinstance(known, peewee.BackrefAccessor):
+        is_ours = known.rel_model.__module__.startswith("rayces_core.")
+        if not is_ours or given.rel_model.__module__.startswith("rayces_core."):
+            return True
+        if issubclass(given.rel_model, known.rel_model):
+            return False
+    elif known is None and not hides_ours(model, name):
+        return True
+    raise TenancyError(
+        f"{given.rel_model.__name__}.{key.name}: {model.__name__}.{name} is something else already; give the foreign "
+        'key another backref="...", or "+" for none'
+    )
 
 
 def _forget_rendered(model: Any) -> None:
@@ -232,5 +292,8 @@ def withdraw(made: Any) -> None:
     """Take back what other models know of a class that is refused."""
     for key in list(made._meta.refs):
         made._meta.remove_ref(key)
-        if key.backref not in (None, "+", "!") and key.backref in vars(key.rel_model):
+        back = vars(key.rel_model).get(key.backref)
+        if getattr(back, "rel_model", None) is made:
             delattr(key.rel_model, key.backref)
+            if (before := getattr(back, "before", None)) is not None:
+                setattr(key.rel_model, key.backref, before)

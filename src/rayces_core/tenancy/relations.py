@@ -15,7 +15,14 @@ import peewee
 
 from rayces_core.database.binding import current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
-from rayces_core.tenancy.scoping import check_home, check_reach, known_tenant_of, share_home, tenant_of
+from rayces_core.tenancy.scoping import (
+    TenantMetadata,
+    check_home,
+    check_reach,
+    known_tenant_of,
+    share_home,
+    tenant_of,
+)
 
 M = TypeVar("M", bound=peewee.Model)
 Related = TypeVar("Related")
@@ -87,6 +94,13 @@ class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
 
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor
+
+    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
+        """Take its place in a model; in a plain one, whose rows know no organization, as a plain key."""
+        if not isinstance(model._meta, TenantMetadata):
+            self.accessor_class = peewee.ForeignKeyAccessor
+            self.backref_accessor_class = peewee.BackrefAccessor
+        super().bind(model, name, set_attribute)
 
     @property
     def field_type(self) -> str:
