@@ -188,14 +188,16 @@ def test_addresses_that_were_revoked_give_their_hash_up(at: Any, connect: Any) -
     url = at(FEEDS - 1)
     runner, connection = Runner(url), connect(url)
     fill(connection, FEEDS - 1)  # an address in each of two organizations
-    connection.cursor().execute(
-        "INSERT INTO calendar_feeds (organization_id, user_id, secret_hash, revoked_at) "
-        "SELECT organization_id, user_id, repeat('2', 64), now() FROM calendar_feeds"
-    )
+    connection.cursor().execute(REVOKED_FEEDS)
     runner.up()
     hashes = "SELECT secret_hash, revoked_at IS NULL FROM calendar_feeds ORDER BY 1"
     assert _all(connection, hashes) == [*[("0" * 64, False)] * 2, *[("1" * 64, True)] * 2]
 
+
+# Beside each address one that was revoked, and has its hash still.
+REVOKED_FEEDS = """
+INSERT INTO calendar_feeds (organization_id, user_id, secret_hash, revoked_at)
+SELECT organization_id, user_id, repeat('2', 64), now() FROM calendar_feeds"""
 
 # Four holds of each client, of which the balance covers two.
 OLDER_HOLDS = """
