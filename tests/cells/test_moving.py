@@ -803,17 +803,56 @@ class TestWhatHangsOnATenant:
             assert rows(connection, "SELECT rate FROM students") == [("half",)]
 
 
+SEAT = "appointments_organization_id_group_session_id_student_id_key"
+ALIKE = "shoe_like bigint GENERATED ALWAYS AS (shoe + {}) STORED"
+NOTED = "INSERT INTO app_migrations (name, checksum, state, version)"
+# Columns of the host's, and its own migrations.
+OF_A_HOST = f"""
+CREATE DOMAIN shoe AS bigint CHECK (value > 0);
+CREATE TYPE colour AS ENUM ('red');
+ALTER TABLE students ADD shoe shoe, ADD colour colour, ADD {ALIKE.format(0)};
+GRANT SELECT (shoe, colour, shoe_like), INSERT (shoe, colour), UPDATE (shoe, colour) ON students TO rayces_admin;
+CREATE TABLE app_migrations (LIKE rayces_migrations INCLUDING ALL);
+GRANT SELECT ON app_migrations TO rayces_admin;
+{NOTED} VALUES ('001_shoes', '', 'applied', '')
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "sql", "words"),
     [
         ("a", "ALTER TABLE students ADD COLUMN shoe_size bigint", "tables of cell 'b' are not .*(students)"),
         ("b", "ALTER TABLE posts ADD CHECK (content <> '')", "tables of cell 'b' are not .*(posts)"),
+        ("b", "CREATE UNIQUE INDEX ON posts (organization_id, content)", "tables of cell 'b' are not .*(posts)"),
+        ("a", f"DROP INDEX {SEAT}", "tables of cell 'b' are not .*(appointments)"),
+        ("a", f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{SEAT}'::regclass", "not .*(appointments)"),
+        ("b", "ALTER TABLE posts ADD EXCLUDE USING gist (organization_id WITH =, id WITH =)", "are not .*(posts)"),
+        ("b", "ALTER TABLE students ALTER grade_level SET NOT NULL", "tables of cell 'b' are not .*(students)"),
+        ("b", "ALTER DOMAIN shoe ADD CHECK (value < 50)", "tables of cell 'b' are not .*(students)"),
+        ("b", "ALTER TYPE colour ADD VALUE 'blue'", "tables of cell 'b' are not .*(students)"),
+        ("a", f"ALTER TABLE students DROP shoe_like, ADD {ALIKE.format(1)}", "tables of cell 'b' are not .*(students)"),
         ("b", "UPDATE rayces_migrations SET state = 'running' WHERE name LIKE '064%'", "the same migrations .*(064_"),
+        ("b", f"{NOTED} VALUES ('002_rooms', '', 'applied', '')", "the same migrations .*(app_migrations: 002_rooms)"),
     ],
-    ids=["by a column", "by a CHECK alone", "by how far they are migrated"],
+    ids=[
+        "by a column",
+        "by a CHECK alone",
+        "by a unique index alone",
+        "by one that is missing",
+        "by one that does not hold for all rows",
+        "by an exclusion constraint",
+        "by NOT NULL",
+        "by a domain's CHECK",
+        "by what an enum has",
+        "by how a column is generated",
+        "by how far they are migrated",
+        "by how far the host's own migrations are",
+    ],
 )
 def test_cells_that_differ_move_nothing_and_hold_nothing(own_cells, cell, sql, words):
+    for database in own_cells:
+        on_server(database.url, OF_A_HOST)
     tenant = make_tenant(own_cells)
     on_server(own_cells[cell].url, sql)
     with pytest.raises(MoveError, match=f"{re.escape(words).replace(re.escape('.*'), '.*')}.*rayces cells migrate"):

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -42,6 +42,7 @@ SETTINGS = (
     "timezone=UTC",
 )
 SECONDS = 60
+JOINING = 9700
 
 
 class Node:
@@ -129,15 +130,20 @@ def laboratory(binaries: Path, *settings: str) -> Iterator[list[Node]]:
 
 
 def join(urls: list[str]) -> None:
-    """Make one cluster of the databases of these URLs, the coordinator's first."""
+    """Make one cluster of the databases of these URLs, the coordinator's first.
+
+    Adding a node writes the roles of its whole server, so of two at once one would be refused.
+    """
     for url in urls:
         run(url, "CREATE EXTENSION IF NOT EXISTS citus")
     coordinator, *workers = (psycopg2.extensions.parse_dsn(url) for url in urls)
     where = [f"'{each['host']}', {each['port']}" for each in (coordinator, *workers)]
-    run(urls[0], f"SELECT citus_set_coordinator_host({where[0]})")
-    for worker in where[1:]:
-        run(urls[0], f"SELECT citus_add_node({worker})")
-    run(urls[0], f"SELECT citus_set_node_property({where[0]}, 'shouldhaveshards', false)")
+    with closing(psycopg2.connect(psycopg2.extensions.make_dsn(urls[0], dbname="postgres"))) as alone:
+        alone.cursor().execute(f"SELECT pg_advisory_lock({JOINING})")
+        run(urls[0], f"SELECT citus_set_coordinator_host({where[0]})")
+        for worker in where[1:]:
+            run(urls[0], f"SELECT citus_add_node({worker})")
+        run(urls[0], f"SELECT citus_set_node_property({where[0]}, 'shouldhaveshards', false)")
 
 
 def made_database(url: str, name: str) -> str:

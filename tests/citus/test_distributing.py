@@ -23,7 +23,7 @@ from tests.citus.lab import drop_database, join, made_databases, run
 from tests.citus.test_engine import SOON, WEEK
 from tests.factory import make_organization, make_professional, make_student, make_user
 from tests.migrating.filler import fill
-from tests.migrations.test_packaged_migrations import FILES, HOLDS, OLDER_HOLDS
+from tests.migrations.test_packaged_migrations import FEEDS, FILES, HOLDS, OLDER_HOLDS, REVOKED_FEEDS
 
 COUNTED = """
 SELECT tablename::text, (xpath('/row/count/text()', query_to_xml('SELECT count(*) FROM ' || quote_ident(tablename),
@@ -208,6 +208,36 @@ def test_the_librarys_own_migrations_run_on_rows_that_are_distributed_and_back(b
         assert credits.verify().is_clean
     assert len(runner.down(HOLDS - 1, yes=True)) == len(FILES) - HOLDS + 1
     assert found_differences(bare) == []
+
+
+def test_the_newest_migrations_run_on_every_table_s_rows_that_are_distributed_and_back(bare):
+    before = FEEDS - 2
+    runner = Runner(bare)
+    runner.up(before)
+    with closing(psycopg2.connect(bare)) as connection:
+        connection.autocommit = True
+        fill(connection, before)
+        connection.cursor().execute(REVOKED_FEEDS)
+    distribute(bare)
+    counted = rows_of_tenants(bare)
+    hashes = "SELECT DISTINCT left(secret_hash, 2), revoked_at IS NULL FROM calendar_feeds ORDER BY 1"
+    assert run(bare, hashes) == [("11", True), ("22", False)]
+    for _ in range(2):
+        assert len(runner.up()) == len(FILES) - before
+        assert distribute(bare) == []
+        assert found_differences(bare) == []
+        assert rows_of_tenants(bare) == counted
+        assert run(bare, hashes) == [("00", False), ("11", True)]
+        assert len(runner.down(before, yes=True)) == len(FILES) - before
+        assert found_differences(bare) == []
+        assert rows_of_tenants(bare) == counted
+
+
+def rows_of_tenants(url):
+    """How many rows each table has, but for the record of migrations."""
+    found = dict(run(url, COUNTED))
+    assert all(found[name] for name in ("calendar_feeds", "credit_packages", "credit_lots", "group_sessions"))
+    return {name: count for name, count in found.items() if not name.endswith("_migrations")}
 
 
 def test_migrations_of_a_host_run_on_a_distributed_database_and_back(undistributed, tmp_path):

@@ -207,10 +207,7 @@ def test_addresses_that_were_revoked_give_their_hash_up(at: Any, connect: Any) -
     url = at(FEEDS - 1)
     runner, connection = Runner(url), connect(url)
     fill(connection, FEEDS - 1)  # an address in each of two organizations
-    connection.cursor().execute(
-        "INSERT INTO calendar_feeds (organization_id, user_id, secret_hash, revoked_at) "
-        "SELECT organization_id, user_id, repeat('2', 64), now() FROM calendar_feeds"
-    )
+    connection.cursor().execute(REVOKED_FEEDS)
     runner.up()
     hashes = "SELECT secret_hash, revoked_at IS NULL FROM calendar_feeds ORDER BY 1"
     assert _all(connection, hashes) == [*[("0" * 64, False)] * 2, *[("1" * 64, True)] * 2]
@@ -263,6 +260,11 @@ SELECT held.organization_id, held.user_id, held.id, held.credit_kind_id, 5, 'pur
   CROSS JOIN (VALUES ('pending'), ('failed')) AS sold (status)
  WHERE held.balance = 4
 """
+# Beside each address one that was revoked, and has its hash still.
+REVOKED_FEEDS = """
+INSERT INTO calendar_feeds (organization_id, user_id, secret_hash, revoked_at)
+SELECT organization_id, user_id, repeat('2', 64), now() FROM calendar_feeds"""
+
 # Four holds of each client, of which the balance covers two.
 OLDER_HOLDS = """
 INSERT INTO appointments (organization_id, professional_id, student_id, client_id, scheduled_at, state,

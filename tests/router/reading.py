@@ -85,6 +85,7 @@ def faults(sql: str, values: Any, tenant: int | None, tables: Mapping[str, objec
         reader = _Reader(given, tenant, set(tables))
         reader.is_parted = any(isinstance(each, ast.InsertStmt) for each in _all(raw.stmt))
         reader.query(raw.stmt, frozenset())
+        reader.changing(raw.stmt)
         found |= reader.found
     return found
 
@@ -300,6 +301,13 @@ class _Reader:
         is_outer = any(isinstance(each, ast.JoinExpr) and each.jointype for each in _own(select.fromClause))
         return len(tenants) > 1 and (is_outer or len(pairs) < len(tenants) - 1)
 
+    def changing(self, node: Any) -> None:
+        """What may stand nowhere in a statement that changes a tenant's table: all of it is reckoned before."""
+        if not any(isinstance(each, _CHANGES) and each.relation.relname in self.tables for each in _all(node)):
+            return
+        if any(isinstance(each, ast.CaseExpr) and each.arg is not None for each in _all(node)):
+            self.found.add(SIMPLE_CASE)
+
     def _change(self, node: Any, relations: dict[str, str]) -> None:
         changed = node.relation.relname
         if changed not in self.tables:
@@ -311,8 +319,6 @@ class _Reader:
         if any(self._is_reckoned(each) for each in _own([getattr(node, "targetList", None), node.whereClause])):
             self.found.add(RECKONED)
         for each in _all([getattr(node, name, None) for name in ("targetList", "whereClause", "fromClause")]):
-            if isinstance(each, ast.CaseExpr) and each.arg is not None:
-                self.found.add(SIMPLE_CASE)
             if isinstance(each, ast.CaseExpr | ast.CoalesceExpr) and any(
                 isinstance(inner, ast.SubLink) for inner in _all(each)
             ):

@@ -190,6 +190,27 @@ OTHERS = {
         None,
         reading.SIMPLE_CASE,
     ),
+    "a simple CASE in what a change reads": (
+        (
+            "WITH given AS (SELECT id, CASE role WHEN 1 THEN 2 END AS role FROM users WHERE organization_id = 7) "
+            "UPDATE users SET role = given.role FROM given WHERE organization_id = 7 AND users.id = given.id"
+        ),
+        None,
+        reading.SIMPLE_CASE,
+    ),
+    "a simple CASE within a sub-select of a change": (
+        (
+            "DELETE FROM users WHERE organization_id = 7 AND EXISTS (SELECT 1 FROM students "
+            "WHERE organization_id = 7 AND 1 = CASE name WHEN 'x' THEN 1 END)"
+        ),
+        None,
+        reading.SIMPLE_CASE,
+    ),
+    "a simple CASE in what is inserted": (
+        "INSERT INTO users (organization_id, role) VALUES (7, CASE %(n)s WHEN 1 THEN 2 END)",
+        {"n": 1},
+        reading.SIMPLE_CASE,
+    ),
     "a sub-select in COALESCE": (
         (
             "UPDATE users SET role = coalesce((SELECT 1 FROM students WHERE organization_id = 7), 2) "

@@ -78,10 +78,10 @@ def create_feed(user: User, *, details: FeedDetails | str = FeedDetails.PRIVATE,
     """
     organization_id = _place()
     check_saved(user, User, "user")
-    whose = person_id(user.id)
-    _check_whose(whose, by, "make a feed")
     told, secret = known_details(details), secrets.token_urlsafe(32)
     with current().engine.atomic():
+        whose = person_id(user.id)
+        _check_whose(whose, by, "make a feed")
         _check_known(whose)
         feed = CalendarFeed.create(user=whose, secret_hash=_hash_of(secret), details=told)
     return FeedAddress(feed, f"{organization_id}.{feed.id}.{secret}")

@@ -11,12 +11,14 @@ from rayces_core.archive.catalogue import Found, found_tables
 from rayces_core.cells.connecting import one, rows
 from rayces_core.database.database import Database
 from rayces_core.errors import MoveError, PermissionDeniedError
+from rayces_core.migrating.history import APPLIED, IS_HISTORY
 from rayces_core.migrations.session import quote_identifier
 from rayces_core.models import Organization
 
 # How far it is on its way is said of each cell's own row.
 OF_THE_MOVE: Final = ("moving", "moving_cell")
 MESSAGES: Final = "outbox_messages"
+OURS: Final = "rayces_migrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Moved:
     Attributes:
         name: in messages. sql: its name in SQL. held_by: the column that says whose a row is.
         columns: column → type, of what is copied. ordered: what its rows are put in order by, as SQL.
-        constraints: what its rows have to keep to, as SQL.
+        rules: what its rows have to keep to, as SQL.
     """
 
     name: str
@@ -34,7 +36,7 @@ class Moved:
     held_by: str
     columns: dict[str, str]
     ordered: str
-    constraints: frozenset[str] = frozenset()
+    rules: frozenset[str] = frozenset()
 
     @property
     def listed(self) -> str:
@@ -58,7 +60,7 @@ def moved_tables(database: Database[Organization]) -> list[Moved]:
         found = found_tables()
         schema = next((each.schema for each in found if each.is_home), "public")
         types = database.execute_sql(_OF_ORGANIZATIONS).fetchall()
-        kept_to = {_qualified(*name): given for *name, given in database.execute_sql(_CONSTRAINTS).fetchall()}
+        kept_to = {_qualified(*name): given for *name, given in database.execute_sql(_RULES).fetchall()}
     refused = [
         f"{each.name}.{column.name}"
         for each in found
@@ -73,7 +75,7 @@ def moved_tables(database: Database[Organization]) -> list[Moved]:
     kept = {name: type_ for name, type_ in types if name not in OF_THE_MOVE}
     root = Moved("organizations", _qualified(schema, "organizations"), "id", kept, "id")
     tables = [root, *map(_moved, found)]
-    return [replace(each, constraints=frozenset(kept_to.get(each.sql, ()))) for each in tables]
+    return [replace(each, rules=frozenset(kept_to.get(each.sql, ()))) for each in tables]
 
 
 _OF_ORGANIZATIONS: Final = """
@@ -81,11 +83,32 @@ SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
  WHERE attrelid = to_regclass('organizations') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
  ORDER BY attname COLLATE "C"
 """
-# Not what is NOT NULL, which has been a constraint of its own since PostgreSQL 18 alone.
-_CONSTRAINTS: Final = """
-SELECT n.nspname::text, c.relname::text, array_agg(pg_get_constraintdef(k.oid))
-  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0 GROUP BY n.nspname, c.relname
+# Each row that one cell has taken the other has to take as well, and to refuse what the first would have refused: a
+# constraint, a unique index that is none, and what is said of a column. NOT NULL is said of the column, as it has been
+# a constraint of its own since PostgreSQL 18 alone. A name is nothing that a row keeps to.
+_RULES: Final = """
+SELECT n.nspname::text, c.relname::text, array_agg(said.rule)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
+       SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k
+        WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0
+       UNION ALL
+       SELECT concat('UNIQUE INDEX', substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*'),
+                     CASE WHEN NOT i.indisvalid THEN ' NOT VALID' END)
+         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
+              AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid)
+       UNION ALL
+       SELECT concat_ws(' ', a.attname, CASE WHEN a.attnotnull THEN 'NOT NULL' END,
+                        CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+                        CASE WHEN t.typnotnull THEN 'NOT NULL of its type' END,
+                        (SELECT string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY pg_get_constraintdef(k.oid))
+                           FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'),
+                        (SELECT string_agg(quote_literal(e.enumlabel), ' ' ORDER BY e.enumsortorder)
+                           FROM pg_enum e WHERE e.enumtypid = t.oid))
+         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+              LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  ) AS said (rule)
+ WHERE c.relkind IN ('r', 'p') GROUP BY n.nspname, c.relname
 """
 
 
@@ -134,8 +157,8 @@ def _refers(connection: Connection, table: str, column: str | None, organization
 
 
 def alike(source: list[Moved], target: list[Moved], cell: str) -> None:
-    """Raise MoveError unless both cells have the same tables with the same columns and constraints."""
-    ours, theirs = ({each.name: (each.columns, each.constraints) for each in tables} for tables in (source, target))
+    """Raise MoveError unless both cells have the same tables, whose columns and rules are the same."""
+    ours, theirs = ({each.name: (each.columns, each.rules) for each in tables} for tables in (source, target))
     unlike = sorted(name for name in ours.keys() | theirs if ours.get(name) != theirs.get(name))
     if unlike:
         raise MoveError(
@@ -145,16 +168,29 @@ def alike(source: list[Moved], target: list[Moved], cell: str) -> None:
 
 
 def same_migrations(source: Database[Organization], target: Database[Organization], cell: str) -> None:
-    """Raise MoveError unless both cells have been through the same migrations of the library."""
+    """Raise MoveError unless both cells have been through the same migrations, the host's as well as the library's."""
     ours, theirs = _applied(source), _applied(target)
     if unlike := sorted(ours ^ theirs):
         raise MoveError(
             f"cell {cell!r} has not been through the same migrations as the tenant's own ({', '.join(unlike)[:200]}); "
-            "bring both up to date with `rayces cells migrate`"
+            "bring both up to date with `rayces cells migrate`, and with `rayces migrate up` of the host's own"
         )
 
 
 def _applied(database: Database[Organization]) -> set[str]:
+    """Names of migrations that are applied; those of a host with its history's before them."""
     with database.privileged(reason="the migrations of a cell"):
-        found = database.execute_sql("SELECT name FROM rayces_migrations WHERE state = 'applied'").fetchall()
-    return {name for (name,) in found}
+        histories = database.execute_sql(_HISTORIES).fetchall()
+        return {
+            name if table == OURS else f"{table}: {name}"
+            for schema, table in histories
+            for (name,) in database.execute_sql(
+                f"SELECT name FROM {_qualified(schema, table)} WHERE state = '{APPLIED}'"
+            ).fetchall()
+        }
+
+
+_HISTORIES: Final = f"""
+SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {IS_HISTORY}
+"""

@@ -18,7 +18,7 @@ _TURN: Final = """coalesce((
 _SESSIONS: Final = f"""
 SELECT session.id AS appointment_id, NULL::bigint AS credit_transaction_id,
        (session.scheduled_at AT TIME ZONE whose.time_zone)::date AS happened_on,
-       concat_ws(' · ', coalesce(service.name, CASE whose.language WHEN 'es' THEN 'Sesión' ELSE 'Session' END),
+       concat_ws(' · ', coalesce(service.name, CASE WHEN whose.language = 'es' THEN 'Sesión' ELSE 'Session' END),
                  student.first_name || ' ' || student.last_name) AS description,
        1 AS quantity, session.price_cents::bigint AS unit_cents,
        coalesce(service.tax_basis_points, whose.rate) AS tax_basis_points, NULL::bigint AS billed,
@@ -46,7 +46,7 @@ LEFT_CENTS: Final = (
 _PURCHASES: Final = f"""
 SELECT NULL::bigint, entry.id, (entry.processed_at AT TIME ZONE whose.time_zone)::date,
        concat_ws(' · ', coalesce(entry.package_name, package.name,
-                                 CASE whose.language WHEN 'es' THEN 'Créditos' ELSE 'Credits' END), kind.name),
+                                 CASE WHEN whose.language = 'es' THEN 'Créditos' ELSE 'Credits' END), kind.name),
        CASE WHEN singly THEN left_cents * entry.amount / entry.amount_cents ELSE 1 END,
        CASE WHEN singly THEN entry.amount_cents / entry.amount ELSE left_cents END,
        coalesce(package.tax_basis_points, whose.rate), NULL::bigint,

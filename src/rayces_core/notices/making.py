@@ -23,9 +23,11 @@ from rayces_core.tenancy.organization import Organization
 LOOKAHEAD: Final = DAY
 NO_ADDRESS: Final = "no_address"
 # Whom of an appointment `booked` a rule has in mind.
-AUDIENCE: Final = """CASE wanted.audience
-       WHEN 'client' THEN booked.client_id WHEN 'professional' THEN booked.professional_id
-       WHEN 'second_professional' THEN booked.second_professional_id ELSE student.secondary_contact_id END"""
+AUDIENCE: Final = """CASE
+       WHEN wanted.audience = 'client' THEN booked.client_id
+       WHEN wanted.audience = 'professional' THEN booked.professional_id
+       WHEN wanted.audience = 'second_professional' THEN booked.second_professional_id
+       ELSE student.secondary_contact_id END"""
 # Who is told, over what, at which address: of an appointment `booked` and of what was asked for, `wanted`. Who was
 # erased has no address.
 _WHO: Final = f"""
@@ -34,7 +36,7 @@ _WHO: Final = f"""
        AS wanted (minutes, channel, audience)
   JOIN users AS person ON person.organization_id = %(tenant)s AND person.id = {AUDIENCE}
        AND person.erased_at IS NULL"""
-ADDRESS: Final = """CASE {channel} WHEN 'email' THEN person.email WHEN 'push' THEN NULL
+ADDRESS: Final = """CASE WHEN {channel} = 'email' THEN person.email WHEN {channel} = 'push' THEN NULL
        ELSE nullif(btrim(person.phone), '') END"""
 _ADDRESS: Final = ADDRESS.format(channel="wanted.channel")
 # Of an appointment `booked`: the row of the journal that tells of its last move, as history() puts them in order, and

@@ -22,7 +22,7 @@ from rayces_core.errors import (
 )
 from rayces_core.models.appointment import DRAFT, PRE_CONFIRMED, Appointment
 from rayces_core.models.appointment_time import held_until, student_busy
-from rayces_core.models.group_session import OPEN, GroupSession, expire_seats
+from rayces_core.models.group_session import OPEN, GroupSession
 from rayces_core.models.permissions import STAFF
 from rayces_core.models.professional import Professional
 from rayces_core.models.student import Student
@@ -33,7 +33,7 @@ from rayces_core.scheduling.calendar import Calendar, SetAside, refusal
 from rayces_core.scheduling.calendars import read_calendars
 from rayces_core.scheduling.deciding import decide, is_family
 from rayces_core.scheduling.facts import LONGEST, TO_ATTEND, Facts, read_facts, seats_held
-from rayces_core.scheduling.gathering import LOCKING
+from rayces_core.scheduling.gathering import lock_and_expire
 from rayces_core.scheduling.requests import (
     Request,
     check_booker,
@@ -283,7 +283,7 @@ class _Attempts:
         request = self.request
         with unit_of_work(any_overdue):
             if any_overdue:
-                _expire(self.known, wish.now)
+                lock_and_expire(self.known.id, wish.now, self.known.organization_id)
             booked = write(
                 SEAT,
                 facts,
@@ -310,9 +310,3 @@ def _check_booker(facts: Facts, by: User | None) -> None:
     check_booker(facts, by)
     if is_family(by) and not facts.policy.families_book_groups:
         raise NotPermittedError("book a group session", by and by.id, (STAFF.who,))
-
-
-def _expire(group: GroupSession, now: datetime) -> None:
-    """Expire the overdue holds in the group, as a sweep does; the professional is locked first, as everywhere."""
-    current().engine.run_message(LOCKING, {"tenant": current().organization_id, "group": group.id})
-    expire_seats(group.id, now)

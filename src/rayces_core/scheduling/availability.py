@@ -20,7 +20,7 @@ from rayces_core.models.resource import Resource
 from rayces_core.models.service import Service
 from rayces_core.models.user import User
 from rayces_core.scheduling.calendar import Calendar, check_duration, listed_starts
-from rayces_core.scheduling.calendars import read_calendars
+from rayces_core.scheduling.calendars import read_calendars, reading
 from rayces_core.scheduling.holdings import (
     COLUMNS,
     NOTHING_BESIDE,
@@ -293,8 +293,9 @@ class _Listing:
     def read(self, **choice: Any) -> list[Calendar]:
         """Read the calendars that are asked for, by one statement, and by another what a session needs besides."""
         choice |= {"moving": self.moving, "service": self.service}
-        calendars = read_calendars(self.start, self.end, now=self._now, **choice)
-        calendars = with_needs(calendars, self.beside, self.start, self.end, self._now, moving=self.moving)
+        with reading():
+            calendars = read_calendars(self.start, self.end, now=self._now, **choice)
+            calendars = with_needs(calendars, self.beside, self.start, self.end, self._now, moving=self.moving)
         return [
             replace(calendar, active=True) if calendar.professional_id == self.whatever_state else calendar
             for calendar in calendars

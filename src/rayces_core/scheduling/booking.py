@@ -22,6 +22,7 @@ from rayces_core.models.service import Service
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
+from rayces_core.scheduling.calendars import reading
 from rayces_core.scheduling.deciding import LIMITS, check_limits, decide, is_family
 from rayces_core.scheduling.facts import TO_BOOK, TO_BOOK_A_SERVICE, Facts, needing, read_facts
 from rayces_core.scheduling.holdings import beside_of, check_second
@@ -144,22 +145,23 @@ def try_to_book(request: Request, by: User | None, asks: User | None = None) -> 
     asks = asks or by
     people = {"professional": request.professional_id, "student": request.student_id, "client": request.client_id}
     asked = TO_BOOK if request.service_id is None else TO_BOOK_A_SERVICE
-    facts = read_facts(asked, request.wish, key=request.key, service=request.service_id, **people)
-    if facts is None:
-        raise ReferenceNotFoundError(
-            "there is no such professional in this organization", table="appointments", fields=("professional_id",)
-        )
-    check_found(request.service_id, facts.service)
-    check_booker(facts, asks)
-    earlier_id, earlier_fingerprint, *_ = facts.further
-    if earlier_id is not None:
-        if earlier_fingerprint != request.fingerprint:
-            raise IdempotencyConflictError(str(request.key))
-        earlier = Appointment.get_by_id(earlier_id)
-        earlier.was_repeated = True
-        return earlier, False
     wish = request.wish
-    facts = needing(facts, wish)
+    with reading():
+        facts = read_facts(asked, wish, key=request.key, service=request.service_id, **people)
+        if facts is None:
+            raise ReferenceNotFoundError(
+                "there is no such professional in this organization", table="appointments", fields=("professional_id",)
+            )
+        check_found(request.service_id, facts.service)
+        check_booker(facts, asks)
+        earlier_id, earlier_fingerprint, *_ = facts.further
+        if earlier_id is not None:
+            if earlier_fingerprint != request.fingerprint:
+                raise IdempotencyConflictError(str(request.key))
+            earlier = Appointment.get_by_id(earlier_id)
+            earlier.was_repeated = True
+            return earlier, False
+        facts = needing(facts, wish)
     decide(facts, wish, asks)
     limits = limits_of(facts.further[2:4], facts, request, asks)
     costs = request.costs(facts)

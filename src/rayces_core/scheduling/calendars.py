@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -148,6 +149,14 @@ Stored = TypeVar("Stored")
 _blocked_periods: TypeAdapter[list[BlockedPeriod]] = TypeAdapter(BlockedDates)
 _dated_schedules: TypeAdapter[list[DatedSchedule]] = TypeAdapter(DatedSchedules)
 _date_overrides: TypeAdapter[list[DateOverride]] = TypeAdapter(DateOverrides)
+
+
+def reading() -> AbstractContextManager[Any]:
+    """For reads that follow each other: one unit of work where the tenant is a message of its own for each unit."""
+    binding = current()
+    engine = binding.engine
+    is_shorter = engine.kind.binds_apart and not binding.privileged and not engine.session.in_transaction
+    return engine.atomic() if is_shorter else nullcontext()
 
 
 def read_calendars(

@@ -74,10 +74,10 @@ def _if_set(setting: str, count: str) -> str:
 
 
 # Until the last day of the stay, which may lie ahead, and from the day after a leave: by the organization's calendar.
-IS_EXPECTED: Final = """CASE student.admission_state
-               WHEN 'discharged'
+IS_EXPECTED: Final = """CASE
+               WHEN student.admission_state = 'discharged'
                    THEN (%(start)s AT TIME ZONE organization.time_zone)::date <= student.discharge_date
-               WHEN 'on_leave'
+               WHEN student.admission_state = 'on_leave'
                    THEN (%(start)s AT TIME ZONE organization.time_zone)::date > student.on_leave_until
            END"""
 

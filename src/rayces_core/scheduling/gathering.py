@@ -5,13 +5,15 @@ The order of the locks is the order everywhere: the professional, then students,
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
+from rayces_core.database.binding import current
 from rayces_core.database.messages import Message
 from rayces_core.models.appointment import Appointment
-from rayces_core.models.group_session import GroupSession
-from rayces_core.scheduling.facts import attendees_busy
+from rayces_core.models.group_session import GroupSession, expire_seats
+from rayces_core.scheduling.facts import SEATS_OVERDUE, attendees_busy
 from rayces_core.scheduling.holdings import SAME_BESIDE
 from rayces_core.scheduling.settling import LOCKS_BESIDE as LOCKS_OF_A_BOOKING
 from rayces_core.scheduling.settling import NOT_TAKEN, NOTHING_TAKEN, SAME_PROFESSIONAL
@@ -33,10 +35,11 @@ SEATED: Final = tuple(
     for person, table in (("student", "students"), ("client", "users"))
 )
 # Nobody takes a seat or leaves one open to be taken while the professional is locked.
-LOCKING: Final = Message(
+_LOCKING: Final = Message(
     _PROFESSIONAL.format(
         "(SELECT professional_id FROM group_sessions WHERE organization_id = %(tenant)s AND id = %(group)s)"
     ),
+    f"SELECT {SEATS_OVERDUE}",
     types=TYPES,
 )
 COLUMNS: Final = ", ".join(f'"{field.column_name}"' for field in GroupSession._meta.sorted_fields)
@@ -151,3 +154,11 @@ def _locks(sql: str, needs_more: bool) -> tuple[str, ...]:
 def noting_apart(tells: bool) -> Message:
     """What is noted of a group that was moved with its seats by UPDATE_APART, in the same unit of work."""
     return Message(_NOTING_APART.format(told=TOLD[UPDATE] if tells else ""), types=TYPES)
+
+
+def lock_and_expire(group_id: int, now: datetime, organization_id: int) -> None:
+    """Lock a group's seats, by its professional as everywhere, and expire the overdue holds as a sweep does."""
+    values = {"tenant": organization_id, "group": group_id, "now": now}
+    (is_any_overdue,) = current().engine.run_message(_LOCKING, values).fetchone()
+    if is_any_overdue:
+        expire_seats(group_id, now, organization_id)

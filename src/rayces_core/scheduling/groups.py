@@ -32,9 +32,18 @@ from rayces_core.models.resource import Resource
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.booking import unit_of_work
+from rayces_core.scheduling.calendars import reading
 from rayces_core.scheduling.deciding import check_time
 from rayces_core.scheduling.facts import TO_GATHER, Facts, Wish, needing, read_facts
-from rayces_core.scheduling.gathering import INSERT, LOCKING, UPDATE, UPDATE_APART, locking, message_of, noting_apart
+from rayces_core.scheduling.gathering import (
+    INSERT,
+    UPDATE,
+    UPDATE_APART,
+    lock_and_expire,
+    locking,
+    message_of,
+    noting_apart,
+)
 from rayces_core.scheduling.holdings import (
     COLUMNS,
     SAME,
@@ -191,8 +200,7 @@ def cancel_group_session(
     of = {"of_organization": group.organization_id, "group": group.id}
     given: dict[str, Any] = {"by": by, "reason": reason, "now": now}
     with current().engine.atomic():
-        current().engine.run_message(LOCKING, {"tenant": group.organization_id, "group": group.id})
-        expire_seats(group.id, clock.moment(now), group.organization_id)
+        lock_and_expire(group.id, clock.moment(now), group.organization_id)
         Appointment.lifecycle.move_many(
             "cancel",
             "organization_id = %(of_organization)s AND group_session_id = %(group)s",
@@ -217,12 +225,12 @@ def _check_permitted(action: str, professional_id: int, by: User | None) -> None
 
 
 def _read(professional_id: int, wish: Wish) -> Facts:
-    facts = read_facts(TO_GATHER, wish, professional=professional_id)
-    if facts is None:
-        raise ReferenceNotFoundError(
-            "there is no such professional in this organization", table="group_sessions", fields=("professional_id",)
-        )
-    return needing(facts, wish)
+    with reading():
+        facts = read_facts(TO_GATHER, wish, professional=professional_id)
+        if facts is None:
+            message = "there is no such professional in this organization"
+            raise ReferenceNotFoundError(message, table="group_sessions", fields=("professional_id",))
+        return needing(facts, wish)
 
 
 def _try_to_create(professional_id: int, wish: Wish, by: User | None, values: dict[str, Any]) -> GroupSession | None:

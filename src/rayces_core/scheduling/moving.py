@@ -28,6 +28,7 @@ from rayces_core.models.resource import Resource
 from rayces_core.models.user import User
 from rayces_core.scheduling.availability import id_of
 from rayces_core.scheduling.booking import unit_of_work
+from rayces_core.scheduling.calendars import reading
 from rayces_core.scheduling.deciding import decide
 from rayces_core.scheduling.facts import TO_MOVE, Facts, needing, read_facts
 from rayces_core.scheduling.holdings import (
@@ -165,36 +166,38 @@ def _announce(appointment: Appointment, asked: Moving, note: str, by: User | Non
 def _try_to_move(asked: Moving, by: User | None) -> _Moved | None:
     """What came of it; None if what was read has changed meanwhile."""
     wish = asked.wish
-    facts = read_facts(TO_MOVE, wish, professional=asked.professional_id, key=asked.key)
-    if facts is None:
-        Appointment.get_by_id(wish.moving)  # says that there is none
-        if asked.professional_id is None:
-            return None
-        raise ReferenceNotFoundError(
-            "there is no such professional in this organization", table="appointments", fields=("professional_id",)
+    with reading():
+        facts = read_facts(TO_MOVE, wish, professional=asked.professional_id, key=asked.key)
+        if facts is None:
+            Appointment.get_by_id(wish.moving)  # says that there is none
+            if asked.professional_id is None:
+                return None
+            raise ReferenceNotFoundError(
+                "there is no such professional in this organization", table="appointments", fields=("professional_id",)
+            )
+        state, was_start, expires_at, was_professional, was_minutes, earlier_id, earlier_fingerprint, group, *has = (
+            facts.further
         )
-    state, was_start, expires_at, was_professional, was_minutes, earlier_id, earlier_fingerprint, group, *has = (
-        facts.further
-    )
-    if earlier_id is not None:
-        check_mover(facts, state, by, repeated=True)
-        if earlier_fingerprint != asked.fingerprint:
-            raise IdempotencyConflictError(str(asked.key))
-        return _Moved(Appointment.get_by_id(wish.moving), None, was_repeated=True)
-    _check_movable(AppointmentState(state), expires_at, wish.now)
-    check_mover(facts, state, by)
-    if facts.service is not None and facts.minutes != was_minutes:
-        check_own_length(facts.service.id, facts.minutes, by, "reschedule")
-    if group is not None:
-        raise TransitionRefusedError("reschedule", "in_group", IN_A_GROUP)
-    of = facts.calendar.professional_id
-    asked = replace(asked, wish=replace(wish, beside=beside_of_moved(has, asked.beside)))
-    wish = asked.wish
-    check_second(wish.beside, of)
-    stays = (wish.start, facts.minutes, of) == (was_start, was_minutes, was_professional)
-    if stays and not wish.beside.changes(has):
+        if earlier_id is not None:
+            check_mover(facts, state, by, repeated=True)
+            if earlier_fingerprint != asked.fingerprint:
+                raise IdempotencyConflictError(str(asked.key))
+            return _Moved(Appointment.get_by_id(wish.moving), None, was_repeated=True)
+        _check_movable(AppointmentState(state), expires_at, wish.now)
+        check_mover(facts, state, by)
+        if facts.service is not None and facts.minutes != was_minutes:
+            check_own_length(facts.service.id, facts.minutes, by, "reschedule")
+        if group is not None:
+            raise TransitionRefusedError("reschedule", "in_group", IN_A_GROUP)
+        of = facts.calendar.professional_id
+        asked = replace(asked, wish=replace(wish, beside=beside_of_moved(has, asked.beside)))
+        wish = asked.wish
+        check_second(wish.beside, of)
+        stays = (wish.start, facts.minutes, of) == (was_start, was_minutes, was_professional)
+        is_kept = stays and not wish.beside.changes(has)
+        facts = facts if is_kept else needing(facts, wish)
+    if is_kept:
         return _keep(facts, asked, by)
-    facts = needing(facts, wish)
     decide(facts, wish, by, given_away=of != was_professional)
     if stays and would_hold(facts.calendar, wish.start, facts.minutes, wish.aside) == has:
         return _keep(facts, asked, by)
