@@ -9,8 +9,10 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -22,6 +24,8 @@ from tests.ports import free_port
 CENTRE = Path(__file__).parents[2] / "examples" / "centre"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE = {"width": 390, "height": 844}
+PASSWORD = "correct horse battery"
+HERE = ZoneInfo("America/Argentina/Buenos_Aires")
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +90,9 @@ def packages():
 def port(packages, tmp_path_factory):
     """Where `python -m centre` serves, with everybody's password."""
     port, folder = free_port(), tmp_path_factory.mktemp("centre")
-    variables = os.environ | {"PORT": str(port), "CENTRE_DATA": str(folder / "data")}
+    # Tests say themselves when time has gone on.
+    own = {"PORT": str(port), "CENTRE_DATA": str(folder / "data"), "CENTRE_SWEEP_SECONDS": "86400"}
+    variables = os.environ | own
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "centre"], cwd=CENTRE, env=variables, stdout=log, stderr=log)
     try:
@@ -117,3 +123,37 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def sign_in(port, browser):
+    """`sign_in(name)` enters as somebody, on a phone and in Spanish unless told otherwise: the page, and the site."""
+    contexts = []
+
+    def sign_in(name, centre="arrayanes", context=None, **options):
+        if context is None:
+            contexts.append(context := browser.new_context(viewport=PHONE, locale="es-AR", **options))
+        page, base = context.new_page(), f"http://{centre}.localhost:{port}"
+        page.set_default_timeout(60_000)
+        page.goto(f"{base}/sign-in")
+        page.fill("[name=email]", f"{name}@{centre}.example.org")
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_selector("nav")
+        return page, base
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+
+
+def next_wednesday():
+    """One of those that are three weeks ahead and more, so that nothing of the demonstration is in the way."""
+    today = datetime.now(HERE).date()
+    return today + timedelta(days=(2 - today.weekday()) % 7 + 21)
+
+
+def choose(form, name, text):
+    """Select the first option of a form's field that has the text."""
+    value = form.locator(f"[name={name}] option", has_text=text).first.get_attribute("value")
+    form.locator(f"[name={name}]").select_option(value)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 
 from centre.pages import PageRoute, back, page, words_of
 from centre.web import db, rayces
@@ -11,6 +11,7 @@ from rayces_core import Role, Student, User, people
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Staff = Annotated[User, rayces.requires(Role.STAFF)]
 Id = Annotated[int, Form(gt=0)]
+Number = Annotated[int, Query(gt=0)]
 Checked = Annotated[bool, Form()]
 
 
@@ -29,8 +30,8 @@ def found(request: Request, me: Staff) -> Response:
     )
 
 
-@router.post("/people/preview")
-def preview(request: Request, me: Staff, keep: Id, duplicate: Id) -> Response:
+@router.get("/people/preview")
+def preview(request: Request, me: Staff, keep: Number, duplicate: Number) -> Response:
     would = people.preview_merge(keep, duplicate, by=me)
     both = User.get_by_id(keep), User.get_by_id(duplicate)
     return page(request, "merge.html", me, would=would, both=both, credits=sum(would.credits.values()))

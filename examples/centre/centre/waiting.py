@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from centre.pages import PageRoute, back, page, words_of
 from centre.web import rayces
+from centre.weekly import WEEKDAYS
 from rayces_core import Appointment, Professional, Role, Service, SlotRequest, Student, User, scheduling
 from rayces_core.integrations.tenants import organization_of
 
@@ -19,7 +20,6 @@ ANSWERS = {
     "leave": scheduling.withdraw_slot_request,
 }
 OPEN = ("waiting", "offered")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 On = Annotated[date, Form(ge=date(2000, 1, 1), le=date(2200, 1, 1))]
 
 
