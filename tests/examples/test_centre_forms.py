@@ -20,6 +20,7 @@ from rayces_core import (
     User,
     clock,
     credits,
+    people,
     scheduling,
 )
 
@@ -161,3 +162,15 @@ def test_a_sweep_ends_holds_and_credits_that_are_over_and_offers_what_is_free(ap
         assert Appointment.get_by_id(held.id).state == "cancelled"
         assert credits.overdue_lots() == []
         assert SlotRequest.get_by_id(asked.id).state == "offered"
+
+
+def test_who_was_forgotten_is_on_no_page_to_be_chosen(application, send):
+    with application.db.tenant(CENTRE):
+        contact = User.get(User.first_name == "Julia")
+        child = Student.create(first_name="Gone", last_name="Soon", primary_contact=contact)
+        child.apply(by=User.get(User.first_name == "Nicolás"))
+        people.erase_student(application.db, child, by=User.get(User.first_name == "Adriana"))
+    pages = ("desk", "groups", "series/new", "students", "people", "family", "family/groups", "family/waiting")
+    told = {page: send("nicolas", f"/{page}") for page in pages}
+    assert {answer.status_code for answer in told.values()} == {200}
+    assert [page for page, answer in told.items() if f"Erased student {child.id}" in answer.text] == []

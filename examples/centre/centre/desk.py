@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
-from centre.pages import Day, PageRoute, back, local_moment, page, words_of
+from centre.pages import Day, PageRoute, back, bookable, known_students, local_moment, page, words_of
 from centre.web import db, rayces
 from rayces_core import (
     Appointment,
@@ -45,9 +45,7 @@ def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
         rooms=resources("room"),
         devices=resources("device"),
         services=list(Service.select().where(Service.active).order_by(Service.name)),
-        students=list(
-            Student.visible_to(me).where(Student.primary_contact.is_null(False)).order_by(Student.first_name)
-        ),
+        students=list(bookable(me).order_by(Student.first_name)),
     )
 
 
@@ -181,7 +179,7 @@ def open_or_close(request: Request, me: Staff, resource_id: int, active: Annotat
 
 @router.get("/students")
 def students(request: Request, me: Staff) -> Response:
-    found = Student.visible_to(me).order_by(Student.last_name, Student.first_name)
+    found = known_students(me).order_by(Student.last_name, Student.first_name)
     return page(request, "students.html", me, students=[(each, each.available_events(by=me)) for each in found])
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import Day, PageRoute, back, held_until, page
+from centre.pages import Day, PageRoute, back, held_until, known_students, page
 from centre.payments import start_package_payment, start_payment
 from centre.web import rayces
 from rayces_core import (
@@ -35,7 +35,7 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
         request,
         "family.html",
         me,
-        children=list(Student.visible_to(me).order_by(Student.first_name)),
+        children=list(known_students(me).order_by(Student.first_name)),
         sessions=[(session, session.available_events(by=me)) for session in sessions],
         balance=credits.balance(me),
         available=credits.available(me),

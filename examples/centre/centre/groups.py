@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import PageRoute, back, held_until, local_moment, page, words_of
+from centre.pages import PageRoute, back, bookable, held_until, known_students, local_moment, page, words_of
 from centre.web import rayces
 from rayces_core import (
     Appointment,
@@ -41,9 +41,7 @@ def groups(request: Request, me: Staff) -> Response:
             for group in ahead.order_by(GroupSession.scheduled_at)
         ],
         professionals=list(people),
-        students=list(
-            Student.visible_to(me).where(Student.primary_contact.is_null(False)).order_by(Student.first_name)
-        ),
+        students=list(bookable(me).order_by(Student.first_name)),
         rooms=list(Resource.select().where(Resource.kind == "room", Resource.active).order_by(Resource.name)),
     )
 
@@ -118,7 +116,7 @@ def on_offer(request: Request, me: rayces.CurrentUser) -> Response:
         "family_groups.html",
         me,
         slots=slots,
-        children=list(Student.visible_to(me).order_by(Student.first_name)),
+        children=list(known_students(me).order_by(Student.first_name)),
     )
 
 

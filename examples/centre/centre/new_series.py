@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel, Field, field_validator
 
-from centre.pages import PageRoute, back, local_moment, page, words_of
+from centre.pages import PageRoute, back, bookable, local_moment, page, words_of
 from centre.series import Staff, told
 from centre.weekly import WEEKDAYS
 from rayces_core import Professional, Resource, Service, Student, User, scheduling
@@ -60,7 +60,7 @@ def book(request: Request, me: User, plan: Plan, **how: Any) -> scheduling.Serie
 @router.get("/series/new")
 def form(request: Request, me: Staff, plan: Annotated[Plan, Query()]) -> Response:
     tried = book(request, me, plan, dry_run=True) if plan.when else None
-    students = Student.visible_to(me).where(Student.primary_contact.is_null(False), Student.erased_at.is_null())
+    students = bookable(me)
     professionals = Professional.select(Professional, User).join(User).where(Professional.active)
     return page(
         request,

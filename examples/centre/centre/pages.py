@@ -16,7 +16,7 @@ from peewee import DoesNotExist
 
 from centre.texts import TEXTS, Words
 from centre.web import rayces
-from rayces_core import Appointment, Professional, RaycesError, Resource, Service, User
+from rayces_core import Appointment, Professional, RaycesError, Resource, Service, Student, User
 from rayces_core.errors import InvalidDataError, UnauthenticatedError
 from rayces_core.integrations.problems import invalid_request, problem
 from rayces_core.integrations.tenants import organization_of
@@ -163,6 +163,16 @@ def local_moment(request: Request, text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=organization_of(request.scope).zone)
     except ValueError:
         raise InvalidDataError("when", text, "needs a date and a time") from None
+
+
+def known_students(me: User) -> Any:
+    """The students that somebody may see, but those who were forgotten: of them sessions and payments alone stay."""
+    return Student.visible_to(me).where(Student.erased_at.is_null())
+
+
+def bookable(me: User) -> Any:
+    """Those of them somebody books for."""
+    return known_students(me).where(Student.primary_contact.is_null(False))
 
 
 def held_until(request: Request, booked: Appointment) -> str:

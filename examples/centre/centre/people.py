@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from centre.pages import PageRoute, back, page, words_of
+from centre.pages import PageRoute, back, known_students, page, words_of
 from centre.web import db, rayces
 from rayces_core import Role, Student, User, people
 
@@ -24,9 +24,7 @@ def found(request: Request, me: Staff) -> Response:
         me,
         pairs=[(each.users[0], other, each.common) for each in people.duplicates() for other in each.users[1:]],
         users=list(known.order_by(User.last_name, User.first_name)),
-        students=list(
-            Student.visible_to(me).where(Student.erased_at.is_null()).order_by(Student.last_name, Student.first_name)
-        ),
+        students=list(known_students(me).order_by(Student.last_name, Student.first_name)),
     )
 
 
