@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 import pytest
 
-from rayces_core import __version__
+from rayces_core import __version__, exporting
 from rayces_core.cli.root import rayces
 from rayces_core.doctor import CHECKS
+from rayces_core.importing import records as importing
 from tests.cli.process import Terminal, environment, start
 from tests.walking import walked
 
@@ -55,6 +56,12 @@ def test_every_command_is_documented_with_an_example_and_its_options(path: str, 
         for name in parameter.opts if isinstance(parameter, click.Option) else []:
             if name.startswith("--"):
                 assert is_mentioned(name, text + common), f"{name} of {path} is not documented"
+
+
+@pytest.mark.parametrize(("command", "records"), [("import", importing.RECORDS), ("export", exporting.RECORDS)])
+def test_the_help_names_every_record(command: str, records: dict[str, object], nowhere: Terminal) -> None:
+    told = set(re.findall(r"\w+", nowhere(command, "records", "--help").out))
+    assert set(records) - told == set()
 
 
 def test_the_options_of_the_command_itself_are_documented() -> None:

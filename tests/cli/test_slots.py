@@ -1,4 +1,4 @@
-"""`rayces slots offer`: what is offered where, and that a line that cannot be looked at stops no other."""
+"""`rayces slots`: what is offered where, a line that cannot be looked at stops no other; holds that are over end."""
 
 from __future__ import annotations
 
@@ -67,3 +67,20 @@ def test_a_line_that_cannot_be_looked_at_is_told_and_stops_no_other(
     alone = bare("slots", "offer", "--organization", "south")
     assert alone.code == 2
     assert is_one_sentence(alone.err)
+
+
+@pytest.mark.slow
+def test_holds_that_are_over_are_cancelled_once_here_or_everywhere(bare: Terminal, bare_db: Database) -> None:
+    now = clock.now()
+    start = now.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=9)
+    for name in ("south", "north"):
+        with bare_db.tenant(make_organization(bare_db, subdomain=name)):
+            professional = make_working(weekly_schedule=ALWAYS)
+            for number, made in enumerate((now - timedelta(days=3), now)):
+                at = start + timedelta(hours=2 * number)
+                scheduling.book(**another_family(), professional=professional, scheduled_at=at, now=made)
+    assert bare("slots", "expire", "--organization", "north").out == "Appointments cancelled: 1\n"
+    assert bare("slots", "expire").out == "Appointments cancelled: 1\n"
+    assert bare("slots", "expire").out == "Appointments cancelled: 0\n"
+    with bare_db.tenant("south"):
+        assert Appointment.in_state("pre_confirmed").count() == 1

@@ -7,7 +7,7 @@ import pytest
 from rayces_core import Appointment, Notice, OutsideCalendar, Professional, clock
 from rayces_core.doctor import audit
 from rayces_core.doctor.lagging import CHECKS
-from rayces_core.scheduling import offer_slots, request_slot
+from rayces_core.scheduling import book, expire_overdue, offer_slots, request_slot
 from tests.factory import make_notice, make_organization, make_outside_calendar, make_professional
 from tests.scheduling.worlds import ALWAYS, another_family
 from tests.test_docs import ROOT
@@ -97,6 +97,20 @@ def test_offers_that_are_over_and_were_not_swept_are_told_until_they_are(own_db,
     ]
     with own_db.tenant(north):
         offer_slots(now)
+    assert lagging(own_db) == []
+
+
+def test_holds_that_are_over_and_were_not_swept_are_told_until_they_are(own_db, north, now):
+    with own_db.tenant(north):
+        one = make_professional(weekly_schedule=ALWAYS)
+        for days in (4, 0):
+            start = now.replace(minute=0, second=0, microsecond=0) + (5 + days) * DAY
+            book(**another_family(), professional=one, scheduled_at=start, now=now - days * DAY)
+    assert found(own_db) == [
+        ("warning", "holds-not-swept", "appointments", "rayces slots expire --organization north"),
+    ]
+    with own_db.tenant(north):
+        assert expire_overdue(now) == 1
     assert lagging(own_db) == []
 
 

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -24,6 +26,10 @@ CENTRE = Path(__file__).parents[2] / "examples" / "centre"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE = {"width": 390, "height": 844}
+PASSWORD = "correct horse battery"
+HERE = ZoneInfo("America/Argentina/Buenos_Aires")
+# A browser of the test's own, which nobody has signed in with.
+OF_ITS_OWN = {"locale": "es-AR"}
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +94,9 @@ def packages():
 def port(packages, tmp_path_factory):
     """Where `python -m centre` serves, with everybody's password."""
     port, folder = free_port(), tmp_path_factory.mktemp("centre")
-    variables = os.environ | {"PORT": str(port), "CENTRE_DATA": str(folder / "data")}
+    # Tests say themselves when time has gone on.
+    own = {"PORT": str(port), "CENTRE_DATA": str(folder / "data"), "CENTRE_SWEEP_SECONDS": "86400"}
+    variables = os.environ | own
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "centre"], cwd=CENTRE, env=variables, stdout=log, stderr=log)
     try:
@@ -119,3 +127,61 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Pages of people who have signed in, by (name, centre)."""
+    pages = {}
+    yield pages
+    for page in pages.values():
+        page.context.close()
+
+
+@pytest.fixture
+def sign_in(port, browser, kept):
+    """`sign_in(name)` enters as somebody, on a phone and in Spanish unless told otherwise: the page, and the site.
+
+    Who has nothing else to be told apart by has one page in all tests of a module, and goes on with it. `context` is of
+    a browser that is somebody else's already; `options` are those of one of the test's own.
+    """
+    contexts = []
+
+    def sign_in(name, centre="arrayanes", context=None, **options):
+        base, person = f"http://{centre}.localhost:{port}", (name, centre)
+        is_kept = context is None and not options
+        if is_kept and person in kept:
+            return kept[person], base
+        if context is None:
+            context = browser.new_context(viewport=PHONE, **OF_ITS_OWN | options)
+            contexts.extend([] if is_kept else [context])
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(f"{base}/sign-in")
+        page.fill("[name=email]", f"{name}@{centre}.example.org")
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_selector("nav")
+        if is_kept:
+            kept[person] = page
+        return page, base
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    for page in kept.values():
+        for other in page.context.pages:
+            if other is not page:
+                other.close()
+
+
+def next_wednesday():
+    """One of those that are three weeks ahead and more, so that nothing of the demonstration is in the way."""
+    today = datetime.now(HERE).date()
+    return today + timedelta(days=(2 - today.weekday()) % 7 + 21)
+
+
+def choose(form, name, text):
+    """Select the first option of a form's field that has the text."""
+    value = form.locator(f"[name={name}] option", has_text=text).first.get_attribute("value")
+    form.locator(f"[name={name}]").select_option(value)

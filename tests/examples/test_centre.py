@@ -4,66 +4,15 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import httpx
 import icalendar
 import pytest
 
-from tests.examples.conftest import PHONE
+from tests.examples.conftest import HERE, OF_ITS_OWN, PASSWORD, PHONE, choose, next_wednesday
 from tests.patience import wait_until
 
-PASSWORD = "correct horse battery"
-HERE = ZoneInfo("America/Argentina/Buenos_Aires")
-# A browser of the test's own, which nobody has signed in with.
-OF_ITS_OWN = {"locale": "es-AR"}
-
 pytestmark = pytest.mark.exhaustive
-
-
-@pytest.fixture(scope="module")
-def kept():
-    """Pages of people who have signed in, by (name, centre)."""
-    pages = {}
-    yield pages
-    for page in pages.values():
-        page.context.close()
-
-
-@pytest.fixture
-def sign_in(port, browser, kept):
-    """Sign somebody in; who has nothing else to be told apart by has one page in all tests, and goes on with it.
-
-    `context` is of a browser that is somebody else's already; `options` are those of one of the test's own.
-    """
-    contexts = []
-
-    def sign_in(name, centre="arrayanes", context=None, **options):
-        base, person = f"http://{centre}.localhost:{port}", (name, centre)
-        is_kept = context is None and not options
-        if is_kept and person in kept:
-            return kept[person], base
-        if context is None:
-            context = browser.new_context(viewport=PHONE, **{"locale": "es-AR"} | options)
-            contexts.extend([] if is_kept else [context])
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/sign-in")
-        page.fill("[name=email]", f"{name}@{centre}.example.org")
-        page.fill("[name=password]", PASSWORD)
-        page.click("main button")
-        page.wait_for_selector("nav")
-        if is_kept:
-            kept[person] = page
-        return page, base
-
-    yield sign_in
-    for context in contexts:
-        context.close()
-    for page in kept.values():
-        for other in page.context.pages:
-            if other is not page:
-                other.close()
 
 
 def test_a_family_books_a_time_and_another_tab_that_is_stale_is_told(sign_in):
@@ -197,14 +146,14 @@ def test_the_desk_adds_a_room_and_books_with_it_and_nobody_else_has_it_then(sign
     page.wait_for_selector(".flash.good")
     assert "espejo, rampa" in page.inner_text("main")
 
-    day = _next_wednesday()
+    day = next_wednesday()
     for professional, child, taken in (("Paula", "Lola", False), ("Martín", "Bruno", True)):
         page.goto(f"{base}/desk?day={day}")
         page.click("main > details summary")
         form = page.locator("form[action='/desk/sessions']")
-        _choose(form, "student", child)
-        _choose(form, "professional", professional)
-        _choose(form, "room", "Sala azul")
+        choose(form, "student", child)
+        choose(form, "professional", professional)
+        choose(form, "room", "Sala azul")
         form.locator("[name=when]").fill(f"{day}T15:00")
         form.locator("button").click()
         page.wait_for_selector(".flash")
@@ -227,7 +176,7 @@ def test_the_desk_blocks_a_room_for_a_morning_and_nobody_has_it_then(sign_in):
     page.fill("main > form [name=name]", "Sala verde")
     page.click("main > form button")
     page.wait_for_selector(".flash.good")
-    day, card = _next_wednesday(), page.locator("li.card", has_text="Sala verde")
+    day, card = next_wednesday(), page.locator("li.card", has_text="Sala verde")
     card.locator("summary").click()
     card.locator("[name=day]").fill(f"{day}")
     card.locator("[name=start]").fill("08:00")
@@ -238,9 +187,9 @@ def test_the_desk_blocks_a_room_for_a_morning_and_nobody_has_it_then(sign_in):
     page.goto(f"{base}/desk?day={day}")
     page.click("main > details summary")
     form = page.locator("form[action='/desk/sessions']")
-    _choose(form, "student", "Lola")
-    _choose(form, "professional", "Paula")
-    _choose(form, "room", "Sala verde")
+    choose(form, "student", "Lola")
+    choose(form, "professional", "Paula")
+    choose(form, "room", "Sala verde")
     form.locator("[name=when]").fill(f"{day}T14:00")
     form.locator("button").click()
     page.wait_for_selector(".flash:not(.good)")
@@ -250,14 +199,14 @@ def test_the_desk_gathers_a_group_puts_a_child_in_and_takes_it_out_and_the_famil
     desk, base = sign_in("graciela")
     desk.goto(f"{base}/groups")
     desk.fill("#gather [name=name]", "Juego libre")
-    _choose(desk.locator("#gather"), "professional", "Paula")
-    desk.fill("#gather [name=when]", f"{_next_wednesday() + timedelta(days=7)}T16:00")
+    choose(desk.locator("#gather"), "professional", "Paula")
+    desk.fill("#gather [name=when]", f"{next_wednesday() + timedelta(days=7)}T16:00")
     desk.fill("#gather [name=capacity]", "2")
     desk.click("#gather button")
     desk.wait_for_selector(".flash.good")
     card = desk.locator("#groups > .card", has_text="Juego libre")
     assert "Quedan 2 de 2 lugares" in card.inner_text()
-    _choose(card.locator(".put"), "student", "Bruno")
+    choose(card.locator(".put"), "student", "Bruno")
     card.get_by_role("button", name="Agregar").click()
     desk.wait_for_selector("text=está en el grupo")
     assert "Quedan 1 de 2 lugares" in card.inner_text()
@@ -272,16 +221,6 @@ def test_the_desk_gathers_a_group_puts_a_child_in_and_takes_it_out_and_the_famil
     assert "Nadie todavía" in card.inner_text()
     family.goto(f"{base}/family")
     assert "Juego libre" not in family.inner_text("main")
-
-
-def _next_wednesday():
-    today = datetime.now(HERE).date()
-    return today + timedelta(days=(2 - today.weekday()) % 7 + 21)
-
-
-def _choose(form, name, text):
-    value = form.locator(f"[name={name}] option", has_text=text).first.get_attribute("value")
-    form.locator(f"[name={name}]").select_option(value)
 
 
 def test_a_professional_asks_for_time_off_and_the_desk_sees_what_it_hits(sign_in):
@@ -337,7 +276,7 @@ def _wait_for_a_time(page, base):
     """Ask for any hour of Paula's, and give the card of the request."""
     page.goto(f"{base}/family/waiting")
     form = page.locator("#ask")
-    _choose(form, "professional", "Paula")
+    choose(form, "professional", "Paula")
     form.locator("[name=until]").fill((datetime.now(UTC) + timedelta(days=20)).date().isoformat())
     form.locator("[value=saturday]").uncheck()
     form.get_by_role("button", name="Esperar").click()
@@ -477,8 +416,8 @@ def test_the_desk_merges_two_people_and_forgets_one_who_asks_for_it(sign_in):
     assert first != second
     box, words = (page.locator(f"#erase label:has([name=cancel]){part}").bounding_box() for part in (" input", ""))
     assert box["x"] == words["x"]
-    _choose(page.locator("#merge"), "keep", "Pablo Olmos")
-    _choose(page.locator("#merge"), "duplicate", "Mariana Toledo")
+    choose(page.locator("#merge"), "keep", "Pablo Olmos")
+    choose(page.locator("#merge"), "duplicate", "Mariana Toledo")
     page.click("#merge button")
     page.wait_for_selector("#would")
     assert "Mariana Toledo pasa a ser Pablo Olmos" in page.inner_text("main")
@@ -488,7 +427,7 @@ def test_the_desk_merges_two_people_and_forgets_one_who_asks_for_it(sign_in):
     assert page.locator("#erase option", has_text="Mariana Toledo").count() == 0
 
     for boxes, is_done in (((), False), (("cancel", "forfeit"), True)):
-        _choose(page.locator("#erase"), "user", "Pablo Olmos")
+        choose(page.locator("#erase"), "user", "Pablo Olmos")
         for box in boxes:
             page.check(f"#erase [name={box}]")
         page.click("#erase button")
@@ -496,7 +435,7 @@ def test_the_desk_merges_two_people_and_forgets_one_who_asks_for_it(sign_in):
         assert page.locator("#erase option", has_text="Pablo Olmos").count() == int(not is_done)
     for name in ("Thiago Toledo", "Benjamín Olmos"):
         page.goto(f"{base}/people")
-        _choose(page.locator("#erase-student"), "student", name)
+        choose(page.locator("#erase-student"), "student", name)
         page.check("#erase-student [name=cancel]")
         page.click("#erase-student button")
         page.wait_for_selector(".flash.good")
@@ -640,8 +579,8 @@ def _book_at(page, base, professional, child, hour, day):
     page.goto(f"{base}/desk?day={day}")
     page.click("main > details summary")
     form = page.locator("form[action='/desk/sessions']")
-    _choose(form, "student", child)
-    _choose(form, "professional", professional)
+    choose(form, "student", child)
+    choose(form, "professional", professional)
     form.locator("[name=when]").fill(f"{day}T{hour}")
     form.locator("button").click()
     page.wait_for_selector(".flash.good")

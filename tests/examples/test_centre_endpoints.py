@@ -5,7 +5,7 @@ A route that is not in the table fails, whoever adds it.
 
 import itertools
 from datetime import UTC, date, datetime, timedelta
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import httpx
 import pytest
@@ -100,7 +100,7 @@ POST /students/{student_id}/{event} apply             403     403       403     
 POST /students/{student_id}/{event} reject            403     403       403       403   303   303     in       in
 POST /students/{student_id}/{event} save              403     403       403       403   422   422     in       in
 GET /people                                           403     403       403       403   200   200     in       in
-POST /people/preview                                  403     403       403       403   200   200     in       in
+GET /people/preview                                   403     403       403       403   200   200     in       in
 POST /people/merge                                    403     403       403       403   303   303     in       in
 POST /people/erase                                    403     403       403       403   303   303     in       in
 POST /people/erase-student                            403     403       403       403   303   303     in       in
@@ -149,6 +149,24 @@ POST /groups                                          403     403       403     
 POST /groups/{group_id}/students                      403     403       403       403   303   303     in       in
 POST /groups/{group_id}/students/{session_id}/out     403     403       403       403   303   303     in       in
 POST /rooms/{resource_id}/blocked                     403     403       403       403   303   303     in       in
+POST /rooms/{resource_id}/unblocked                   403     403       403       403   303   303     in       in
+POST /groups/{group_id}/move                          403     403       403       403   303   303     in       in
+POST /groups/{group_id}/cancel                        403     403       403       403   303   303     in       in
+GET /family/groups                                    200     200       200       200   200   200     in       in
+POST /family/groups/{group_id}                        303     403       403       403   303   303     in       in
+POST /family/packages                                 303     303       403       403   303   303     in       in
+GET /schedules                                        403     403       403       403   200   200     in       in
+POST /schedules/{user_id}                             403     403       403       403   303   303     in       in
+POST /schedules/{user_id}/drop                        403     403       403       403   303   303     in       in
+POST /hours/date/drop                                 403     403       303       303   403   403     in       in
+GET /series/new                                       403     403       403       403   200   200     in       in
+POST /series/new                                      403     403       403       403   303   303     in       in
+GET /invoices/table                                   403     403       403       403   200   200     in       in
+POST /packages                                        403     403       403       403   303   303     in       in
+POST /packages/{package_id}/{event}                   403     403       403       403   303   303     in       in
+POST /kinds                                           403     403       403       403   303   303     in       in
+GET /settings                                         403     403       403       403   403   200     in       in
+POST /settings                                        403     403       403       403   403   303     in       in
 """
 ROWS = {line[:50].strip(): line[50:].split() for line in ALLOWED.splitlines()[2:]}
 
@@ -165,6 +183,16 @@ FAMILIES = "Acosta Lucía Diego Mateo Lola Benítez Carolina Bruno Luque Hernán
 OF_THE_OTHER_CENTRE = "Carranza Olmos Toledo Funes Delfina Benjamín Isabella Thiago Girasol"
 DAY = timedelta(days=1)
 SERVICE = {"duration_minutes": 45, "cost": 1}
+RULES = {
+    "cancellation_notice_hours": 24,
+    "confirmation_hours": 24,
+    "booking_window_days": 365,
+    "minimum_notice_minutes": 0,
+    "slot_offer_minutes": 120,
+    "invoice_due_days": 0,
+    "families_book_groups": "true",
+    "reserve_credits": "true",
+}
 SHEET = b"first_name,last_name,date_of_birth\nVera,Prueba,2018-05-02\n"
 
 
@@ -264,10 +292,16 @@ class World:
                 invoice.issue()
             return invoice.id
 
-    def group(self):
+    def plan(self):
+        """A series of one session."""
+        start = self.start().astimezone(self.zone)
+        people = {"student": self.child.id, "professional": self.users["paula"].id}
+        return people | {"when": f"{start:%Y-%m-%dT%H:%M}", "until": start.date().isoformat()}
+
+    def group(self, *, of="paula"):
         with self.db.tenant("arrayanes"):
             return scheduling.create_group_session(
-                professional=self.users["paula"],
+                professional=self.users[of],
                 scheduled_at=next(self._nights),
                 capacity=3,
                 override_schedule=True,
@@ -309,7 +343,7 @@ class World:
 
     def package(self):
         with self.db.tenant("arrayanes"):
-            return CreditPackage.create(name=self.key(), credits=1, valid_days=1).id
+            return CreditPackage.create(name=self.key(), credits=1, valid_days=1, price_cents=100, currency="ARS").id
 
     def booking(self):
         return {"student": self.child.id, "professional": self.users["paula"].id, "start": self.start().isoformat()}
@@ -396,7 +430,7 @@ REQUESTS = {
     "POST /students/{student_id}/{event} reject": of(lambda w: f"/students/{w.child_that_is('apply')}/reject"),
     "POST /students/{student_id}/{event} save": of(lambda w: f"/students/{w.child_that_is()}/save"),
     "GET /people": of("/people"),
-    "POST /people/preview": of("/people/preview", lambda w: w.twins()),
+    "GET /people/preview": of(lambda w: f"/people/preview?{urlencode(w.twins())}"),
     "POST /people/merge": of("/people/merge", lambda w: w.twins()),
     "POST /people/erase": of("/people/erase", lambda w: {"user": w.twins()["keep"]}),
     "POST /people/erase-student": of("/people/erase-student", lambda w: {"student": w.child_that_is()}),
@@ -480,6 +514,34 @@ REQUESTS |= {
     ),
     "POST /groups/{group_id}/students/{session_id}/out": of(lambda w: w.seat()),
     "POST /rooms/{resource_id}/blocked": of(lambda w: f"/rooms/{w.room()}/blocked", lambda w: {"day": w.day()}),
+    "POST /rooms/{resource_id}/unblocked": of(lambda w: f"/rooms/{w.room()}/unblocked", lambda w: {"day": w.day()}),
+    "POST /groups/{group_id}/move": of(
+        lambda w: f"/groups/{w.group(of='martin').id}/move",
+        lambda w: {"when": f"{w.start_of_martin().astimezone(w.zone):%Y-%m-%dT%H:%M}"},
+    ),
+    "POST /groups/{group_id}/cancel": of(lambda w: f"/groups/{w.group().id}/cancel"),
+    "GET /family/groups": of("/family/groups"),
+    "POST /family/groups/{group_id}": of(
+        lambda w: f"/family/groups/{w.group().id}", lambda w: {"student": w.child.id, "key": w.key()}
+    ),
+    "POST /family/packages": of("/family/packages", lambda w: {"package": w.package(), "key": w.key()}),
+    "GET /schedules": of("/schedules"),
+    "POST /schedules/{user_id}": of(
+        lambda w: f"/schedules/{w.users['paula'].id}", lambda w: {"start": "2190-01-01", "monday": "9:00-12:00"}
+    ),
+    "POST /schedules/{user_id}/drop": of(lambda w: f"/schedules/{w.users['paula'].id}/drop", {"start": "2190-01-01"}),
+    "POST /hours/date/drop": of("/hours/date/drop", lambda w: {"day": w.day()}),
+    "GET /series/new": of("/series/new"),
+    "POST /series/new": of(
+        "/series/new",
+        lambda w: w.plan() | {"key": w.key()},
+    ),
+    "GET /invoices/table": of("/invoices/table?first=2026-01-01&last=2026-12-31"),
+    "POST /packages": of("/packages", lambda w: {"name": w.key(), "how_many": 2, "price": "10,50"}),
+    "POST /packages/{package_id}/{event}": of(lambda w: f"/packages/{w.package()}/close"),
+    "POST /kinds": of("/kinds", lambda w: {"name": w.key()}),
+    "GET /settings": of("/settings"),
+    "POST /settings": of("/settings", RULES),
 }
 
 

@@ -23,12 +23,12 @@ WALKS = {
     None: ("/sign-in", "/reset?token=1.x"),
     "lucia": ("/", "/family", f"/pay/{'a' * 32}", "/desk", "/family/book?student=0"),
     "paula": ("/week",),
-    "tomas": ("/desk", "/family/credits"),
+    "tomas": ("/desk", "/family/credits", "/people/preview?keep=5&duplicate=6"),
     "graciela": ("/outbox",),
 }
 REFUSED = {"/desk": 403, "/family/book?student=0": 404}
 NO_PAGES = ("/healthz", "/readyz", "/api/", "/calendar/")
-FILES = (".ics", "/paper")
+FILES = (".ics", "/paper", "/table")
 SAME = []
 # A page as the walk counts it: of all days and children one is enough.
 STEPS = re.compile(r"[0-9a-f]{32}|\d+|(?<=\?).*")
@@ -154,7 +154,7 @@ def test_every_page_fits_a_phone_is_accessible_and_loads_without_an_error(who, l
 
 
 def test_links_lead_the_walk_to_every_page(application, tokens):
-    walked = set().union(*(linked(application.port, tokens.get(who), WALKS[who]) for who in WALKS))
+    walked = {page.partition("?")[0] for who in WALKS for page in linked(application.port, tokens.get(who), WALKS[who])}
     routes = [route for route in iter_route_contexts(application.app.routes) if "GET" in (route.methods or ())]
     shown = [route for route in routes if hasattr(route, "dependant") and not route.path.startswith(NO_PAGES)]
     pages = [route for route in shown if not route.path.endswith(FILES)]
@@ -163,7 +163,7 @@ def test_links_lead_the_walk_to_every_page(application, tokens):
 
 
 def linked(port, token, paths):
-    """The addresses that the walk's links lead to, without a browser: another process may walk another person."""
+    """What the walk's links lead to, address → answer, without a browser: another process may walk another person."""
     headers = {"host": f"arrayanes.localhost:{port}", "cookie": f"centre={token}"}
     waiting, seen = list(paths), {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
@@ -171,9 +171,21 @@ def linked(port, token, paths):
             path = unescape(waiting.pop(0))
             step = path if path in paths else STEPS.sub("*", path)
             if path.startswith("/") and not path.startswith("/static/") and step not in seen:
-                seen[step] = path.partition("?")[0]
-                waiting += re.findall(r'<a[^>]* href="([^"]+)"', client.get(path).text)
-    return set(seen.values())
+                seen[step] = (path, client.get(path))
+                waiting += re.findall(r'<a[^>]* href="([^"]+)"', seen[step][1].text)
+    return dict(seen.values())
+
+
+@pytest.mark.parametrize("who", WALKS, ids=str)
+def test_the_button_of_the_other_language_leads_back_to_the_very_page(who, application, tokens):
+    pages = linked(application.port, tokens.get(who), WALKS[who])
+    leads = {
+        address: unescape(found[1])
+        for address, answer in pages.items()
+        if (found := re.search(r'action="/language".*?name="to" value="([^"]*)"', answer.text, re.S))
+    }
+    assert len(leads) >= 2
+    assert {address: to for address, to in leads.items() if to != address} == {}
 
 
 def test_both_languages_have_the_same_texts():

@@ -1,13 +1,26 @@
 """Schemas for answers hold what a model has but its secrets; those for requests hold what the function takes."""
 
 import inspect
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import AwareDatetime, ValidationError
 
-from rayces_core import Appointment, AppointmentState, Professional, Role, Student, User, credits, scheduling
-from rayces_core.errors import InvalidDataError
+from rayces_core import (
+    Appointment,
+    AppointmentState,
+    Professional,
+    Role,
+    Student,
+    User,
+    calendars,
+    credits,
+    invoicing,
+    people,
+    scheduling,
+)
+from rayces_core.errors import ConfigurationError, InvalidDataError
 from rayces_core.integrations import schemas
 from rayces_core.integrations.schemas import schema_of
 from rayces_core.models import TENANT_MODELS
@@ -23,8 +36,21 @@ INPUTS = [
     (schemas.PurchaseIn, credits.purchase),
     (schemas.AdjustIn, credits.adjust),
     (schemas.RefundIn, credits.refund),
+    (schemas.BookGroupIn, scheduling.book_group),
+    (schemas.GroupSessionIn, scheduling.create_group_session),
+    (schemas.RescheduleGroupIn, scheduling.reschedule_group),
+    (schemas.RescheduleSeriesIn, scheduling.reschedule_series),
+    (schemas.SlotRequestIn, scheduling.request_slot),
+    (schemas.TimeOffIn, scheduling.request_time_off),
+    (schemas.PurchasePackageIn, credits.purchase_package),
 ]
-GIVEN_OTHERWISE = {"self", "by", "now", "idempotency_key", "appointment", "refund"}
+GIVEN_OTHERWISE = {"self", "by", "now", "idempotency_key", "appointment", "refund", "group", "options"}
+FUNCTIONS = [
+    function
+    for room in (calendars, credits, invoicing, people, scheduling)
+    for function in (getattr(room, name) for name in room.__all__)
+    if inspect.isfunction(function)
+]
 
 
 @pytest.mark.slow
@@ -82,13 +108,35 @@ def test_a_request_has_what_the_function_takes(schema, function):
 @walked("schema, function", INPUTS, ids=lambda one: one.__name__)
 def test_a_requests_arguments_bind_to_the_functions_signature(schema, function):
     given = {"student_id": 1, "professional_id": 2, "client_id": 3, "user_id": 4, "credits": 5, "reason": "x"}
+    given |= {"capacity": 3, "until_day": "2031-04-01", "start": "2031-03-03", "end": "2031-03-04", "package_id": 6}
     shown = schema.model_json_schema()["properties"]
     body = {key: value for key, value in (given | {"scheduled_at": START}).items() if key in shown}
     data = schema.model_validate(body)
     parameters = inspect.signature(function).parameters
-    own = [key for key in ("self", "appointment") if key in parameters]
+    own = [key for key in ("self", "appointment", "group") if key in parameters]
     inspect.signature(function).bind(*own, **data.arguments(), by=None)
     assert not {"student", "professional", "client", "user"} & set(shown), "rows are asked for by id, as answers say"
+
+
+def test_a_series_is_asked_for_with_what_each_of_its_sessions_is():
+    body = {"student_id": 1, "professional_id": 2, "client_id": 3, "scheduled_at": START, "weekdays": ["monday"]}
+    asked = schemas.BookSeriesIn.model_validate(body | {"count": 4, "room_id": 9}).arguments()
+    assert (asked["student"], asked["count"], asked["weekdays"], asked["room"]) == (1, 4, ["monday"], 9)
+    with pytest.raises(ValidationError):
+        schemas.BookSeriesIn.model_validate(body | {"student_id": "Luz"})
+
+
+@walked("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_every_public_function_has_a_request_or_says_what_no_request_holds(function):
+    excluded, made = (), None
+    while made is None:
+        try:
+            made = schemas.input_of(function, name=f"{function.__name__}In", exclude=excluded)
+        except ConfigurationError as error:
+            refused = re.search(r"exclude=\('(\w+)',\)", str(error))[1]
+            excluded += (refused,)
+    assert made.model_json_schema()["additionalProperties"] is False
+    assert set(excluded) <= set(inspect.signature(function).parameters)
 
 
 def test_a_row_is_asked_for_by_the_name_that_answers_have():

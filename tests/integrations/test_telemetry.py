@@ -1,5 +1,7 @@
 """Spans and metrics of the real SDK tell operation, table and tenant, and never a value."""
 
+from datetime import timedelta
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -8,12 +10,33 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from rayces_core import OutsideCalendar, Student, clock, credits
+from rayces_core import OutsideCalendar, Student, calendars, clock, credits
 from rayces_core.errors import RaycesError
 from rayces_core.integrations.telemetry import instrument, watch_credits, watch_queues
-from rayces_core.scheduling import accept_offer, decline_offer, expire_overdue, offer_slots, request_slot
-from tests.factory import make_notice, make_organization, make_outside_calendar, make_package, make_student, make_user
-from tests.scheduling.worlds import MINUTE, NOW, another_family, at, open_centre
+from rayces_core.scheduling import (
+    accept_offer,
+    book,
+    book_group,
+    create_group_session,
+    decline_offer,
+    expire_overdue,
+    offer_slots,
+    request_slot,
+)
+from tests.factory import (
+    make_feed,
+    make_group,
+    make_invoice,
+    make_issued,
+    make_notice,
+    make_organization,
+    make_outside_calendar,
+    make_package,
+    make_student,
+    make_time_off,
+    make_user,
+)
+from tests.scheduling.worlds import ALWAYS, MINUTE, NOW, another_family, at, make_working, open_centre
 
 
 @pytest.fixture
@@ -150,3 +173,33 @@ def test_metrics_tell_who_waits_for_a_time_and_what_became_of_offers(own_db, que
     found = queues()
     assert found["rayces.slot_requests"] == {"taken": 1, "waiting": 2}
     assert found["rayces.slot_requests.events"] == {"offer": 3, "take": 1, "decline": 1, "miss": 1}
+
+
+def test_metrics_tell_how_holds_groups_time_off_invoices_and_feeds_stand(own_db, queues):
+    now = clock.now()
+    later = {"scheduled_at": now.replace(minute=0, second=0, microsecond=0) + timedelta(days=3)}
+    with own_db.tenant(make_organization(own_db)):
+        make_working(weekly_schedule=ALWAYS)
+        for decided in ({}, {}, {"state": "approved", "decided_at": now}):
+            make_time_off(**decided)
+        for make in (make_invoice, make_issued, make_issued, make_feed):
+            make()
+        calendars.revoke_feed(make_feed())
+    with own_db.tenant(make_organization(own_db)):
+        professional = make_working(weekly_schedule=ALWAYS)
+        group = create_group_session(professional=professional, capacity=3, **later)
+        make_group(professional=professional, scheduled_at=later["scheduled_at"] - timedelta(days=6))
+        book_group(group, **another_family())
+        past = now - timedelta(days=5)
+        book(
+            **another_family(),
+            professional=professional,
+            scheduled_at=later["scheduled_at"] + timedelta(days=1),
+            now=past,
+        )
+    found = queues()
+    assert found["rayces.holds"] == {"open": 1, "overdue": 1}
+    assert found["rayces.group_seats"] == {"taken": 1, "free": 2}
+    assert found["rayces.time_off_requests"] == {"requested": 2, "approved": 1}
+    assert found["rayces.invoices"] == {"draft": 1, "invoice": 2}
+    assert found["rayces.calendar_feeds"] == {"open": 1, "revoked": 1}

@@ -49,6 +49,25 @@ def test_filled_in_again_they_are_the_same_and_the_centres_own_stay(centre):
     assert stored()[own.day].name == "We rest"
 
 
+@pytest.mark.parametrize(
+    ("country", "name"),
+    [
+        ("AR", "Navidad"),
+        ("BR", "Natal"),
+        ("DE", "Erster Weihnachtstag"),
+        ("US", "Christmas Day"),
+        ("IE", "Christmas Day"),
+    ],
+)
+def test_holidays_have_the_countrys_own_names_whatever_the_server_speaks(centre, monkeypatch, country, name):
+    centre.settings(holiday_country=country)
+    for spoken in ("en_US", "uk", "de"):
+        for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+            monkeypatch.setenv(variable, f"{spoken}.UTF-8")
+        fill_holidays(2031)
+        assert stored()[date(2031, 12, 25)].name == name
+
+
 def test_a_holiday_that_is_none_any_more_goes_unless_it_has_passed(centre):
     centre.settings(holiday_country="AR")
     for day in (date(2031, 1, 2), date(2031, 9, 2)):

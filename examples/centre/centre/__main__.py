@@ -1,4 +1,4 @@
-"""`python -m centre`: an embedded database with the demo's two centres, the pages, a relay, notices and calendars."""
+"""`python -m centre`: an embedded database with the two centres of the demo, the pages, and what works beside them."""
 
 import os
 import threading
@@ -21,12 +21,14 @@ def main() -> None:
         from centre.app import app
         from centre.calendars import keep_reading
         from centre.messages import relay, send_notices
+        from centre.sweeps import keep_sweeping
 
         print(f"\n{trial.sign_ins(port)}\nStop with Ctrl-C.\n", flush=True)
         working, over = relay(), threading.Event()
         threads = [
             threading.Thread(target=working.run, name="outbox"),
             threading.Thread(target=keep_reading, args=(over,), name="calendars"),
+            threading.Thread(target=keep_sweeping, args=(over,), name="sweeps"),
         ]
         for thread in threads:
             thread.start()

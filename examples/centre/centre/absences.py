@@ -1,12 +1,13 @@
 """Hours that change: a professional's time off and other hours on a date, and days on which the centre is closed."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
 from centre.pages import PageRoute, back, page, words_of
-from centre.web import rayces
+from centre.web import db, rayces
+from centre.weekly import WEEKDAYS, text_of
 from rayces_core import ClosedDay, Professional, Role, TimeOffRequest, User, scheduling
 from rayces_core.integrations.tenants import organization_of
 
@@ -30,6 +31,7 @@ def hit_by(saved: Professional | ClosedDay) -> int:
 
 @router.get("/hours")
 def hours(request: Request, me: Given) -> Response:
+    today = datetime.now(organization_of(request.scope).zone).date()
     own = TimeOffRequest.visible_to(me).order_by(TimeOffRequest.starts_on.desc())
     mine = Professional.get(Professional.user == me)
     return page(
@@ -37,8 +39,12 @@ def hours(request: Request, me: Given) -> Response:
         "hours.html",
         me,
         requests=[(each, each.available_events(by=me)) for each in own],
-        overrides=mine.date_overrides,
-        today=datetime.now(organization_of(request.scope).zone).date(),
+        overrides=[each for each in mine.date_overrides if each["date"] >= today.isoformat()],
+        mine=mine,
+        weekdays=WEEKDAYS,
+        text_of=text_of,
+        day_of=date.fromisoformat,
+        today=today,
     )
 
 
@@ -52,11 +58,22 @@ def ask(
 
 @router.post("/hours/date")
 def other_hours(request: Request, me: Given, day: On, start: Text = "", end: Text = "") -> Response:
-    mine = Professional.get(Professional.user == me)
     windows = hours_of(start, end)
-    others = [override for override in mine.date_overrides if override["date"] != day.isoformat()]
-    mine.date_overrides = [*others, {"date": day, "windows": [windows] if windows else []}]
-    mine.save()
+    return _overridden(request, me, day, {"date": day, "windows": [windows] if windows else []})
+
+
+@router.post("/hours/date/drop")
+def usual_hours(request: Request, me: Given, day: On) -> Response:
+    return _overridden(request, me, day)
+
+
+def _overridden(request: Request, me: User, day: date, *given: dict[str, Any]) -> Response:
+    """Give a day other hours, or the usual ones again; the row is locked, so that two who do it both count."""
+    with db.atomic():
+        mine = Professional.select().where(Professional.user == me).for_update().get()
+        others = [override for override in mine.date_overrides if override["date"] != day.isoformat()]
+        mine.date_overrides = [*others, *given]
+        mine.save()
     return back("/hours", words_of(request)("hours_saved", hit=hit_by(mine)))
 
 

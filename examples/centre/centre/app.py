@@ -16,11 +16,14 @@ from centre import (
     desk,
     family,
     groups,
+    new_series,
     notices,
     payments,
     people,
     professional,
+    schedules,
     series,
+    settings,
     waiting,
 )
 from centre.web import rayces
@@ -32,6 +35,7 @@ for pages in (
     family,
     professional,
     desk,
+    new_series,
     series,
     absences,
     waiting,
@@ -44,6 +48,8 @@ for pages in (
     api,
     calendars,
     groups,
+    schedules,
+    settings,
 ):
     app.include_router(pages.router)
 app.include_router(payments.hooks)

@@ -63,9 +63,10 @@ def attendance_paper(request: Request, me: Marking, day: Day) -> Response:
 
 
 @router.get("/invoices")
-def invoices(request: Request, me: rayces.CurrentUser) -> Response:
-    last = datetime.now(organization_of(request.scope).zone).date()
-    first = last - timedelta(days=60)
+def invoices(request: Request, me: rayces.CurrentUser, first: Day | None = None, last: Day | None = None) -> Response:
+    """The latest; for the desk also who is to be invoiced for a period, the last two months unless chosen."""
+    last = last or datetime.now(organization_of(request.scope).zone).date()
+    first = first or last - timedelta(days=60)
     found = Invoice.visible_to(me).where(Invoice.state != "discarded").order_by(Invoice.id.desc()).limit(100)
     language = words_of(request).language
     due = invoicing.payers_due(first, last) if me.is_staff else []
@@ -85,6 +86,14 @@ def invoices(request: Request, me: rayces.CurrentUser) -> Response:
 def draft(request: Request, me: Staff, user: Annotated[int, Form()], first: On, last: On) -> Response:
     invoicing.draft_invoice(user, first, last, language=words_of(request).language, by=me)
     return back("/invoices", words_of(request)("drafted"))
+
+
+@router.get("/invoices/table")
+def table(request: Request, me: Staff, first: Day, last: Day) -> Response:
+    """What was issued in a period, as accountants are given it."""
+    told = {"Content-Disposition": f'attachment; filename="invoices-{first}-{last}.csv"'}
+    written = invoicing.invoices_csv(first, last)
+    return Response(written.encode("utf-8-sig"), media_type="text/csv", headers=SAFE_HEADERS | told)
 
 
 @router.post("/invoices/{invoice_id}/{event}")

@@ -30,7 +30,8 @@ def shown(request: Request, me: User, address: str = "") -> Response:
         request,
         "calendars.html",
         me,
-        address=address,
+        at="/calendars",
+        made=address,
         feeds=list(feeds.order_by(CalendarFeed.id)),
         others=list(OutsideCalendar.visible_to(me).order_by(OutsideCalendar.id)),
     )

@@ -3,13 +3,23 @@
 import tempfile
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
-from centre.pages import Day, PageRoute, back, local_moment, page, words_of
-from centre.web import rayces
-from rayces_core import Appointment, Professional, Resource, Role, Student, User, importing, scheduling
+from centre.pages import Day, PageRoute, back, bookable, known_students, local_moment, page, words_of
+from centre.web import db, rayces
+from rayces_core import (
+    Appointment,
+    Professional,
+    Resource,
+    Role,
+    Service,
+    Student,
+    User,
+    importing,
+    scheduling,
+)
 from rayces_core.integrations.tenants import organization_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -32,11 +42,16 @@ def desk(request: Request, me: Staff, day: Day | None = None) -> Response:
         later=chosen + timedelta(days=1),
         sessions=[(session, session.available_events(by=me)) for session in sessions],
         professionals=list(Professional.select(Professional, User).join(User).where(Professional.active)),
-        rooms=list(Resource.select().where(Resource.kind == "room", Resource.active).order_by(Resource.name)),
-        students=list(
-            Student.visible_to(me).where(Student.primary_contact.is_null(False)).order_by(Student.first_name)
-        ),
+        rooms=resources("room"),
+        devices=resources("device"),
+        services=list(Service.select().where(Service.active).order_by(Service.name)),
+        students=list(bookable(me).order_by(Student.first_name)),
     )
+
+
+def resources(kind: str) -> list[Resource]:
+    """The rooms or the devices that are booked."""
+    return list(Resource.select().where(Resource.kind == kind, Resource.active).order_by(Resource.name))
 
 
 @router.post("/desk/sessions")
@@ -48,6 +63,10 @@ def take(
     when: Annotated[str, Form()],
     room: Annotated[int, Form(ge=0)],
     key: Annotated[str, Form(min_length=8, max_length=64)],
+    service: Annotated[int, Form(ge=0)] = 0,
+    second_professional: Annotated[int, Form(ge=0)] = 0,
+    device: Annotated[int, Form(ge=0)] = 0,
+    uses_credit: Annotated[bool, Form()] = False,
 ) -> Response:
     child, start = Student.visible_to(me).where(Student.id == student).get(), local_moment(request, when)
     booked = scheduling.book(
@@ -55,11 +74,16 @@ def take(
         professional=professional,
         client=child.primary_contact,
         scheduled_at=start,
+        service=service or None,
+        second_professional=second_professional or None,
         room=room or None,
+        device=device or None,
+        uses_credit=uses_credit,
         by=me,
         idempotency_key=f"{me.id}:{key}",
     )
-    told = words_of(request)("booked_at_desk", room=booked.room.name if room else words_of(request)("no_room"))
+    given = booked.room.name if booked.room_id else words_of(request)("no_room")
+    told = words_of(request)("booked_at_desk", room=given)
     return back(f"/desk?day={start.date()}", told)
 
 
@@ -108,25 +132,54 @@ def block(
     start: Annotated[str, Form(max_length=5)] = "",
     end: Annotated[str, Form(max_length=5)] = "",
 ) -> Response:
-    resource = Resource.visible_to(me).where(Resource.id == resource_id).get()
     period = {"start": day, "end": day} | ({"hours": {"start": start, "end": end}} if start or end else {})
-    resource.blocked_dates = [*resource.blocked_dates, period]
-    resource.save()
-    hits = resource.hits()
+    with db.atomic():
+        resource = locked(me, resource_id)
+        resource.blocked_dates = [*resource.blocked_dates, period]
+        resource.save()
+        hits = resource.hits()
     return back("/rooms", words_of(request)("room_blocked", hit=len(hits.appointments) + len(hits.groups)))
 
 
+def locked(me: User, resource_id: int) -> Resource:
+    """The row, of which two who change it at once have one after the other."""
+    found: Resource = Resource.visible_to(me).where(Resource.id == resource_id).for_update().get()
+    return found
+
+
+@router.post("/rooms/{resource_id}/unblocked")
+def unblock(
+    request: Request,
+    me: Staff,
+    resource_id: int,
+    day: Annotated[date, Form(ge=date(2000, 1, 1), le=date(2200, 1, 1))],
+    start: Annotated[str, Form(max_length=5)] = "",
+) -> Response:
+    """Take away the block that begins on a day, and at an hour of it where it is not the whole day."""
+    with db.atomic():
+        resource = locked(me, resource_id)
+        kept = [each for each in resource.blocked_dates if begins(each) != (day.isoformat(), start)]
+        resource.blocked_dates = kept
+        resource.save()
+    return back("/rooms", words_of(request)("saved"))
+
+
+def begins(period: dict[str, Any]) -> tuple[str, str]:
+    return period["start"], (period.get("hours") or {}).get("start", "")
+
+
 @router.post("/rooms/{resource_id}")
-def open_or_close(request: Request, me: Staff, resource_id: int) -> Response:
-    resource = Resource.visible_to(me).where(Resource.id == resource_id).get()
-    resource.active = not resource.active
-    resource.save()
+def open_or_close(request: Request, me: Staff, resource_id: int, active: Annotated[bool, Form()] = False) -> Response:
+    with db.atomic():
+        resource = locked(me, resource_id)
+        resource.active = active
+        resource.save()
     return back("/rooms", words_of(request)("saved"))
 
 
 @router.get("/students")
 def students(request: Request, me: Staff) -> Response:
-    found = Student.visible_to(me).order_by(Student.last_name, Student.first_name)
+    found = known_students(me).order_by(Student.last_name, Student.first_name)
     return page(request, "students.html", me, students=[(each, each.available_events(by=me)) for each in found])
 
 

@@ -1,16 +1,17 @@
 """A family: its children, free times by local day, bookings, credits."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import Day, PageRoute, back, page, words_of
-from centre.payments import start_payment
+from centre.pages import Day, PageRoute, back, held_until, known_students, page
+from centre.payments import start_package_payment, start_payment
 from centre.web import rayces
 from rayces_core import (
     Appointment,
+    CreditPackage,
     CreditTransaction,
     Professional,
     ProfessionalService,
@@ -34,7 +35,7 @@ def family(request: Request, me: rayces.CurrentUser) -> Response:
         request,
         "family.html",
         me,
-        children=list(Student.visible_to(me).order_by(Student.first_name)),
+        children=list(known_students(me).order_by(Student.first_name)),
         sessions=[(session, session.available_events(by=me)) for session in sessions],
         balance=credits.balance(me),
         available=credits.available(me),
@@ -112,11 +113,7 @@ def book(
         by=me,
         idempotency_key=f"{me.id}:{key}",
     )
-    words, until = (
-        words_of(request),
-        (booked.expires_at or booked.scheduled_at).astimezone(organization_of(request.scope).zone),
-    )
-    return back("/family", words("booked", until=f"{words.day(until)} {words.hour(until)}"))
+    return back("/family", held_until(request, booked))
 
 
 @router.get("/family/credits")
@@ -134,6 +131,7 @@ def account(request: Request, me: rayces.CurrentUser) -> Response:
         last_day=lambda lot: (lot.expires_at - timedelta(minutes=1)).astimezone(organization_of(request.scope).zone),
         statement=credits.statement(me, now - timedelta(days=90), now),
         waiting=list(CreditTransaction.visible_to(me).where(CreditTransaction.status == "pending")),
+        packages=sold_today(now.astimezone(organization_of(request.scope).zone).date()),
     )
 
 
@@ -145,3 +143,19 @@ def buy(
     key: Annotated[str, Form(min_length=8, max_length=64)],
 ) -> Response:
     return back(start_payment(me, how_many, f"{me.id}:{key}"))
+
+
+def sold_today(today: date) -> list[CreditPackage]:
+    """The packages that a family can buy by itself: those with a price, whose day is not over."""
+    lasting = CreditPackage.valid_until.is_null() | (CreditPackage.valid_until >= today)
+    priced = CreditPackage.select().where(CreditPackage.active, CreditPackage.price_cents.is_null(False), lasting)
+    return list(priced.order_by(CreditPackage.name))
+
+
+@router.post("/family/packages")
+def buy_package(
+    me: rayces.CurrentUser,
+    package: Annotated[int, Form(gt=0)],
+    key: Annotated[str, Form(min_length=8, max_length=64)],
+) -> Response:
+    return back(start_package_payment(me, package, f"{me.id}:{key}"))

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 
 from centre.pages import PageRoute, back, page, words_of
+from centre.settings import change
 from centre.web import rayces
 from rayces_core import Language, Notice, Organization, Role, User
 
@@ -50,11 +51,10 @@ def save(
 ) -> Response:
     stages = [{"event": "reminder", "minutes_before": int(each) * 60} for each in hours if each.isdecimal()]
     rules = [rule | {"channels": list(channel)} for rule in (*stages, *({"event": each} for each in event))]
-    organization = Organization.get()
-    kept = organization.settings.get("notices", {})
     quiet = {"start": start, "end": end} if start or end else None
-    organization.settings |= {"notices": kept | {"rules": rules if channel else [], "quiet_hours": quiet}}
-    organization.save()
+    with change() as organization:
+        kept = organization.settings.get("notices", {})
+        organization.settings |= {"notices": kept | {"rules": rules if channel else [], "quiet_hours": quiet}}
     return back("/notices", words_of(request)("saved"))
 
 

@@ -1,6 +1,6 @@
 """How a page is made: the language, local times, the flash message, and what an error of the library looks like."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from peewee import DoesNotExist
 
 from centre.texts import TEXTS, Words
 from centre.web import rayces
-from rayces_core import RaycesError, User
+from rayces_core import Appointment, Professional, RaycesError, Resource, Service, Student, User
 from rayces_core.errors import InvalidDataError, UnauthenticatedError
 from rayces_core.integrations.problems import invalid_request, problem
 from rayces_core.integrations.tenants import organization_of
@@ -42,9 +42,43 @@ def words_of(request: Request) -> Words:
     return Words(next((language for language in (chosen, *asked) if language in TEXTS), "es"))
 
 
-def page(request: Request, template: str, me: User | None = None, status: int = 200, **values: Any) -> Response:
-    """Render a template; the flash message is shown once."""
+class Names(dict[int, str]):
+    """What services, rooms and devices, or professionals are called, by id: one query a page that shows any."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __missing__(self, key: int) -> str:
+        self |= NAMED[self._kind]()
+        return self[key]
+
+
+def professionals() -> Iterable[Professional]:
+    """All of them, with their users."""
+    everybody: Iterable[Professional] = Professional.select(Professional, User).join(User)
+    return everybody
+
+
+NAMED: dict[str, Callable[[], dict[int, str]]] = {
+    "service": lambda: {each.id: each.name for each in Service.select(Service.id, Service.name)},
+    "resource": lambda: {each.id: each.name for each in Resource.select(Resource.id, Resource.name)},
+    "professional": lambda: {
+        each.user_id: each.user.full_name for each in Professional.select(Professional, User).join(User)
+    },
+}
+
+
+def page(
+    request: Request, template: str, me: User | None = None, status: int = 200, at: str | None = None, **values: Any
+) -> Response:
+    """Render a template; the flash message is shown once.
+
+    Args:
+        at: the address of the page, where a form has made it: it can be asked for again, and the form's cannot.
+    """
     organization = organization_of(request.scope)
+    address = at or request.url.path + (f"?{request.url.query}" if request.url.query else "")
     values |= {
         "t": words_of(request),
         "me": me,
@@ -52,11 +86,15 @@ def page(request: Request, template: str, me: User | None = None, status: int = 
         "local": lambda moment: moment.astimezone(organization.zone),
         "new_key": lambda: uuid4().hex,
         "path": request.url.path,
+        "address": address,
+        "names": {kind: Names(kind) for kind in NAMED},
         "flash": unquote(request.cookies.get("flash", "")),
         "flash_is_good": request.cookies.get("flash_is_good") == "1",
     }
     response = HTMLResponse(TEMPLATES.get_template(template).render(values), status, SAFE_HEADERS)
     response.delete_cookie("flash")
+    if at is not None:
+        response.headers["HX-Push-Url"] = at
     return response
 
 
@@ -103,7 +141,8 @@ def refused(request: Request, error: Exception) -> Response:
     text = told.get("detail") or told["title"]
     if request.method == "POST" and (came_from := own_page(request)):
         return back(came_from, text, good=False)
-    return page(request, "problem.html", status=status, text=text)
+    at = "/" if request.method == "POST" else None  # where a form went nothing can be asked for
+    return page(request, "problem.html", status=status, at=at, text=text)
 
 
 def own_page(request: Request) -> str | None:
@@ -113,7 +152,7 @@ def own_page(request: Request) -> str | None:
     except ValueError:
         return None
     # A path with two slashes in front would be another host.
-    if came.netloc != request.headers.get("host") or came.path == request.url.path or came.path.startswith("//"):
+    if came.netloc != request.headers.get("host") or came.path.startswith("//"):
         return None
     return came.path + (f"?{came.query}" if came.query else "")
 
@@ -124,3 +163,20 @@ def local_moment(request: Request, text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=organization_of(request.scope).zone)
     except ValueError:
         raise InvalidDataError("when", text, "needs a date and a time") from None
+
+
+def known_students(me: User) -> Any:
+    """The students that somebody may see, but those who were forgotten: of them sessions and payments alone stay."""
+    return Student.visible_to(me).where(Student.erased_at.is_null())
+
+
+def bookable(me: User) -> Any:
+    """Those of them somebody books for."""
+    return known_students(me).where(Student.primary_contact.is_null(False))
+
+
+def held_until(request: Request, booked: Appointment) -> str:
+    """What a family is told of a time that it has until it confirms it."""
+    words, until = words_of(request), booked.expires_at or booked.scheduled_at
+    until = until.astimezone(organization_of(request.scope).zone)
+    return words("booked", until=f"{words.day(until)} {words.hour(until)}")

@@ -3,7 +3,7 @@
 import json
 import os
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import httpx
@@ -22,17 +22,19 @@ SECRET = os.environ.get("CENTRE_PAYMENT_SECRET") or outbox.new_secret()
 
 def start_payment(payer: User, how_many: int, key: str) -> str:
     """Note what is to be paid; returns the address of the provider's page."""
-    entry = credits.purchase(
-        payer,
-        how_many,
-        payment_method="pretend",
-        payment_reference=uuid4().hex,
-        amount_cents=how_many * PRICE_CENTS,
-        pending=True,
-        idempotency_key=key,
-        by=payer,
-    )
+    entry = credits.purchase(payer, how_many, amount_cents=how_many * PRICE_CENTS, **_pending(payer, key))
     return f"/pay/{entry.payment_reference}"
+
+
+def start_package_payment(payer: User, package: int, key: str) -> str:
+    """The same for a package, at its price."""
+    entry = credits.purchase_package(payer, package, **_pending(payer, key))
+    return f"/pay/{entry.payment_reference}"
+
+
+def _pending(payer: User, key: str) -> dict[str, Any]:
+    how = {"payment_method": "pretend", "payment_reference": uuid4().hex, "pending": True}
+    return how | {"idempotency_key": key, "by": payer}
 
 
 @router.get("/pay/{reference}")

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 
-from centre.pages import PageRoute, back, page, words_of
+from centre.pages import PageRoute, back, known_students, page, words_of
 from centre.web import db, rayces
 from rayces_core import Role, Student, User, people
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Staff = Annotated[User, rayces.requires(Role.STAFF)]
 Id = Annotated[int, Form(gt=0)]
+Number = Annotated[int, Query(gt=0)]
 Checked = Annotated[bool, Form()]
 
 
@@ -23,14 +24,12 @@ def found(request: Request, me: Staff) -> Response:
         me,
         pairs=[(each.users[0], other, each.common) for each in people.duplicates() for other in each.users[1:]],
         users=list(known.order_by(User.last_name, User.first_name)),
-        students=list(
-            Student.visible_to(me).where(Student.erased_at.is_null()).order_by(Student.last_name, Student.first_name)
-        ),
+        students=list(known_students(me).order_by(Student.last_name, Student.first_name)),
     )
 
 
-@router.post("/people/preview")
-def preview(request: Request, me: Staff, keep: Id, duplicate: Id) -> Response:
+@router.get("/people/preview")
+def preview(request: Request, me: Staff, keep: Number, duplicate: Number) -> Response:
     would = people.preview_merge(keep, duplicate, by=me)
     both = User.get_by_id(keep), User.get_by_id(duplicate)
     return page(request, "merge.html", me, would=would, both=both, credits=sum(would.credits.values()))

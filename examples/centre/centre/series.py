@@ -1,5 +1,6 @@
 """Series: changing or cancelling one session, it and the following, or all; a move is shown before it is done."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -60,10 +61,14 @@ def series(
 
 def conflicts(request: Request, me: User, session: Appointment, start: datetime, which: Which) -> list[Conflict]:
     """Where each session that cannot be moved would go, and why it cannot."""
-    tried = scheduling.reschedule_series(session, start, which=which, dry_run=True, by=me)
+    return told(request, scheduling.reschedule_series(session, start, which=which, dry_run=True, by=me).skipped)
+
+
+def told(request: Request, skipped: Sequence[scheduling.Skipped]) -> list[Conflict]:
+    """What is in the way, in the reader's language."""
     language = words_of(request).language
-    said = [(each.scheduled_at, problem(each.error, language)[1]) for each in tried.skipped]
-    return [(moment, str(told.get("detail") or told["title"])) for moment, told in said]
+    said = [(each.scheduled_at, problem(each.error, language)[1]) for each in skipped]
+    return [(moment, str(why.get("detail") or why["title"])) for moment, why in said]
 
 
 @router.post("/series/{session_id}/move")

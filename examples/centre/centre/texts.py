@@ -34,3 +34,7 @@ class Words:
 
     def money(self, cents: int | None, currency: str | None) -> str:
         return "" if cents is None else format_currency(cents / 100, currency or "ARS", locale=self.language)
+
+    def amount(self, cents: int) -> str:
+        """As a field has it: the cents only where there are any."""
+        return f"{cents / 100:.2f}".removesuffix(".00")

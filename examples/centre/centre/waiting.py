@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
-from centre.pages import PageRoute, back, page, words_of
+from centre.pages import PageRoute, back, known_students, page, words_of
 from centre.web import rayces
+from centre.weekly import WEEKDAYS
 from rayces_core import Appointment, Professional, Role, Service, SlotRequest, Student, User, scheduling
 from rayces_core.integrations.tenants import organization_of
 
@@ -19,7 +20,6 @@ ANSWERS = {
     "leave": scheduling.withdraw_slot_request,
 }
 OPEN = ("waiting", "offered")
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 On = Annotated[date, Form(ge=date(2000, 1, 1), le=date(2200, 1, 1))]
 
 
@@ -38,7 +38,7 @@ def waiting(request: Request, me: rayces.CurrentUser) -> Response:
         "waiting.html",
         me,
         requests=with_offers(list(own.order_by(SlotRequest.place_at))),
-        children=list(Student.visible_to(me).order_by(Student.first_name)),
+        children=list(known_students(me).order_by(Student.first_name)),
         professionals=list(Professional.select(Professional, User).join(User).where(Professional.active)),
         services=list(Service.select().where(Service.active, Service.families_may_book).order_by(Service.name)),
         weekdays=WEEKDAYS,

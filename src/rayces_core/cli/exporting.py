@@ -104,8 +104,10 @@ def records(
 ) -> None:
     """Export the rows of one type to FILE; - is stdout.
 
-    RECORD is users, professionals, students, appointments, credits, posts, likes, transitions or organizations, or a
-    type that a module of --models registers.
+    RECORD is users, professionals, credit_kinds, credit_packages, services, resources, professional_services,
+    closed_days, time_off_requests, outside_busy, students, slot_requests, appointments, group_sessions,
+    appointment_series, credits, credit_lots, credit_lot_movements, invoices, invoice_lines, invoice_counters, posts,
+    likes, transitions, organizations or notices, or a type that a module of --models registers.
     FILE takes its place when it is complete, and only its owner may read it.
     """
     from rayces_core.exporting import export as export_rows

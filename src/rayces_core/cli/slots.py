@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ FINDINGS = 1
 
 @click.group(name="slots")
 def slots() -> None:
-    """Offer times that are free to the families that wait for them."""
+    """Offer times that are free to the families that wait for them, and end holds that are over."""
 
 
 @slots.command(epilog="\b\nExamples:\n  rayces slots offer\n  rayces slots offer --organization north")
@@ -48,6 +49,27 @@ def offer(settings: Settings, organization: str | None) -> int:
                 click.echo(f"organization {name}: {error}", err=True)
     console().print(f"Offers made: {made}")
     return FINDINGS if failed else 0
+
+
+@slots.command(epilog="\b\nExamples:\n  rayces slots expire\n  rayces slots expire --organization north")
+@click.option("--organization", metavar="NAME", help="Only this one, by subdomain or id; default: all of them.")
+@database_options
+@click.pass_obj
+def expire(settings: Settings, organization: str | None) -> None:
+    """Cancel appointments that were not confirmed in time, and free what they reserve.
+
+    Run it every few minutes, from as many hosts as you like: each is cancelled once.
+    """
+    from rayces_core.cli.output import console
+    from rayces_core.scheduling import expire_overdue
+
+    with settings.database() as database, ExitStack() as stack:
+        if organization is None:
+            stack.enter_context(database.privileged(reason="rayces slots expire"))
+        else:
+            stack.enter_context(database.tenant(subdomain_or_id(organization)))
+        ended = expire_overdue()
+    console().print(f"Appointments cancelled: {ended}")
 
 
 def _waited_at(database: Database) -> list[int]:

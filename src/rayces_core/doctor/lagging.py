@@ -78,6 +78,19 @@ CHECKS: Final[tuple[Check, ...]] = (
         "offers of {subdomain} are over and their families wait as if they were not: {rows}, since {since}",
         "rayces slots offer --organization {subdomain}",
     ),
+    Check(
+        "holds-not-swept",
+        "warning",
+        f"""SELECT 'appointments' AS object, served.subdomain, count(*) AS rows,
+                   {_SINCE.format(moment="min(held.expires_at)")}
+              FROM appointments AS held JOIN {_SERVED.format(of="held")}
+             WHERE held.state = 'pre_confirmed' AND held.slot_request_id IS NULL
+               AND held.expires_at < now() - interval '1 day'
+             GROUP BY served.subdomain""",
+        "sessions of {subdomain} were not confirmed in time and nobody ends them, nor what they reserve: "
+        "{rows}, since {since}",
+        "rayces slots expire --organization {subdomain}",
+    ),
 )
 _MAY_READ: Final = """
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %(admin)s AND pg_has_role(session_user, oid, %(may_set)s)) AS may

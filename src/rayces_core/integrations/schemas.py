@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Collection, Mapping
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, timedelta
 from enum import Enum
 from types import UnionType
 from typing import Any, Final, cast
@@ -19,7 +19,7 @@ import peewee
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from rayces_core import credits, scheduling
-from rayces_core.errors import InvalidDataError
+from rayces_core.errors import ConfigurationError, InvalidDataError
 from rayces_core.fields import (
     BooleanField,
     DateField,
@@ -37,10 +37,14 @@ from rayces_core.tenancy.scoped import ScopedModel
 # Who acts, and when, is never said by a request's body; a key is a header.
 OURS: Final = ("self", "by", "now", "idempotency_key")
 # What the functions' annotations mean in a request: rows are ids.
-ROWS: Final = ("Student", "Professional", "User", "Appointment", "Service", "CreditKind", "Resource")
+ROWS: Final = (
+    *("Student", "Professional", "User", "Appointment", "Service", "CreditKind", "CreditPackage", "Resource"),
+    "GroupSession",
+)
 ASKED: Final[dict[str, Any]] = {
     "datetime": AwareDatetime,
     "date": date,
+    "timedelta": timedelta,
     "Mapping": Mapping,
     "Iterable": list,
     "Kept": Kept,
@@ -52,6 +56,7 @@ EXAMPLES: Final[tuple[tuple[Any, Any], ...]] = (
     (bool, True),
     (int, 1),
 )
+TYPING: Final = {name: kind for name, kind in vars(typing).items() if name != "Callable"}
 # What the description says of numbers that the functions themselves refuse, each with its own error.
 ID: Final[dict[str, Any]] = {"minimum": 1, "maximum": 2**63 - 1}
 LIMITS: Final[dict[str, dict[str, Any]]] = {
@@ -133,13 +138,17 @@ def input_of(
 
     Args:
         exclude: arguments that the path or the server gives. overrides: have those that staff alone may use as well.
+
+    Raises:
+        ConfigurationError: the function takes something that no request can hold, such as a row that has no id yet or a
+            Database: `exclude` it, and give it yourself.
     """
     fields = {}
     for key, parameter in inspect.signature(function, eval_str=False).parameters.items():
         skipped = key in OURS or key in exclude or parameter.kind is inspect.Parameter.VAR_KEYWORD
         if skipped or (not overrides and key.startswith(("override_", "allow_"))):
             continue
-        kind = _asked(_hint(parameter.annotation))
+        kind = _asked(_hint(function, parameter))
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         alias = _alias(key, parameter.annotation)
         limits = ID if alias else LIMITS.get(key)
@@ -153,10 +162,28 @@ def _alias(key: str, annotation: Any) -> str | None:
     return f"{key}_id" if is_row else None
 
 
-def _hint(annotation: Any) -> Any:
+def _hint(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    annotation = parameter.annotation
     if not isinstance(annotation, str):
         return annotation
-    return eval(annotation, {**vars(typing), **ASKED}, {})  # noqa: S307 - an annotation of the library's own source
+    # An annotation of the library's own source; what it names there but a request cannot hold is refused.
+    known = {**TYPING, **{name: kind for name, kind in _globals(function) if _can_be_asked(kind)}, **ASKED}
+    try:
+        return eval(annotation, known, {})  # noqa: S307
+    except NameError as error:
+        raise ConfigurationError(
+            f"{function.__name__} takes {parameter.name!r} as {annotation}, and no request holds {error.name}; "
+            f"exclude=({parameter.name!r},), and give it yourself"
+        ) from None
+
+
+def _globals(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
+    return getattr(inspect.unwrap(function), "__globals__", {}).items()
+
+
+def _can_be_asked(kind: Any) -> bool:
+    """Whether it is a choice of words or a class of such: the rest of a module's names are no types of values."""
+    return typing.get_origin(kind) is typing.Literal or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
 def _asked(hint: Any) -> Any:
@@ -194,9 +221,20 @@ BalanceOut = schema_of(
     CreditBalance, name="BalanceOut", include=("credit_kind_id", "balance", "reserved"), available=int
 )
 BookIn = input_of(scheduling.book, name="BookIn")
+# How a series recurs, and what each of its sessions is.
+BookSeriesIn: type[Request] = create_model(
+    "BookSeriesIn", __base__=(input_of(scheduling.book_series, name="RecurrenceIn"), BookIn)
+)
 RescheduleIn = input_of(scheduling.reschedule, name="RescheduleIn", exclude=("appointment",))
+BookGroupIn = input_of(scheduling.book_group, name="BookGroupIn", exclude=("group",))
+GroupSessionIn = input_of(scheduling.create_group_session, name="GroupSessionIn")
+RescheduleGroupIn = input_of(scheduling.reschedule_group, name="RescheduleGroupIn", exclude=("group",))
+RescheduleSeriesIn = input_of(scheduling.reschedule_series, name="RescheduleSeriesIn", exclude=("appointment",))
+SlotRequestIn = input_of(scheduling.request_slot, name="SlotRequestIn")
+TimeOffIn = input_of(scheduling.request_time_off, name="TimeOffIn")
 CancelIn = input_of(Appointment.cancel, name="CancelIn", exclude=("refund",))
 AdmitIn = input_of(Student.admit, name="AdmitIn")
 PurchaseIn = input_of(credits.purchase, name="PurchaseIn")
+PurchasePackageIn = input_of(credits.purchase_package, name="PurchasePackageIn")
 AdjustIn = input_of(credits.adjust, name="AdjustIn")
 RefundIn = input_of(credits.refund, name="RefundIn", exclude=("appointment",))

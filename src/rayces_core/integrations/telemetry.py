@@ -30,6 +30,40 @@ OUTSIDE = """
 SELECT CASE WHEN failing_since IS NOT NULL THEN 'failed' WHEN read_at IS NULL THEN 'unread' ELSE 'read' END, count(*)
   FROM outside_calendars WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY 1"""
 LINE = "SELECT state, count(*) FROM slot_requests WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY state"
+HOLDS = """
+SELECT CASE WHEN expires_at < now() THEN 'overdue' ELSE 'open' END, count(*)
+  FROM appointments WHERE state = 'pre_confirmed' AND organization_id <> ALL (%(moving)s::bigint[]) GROUP BY 1"""
+ABSENCES = """
+SELECT state, count(*) FROM time_off_requests WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY state"""
+# Seats of groups to come; who lets a seat pass has it until it is swept.
+SEATS = """
+SELECT seats.state, sum(seats.many)::bigint FROM (
+    SELECT planned.capacity, count(attends.id) AS taken
+      FROM group_sessions AS planned
+      LEFT JOIN appointments AS attends ON attends.organization_id = planned.organization_id
+           AND attends.group_session_id = planned.id AND attends.seat IS NOT NULL
+     WHERE planned.state = 'open' AND planned.scheduled_at > now()
+       AND planned.organization_id <> ALL (%(moving)s::bigint[])
+     GROUP BY planned.organization_id, planned.id, planned.capacity
+) AS planned
+CROSS JOIN LATERAL (VALUES ('taken', planned.taken), ('free', planned.capacity - planned.taken)) AS seats (state, many)
+ GROUP BY seats.state"""
+BILLED = """
+SELECT CASE WHEN state = 'issued' THEN kind ELSE state END, count(*)
+  FROM invoices WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY 1"""
+FEEDS = """
+SELECT CASE WHEN revoked_at IS NULL THEN 'open' ELSE 'revoked' END, count(*)
+  FROM calendar_feeds WHERE organization_id <> ALL (%(moving)s::bigint[]) GROUP BY 1"""
+# Name, what is counted, by which attribute, the query: rows as they stand.
+STANDING = (
+    ("rayces.outside_calendars", "{calendar}", "rayces.outside_calendar.outcome", OUTSIDE),
+    ("rayces.calendar_feeds", "{feed}", "rayces.calendar_feed.state", FEEDS),
+    ("rayces.slot_requests", "{request}", "rayces.slot_request.state", LINE),
+    ("rayces.holds", "{appointment}", "rayces.hold.state", HOLDS),
+    ("rayces.group_seats", "{seat}", "rayces.group_seat.state", SEATS),
+    ("rayces.time_off_requests", "{request}", "rayces.time_off_request.state", ABSENCES),
+    ("rayces.invoices", "{invoice}", "rayces.invoice.state", BILLED),
+)
 # What became of requests, by the index on the journal's subjects.
 STEPS = """
 SELECT step.event, count(*) FROM slot_requests AS asked
@@ -88,7 +122,7 @@ def watch_credits(db: Database[Any], *, meter_provider: Any = None) -> Callable[
 
 
 def watch_queues(db: Database[Any], *, meter_provider: Any = None) -> None:
-    """Tell how notices, calendars elsewhere and the lines for a time stand, of all organizations together.
+    """Tell how notices, holds, groups, lines for a time, time off, invoices and calendars stand, of all organizations.
 
     Who is moved to another cell is counted there.
 
@@ -105,12 +139,8 @@ def watch_queues(db: Database[Any], *, meter_provider: Any = None) -> None:
             yield Observation(getattr(found, state), {"rayces.notice.state": state})
 
     meter.create_observable_up_down_counter("rayces.notices", [standing], "{notice}", "Notices in the log")
-    meter.create_observable_up_down_counter(
-        "rayces.outside_calendars", [_counted(db, OUTSIDE, "rayces.outside_calendar.outcome")], "{calendar}"
-    )
-    meter.create_observable_up_down_counter(
-        "rayces.slot_requests", [_counted(db, LINE, "rayces.slot_request.state")], "{request}"
-    )
+    for name, unit, attribute, sql in STANDING:
+        meter.create_observable_up_down_counter(name, [_counted(db, sql, attribute)], unit)
     meter.create_observable_counter(
         "rayces.slot_requests.events", [_counted(db, STEPS, "rayces.slot_request.event")], "{event}"
     )

@@ -88,6 +88,9 @@ def _holidays(country: str, subdivision: str | None, years: list[int]) -> dict[d
             "public holidays need the package holidays: pip install 'rayces-core[holidays]'"
         ) from None
     try:
-        return dict(sorted(known.country_holidays(country, subdiv=subdivision, years=years).items()))
+        # The country's own names: left to the package they would be in the language of this process's environment, and
+        # two hosts would rename each other's days.
+        named = {"subdiv": subdivision, "language": known.country_holidays(country).default_language}
+        return dict(sorted(known.country_holidays(country, years=years, **named).items()))
     except NotImplementedError as error:
         raise InvalidDataError("holiday_country", (country, subdivision), f"has no holidays there: {error}") from None
