@@ -231,7 +231,7 @@ def _may_begin_earlier(appointment: Appointment, start: datetime, rule: Recurren
 
 
 def _with_left_out(series: AppointmentSeries, pivot: datetime, starts: Sequence[datetime], now: datetime) -> datetime:
-    """The first of the occurrences just before the pivot that are to come, and that were left out when it was booked."""
+    """The first of the occurrences just before the pivot that are to come, left out when it was booked."""
     earlier = [each for each in starts if now < each < pivot]
     there = Appointment.select().where(Appointment.series == series.id, Appointment.occurrence_at.in_(earlier))
     taken = {each.occurrence_at for each in there} if earlier else set()
