@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rayces_core import ClosedDay
+from rayces_core import ClosedDay, Organization
 from rayces_core.database.database import Database
 from tests.cli.process import Terminal, is_one_sentence
 from tests.conftest import on_server
@@ -196,3 +196,17 @@ def test_public_holidays_become_closed_days_and_twice_changes_nothing(bare: Term
         assert north.settings["holiday_country"] == "AR"
         assert ClosedDay.select().where(ClosedDay.region == "AR").count() == ran.out.count("2031-")
     assert bare(*line[:4], "XX").code == 2
+    assert bare(*line, "--remove").code == 2
+    with bare_db.tenant("north") as north:
+        north.settings |= {"holiday_subdivision": "B"}
+        north.save()
+    ran = bare(*line[:4], "UY", "--year", "2031", "--dry-run")
+    assert ran.out.endswith("closed days would be new or changed\n")
+    assert bare(*line[:4], "UY", "--year", "2031").code == 0
+    with bare_db.tenant("north") as north:
+        assert (north.settings["holiday_country"], "holiday_subdivision" in north.settings) == ("UY", False)
+        assert {each.region for each in ClosedDay.select()} == {"UY"}
+    assert bare("organizations", "holidays", "north", "--remove").out == "0 closed days are new or changed\n"
+    with bare_db.tenant("north"):
+        north = Organization.get(Organization.subdomain == "north")
+        assert ("holiday_country" in north.settings, ClosedDay.select().count()) == (False, 0)

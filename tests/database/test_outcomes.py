@@ -305,13 +305,25 @@ def test_a_balance_whose_opening_is_lost_is_opened_once(world):
 @pytest.mark.parametrize("where", KEPT)
 def test_an_event_that_was_kept_is_told_once(world, where):
     appointment = make_appointment()
-    world.proxy.cut("rayces", **where)
+    world.proxy.cut("COMMIT", **where)
     appointment.pre_confirm()
     assert world.proxy.was_cut
     stored = Appointment.get_by_id(appointment.id)
     assert (appointment.state, stored.state, world.told) == ("pre_confirmed", "pre_confirmed", ["pre_confirm"])
     assert appointment.expires_at == stored.expires_at
     assert [row.event for row in appointment.history()] == ["pre_confirm"]
+
+
+@pytest.mark.parametrize("where", KEPT)
+def test_an_event_of_one_message_that_was_kept_is_told_once(world, where):
+    appointment = make_appointment()
+    appointment.pre_confirm()
+    world.told.clear()
+    world.proxy.cut("rayces", **where)
+    appointment.confirm()
+    assert world.proxy.was_cut
+    stored = Appointment.get_by_id(appointment.id)
+    assert (appointment.state, stored.state, world.told) == ("confirmed", "confirmed", ["confirm"])
 
 
 @pytest.mark.parametrize("where", NEVER_KEPT)

@@ -83,6 +83,55 @@ def test_a_series_can_be_changed_as_one_that_was_booked(centre: None) -> None:
     assert [each.scheduled_at for each in done] == WEEKS[1:]
 
 
+def changed(which: str, hours: int = 2, place: int = 1) -> None:
+    """One of the sessions, by order of time, is moved so many hours, and others with it."""
+    moved = Appointment.select().order_by(Appointment.scheduled_at)[place]
+    aside = {"override_window": True, "override_schedule": True}
+    scheduling.reschedule_series(moved, moved.scheduled_at + timedelta(hours=hours), which=which, now=NOW, **aside)
+
+
+OF_ITS_SERIES = {"series_rule": RULE, "series_starts_at": START}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("which", ["following", "all"])
+@pytest.mark.parametrize("of", ["the whole", "its sessions"])
+def test_what_was_changed_here_is_not_brought_at_its_old_time(
+    centre: None, a: Any, which: str, of: str, times: int
+) -> None:
+    importing.run([whole()], Appointment, now=NOW)
+    for _ in range(times):
+        changed(which)
+    before, first = counts(), 1 if which == "following" else 0
+    each = [session(week * 7 * 24, **OF_ITS_SERIES) for week in range(4)]
+    source = [whole()] if of == "the whole" else each
+
+    with pytest.raises(ImportRefusedError) as refused:
+        importing.run(source, Appointment, now=NOW)
+
+    told = {(one.column, one.problem) for one in refused.value.report.problems}
+    since = f"{WEEKS[first].astimezone(a.zone):%Y-%m-%d %H:%M}"
+    assert told == {("occurrence_at", f"the series was changed here from {since} on")}
+    assert counts() == before
+    left = importing.run(source, Appointment, now=NOW, on_error="skip")
+    assert (left.created, counts()) == (0, before)
+
+
+def test_up_to_the_change_it_is_known(centre: None) -> None:
+    importing.run([whole()], Appointment, now=NOW)
+    changed("following", place=2)
+    again = importing.run([whole(series_ends_before=WEEKS[2])], Appointment, now=NOW)
+    assert (again.unchanged, again.created) == (2, 0)
+
+
+def test_a_series_of_another_student_by_the_same_rule_goes_in(centre: None) -> None:
+    importing.run([whole()], Appointment, now=NOW)
+    changed("all", hours=5)
+    other = [whole(0, student_first_name="Teo")]
+    assert importing.run(other, Appointment, now=NOW).created == 4
+
+
 def test_every_conflict_is_told_and_nothing_is_written(centre: None) -> None:
     importing.run([session(7 * 24), session(3 * 7 * 24)], Appointment, now=NOW)
     before = counts()

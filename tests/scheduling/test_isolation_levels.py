@@ -9,8 +9,25 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from rayces_core import Appointment, ClosedDay, Database, GroupSession, Professional, TransactionFailedError
-from rayces_core.scheduling import free_slots, offer_slots, reschedule, reschedule_group, verify_groups
+from rayces_core import (
+    Appointment,
+    ClosedDay,
+    Database,
+    GroupSession,
+    Professional,
+    Resource,
+    TransactionFailedError,
+)
+from rayces_core.scheduling import (
+    affected_by,
+    free_slots,
+    offer_slots,
+    request_time_off,
+    reschedule,
+    reschedule_group,
+    verify_groups,
+)
+from tests.factory import make_resource
 from tests.scheduling.test_groups import gather, join
 from tests.scheduling.test_slot_offers import TEN, THAT_DAY, wait
 from tests.scheduling.worlds import NOW, Centre, Other, at, open_centre
@@ -93,6 +110,38 @@ def test_no_session_that_a_change_hits_is_missed_on_a_snapshot_of_an_earlier_mom
             change(centre)
     with centre.db.atomic():
         assert list(change(centre).affected) == [booked]
+
+
+def days_off(centre: Centre) -> Callable[[], Any]:
+    day = at(10).date()
+    return lambda: request_time_off(centre.professional, day, day).hits(now=NOW).appointments
+
+
+def room_off(centre: Centre) -> Callable[[], Any]:
+    room = make_resource()
+    room.blocked_dates = [at(10).date().isoformat()]
+    return lambda: room.hits(now=NOW).appointments
+
+
+PREVIEWS = {
+    "of time off": days_off,
+    "of a room": room_off,
+    "of a change": lambda centre: lambda: affected_by(centre.professional, now=NOW),
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("preview", PREVIEWS.values(), ids=PREVIEWS)
+def test_no_preview_that_somebody_decides_on_is_of_an_earlier_moment(centre, preview, level):
+    asked = preview(centre)
+    with pytest.raises(TransactionFailedError, match=rf"{level} sees what was committed .*READ COMMITTED"):
+        with centre.db.atomic(level):
+            Appointment.select().count()
+            held = {"room": Resource.get_or_none()}
+            booked = Other(centre.db, centre.organization, lambda: centre.book(at(10), **held)).finish()
+            asked()
+    with centre.db.atomic():
+        assert asked() == [booked]
 
 
 def test_a_server_whose_default_is_another_level_is_told_of_and_read_committed_is_taken(own_db: Database) -> None:

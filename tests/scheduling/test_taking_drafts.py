@@ -1,18 +1,31 @@
-"""A draft that takes its time is asked every rule about time that a booking is asked."""
+"""A draft that takes its time is decided on as a booking is: what has come since it was made counts."""
+
+from types import SimpleNamespace
 
 import pytest
 
 from rayces_core import (
     Appointment,
     ClientBusyError,
+    ClosedDay,
+    NotPermittedError,
+    OutsideScheduleError,
+    Professional,
+    ProfessionalInactiveError,
+    ProfessionalService,
+    ResourceUnfitError,
+    ServiceInactiveError,
+    ServiceNotGivenError,
     SlotTakenError,
     StudentBusyError,
+    TimeOffRequest,
     TransitionRefusedError,
+    clock,
 )
-from rayces_core.scheduling import reschedule
-from tests.factory import make_student, make_user
+from rayces_core.scheduling import request_time_off, reschedule
+from tests.factory import make_resource, make_service, make_student, make_user
 from tests.scheduling import racing
-from tests.scheduling.worlds import HOUR, NOW, another_family, at, make_working, open_centre
+from tests.scheduling.worlds import DAY, HOUR, NOW, Other, another_family, at, make_working, open_centre
 from tests.sizes import quick_or_whole
 from tests.walking import walked
 
@@ -106,15 +119,143 @@ def test_its_hold_ends_after_it_begins_and_not_after_the_start(centre):
     assert (soon.expires_at, far.expires_at) == (at(10), NOW + 24 * HOUR)
 
 
-def test_what_is_not_about_time_is_not_asked_again(centre):
+def change(row, **columns):
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save()
+
+
+def fresh(model, row):
+    return model.get_by_id(row.id)
+
+
+THE_DAY = {"start": "2031-03-03", "end": "2031-03-03"}
+SINCE = {
+    "a closed day": (OutsideScheduleError, "closed_day", lambda it: ClosedDay.create(day=DAY.date(), name="Feast")),
+    "a blocked day": (
+        OutsideScheduleError,
+        "blocked_date",
+        lambda it: change(it.professional, blocked_dates=[THE_DAY]),
+    ),
+    "blocked hours": (
+        OutsideScheduleError,
+        "blocked_date",
+        lambda it: change(it.professional, blocked_dates=[THE_DAY | {"hours": {"start": "10:30", "end": "11:00"}}]),
+    ),
+    "time off": (
+        OutsideScheduleError,
+        "blocked_date",
+        lambda it: request_time_off(it.professional, DAY.date(), DAY.date()).approve(by=it.staff),
+    ),
+    "a blocked room": (OutsideScheduleError, "resource_blocked", lambda it: change(it.room, blocked_dates=[THE_DAY])),
+    "the second one's day off": (
+        OutsideScheduleError,
+        "blocked_date",
+        lambda it: change(it.second, blocked_dates=[THE_DAY]),
+    ),
+    "a professional who left": (ProfessionalInactiveError, None, lambda it: change(it.professional, active=False)),
+    "a second one who left": (ProfessionalInactiveError, None, lambda it: change(it.second, active=False)),
+    "a room that is no more": (ResourceUnfitError, None, lambda it: change(it.room, active=False)),
+    "a service that is no more": (ServiceInactiveError, None, lambda it: change(it.service, active=False)),
+    "a service that is not given": (ServiceNotGivenError, None, lambda it: it.given.delete_instance()),
+}
+
+
+@pytest.fixture
+def prepared(centre):
+    """A draft of all that a session may need."""
+    service = make_service()
+    given = ProfessionalService.create(professional=centre.professional, service=service)
+    things = {"second_professional": make_working(), "room": make_resource()}
+    draft = centre.book(at(10), draft=True, service=service, by=centre.staff, **things)
+    own = {"draft": draft, "service": service, "given": given, "room": things["room"]}
+    who = {"professional": centre.professional, "second": things["second_professional"], "staff": centre.staff}
+    return SimpleNamespace(**own, **who)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", SINCE, ids=[each.replace(" ", "-") for each in SINCE])
+def test_what_has_come_since_it_was_drafted_counts(centre, prepared, since):
+    error, reason, deed = SINCE[since]
+    with clock.frozen(NOW):
+        deed(prepared)
+    refused = centre.refused(error, taking(prepared.draft))
+    assert (getattr(refused, "reason", None), refused.scheduled_at) == (reason, at(10))
+    assert fresh(Appointment, prepared.draft).state == "draft"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", ["a closed day", "a blocked day", "a blocked room", "the second one's day off"])
+def test_staff_may_set_aside_what_is_blocked(centre, prepared, since):
+    SINCE[since][2](prepared)
+    aside = {"override_blocked": True}
+    centre.refused(NotPermittedError, taking(prepared.draft, by=centre.professional.user, **aside))
+    taking(prepared.draft, by=centre.staff, **aside)()
+    assert fresh(Appointment, prepared.draft).state == "pre_confirmed"
+
+
+def test_hours_notice_and_window_were_decided_when_it_was_drafted(centre):
+    centre.settings(minimum_notice_minutes=0, booking_window_days=60)
     draft = centre.book(at(10), draft=True)
-    centre.professional.active = False
-    centre.professional.weekly_schedule = {}
-    centre.professional.save()
+    change(centre.professional, weekly_schedule={})
+    centre.settings(minimum_notice_minutes=60 * 24 * 7, booking_window_days=1, start_every_minutes=45)
+    taking(draft, by=centre.professional.user)()
+    assert fresh(Appointment, draft).state == "pre_confirmed"
 
-    draft.pre_confirm(now=NOW)
 
-    assert draft.state == "pre_confirmed"
+def test_the_drafts_own_buffers_count(centre):
+    """The professional's have changed since, and what is written is the draft."""
+    change(centre.professional, buffer_minutes=15)
+    draft = centre.book(at(10), draft=True)
+    change(centre.professional, buffer_minutes=0)
+    other = centre.book_for_another(at(11))
+    assert centre.refused(SlotTakenError, taking(draft)).conflicting_id == other.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", ["a closed day", "time off", "a blocked room", "a blocked day"])
+def test_what_is_blocked_at_the_same_moment_is_waited_for_and_seen(db, centre, prepared, since):
+    with db.atomic():
+        with clock.frozen(NOW):
+            SINCE[since][2](prepared)
+        other = Other(db, centre.organization, taking(prepared.draft))
+        other.wait_until_blocked()
+    assert isinstance(other.finish(), OutsideScheduleError)
+    assert fresh(Appointment, prepared.draft).state == "draft"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", ["time off", "a blocked day", "a closed day"])
+def test_who_blocks_at_the_same_moment_waits_and_is_told_of_it(db, centre, prepared, since):
+    request = request_time_off(centre.professional, DAY.date(), DAY.date())
+    with db.atomic():
+        taking(prepared.draft)()
+        other = Other(db, centre.organization, lambda: blocking(since, centre, request))
+        other.wait_until_blocked()
+    assert [each.id for each in other.finish()] == [prepared.draft.id]
+
+
+def blocking(since, centre, request):
+    with clock.frozen(NOW):
+        if since == "time off":
+            request = TimeOffRequest.get_by_id(request.id)
+            request.approve(by=centre.staff)
+            return request.hits(now=NOW).appointments
+        if since == "a closed day":
+            return ClosedDay.create(day=DAY.date(), name="Feast").affected
+        own = Professional.get_by_id(centre.professional.id)
+        change(own, blocked_dates=[THE_DAY])
+        return own.affected
+
+
+def test_privileged_work_which_books_nothing_decides_on_nothing(db, centre):
+    draft = centre.book(at(10), draft=True)
+    ClosedDay.create(day=DAY.date(), name="Feast")
+    with db.privileged(reason="test"):
+        Appointment.get((Appointment.id == draft.id) & (Appointment.organization == centre.organization)).pre_confirm(
+            now=NOW
+        )
+    assert fresh(Appointment, draft).state == "pre_confirmed"
 
 
 @pytest.mark.slow

@@ -65,8 +65,8 @@ def test_a_lone_transition_is_one_message_and_one_more_in_a_unit_of_work_is_too(
     admin = make_user(role=Role.ADMIN)
     for model, rules in RULES.items():
         for event, rule in rules.items():
-            if event in ("discharge", "reject", "suspend"):
-                continue  # has an effect, and so a unit of work of its own
+            if event in ("discharge", "reject", "suspend", "pre_confirm"):
+                continue  # has an effect, or is decided on by others' rows, and so has a unit of work of its own
             alone, inside = (make_in(model, rule.sources[0]) for _ in range(2))
             assert sent_by(sent, lambda: fire(alone, event, by=admin)) == 1, event  # noqa: B023
             assert binds_tenant(sent[0])
@@ -79,11 +79,15 @@ def test_a_lone_transition_is_one_message_and_one_more_in_a_unit_of_work_is_too(
             )
 
 
-def test_taking_a_slot_locks_the_professional_first_in_the_same_message(counted):
+def test_taking_a_slot_locks_the_professional_first_and_is_decided_on_before_it_is_written(counted):
     _, sent = counted
     appointment = make_appointment()
-    assert sent_by(sent, lambda: fire(appointment, "pre_confirm")) == 1
-    assert sent[0].index("FROM professionals") < sent[0].index("UPDATE")
+    sent_by(sent, lambda: fire(appointment, "pre_confirm"))
+    # With two preparations: bind, lock, read what is decided on, lock and write, commit.
+    assert len(sent) == 7
+    places = [next(n for n, each in enumerate(sent) if part in each) for part in ("FROM professionals", "UPDATE ")]
+    assert 0 < places[0] < places[1] < len(sent) - 1
+    assert sent[-1] == "COMMIT"
 
 
 def test_a_transition_with_an_effect_is_one_unit_of_work(counted):
@@ -108,7 +112,7 @@ def test_a_transition_works_while_queries_are_observed(db, bound, monkeypatch):
     seen, appointment = [], make_appointment()
     monkeypatch.setattr(db.engine, "query_hooks", [seen.append])
     fire(appointment, "pre_confirm")
-    assert len(seen) == 1
+    assert len(seen) == 5
     assert appointment.state == "pre_confirmed"
 
 

@@ -113,7 +113,7 @@ def booked(base):
     state = {"state": "pre_confirmed", "pre_confirmed_at": START, "expires_at": START}
     first = Appointment.get_by_id(base)
     if first.state == "draft":
-        first.pre_confirm()
+        first.pre_confirm(override_blocked=True)
     Appointment.create(professional=base, student=base, client=base, scheduled_at=first.scheduled_at, **state)
 
 

@@ -128,7 +128,7 @@ def test_a_partial_unique_index_is_a_target_within_the_tenant(pair):
             first = Appointment.get()
             write_past(first, scheduled_at=START)
             first = Appointment.get()
-            first.pre_confirm(now=START - timedelta(hours=1))
+            first.pre_confirm(override_blocked=True, now=START - timedelta(hours=1))
             first.confirm(now=START)
     with pair.b_untouched(), pair.in_a():
         upsert.execute()

@@ -113,7 +113,8 @@ def close(request: Request, me: Staff, day: On, name: Text) -> Response:
 
 @router.post("/closed-days/holidays")
 def holidays(request: Request, me: Staff) -> Response:
-    return back("/absences", words_of(request)("filled", new=len(scheduling.fill_holidays())))
+    filled = scheduling.fill_holidays()
+    return back("/absences", words_of(request)("filled", new=len(filled), hit=sum(map(hit_by, filled))))
 
 
 @router.post("/closed-days/{closed_id}/{event}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rayces_core.cli.options import Settings, database_options, subdomain_or_id
+from rayces_core.showing import counted
 
 if TYPE_CHECKING:
     from rayces_core.tenancy.organization import Organization
@@ -83,37 +85,65 @@ def list_(settings: Settings, as_json: bool) -> None:
     epilog="""\b
 Examples:
   rayces organizations holidays north --country AR
-  rayces organizations holidays north --country AR --subdivision B --year 2031 --year 2032"""
+  rayces organizations holidays north --country AR --subdivision B --year 2031 --year 2032
+  rayces organizations holidays north --country UY --dry-run
+  rayces organizations holidays north --remove"""
 )
 @click.argument("organization")
 @click.option("--country", metavar="CODE", help="Whose holidays, two letters; kept as its setting holiday_country.")
 @click.option("--subdivision", metavar="CODE", help="Of which province or state; kept as holiday_subdivision.")
+@click.option("--remove", is_flag=True, help="Take the country out of the settings, and its holidays to come with it.")
 @click.option("--year", "years", type=int, multiple=True, help="May be repeated; default: this year and the next.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be closed, and which sessions it hits.")
 @database_options
 @click.pass_obj
 def holidays(
-    settings: Settings, organization: str, country: str | None, subdivision: str | None, years: tuple[int, ...]
+    settings: Settings,
+    organization: str,
+    country: str | None,
+    subdivision: str | None,
+    remove: bool,
+    years: tuple[int, ...],
+    dry_run: bool,
 ) -> None:
     """Make public holidays closed days of ORGANIZATION, its subdomain or id.
 
-    Nothing is booked on a closed day. Run again it changes nothing but what the package holidays knows better by then;
-    days of the centre's own stay, and so do holidays on which it works.
+    Nothing is booked on a closed day; sessions that are there stay, and are counted. Run again it changes nothing but
+    what the package holidays knows better by then, and what is to come of another country than that of the settings
+    goes; days of the centre's own stay, and so do holidays on which it works.
     """
     from rayces_core.scheduling import fill_holidays
 
-    given = {"holiday_country": country, "holiday_subdivision": subdivision}
-    given = {name: value for name, value in given.items() if value is not None}
+    if remove and (country or subdivision):
+        raise click.UsageError("give either --remove or --country")
     name = subdomain_or_id(organization)
-    with settings.database() as database, database.tenant(name) as bound, database.atomic():
-        if given:
-            bound.settings = bound.settings | given
-            bound.save(only=["settings"])
-        if bound.policy.holiday_country is None:
+    with settings.database() as database, database.tenant(name) as bound, suppress(_OnlyShownError), database.atomic():
+        _keep_country(bound, country, subdivision, remove)
+        if bound.policy.holiday_country is None and not remove:
             raise click.UsageError("say whose holidays: --country AR")
         filled = fill_holidays(years or None)
+        if dry_run:
+            raise _OnlyShownError
     for closed in filled:
-        click.echo(f"{closed.day}  {closed.name}")
-    click.echo(f"{len(filled)} closed days are new or changed")
+        hit = sum(each.group_session_id is None for each in closed.affected) + len(closed.affected_groups)
+        click.echo(f"{closed.day}  {closed.name}" + (f"  ({counted(hit, 'sessions')} there)" if hit else ""))
+    click.echo(f"{len(filled)} closed days {'would be' if dry_run else 'are'} new or changed")
+
+
+class _OnlyShownError(Exception):
+    """Ends the unit of work of a dry run."""
+
+
+def _keep_country(bound: Organization, country: str | None, subdivision: str | None, remove: bool) -> None:
+    """Have its settings say whose holidays are its own; a subdivision is none of another country."""
+    kept = dict(bound.settings)
+    if remove or country not in (None, kept.get("holiday_country")):
+        kept = {name: value for name, value in kept.items() if name not in ("holiday_country", "holiday_subdivision")}
+    given = {"holiday_country": country, "holiday_subdivision": subdivision}
+    kept |= {name: value for name, value in given.items() if value is not None}
+    if kept != bound.settings:
+        bound.settings = kept
+        bound.save(only=["settings"])
 
 
 def _show(rows: list[Organization]) -> None:

@@ -228,17 +228,22 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         afterwards=credit_holding.RESERVED,
         picks=credit_holding.PICKED,
     )
-    def pre_confirm(self, *, by: User | None = None, reason: str | None = None, now: datetime | None = None) -> Writes:
+    def pre_confirm(
+        self,
+        *,
+        by: User | None = None,
+        reason: str | None = None,
+        override_blocked: bool = False,
+        now: datetime | None = None,
+    ) -> Writes:
         """Take the time slot, and hold it for the organization's `confirmation_hours`, at most until the start.
 
-        What confirming it takes is reserved, unless the organization's `reserve_credits` says otherwise. Overdue holds
-        in the way are expired. What was checked when it was drafted, but for time, is not asked again.
+        What it costs is reserved, unless `reserve_credits` is off. It is decided on as a booking is, but for hours,
+        notice and window; staff may set blocked dates aside (`override_blocked`).
 
         Raises:
-            SlotTakenError: the professional's time is not free any more.
-            StudentBusyError, ClientBusyError: nor is theirs, and the draft was not made with `allow_overlap=True`.
-            InsufficientCreditsError: the client has too few that nothing else has reserved.
-            TransitionRefusedError: `begun`, the start has passed. InvalidTransitionError, NotPermittedError.
+            BookingError, InsufficientCreditsError: as for `scheduling.book`.
+            TransitionRefusedError: `begun`. InvalidTransitionError, NotPermittedError.
         """
         return {"expires_at": HELD_UNTIL, "reserved_credits": credit_holding.HELD}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any, Final
 
 from peewee import SQL
@@ -262,7 +263,7 @@ _TAKEN: Final = {
     for role in HELD_BY
 }
 TIME_IS_FREE: Final = DatabaseGuard(
-    "professional, student and client are free, and what it needs besides, its credits too",
+    "it could be booked, but for hours, notice and window; all it needs is free, its credits too",
     # People before appointments: two that wait for each other's range would be a deadlock.
     locks=tuple(
         f"SELECT 1 FROM {table} WHERE organization_id = %(organization_id)s "
@@ -292,6 +293,8 @@ TIME_IS_FREE: Final = DatabaseGuard(
     AND {credit_holding.COVERED}""",
     clear=_clear,
     refusal=lambda draft, now: _not_free(draft, now),
+    # The calendar is arithmetic of a layer above.
+    decides=lambda *asked: import_module("rayces_core.scheduling.drafts").decide_draft(*asked),
 )
 _BUSY_SQL: Final = f"SELECT {_BUSY['student']}, {_BUSY['client']} {_OWN}"
 _BESIDE_SQL: Final = f"SELECT {', '.join(f'({_TAKEN[role]})' for role in TAKEN)} {_OWN}"

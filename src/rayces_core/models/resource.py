@@ -77,6 +77,9 @@ class Resource(TimestampedTenantModel):
         """The future sessions that hold it on its blocked dates, as `scheduling.TimeOffHits`, saved or not yet.
 
         Once they are saved nothing is booked there, so what this gives then is all of it.
+
+        Raises:
+            TransactionFailedError: the unit of work, at REPEATABLE READ or SERIALIZABLE, would not see all of them.
         """
         # The calendar is arithmetic of a layer above.
         return import_module("rayces_core.scheduling.time_off").hits_of_resource(self, now)

@@ -197,8 +197,10 @@ class TimeOffRequest(TimestampedTenantModel):
     def hits(self, *, now: datetime | None = None) -> Any:
         """The future sessions that it hits, as `scheduling.TimeOffHits`: before it is approved, and after.
 
-        Once it is approved nothing is made there, so what this gives then is all of it, but for drafts that are
-        pre-confirmed later and seats of its groups.
+        Once it is approved nothing is made there, so what this gives then is all of it, but for seats of its groups.
+
+        Raises:
+            TransactionFailedError: the unit of work, at REPEATABLE READ or SERIALIZABLE, would not see all of them.
         """
         # The calendar is arithmetic of a layer above.
         return import_module("rayces_core.scheduling.time_off").hits_of(self, now)

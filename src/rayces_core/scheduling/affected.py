@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rayces_core import clock
 from rayces_core.database.binding import current
+from rayces_core.database.snapshots import check_present
 from rayces_core.errors import InvalidDataError, TenantNotSetError
 from rayces_core.fields.jsonb import problems
 from rayces_core.fields.schemas import (
@@ -74,7 +75,9 @@ def affected_by(
     Raises:
         InvalidDataError: what is given is no schedule or no list of dates, or the professional is malformed.
         TenantNotSetError: privileged work gave an id, which several organizations may have.
+        TransactionFailedError: the unit of work, at REPEATABLE READ or SERIALIZABLE, would not see all of them.
     """
+    check_seen()
     user_id, tenant = id_of(professional), current().organization_id
     if tenant is None and isinstance(professional, Professional | User):
         tenant = known_tenant_of(professional)
@@ -85,6 +88,12 @@ def affected_by(
     days_off = None if blocked is None else _days_off(blocked)
     sessions = Appointment.upcoming(clock.moment(now)).where(Appointment.organization == tenant)
     return list(_hit(sessions.holding("professional", user_id), tenant, days_off, hours, dates))
+
+
+def check_seen() -> None:
+    """Raises TransactionFailedError: the unit of work would miss what was booked since it began."""
+    if current().engine.session.in_transaction:
+        check_present()
 
 
 def affected_by_change(
@@ -118,6 +127,25 @@ def affected_by_closing(closed: ClosedDay) -> tuple[list[Appointment], list[Grou
         list(_hit(sessions.where(Appointment.scheduled_at.between(*near)), tenant, days_off, None)),
         list(_hit(open_groups(tenant, now).where(GroupSession.scheduled_at.between(*near)), tenant, days_off, None)),
     )
+
+
+def tell_affected_by_closings(closed: Iterable[ClosedDay]) -> None:
+    """Have each closed day, all of one organization, list what it hits; however many they are it is asked once."""
+    days = {each.day: each for each in closed}
+    if not days:
+        return
+    tenant, now = known_tenant_of(next(iter(days.values()))), clock.now()
+    around = [datetime.combine(day, time(), UTC) for day in (min(days), max(days))]
+    near = around[0] - 2 * A_DAY, around[1] + 3 * A_DAY
+    sessions = Appointment.upcoming(now).where(Appointment.organization == tenant)
+    appointments = list(sessions.where(Appointment.scheduled_at.between(*near)))
+    groups = list(open_groups(tenant, now).where(GroupSession.scheduled_at.between(*near)))
+    if not (appointments or groups):
+        return
+    zone = Organization.get_by_id(tenant).zone
+    for day, each in days.items():
+        each.affected = tuple(session for session in appointments if meets(session, zone, [day]))
+        each.affected_groups = tuple(group for group in groups if meets(group, zone, [day]))
 
 
 def open_groups(tenant: int | None, now: datetime) -> TenantSelect[GroupSession]:

@@ -103,34 +103,55 @@ def book(
         ReferenceNotFoundError: there is no such professional, service, student or client in this organization.
         InvalidDataError, CrossTenantError: an argument is malformed, or another organization's.
     """
+    return take(requested(**locals()), by)
+
+
+def requested(
+    *,
+    by: User | None,
+    scheduled_at: datetime,
+    duration_minutes: int | None,
+    confirm: bool,
+    draft: bool,
+    allow_overlap: bool,
+    now: datetime | None,
+    **given: Any,
+) -> Request:
+    """The request that the arguments of `book` make, all of them given."""
     if confirm and draft:
         raise InvalidDataError("draft", draft, "a draft is not confirmed at once; give either draft or confirm")
-    aside = set_aside(override_schedule, override_blocked, override_window, override_notice)
-    beside = beside_of(second_professional, room, device, room_with)
+    aside = set_aside(*(given[f"override_{name}"] for name in ("schedule", "blocked", "window", "notice")))
+    beside = beside_of(*(given[name] for name in ("second_professional", "room", "device", "room_with")))
     wish = wish_of(scheduled_at, duration_minutes, aside, allow_overlap, now, beside=beside)
     request = Request(
-        student_id=person_id(student, Student, "student"),
-        professional_id=id_of(professional),
-        client_id=person_id(client, User, "client"),
+        student_id=person_id(given["student"], Student, "student"),
+        professional_id=id_of(given["professional"]),
+        client_id=person_id(given["client"], User, "client"),
         wish=wish,
-        uses_credit=bool(uses_credit),
-        notes=Appointment.notes.db_value(notes),
-        key=checked_key(idempotency_key),
+        uses_credit=bool(given["uses_credit"]),
+        notes=Appointment.notes.db_value(given["notes"]),
+        key=checked_key(given["idempotency_key"]),
         draft=bool(draft),
         confirm=bool(confirm),
-        service_id=service_id(service),
+        service_id=service_id(given["service"]),
     )
     check_overrides(by, wish, "book")
     check_second(beside, request.professional_id)
     check_own_length(request.service_id, duration_minutes, by)
-    with unit_of_work(confirm or (not draft and Appointment.lifecycle.has_effects("pre_confirm"))):
+    return request
+
+
+def take(request: Request, by: User | None) -> Appointment:
+    """The appointment that a request makes, or has made; raises as `book` does."""
+    now, holds = request.wish.now, not request.draft and Appointment.lifecycle.has_effects("pre_confirm")
+    with unit_of_work(request.confirm or holds):
         turns = count()
         appointment, is_new = until_settled(lambda: try_to_book(request.again(next(turns)), by))
         appointment.was_repeated = not is_new
         if is_new:
-            announce_booking(appointment, by, wish.now)
-            if confirm:
-                appointment.confirm(by=by, now=wish.now)
+            announce_booking(appointment, by, now)
+            if request.confirm:
+                appointment.confirm(by=by, now=now)
     return appointment
 
 

@@ -1,7 +1,7 @@
 """Whether what is wished can be booked or moved: the first thing that stands in the way, as an error.
 
-Rule it guards: every way to take time asks the same questions. Those about people are asked when a session is made and
-when a family moves it; not when staff move it, who then have a reason.
+Rule it guards: every way to take time asks the same questions. Those about people are asked when a session is made,
+when a draft of one takes its time and when a family moves it; not when staff move it, who then have a reason.
 """
 
 from __future__ import annotations
@@ -59,18 +59,19 @@ def is_family(by: User | None) -> bool:
     return by is not None and not STAFF(None, by)
 
 
-def decide(facts: Facts, wish: Wish, by: User | None, *, given_away: bool = False) -> None:
+def decide(facts: Facts, wish: Wish, by: User | None, *, given_away: bool = False, anew: bool = False) -> None:
     """Raise the BookingError that says why not; return if nothing stands in the way.
 
-    `given_away` says that an appointment is moved to another professional.
+    `given_away` says that an appointment is moved to another professional, `anew` that a draft is to take its time.
     """
+    asks_all = wish.moving is None or anew
     try:
         _check_there(facts)
-        if wish.moving is None:
+        if asks_all:
             check_booked(facts.service, by)
         elif given_away:
             check_given(facts.service)
-        if wish.moving is None or is_family(by):
+        if asks_all or is_family(by):
             _check_people(facts)
         elif given_away:
             _check_active(facts)

@@ -1,6 +1,7 @@
 """Public holidays as closed days: rows, so that whoever reads the database sees what was decided.
 
-Rule it guards: filled in again they are the same, and a day that the centre decided on itself stays as it is.
+Rule it guards: filled in again they are the same and those of the settings, and a day that the centre decided on itself
+stays as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from rayces_core import clock
 from rayces_core.database.binding import current
 from rayces_core.errors import InvalidDataError, MissingExtraError, TenantNotSetError
 from rayces_core.models.closed_day import ClosedDay, hold_bookings
+from rayces_core.scheduling.affected import check_seen, tell_affected_by_closings
+from rayces_core.scheduling.series import unit_of_work
 from rayces_core.tenancy.organization import Organization
 
 # A day of the centre's own, or one that it works on, is kept.
@@ -27,27 +30,33 @@ ON CONFLICT (organization_id, day) DO UPDATE SET name = excluded.name, region = 
    AND (closed_days.name, closed_days.region) IS DISTINCT FROM (excluded.name, excluded.region)
 RETURNING day
 """
-# Holidays to come that are none any more.
+# Holidays to come that are none any more: of a country that is not the setting's any more, or not of these years.
 GONE: Final = """
 DELETE FROM closed_days
  WHERE organization_id = %(tenant)s AND region IS NOT NULL AND NOT is_open AND day > %(today)s
-   AND extract(year FROM day) = ANY(%(years)s) AND day <> ALL(%(days)s::date[])
+   AND day <> ALL(%(days)s::date[])
+   AND (region IS DISTINCT FROM %(region)s OR extract(year FROM day) = ANY(%(years)s))
 """
 
 
-def fill_holidays(years: Iterable[int] | int | None = None) -> list[ClosedDay]:
+def fill_holidays(years: Iterable[int] | int | None = None, *, dry_run: bool = False) -> list[ClosedDay]:
     """Make the public holidays of the organization's `holiday_country` closed days; without that setting none.
 
     Args:
         years: which; without it this one and the next, by the organization's calendar.
+        dry_run: change nothing, and tell what would be.
 
     Returns:
-        The closed days that are new or have another name, by day. Of holidays to come, those that are none any more are
-        taken out; days of the centre's own, and holidays on which it works, stay as they are.
+        The closed days that are new or have another name, by day. Sessions of theirs stay booked: `affected` and
+        `affected_groups` of each list them, and a booking that was decided before is decided again. Of holidays to
+        come, those that are none any more are taken out: those of another country or subdivision than that of the
+        settings in every year, those of the same one in `years`. Days of the centre's own, and holidays on which it
+        works, stay as they are.
 
     Raises:
         MissingExtraError: the package `holidays` is not installed. TenantNotSetError: no tenant is bound.
         InvalidDataError: the package knows no such country, subdivision or year.
+        TransactionFailedError: the unit of work, at REPEATABLE READ or SERIALIZABLE, would not see all sessions.
     """
     binding = current()
     if binding.privileged:
@@ -55,19 +64,22 @@ def fill_holidays(years: Iterable[int] | int | None = None) -> list[ClosedDay]:
     organization = Organization.get_by_id(binding.organization_id)
     policy, now = organization.policy, clock.now()
     today = now.astimezone(organization.zone).date()
-    if policy.holiday_country is None:
-        return []
-    wanted = _years(years, today)
-    found = _holidays(policy.holiday_country, policy.holiday_subdivision, wanted)
-    region = "-".join(filter(None, (policy.holiday_country, policy.holiday_subdivision)))
-    given = {"tenant": organization.id, "region": region, "now": now, "today": today, "years": wanted}
+    wanted, region = _years(years, today), None
+    found: dict[date, str] = {}
+    if policy.holiday_country is not None:
+        found = _holidays(policy.holiday_country, policy.holiday_subdivision, wanted)
+        region = "-".join(filter(None, (policy.holiday_country, policy.holiday_subdivision)))
+    given: dict[str, Any] = {"tenant": organization.id, "region": region, "now": now, "today": today, "years": wanted}
     given |= {"days": list(found), "names": [name[:200].strip() for name in found.values()]}
-    with binding.engine.atomic():
+    with unit_of_work(only_tried=dry_run):
+        check_seen()
         binding.engine.run_prepared(GONE, given)
         days = [day for (day,) in binding.engine.run_prepared(FILLED, given).fetchall()]
         if days:
             hold_bookings(organization.id)
-        return list(ClosedDay.select().where(ClosedDay.day.in_(days)).order_by(ClosedDay.day))
+        filled = list(ClosedDay.select().where(ClosedDay.day.in_(days)).order_by(ClosedDay.day))
+        tell_affected_by_closings(filled)
+    return filled
 
 
 def _years(given: Iterable[int] | int | None, today: date) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from rayces_core import clock
 from rayces_core.errors import InvalidDataError, NotPermittedError
 from rayces_core.fields.schemas import OrganizationSettings
 from rayces_core.fields.text import LONGEST_NAME, checked_name
+from rayces_core.models.appointment import Appointment
 from rayces_core.models.permissions import OWN_CLIENT, OWN_CLIENT_BEFORE_CONFIRMATION, STAFF
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
@@ -31,7 +32,7 @@ class Request:
     """A booking as it was asked for.
 
     Attributes: `group_id`, of the group session in which it is a seat; `slot_request_id`, of the request that it is an
-    offer for.
+    offer for; `first_asked`, the fingerprint of what was asked where it is booked elsewhere, as its series was changed.
     """
 
     student_id: int
@@ -46,10 +47,27 @@ class Request:
     group_id: int | None = None
     service_id: int | None = None
     slot_request_id: int | None = None
+    first_asked: str | None = None
 
     def again(self, turn: int) -> Request:
         """The same in another attempt."""
         return replace(self, wish=replace(self.wish, again=turn > 0))
+
+    def elsewhere(self, start: datetime, like: Sequence[Appointment]) -> Request:
+        """The same at another time, and given by whom and for as long as those are that it stands beside.
+
+        Of what it names besides it holds what they hold. Where they differ it stays as it was asked.
+        """
+        named, first_asked, wish = self.wish.beside.ids, self.fingerprint, replace(self.wish, start=start)
+        ways = {
+            (each.professional_id, each.duration_minutes, *(getattr(each, column) for column in named)) for each in like
+        }
+        if len(ways) != 1:
+            return replace(self, wish=wish, first_asked=first_asked)
+        ((professional_id, minutes, *held),) = ways
+        ids = {column: of for column, of in zip(named, held, strict=True) if of is not None}
+        wish = replace(wish, duration_minutes=minutes, beside=replace(wish.beside, ids=ids))
+        return replace(self, wish=wish, professional_id=professional_id, first_asked=first_asked)
 
     def costs(self, facts: Facts) -> int:
         """How many credits confirming it costs."""
@@ -70,8 +88,8 @@ class Request:
     @property
     def fingerprint(self) -> str | None:
         """What was asked, in a form that can be compared; None without a key."""
-        if self.key is None:
-            return None
+        if self.key is None or self.first_asked is not None:
+            return self.first_asked
         wish = self.wish
         if self.group_id is not None:  # wherever it is moved meanwhile
             given = [self.student_id, self.client_id, self.uses_credit, self.notes, self.confirm, wish.allow_overlap]

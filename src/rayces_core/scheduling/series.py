@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from inspect import signature
+from typing import Any, Final
 
 from rayces_core import clock
 from rayces_core.database.binding import current
@@ -14,11 +15,13 @@ from rayces_core.database.messages import Message
 from rayces_core.errors import BookingError, IdempotencyConflictError, InsufficientCreditsError, TenantNotSetError
 from rayces_core.models.appointment import Appointment
 from rayces_core.models.series import AppointmentSeries
-from rayces_core.scheduling.booking import book
+from rayces_core.scheduling.booking import book, requested, take
 from rayces_core.scheduling.recurrence import MOST, WEEKLY, Recurrence, recurrence
 from rayces_core.scheduling.requests import LONGEST_KEY, checked_key
+from rayces_core.scheduling.series_places import Place, places
 from rayces_core.tenancy.organization import Organization
 
+_BOOK: Final = signature(book)
 # What was booked one by one is of the series from now on: its occurrences, each with its own moment.
 JOIN = Message(
     """
@@ -92,7 +95,9 @@ def book_series(
         rule: instead of all these, an RRULE of RFC 5545 with COUNT or UNTIL: "FREQ=MONTHLY;BYMONTHDAY=1,15;COUNT=10".
         skip_conflicts: leave out what cannot be booked, and report it.
         dry_run: book nothing, and report what could not be booked.
-        idempotency_key: names the whole series, at most 251 characters; a repetition returns the same appointments.
+        idempotency_key: names the whole series, at most 251 characters; a repetition returns the same appointments, and
+            books what was left out where the series goes on: where a change has moved it to, and given by whom; what
+            was cancelled with the rest of the series is not booked.
         options: student, professional, client and the others, as for `book`. With `override_window=True` staff book a
             school year at once; what meets a blocked date is refused, or left out and reported, all the same.
 
@@ -122,11 +127,12 @@ def book_series(
     starts = asked.starts()
     with unit_of_work(only_tried=dry_run):
         skipping = skip_conflicts or dry_run
-        booked, skipped = _book_each(starts, idempotency_key, skipping, {"now": moment, **options})
-        series = _join(asked, booked, idempotency_key, moment)
+        changed = {} if idempotency_key is None else places(idempotency_key, len(starts))
+        booked, skipped = _book_each(starts, changed, idempotency_key, skipping, {"now": moment, **options})
+        series = _join(asked, booked, changed, idempotency_key, moment)
     if dry_run:
         return Series((), tuple(skipped))
-    return Series(tuple(appointment for _, appointment in booked), tuple(skipped), series)
+    return Series(tuple(each.appointment for each in booked), tuple(skipped), series)
 
 
 def organization_of() -> Organization:
@@ -137,15 +143,36 @@ def organization_of() -> Organization:
     return Organization.get_by_id(binding.organization_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Booked:
+    """An occurrence that is booked: its number from 1, when it begins by the rule, and its appointment."""
+
+    number: int
+    start: datetime
+    appointment: Appointment
+
+
 def _book_each(
-    starts: Sequence[datetime], key: str | None, skipping: bool, options: dict[str, Any]
-) -> tuple[list[tuple[datetime, Appointment]], list[Skipped]]:
+    starts: Sequence[datetime],
+    changed: Mapping[int, Place | None],
+    key: str | None,
+    skipping: bool,
+    options: dict[str, Any],
+) -> tuple[list[_Booked], list[Skipped]]:
     booked, skipped = [], []
     for number, start in enumerate(starts, 1):
+        place = changed.get(number)
+        if number in changed and place is None:  # cancelled with the others
+            continue
         named = None if key is None else f"{key}/{number}"
+        given = _BOOK.bind(scheduled_at=start, idempotency_key=named, **options)
+        given.apply_defaults()
+        request = requested(**given.arguments)
+        if place is not None:
+            start, request = place.start, request.elsewhere(place.start, place.beside)
         try:
             with current().engine.atomic() if skipping else nullcontext():
-                booked.append((start, book(scheduled_at=start, idempotency_key=named, **options)))
+                booked.append(_Booked(number, start, take(request, given.arguments["by"])))
         except (BookingError, InsufficientCreditsError) as error:
             if not skipping:
                 raise
@@ -154,11 +181,19 @@ def _book_each(
 
 
 def _join(
-    asked: Recurrence, booked: Sequence[tuple[datetime, Appointment]], key: str | None, now: datetime
+    asked: Recurrence,
+    booked: Sequence[_Booked],
+    changed: Mapping[int, Place | None],
+    key: str | None,
+    now: datetime,
 ) -> AppointmentSeries | None:
-    """Make the series, or take that of the request's first coming, and have what is new in it."""
-    new = [(start, appointment) for start, appointment in booked if not appointment.was_repeated]
-    known = next((each.series_id for _, each in booked if each.was_repeated and each.series_id is not None), None)
+    """Make the series, or take that of the request's first coming, and have what is new in it.
+
+    What was left out is of the series that goes on where it is booked now.
+    """
+    new = [each for each in booked if not each.appointment.was_repeated]
+    earlier = (each.appointment for each in booked if each.appointment.was_repeated)
+    known = next((appointment.series_id for appointment in earlier if appointment.series_id is not None), None)
     if known is not None:
         series = _as_booked(AppointmentSeries.get_by_id(known))
         if key is not None and series.rule != asked.rule:
@@ -168,8 +203,12 @@ def _join(
     else:
         moments = {"created_at": now, "updated_at": now}
         series = AppointmentSeries.create(rule=asked.rule, starts_at=asked.first, time_zone=asked.zone.key, **moments)
-    if new:
-        join(series, [(appointment, start) for start, appointment in new])
+    of: dict[AppointmentSeries, list[tuple[Appointment, datetime]]] = {}
+    for each in new:
+        place = changed.get(each.number)
+        of.setdefault(series if place is None else place.series, []).append((each.appointment, each.start))
+    for one, occurrences in of.items():
+        join(one, occurrences)
     return series
 
 

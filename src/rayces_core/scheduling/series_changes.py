@@ -192,6 +192,8 @@ def _plan(appointment: Appointment, series: AppointmentSeries, start: datetime, 
         return _Plan(start, (), (), (), None)
     rule = read(series.rule, series.starts_at, series.time_zone)
     before = rule.starts()
+    if which == "all":
+        pivot = _with_left_out(series, pivot, before, now) if _may_begin_earlier(appointment, start, rule) else pivot
     ahead = [each for each in before if each >= pivot and (series.ends_before is None or each < series.ends_before)]
     goes_on = replace(rule, first=pivot).moved(_start_of(pivot, appointment, start, rule), len(ahead))
     becomes = dict(zip(ahead, goes_on.starts(), strict=True))
@@ -220,6 +222,24 @@ def _pivot(appointment: Appointment, which: str, now: datetime) -> datetime | No
         ahead = ahead.where(Appointment.occurrence_at >= occurrence_of(appointment))
     first = ahead.order_by(Appointment.occurrence_at).first()
     return None if first is None else occurrence_of(first)
+
+
+def _may_begin_earlier(appointment: Appointment, start: datetime, rule: Recurrence) -> bool:
+    """Whether what is before the appointment can be moved as it is."""
+    was, becomes = occurrence_of(appointment).astimezone(rule.zone), start.astimezone(rule.zone)
+    return rule.parts["FREQ"] != "MONTHLY" or was.date() == becomes.date()
+
+
+def _with_left_out(series: AppointmentSeries, pivot: datetime, starts: Sequence[datetime], now: datetime) -> datetime:
+    """The first of the occurrences just before the pivot that are to come, left out when it was booked."""
+    earlier = [each for each in starts if now < each < pivot]
+    there = Appointment.select().where(Appointment.series == series.id, Appointment.occurrence_at.in_(earlier))
+    taken = {each.occurrence_at for each in there} if earlier else set()
+    for each in reversed(earlier):
+        if each in taken:
+            break
+        pivot = each
+    return pivot
 
 
 def occurrence_of(appointment: Appointment) -> datetime:

@@ -21,7 +21,7 @@ from rayces_core.models.professional import Professional
 from rayces_core.models.resource import Resource
 from rayces_core.models.time_off import TimeOffRequest
 from rayces_core.models.user import User
-from rayces_core.scheduling.affected import affected_by, gives, meets, open_groups
+from rayces_core.scheduling.affected import affected_by, check_seen, gives, meets, open_groups
 from rayces_core.scheduling.availability import here_of
 from rayces_core.state_machine.actors import check_actor
 from rayces_core.tenancy.organization import Organization
@@ -101,6 +101,7 @@ def hits_of(request: TimeOffRequest, now: datetime | None) -> TimeOffHits:
 
 def hits_of_resource(resource: Resource, now: datetime | None) -> TimeOffHits:
     """The sessions from now on that hold a room or a device on its blocked dates."""
+    check_seen()
     present, tenant = clock.moment(now), known_tenant_of(resource) or current().organization_id
     zone = Organization.get_by_id(tenant).zone
     held: list[Any] = []

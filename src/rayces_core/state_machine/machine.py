@@ -299,14 +299,18 @@ class StateMachine:
             check_actor(move.actor, self._user_model, row)
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
         if self._seems_right(row, move):
-            with current().engine.atomic() if self.has_effects(transition.event, row) else nullcontext():
+            decides = transition.database_guard is not None and transition.database_guard.decides is not None
+            needs_unit = decides or self.has_effects(transition.event, row)
+            with current().engine.atomic(findable=decides) if needs_unit else nullcontext():
+                if decides:
+                    self._decide(row, move, given)
                 from_state = row.__data__[self.field]
                 values = move_row(move, row, from_state, self._seen(row, move))
                 if values is not None:
                     self._finish(row, move, from_state, values, given)
                     return
         with current().engine.atomic():
-            from_state, values, stored = self._make_locked(row, move)
+            from_state, values, stored = self._make_locked(row, move, given)
             self._finish(row, move, from_state, values, given, stored)
 
     def _seems_right(self, row: Any, move: Move) -> bool:
@@ -318,15 +322,10 @@ class StateMachine:
         self.take_up(row, values)
         self.announce(self._change(row, move, from_state, given), stored)
 
-    def _make_locked(self, row: Any, move: Move) -> tuple[StrEnum, dict[str, Any], Any]:
+    def _make_locked(self, row: Any, move: Move, given: Mapping[str, Any]) -> tuple[StrEnum, dict[str, Any], Any]:
         """Decide by the row as it stands in the database, locked so that it stays so; gives that row too, moved."""
         guard = move.transition.database_guard
-        if guard is not None and guard.locks:
-            lock_before(guard, row)
-        fresh = locked(row)
-        refusal = refusal_of(fresh, move, self)
-        if refusal is not None:
-            raise refusal
+        fresh = self._decide(row, move, given)
         from_state = fresh.__data__[self.field]
         values = move_row(move, fresh, from_state, {})
         if values is None and guard is not None and guard.clear is not None:
@@ -339,6 +338,19 @@ class StateMachine:
         known = {k: v for k, v in fresh.__data__.items() if k not in unsaved} | values
         self.take_up(fresh, values)
         return from_state, known, fresh
+
+    def _decide(self, row: Any, move: Move, given: Mapping[str, Any]) -> Any:
+        """The row as it stands in the database, locked, of which nothing speaks against the move."""
+        guard = move.transition.database_guard
+        if guard is not None and guard.locks:
+            lock_before(guard, row)
+        fresh = locked(row)
+        refusal = refusal_of(fresh, move, self)
+        if refusal is not None:
+            raise refusal
+        if guard is not None and guard.decides is not None:
+            guard.decides(fresh, move.now, move.actor, given)
+        return fresh
 
     def _seen(self, row: Any, move: Move) -> dict[str, Any]:
         return {name: row.__data__[name] for name in self._looked_at(move) if name != self.field}

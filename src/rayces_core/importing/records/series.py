@@ -173,17 +173,22 @@ def _same(prefix: str) -> str:
     return f"x.rule = r.{prefix}_rule AND x.starts_at = r.{prefix}_starts_at AND x.time_zone = r.{prefix}_time_zone"
 
 
-def _known(prefix: str) -> str:
-    """The series that the student of a row `r` has appointments of, or had before a change."""
-    return f"""
-SELECT x.id FROM (
+# The series that the student of a row `r` has appointments of, and those which they were split from by changes.
+_OF_STUDENT: Final = """WITH RECURSIVE its AS (
     SELECT o.series_id AS id FROM appointments AS o
      WHERE o.organization_id = %(tenant)s AND o.student_id = r.student_id AND o.series_id IS NOT NULL
     UNION
-    SELECT later.follows_id FROM appointments AS o
-      JOIN appointment_series AS later ON later.organization_id = %(tenant)s AND later.id = o.series_id
-     WHERE o.organization_id = %(tenant)s AND o.student_id = r.student_id
-) AS its JOIN appointment_series AS x ON x.organization_id = %(tenant)s AND x.id = its.id
+    SELECT later.follows_id FROM its
+      JOIN appointment_series AS later ON later.organization_id = %(tenant)s AND later.id = its.id
+     WHERE later.follows_id IS NOT NULL
+)"""
+
+
+def _known(prefix: str) -> str:
+    """The series that the student of a row `r` has appointments of, or had before changes."""
+    return f"""
+{_OF_STUDENT}
+SELECT x.id FROM its JOIN appointment_series AS x ON x.organization_id = %(tenant)s AND x.id = its.id
  WHERE {_same(prefix)} ORDER BY x.id LIMIT 1"""
 
 
@@ -250,6 +255,22 @@ TAKEN: Final = fault(
           JOIN appointment_series AS x ON x.organization_id = %(tenant)s AND x.id = o.series_id
          WHERE o.organization_id = %(tenant)s AND o.student_id = r.student_id AND o.occurrence_at = r.occurrence_at
            AND {_same("series")})""",
+)
+# What a file of before the change has: at its old time it would stand beside what the change has moved.
+CHANGED: Final = fault(
+    "occurrence_at",
+    SHOWN,
+    "'the series was changed here from ' || to_char(x.ends_before AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI') "
+    "|| ' on'",
+    quoted("leave it out, or say in series_ends_before until when the series is as the file has it"),
+    f"""FROM resolved AS r CROSS JOIN LATERAL (
+        {_OF_STUDENT}
+        SELECT min(x.ends_before) AS ends_before
+          FROM its JOIN appointment_series AS x ON x.organization_id = %(tenant)s AND x.id = its.id
+         WHERE {_same("series")}
+    ) AS x
+    WHERE r.series_rule IS NOT NULL AND r.existing_id IS NULL AND NOT r.faulty AND r.occurrence_at >= x.ends_before
+      AND (r.series_ends_before IS NULL OR r.series_ends_before > x.ends_before)""",
 )
 ASKED: Final = """
 SELECT r.row, r.series_rule, r.series_starts_at, r.series_time_zone, r.occurrence_at FROM resolved AS r

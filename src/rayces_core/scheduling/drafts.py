@@ -1,0 +1,49 @@
+"""Taking a draft's time: decided on as a booking is, by the same function, under the locks that bookings take.
+
+Rule it guards: what has come since the draft was made counts. When it may be asked for was decided then: the weekly
+hours, the notice, the window and the grid are not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from rayces_core.database.binding import current
+from rayces_core.database.snapshots import check_present
+from rayces_core.errors import NotPermittedError
+from rayces_core.models.appointment import Appointment
+from rayces_core.models.permissions import STAFF
+from rayces_core.models.user import User
+from rayces_core.scheduling.calendar import SetAside
+from rayces_core.scheduling.deciding import decide
+from rayces_core.scheduling.facts import TO_MOVE, Wish, needing, read_facts
+from rayces_core.scheduling.holdings import COLUMNS, Beside
+
+OVERRIDE: Final = "override_blocked"
+
+
+def decide_draft(draft: Appointment, now: datetime, by: User | None, given: Mapping[str, Any]) -> None:
+    """Raise the BookingError that says why a draft cannot take its time; in privileged work nothing is asked.
+
+    `given` may say `override_blocked`, which staff alone do.
+    """
+    sets_aside = bool(given.get(OVERRIDE))
+    if sets_aside and by is not None and not STAFF(None, by):
+        raise NotPermittedError(f"pre_confirm with {OVERRIDE}", by.id, (STAFF.who,))
+    if current().privileged:
+        return
+    check_present()
+    aside = SetAside(schedule=True, blocked=sets_aside, window=True, notice=True)
+    held = {column: key for column in COLUMNS if (key := getattr(draft, column)) is not None}
+    wish = Wish(
+        draft.scheduled_at, draft.duration_minutes, now, aside, draft.allows_overlap, draft.id, beside=Beside(held)
+    )
+    facts = read_facts(TO_MOVE, wish, professional=None, key=None)
+    if facts is None:
+        return
+    buffers = {name: getattr(draft, name) for name in ("buffer_before_minutes", "buffer_minutes")}
+    facts = replace(facts, calendar=replace(facts.calendar, **buffers))
+    decide(needing(facts, wish), wish, None, anew=True)
