@@ -196,6 +196,7 @@ CHECKS = {
     "notices_channel_check": "channel = 'E-mail'",
     "notices_event_check": "event = 'seen'",
     "notices_minutes_before_check": "minutes_before = 5",
+    "notices_purchase_id_check": "event = 'credits_expiring', minutes_before = 5",
     "notices_reason_check": "state = 'skipped'",
     "notices_sent_at_check": "sent_at = now()",
     "notices_state_check": "state = 'lost', reason = 'x', attempts = 1",
@@ -280,6 +281,7 @@ UNIQUES = {
     "resources_organization_id_room_key": None,  # id is the primary key already, so that one answers first
     "resources_organization_id_device_key": None,  # id is the primary key already, so that one answers first
     "state_transitions_organization_id_idempotency_key_key": "idempotency_key request_fingerprint",
+    "notices_of_credits_once_key": None,  # see tests/notices/test_expiring.py
     "notices_once_key": "appointment_id event minutes_before cause_id occurs_at channel recipient_id",
     "users_organization_id_email_key": "email",
     "users_organization_id_jti_key": "jti",
@@ -493,6 +495,8 @@ def test_every_foreign_key_refuses_what_is_not_there(db, a, superuser):
         also += ", open_seats = 0" if also and table == "group_sessions" else ""
         also += ", appointment_id = NULL" if table == "invoice_lines" and column == "credit_transaction_id" else ""
         also += ", occurrence_at = now()" if column == "series_id" else ""
+        of_credits = table == "notices" and column == "purchase_id"
+        also += ", appointment_id = NULL, event = 'credits_expiring', minutes_before = 5" if of_credits else ""
         also += ", merged_at = now()" if column == "merged_into_id" else ""
         also += (
             ", takes_back_sequence = 1, amount = -1, transaction_type = 'appointment_debit'"

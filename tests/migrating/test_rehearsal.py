@@ -365,7 +365,7 @@ LOCKS = {
     **dict.fromkeys((12, 13, 15, 16, 17, 25, 33, 34, 35, 46, 54, 58, 59), "SHARE ROW EXCLUSIVE"),
     **dict.fromkeys((3, 4, 5, 7, 8, 10, 19, 20, 21, 22, 23, 24, 26, 27, 28), "ACCESS EXCLUSIVE"),
     **dict.fromkeys(
-        (29, 30, 31, 32, 36, 37, 38, 39, 40, 42, 43, 44, 45, *range(47, 54), *range(55, 58), *range(60, 68)),
+        (29, 30, 31, 32, 36, 37, 38, 39, 40, 42, 43, 44, 45, *range(47, 54), *range(55, 58), *range(60, 69)),
         "ACCESS EXCLUSIVE",
     ),
 }

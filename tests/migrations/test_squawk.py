@@ -60,6 +60,7 @@ EXCEPTIONS: dict[str, tuple[set[str], str]] = {
         },
         "counts, minutes, cents and credits with a CHECK or an error at their end; every key is a bigint",
     ),
+    "ban-drop-not-null": ({"068_expiring_credits"}, "a notice of credits is of no session"),
     "ban-drop-column": ({"057_notices"}, "what notices tell instead; nobody had data yet"),
     "ban-drop-constraint": (
         {
@@ -80,6 +81,7 @@ EXCEPTIONS: dict[str, tuple[set[str], str]] = {
             "065_one_seat_each",
             "066_feeds_and_lots",
             "067_agreed_terms",
+            "068_expiring_credits",
         },
         "the scaffolding of a NOT NULL, or exchanged for another that holds already",
     ),

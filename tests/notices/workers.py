@@ -23,7 +23,7 @@ def work(url: str, path: str, seed: int, now: datetime) -> None:
     def send(outgoing: Any) -> str:
         if chance.random() < 0.03:
             raise DeliveryError("the provider is down")
-        os.write(written, f"{outgoing.key} {outgoing.notice.appointment_id}\n".encode())  # one write
+        os.write(written, f"{outgoing.key} {of(outgoing.notice)}\n".encode())  # one write
         time.sleep(0.002)
         return outgoing.key
 
@@ -42,11 +42,16 @@ def work(url: str, path: str, seed: int, now: datetime) -> None:
             time.sleep(0.02)
 
 
+def of(notice: Any) -> int:
+    """What it tells of."""
+    return int(notice.appointment_id or notice.purchase_id)
+
+
 def once(url: str, now: datetime, gate: Any, line: Any) -> None:
-    """Make reminders and send what is due, all from the same moment on; tells which appointments."""
+    """Make reminders and send what is due, all from the same moment on; tells of which appointments or purchases."""
     sent: list[int] = []
     with Database.connect(url, max_connections=2) as db:
         gate.wait(60)
         for _ in range(3):
-            deliver(db, {"email": lambda outgoing: sent.append(outgoing.notice.appointment_id)}, now=now, batch=3)
+            deliver(db, {"email": lambda outgoing: sent.append(of(outgoing.notice))}, now=now, batch=3)
     line.send(sent)

@@ -14,6 +14,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Staff = Annotated[User, rayces.requires(Role.STAFF)]
 CHANNELS = ("email", "sms")
 EVENTS = ("booked", "offered", "confirmed", "moved", "cancelled")
+A_DAY = 24 * 60
 STAGES = 2
 SHOWN = 50
 Hours = Annotated[Sequence[str], Form()]
@@ -31,6 +32,7 @@ def notices(request: Request, me: Staff) -> Response:
         "notices.html",
         me,
         settings=settings,
+        days=next((rule.minutes_before // A_DAY for rule in settings.rules_for("credits_expiring")), ""),
         stages=[*stages, *[""] * STAGES][:STAGES],
         chosen={rule.event for rule in settings.rules},
         channels=[(each, any(each in rule.channels for rule in settings.rules)) for each in CHANNELS],
@@ -44,12 +46,15 @@ def save(
     request: Request,
     me: Staff,
     hours: Hours = (),
+    days: Annotated[str, Form(max_length=2)] = "",
     event: Chosen = (),
     channel: Chosen = (),
     start: Clock = "",
     end: Clock = "",
 ) -> Response:
     stages = [{"event": "reminder", "minutes_before": int(each) * 60} for each in hours if each.isdecimal()]
+    if days.isdecimal():
+        stages.append({"event": "credits_expiring", "minutes_before": int(days) * A_DAY})
     rules = [rule | {"channels": list(channel)} for rule in (*stages, *({"event": each} for each in event))]
     quiet = {"start": start, "end": end} if start or end else None
     with change() as organization:

@@ -179,6 +179,7 @@ COLUMNS = {
     "notices_once_key": (
         *("appointment_id", "event", "minutes_before", "cause_id", "occurs_at", "channel", "recipient_id"),
     ),
+    "notices_of_credits_once_key": ("purchase_id", "minutes_before", "channel"),
     "credit_transactions_chain_key": ("credit_balance_id", "sequence", "balance_after"),
     "credit_transactions_credit_balance_id_sequence_key": ("credit_balance_id", "sequence"),
     "credit_lot_movements_credit_transaction_id_credit_lot_id_key": ("credit_transaction_id", "credit_lot_id"),

@@ -52,9 +52,12 @@ ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
     AdmissionState.ENROLLED: ("apply", "admit", "enroll"),
     AdmissionState.ON_LEAVE: ("apply", "admit", "enroll", "suspend"),
 }
-# Families are reminded two weeks and a day before a session, and not at night.
+# Families are reminded two weeks and a day before a session, and two weeks before credits expire; not at night.
 NOTICES = {
-    "rules": [{"event": "reminder", "minutes_before": days * 24 * 60, "channels": ["email"]} for days in (14, 1)],
+    "rules": [
+        {"event": event, "minutes_before": days * 24 * 60, "channels": ["email"]}
+        for event, days in (("reminder", 14), ("reminder", 1), ("credits_expiring", 14))
+    ],
     "quiet_hours": {"start": "22:00", "end": "08:00"},
 }
 ENDINGS = {AppointmentState.EXECUTED: "execute", AppointmentState.NO_SHOW: "mark_no_show"}

@@ -20,16 +20,20 @@ from pydantic import (
 from rayces_core.fields.shape import Shape, TimeOfDay, short_text
 
 REMINDER: Final = "reminder"
+CREDITS_EXPIRING: Final = "credits_expiring"
+# Of these there are stages.
+AHEAD: Final = (REMINDER, CREDITS_EXPIRING)
 LONGEST_QUIET_MINUTES: Final = 20 * 60
 # What a text may have filled in.
 PLACES: Final = frozenset(
-    {"name", "student", "professional", "starts_at", "minutes", "expires_at", "organization", "phone"}
+    {"name", "student", "professional", "starts_at", "minutes", "expires_at", "organization", "phone", "credits"}
 )
+OF_CREDITS: Final = frozenset({"name", "credits", "expires_at", "organization", "phone"})
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 
-Event = Literal["reminder", "booked", "offered", "confirmed", "moved", "cancelled"]
+Event = Literal["reminder", "booked", "offered", "confirmed", "moved", "cancelled", "credits_expiring"]
 Audience = Literal["client", "professional", "second_professional", "second_contact"]
-Wording = Literal["reminder", "unconfirmed", "booked", "offered", "confirmed", "moved", "cancelled"]
+Wording = Literal["reminder", "unconfirmed", "booked", "offered", "confirmed", "moved", "cancelled", "credits_expiring"]
 Channel = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -51,7 +55,7 @@ Muted = Annotated[list[Channel], Field(max_length=20), AfterValidator(lambda giv
 
 
 class NoticeRule(Shape):
-    """Over which channels who is told of an event; of a reminder, how long before the session."""
+    """Over which channels who is told of an event; of a reminder or of credits that expire, how long before."""
 
     event: Event
     minutes_before: Annotated[StrictInt, Field(ge=1, le=43_200)] | None = None
@@ -60,8 +64,10 @@ class NoticeRule(Shape):
 
     @model_validator(mode="after")
     def _reminders_have_a_stage(self) -> Self:
-        if (self.event == REMINDER) != (self.minutes_before is not None):
-            raise ValueError("minutes_before is of a reminder, which needs it, and of no other event")
+        if (self.event in AHEAD) != (self.minutes_before is not None):
+            raise ValueError(f"minutes_before is of {' and '.join(AHEAD)}, which need it, and of no other event")
+        if self.event == CREDITS_EXPIRING and self.to != ("client",):
+            raise ValueError("of credits that expire only the client is told, whose they are")
         return self
 
 
@@ -91,6 +97,14 @@ class NoticeText(Shape):
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
     subject: Annotated[str, short_text(200), AfterValidator(_places)]
     text: Annotated[str, short_text(2000), AfterValidator(_places)]
+
+    @model_validator(mode="after")
+    def _fill_in_what_is_known(self) -> Self:
+        known = OF_CREDITS if self.wording == CREDITS_EXPIRING else PLACES - {"credits"}
+        unknown = sorted(set(_PLACE.findall(self.subject + self.text)) - known)
+        if unknown:
+            raise ValueError(f"{{{unknown[0]}}} is not filled in there; there are {', '.join(sorted(known))}")
+        return self
 
 
 def _of_one_each(texts: tuple[NoticeText, ...]) -> tuple[NoticeText, ...]:

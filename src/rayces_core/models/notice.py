@@ -1,4 +1,4 @@
-"""Notice: somebody is told something of a session, over one channel; the queue and the log in one.
+"""Notice: somebody is told something of a session, or of credits, over one channel; the queue and the log in one.
 
 Rule it guards: the same is made once, whatever races: of an occurrence, to one person, over one channel.
 """
@@ -11,6 +11,7 @@ from peewee import SQL, Check
 
 from rayces_core.fields import BigIntegerField, EnumField, IntegerField, StringField, UTCDateTimeField
 from rayces_core.models.appointment import Appointment
+from rayces_core.models.credit import CreditTransaction
 from rayces_core.models.user import User
 from rayces_core.tenancy.model import TenantForeignKey, TimestampedTenantModel
 
@@ -28,9 +29,12 @@ class Notice(TimestampedTenantModel):
     """One notice to one person. Made and written by `rayces_core.notices`.
 
     Attributes:
-        event: "reminder", "booked", "offered", "confirmed", "moved" or "cancelled".
-        minutes_before: a reminder's stage, else 0.
-        occurs_at: when the session was to begin; moved, it has notices of its own for its new time.
+        appointment: the session that is told of; purchase: of "credits_expiring", and no other, the entry of the ledger
+            that bought the credits.
+        event: "reminder", "booked", "offered", "confirmed", "moved", "cancelled" or "credits_expiring".
+        minutes_before: the stage of a reminder or of credits that expire, else 0.
+        occurs_at: when the session was to begin; moved, it has notices of its own for its new time. Of credits, when
+            they expire.
         cause_id: of a reminder the move in the journal that it follows, of what happened the outbox's message; 0: none.
         address: that of the person when it was queued, and then when it is sent; None where the channel needs none, and
             once the log has forgotten it.
@@ -39,8 +43,10 @@ class Notice(TimestampedTenantModel):
         reference: what the sender knows it by.
     """
 
-    appointment = TenantForeignKey(Appointment, column_name="appointment_id", backref="notices")
-    appointment_id: int
+    appointment = TenantForeignKey(Appointment, column_name="appointment_id", backref="notices", null=True)
+    appointment_id: int | None
+    purchase = TenantForeignKey(CreditTransaction, column_name="purchase_id", backref="notices", null=True)
+    purchase_id: int | None
     recipient = TenantForeignKey(User, column_name="recipient_id", backref="notices")
     recipient_id: int
     event = StringField()
@@ -67,12 +73,18 @@ class Notice(TimestampedTenantModel):
         defaults_in_database = True
         constraints = [
             Check(
-                "event IN ('reminder', 'booked', 'offered', 'confirmed', 'moved', 'cancelled')",
+                "event IN ('reminder', 'booked', 'offered', 'confirmed', 'moved', 'cancelled', 'credits_expiring')",
                 name="notices_event_check",
             ),
             Check(
-                "CASE WHEN event = 'reminder' THEN minutes_before > 0 ELSE minutes_before = 0 END",
+                "CASE WHEN event IN ('reminder', 'credits_expiring') THEN minutes_before > 0 "
+                "ELSE minutes_before = 0 END",
                 name="notices_minutes_before_check",
+            ),
+            Check(
+                "(event = 'credits_expiring') = (purchase_id IS NOT NULL) "
+                "AND (appointment_id IS NULL) = (purchase_id IS NOT NULL)",
+                name="notices_purchase_id_check",
             ),
             Check("channel ~ '^[a-z][a-z0-9_]{0,39}$'", name="notices_channel_check"),
             Check("state IN ('queued', 'sent', 'failed', 'skipped')", name="notices_state_check"),
@@ -96,6 +108,15 @@ Notice.add_index(
     Notice.recipient,
     unique=True,
     name="notices_once_key",
+)
+Notice.add_index(
+    Notice.organization,
+    Notice.purchase,
+    Notice.minutes_before,
+    Notice.channel,
+    unique=True,
+    where=SQL("purchase_id IS NOT NULL"),
+    name="notices_of_credits_once_key",
 )
 Notice.add_index(
     Notice.organization, Notice.retry_at, Notice.id, where=SQL("state = 'queued'"), name="index_notices_on_queued"

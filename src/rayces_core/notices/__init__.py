@@ -5,6 +5,7 @@ Rule it guards: of an occurrence each person is told once over each channel, wha
 
 from rayces_core.notices.delivering import Delivered, Outgoing, Sender, deliver
 from rayces_core.notices.email import Email
+from rayces_core.notices.expiring import make_expiries
 from rayces_core.notices.keeping import ListedNotice, Pruned, Standing, listed, prune, retry, standing
 from rayces_core.notices.making import hear, make_reminders
 from rayces_core.notices.quiet import quiet_until, reminder_due
@@ -24,6 +25,7 @@ __all__ = [
     "deliver",
     "hear",
     "listed",
+    "make_expiries",
     "make_reminders",
     "prune",
     "quiet_until",

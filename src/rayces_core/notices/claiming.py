@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rayces_core.database.binding import current
-from rayces_core.fields.notices import NoticeRule
+from rayces_core.fields.notices import CREDITS_EXPIRING, NoticeRule
 from rayces_core.models.notice import Notice
+from rayces_core.notices.expiring import IS_LEFT
 from rayces_core.notices.making import ADDRESS, AUDIENCE, MOVED, NO_ADDRESS, wanted_by
 from rayces_core.state_machine.telling import has_told, is_told, told
 
@@ -34,6 +35,7 @@ WITH due AS (
         WHEN notice.occurs_at <= %(now)s THEN 'too_late'
         WHEN booked.scheduled_at <> notice.occurs_at THEN 'moved'
         WHEN NOT CASE
+            WHEN notice.event = '{CREDITS_EXPIRING}' THEN {IS_LEFT}
             WHEN notice.event = 'cancelled' THEN booked.state = 'cancelled'
             WHEN notice.event = 'booked' THEN booked.state = 'pre_confirmed'
             WHEN notice.event = 'offered' THEN booked.state = 'pre_confirmed' AND booked.expires_at >= %(now)s
@@ -44,7 +46,8 @@ WITH due AS (
             SELECT FROM unnest(%(rule_events)s::text[], %(rule_minutes)s::integer[], %(rule_channels)s::text[],
                                %(rule_audiences)s::text[]) AS wanted (event, minutes, channel, audience)
              WHERE wanted.event = notice.event AND wanted.minutes = notice.minutes_before
-               AND wanted.channel = notice.channel AND notice.recipient_id = {AUDIENCE}
+               AND wanted.channel = notice.channel
+               AND (notice.event = '{CREDITS_EXPIRING}' OR notice.recipient_id = {AUDIENCE})
         ) THEN 'unwanted'
         WHEN notice.event = 'reminder' AND notice.cause_id <> (SELECT moved.cause FROM {MOVED}) THEN 'moved'
         WHEN notice.event = 'reminder' AND EXISTS (
@@ -55,15 +58,22 @@ WITH due AS (
                AND nearer.channel = notice.channel AND nearer.recipient_id = notice.recipient_id
                AND nearer.due_at <= %(now)s
         ) THEN 'superseded'
+        WHEN notice.event = '{CREDITS_EXPIRING}' AND EXISTS (
+            SELECT 1 FROM notices AS nearer
+             WHERE nearer.organization_id = %(tenant)s AND nearer.purchase_id = notice.purchase_id
+               AND nearer.minutes_before < notice.minutes_before AND nearer.channel = notice.channel
+               AND nearer.due_at <= %(now)s
+        ) THEN 'superseded'
         WHEN person.muted_channels ? notice.channel THEN 'muted'
         WHEN notice.channel <> 'push' AND {ADDRESS.format(channel="notice.channel")} IS NULL THEN '{NO_ADDRESS}'
-        WHEN notice.event = 'reminder' AND %(quiet_until)s::timestamptz >= notice.occurs_at THEN 'quiet_hours'
+        WHEN notice.event IN ('reminder', '{CREDITS_EXPIRING}') AND %(quiet_until)s::timestamptz >= notice.occurs_at
+            THEN 'quiet_hours'
         WHEN notice.attempts >= %(attempts)s THEN 'given_up'
     END AS reason
       FROM due
       JOIN notices AS notice ON notice.organization_id = %(tenant)s AND notice.id = due.id
-      JOIN appointments AS booked ON booked.organization_id = %(tenant)s AND booked.id = notice.appointment_id
-      JOIN students AS student ON student.organization_id = %(tenant)s AND student.id = booked.student_id
+      LEFT JOIN appointments AS booked ON booked.organization_id = %(tenant)s AND booked.id = notice.appointment_id
+      LEFT JOIN students AS student ON student.organization_id = %(tenant)s AND student.id = booked.student_id
       JOIN users AS person ON person.organization_id = %(tenant)s AND person.id = notice.recipient_id
 )
 UPDATE notices AS notice SET updated_at = %(now)s, address = judged.address,
@@ -88,7 +98,7 @@ _TOLD: Final = told(
     "fail",
     {"notice": '"event"', "occurred_at": "%(now)s::timestamptz"},
     (
-        *("appointment_id", "recipient_id", "minutes_before", "occurs_at"),
+        *("appointment_id", "purchase_id", "recipient_id", "minutes_before", "occurs_at"),
         *("channel", "state", "reason", "attempts"),
     ),
     source="settled",

@@ -1,4 +1,4 @@
-"""Delivering: reminders are made, and what is due is handed to the sender of its channel, at least once.
+"""Delivering: what comes is looked for, and what is due is handed to the sender of its channel, at least once.
 
 Rule it guards: a sender gets a notice again only where it failed or nobody can tell, and then under the same key.
 """
@@ -29,6 +29,7 @@ from rayces_core.models.notice import Notice
 from rayces_core.models.student import Student
 from rayces_core.models.user import User
 from rayces_core.notices import claiming
+from rayces_core.notices.expiring import left_of, make_expiries
 from rayces_core.notices.making import make_reminders
 from rayces_core.notices.quiet import quiet_until
 from rayces_core.notices.words import Facts, Render, render
@@ -78,7 +79,7 @@ What it raises has the notice tried again; `UndeliverableError` gives it up at o
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one pass has done: reminders made, notices sent, given up, skipped, and to be tried again.
+    """What one pass has done: notices made of what comes, notices sent, given up, skipped, and to be tried again.
 
     `halted` is how many organizations' turns an error of the database ended; what is left of them is the next pass's.
     """
@@ -103,7 +104,9 @@ def deliver(
     pause: Callable[[int], float] = pause_after,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Delivered:
-    """Make the reminders of every organization and send what is due; run it again and again, from however many hosts.
+    """Make the reminders of every organization, and its notices of credits that expire, and send what is due.
+
+    Run it again and again, from however many hosts.
 
     Args:
         senders: channel → who sends over it, such as {"email": notices.Email(...), "sms": my_sms}. What is for another
@@ -158,6 +161,7 @@ class _Pass:
     def run(self, counts: Counter[str]) -> None:
         """Have the turn, and add up what is done, also where an error ends it."""
         counts["made"] += make_reminders(self.began)
+        counts["made"] += make_expiries(self.began)
         organization = Organization.get_by_id(current().organization_id)
         settings = organization.policy.notices
         while not self.is_stopping():
@@ -209,10 +213,8 @@ class _Pass:
         return "again"
 
     def _outgoing(self, organization: Organization, notice: Notice) -> Outgoing:
-        appointment, recipient = Appointment.get_by_id(notice.appointment_id), User.get_by_id(notice.recipient_id)
-        student = Student.get_by_id(appointment.student_id).full_name
-        professional = User.get_by_id(appointment.professional_id).full_name
-        words = self.render(Facts(notice, appointment, recipient, organization, student, professional))
+        recipient = User.get_by_id(notice.recipient_id)
+        words = self.render(_facts(notice, recipient, organization))
         return Outgoing(
             f"notice-{organization.id}-{notice.id}",
             notice.channel,
@@ -227,6 +229,15 @@ class _Pass:
 
     def _now(self) -> datetime:
         return self.began if self.is_still else clock.now()
+
+
+def _facts(notice: Notice, recipient: User, organization: Organization) -> Facts:
+    if notice.purchase_id is not None:
+        return Facts(notice, None, recipient, organization, "", "", *left_of(notice.purchase_id))
+    appointment = Appointment.get_by_id(notice.appointment_id)
+    student = Student.get_by_id(appointment.student_id).full_name
+    professional = User.get_by_id(appointment.professional_id).full_name
+    return Facts(notice, appointment, recipient, organization, student, professional)
 
 
 def _line(text: str, longest: int) -> str:

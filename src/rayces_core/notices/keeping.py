@@ -29,8 +29,8 @@ SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 
        min(due_at) FILTER (WHERE state = 'queued' AND due_at <= %(now)s)
   FROM notices WHERE {of}"""
 _LISTED: Final = """
-SELECT organization_id, id, appointment_id, recipient_id, event, minutes_before, channel, state, reason, attempts,
-       due_at, sent_at, reference
+SELECT organization_id, id, appointment_id, purchase_id, recipient_id, event, minutes_before, channel, state, reason,
+       attempts, due_at, sent_at, reference
   FROM notices WHERE {of} AND state = ANY (%(states)s::text[])
  ORDER BY organization_id, due_at DESC, id DESC LIMIT %(limit)s"""
 _RETRY: Final = """
@@ -63,7 +63,8 @@ class ListedNotice:
 
     organization_id: int
     id: int
-    appointment_id: int
+    appointment_id: int | None
+    purchase_id: int | None
     recipient_id: int
     event: str
     minutes_before: int
@@ -106,7 +107,7 @@ def listed(
 
 
 def retry(db: Database, *, organization: int | None = None, now: datetime | None = None) -> int:
-    """Have what was given up tried again, of sessions that are still to come; returns how many."""
+    """Have what was given up tried again, of what is still to come; returns how many."""
     values = {"now": clock.moment(now)}
     return int(_privileged(db, "rayces notices retry", _RETRY, organization, values).rowcount)
 

@@ -1,4 +1,4 @@
-"""Making notices: reminders of sessions that come, and what the outbox tells of, each once whatever races.
+"""Making notices: reminders of sessions, news of credits that expire, and what the outbox tells; each once.
 
 Rule it guards: nothing is made for a channel that the person has muted, nor twice for the same occurrence.
 """
@@ -72,20 +72,21 @@ SELECT person.id, wanted.channel, {_ADDRESS} FROM appointments AS booked {_WHO}
    AND NOT person.muted_channels ? wanted.channel ORDER BY 1, 2"""
 # A phone that nobody has is told to the desk, in the log.
 _MAKE: Final = f"""
-INSERT INTO notices (organization_id, appointment_id, recipient_id, event, minutes_before, cause_id, occurs_at, channel,
-                     address, due_at, retry_at, state, reason, created_at, updated_at)
+INSERT INTO notices (organization_id, appointment_id, purchase_id, recipient_id, event, minutes_before, cause_id,
+                     occurs_at, channel, address, due_at, retry_at, state, reason, created_at, updated_at)
 SELECT %(tenant)s, made.*, made.due_at,
        CASE WHEN made.address IS NULL AND made.channel <> 'push' THEN 'skipped' ELSE 'queued' END,
        CASE WHEN made.address IS NULL AND made.channel <> 'push' THEN '{NO_ADDRESS}' END, %(now)s, %(now)s
-  FROM unnest(%(appointments)s::bigint[], %(recipients)s::bigint[], %(events)s::text[], %(minutes)s::integer[],
+  FROM unnest(%(appointments)s::bigint[], %(purchases)s::bigint[], %(recipients)s::bigint[],
+              %(events)s::text[], %(minutes)s::integer[],
               %(causes)s::bigint[], %(occurrences)s::timestamptz[], %(channels)s::text[], %(addresses)s::text[],
               %(dues)s::timestamptz[])
-       AS made (appointment_id, recipient_id, event, minutes_before, cause_id, occurs_at, channel, address, due_at)
-    ON CONFLICT (organization_id, appointment_id, event, minutes_before, cause_id, occurs_at, channel, recipient_id)
-       DO NOTHING
+       AS made (appointment_id, purchase_id, recipient_id, event, minutes_before, cause_id, occurs_at, channel, address,
+                due_at)
+    ON CONFLICT DO NOTHING
 RETURNING id"""
 _COLUMNS: Final = (
-    *("appointments", "recipients", "events", "minutes", "causes", "occurrences"),
+    *("appointments", "purchases", "recipients", "events", "minutes", "causes", "occurrences"),
     *("channels", "addresses", "dues"),
 )
 
@@ -96,7 +97,7 @@ def make_reminders(now: datetime | None = None) -> int:
     Each is for one stage, person and channel. A moved session gets its own anew. What was booked or moved lately is
     reminded of no sooner than `reminder_quiet_minutes` later, when the family was told of it.
     """
-    moment, organization = clock.moment(now), _organization()
+    moment, organization = clock.moment(now), organization_of()
     policy = organization.policy
     rules = policy.notices.rules_for(REMINDER)
     if not rules:
@@ -115,8 +116,8 @@ def make_reminders(now: datetime | None = None) -> int:
             zone=organization.zone,
         )
         if due is not None:
-            made.append((appointment, person, REMINDER, minutes, cause, occurs_at, channel, address, due))
-    return _make(organization, made, moment)
+            made.append((appointment, None, person, REMINDER, minutes, cause, occurs_at, channel, address, due))
+    return make(organization, made, moment)
 
 
 def hear(message: Message) -> None:
@@ -127,7 +128,7 @@ def hear(message: Message) -> None:
     event, payload = noticed(message), message.payload
     if event is None or _is_draft(payload, event):
         return
-    organization = _organization()
+    organization = organization_of()
     rules = organization.policy.notices.rules_for(event)
     if not rules:
         return
@@ -136,10 +137,10 @@ def hear(message: Message) -> None:
     values = wanted_by(rules) | {"tenant": organization.id, "appointment": appointment}
     due = _due(organization, moment, _until(event, payload, occurs_at))
     made = [
-        (appointment, person, event, 0, message.id, occurs_at, channel, address, due)
+        (appointment, None, person, event, 0, message.id, occurs_at, channel, address, due)
         for person, channel, address in current().engine.run_prepared(_HAPPENED, values).fetchall()
     ]
-    _make(organization, made, moment)
+    make(organization, made, moment)
 
 
 def _is_draft(payload: dict[str, Any], event: str) -> bool:
@@ -159,7 +160,8 @@ def _due(organization: Organization, moment: datetime, until: datetime) -> datet
     return moment if end is None or end >= until else end
 
 
-def _organization() -> Organization:
+def organization_of() -> Organization:
+    """The bound organization; raises TenantNotSetError."""
     tenant = current().organization_id
     if tenant is None:
         raise TenantNotSetError("notices are one organization's; wrap the code in `with db.tenant(...):`")
@@ -178,7 +180,8 @@ def wanted_by(rules: Iterable[NoticeRule]) -> dict[str, list[Any]]:
     return {name: [row[place] for row in each] for place, name in enumerate(names)}
 
 
-def _make(organization: Organization, made: Sequence[tuple[Any, ...]], moment: datetime) -> int:
+def make(organization: Organization, made: Sequence[tuple[Any, ...]], moment: datetime) -> int:
+    """Put these into the queue that are not there yet, each in the order of the columns; returns how many."""
     if not made:
         return 0
     columns = dict(zip(_COLUMNS, map(list, zip(*made, strict=True)), strict=True))

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import resources
 from typing import Final
 
@@ -23,6 +23,8 @@ SPANISH: Final = frozenset(
         *("HN", "MX", "NI", "PA", "PE", "PR", "PY", "SV", "UY", "VE"),
     }
 )
+CREDITS: Final = {"en": ("credit", "credits"), "es": ("crédito", "créditos")}
+A_MINUTE: Final = timedelta(minutes=1)
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _DEFAULTS: Final[dict[str, dict[str, dict[str, str]]]] = tomllib.loads(
     resources.files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
@@ -40,14 +42,20 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a notice is about, as it stands now; the session's time is the notice's."""
+    """What a notice is about, as it stands now; the session's time is the notice's.
+
+    Of credits that expire there is no appointment, student and professional: `credits` are left, of a `kind` or of the
+    default one.
+    """
 
     notice: Notice
-    appointment: Appointment
+    appointment: Appointment | None
     recipient: User
     organization: Organization
     student: str
     professional: str
+    credits: int = 0
+    kind: str | None = None
 
 
 Render = Callable[[Facts], Words]
@@ -72,7 +80,7 @@ def language_of(organization: Organization, settings: NoticeSettings) -> str:
 
 
 def _wording(facts: Facts) -> str:
-    waits = facts.appointment.state == AppointmentState.PRE_CONFIRMED
+    waits = facts.appointment is not None and facts.appointment.state == AppointmentState.PRE_CONFIRMED
     return "unconfirmed" if waits and facts.notice.event == "reminder" else facts.notice.event
 
 
@@ -80,6 +88,12 @@ def _words(settings: NoticeSettings, wording: str, language: str) -> tuple[str, 
     own = ((each.subject, each.text) for each in settings.texts if (each.wording, each.language) == (wording, language))
     ours = _DEFAULTS.get(language, _DEFAULTS["en"])[wording]
     return next(own, (ours["subject"], ours["text"]))
+
+
+def _credits(facts: Facts, language: str) -> str:
+    one, many = CREDITS.get(language, CREDITS["en"])
+    counted = f"{facts.credits} {one if facts.credits == 1 else many}"
+    return counted if facts.kind is None else f"{counted} ({facts.kind})"
 
 
 def _values(facts: Facts, language: str) -> dict[str, str]:
@@ -93,8 +107,12 @@ def _values(facts: Facts, language: str) -> dict[str, str]:
         "student": facts.student,
         "professional": facts.professional,
         "starts_at": on_its_clock(facts.notice.occurs_at),
-        "minutes": str(appointment.duration_minutes),
-        "expires_at": on_its_clock(appointment.expires_at),
+        "minutes": "" if appointment is None else str(appointment.duration_minutes),
+        # Of credits it is the last minute of their last day.
+        "expires_at": on_its_clock(
+            facts.notice.occurs_at - A_MINUTE if appointment is None else appointment.expires_at
+        ),
+        "credits": _credits(facts, language),
         "organization": organization.name,
         "phone": organization.phone or "",
     }

@@ -143,7 +143,8 @@ class NoticePayload(BaseModel):
     id: int
     event: str
     notice: str
-    appointment_id: int
+    appointment_id: int | None
+    purchase_id: int | None = None
     recipient_id: int
     minutes_before: int
     occurs_at: datetime

@@ -96,7 +96,7 @@ TOLD: Final = (
             *columns("event channel address state reason reference"),
             *columns("minutes_before attempts", INTEGER),
             *columns("occurs_at due_at retry_at sent_at", MOMENT),
-            *columns("cause_id", INTEGER),
+            *columns("cause_id purchase_id", INTEGER),
             *ID,
             *STAMPS,
         ),
