@@ -118,6 +118,8 @@ def _make_happen(centre: Centre, made: dict[int, Any], number: int, event: str, 
         reschedule(made[number], centre.moment(given), by=staff, allow_overlap=True, **EVERYTHING_ALLOWED)
     elif event == "cancel":
         made[number].cancel(reason=given or "ill")
+    elif event == "pre_confirm":
+        made[number].pre_confirm(override_blocked=True)
     else:
         getattr(made[number], event)()
 

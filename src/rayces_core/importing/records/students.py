@@ -271,13 +271,13 @@ STUDENTS: Final = Record(
             organization_id, subject_type, subject_id, event, from_state, to_state, reason, occurred_at, made_up
         ) SELECT %(tenant)s, 'Student', made.id, step.event, step.source, step.target, 'imported',
                  least(%(now)s, coalesce((
-                     CASE step.dated_by
-                          WHEN 'admission_date' THEN coalesce(made.admission_date, made.discharge_date)
-                          WHEN 'discharge_date' THEN made.discharge_date
+                     CASE WHEN step.dated_by = 'admission_date'
+                               THEN coalesce(made.admission_date, made.discharge_date)
+                          WHEN step.dated_by = 'discharge_date' THEN made.discharge_date
                       END)::timestamp AT TIME ZONE (SELECT time_zone FROM zone), %(now)s)),
                  coalesce((
-                     CASE step.event WHEN 'admit' THEN made.admission_date
-                                     WHEN 'discharge' THEN made.discharge_date END
+                     CASE WHEN step.event = 'admit' THEN made.admission_date
+                          WHEN step.event = 'discharge' THEN made.discharge_date END
                  )::timestamp AT TIME ZONE (SELECT time_zone FROM zone) > %(now)s, true)
             FROM made JOIN (VALUES {STEPS}) AS step (state, place, event, source, target, dated_by)
               ON step.state = made.admission_state
