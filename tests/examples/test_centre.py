@@ -653,6 +653,7 @@ def test_the_desk_changes_a_service_and_sells_a_package_that_the_family_sees(sig
     card.locator("button").click()
     desk.wait_for_selector("li.card:has-text('Taller de lectura'):has-text('75 min')")
     desk.goto(f"{base}/packages")
+    choose(desk.locator("form[action='/packages/sell']"), "package", "Eight workshops")
     desk.select_option("[name=family]", label="Lucía Acosta")
     desk.click("main form button")
     desk.wait_for_selector(".flash.good")
