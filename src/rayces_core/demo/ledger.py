@@ -25,6 +25,9 @@ def _sell_workshops(user: User, desk: User, at: datetime) -> None:
     kind = CreditKind.create(name="Workshops")
     package = CreditPackage.create(name="Eight workshops", credits=8, credit_kind=kind, valid_days=90)
     credits.purchase_package(user, package, payment_method="cash", by=desk, now=at)
+    # Families buy it by themselves, at its price.
+    price = {"price_cents": 11 * CREDIT_PRICE_CENTS, "currency": "ARS"}
+    CreditPackage.create(name="Twelve sessions", credits=12, valid_days=180, **price)
 
 
 def _buy(purchase: Purchase, user: User, at: datetime) -> None:
