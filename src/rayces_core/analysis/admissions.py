@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from rayces_core.analysis.asking import Asked
-from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
+from rayces_core.state_machine.readers import latest_told
 
 # `by` of what is no appointment: what the student's row tells.
 ALLOWED: Final = ("grade",)
@@ -21,9 +21,7 @@ STATES: Final = ("waitlisted", "admitted", "enrolled", "rejected", "discharged")
 _APPLICATIONS: Final = f"""
 told AS (
     SELECT t.organization_id, t.subject_id AS student_id, t.id, t.to_state, t.occurred_at, t.made_up,
-           max(t.occurred_at) OVER (
-               PARTITION BY t.organization_id, t.subject_id, (t.id - 1) / {IDS_OF_A_DATABASE} ORDER BY t.id
-           ) AS latest
+           {latest_told("t", "organization_id", "subject_id")} AS latest
       FROM {{{{state_transitions}}}} AS t
      WHERE t.subject_type = 'Student' AND t.from_state <> t.to_state AND t.occurred_at <= %(now)s
 ), step AS (

@@ -17,7 +17,7 @@ from rayces_core.archive.streaming import stream
 from rayces_core.archive.tables import NOT_LOADED, Numbered, Table, alias, quoted
 from rayces_core.database.binding import current
 from rayces_core.errors import ArchiveError, TenantNotSetError
-from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
+from rayces_core.state_machine.readers import latest_told
 
 # What of an organization's own row is content; the subdomain is where it lives, `active` whether it is open.
 ORGANIZATION: Final = ("name", "time_zone", "currency", "settings", "email", "phone", "address")
@@ -146,10 +146,8 @@ _JOURNAL: Final = f"""(
     SELECT told.*, nth_value(id, turn::int) OVER (PARTITION BY subject_type, subject_id ORDER BY id
                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS in_turn
       FROM (SELECT since.*, row_number() OVER (PARTITION BY subject_type, subject_id ORDER BY latest, id) AS turn
-              FROM (SELECT *, max(occurred_at) OVER (
-                               PARTITION BY subject_type, subject_id, (id - 1) / {IDS_OF_A_DATABASE} ORDER BY id
-                           ) AS latest
-                      FROM state_transitions WHERE organization_id = %(organization_id)s) AS since) AS told)"""
+              FROM (SELECT entry.*, {latest_told("entry", "subject_type", "subject_id")} AS latest
+                      FROM state_transitions AS entry WHERE organization_id = %(organization_id)s) AS since) AS told)"""
 
 
 def _journal(table: Table) -> str:

@@ -16,7 +16,7 @@ from rayces_core.fields.notices import REMINDER, NoticeRule
 from rayces_core.notices.quiet import DAY, quiet_until, reminder_due
 from rayces_core.outbox.letters import noticed
 from rayces_core.outbox.message import Message
-from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
+from rayces_core.state_machine.readers import latest_told
 from rayces_core.tenancy.organization import Organization
 
 # What is due after quiet hours may have to go out before them.
@@ -44,9 +44,8 @@ _ADDRESS: Final = ADDRESS.format(channel="wanted.channel")
 MOVED: Final = f"""(
       SELECT coalesce((array_agg(step.id ORDER BY step.latest DESC, step.id DESC))[1], 0) AS cause,
              max(step.occurred_at) AS at
-        FROM (SELECT id, event, occurred_at,
-                     max(occurred_at) OVER (PARTITION BY (id - 1) / {IDS_OF_A_DATABASE} ORDER BY id) AS latest
-                FROM state_transitions
+        FROM (SELECT entry.id, entry.event, entry.occurred_at, {latest_told("entry")} AS latest
+                FROM state_transitions AS entry
                WHERE organization_id = %(tenant)s AND subject_type = 'Appointment' AND subject_id = booked.id) AS step
        WHERE step.event = 'reschedule'
   ) AS moved"""

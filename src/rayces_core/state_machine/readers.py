@@ -13,6 +13,18 @@ from rayces_core.state_machine.statement import place_of
 # those of a tenant that was moved lie in several, and tell nothing of time between two.
 IDS_OF_A_DATABASE: Final = 1 << 40
 
+
+def latest_told(row: str, *subject: str) -> str:
+    """SQL of the moment by which a row of the journal has its place, before its id: rows in the order of history().
+
+    Args:
+        row: what the journal's row is called in the statement. subject: columns of its that say whose rows these are,
+            where the statement has those of several.
+    """
+    parted = ", ".join((*(f"{row}.{column}" for column in subject), f"({row}.id - 1) / {IDS_OF_A_DATABASE}"))
+    return f"max({row}.occurred_at) OVER (PARTITION BY {parted} ORDER BY {row}.id)"
+
+
 # Whether an event is possible: row, event, user, moment.
 Can = Callable[[Any, str, Any, Any], bool]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rayces_core.analysis.asking import Asked, Figure, appointments, counted
 from rayces_core.analysis.definition import LOCAL, Definition, metric
-from rayces_core.state_machine.readers import IDS_OF_A_DATABASE
+from rayces_core.state_machine.readers import latest_told
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,7 @@ FIRST_START: Final = f"""coalesce((
     SELECT (step.details ->> 'scheduled_at')::timestamptz FROM {{state_transitions}} AS step
      WHERE step.organization_id = a.organization_id AND step.subject_type = 'Appointment' AND step.subject_id = a.id
        AND step.event = 'reschedule' AND step.details ? 'scheduled_at'
-     ORDER BY max(step.occurred_at) OVER (PARTITION BY (step.id - 1) / {IDS_OF_A_DATABASE} ORDER BY step.id), step.id
+     ORDER BY {latest_told("step")}, step.id
      LIMIT 1), a.scheduled_at)"""
 # Drafts are no bookings, nor is what was cancelled as one.
 KNOWN: Final = """NOT a.created_at_made_up AND a.state <> 'draft'
