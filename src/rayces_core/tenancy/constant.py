@@ -10,6 +10,7 @@ from typing import Any
 
 import peewee
 
+from rayces_core.tenancy.relations import TenantForeignKey
 from rayces_core.tenancy.scoping import TenantMetadata
 
 _IN_EVERY_CLASS = frozenset(
@@ -55,7 +56,7 @@ def are_written_plainly(model: Any) -> bool:
 
 def is_compared_plainly(field: Any) -> bool:
     """Whether `field == value` is what it is for every column."""
-    return getattr(type(field), "__eq__", None) is getattr(peewee.Field, "__eq__", None)
+    return getattr(type(field), "__eq__", None) in (peewee.Field.__eq__, TenantForeignKey.__eq__)
 
 
 def is_constant(model: Any, name: str) -> bool:
