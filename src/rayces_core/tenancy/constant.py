@@ -10,9 +10,10 @@ from typing import Any
 
 import peewee
 
-from rayces_core.tenancy.relations import TenantForeignKey
 from rayces_core.tenancy.scoping import TenantMetadata
 
+# What `field == value` calls where nothing but the column and the value is written.
+PLAIN_COMPARISONS: set[Any] = {peewee.Field.__eq__}
 _IN_EVERY_CLASS = frozenset(
     ("__module__", "__doc__", "__annotations__", "__parameters__", "__orig_bases__", "__qualname__", "model")
 )
@@ -56,7 +57,7 @@ def are_written_plainly(model: Any) -> bool:
 
 def is_compared_plainly(field: Any) -> bool:
     """Whether `field == value` is what it is for every column."""
-    return getattr(type(field), "__eq__", None) in (peewee.Field.__eq__, TenantForeignKey.__eq__)
+    return getattr(type(field), "__eq__", None) in PLAIN_COMPARISONS
 
 
 def is_constant(model: Any, name: str) -> bool:

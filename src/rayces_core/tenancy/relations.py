@@ -17,6 +17,7 @@ import peewee
 
 from rayces_core.database.binding import bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
+from rayces_core.tenancy.constant import PLAIN_COMPARISONS
 from rayces_core.tenancy.scoping import (
     TenantMetadata,
     check_home,
@@ -162,6 +163,9 @@ class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
                 f"{self.model.__name__}.{self.name}", value, f"must be a {wanted}, not a {type(value).__name__}"
             )
         return self.rel_field.db_value(value)
+
+
+PLAIN_COMPARISONS.add(TenantForeignKey.__eq__)
 
 
 class OrganizationAccessor(peewee.ForeignKeyAccessor):
