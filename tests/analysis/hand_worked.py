@@ -57,8 +57,16 @@ class Centre:
             weekday: [dict(zip(("start", "end"), window.split("-"), strict=True)) for window in windows]
             for weekday, windows in told.get("schedule", {}).items()
         }
-        columns = {name: told[name] for name in ("specialization", "blocked_dates", "active") if name in told}
+        columns = {"specialization": told["specialization"]} if "specialization" in told else {}
         return make_professional(weekly_schedule=schedule, buffer_minutes=told.get("buffer", 0), **columns)
+
+    def say_when_nobody_is_booked(self) -> None:
+        """What would have refused some of what happened before it was said."""
+        for name, told in self.told.get("professionals", {}).items():
+            professional = self.person("professional", name)
+            for column in told.keys() & {"blocked_dates", "active"}:
+                setattr(professional, column, told[column])
+            professional.save()
 
     def _make_student(self, name: str, told: dict[str, Any]) -> Any:
         return make_student(first_name=name, **told)
@@ -83,6 +91,7 @@ def load(db: Database, told: dict[str, Any]) -> Centre:
         for moment, _, number, event, given in sorted(steps, key=lambda step: step[:3]):
             with frozen(moment):
                 _make_happen(centre, made, number, event, given, staff)
+        centre.say_when_nobody_is_booked()
     return centre
 
 
@@ -118,8 +127,6 @@ def _make_happen(centre: Centre, made: dict[int, Any], number: int, event: str, 
         reschedule(made[number], centre.moment(given), by=staff, allow_overlap=True, **EVERYTHING_ALLOWED)
     elif event == "cancel":
         made[number].cancel(reason=given or "ill")
-    elif event == "pre_confirm":
-        made[number].pre_confirm(override_blocked=True)
     else:
         getattr(made[number], event)()
 

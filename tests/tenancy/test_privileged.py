@@ -2,7 +2,7 @@
 
 import peewee
 import pytest
-from peewee import JOIN, PREFETCH_TYPE, Load
+from peewee import JOIN, PREFETCH_TYPE, Load, fn
 
 from rayces_core import (
     Appointment,
@@ -81,6 +81,48 @@ def test_eager_joins_stay_within_the_organization(pair):
             query = Post.select(Post, organization.name).join(organization)
             names = [row.organization.name for row in of_pair(query, pair, Post)]
             assert names == [pair.a.name, pair.b.name]
+
+
+UPDATES = {
+    "a model": lambda source: source,
+    "an alias": lambda source: source.alias("other"),
+    "a table": lambda source: source._meta.table,
+}
+
+
+@walked("how", UPDATES, anew="pair")
+def test_an_update_from_another_table_takes_values_of_the_organization(pair, how):
+    source = UPDATES[how](User)
+    either = (Post.user == source.id) | (Post.user == source.id)
+    query = Post.update(content=fn.CONCAT(source.first_name, "!")).from_(source).where(either, Post.id == pair.base)
+    with pair.privileged():
+        assert query.execute() == 2
+        assert list(of_pair(Post.select(Post.content), pair, Post).tuples()) == [("ours!",), ("theirs!",)]
+
+
+NAMED = {
+    "equal": lambda user: Post.user == user,
+    "one of": lambda user: Post.user.in_([user]),
+    "one of, as an operator": lambda user: Post.user << (user,),
+    "not the others": lambda user: (Post.user == user.id) & (Post.organization == user.organization),
+}
+
+
+@walked("how", NAMED, anew="pair")
+def test_a_row_that_a_key_is_compared_with_is_one_of_its_organization(pair, how):
+    with pair.privileged():
+        user = User.get(User.id == pair.base, User.organization == pair.a)
+        condition = NAMED[how](user)
+        assert [post.content for post in Post.select().where(condition)] == ["ours"]
+        assert Post.get(user=user).content == Post.filter(user__in=[user]).get().content == "ours"
+        assert Post.update(content="mine").where(condition).execute() == 1
+        ids = Post.id == pair.base
+        assert [post.content for post in Post.select().where(ids, Post.user != user)] == ["theirs"]
+        assert [post.content for post in Post.select().where(ids, Post.user.not_in([user]))] == ["theirs"]
+        Like.delete().where(Like.user == user).execute()
+        assert [like.organization_id for like in Like.select().where(Like.id == pair.base)] == [pair.b.id]
+    with pair.in_a():
+        assert [post.content for post in Post.select().where(condition)] == ["mine"]
 
 
 def test_an_eager_join_by_an_expression_raises_rather_than_mix_organizations(pair):

@@ -54,6 +54,7 @@ def test_holds_of_the_others_expire(pair):
     assert count(pair, Appointment, Appointment.state == "cancelled") == [0, 1]
 
 
+@pytest.mark.slow
 def test_within_a_unit_of_work_nothing_is_done(pair):
     block(pair, "appointments")
     with pair.privileged(), pytest.raises(LockTimeoutError), pair.db.atomic():
@@ -61,6 +62,7 @@ def test_within_a_unit_of_work_nothing_is_done(pair):
     assert count(pair, Appointment, Appointment.state == "cancelled") == [0, 0]
 
 
+@pytest.mark.slow
 def test_credits_of_the_others_expire(pair):
     with clock.frozen(clock.now() - timedelta(days=9)):
         for block_ in (pair.in_a, pair.in_b):
@@ -85,6 +87,7 @@ def test_notices_of_the_others_are_delivered(pair):
     assert count(pair, Notice, Notice.state == "queued") == [1, 0]
 
 
+@pytest.mark.slow
 def test_old_notices_of_the_others_are_deleted(pair):
     block(pair, "notices")
     with pytest.raises(LockTimeoutError):
@@ -92,6 +95,7 @@ def test_old_notices_of_the_others_are_deleted(pair):
     assert count(pair, Notice) == [1, 0]
 
 
+@pytest.mark.slow
 def test_calendars_of_the_others_are_read(pair):
     block(pair, "outside_calendars")
     done = refresh_calendars(pair.db)
@@ -101,6 +105,7 @@ def test_calendars_of_the_others_are_read(pair):
     }
 
 
+@pytest.mark.slow
 def test_what_is_of_no_use_any_more_goes_from_the_other_tables(pair):
     block(pair, "devices")
     with pair.privileged(), pytest.raises(LockTimeoutError):
@@ -109,6 +114,7 @@ def test_what_is_of_no_use_any_more_goes_from_the_other_tables(pair):
     assert count(pair, SingleUseToken) == [0, 0]
 
 
+@pytest.mark.slow
 def test_what_is_of_no_use_any_more_goes_in_batches(pair, monkeypatch):
     monkeypatch.setattr("rayces_core.sign_in.pruning.BATCH", 2)
     with pair.in_a():

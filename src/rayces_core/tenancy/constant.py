@@ -12,6 +12,8 @@ import peewee
 
 from rayces_core.tenancy.scoping import TenantMetadata
 
+# What `field == value` calls where nothing but the column and the value is written.
+PLAIN_COMPARISONS: set[Any] = {peewee.Field.__eq__}
 _IN_EVERY_CLASS = frozenset(
     ("__module__", "__doc__", "__annotations__", "__parameters__", "__orig_bases__", "__qualname__", "model")
 )
@@ -55,7 +57,7 @@ def are_written_plainly(model: Any) -> bool:
 
 def is_compared_plainly(field: Any) -> bool:
     """Whether `field == value` is what it is for every column."""
-    return getattr(type(field), "__eq__", None) is getattr(peewee.Field, "__eq__", None)
+    return getattr(type(field), "__eq__", None) in PLAIN_COMPARISONS
 
 
 def is_constant(model: Any, name: str) -> bool:

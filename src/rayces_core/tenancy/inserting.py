@@ -9,7 +9,8 @@ from typing import Any
 import peewee
 
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenancyError, TenantNotSetError
-from rayces_core.tenancy.queries import ScopedResult, check_writable, names_tenant
+from rayces_core.tenancy.columns import check_writable, names_tenant
+from rayces_core.tenancy.queries import ScopedResult
 from rayces_core.tenancy.scoping import check_home, tenant_in
 
 _NO_ROW = object()

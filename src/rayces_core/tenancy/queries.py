@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from operator import is_
+from functools import partial, reduce
+from operator import and_, is_
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
 
 import peewee
 from typing_extensions import TypeVar
 
 from rayces_core.database.binding import Binding, block_here, current
-from rayces_core.errors import NotPermittedError, TenancyError, TenantImmutableError
-from rayces_core.fields import assigned, settles
+from rayces_core.errors import NotPermittedError, TenancyError
+from rayces_core.tenancy.columns import check_writable
 from rayces_core.tenancy.constant import are_written_plainly
 from rayces_core.tenancy.framed import Framed
 from rayces_core.tenancy.hydration import Build, Rows, builder
@@ -361,6 +361,17 @@ class TenantUpdate(ScopedWrite, ScopedResult, peewee.ModelUpdate):
             check_writable(model, key)
         super().__init__(model, update, **options)
 
+    def __sql__(self, ctx: peewee.Context) -> peewee.Context:
+        mine = _tenant_column_of(self.model)
+        others = [column for source in self._from or () if (column := _tenant_column_of(source)) is not None]
+        if tenant_in(ctx) is not None or mine is None or not others:
+            return super().__sql__(ctx)
+        # As for joins: by an id alone a row would be given another tenant's value.
+        query = self.clone()
+        own = () if query._where is None else (peewee.EnclosedNodeList((query._where,)),)
+        query._where = reduce(and_, (*(mine == column for column in others), *own))
+        return super(TenantUpdate, query).__sql__(ctx)
+
 
 def forget_organizations() -> None:
     """Have the next tenant() look again; once more after the commit, since others may look meanwhile."""
@@ -371,30 +382,3 @@ def forget_organizations() -> None:
 
 class TenantDelete(ScopedWrite, ScopedResult, peewee.ModelDelete):
     """DELETE of the tenant's rows."""
-
-
-def check_writable(model: Any, key: Any) -> None:
-    """Refuse to change a column that never changes, or that only events change."""
-    if names_tenant(model, key):
-        raise TenantImmutableError
-    field = model._meta.combined.get(key if isinstance(key, str) else _column_name(key))
-    if field is not None and settles(field):
-        raise assigned(field)
-
-
-def names_tenant(model: Any, key: Any) -> bool:
-    """Whether `key`, a name, field or column, is the one that holds the organization."""
-    meta = model._meta
-    if meta.tenant_column == "id":
-        return False
-    if isinstance(key, str):
-        return key in (meta.tenant_field, meta.tenant_column)
-    return _column_name(key) == meta.tenant_column
-
-
-def _column_name(key: Any) -> Any:
-    if isinstance(key, peewee.Field):
-        return key.column_name
-    if isinstance(key, peewee.Column):
-        return key.name
-    return key._path[-1] if isinstance(key, peewee.Entity) else None

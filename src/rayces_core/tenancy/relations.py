@@ -9,12 +9,15 @@ never followed to, or given, a row of another.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import peewee
 
-from rayces_core.database.binding import current
+from rayces_core.database.binding import bound_here, current
 from rayces_core.errors import CrossTenantError, InvalidDataError, TenantImmutableError
+from rayces_core.tenancy.constant import PLAIN_COMPARISONS
 from rayces_core.tenancy.scoping import (
     TenantMetadata,
     check_home,
@@ -95,6 +98,46 @@ class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
     accessor_class = TenantForeignKeyAccessor
     backref_accessor_class = TenantBackrefAccessor
 
+    def __eq__(self, other: Any) -> Any:
+        found = self._names_one_of(other)
+        return super().__eq__(other) if found is None else found
+
+    def __ne__(self, other: Any) -> Any:
+        found = self._names_one_of(other)
+        return super().__ne__(other) if found is None else self.is_null(False) & ~found
+
+    __hash__ = peewee.ForeignKeyField.__hash__
+
+    def in_(self, other: Any) -> Any:
+        """Whether it names one of these."""
+        found = self._names_one_of(other)
+        return super().in_(other) if found is None else found
+
+    __lshift__ = in_
+
+    def not_in(self, other: Any) -> Any:
+        """Whether it names none of these."""
+        found = self._names_one_of(other)
+        return super().not_in(other) if found is None else self.is_null(False) & ~found
+
+    def _names_one_of(self, other: Any) -> Any:
+        """In privileged work: whether it names one of these rows, by organization and id; None is for Peewee to say."""
+        rows = other if isinstance(other, list | tuple | set | frozenset) else (other,)
+        if not rows or not all(isinstance(row, peewee.Model) for row in rows):
+            return None
+        binding = bound_here()
+        if binding is None or not binding.privileged or "organization" not in self.model._meta.fields:
+            return None
+        owners = [tenant_of(row) if isinstance(row._meta, TenantMetadata) else None for row in rows]
+        if None in owners:
+            return None
+        organization = self.model._meta.fields["organization"]
+        each = (
+            peewee.Expression(self, peewee.OP.EQ, row) & (organization == owner)
+            for row, owner in zip(rows, owners, strict=True)
+        )
+        return reduce(or_, each)
+
     def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
         """Take its place in a model; in a plain one, whose rows know no organization, as a plain key."""
         if not isinstance(model._meta, TenantMetadata):
@@ -120,6 +163,9 @@ class TenantForeignKey(peewee.ForeignKeyField, Generic[Related]):
                 f"{self.model.__name__}.{self.name}", value, f"must be a {wanted}, not a {type(value).__name__}"
             )
         return self.rel_field.db_value(value)
+
+
+PLAIN_COMPARISONS.add(TenantForeignKey.__eq__)
 
 
 class OrganizationAccessor(peewee.ForeignKeyAccessor):
