@@ -18,7 +18,7 @@ from tests.exporting.worlds import fill
 from tests.factory import make_user
 from tests.sizes import quick_or_whole
 
-ROUNDS, KILLS = quick_or_whole((1, 2), (6, 6))
+ROUNDS, KILLS = quick_or_whole((1, 2), (3, 6))
 GRACE_SECONDS = 0.5
 FORKING = multiprocessing.get_context("forkserver")
 
