@@ -155,7 +155,7 @@ def test_the_module_that_wires_a_machine_is_imported_before_its_first_event_and_
     (tmp_path / "wiring_of_a_lamp.py").write_text("import sys\nsys.lamps = getattr(sys, 'lamps', 0) + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "lamps", 0, raising=False)
-    machine = StateMachine("lamp", Lamp, wired_by="wiring_of_a_lamp")
+    machine = StateMachine("lamp", Lamp, wired_by=["wiring_of_a_lamp"])
 
     @machine.transition(source=Lamp.OFF, target=Lamp.ON)
     def turn_on(self, *, by=None, now=None): ...
@@ -168,12 +168,22 @@ def test_the_module_that_wires_a_machine_is_imported_before_its_first_event_and_
 
 
 def test_a_wiring_that_cannot_be_imported_stops_the_event(bound, monkeypatch):
-    monkeypatch.setattr(Student.lifecycle, "_wired_by", "rayces_core.nowhere")
+    monkeypatch.setattr(Student.lifecycle._announcements, "wired_by", ("rayces_core.nowhere",))
     student = make_student()
     for _ in range(2):  # and goes on stopping it
         with pytest.raises(ModuleNotFoundError):
             student.apply()
     assert stored(student)["admission_state"] == "prospect"
+
+
+@pytest.mark.slow
+def test_whoever_imports_the_models_alone_has_drafts_decided_on_and_confirmed_ones_paid():
+    code = (
+        "import rayces_core.models as m; told = m.Appointment.lifecycle; "
+        "print(told._announcements.decision('pre_confirm').__name__, told.has_effects('confirm'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "decide_draft True\n"
 
 
 @pytest.mark.slow

@@ -198,7 +198,7 @@ class Appointment(Actors, Scoped, TimestampedTenantModel):  # type: ignore[misc]
         AppointmentState,
         journal=StateTransition,
         keeping=("reschedule",),
-        wired_by="rayces_core.credits",
+        wired_by=("rayces_core.credits", "rayces_core.scheduling.drafts"),
         tells=TOLD,
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import Any, Final
 
 from peewee import SQL
@@ -293,8 +292,6 @@ TIME_IS_FREE: Final = DatabaseGuard(
     AND {credit_holding.COVERED}""",
     clear=_clear,
     refusal=lambda draft, now: _not_free(draft, now),
-    # The calendar is arithmetic of a layer above.
-    decides=lambda *asked: import_module("rayces_core.scheduling.drafts").decide_draft(*asked),
 )
 _BUSY_SQL: Final = f"SELECT {_BUSY['student']}, {_BUSY['client']} {_OWN}"
 _BESIDE_SQL: Final = f"SELECT {', '.join(f'({_TAKEN[role]})' for role in TAKEN)} {_OWN}"

@@ -47,3 +47,6 @@ def decide_draft(draft: Appointment, now: datetime, by: User | None, given: Mapp
     buffers = {name: getattr(draft, name) for name in ("buffer_before_minutes", "buffer_minutes")}
     facts = replace(facts, calendar=replace(facts.calendar, **buffers))
     decide(needing(facts, wish), wish, None, anew=True)
+
+
+Appointment.lifecycle.decided_by("pre_confirm", decide_draft)

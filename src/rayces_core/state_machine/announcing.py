@@ -1,15 +1,16 @@
-"""Who is told of a machine's transitions: subscribers after the commit, effects within the unit of work itself."""
+"""What others have to do with a machine's transitions: they decide, run within the unit of work, are told after it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 from rayces_core.database.binding import current
 from rayces_core.database.callbacks import refuse_deferred, run_each
-from rayces_core.state_machine.declaration import StateChange
+from rayces_core.state_machine.declaration import Decision, StateChange
 
 EVERY: frozenset[str] = frozenset()
 
@@ -44,9 +45,11 @@ class _Announcement:
 
 
 class Announcements:
-    """The subscribers and effects of one machine."""
+    """The subscribers, effects and decisions of one machine; modules that attach some are imported when first asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, wired_by: Iterable[str] = ()) -> None:
+        self.wired_by = tuple(wired_by)
+        self.decisions: dict[str, Decision] = {}
         # In the order of their registration; a subscriber is there once, with all the events that it named.
         self._subscribers: list[tuple[Callable[[StateChange], object], frozenset[str]]] = []
         self._effects: dict[str | None, list[Effect]] = {}
@@ -73,12 +76,18 @@ class Announcements:
         for event in tuple(events) or (None,):
             self._effects.setdefault(event, []).append(effect)
 
+    def decision(self, event: str) -> Decision | None:
+        """What decides on the event besides, by the row as it stands in the database."""
+        self._wire()
+        return self.decisions.get(event)
+
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether anything runs with the event: for this row, as far as memory tells, or for some row."""
         return any(row is None or effect.concerns(row) for effect in self._of(event))
 
     def is_heard(self, event: str) -> bool:
         """Whether anybody is told of the event, or anything runs with it."""
+        self._wire()
         return bool(self._of(event)) or any(not named or event in named for _, named in self._subscribers)
 
     def reads(self, event: str) -> tuple[str, ...]:
@@ -100,6 +109,7 @@ class Announcements:
 
         `stored` is the row as the database has it, where the subject may hold what is not saved.
         """
+        self._wire()
         # First in line, since effects may go on with changes of their own.
         told = tuple(one for one, named in self._subscribers if not named or change.event in named)
         if told:
@@ -111,4 +121,10 @@ class Announcements:
 
     def _of(self, event: str) -> tuple[Effect, ...]:
         """What runs with the event: first what is attached to it by name."""
+        self._wire()
         return (*self._effects.get(event, ()), *self._effects.get(None, ()))
+
+    def _wire(self) -> None:
+        for name in self.wired_by:
+            import_module(name)
+        self.wired_by = ()

@@ -34,6 +34,10 @@ class Guard:
     reads: tuple[str, ...] = ()
 
 
+# What is asked of the row as it stands, once the locks are held: row, moment, actor, what the event was called with.
+Decision = Callable[[Any, datetime, Any, Mapping[str, Any]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseGuard:
     """A condition that only the database can tell, because other rows decide it.
@@ -45,8 +49,6 @@ class DatabaseGuard:
         refusal: `refusal(row, now)` makes the error for a row that it does not hold for.
         clear: `clear(row, now)` takes away what only seems to stand in the way, once the locks are held and the
             condition did not hold; then it is asked again.
-        decides: `decides(row, now, actor, given)` raises what speaks against it that no SQL tells, by the row as it
-            stands, once the locks are held; `given` is what the event was called with.
     All SQL texts may use %(organization_id)s and %(id)s, and `sql` %(now)s.
     """
 
@@ -55,7 +57,6 @@ class DatabaseGuard:
     sql: str
     refusal: Callable[[Any, datetime], Exception]
     clear: Callable[[Any, datetime], None] | None = None
-    decides: Callable[[Any, datetime, Any, Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

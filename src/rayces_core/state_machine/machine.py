@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
-from importlib import import_module
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -24,6 +23,7 @@ from rayces_core.state_machine.actors import check_actor
 from rayces_core.state_machine.announcing import Announcements, Effect
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
+    Decision,
     Guard,
     Permission,
     StateChange,
@@ -51,8 +51,8 @@ class StateMachine:
         journal: model that gets a row for each transition (columns subject_type, subject_id, event, from_state,
             to_state, actor_id, reason, occurred_at, details); None keeps no journal.
         keeping: events that keep the state; they are made elsewhere, and journalled and announced like the others.
-        wired_by: name of a module above the model that attaches effects; it is imported before the first event, so
-            that they run whatever a program has imported.
+        wired_by: names of modules above the model that attach effects and decisions; they are imported before the
+            first event, so that these run whatever a program has imported.
         also: event → one of `keeping` that it is announced as besides.
         tells: fields of the row that a message about each transition has besides, for whoever is told outside (see
             docs/events.md); None writes no messages.
@@ -65,15 +65,14 @@ class StateMachine:
         *,
         journal: Any = None,
         keeping: Iterable[str] = (),
-        wired_by: str | None = None,
+        wired_by: Iterable[str] = (),
         also: Mapping[str, str] | None = None,
         tells: Iterable[str] | None = None,
     ) -> None:
         self.field, self.states, self.journal, self.keeping = field, states, journal, tuple(keeping)
         self.initial = next(iter(states))
         self.transitions: dict[str, Transition] = {}
-        self._announcements = Announcements()
-        self._wired_by, self._also = wired_by, dict(also or {})
+        self._announcements, self._also = Announcements(wired_by), dict(also or {})
         self.tells = None if tells is None else tuple(tells)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -211,6 +210,14 @@ class StateMachine:
 
         return attach
 
+    def decided_by(self, event: str, decide: Decision) -> None:
+        """Have `decide(row, now, actor, given)` raise what speaks against the event that no SQL tells, under its locks.
+
+        `given` is what the event was called with.
+        """
+        self._check_known((event,))
+        self._announcements.decisions[event] = decide
+
     def _check_known(self, events: Iterable[str]) -> None:
         for event in events:
             if event not in self.transitions and event not in self.keeping:
@@ -263,32 +270,23 @@ class StateMachine:
                 self._change(row, move, self.states(from_state), given)
                 for row, (*_, from_state) in zip(rows, found, strict=True)
             ]
-            self._wire()
             self._announcements.announce_all(event, changes)
         return rows
 
     def announce(self, change: StateChange, stored: Any = None) -> None:
         """Run what belongs to the transition's transaction, and have subscribers told once it is committed."""
-        self._wire()
         self._announcements.announce(change, stored)
         if (another := self._also.get(change.event)) is not None:
             self._announcements.announce(replace(change, event=another), stored)
 
     def is_heard(self, event: str) -> bool:
         """Whether anybody is told of the event, or anything runs with it."""
-        self._wire()
         return self._announcements.is_heard(event)
 
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether something runs in the event's transaction, for this row or for some, so that one is needed."""
-        self._wire()
         events = (event, *([self._also[event]] if event in self._also else []))
         return any(self._announcements.has_effects(each, row) for each in events)
-
-    def _wire(self) -> None:
-        if self._wired_by is not None:
-            import_module(self._wired_by)
-            self._wired_by = None
 
     def _fire(self, row: Any, transition: Transition, arguments: Mapping[str, Any]) -> None:
         given = {**transition.defaults, **arguments}
@@ -299,7 +297,7 @@ class StateMachine:
             check_actor(move.actor, self._user_model, row)
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
         if self._seems_right(row, move):
-            decides = transition.database_guard is not None and transition.database_guard.decides is not None
+            decides = self._announcements.decision(transition.event) is not None
             needs_unit = decides or self.has_effects(transition.event, row)
             with current().engine.atomic(findable=decides) if needs_unit else nullcontext():
                 if decides:
@@ -348,8 +346,8 @@ class StateMachine:
         refusal = refusal_of(fresh, move, self)
         if refusal is not None:
             raise refusal
-        if guard is not None and guard.decides is not None:
-            guard.decides(fresh, move.now, move.actor, given)
+        if (decide := self._announcements.decision(move.transition.event)) is not None:
+            decide(fresh, move.now, move.actor, given)
         return fresh
 
     def _seen(self, row: Any, move: Move) -> dict[str, Any]:
@@ -359,7 +357,6 @@ class StateMachine:
         """The columns that the decision depends on."""
         transition = move.transition
         own = transition.reads if move.actor is None else transition.actor_reads
-        self._wire()
         return (*own, *(name for name in self._announcements.reads(transition.event) if name not in own))
 
     def _move(self, model: Any, transition: Transition, given: Mapping[str, Any]) -> Move:
