@@ -174,6 +174,8 @@ CHANGE = st.tuples(
 @pytest.mark.slow
 @examples(8, 60)
 @example(left_out={0, 2, 5}, changes=[("following", 3, 1, 12), ("all", 1, 0, 14), ("following", 4, 2, 9)])
+@example(left_out={0}, changes=[("all", 1, 0, 11), ("following", 1, 0, 9)])
+@example(left_out={0, 1}, changes=[("all", 2, 0, 11), ("following", 4, 1, 9), ("following", 2, 0, 14)])
 @given(left_out=st.sets(st.integers(0, 5), max_size=4), changes=st.lists(CHANGE, max_size=4))
 def test_whatever_changed_a_series_what_was_left_out_stands_where_a_session_would_that_was_not(db, left_out, changes):
     """Beside it stands a twin of which nothing was left out, and which is changed in the same way."""

@@ -6,6 +6,7 @@ booked no more. Which occurrence is which is told by the keys of the sessions th
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from rayces_core.scheduling.recurrence import read
 TURN: Final = """
 SELECT pg_advisory_xact_lock(hashtextextended('rayces series ' || %(tenant)s::text || ' ' || %(key)s::text, 0))"""
 Numbered = Mapping[int, Appointment]
+Numbering = tuple[AppointmentSeries, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def places(key: str, count: int) -> dict[int, Place | None]:
     while missing := {each.series_id for each in booked.values()} - {None, *known}:
         known |= _locked(missing)
         booked = _booked(key, count)
-    chain = [(series, _first_number(series, booked)) for series in _later_first(known)]
+    chain = _first_numbers(_later_first(known), booked)
     return {number: _place(number, chain, booked) for number in range(1, count + 1) if number not in booked and chain}
 
 
@@ -72,19 +74,37 @@ def _later_first(known: Mapping[int, AppointmentSeries]) -> list[AppointmentSeri
     return sorted(every.values(), key=lambda series: -depths[series.id])
 
 
+def _first_numbers(later_first: Iterable[AppointmentSeries], booked: Numbered) -> list[Numbering]:
+    """Each series with the number that its first occurrence has; None where nothing tells.
+
+    One that has no session any more is told by the first that was split from it: that began where it ended.
+    """
+    chain: list[Numbering] = []
+    for series in later_first:
+        first = _first_number(series, booked)
+        split = [number for other, number in chain if other.follows_id == series.id and number is not None]
+        if first is None and split and series.ends_before is not None:
+            first = min(split) - bisect_left(_starts(series), series.ends_before)
+        chain.append((series, first))
+    return chain
+
+
 def _first_number(series: AppointmentSeries, booked: Numbered) -> int | None:
-    """Which number its first occurrence has; None where none of its sessions tells."""
     if series.follows_id is None:
         return 1
-    starts = read(series.rule, series.starts_at, series.time_zone).starts()
+    starts = _starts(series)
     mine = ((number, each) for number, each in booked.items() if each.series_id == series.id)
     known = ((number, each.occurrence_at) for number, each in mine if each.occurrence_at in starts)
     return next((number - starts.index(occurrence) for number, occurrence in known), None)
 
 
-def _place(number: int, chain: Iterable[tuple[AppointmentSeries, int | None]], booked: Numbered) -> Place | None:
+def _starts(series: AppointmentSeries) -> list[datetime]:
+    return read(series.rule, series.starts_at, series.time_zone).starts()
+
+
+def _place(number: int, chain: Iterable[Numbering], booked: Numbered) -> Place | None:
     for series, first in chain:
-        starts = [] if first is None else read(series.rule, series.starts_at, series.time_zone).starts()
+        starts = [] if first is None else _starts(series)
         if first is not None and 0 <= number - first < len(starts):
             start = starts[number - first]
             over = series.ends_before is not None and start >= series.ends_before
