@@ -30,7 +30,10 @@ SLOW = {
         "    Student.update(grade_level='lost').execute(); db.execute_sql('SELECT pg_sleep(600)')"
     ),
     "a query": "from peewee import SQL\nwith db.tenant('south'): list(Student.select(SQL('pg_sleep(600)')))",
-    "a count": "from peewee import SQL\nwith db.tenant('south'): Student.select().where(SQL('pg_sleep(600) IS NOT NULL')).count()",
+    "a count": (
+        "from peewee import SQL\nwith db.tenant('south'):\n"
+        "    Student.select().where(SQL('pg_sleep(600) IS NOT NULL')).count()"
+    ),
     "a COPY": (
         "import io\nwith db.tenant('south'), db.atomic():\n"
         "    db.engine.copy('COPY (SELECT pg_sleep(600)) TO STDOUT', io.BytesIO())"

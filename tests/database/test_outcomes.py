@@ -305,7 +305,7 @@ def test_a_balance_whose_opening_is_lost_is_opened_once(world):
 @pytest.mark.parametrize("where", KEPT)
 def test_an_event_that_was_kept_is_told_once(world, where):
     appointment = make_appointment()
-    world.proxy.cut("COMMIT", **where)
+    world.proxy.cut('UPDATE "appointments" SET', **where)
     appointment.pre_confirm()
     assert world.proxy.was_cut
     stored = Appointment.get_by_id(appointment.id)

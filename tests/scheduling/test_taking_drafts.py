@@ -184,6 +184,47 @@ def test_what_has_come_since_it_was_drafted_counts(centre, prepared, since):
     assert fresh(Appointment, prepared.draft).state == "draft"
 
 
+@pytest.fixture
+def before_it_is_written(db, centre, prepared, monkeypatch):
+    """Has a deed done once both are read that a draft's time is decided on, the people and what it needs besides."""
+    read, done = [], []
+
+    def meanwhile(deed):
+        def count(_):
+            read.append(None)
+            if len(read) == 2:
+                done.append(Other(db, centre.organization, lambda: frozen_at_now(deed, prepared)))
+                assert not isinstance(done[0].finish(), Exception)
+
+        monkeypatch.setattr(db.engine, "query_hooks", [count])
+
+    yield meanwhile
+    assert len(done) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("since", SINCE, ids=[each.replace(" ", "-") for each in SINCE])
+def test_what_comes_between_the_decision_and_what_is_written_counts(before_it_is_written, prepared, since):
+    error, _, deed = SINCE[since]
+    draft = Appointment.get_by_id(prepared.draft.id)
+    before_it_is_written(deed)
+    with pytest.raises(error):
+        draft.pre_confirm(now=NOW)
+    assert (draft.state, fresh(Appointment, draft).state) == ("draft", "draft")
+
+
+def test_what_is_changed_meanwhile_and_speaks_against_nothing_is_decided_on_anew(before_it_is_written, prepared):
+    draft = Appointment.get_by_id(prepared.draft.id)
+    before_it_is_written(lambda it: change(it.room, name="Blue room"))
+    draft.pre_confirm(now=NOW)
+    assert fresh(Appointment, draft).state == "pre_confirmed"
+
+
+def frozen_at_now(deed, prepared):
+    with clock.frozen(NOW):
+        return deed(prepared)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("since", ["a closed day", "a blocked day", "a blocked room", "the second one's day off"])
 def test_staff_may_set_aside_what_is_blocked(centre, prepared, since):

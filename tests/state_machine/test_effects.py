@@ -180,7 +180,7 @@ def test_a_wiring_that_cannot_be_imported_stops_the_event(bound, monkeypatch):
 def test_whoever_imports_the_models_alone_has_drafts_decided_on_and_confirmed_ones_paid():
     code = (
         "import rayces_core.models as m; told = m.Appointment.lifecycle; "
-        "print(told._announcements.decision('pre_confirm').__name__, told.has_effects('confirm'))"
+        "print(told._announcements.decision('pre_confirm').run.__name__, told.has_effects('confirm'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "decide_draft True\n"

@@ -261,6 +261,30 @@ _TAKEN: Final = {
     )
     for role in HELD_BY
 }
+# What was decided on is as it was seen: a column of the draft, the table that its key is of, who saw which version.
+_SEEN: Final = {
+    "seen_professional": ("professional_id", "professionals", "user_id"),
+    "seen_student": ("student_id", "students", "id"),
+    "seen_second_professional": ("second_professional_id", "professionals", "user_id"),
+    "seen_room": ("room_id", "resources", "id"),
+    "seen_device": ("device_id", "resources", "id"),
+    "seen_service": ("service_id", "services", "id"),
+}
+_GIVING: Final = """EXISTS (SELECT 1 FROM professional_services AS kept
+        WHERE kept.organization_id = %(organization_id)s AND kept.service_id = appointments.service_id
+          AND kept.professional_id = appointments.professional_id"""
+_AS_SEEN: Final = " AND ".join(
+    [
+        f"""NOT EXISTS (SELECT 1 FROM {table} AS kept
+        WHERE kept.organization_id = %(organization_id)s AND kept.{key} = appointments.{column}
+          AND kept.xmin::text <> coalesce(%({seen})s, kept.xmin::text))"""
+        for seen, (column, table, key) in _SEEN.items()
+    ]
+    + [
+        f"NOT {_GIVING} AND kept.xmin::text <> coalesce(%(seen_giving)s, kept.xmin::text))",
+        f"(coalesce(%(seen_giving)s, '') <> '') <= {_GIVING})",  # where it was given, it still is
+    ]
+)
 TIME_IS_FREE: Final = DatabaseGuard(
     "it could be booked, but for hours, notice and window; all it needs is free, its credits too",
     # People before appointments: two that wait for each other's range would be a deadlock.
@@ -289,9 +313,10 @@ TIME_IS_FREE: Final = DatabaseGuard(
     ) AS latest WHERE latest.occupied_until > appointments.occupied_from)
     AND NOT ({" OR ".join(_TAKEN.values())})
     AND (appointments.allows_overlap OR ({_BUSY["student"]} IS NULL AND {_BUSY["client"]} IS NULL))
-    AND {credit_holding.COVERED}""",
+    AND {credit_holding.COVERED} AND {_AS_SEEN}""",
     clear=_clear,
     refusal=lambda draft, now: _not_free(draft, now),
+    seen=(*_SEEN, "seen_giving"),
 )
 _BUSY_SQL: Final = f"SELECT {_BUSY['student']}, {_BUSY['client']} {_OWN}"
 _BESIDE_SQL: Final = f"SELECT {', '.join(f'({_TAKEN[role]})' for role in TAKEN)} {_OWN}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
@@ -33,6 +33,15 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Deciding:
+    """What decides on an event besides, by the fields in `reads`; what an object lacks of `may_lack` is None."""
+
+    run: Decision
+    reads: tuple[str, ...]
+    may_lack: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Announcement:
     """Subscribers that are to be told of a change, after those that are being told of an earlier one."""
 
@@ -49,7 +58,7 @@ class Announcements:
 
     def __init__(self, wired_by: Iterable[str] = ()) -> None:
         self.wired_by = tuple(wired_by)
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: dict[str, Deciding] = {}
         # In the order of their registration; a subscriber is there once, with all the events that it named.
         self._subscribers: list[tuple[Callable[[StateChange], object], frozenset[str]]] = []
         self._effects: dict[str | None, list[Effect]] = {}
@@ -76,10 +85,15 @@ class Announcements:
         for event in tuple(events) or (None,):
             self._effects.setdefault(event, []).append(effect)
 
-    def decision(self, event: str) -> Decision | None:
-        """What decides on the event besides, by the row as it stands in the database."""
+    def decision(self, event: str) -> Deciding | None:
+        """What decides on the event besides."""
         self._wire()
         return self.decisions.get(event)
+
+    def decide(self, row: Any, move: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was seen as it was decided that the Move is made; raises what speaks against it."""
+        deciding = self.decision(move.transition.event)
+        return {} if deciding is None else deciding.run(row, move.now, move.actor, given)
 
     def has_effects(self, event: str, row: Any = None) -> bool:
         """Whether anything runs with the event: for this row, as far as memory tells, or for some row."""
@@ -91,8 +105,10 @@ class Announcements:
         return bool(self._of(event)) or any(not named or event in named for _, named in self._subscribers)
 
     def reads(self, event: str) -> tuple[str, ...]:
-        """The fields that decide which effects run."""
-        return tuple(name for effect in self._of(event) for name in effect.reads)
+        """The fields that a decision looks at, and those that decide which effects run."""
+        deciding = self.decision(event)
+        own = () if deciding is None else deciding.reads
+        return (*own, *(name for effect in self._of(event) for name in effect.reads))
 
     def announce_all(self, event: str, changes: Sequence[StateChange]) -> None:
         """Announce the changes of one statement; effects may look at all of them before they run for each."""

@@ -34,8 +34,8 @@ class Guard:
     reads: tuple[str, ...] = ()
 
 
-# What is asked of the row as it stands, once the locks are held: row, moment, actor, what the event was called with.
-Decision = Callable[[Any, datetime, Any, Mapping[str, Any]], None]
+# What decides on an event besides: row, moment, actor, what the event was called with; gives what it has seen.
+Decision = Callable[[Any, datetime, Any, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ class DatabaseGuard:
         refusal: `refusal(row, now)` makes the error for a row that it does not hold for.
         clear: `clear(row, now)` takes away what only seems to stand in the way, once the locks are held and the
             condition did not hold; then it is asked again.
-    All SQL texts may use %(organization_id)s and %(id)s, and `sql` %(now)s.
+        seen: texts that a decision gives of what it has seen, None where it has seen nothing; `sql` asks whether it is
+            still so.
+    All SQL texts may use %(organization_id)s and %(id)s, and `sql` %(now)s and those.
     """
 
     condition: str
@@ -57,6 +59,7 @@ class DatabaseGuard:
     sql: str
     refusal: Callable[[Any, datetime], Exception]
     clear: Callable[[Any, datetime], None] | None = None
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

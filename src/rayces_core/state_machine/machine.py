@@ -14,13 +14,11 @@ import peewee
 
 from rayces_core import clock
 from rayces_core.database.binding import current
-from rayces_core.errors import (
-    ConfigurationError,
-    InvalidDataError,
-)
+from rayces_core.database.snapshots import check_present
+from rayces_core.errors import BookingError, ConfigurationError, InvalidDataError
 from rayces_core.fields import note_changes_in_place
 from rayces_core.state_machine.actors import check_actor
-from rayces_core.state_machine.announcing import Announcements, Effect
+from rayces_core.state_machine.announcing import Announcements, Deciding, Effect
 from rayces_core.state_machine.declaration import (
     DatabaseGuard,
     Decision,
@@ -210,13 +208,17 @@ class StateMachine:
 
         return attach
 
-    def decided_by(self, event: str, decide: Decision) -> None:
-        """Have `decide(row, now, actor, given)` raise what speaks against the event that no SQL tells, under its locks.
+    def decided_by(self, event: str, decide: Decision, *, reads: Iterable[str], may_lack: Iterable[str] = ()) -> None:
+        """Have `decide(row, now, actor, given)` raise the BookingError that speaks against the event.
 
-        `given` is what the event was called with.
+        It decides without locks, and gives what it has seen, which the event's `database_guard` compares under its own;
+        where that has changed it decides again, under them. `given` is what the event was called with.
+
+        Args:
+            reads: fields of the row that it looks at. may_lack: those of them that are None where a new row has none.
         """
         self._check_known((event,))
-        self._announcements.decisions[event] = decide
+        self._announcements.decisions[event] = Deciding(decide, tuple(reads), frozenset(may_lack))
 
     def _check_known(self, events: Iterable[str]) -> None:
         for event in events:
@@ -296,14 +298,10 @@ class StateMachine:
         if move.actor is not None:
             check_actor(move.actor, self._user_model, row)
         # What memory says is tried first, as it is nearly always right; only the database's word counts.
-        if self._seems_right(row, move):
-            decides = self._announcements.decision(transition.event) is not None
-            needs_unit = decides or self.has_effects(transition.event, row)
-            with current().engine.atomic(findable=decides) if needs_unit else nullcontext():
-                if decides:
-                    self._decide(row, move, given)
+        if self._seems_right(row, move) and (told := self._foreseen(row, move, given)) is not None:
+            with current().engine.atomic() if self.has_effects(transition.event, row) else nullcontext():
                 from_state = row.__data__[self.field]
-                values = move_row(move, row, from_state, self._seen(row, move))
+                values = move_row(move, row, from_state, self._seen(row, move), told)
                 if values is not None:
                     self._finish(row, move, from_state, values, given)
                     return
@@ -312,7 +310,9 @@ class StateMachine:
             self._finish(row, move, from_state, values, given, stored)
 
     def _seems_right(self, row: Any, move: Move) -> bool:
-        return all(name in row.__data__ for name in self._looked_at(move)) and refusal_of(row, move, self) is None
+        deciding = self._announcements.decision(move.transition.event)
+        known = row.__data__.keys() | (deciding.may_lack if deciding else ())
+        return known >= set(self._looked_at(move)) and refusal_of(row, move, self) is None
 
     def _finish(
         self, row: Any, move: Move, from_state: Any, values: Any, given: Mapping[str, Any], stored: Any = None
@@ -323,12 +323,20 @@ class StateMachine:
     def _make_locked(self, row: Any, move: Move, given: Mapping[str, Any]) -> tuple[StrEnum, dict[str, Any], Any]:
         """Decide by the row as it stands in the database, locked so that it stays so; gives that row too, moved."""
         guard = move.transition.database_guard
-        fresh = self._decide(row, move, given)
+        if guard is not None and guard.locks:
+            lock_before(guard, row)
+        fresh = locked(row)
+        refusal = refusal_of(fresh, move, self)
+        if refusal is not None:
+            raise refusal
+        if self._announcements.decision(move.transition.event) is not None:
+            check_present()
+        told = self._announcements.decide(fresh, move, given)
         from_state = fresh.__data__[self.field]
-        values = move_row(move, fresh, from_state, {})
+        values = move_row(move, fresh, from_state, {}, told)
         if values is None and guard is not None and guard.clear is not None:
             guard.clear(fresh, move.now)
-            values = move_row(move, fresh, from_state, {})
+            values = move_row(move, fresh, from_state, {}, told)
         if values is None:
             raise guard.refusal(fresh, move.now) if guard else invalid(fresh, move.transition, self)
         note_changes_in_place(row)
@@ -337,21 +345,15 @@ class StateMachine:
         self.take_up(fresh, values)
         return from_state, known, fresh
 
-    def _decide(self, row: Any, move: Move, given: Mapping[str, Any]) -> Any:
-        """The row as it stands in the database, locked, of which nothing speaks against the move."""
-        guard = move.transition.database_guard
-        if guard is not None and guard.locks:
-            lock_before(guard, row)
-        fresh = locked(row)
-        refusal = refusal_of(fresh, move, self)
-        if refusal is not None:
-            raise refusal
-        if (decide := self._announcements.decision(move.transition.event)) is not None:
-            decide(fresh, move.now, move.actor, given)
-        return fresh
+    def _foreseen(self, row: Any, move: Move, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What was decided by the row in memory; None where that is refused, as the stored one may be another."""
+        try:
+            return self._announcements.decide(row, move, given)
+        except BookingError:
+            return None
 
     def _seen(self, row: Any, move: Move) -> dict[str, Any]:
-        return {name: row.__data__[name] for name in self._looked_at(move) if name != self.field}
+        return {name: row.__data__.get(name) for name in self._looked_at(move) if name != self.field}
 
     def _looked_at(self, move: Move) -> tuple[str, ...]:
         """The columns that the decision depends on."""

@@ -62,8 +62,10 @@ class Move:
         return written
 
 
-def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Move `row` if it is still in `from_state` and its columns are still as `seen`.
+def move_row(
+    move: Move, row: Any, from_state: Any, seen: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Move `row` if it is in `from_state`, its columns are still as `seen` and others' rows as a decision has `told`.
 
     Returns the values written, those that the database computed included; None if there was no such row.
     """
@@ -74,7 +76,9 @@ def move_row(move: Move, row: Any, from_state: Any, seen: Mapping[str, Any]) -> 
     message = move.model._meta.remember(shape, lambda: _row_message(move, written, tuple(seen), computed))
     fields = move.model._meta.fields
     was = {f"was_{name}": fields[name].db_value(value) for name, value in seen.items()}
-    facts = _facts(move, written) | was | place_of(row) | {"from_state": str(from_state)}
+    guard = move.transition.database_guard
+    decided: dict[str, Any] = {} if guard is None else {**dict.fromkeys(guard.seen), **told}
+    facts = _facts(move, written) | was | place_of(row) | decided | {"from_state": str(from_state)}
     engine = current().engine
     made = move.model._meta.remember(("made", *shape), lambda: _made_message(move, written, computed))
     found = engine.run_message(message, facts, made=made).fetchone()
@@ -148,6 +152,7 @@ def _row_message(move: Move, written: Mapping[str, Any], seen: tuple[str, ...], 
     returning = ", ".join(dict.fromkeys([*asked.split(", "), *(f'"{name}"' for name in move.tells or ())]))
     types = TYPES | {f"set_{name}": _type_of(fields[name]) for name in written}
     types |= {f"was_{name}": _type_of(fields[name]) for name in seen}
+    types |= dict.fromkeys(guard.seen if guard else (), "text")
     steps, source = f"{move.transition.steps}, " if move.transition.steps else "", ""
     table = move.model._meta.table_name
     if move.transition.remembers or move.transition.picks:
