@@ -3,6 +3,7 @@
 import pytest
 
 from tests.analysis.hand_worked import CASES, load, told_by
+from tests.analysis.test_finance import check_taxes
 from tests.analysis.test_hand_worked import have, notices
 from tests.walking import walked
 
@@ -107,6 +108,16 @@ MUTANTS = [
     ("slot_requests", "AND step.subject_id = a.id", ""),
 ]
 
+TAXES = [
+    ("invoice.issued_on < %(end)s::date", "invoice.issued_on <= %(end)s::date + 7"),
+    ("AND line.invoice_id = invoice.id", "AND line.invoice_id <> invoice.id"),
+    ("kind = 'credit_note'", "kind = 'invoice'"),
+    ("kind = 'invoice'", "true"),
+    ("line.net_cents AS", "line.total_cents AS"),
+    ("line.tax_basis_points", "2100 AS tax_basis_points"),
+    ("date_trunc('month', (invoice.issued_on)", "date_trunc('month', (invoice.issued_on + 1)"),
+]
+
 
 @pytest.fixture(scope="module")
 def centres(db):
@@ -122,4 +133,15 @@ def test_a_mutant_of_a_metrics_sql_fails_a_table(centres, metric, was, instead):
     with pytest.MonkeyPatch.context() as patch:
         changed = have(patch, metric, was, instead)
         assert notices(centres, metric), "no table notices"
+        assert any(changed), "the SQL does not say that any more"
+
+
+@pytest.mark.exhaustive
+@walked("was, instead", TAXES)
+def test_a_mutant_of_taxes_fails_what_was_worked_out_by_hand(db, was, instead):
+    """`make test` keeps test_taxes_by_hand_and_as_the_lines_say."""
+    with pytest.MonkeyPatch.context() as patch:
+        changed = have(patch, "billed_taxes", was, instead)
+        with pytest.raises(AssertionError):
+            check_taxes(db)
         assert any(changed), "the SQL does not say that any more"

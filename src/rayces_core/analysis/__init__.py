@@ -8,6 +8,7 @@ from rayces_core.analysis import charts
 from rayces_core.analysis.definition import Definition
 from rayces_core.analysis.metrics.admission_funnel import admission_funnel
 from rayces_core.analysis.metrics.admission_wait import admission_wait
+from rayces_core.analysis.metrics.billed_taxes import billed_taxes
 from rayces_core.analysis.metrics.cancellation_rate import cancellation_rate
 from rayces_core.analysis.metrics.credit_liability import credit_liability
 from rayces_core.analysis.metrics.finance import billed, package_credits, reserved_credits
@@ -32,6 +33,7 @@ __all__ = [
     "admission_funnel",
     "admission_wait",
     "billed",
+    "billed_taxes",
     "cancellation_rate",
     "charts",
     "credit_liability",
