@@ -1,19 +1,22 @@
-"""What a file of tests/analysis/cases tells besides appointments: admissions, credits, and what was imported.
+"""What a file of tests/analysis/cases tells besides appointments: admissions, credits, groups, and what was imported.
 
 `admissions` name a student and the events of the admission, `credits` a client and what was bought or corrected, each
-with its moment: "apply 2026-03-01 10:00", "purchase 2026-03-01 10:00 | 8". `imported` are the rows of an import, with
-the moment at which it ran.
+with its moment: "apply 2026-03-01 10:00", "purchase 2026-03-01 10:00 | 8". `slot_requests` name a student and the
+events of the request, from "ask" on. `groups` tell what "gather" makes, and what becomes of who sits in it: "join
+2026-03-01 10:00 | luz", "execute 2026-03-09 10:00 | luz". `imported` are the rows of an import, with the moment at
+which it ran.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from rayces_core import Appointment, Role, Student, credits, importing
+from rayces_core import Appointment, GroupSession, Role, SlotRequest, Student, clock, credits, importing, scheduling
 from tests.factory import make_user
 
-RECORDS = ("admissions", "credits", "imported")
+RECORDS = ("admissions", "credits", "slot_requests", "groups", "imported")
 
 
 @dataclass
@@ -23,6 +26,8 @@ class Besides:
     centre: Any
     kind: str
     row: dict[str, Any]
+    made: Any = None
+    seats: dict[str, Any] = field(default_factory=dict)
 
     def happen(self, event: str, given: str) -> None:
         """Make an event happen at the present moment."""
@@ -43,6 +48,41 @@ class Besides:
         else:
             credits.purchase(client, int(given))
 
+    def _slot_requests(self, event: str, _: str) -> None:
+        if event == "ask":
+            people = {kind: self.centre.person(kind, self.row.get(kind, "x")) for kind in ("student", "client")}
+            if "professional" in self.row:
+                people["professional"] = self.centre.person("professional", self.row["professional"])
+            self.made = scheduling.request_slot(**people, until_day=(clock.now() + timedelta(days=90)).date())
+        else:
+            getattr(SlotRequest.get_by_id(self.made.id), event)()
+
+    def _groups(self, event: str, given: str) -> None:
+        if event == "gather":
+            held = {kind: self.centre.person(kind, self.row[kind]) for kind in ("room", "device") if kind in self.row}
+            self.made = scheduling.create_group_session(
+                professional=self.centre.person("professional", self.row["professional"]),
+                scheduled_at=self.centre.moment(self.row["start"]),
+                duration_minutes=self.row.get("minutes", 60),
+                capacity=self.row["capacity"],
+                name=self.row.get("name"),
+                **held,
+                by=make_user(role=Role.ADMIN),
+                override_schedule=True,
+                override_window=True,
+            )
+        elif event == "join":
+            student = self.centre.person("student", given)
+            self.seats[given] = scheduling.book_group(
+                self.made, student=student, client=make_user(), by=make_user(role=Role.ADMIN)
+            )
+        elif given:
+            getattr(Appointment.get_by_id(self.seats[given].id), event)(
+                **({"reason": "ill"} if event == "cancel" else {})
+            )
+        else:
+            getattr(GroupSession.get_by_id(self.made.id), event)(reason="ill")
+
     def _imported(self, _: str, __: str) -> None:
         kind = self.row["kind"]
         rows = [dict(row) for row in self.row["rows"]]
@@ -61,7 +101,7 @@ class Besides:
                 child = Student.get(Student.first_name == row["first_name"])
                 self.centre.people["student", child.first_name] = child
                 self.centre.names["student", child.id] = child.first_name
-        else:
+        elif kind == "appointments":
             assert Appointment.select().count()
 
 

@@ -24,7 +24,7 @@ from rayces_core import Appointment, Database, Organization, Role, analysis
 from rayces_core.clock import frozen
 from rayces_core.scheduling import reschedule
 from tests.analysis import besides
-from tests.factory import make_organization, make_professional, make_student, make_user
+from tests.factory import make_organization, make_professional, make_resource, make_student, make_user
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 EVERYTHING_ALLOWED = {f"override_{rule}": True for rule in ("schedule", "blocked", "window", "notice")}
@@ -62,14 +62,21 @@ class Centre:
 
     def say_when_nobody_is_booked(self) -> None:
         """What would have refused some of what happened before it was said."""
-        for name, told in self.told.get("professionals", {}).items():
-            professional = self.person("professional", name)
-            for column in told.keys() & {"blocked_dates", "active"}:
-                setattr(professional, column, told[column])
-            professional.save()
+        for kind in ("professional", "room", "device"):
+            for name, told in self.told.get(f"{kind}s", {}).items():
+                one = self.person(kind, name)
+                for column in told.keys() & {"blocked_dates", "active"}:
+                    setattr(one, column, told[column])
+                one.save()
 
     def _make_student(self, name: str, told: dict[str, Any]) -> Any:
         return make_student(first_name=name, **told)
+
+    def _make_room(self, name: str, _: dict[str, Any]) -> Any:
+        return make_resource(name=name)
+
+    def _make_device(self, name: str, _: dict[str, Any]) -> Any:
+        return make_resource(kind="device", name=name)
 
     def _make_client(self, name: str, told: dict[str, Any]) -> Any:
         return make_user(first_name=name, **told)
@@ -80,8 +87,9 @@ def load(db: Database, told: dict[str, Any]) -> Centre:
     organization = make_organization(db, time_zone=told.get("zone", "UTC"), settings=told.get("settings", {}))
     with db.tenant(organization):
         centre = Centre(db, organization, told)
-        for name in told.get("professionals", {}):
-            centre.person("professional", name)
+        for kind in ("professional", "room", "device"):
+            for name in told.get(f"{kind}s", {}):
+                centre.person(kind, name)
         staff = make_user(role=Role.STAFF)
         steps = [
             step for number, row in enumerate(told.get("appointments", [])) for step in _steps(centre, row, number)
@@ -113,6 +121,7 @@ def _make_happen(centre: Centre, made: dict[int, Any], number: int, event: str, 
         made[number].happen(event, given)
     elif event == "draft":
         people = {kind: centre.person(kind, given.get(kind, "x")) for kind in ("professional", "student", "client")}
+        people |= {kind: centre.person(kind, given[kind]) for kind in ("room", "device") if kind in given}
         if "second" in given:
             people["second_professional"] = centre.person("professional", given["second"])
         made[number] = Appointment.create(
@@ -139,16 +148,16 @@ def check(centre: Centre, expected: dict[str, Any]) -> None:
     wanted = expected["rows"]
     names = list(dict.fromkeys(name for row in wanted for name in row))
     found = [{name: row[name] for name in names} for row in answers(centre, expected)]
-    assert found == [{name: _meant(row.get(name)) for name in names} for row in wanted], expected
+    assert found == [{name: _meant(row.get(name)) for name in names} for row in wanted], (found, expected)
 
 
 def answers(centre: Centre, expected: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows that the metric gives, with people by their names; with `nonzero`, those that have some of that."""
-    kinds = {f"{kind}_id": kind for kind in ("professional", "student", "client")}
+    kinds = {f"{kind}_id": kind for kind in ("professional", "student", "client", "room", "device")}
     rows = ask(centre, expected).drop("organization_id").to_dicts()
     for row in rows:
         for column in kinds.keys() & row.keys():
-            row[column] = centre.names[kinds[column], row[column]]
+            row[column] = None if row[column] is None else centre.names[kinds[column], row[column]]
     return [row for row in rows if row.get(expected.get("nonzero"), 1)]
 
 
@@ -156,7 +165,8 @@ def ask(centre: Centre, expected: dict[str, Any]) -> Any:
     """The frame of the metric that is asked for."""
     conditions = [getattr(Appointment, name) == value for name, value in expected.get("where", {}).items()]
     options = {name: expected[name] for name in ("every", "by", "window", "within") if name in expected}
-    options["where"] = reduce(and_, conditions) if conditions else None
+    if conditions:
+        options["where"] = reduce(and_, conditions)
     options["now"] = centre.moment(expected.get("now", "2030-01-01"))
     if "within" in options:
         options["within"] = timedelta(hours=options["within"])

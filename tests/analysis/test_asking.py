@@ -17,12 +17,15 @@ from rayces_core import (
     Student,
     UnsafeSQLError,
     analysis,
+    clock,
+    invoicing,
 )
 from rayces_core.analysis import asking
 from rayces_core.analysis.asking import run
 from tests.analysis.test_sessions import session
-from tests.factory import make_professional, make_student, make_user
+from tests.factory import make_professional, make_resource, make_student, make_user
 from tests.invoicing.world import purchase
+from tests.invoicing.world import session as priced
 from tests.scheduling.worlds import NINE_TO_FIVE
 
 MARCH = date(2026, 3, 1), date(2026, 4, 1)
@@ -32,7 +35,7 @@ METRICS = [
     for name in analysis.__all__
     if hasattr(getattr(analysis, name), "definition") and "end" in inspect.signature(getattr(analysis, name)).parameters
 ]
-STATEMENTS = {"occupancy": 2, "heat_map": 2}
+STATEMENTS = {"occupancy": 2, "heat_map": 2, "resource_use": 2}
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -145,6 +148,10 @@ def test_a_frame_that_nobody_could_read_is_refused_and_says_what_to_ask_for(db, 
             session("executed", NOON.replace(hour=hour))
             make_student().apply(now=NOON)
         purchase(make_user(), at=NOON)
+        make_resource()
+        priced(ana := make_user(), at=NOON)
+        with clock.frozen(NOON):
+            invoicing.draft_invoice(ana, NOON.date(), NOON.date()).issue()
         monkeypatch.setattr(asking, "MOST_ROWS", 1)
         with pytest.raises(InvalidDataError, match="gives more than 1 rows; ask for longer periods"):
             getattr(analysis, metric)(date(2026, 3, 1), date(2026, 5, 1), every="1mo")

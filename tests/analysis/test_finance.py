@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rayces_core import Appointment, CreditBalance, CreditLot, analysis, clock, credits, invoicing
 from rayces_core.errors import InsufficientCreditsError
-from tests.factory import make_appointment, make_kind, make_organization, make_package, make_user
+from rayces_core.invoicing.accounting import rates_of
+from tests.factory import make_appointment, make_kind, make_organization, make_package, make_service, make_user
 from tests.invoicing.world import purchase, session
 from tests.sizes import examples
 
@@ -18,8 +19,9 @@ DAY = timedelta(days=1)
 YEAR = date(2031, 1, 1), date(2032, 1, 1)
 MARCH = datetime(2031, 3, 3, 15, tzinfo=UTC)
 NOTHING = (0, 0, 0, 0, 0)
+CREDITED = ("credited_net_cents", "credited_tax_cents")
 # Name → what is asked without a period.
-FINANCE = {"package_credits", "reserved_credits", "billed"}
+FINANCE = {"package_credits", "reserved_credits", "billed", "billed_taxes"}
 
 
 def hold(user, cost, **columns):
@@ -100,6 +102,44 @@ def test_invoices_and_payments_by_hand(db, a):
         assert analysis.billed(date(2031, 5, 1), date(2031, 6, 1), every="1mo").is_empty()
 
 
+@pytest.mark.slow
+def test_taxes_by_hand_and_as_the_lines_say(db):
+    check_taxes(db)
+
+
+def check_taxes(db):
+    """21 percent in 121.00 are 21.00; 10.5 percent in 221.00 are 21.00; drafts are none."""
+    rates = {"tax_basis_points": 2100, "tax_id": "30-71234567-1"}
+    with db.tenant(make_organization(db, time_zone="America/Argentina/Buenos_Aires", settings=rates)):
+        ana, music = make_user(), make_service(name="Music", tax_basis_points=1050)
+        session(ana, 12_100, at=MARCH)
+        session(ana, 24_200, at=MARCH + DAY)
+        session(ana, 22_100, at=MARCH + 2 * DAY, service=music)
+        with clock.frozen(datetime(2031, 4, 1, 2, 59, tzinfo=UTC)):  # the last local minute of March
+            first = invoicing.draft_invoice(ana, date(2031, 3, 1), date(2031, 3, 30))
+            assert analysis.billed_taxes(*YEAR).is_empty()
+            first.issue()
+        with clock.frozen(datetime(2031, 4, 2, 15, tzinfo=UTC)):
+            note = invoicing.credit_note(first, [2], reason="not held")
+        invoicing.draft_invoice(ana, date(2031, 3, 1), date(2031, 3, 30))
+        march, april = date(2031, 3, 1), date(2031, 4, 1)
+        found = analysis.billed_taxes(march, date(2031, 5, 1), every="1mo").drop("organization_id").rows()
+        assert found == [
+            (march, "ARS", 1050, 20_000, 2100, 0, 0, 2100),
+            (march, "ARS", 2100, 30_000, 6300, 0, 0, 6300),
+            (april, "ARS", 1050, 0, 0, 0, 0, 0),
+            (april, "ARS", 2100, 0, 0, 20_000, 4200, -4200),
+        ]
+        assert analysis.billed_taxes(march, april)["tax_cents"].to_list() == [2100, 6300]
+        for invoice, (net, tax) in ((first, ("invoiced_net_cents", "invoiced_tax_cents")), (note, CREDITED)):
+            rows = analysis.billed_taxes(*YEAR).select("tax_basis_points", net, tax).rows()
+            lines = rates_of(invoice.lines)
+            assert [row for row in rows if any(row[1:])] == [(rate, *sums) for rate, sums in lines.items()]
+        whole, billed = analysis.billed_taxes(*YEAR).sum(), analysis.billed(*YEAR)
+        assert whole["invoiced_net_cents"][0] + whole["invoiced_tax_cents"][0] == billed["invoiced_cents"][0]
+        assert whole["credited_net_cents"][0] + whole["credited_tax_cents"][0] == billed["credited_cents"][0]
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["package", "debit", "hold", "back", "expire"]), st.booleans(), st.integers(1, 4)),
     max_size=15,
@@ -165,7 +205,11 @@ def test_a_tenant_sees_its_own_and_privileged_work_everybodys(db, a, b):
             ana = make_user()
             credits.purchase_package(ana, make_package(credits=3, valid_days=1), amount_cents=5, currency="ARS")
             hold(ana, 1)
-    for ask in (analysis.package_credits, analysis.reserved_credits, lambda: analysis.billed(*YEAR)):
+            session(ana, at=NOW)
+        with db.tenant(organization), clock.frozen(NOW + DAY):
+            invoicing.draft_invoice(ana, NOW.date(), NOW.date()).issue()
+    of_days = (lambda: analysis.billed(*YEAR), lambda: analysis.billed_taxes(*YEAR))
+    for ask in (analysis.package_credits, analysis.reserved_credits, *of_days):
         with db.tenant(b):
             alone = ask()
         assert alone["organization_id"].unique().to_list() == [b.id]

@@ -1,12 +1,13 @@
-"""No mutant of the SQL of money, clients, credits and admissions gives what was worked out by hand."""
+"""No mutant of the SQL of money, clients, credits, admissions, groups and lines gives what was worked out by hand."""
 
 import pytest
 
 from tests.analysis.hand_worked import CASES, load, told_by
+from tests.analysis.test_finance import check_taxes
 from tests.analysis.test_hand_worked import have, notices
 from tests.walking import walked
 
-FILES = ("revenue", "retention", "lead_time", "credits", "admissions", "lists")
+FILES = ("revenue", "retention", "lead_time", "credits", "admissions", "lists", "groups", "slot_requests")
 ZONE = "AT TIME ZONE organization.time_zone"
 # (metric, what stands in its SQL, what the mutant says instead)
 MUTANTS = [
@@ -72,6 +73,49 @@ MUTANTS = [
     ("unclosed_sessions", "< %(now)s\n", "<= %(now)s\n"),
     ("unclosed_sessions", "a.state = 'confirmed'", "true"),
     ("unclosed_sessions", "+ make_interval(mins => a.duration_minutes)", ""),
+    ("group_seats", ZONE, "AT TIME ZONE 'UTC'"),
+    ("group_seats", "sum(capacity) FILTER (WHERE state = 'open')", "sum(capacity)"),
+    ("group_seats", "count(*) FILTER (WHERE state = 'open')", "count(state)"),
+    ("group_seats", "sitting.state = 'executed'", "true"),
+    ("group_seats", "sitting.state = 'no_show'", "true"),
+    ("group_seats", "OR sitting.expires_at >= %(now)s", "OR true"),
+    ("group_seats", "OR sitting.expires_at >= %(now)s", ""),
+    ("group_seats", "AND sitting.group_session_id = a.id", ""),
+    ("group_seats", "gathering.id = a.group_session_id", "true"),
+    ("sessions", "gathering.id = a.group_session_id", "gathering.id <> a.group_session_id"),
+    ("resource_use", ZONE, "AT TIME ZONE 'UTC'"),
+    ("resource_use", "each.group_session_id IS NULL AND ", ""),
+    ("resource_use", "OR each.expires_at >= %(now)s", "OR true"),
+    ("resource_use", "gathering.state = 'open'", "true"),
+    ("resource_use", "thing.id IN (a.room_id, a.device_id)", "thing.id = a.room_id"),
+    ("resource_use", "thing.id IN (a.room_id, a.device_id)", "thing.id = a.device_id"),
+    ("resource_use", "gathering.duration_minutes + gathering.buffer_minutes", "gathering.duration_minutes"),
+    ("resource_use", "each.duration_minutes + each.buffer_minutes", "each.duration_minutes"),
+    ("resource_use", "each WHERE active", "each"),
+    ("resource_use", "UNION SELECT organization_id, resource_id, kind, name FROM held", ""),
+    ("resource_use", "sum(upper(span.during) - lower(span.during))", "max(upper(span.during) - lower(span.during))"),
+    ("slot_requests", ZONE, "AT TIME ZONE 'UTC'"),
+    ("slot_requests", "least(a.created_at, a.place_at)", "a.created_at"),
+    ("slot_requests", "least(a.created_at, a.place_at)", "a.place_at"),
+    ("slot_requests", " AND NOT step.made_up", ""),
+    ("slot_requests", "WHERE offers > 0", "WHERE true"),
+    ("slot_requests", "sum(offers)", "count(*) FILTER (WHERE offers > 0)"),
+    ("slot_requests", "step.event = 'miss'", "step.event = 'decline'"),
+    ("slot_requests", "step.event = 'decline'", "step.event = 'miss'"),
+    ("slot_requests", "IN ('waiting', 'offered')", "IN ('waiting')"),
+    ("slot_requests", "IN ('waiting', 'offered')", "IN ('offered')"),
+    ("slot_requests", "percentile_cont(0.5)", "percentile_disc(0.5)"),
+    ("slot_requests", "AND step.subject_id = a.id", ""),
+]
+
+TAXES = [
+    ("invoice.issued_on < %(end)s::date", "invoice.issued_on <= %(end)s::date + 7"),
+    ("AND line.invoice_id = invoice.id", "AND line.invoice_id <> invoice.id"),
+    ("kind = 'credit_note'", "kind = 'invoice'"),
+    ("kind = 'invoice'", "true"),
+    ("line.net_cents AS", "line.total_cents AS"),
+    ("line.tax_basis_points", "2100 AS tax_basis_points"),
+    ("date_trunc('month', (invoice.issued_on)", "date_trunc('month', (invoice.issued_on + 1)"),
 ]
 
 
@@ -89,4 +133,15 @@ def test_a_mutant_of_a_metrics_sql_fails_a_table(centres, metric, was, instead):
     with pytest.MonkeyPatch.context() as patch:
         changed = have(patch, metric, was, instead)
         assert notices(centres, metric), "no table notices"
+        assert any(changed), "the SQL does not say that any more"
+
+
+@pytest.mark.exhaustive
+@walked("was, instead", TAXES)
+def test_a_mutant_of_taxes_fails_what_was_worked_out_by_hand(db, was, instead):
+    """`make test` keeps test_taxes_by_hand_and_as_the_lines_say."""
+    with pytest.MonkeyPatch.context() as patch:
+        changed = have(patch, "billed_taxes", was, instead)
+        with pytest.raises(AssertionError):
+            check_taxes(db)
         assert any(changed), "the SQL does not say that any more"

@@ -192,12 +192,32 @@ def _narrowed(where: Any, given: dict[str, Any]) -> str:
 def appointments(
     asked: Asked, columns: Mapping[str, str], *, keys: Mapping[str, str] | None = None, only: str = "true"
 ) -> str:
-    """SQL: a row for each appointment that begins in the periods, by the wall clock of its organization.
+    """SQL: a row for each appointment that begins in the periods, by the wall clock of its organization; see `dated`.
 
     Args:
         columns: what the figures need of it: name → SQL over the appointment `a`, `organization` and `clock.local`.
+    """
+    return dated(asked, "{appointments}", columns, at="a.scheduled_at", keys=keys, only=only)
+
+
+def dated(
+    asked: Asked,
+    rows: str,
+    columns: Mapping[str, str],
+    *,
+    at: str,
+    keys: Mapping[str, str] | None = None,
+    joins: str = "",
+    only: str = "true",
+) -> str:
+    """SQL: a row for each of `rows` whose moment `at` lies in the periods, by the wall clock of its organization.
+
+    Args:
+        rows: a table, or a SELECT in brackets: `a` in what follows, with an organization_id.
+        columns: what the figures need of it: name → SQL over `a`, `organization` and `clock.local`, which is `at` by
+            that wall clock.
         keys: further columns to tell rows apart by, as `counted` takes them: name → SQL.
-        only: SQL that they have to meet.
+        joins: what all this needs besides. only: SQL that they have to meet.
 
     Returns:
         SELECT of organization_id, period, the columns of `by`, `keys` and `columns`.
@@ -210,14 +230,14 @@ def appointments(
         **keys,
         **columns,
     }
-    joins = "\n".join(dict.fromkeys(dimension.join for dimension in asked.by if dimension.join))
+    besides = "\n".join(dict.fromkeys(dimension.join for dimension in asked.by if dimension.join))
     return f"""
     SELECT {", ".join(f"{sql} AS {name}" for name, sql in selected.items())}
-      FROM {{appointments}} AS a
+      FROM {rows} AS a
       JOIN {{organizations}} AS organization ON organization.id = a.organization_id
-      CROSS JOIN LATERAL (SELECT a.scheduled_at AT TIME ZONE organization.time_zone AS local) AS clock
-      {joins}
-     WHERE a.scheduled_at >= %(from)s AND a.scheduled_at < %(until)s
+      CROSS JOIN LATERAL (SELECT {at} AT TIME ZONE organization.time_zone AS local) AS clock
+      {besides} {joins}
+     WHERE {at} >= %(from)s AND {at} < %(until)s
        AND clock.local >= %(start)s::date AND clock.local < %(end)s::date AND {only}"""
 
 

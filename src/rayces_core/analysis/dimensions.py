@@ -34,6 +34,10 @@ PROFESSIONALS: Final = (
 STUDENTS: Final = (
     "LEFT JOIN {students} AS student ON student.organization_id = a.organization_id AND student.id = a.student_id"
 )
+GROUPS: Final = (
+    "LEFT JOIN {group_sessions} AS gathering ON gathering.organization_id = a.organization_id "
+    "AND gathering.id = a.group_session_id"
+)
 LEAD: Final = """CASE WHEN a.created_at_made_up OR a.created_at > a.scheduled_at THEN NULL
          WHEN a.scheduled_at - a.created_at < interval '1 day' THEN '<1 d'
          WHEN a.scheduled_at - a.created_at < interval '3 days' THEN '1-3 d'
@@ -50,6 +54,9 @@ DIMENSIONS: Final = {
         Dimension("client", "client_id", "integer", "a.client_id"),
         Dimension("service", "service_id", "integer", "a.service_id"),
         Dimension("credit_kind", "credit_kind_id", "integer", "a.credit_kind_id"),
+        Dimension("room", "room_id", "integer", "a.room_id"),
+        Dimension("device", "device_id", "integer", "a.device_id"),
+        Dimension("group", "group_name", "text", "gathering.name", GROUPS),
         Dimension("weekday", "weekday", "integer", "extract(isodow FROM clock.local)::int"),
         Dimension("hour", "hour", "integer", "extract(hour FROM clock.local)::int"),
         Dimension("lead", "lead", "lead", LEAD),

@@ -13,7 +13,8 @@ from tests.analysis.slow.worlds import DAY, HOUR, MINUTE, Session, World
 
 Key = tuple[Any, ...]
 LEADS = ((1, "<1 d"), (3, "1-3 d"), (7, "3-7 d"), (14, "1-2 w"))
-COLUMN = {name: f"{name}_id" for name in ("professional", "student", "client", "service", "credit_kind")}
+IDS = ("professional", "student", "client", "service", "credit_kind", "room", "device")
+COLUMN = {name: f"{name}_id" for name in IDS} | {"group": "group_name"}
 
 
 def period_of(world: World, day: date, every: str | None) -> date:
@@ -34,8 +35,10 @@ def periods(world: World, every: str | None) -> list[date]:
 def apart(world: World, session: Session, name: str) -> Any:
     """What `by` has of a session."""
     local = world.local(session.start)
-    if name in ("service", "credit_kind"):
-        return None  # nobody has one in these worlds
+    if name in ("service", "credit_kind", "device", "group"):
+        return None  # there is none in these worlds
+    if name == "room":
+        return world.ids[name][0] if session.professional == 0 else None
     if name in COLUMN:
         return world.ids[name][getattr(session, name)]
     return {

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rayces_core import Database, Organization
-from tests.analysis.slow.counting import Key, apart, counted, of_sessions, ratio
+from tests.analysis.slow.counting import COLUMN, Key, apart, counted, of_sessions, ratio
 from tests.analysis.slow.worlds import DAY, HOUR, MINUTE, PLACES, STATES, Person, Session, World, worlds
 
 Row = dict[str, Any]
@@ -180,7 +180,7 @@ def retention(world: World, every: str | None = None, by: tuple[str, ...] = ()) 
                     {
                         "organization_id": world.organization.id,
                         **({"period": cohort} if every else {}),
-                        **dict(zip((f"{name}_id" if name in IDS else name for name in by), key, strict=True)),
+                        **dict(zip((COLUMN.get(name, name) for name in by), key, strict=True)),
                         "cohort": cohort,
                         "age_months": age,
                         "clients": len(clients),
@@ -189,9 +189,6 @@ def retention(world: World, every: str | None = None, by: tuple[str, ...] = ()) 
                     }
                 )
     return rows
-
-
-IDS = ("professional", "student", "client", "service", "credit_kind")
 
 
 def _month(world: World, one: Session) -> date:

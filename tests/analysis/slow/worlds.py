@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rayces_core import Appointment, Database, Organization, Professional, Student, User
 from rayces_core.fields.schemas import WEEKDAYS
-from tests.factory import make_organization, make_professional, make_student, make_user
+from tests.factory import make_organization, make_professional, make_resource, make_student, make_user
 from tests.scheduling.oracle import blocked_json, schedule_json, utc
 from tests.scheduling.random_cases import windows_of_a_day
 
@@ -97,13 +97,16 @@ class World:
         with db.tenant(self.organization), db.atomic():
             professionals = [_professional(person) for person in self.people]
             students = [make_student(grade_level=grade) for grade in self.grades]
-            clients = [make_user(), make_user()]
+            clients, room = [make_user(), make_user()], make_resource()
             self.ids = {
                 "professional": [one.user_id for one in professionals],
                 "student": [one.id for one in students],
                 "client": [one.id for one in clients],
+                "room": [room.id],  # of the first professional
             }
             rows = [_row(one, professionals, students, clients) for one in self.sessions]
+            for row in rows:
+                row["room"] = room if row["professional"] is professionals[0] else None
             if rows:
                 Appointment.insert_many(rows).execute()
         return self.organization
