@@ -1,13 +1,30 @@
 """Requests for time off: imported in every state, exported and imported again to the same requests and blocked days."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from rayces_core import Professional, Role, StateTransition, TimeOffRequest, User, exporting, importing, scheduling
+from rayces_core import (
+    OutsideScheduleError,
+    Professional,
+    Role,
+    StateTransition,
+    TimeOffRequest,
+    User,
+    exporting,
+    importing,
+    scheduling,
+)
 from rayces_core.fields.schemas import MOST_BLOCKED
 from tests.factory import make_user
 from tests.importing.world import NOW, make_centre, told
+from tests.scheduling import racing
+from tests.scheduling.test_booking_races import ids_of
+from tests.scheduling.worlds import ALWAYS, DAY, another_family, make_working, open_centre
+from tests.scheduling.worlds import NOW as SCHEDULED_NOW
+from tests.sizes import quick_or_whole
+
+ROUNDS, WORKERS = quick_or_whole((3, 7), (12, 7))
 
 ROW = {"professional": "eva@example.org", "starts_on": "2031-07-14", "ends_on": "2031-07-18", "note": "Holiday"}
 HOURS = {"from_time": "16:00", "until_time": "24:00"}
@@ -181,3 +198,38 @@ def test_another_organizations_professional_is_nobody_here(db, a, b):
         assert told(run([ROW | {"state": "approved"}], on_error="skip")) == [(1, "professional")]
     with db.tenant(a):
         assert requests() == before
+
+
+def bring(**row):
+    return importing.run([row | {"state": "approved"}], "time_off_requests").created
+
+
+@pytest.fixture(scope="module")
+def race(db):
+    with open_centre(db, weekly_schedule=ALWAYS), racing.crew(db, WORKERS) as crew:
+        yield crew
+
+
+@pytest.mark.slow
+def test_what_is_imported_while_others_are_approved_and_sessions_booked_is_blocked_like_them(race):
+    days = [(DAY + timedelta(days=n)).date() for n in range(6)]
+    for _ in range(ROUNDS):
+        one = make_working(weekly_schedule=ALWAYS)
+        asked = [scheduling.request_time_off(one, day, day) for day in days[:3]]
+        family = another_family()
+        session = {
+            "scheduled_at": DAY + timedelta(days=4),
+            "now": SCHEDULED_NOW,
+            "professional": one.user_id,
+        }
+        outcomes = race.race(
+            [
+                *((racing.approve_time_off, {"request": each.id, "now": SCHEDULED_NOW}) for each in asked),
+                *((bring, {"professional": one.user.email, "starts_on": f"{day}"}) for day in days[3:]),
+                (racing.book, session | ids_of(family)),
+            ]
+        )
+        assert [outcome.value for outcome in outcomes[3:6]] == [1, 1, 1]
+        blocked = Professional.get(Professional.user == one.user_id).blocked_dates
+        assert [period["start"] for period in blocked] == [f"{day}" for day in days]
+        assert isinstance(outcomes[6].value, int | OutsideScheduleError)
