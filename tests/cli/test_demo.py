@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,12 @@ from rayces_core.models import (
     AppointmentSeries,
     AppointmentState,
     CreditBalance,
+    CreditLot,
     CreditTransaction,
+    GroupSession,
     ImportRun,
+    Invoice,
+    Notice,
     Organization,
     Professional,
     Resource,
@@ -30,6 +34,7 @@ from rayces_core.models import (
     Student,
     TimeOffRequest,
     TransactionStatus,
+    User,
 )
 from tests.cli.process import Terminal
 from tests.conftest import on_server
@@ -146,6 +151,71 @@ def test_each_centre_has_a_blocked_room_and_time_off_that_was_taken_back(at_any_
             (back,) = TimeOffRequest.filter(state="withdrawn")
             assert [step.event for step in back.history()] == ["approve", "revoke"]
             assert Professional.get(user=back.professional_id).blocked_dates == []
+
+
+@pytest.mark.slow
+def test_each_centre_has_hours_that_change_and_single_dates_with_others(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            profiles = list(Professional.select())
+            (dated,) = [entry for profile in profiles for entry in profile.dated_schedules]
+            assert date.fromisoformat(dated["start"]) > now.date()
+            assert date.fromisoformat(dated["start"]).weekday() == 0
+            others = [date.fromisoformat(entry["date"]) for profile in profiles for entry in profile.date_overrides]
+            assert len(others) == 2
+            assert min(others) > now.date()
+
+
+@pytest.mark.slow
+def test_each_centre_has_a_session_with_two_professionals_and_one_with_a_device(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            (with_two,) = Appointment.select().where(Appointment.second_professional.is_null(False))
+            (with_device,) = Appointment.select().where(Appointment.device.is_null(False))
+            assert with_two.second_professional_id != with_two.professional_id
+            assert with_device.device.kind == "device"
+            assert with_two.scheduled_at > now < with_device.scheduled_at
+
+
+@pytest.mark.slow
+def test_each_centre_has_a_duplicate_whose_child_is_the_other_ones(at_any_hour: list) -> None:
+    for database, organization, _ in at_any_hour:
+        with database.tenant(organization):
+            (twice,) = User.select().where(User.merged_into.is_null(False))
+            assert twice.merged_into.full_name == twice.full_name
+            assert Student.select().where(Student.secondary_contact == twice).count() == 0
+            assert Student.select().where(Student.secondary_contact == twice.merged_into).exists()
+
+
+@pytest.mark.slow
+def test_in_each_centre_a_seat_of_a_full_group_was_freed_and_taken(at_any_hour: list) -> None:
+    for database, organization, _ in at_any_hour:
+        with database.tenant(organization):
+            (full,) = [group for group in GroupSession.select() if group.attending() == group.capacity]
+            seats = list(Appointment.select().where(Appointment.group_session == full).order_by(Appointment.id))
+            assert [seat.state for seat in seats] == ["pre_confirmed", "cancelled", "pre_confirmed"]
+
+
+@pytest.mark.slow
+def test_in_each_centre_a_lot_is_about_to_expire_and_its_notice_is_queued(at_any_hour: list) -> None:
+    for database, organization, now in at_any_hour:
+        with database.tenant(organization):
+            (lot,) = CreditLot.select().where(CreditLot.expires_at < now + timedelta(days=15))
+            (notice,) = Notice.select().where(Notice.event == "credits_expiring")
+            assert (lot.remaining, notice.purchase_id) == (2, lot.credit_transaction_id)
+            assert notice.state == "queued"
+            assert now - timedelta(hours=24) < notice.due_at < lot.expires_at
+
+
+@pytest.mark.slow
+def test_in_each_centre_an_invoice_is_credited_and_another_one_is_a_draft(at_any_hour: list) -> None:
+    for database, organization, _ in at_any_hour:
+        with database.tenant(organization):
+            (note,) = Invoice.select().where(Invoice.kind == "credit_note")
+            corrected = Invoice.get(series=note.corrects_series, number=note.corrects_number, kind="invoice")
+            assert (note.state, corrected.state) == ("issued", "issued")
+            assert (note.user, note.total_cents) == (corrected.user, corrected.total_cents)
+            assert Invoice.select().where(Invoice.state == "draft").exists()
 
 
 def test_the_journal_leads_to_every_state(at_any_hour: list) -> None:

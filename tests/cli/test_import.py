@@ -247,8 +247,8 @@ def test_the_templates_go_in_one_after_the_other(
         "professional_services",
         "resources",
     )
-    order += ("closed_days", "students", "slot_requests", "group_sessions", "appointments", "credits")
-    order += ("organizations", "posts", "likes")
+    order += ("closed_days", "time_off_requests", "students", "slot_requests", "group_sessions", "appointments")
+    order += ("credits", "organizations", "posts", "likes")
     assert set(order) == set(RECORDS)
     for kind in order:
         path = tmp_path / f"{kind}.csv"

@@ -8,6 +8,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from rayces_core import Database, InvalidDataError, User, demo, sign_in
 from rayces_core.demo.hosting import Trial
+from rayces_core.models.signing_in import Credential
 
 PASSWORD = "correct horse battery"
 
@@ -29,8 +30,10 @@ def test_whoever_has_no_password_gets_the_one_that_is_given(own_db, quick_hashes
     demo.load_centres(own_db, password=PASSWORD)
     for organization in (ours, theirs):
         with own_db.tenant(organization):
-            for user in User.select():
+            for user in User.select().where(User.merged_into.is_null()):
                 assert sign_in.check_password(user.email, PASSWORD) == user
+            (duplicate,) = User.select().where(User.merged_into.is_null(False))
+            assert not Credential.select().where(Credential.user == duplicate).exists()
     with own_db.tenant(ours):
         assert User.get_by_id(tomas.id).jti == before  # who had one was signed out by nothing
 
@@ -65,6 +68,7 @@ def test_it_says_where_the_centres_are_and_who_can_sign_in(own_db, quick_hashes)
         f"Everybody's password: {PASSWORD}",
     ):
         assert line in said.splitlines()
+    assert "merged" not in said
     assert trial.variables() == {"RAYCES_DATABASE_URL": own_db.url, "RAYCES_ADMIN_DATABASE_URL": own_db.admin_url}
 
 

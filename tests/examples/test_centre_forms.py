@@ -61,7 +61,7 @@ def test_other_hours_on_several_dates_that_are_given_at_once_are_all_kept(applic
         at_once(send, [("sofia", "/hours/date", {"day": day, "start": "09:00", "end": "10:00"}) for day in days])
         with application.db.tenant(CENTRE):
             sofia = Professional.get(Professional.user == User.get(User.first_name == "Sofía"))
-            assert [each["date"] for each in sofia.date_overrides] == days
+            assert [each["date"] for each in sofia.date_overrides if each["date"] >= days[0]] == days
         at_once(send, [("sofia", "/hours/date/drop", {"day": day}) for day in days])
 
 
@@ -71,7 +71,8 @@ def test_weekly_hours_that_are_given_at_once_are_all_kept_and_follow_one_another
     months = [f"2033-0{number}-01" for number in range(1, AT_ONCE + 1)]
     at_once(send, [("nicolas", f"/schedules/{user}", {"start": day, "monday": "9:00-12:00"}) for day in months])
     with application.db.tenant(CENTRE):
-        dated = Professional.get(Professional.user == user).dated_schedules
+        known = Professional.get(Professional.user == user).dated_schedules
+    dated = [each for each in known if each["start"] >= months[0]]
     assert [each["start"] for each in dated] == months
     ends = ["2033-01-31", "2033-02-28", "2033-03-31", "2033-04-30", "2033-05-31", None]
     assert [each.get("end") for each in dated] == ends

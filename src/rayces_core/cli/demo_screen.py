@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -50,8 +50,8 @@ WALL_WIDTH = len("3 composite key")
 EXAMPLES, LOOKED_AT = 3, 500
 ROWS: list[tuple[type[Any], Callable[[Any], str]]] = [
     (Organization, lambda row: f"{row.name}, {row.time_zone}, {row.currency}"),
-    (User, lambda row: f"{row.full_name} ({Role(row.role).name.lower()}), {row.email}"),
-    (Professional, lambda row: f"{row.title} {row.user.full_name}, {row.specialization}, {_days(row)}"),
+    (User, lambda row: f"{row.full_name} ({Role(row.role).name.lower()}), {_address(row)}"),
+    (Professional, lambda row: ", ".join((f"{row.title} {row.user.full_name}", row.specialization, *_hours(row)))),
     (CreditKind, lambda row: row.name),
     (CreditPackage, lambda row: f"{row.name}: {counted(row.credits, 'credits')}"),
     (Service, lambda row: f"{row.name}, {row.duration_minutes} minutes, {counted(row.credits, 'credits')}"),
@@ -59,7 +59,7 @@ ROWS: list[tuple[type[Any], Callable[[Any], str]]] = [
     (Resource, lambda row: ", ".join((f"{row.name} ({row.kind})", *row.features, *_blocked(row)))),
     (Student, lambda row: f"{row.full_name}, {row.grade_level}, {row.admission_state.replace('_', ' ')}"),
     (GroupSession, lambda row: f"{_local(row)} {row.name}, {row.attending()} of {row.capacity}"),
-    (Appointment, lambda row: f"{_local(row)} {row.student.full_name}: {row.state.replace('_', '-')}"),
+    (Appointment, lambda row: ", ".join((f"{_local(row)} {row.student.full_name}: {_state(row)}", *_beside(row)))),
     (AppointmentSeries, lambda row: f"{row.rule} from {_local(row, row.starts_at)}"),
     (ClosedDay, lambda row: f"{row.day}: {row.name}"),
     (SlotRequest, lambda row: f"{row.student.full_name} until {row.until_day}, {row.state}"),
@@ -85,8 +85,8 @@ def what_a_tenant_sees(database: Database, organization: Organization) -> Table:
     shown.columns[1].justify = "right"
     with database.tenant(organization):
         for model, describe in ROWS:
-            rows = list(model.select().order_by(model.id).limit(LOOKED_AT))
-            shown.add_row(model.__name__, str(model.select().count()), "\n".join(map(describe, _spread(rows))))
+            rows = list(map(describe, model.select().order_by(model.id).limit(LOOKED_AT)))
+            shown.add_row(model.__name__, str(model.select().count()), "\n".join(_spread(rows)))
     return shown
 
 
@@ -106,15 +106,37 @@ def heading(text: str) -> Text:
     return styled(f"\n{text}\n", HEADING)
 
 
-def _spread(rows: list[Any]) -> list[Any]:
-    """The first, the last and what lies between them, evenly."""
-    if len(rows) <= EXAMPLES:
-        return rows
-    return [rows[place * (len(rows) - 1) // (EXAMPLES - 1)] for place in range(EXAMPLES)]
+def _spread(rows: list[str]) -> list[str]:
+    """The first, the last, and of those between them the one that says most."""
+    return rows if len(rows) <= EXAMPLES else [rows[0], max(rows[1:-1], key=len), rows[-1]]
 
 
-def _days(profile: Professional) -> str:
-    return " ".join(day[:3].capitalize() for day in WEEKDAYS if day in profile.weekly_schedule)
+def _address(row: User) -> str:
+    return f"merged into {row.merged_into.full_name}" if row.merged_into is not None else row.email
+
+
+def _hours(profile: Professional) -> Iterator[str]:
+    yield _days(profile.weekly_schedule)
+    for dated in profile.dated_schedules:
+        yield f"from {dated['start']} {_days(dated['schedule'])}"
+    for other in profile.date_overrides:
+        yield f"other hours on {other['date']}"
+
+
+def _days(schedule: dict[str, Any]) -> str:
+    return " ".join(day[:3].capitalize() for day in WEEKDAYS if day in schedule)
+
+
+def _state(row: Appointment) -> str:
+    return row.state.replace("_", "-")
+
+
+def _beside(row: Appointment) -> Iterator[str]:
+    """What a session holds besides its professional."""
+    if row.second_professional is not None:
+        yield f"{row.second_professional.user.full_name} too"
+    if row.device is not None:
+        yield f"with the {row.device.name.lower()}"
 
 
 def _blocked(row: Resource) -> list[str]:

@@ -126,8 +126,9 @@ def records(
     """Import the rows of FILE; - is stdin.
 
     RECORD is organizations, users, professionals, credit_kinds, credit_packages, services, professional_services,
-    resources, closed_days, students, slot_requests, group_sessions, appointments, credits, posts or likes. Every row is
-    checked before the first one is written; then each batch is written whole. The same file twice changes nothing.
+    resources, closed_days, time_off_requests, students, slot_requests, group_sessions, appointments, credits, posts or
+    likes. Every row is checked before the first one is written; then each batch is written whole. The same file twice
+    changes nothing.
 
     The exit code is 1 if a row has a problem.
     """

@@ -4,8 +4,9 @@
 `started(folder)` has them on a server of their own, with passwords.
 """
 
-from rayces_core.demo.centres import CENTRES, Centre
+from rayces_core.demo.centres import CENTRES
 from rayces_core.demo.hosting import Trial, started
 from rayces_core.demo.loading import load_centres
+from rayces_core.demo.shapes import Centre
 
 __all__ = ["CENTRES", "Centre", "Trial", "load_centres", "started"]

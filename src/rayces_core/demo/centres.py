@@ -1,199 +1,30 @@
-"""Two believable centres for the demo and for tests: who is there, what was booked, what was paid.
-
-Rule it guards: moments are given as a weekday and an hour of a week, counted from this one, so that what is past is
-past and what is ahead is ahead whenever the demo runs. `loading` writes it.
-"""
+"""Two believable centres for the demo and for tests, as `shapes` tells them; `loading` writes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from rayces_core.demo.shapes import (
+    Absence,
+    Centre,
+    Child,
+    ClosedOn,
+    Duplicate,
+    Group,
+    HoursFrom,
+    Message,
+    Offer,
+    OtherHours,
+    Pack,
+    Person,
+    Profile,
+    Purchase,
+    Session,
+    Thing,
+    Wait,
+    Weekly,
+)
 from rayces_core.models import AdmissionState, AppointmentState, Role
-
-# People are named by the part of their address before the @.
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user."""
-
-    name: str
-    first_name: str
-    last_name: str
-    role: Role = Role.GUARDIAN
-    phone: str | None = None
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The working profile of a professional: `hours` is weekday → windows, prices are in cents."""
-
-    person: str
-    title: str
-    specialization: str
-    license_number: str
-    hours: dict[str, list[tuple[str, str]]]
-    price_cents: int
-    session_minutes: int = 45
-    buffer_minutes: int = 15
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A service, and which professionals give it; the first that names a professional is what their sessions are."""
-
-    name: str
-    professionals: tuple[str, ...]
-    minutes: int
-    price_cents: int
-    colour: str
-    credits: int = 1
-    families_may_book: bool = True
-    room_features: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Child:
-    """A student; `contacts` are guardians, the first one pays."""
-
-    first_name: str
-    last_name: str
-    born: str
-    grade: str
-    contacts: tuple[str, ...]
-    admission: AdmissionState = AdmissionState.ENROLLED
-    notes: str | None = None
-
-
-@dataclass(frozen=True)
-class Session:
-    """An appointment: `week` counts from this one, `day` is 0 on Monday, `at` is local time."""
-
-    professional: str
-    child: str
-    week: int
-    day: int
-    at: str
-    state: AppointmentState
-    paid: bool = True
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Weekly:
-    """A child's confirmed session of every week: `week`, `day` and `at` as of a Session, and how many there are."""
-
-    professional: str
-    child: str
-    week: int
-    day: int
-    at: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """A group session and the children who attend it: `week`, `day` and `at` as of a Session."""
-
-    professional: str
-    name: str
-    week: int
-    day: int
-    at: str
-    capacity: int
-    children: tuple[str, ...]
-    room: str
-
-
-@dataclass(frozen=True)
-class ClosedOn:
-    """A day on which the centre is closed: `week` and `day` as of a Session."""
-
-    name: str
-    week: int
-    day: int
-
-
-@dataclass(frozen=True)
-class Thing:
-    """A room or a device, and the days on which it is not booked."""
-
-    name: str
-    features: tuple[str, ...] = ()
-    kind: str = "room"
-    blocked: tuple[ClosedOn, ...] = ()
-
-
-@dataclass(frozen=True)
-class Absence:
-    """A day that a professional asks to have off, from `week` and `day` as of a Session; `hours` of it, or all.
-
-    `events` are what became of the request: the desk's name for each, in order.
-    """
-
-    professional: str
-    week: int
-    day: int
-    note: str
-    hours: tuple[str, str] | None = None
-    events: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A child that waits for an hour of a professional's that is taken: `week` and `day` as of a Session."""
-
-    child: str
-    professional: str
-    week: int
-    day: int
-    hours: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Purchase:
-    """Credits that a guardian bought, by whole days before today; `status` as in the ledger."""
-
-    guardian: str
-    credits: int
-    days_ago: int
-    reference: str
-    status: str = "completed"
-
-
-@dataclass(frozen=True)
-class Message:
-    """A post, and who liked it."""
-
-    author: str
-    content: str
-    likes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Centre:
-    """An organization with everything in it."""
-
-    name: str
-    subdomain: str
-    phone: str
-    address: str
-    people: tuple[Person, ...]
-    profiles: tuple[Profile, ...]
-    offers: tuple[Offer, ...]
-    children: tuple[Child, ...]
-    sessions: tuple[Session, ...]
-    purchases: tuple[Purchase, ...]
-    adjustment: tuple[str, int, str]
-    messages: tuple[Message, ...]
-    groups: tuple[Group, ...] = ()
-    things: tuple[Thing, ...] = ()
-    closed: tuple[ClosedOn, ...] = ()
-    absences: tuple[Absence, ...] = ()
-    waits: tuple[Wait, ...] = ()
-    weekly: tuple[Weekly, ...] = ()
-
 
 S = AppointmentState
 MORNINGS: Final = [("09:00", "13:00")]
@@ -223,6 +54,8 @@ ARRAYANES: Final = Centre(
             "MN 8412",
             {"monday": WHOLE_DAY, "wednesday": WHOLE_DAY, "friday": MORNINGS},
             1_850_000,
+            later=(HoursFrom(9, {"monday": WHOLE_DAY, "thursday": WHOLE_DAY, "friday": MORNINGS}),),
+            other_hours=(OtherHours(5, 5, (("10:00", "13:00"),), "Open Saturday"),),
         ),
         Profile(
             "martin",
@@ -233,6 +66,7 @@ ARRAYANES: Final = Centre(
             2_200_000,
             session_minutes=50,
             buffer_minutes=10,
+            other_hours=(OtherHours(4, 2, (("14:00", "16:00"),), "Leaves early"),),
         ),
     ),
     offers=(
@@ -242,7 +76,7 @@ ARRAYANES: Final = Centre(
     ),
     children=(
         Child("Mateo", "Acosta", "2017-04-11", "3rd grade", ("lucia", "diego"), notes="Reads with a finger guide."),
-        Child("Lola", "Acosta", "2019-09-02", "1st grade", ("lucia", "diego")),
+        Child("Lola", "Acosta", "2019-09-02", "1st grade", ("lucia", "dieguito")),
         Child("Bruno", "Benítez", "2016-01-23", "4th grade", ("carolina",)),
         Child("Emma", "Luque", "2018-07-30", "2nd grade", ("hernan",), AdmissionState.ADMITTED),
         Child("Simón", "Luque", "2020-12-05", "kindergarten", ("hernan",), AdmissionState.PROSPECT),
@@ -260,6 +94,8 @@ ARRAYANES: Final = Centre(
         Session("paula", "Lola", 1, 2, "14:00", S.PRE_CONFIRMED),
         Session("martin", "Emma", 1, 3, "17:00", S.PRE_CONFIRMED, paid=False),
         Session("paula", "Emma", 2, 4, "11:00", S.DRAFT, paid=False),
+        Session(*("paula", "Emma", 5, 2, "16:00", S.CONFIRMED, False), second="martin", service="First evaluation"),
+        Session("paula", "Mateo", 5, 0, "10:00", S.CONFIRMED, paid=False, device="Tablet"),
         Session("martin", "Simón", 2, 1, "14:00", S.CANCELLED, paid=False, reason="Moved to another centre"),
     ),
     purchases=(
@@ -276,7 +112,10 @@ ARRAYANES: Final = Centre(
         Message("paula", "New reading corner in room 2, please borrow the books!", ("lucia", "diego")),
         Message("lucia", "Does anybody share a taxi from Caballito on Mondays?", ("hernan",)),
     ),
-    groups=(Group("martin", "Social skills, 6 to 9 years", 1, 1, "17:00", 4, ("Bruno", "Emma"), "Playroom"),),
+    groups=(
+        Group("martin", "Social skills, 6 to 9 years", 1, 1, "17:00", 4, ("Bruno", "Emma"), "Playroom"),
+        Group("paula", "Reading aloud", 5, 4, "10:00", 2, ("Mateo", "Lola"), "Playroom", "Lola", "Emma"),
+    ),
     things=(
         Thing("Playroom", ("carpet",)),
         Thing("Room 2", ("mirror", "ramp")),
@@ -290,6 +129,8 @@ ARRAYANES: Final = Centre(
     ),
     waits=(Wait("Emma", "martin", 1, 1, ("15:00", "16:00")),),
     weekly=(Weekly("martin", "Bruno", 1, 3, "15:00", 6),),
+    duplicates=(Duplicate(Person("dieguito", "Diego", "Acosta"), "diego", "Signed up again with another address"),),
+    packs=(Pack("lucia", "Two workshops", 2, 30, 16), Pack("hernan", "Eight workshops", 8, 90, 2)),
 )
 
 GIRASOL: Final = Centre(
@@ -314,9 +155,18 @@ GIRASOL: Final = Centre(
             "MP 3310",
             {"monday": AFTERNOONS, "tuesday": MORNINGS, "thursday": MORNINGS},
             1_600_000,
+            other_hours=(OtherHours(5, 1, (("10:00", "12:00"),), "A course before it"),),
         ),
         Profile(
-            "ramiro", "Prof.", "maths tutoring", "MP 1092", {"wednesday": AFTERNOONS, "friday": AFTERNOONS}, 900_000, 60
+            "ramiro",
+            "Prof.",
+            "maths tutoring",
+            "MP 1092",
+            {"wednesday": AFTERNOONS, "friday": AFTERNOONS},
+            900_000,
+            60,
+            later=(HoursFrom(9, {"monday": AFTERNOONS, "wednesday": AFTERNOONS, "friday": AFTERNOONS}),),
+            other_hours=(OtherHours(4, 0, (("16:00", "19:00"),), "Reports to the families"),),
         ),
     ),
     offers=(
@@ -326,7 +176,7 @@ GIRASOL: Final = Centre(
     children=(
         Child("Delfina", "Carranza", "2018-03-19", "2nd grade", ("julia",), notes="Allergic to latex gloves."),
         Child("Benjamín", "Olmos", "2015-10-08", "5th grade", ("pablo",)),
-        Child("Isabella", "Olmos", "2017-06-27", "3rd grade", ("pablo", "julia")),
+        Child("Isabella", "Olmos", "2017-06-27", "3rd grade", ("pablo", "juli")),
         Child("Thiago", "Toledo", "2014-02-14", "6th grade", ("mariana",), AdmissionState.ON_LEAVE),
     ),
     sessions=(
@@ -340,6 +190,8 @@ GIRASOL: Final = Centre(
         Session("ramiro", "Benjamín", 1, 2, "16:00", S.PRE_CONFIRMED),
         Session("sofia", "Isabella", 1, 3, "10:00", S.PRE_CONFIRMED, paid=False),
         Session("sofia", "Isabella", 2, 0, "15:00", S.DRAFT, paid=False),
+        Session("sofia", "Isabella", 4, 0, "17:00", S.CONFIRMED, paid=False, second="ramiro"),
+        Session("sofia", "Delfina", 5, 3, "10:00", S.CONFIRMED, paid=False, device="Balance board"),
     ),
     purchases=(
         Purchase("julia", 4, 38, "MP-551200871"),
@@ -351,15 +203,21 @@ GIRASOL: Final = Centre(
         Message("adriana", "The garden room is ready. Come and see it!", ("julia", "pablo", "mariana", "sofia")),
         Message("pablo", "Benjamín passed his maths exam, thank you Ramiro.", ("ramiro", "adriana")),
     ),
-    groups=(Group("ramiro", "Maths for the 5th grade", 1, 4, "15:00", 3, ("Isabella",), "Blue room"),),
+    groups=(
+        Group("ramiro", "Maths for the 5th grade", 1, 4, "15:00", 3, ("Isabella",), "Blue room"),
+        Group("ramiro", "Chess", 5, 4, "16:00", 2, ("Isabella", "Benjamín"), "Blue room", "Benjamín", "Delfina"),
+    ),
     things=(
         Thing("Blue room", ("blackboard",)),
+        Thing("Balance board", kind="device"),
         Thing("Garden room", ("ramp",), blocked=(ClosedOn("The roof is mended", 7, 3),)),
     ),
     closed=(ClosedOn("Anniversary of the centre", 8, 0),),
     absences=(Absence("ramiro", 7, 4, "Wedding"), Absence("sofia", 6, 1, "Course", events=("approve", "revoke"))),
     waits=(Wait("Isabella", "sofia", 1, 1, ("09:00", "10:00")),),
     weekly=(Weekly("ramiro", "Delfina", 1, 2, "14:00", 6),),
+    duplicates=(Duplicate(Person("juli", "Julia", "Carranza"), "julia", "Wrote from the address of her work"),),
+    packs=(Pack("pablo", "Two workshops", 2, 30, 16), Pack("julia", "Eight workshops", 8, 90, 2)),
 )
 
 CENTRES: Final = (ARRAYANES, GIRASOL)

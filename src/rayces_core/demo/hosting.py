@@ -61,7 +61,7 @@ class Trial:
     def _people(self, organization: Organization, port: int) -> Iterator[str]:
         yield f"{organization.name}: http://{organization.subdomain}.localhost:{port}/"
         with self.db.tenant(organization):
-            users = list(User.select().order_by(User.role, User.id))
+            users = list(User.select().where(User.merged_into.is_null()).order_by(User.role, User.id))
         yield from (f"  {user.role.name.lower():13}{user.email}" for user in users)
         yield ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rayces_core import credits
-from rayces_core.demo.centres import Centre, Purchase
+from rayces_core.demo.shapes import Centre, Pack, Purchase
 from rayces_core.models import CreditKind, CreditPackage, User
 
 CREDIT_PRICE_CENTS = 1_500_000
@@ -17,17 +17,17 @@ def buy_credits(centre: Centre, users: dict[str, User], desk: User, now: datetim
         _buy(purchase, users[purchase.guardian], now - timedelta(days=purchase.days_ago, hours=2))
     name, amount, reason = centre.adjustment
     credits.adjust(users[name], amount, reason=reason, by=desk, now=now - timedelta(days=3))
-    _sell_workshops(users[name], desk, now - timedelta(days=2))
-
-
-def _sell_workshops(user: User, desk: User, at: datetime) -> None:
-    """A package of another kind, which holds for a school term."""
     kind = CreditKind.create(name="Workshops")
-    package = CreditPackage.create(name="Eight workshops", credits=8, credit_kind=kind, valid_days=90)
-    credits.purchase_package(user, package, payment_method="cash", by=desk, now=at)
+    for pack in centre.packs:
+        _sell(pack, kind, users[pack.guardian], desk, now - timedelta(days=pack.days_ago))
     # Families buy it by themselves, at its price.
     price = {"price_cents": 11 * CREDIT_PRICE_CENTS, "currency": "ARS"}
     CreditPackage.create(name="Twelve sessions", credits=12, valid_days=180, **price)
+
+
+def _sell(pack: Pack, kind: CreditKind, user: User, desk: User, at: datetime) -> None:
+    package = CreditPackage.create(name=pack.name, credits=pack.credits, credit_kind=kind, valid_days=pack.valid_days)
+    credits.purchase_package(user, package, payment_method="cash", by=desk, now=at)
 
 
 def _buy(purchase: Purchase, user: User, at: datetime) -> None:

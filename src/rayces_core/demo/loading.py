@@ -7,30 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from peewee import fn
 
 from rayces_core import calendars, clock, invoicing, scheduling, sign_in
 from rayces_core.database.database import Database
-from rayces_core.demo.centres import (
-    CENTRES,
+from rayces_core.demo.centres import CENTRES
+from rayces_core.demo.days import day_of, monday_of, starts_at
+from rayces_core.demo.ledger import buy_credits
+from rayces_core.demo.shapes import (
     Absence,
     Centre,
     Child,
-    ClosedOn,
+    Duplicate,
     Group,
     Offer,
+    Profile,
     Session,
     Thing,
     Wait,
     Weekly,
 )
-from rayces_core.demo.ledger import buy_credits
 from rayces_core.models import (
     AdmissionState,
+    Appointment,
     AppointmentState,
     ClosedDay,
+    GroupSession,
     Like,
     Organization,
     Post,
@@ -43,7 +47,9 @@ from rayces_core.models import (
     User,
 )
 from rayces_core.models.signing_in import Credential
+from rayces_core.notices.expiring import make_expiries
 from rayces_core.notices.making import make_reminders
+from rayces_core.people import merge_users
 
 # The events that lead to each state of an admission, and of an appointment once it is booked.
 ADMISSION: dict[AdmissionState, tuple[str, ...]] = {
@@ -124,7 +130,7 @@ def _organization(database: Database, centre: Centre) -> Organization:
 
 def _let_in(password: str) -> None:
     has_one = fn.EXISTS(Credential.select(Credential.id).where(Credential.user == User.id))
-    for user in User.select().where(~has_one):
+    for user in User.select().where(~has_one, User.merged_into.is_null()):
         sign_in.set_password(user, password)
 
 
@@ -136,6 +142,8 @@ def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
         for child in centre.children:
             _admit(people, child)
     with clock.frozen(now):  # or the ledger would not believe what was long ago
+        for profile in centre.profiles:
+            _plan(organization, people.profiles[profile.person], profile, now)
         buy_credits(centre, people.users, people.desk, now)
         for session in centre.sessions:
             _book(organization, people, session, now)
@@ -144,17 +152,20 @@ def _fill(organization: Organization, centre: Centre, now: datetime) -> None:
         for group in centre.groups:
             _gather(organization, people, group, now)
         for closed in centre.closed:
-            ClosedDay.create(day=_day_of(organization, closed, now), name=closed.name)
+            ClosedDay.create(day=day_of(organization, closed, now), name=closed.name)
         for thing in centre.things:
             _block(organization, thing, now)
         for absence in centre.absences:
             _ask(organization, people, absence, now)
         for wait in centre.waits:
             _wait(organization, people, wait, now)
+        for duplicate in centre.duplicates:
+            _merge(people, duplicate, now)
         _invoice(organization, people.desk, now)
         for name in sorted({session.professional for session in centre.sessions}):
             calendars.create_feed(people.users[name])
     make_reminders(now)
+    make_expiries(now)
     for days_ago, message in enumerate(reversed(centre.messages), start=1):
         with clock.frozen(now - timedelta(days=days_ago)):
             post = Post.create(user=people.users[message.author], content=message.content)
@@ -171,7 +182,7 @@ def _write_people(centre: Centre) -> People:
             role=person.role,
             phone=person.phone,
         )
-        for person in centre.people
+        for person in (*centre.people, *(duplicate.person for duplicate in centre.duplicates))
     }
     profiles = {
         profile.person: Professional.create(
@@ -179,9 +190,7 @@ def _write_people(centre: Centre) -> People:
             title=profile.title,
             specialization=profile.specialization,
             license_number=profile.license_number,
-            weekly_schedule={
-                day: [{"start": start, "end": end} for start, end in windows] for day, windows in profile.hours.items()
-            },
+            weekly_schedule=_windows(profile.hours),
             session_duration_minutes=profile.session_minutes,
             buffer_minutes=profile.buffer_minutes,
             session_price_cents=profile.price_cents,
@@ -234,9 +243,29 @@ def _admit(people: People, child: Child) -> None:
         admission(by=people.desk, now=clock.now() + timedelta(days=3 * days))
 
 
+def _plan(organization: Organization, stored: Professional, profile: Profile, now: datetime) -> None:
+    """Hours that change: weekly ones from a Monday on, and those of single dates."""
+    stored.dated_schedules = [
+        {"start": monday_of(organization, now, each.week), "schedule": _windows(each.hours)} for each in profile.later
+    ]
+    stored.date_overrides = [
+        {
+            "date": day_of(organization, other, now),
+            "windows": [{"start": start, "end": end} for start, end in other.windows],
+            "reason": other.reason,
+        }
+        for other in profile.other_hours
+    ]
+    stored.save()
+
+
+def _windows(hours: dict[str, list[tuple[str, str]]]) -> dict[str, list[dict[str, str]]]:
+    return {day: [{"start": start, "end": end} for start, end in windows] for day, windows in hours.items()}
+
+
 def _book(organization: Organization, people: People, session: Session, now: datetime) -> None:
     profile, student = people.profiles[session.professional], people.students[session.child]
-    starts = _starts_at(organization, session, now)
+    starts = starts_at(organization, session, now)
     # Held some days before, or this morning where it is still to be confirmed.
     still_held = session.state == AppointmentState.PRE_CONFIRMED
     held = now - timedelta(hours=3) if still_held else min(starts - timedelta(days=4), now - timedelta(hours=3))
@@ -244,7 +273,9 @@ def _book(organization: Organization, people: People, session: Session, now: dat
         student=student,
         professional=profile,
         client=student.primary_contact or people.desk,
-        service=people.services[session.professional],
+        service=Service.get(name=session.service) if session.service else people.services[session.professional],
+        second_professional=people.profiles[session.second] if session.second else None,
+        device=Resource.get(name=session.device) if session.device else None,
         scheduled_at=starts,
         uses_credit=session.paid,
         draft=session.state == AppointmentState.DRAFT,
@@ -268,7 +299,7 @@ def _repeat(organization: Organization, people: People, weekly: Weekly, now: dat
         professional=people.profiles[weekly.professional],
         client=student.primary_contact,
         service=people.services[weekly.professional],
-        scheduled_at=_starts_at(organization, weekly, now),
+        scheduled_at=starts_at(organization, weekly, now),
         count=weekly.count,
         confirm=True,
         by=people.desk,
@@ -279,26 +310,37 @@ def _repeat(organization: Organization, people: People, weekly: Weekly, now: dat
 def _gather(organization: Organization, people: People, group: Group, now: datetime) -> None:
     made = scheduling.create_group_session(
         professional=people.profiles[group.professional],
-        scheduled_at=_starts_at(organization, group, now),
+        scheduled_at=starts_at(organization, group, now),
         capacity=group.capacity,
         name=group.name,
         room=Resource.get(name=group.room),
         by=people.desk,
         now=now,
     )
-    for child in group.children:
-        student = people.students[child]
-        guardian = student.primary_contact
-        assert guardian is not None  # noqa: S101 - every child of the demonstration has one
-        scheduling.book_group(made, student=student, client=guardian, by=people.desk, now=now)
+    seats = {child: _seat(made, people, child, now) for child in group.children}
+    if group.given_up is not None and group.waiting is not None:
+        seats[group.given_up].cancel(by=people.desk, reason="Cannot come on that day", now=now)
+        _seat(made, people, group.waiting, now)
+
+
+def _seat(group: GroupSession, people: People, child: str, now: datetime) -> Appointment:
+    student = people.students[child]
+    guardian = student.primary_contact
+    assert guardian is not None  # noqa: S101 - every child of the demonstration has one
+    return scheduling.book_group(group, student=student, client=guardian, by=people.desk, now=now)
 
 
 def _ask(organization: Organization, people: People, absence: Absence, now: datetime) -> None:
-    day, profile = _day_of(organization, absence, now), people.profiles[absence.professional]
+    day, profile = day_of(organization, absence, now), people.profiles[absence.professional]
     hours = None if absence.hours is None else dict(zip(("start", "end"), absence.hours, strict=True))
     request = scheduling.request_time_off(profile, day, day, hours=hours, note=absence.note, by=profile.user)
     for event in absence.events:
         getattr(request, event)(by=people.desk, now=now)
+
+
+def _merge(people: People, duplicate: Duplicate, now: datetime) -> None:
+    keep, twice = people.users[duplicate.of], people.users[duplicate.person.name]
+    merge_users(keep, twice, by=people.desk, reason=duplicate.reason, now=now)
 
 
 def _invoice(organization: Organization, desk: User, now: datetime) -> None:
@@ -312,7 +354,7 @@ def _invoice(organization: Organization, desk: User, now: datetime) -> None:
 
 
 def _wait(organization: Organization, people: People, wait: Wait, now: datetime) -> None:
-    student, day = people.students[wait.child], _day_of(organization, wait, now)
+    student, day = people.students[wait.child], day_of(organization, wait, now)
     guardian = student.primary_contact
     assert guardian is not None  # noqa: S101 - every child of the demonstration has one
     scheduling.request_slot(
@@ -330,18 +372,6 @@ def _wait(organization: Organization, people: People, wait: Wait, now: datetime)
 
 def _block(organization: Organization, thing: Thing, now: datetime) -> None:
     resource = Resource.get(name=thing.name)
-    days = [(_day_of(organization, closed, now), closed.name) for closed in thing.blocked]
+    days = [(day_of(organization, closed, now), closed.name) for closed in thing.blocked]
     resource.blocked_dates = [{"start": day, "end": day, "reason": reason} for day, reason in days]
     resource.save()
-
-
-def _day_of(
-    organization: Organization, of: Session | Weekly | Group | ClosedOn | Absence | Wait, now: datetime
-) -> date:
-    today = now.astimezone(organization.zone).date()
-    return today - timedelta(days=today.weekday()) + timedelta(weeks=of.week, days=of.day)
-
-
-def _starts_at(organization: Organization, session: Session | Weekly | Group, now: datetime) -> datetime:
-    day = _day_of(organization, session, now)
-    return datetime.combine(day, time.fromisoformat(session.at), organization.zone).astimezone(now.tzinfo)

@@ -39,6 +39,7 @@ _SPANISH_WORDS: Final = frozenset(
         ),
         *("fechas", "descanso", "acepta", "usuario", "reservado", "vence", "confirmado", "realizado", "ausente"),
         *("cancelado", "creado", "turnos", "importe", "monto", "pagado", "trabaja", "espera", "cupo"),
+        *("pedido", "decidido"),
     )
 )
 # Record type → what its rows have instead of the columns' own examples. The files pass one after the other, in the

@@ -54,17 +54,19 @@ ALONE: Final = DatabaseGuard(
     "true",
     lambda *_: TransitionRefusedError("revoke", "locked", "try again"),
 )
-_PERIOD: Final = """jsonb_strip_nulls(jsonb_build_object(
+# Of a request `asked`, as one of `blocked_dates`.
+PERIOD: Final = """jsonb_strip_nulls(jsonb_build_object(
               'start', asked.starts_on, 'end', asked.ends_on, 'reason', asked.note,
               'hours', CASE WHEN asked.from_time IS NOT NULL
                             THEN jsonb_build_object('start', asked.from_time, 'end', asked.until_time) END))"""
 # In the order of the document's own shape.
+IN_ORDER: Final = """period ->> 'start', period ->> 'end', period #>> '{hours,start}' NULLS FIRST,
+                         period ->> 'reason' NULLS FIRST"""
 BLOCKED: Final = f"""
 blocked AS (
     UPDATE professionals AS away SET updated_at = %(now)s, blocked_dates = (
-        SELECT jsonb_agg(period ORDER BY period ->> 'start', period ->> 'end', period #>> '{{hours,start}}' NULLS FIRST,
-                         period ->> 'reason' NULLS FIRST)
-          FROM jsonb_array_elements(away.blocked_dates || {_PERIOD}) AS period)
+        SELECT jsonb_agg(period ORDER BY {IN_ORDER})
+          FROM jsonb_array_elements(away.blocked_dates || {PERIOD}) AS period)
       FROM moved JOIN time_off_requests AS asked
         ON asked.organization_id = %(organization_id)s AND asked.id = moved.id
      WHERE away.organization_id = %(organization_id)s AND away.user_id = asked.professional_id
@@ -79,7 +81,7 @@ freed AS (
          WHERE place IS DISTINCT FROM (
                SELECT min(same.place)
                  FROM jsonb_array_elements(back.blocked_dates) WITH ORDINALITY AS same (period, place)
-                WHERE same.period = {_PERIOD}))
+                WHERE same.period = {PERIOD}))
       FROM moved JOIN time_off_requests AS asked
         ON asked.organization_id = %(organization_id)s AND asked.id = moved.id
      WHERE back.organization_id = %(organization_id)s AND back.user_id = asked.professional_id

@@ -19,6 +19,7 @@ from rayces_core.importing.records.services import GIVEN, SERVICES
 from rayces_core.importing.records.slot_requests import SLOT_REQUESTS
 from rayces_core.importing.records.social import LIKES, POSTS
 from rayces_core.importing.records.students import STUDENTS
+from rayces_core.importing.records.time_off import TIME_OFF
 from rayces_core.importing.records.users import USERS
 
 __all__ = ["RECORDS", "Record", "add", "record_of"]
@@ -28,7 +29,7 @@ RECORDS: Final = {
     record.name: record
     for record in (
         *(ORGANIZATIONS, USERS, PROFESSIONALS, CREDIT_KINDS, CREDIT_PACKAGES, SERVICES, GIVEN, RESOURCES, CLOSED_DAYS),
-        *(STUDENTS, SLOT_REQUESTS, GROUP_SESSIONS, APPOINTMENTS, CREDITS, POSTS, LIKES),
+        *(TIME_OFF, STUDENTS, SLOT_REQUESTS, GROUP_SESSIONS, APPOINTMENTS, CREDITS, POSTS, LIKES),
     )
 }
 _BY_MODEL: Final[dict[Any, Record]] = {record.model: record for record in RECORDS.values()}
