@@ -352,7 +352,7 @@ def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> Non
         # Links of invoices by other columns than ids; see tests/invoicing/test_guarantees.py.
         "AND (k.conname !~ '^invoice' OR cardinality(k.conkey) = 2)",
     )
-    assert len(references) == 65
+    assert len(references) == 66
     for table, column, parent, key in references:
         foreign = f"(SELECT min({key}) FROM {parent} AS p WHERE p.organization_id <> {table}.organization_id)"
         along = ALONG.get(column, "")
