@@ -46,6 +46,8 @@ def test_every_section_with_commands_is_run_here() -> None:
 @pytest.mark.exhaustive
 def test_a_backup_is_restored_with_and_without_its_roles(site: Site) -> None:
     with site.same_version() as spare:
+        there = [subdomain for (subdomain,) in site.sql(DB, "SELECT subdomain::text FROM organizations ORDER BY id")]
+        assert there[0] == "north"
         run(spare, "Backup")
         run(spare, "Restore")
         assert spare.sql(NEW, USERS) == [("ana@example.org",)]
@@ -55,7 +57,7 @@ def test_a_backup_is_restored_with_and_without_its_roles(site: Site) -> None:
             urls = {"admin_url": spare.url(NEW, name, "clinic_admin")}
             with Database.connect(spare.url(NEW, name, "clinic_web"), **urls) as database:
                 with database.privileged(reason="test"):
-                    assert [each.subdomain for each in Organization.select()] == ["north"]
+                    assert [each.subdomain for each in Organization.select().order_by(Organization.id)] == there
                 database.create_organization("South", subdomain="south")
 
 

@@ -35,15 +35,15 @@ def test_what_no_closed_day_can_be_is_told_by_row_and_column(centre, wrong, colu
 
 
 def test_a_professionals_hours_that_change_come_along(centre):
-    email = Professional.get().user.email
+    own = Professional.get()
     row = {
-        "email": email,
+        "email": own.user.email,
         "dated_schedules": f'[{{"start": "2031-09-01", "schedule": {{"monday": {WINDOWS}}}}}]',
         "date_overrides": f'[{{"date": "2031-09-12", "windows": {WINDOWS}}}]',
         "buffer_before_minutes": "10",
     }
     assert importing.run([row], Professional, now=NOW, update=True).updated == 1
-    stored = Professional.get(Professional.user == Professional.get().user_id)
+    stored = Professional.get_by_id(own.id)
     assert stored.dated_schedules[0]["start"] == "2031-09-01"
     assert stored.date_overrides[0]["windows"] == [{"start": "09:00", "end": "11:00"}]
     assert stored.buffer_before_minutes == 10

@@ -24,12 +24,15 @@ class Undone(Exception):
 
 
 def write(db, organization, count, seed):
-    """Put messages one by one, a fifth of them in units that are rolled back."""
+    """Put messages one by one, a fifth of them in units that are rolled back.
+
+    Of subjects that no other writer has: who changes one holds its row, so none commits before an earlier one does.
+    """
     chance = random.Random(seed)
     with db.tenant(organization):
         for number in range(count):
             kept = chance.random() > 0.2
-            subject, mark = chance.randrange(SUBJECTS), f"{'kept' if kept else 'undone'} {number}"
+            subject, mark = seed * SUBJECTS + chance.randrange(SUBJECTS), f"{'kept' if kept else 'undone'} {number}"
             values = {"organization": organization.id, "topic": "t.t", "subject": subject, "times": 1}
             try:
                 with db.atomic():

@@ -59,12 +59,6 @@ INTENDED: tuple[Intended, ...] = (
     ),
     Intended(
         reading.LOCKED_UNBOUND,
-        r"expires_at < %\(now\)s.*FOR UPDATE SKIP LOCKED",
-        "a sweep looks for overdue holds of all organizations at once; where that is refused, one after the other",
-        privileged=True,
-    ),
-    Intended(
-        reading.LOCKED_UNBOUND,
         r"outbox_messages",
         "a relay serves every tenant in one statement; where that is refused, there is none",
         privileged=True,

@@ -84,8 +84,11 @@ def test_tenants_write_what_only_they_see_and_book_and_pay(owner: str) -> None:
 
 
 @pytest.mark.exhaustive
-def test_pending_migrations_are_rehearsed_and_two_block(other_server: str) -> None:
-    """`make test` keeps it on the run's own server, in tests/migrating/test_rehearsal.py."""
+def test_pending_migrations_are_rehearsed_and_two_block(other_server: str, owner: str) -> None:
+    """`make test` keeps it on the run's own server, in tests/migrating/test_rehearsal.py.
+
+    The roles are the owner's, who has to have made them before a superuser does.
+    """
     with _connected(other_server) as cursor:
         cursor.execute("CREATE DATABASE half")
     runner = Runner(make_dsn(other_server, dbname="half"))

@@ -12,7 +12,7 @@ ATOMIC = False
 
 RULES = {
     "users_merged_email_check": "merged_into_id IS NOT NULL "
-    r"OR email !~ '^merged-[0-9a-f]{8}-[0-9]+@merged\.invalid$'",
+    r"OR email::text !~ '^merged-[0-9a-f]{8}-[0-9]+@merged\.invalid$'",
     "credit_transactions_package_name_check": "package_name IS NULL OR credit_package_id IS NOT NULL",
     "credit_transactions_valid_days_check": "valid_days IS NULL OR package_name IS NOT NULL "
     "AND valid_days BETWEEN 0 AND 36500",

@@ -125,7 +125,7 @@ class User(TimestampedTenantModel):
             ),
             # What `people.merge_users` calls a duplicate.
             Check(
-                r"merged_into_id IS NOT NULL OR email !~ '^merged-[0-9a-f]{8}-[0-9]+@merged\.invalid$'",
+                r"merged_into_id IS NOT NULL OR email::text !~ '^merged-[0-9a-f]{8}-[0-9]+@merged\.invalid$'",
                 name="users_merged_email_check",
             ),
         ]
