@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import holidays
 import httpx
 import pytest
 
@@ -176,9 +177,15 @@ def sign_in(port, browser, kept):
 
 
 def next_wednesday():
-    """One of those that are three weeks ahead and more, so that nothing of the demonstration is in the way."""
-    today = datetime.now(HERE).date()
-    return today + timedelta(days=(2 - today.weekday()) % 7 + 21)
+    """One of those that are three weeks ahead and more, so that nothing of the demonstration is in the way.
+
+    Nor is a public holiday, which some test may have filled in, on it or on the three after it.
+    """
+    today, known = datetime.now(HERE).date(), holidays.country_holidays("AR")
+    first = today + timedelta(days=(2 - today.weekday()) % 7 + 21)
+    while any(first + timedelta(days=days) in known for days in (0, 7, 14, 21)):
+        first += timedelta(days=7)
+    return first
 
 
 def choose(form, name, text):

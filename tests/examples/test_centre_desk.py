@@ -44,7 +44,7 @@ def test_two_families_take_a_groups_last_place_and_one_of_them_is_told(sign_in):
 
 def test_the_desk_moves_a_group_with_everybody_in_it_and_cancels_it(sign_in):
     desk, base = sign_in("graciela")
-    day = next_wednesday() + timedelta(days=14)
+    day = next_wednesday() + timedelta(days=21)
     card = gather(desk, base, "Teatro", f"{day}T16:00", 2)
     choose(card.locator(".put"), "student", "Lola")
     card.get_by_role("button", name="Agregar").click()
@@ -127,7 +127,7 @@ def test_a_professional_has_the_usual_hours_on_a_day_again(sign_in):
     page.click("#other button")
     page.wait_for_selector("#overrides > .card:has-text('10 de mayo')")
     page.locator("#overrides > .card", has_text="10 de mayo").get_by_role("button").click()
-    page.wait_for_selector("#overrides:not(:has(.card))", state="attached")
+    page.wait_for_selector("#overrides:not(:has(.card:has-text('10 de mayo')))", state="attached")
 
 
 def test_the_desk_books_with_a_device_and_a_second_professional_who_are_taken_then(sign_in):
@@ -167,15 +167,14 @@ def test_the_desk_plans_a_series_sees_what_is_in_the_way_and_books_the_others(si
     choose(desk.locator("#plan"), "student", "Isabella")
     choose(desk.locator("#plan"), "professional", "Ramiro")
     desk.fill("#plan [name=when]", f"{first}T17:00")
-    for day in ("wednesday", "friday"):
-        desk.check(f"#plan [value={day}]")
+    desk.check("#plan [value=wednesday]")
     desk.fill("#plan [name=until]", f"{first + timedelta(days=14)}")
     desk.click("#plan button")
     desk.wait_for_selector("#preview .card")
     assert "no se pueden reservar: 1" in desk.inner_text("#preview")
     desk.get_by_role("button", name="Reservar las demás").dblclick()
-    desk.wait_for_selector("text=Reservadas: 4. Quedaron afuera: 1.")
-    assert desk.locator("#sessions > .card").count() == 4
+    desk.wait_for_selector("text=Reservadas: 2. Quedaron afuera: 1.")
+    assert desk.locator("#sessions > .card").count() == 2
     desk.go_back()
     desk.wait_for_selector("#plan")
 

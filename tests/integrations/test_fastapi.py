@@ -72,7 +72,8 @@ def user_of(site, tenant, **columns):
 def test_every_kind_of_endpoint_sees_its_own_tenant(site):
     for tenant, least in ((site.north, 1), (site.south, 2)):
         with site.db.tenant(tenant):
-            assert (students := Student.select().count()) >= least
+            students = Student.select().count()
+        assert students >= least
         client, seen = site.client(tenant), {"tenant": tenant.id, "students": students}
         named = seen | {"named": tenant.subdomain}
         assert client.get("/sync").json() == named
