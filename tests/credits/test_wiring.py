@@ -312,7 +312,7 @@ def test_f05_a_sweep_looks_once_for_what_was_paid_however_many_expire_unpaid(db,
 def test_f05_what_was_kept_without_a_decision_is_found_and_a_fee_taken_afterwards_is_none(db, rich):
     kept, charged, told = (held_appointment(rich, 2) for _ in range(3))
     credits.debit(rich, 2, appointment=kept)
-    Appointment.lifecycle._wire()
+    Appointment.lifecycle.has_effects("confirm")  # imports what is wired
     effects = Appointment.lifecycle._announcements._effects
     before, effects["expire"] = effects["expire"], []  # as before the effect was attached
     try:

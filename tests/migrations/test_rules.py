@@ -338,6 +338,7 @@ WHICH = {
 # What has to be written with it.
 ALONG = {"series_id": ", occurrence_at = scheduled_at", "merged_into_id": ", merged_at = now()"}
 ALONG |= {"takes_back_balance_id": ", takes_back_sequence = 1"}
+ALONG |= {"notices": ", event = 'credits_expiring', appointment_id = NULL, minutes_before = 60"}
 
 
 def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> None:
@@ -355,7 +356,7 @@ def test_a_reference_to_another_organizations_row_is_refused(cursor: Any) -> Non
     assert len(references) == 66
     for table, column, parent, key in references:
         foreign = f"(SELECT min({key}) FROM {parent} AS p WHERE p.organization_id <> {table}.organization_id)"
-        along = ALONG.get(column, "")
+        along = ALONG.get(column, ALONG.get(table, "") if column == "purchase_id" else "")
         along += ", appointment_id = NULL" if (table, column) == ("invoice_lines", "credit_transaction_id") else ""
         which = WHICH.get(column, WHICH.get(table, "true"))
         with pytest.raises(errors.ForeignKeyViolation):
