@@ -127,7 +127,7 @@ MORE_TRIPS = {
     (BOOKING, "rayces_core"): 5,  # what decides on a draft is read first
     **dict.fromkeys(((title, "psycopg2") for title in (DEBIT, HOT, SPREAD)), 5),
     **dict.fromkeys(((title, "psycopg2") for title in (MANY_OF_FEW, MANY_OF_ALL)), 4),
-    **dict.fromkeys(((title, "rayces_core") for title in (MANY_OF_FEW, MANY_OF_ALL)), 6),
+    **dict.fromkeys(((title, "rayces_core") for title in (MANY_OF_FEW, MANY_OF_ALL)), 7),
 }
 
 

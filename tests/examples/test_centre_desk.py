@@ -164,7 +164,7 @@ def test_the_desk_plans_a_series_sees_what_is_in_the_way_and_books_the_others(si
     desk.goto(f"{base}/series")
     desk.click("a.button")
     desk.wait_for_selector("#plan")
-    choose(desk.locator("#plan"), "student", "Isabella")
+    choose(desk.locator("#plan"), "student", "Delfina")
     choose(desk.locator("#plan"), "professional", "Ramiro")
     desk.fill("#plan [name=when]", f"{first}T17:00")
     desk.check("#plan [value=wednesday]")
