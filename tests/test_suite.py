@@ -1,6 +1,7 @@
 """What the suite itself does so that no test fails by chance."""
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -75,3 +76,22 @@ def test_what_has_to_come_in_time_is_tried_five_times(holds, tries):
     left = iter(holds)
     assert in_one_of_five(lambda: next(left)) == any(holds)
     assert len(list(left)) == len(holds) - tries
+
+
+def collected(order, *options):
+    line = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options]
+    line += ["tests/test_clock.py", "tests/test_walking.py"]
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=True, env=os.environ | {"RAYCES_ORDER": order, "COLUMNS": "200"}
+    )
+    return [each for each in done.stdout.splitlines() if "::" in each]
+
+
+@pytest.mark.slow
+def test_an_order_by_chance_has_every_test_and_is_known_by_its_number():
+    usual, one, again, other = collected("1"), *(collected(each, "-p", "tests.shuffled") for each in ("1", "1", "2"))
+    assert one == again
+    assert len({tuple(usual), tuple(one), tuple(other)}) == 3
+    assert sorted(usual) == sorted(one) == sorted(other)
+    modules = [each.partition("::")[0] for each in one]
+    assert len([module for module, _ in itertools.groupby(modules)]) == len(set(modules)) == 2
