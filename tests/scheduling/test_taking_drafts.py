@@ -156,6 +156,7 @@ SINCE = {
     "a professional who left": (ProfessionalInactiveError, None, lambda it: change(it.professional, active=False)),
     "a second one who left": (ProfessionalInactiveError, None, lambda it: change(it.second, active=False)),
     "a room that is no more": (ResourceUnfitError, None, lambda it: change(it.room, active=False)),
+    "a device that is no more": (ResourceUnfitError, None, lambda it: change(it.device, active=False)),
     "a service that is no more": (ServiceInactiveError, None, lambda it: change(it.service, active=False)),
     "a service that is not given": (ServiceNotGivenError, None, lambda it: it.given.delete_instance()),
 }
@@ -166,9 +167,9 @@ def prepared(centre):
     """A draft of all that a session may need."""
     service = make_service()
     given = ProfessionalService.create(professional=centre.professional, service=service)
-    things = {"second_professional": make_working(), "room": make_resource()}
+    things = {"second_professional": make_working(), "room": make_resource(), "device": make_resource(kind="device")}
     draft = centre.book(at(10), draft=True, service=service, by=centre.staff, **things)
-    own = {"draft": draft, "service": service, "given": given, "room": things["room"]}
+    own = {"draft": draft, "service": service, "given": given, "room": things["room"], "device": things["device"]}
     who = {"professional": centre.professional, "second": things["second_professional"], "staff": centre.staff}
     return SimpleNamespace(**own, **who)
 
